@@ -1,0 +1,201 @@
+"""Finite time: the balance law F0 followed from any start, with few evaluations of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernels import Kernel
+
+__all__ = ["Interval", "Relaxation"]
+
+Array = NDArray[np.float64]
+Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
+SourceOf = Callable[[Array, Array | None], Array]
+_STENCIL = 4  # nodes the interpolant passes through: cubic
+# Heuristic, measured on digits and MNIST: a mode's variance is 100 to 1000 times more accurate than the extrapolation
+# of its source was, because interpolation beats extrapolation and the variance sums many intervals.
+_SURPRISE_PER_RTOL = 50.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A stretch of time on which the source is known as an interpolant, and S(t) therefore in closed form.
+
+    Attributes
+    ----------
+    start, end : int
+        Steps.
+    state : ndarray, (r, r)
+        S(start).
+    nodes : tuple of (int, ndarray)
+        Steps and the source kappa G there; the interpolant is their polynomial in log(1 + t).
+    pieces : int
+        Parts of the whole interval on which the interpolant is taken as linear.
+    """
+
+    kernel: Kernel
+    start: int
+    end: int
+    state: Array
+    nodes: Nodes
+    pieces: int = 1
+
+    def source(self, step: int) -> Array:
+        """Interpolant of kappa G at `step`, (r, r)."""
+        weights = _lagrange(self._places, np.log1p([step]))[0]
+        return np.asarray(sum(w * g for w, (_, g) in zip(weights, self.nodes, strict=True) if w != 0.0))
+
+    def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
+        """Yield (t, S(t)) for the sorted `steps` in (start, end]."""
+        now, state, source = self.start, self.state, self.source(self.start)
+        stride = max(1, ceil((self.end - self.start) / self.pieces))
+        for target in steps:
+            while now < target:
+                then = min(now + stride, target)
+                arrived = self.source(then)
+                state, now, source = self._advance(state, source, arrived, then - now), then, arrived
+            yield target, state
+
+    def _advance(self, state: Array, first: Array, last: Array, steps: int) -> Array:
+        level, slope = self.kernel.sums(steps)
+        injected = self.kernel.injection * (level * first + slope * (last - first))
+        return self.kernel.power(steps) * state + injected
+
+    @property
+    def final(self) -> Array:
+        """S(end)."""
+        return next(self.states([self.end]))[1]
+
+    def diagonals(self) -> Iterator[Array]:
+        """Yield S_pp(t), (r,), for t = start + 1..end: the diagonal closes on the diagonal of the source."""
+        square, injection = self.kernel.decay**2, np.diag(np.broadcast_to(self.kernel.injection, self.state.shape))
+        weights = _lagrange(self._places, np.log1p(np.arange(self.start, self.end)))
+        sources = weights @ np.array([np.diag(g) for _, g in self.nodes])
+        variance = np.diag(self.state)
+        for source in sources:
+            variance = square * variance + injection * source
+            yield variance
+
+    @property
+    def _places(self) -> Array:
+        return np.log1p([step for step, _ in self.nodes])
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    r"""S(t) from S(0): F0 as a recursion, S(t+1) = m m S(t) + i kappa G(t), G = C + K[S] + X(E V).
+
+    G costs a pass over the data and is smooth in log time; so it is evaluated at *nodes* only and interpolated
+    between them by a cubic in log(1 + t), and the recursion is summed in closed form over pieces on which the
+    interpolant is nearly linear. An interval is accepted when extrapolation had foreseen the source at its end, in
+    every mode, to a tolerance set by `rtol`; otherwise it is shortened. Intervals of one step are exact. Modes that overshoot
+    (m < 0) make the source alternate, which no smooth interpolant follows: steps of one until they have decayed.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    kappa : float
+    source : callable or ndarray, (r, r)
+        (S, E V) -> G, or a constant, for the additive levels: then one interval reaches any time.
+    covariance : ndarray, (r, r)
+        S(0), with the square of the mean.
+    mean : ndarray, (c, r), or None
+        E V(0); None is zero.
+    rtol : float
+        Relative accuracy wanted of each mode's variance. The control is on the extrapolated source, whose error
+        bounds the interpolated one's; compared with every-step iteration the variances come out several times better
+        than asked.
+
+    Notes
+    -----
+    Cost: one source evaluation per node; from W* at rtol 1e-3, about one node per doubling of time. Memory: about
+    ten (r, r) float64 arrays.
+    """
+
+    kernel: Kernel
+    kappa: float
+    source: SourceOf | Array
+    covariance: Array
+    mean: Array | None
+    rtol: float
+
+    def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
+        """Yield (t, S(t)), (r, r), for each t of the sorted `steps`, marching once."""
+        waiting = [int(t) for t in steps]
+        yield from ((t, self.covariance) for t in waiting if t == 0)
+        for interval in self.intervals(waiting[-1]):
+            yield from interval.states([t for t in waiting if interval.start < t <= interval.end])
+
+    def diagonals(self, last: int) -> Array:
+        """Return S_pp(t) at every t = 0..last, (last + 1, r)."""
+        rows = [np.diag(self.covariance)]
+        for interval in self.intervals(last):
+            rows.extend(interval.diagonals())
+        return np.array(rows)
+
+    def intervals(self, last: int) -> Iterator[Interval]:
+        """March from 0 to `last` in accepted intervals."""
+        if not callable(self.source):
+            if last:
+                yield Interval(self.kernel, 0, last, self.covariance, ((0, self.kappa * self.source),))
+            return
+        now, width, state = 0, 1.0, self.covariance
+        nodes: Nodes = ((0, self._evaluate(0, state)),)
+        while now < last:
+            interval, surprise = self._propose(now, min(last, now + int(width)), state, nodes)
+            length = interval.end - now
+            if surprise <= self._tolerance or length == 1:
+                yield interval
+                now, state, nodes = interval.end, interval.final, interval.nodes[-_STENCIL:]
+            width = self._next_width(now, length, surprise, order=len(nodes))
+
+    def _propose(self, now: int, end: int, state: Array, nodes: Nodes) -> tuple[Interval, float]:
+        """Predict by extrapolation, evaluate the source there, correct; the surprise is their largest difference."""
+        predicted = Interval(self.kernel, now, end, state, nodes, pieces=2)
+        foreseen = np.diag(predicted.source(end))
+        found = self._evaluate(end, predicted.final)
+        scale = np.maximum(np.abs(np.diag(found)), np.finfo(float).tiny)
+        surprise = float(np.max(np.abs(np.diag(found) - foreseen) / scale))
+        change = float(np.max(np.abs(np.diag(found) - np.diag(nodes[-1][1])) / scale))
+        pieces = ceil(sqrt(change / (8 * self.rtol))) if np.isfinite(change) else 1
+        corrected = (*nodes[-_STENCIL + 1 :], (end, found))
+        return Interval(self.kernel, now, end, state, corrected, max(pieces, 2)), surprise
+
+    def _evaluate(self, step: int, state: Array) -> Array:
+        assert callable(self.source)
+        mean = None if self.mean is None else self.mean * self.kernel.decay**step
+        with np.errstate(over="ignore", invalid="ignore"):  # a run beyond the stability limit may overflow
+            return np.asarray(self.kappa * self.source(state, mean))
+
+    @property
+    def _tolerance(self) -> float:
+        return min(_SURPRISE_PER_RTOL * self.rtol, 0.3)
+
+    def _next_width(self, now: int, length: int, surprise: float, order: int) -> float:
+        if now < self._overshoot or not np.isfinite(surprise):
+            return 1.0
+        ease = 0.9 * (self._tolerance / max(surprise, 1e-300)) ** (1 / order)
+        return max(1.0, length * min(max(ease, 0.25), 4.0))
+
+    @property
+    def _overshoot(self) -> float:
+        """Steps until the alternating part of the source is below `rtol`."""
+        slowest = float(np.max(-self.kernel.decay))
+        if slowest <= 0:
+            return 0.0
+        return float("inf") if slowest >= 1 else log(self.rtol) / log(slowest)
+
+
+def _lagrange(places: Array, at: Array) -> Array:
+    """Weights of the polynomial through values at `places`, evaluated `at`, (len(at), len(places))."""
+    weights = np.ones((len(at), len(places)))
+    for k, place in enumerate(places):
+        for j, other in enumerate(places):
+            if j != k:
+                weights[:, k] *= (at - other) / (place - other)
+    return weights

@@ -1,0 +1,81 @@
+"""The recipe: what `torch.optim.SGD` and its `DataLoader` were told, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ._validate import choice, positive_int, real_number
+from .errors import InvalidInput
+
+__all__ = ["SAMPLINGS", "SGD", "Sampling"]
+
+Sampling = Literal["with_replacement", "without_replacement"]
+SAMPLINGS: tuple[Sampling, ...] = ("with_replacement", "without_replacement")
+
+
+@dataclass(frozen=True)
+class SGD:
+    r"""Plain stochastic gradient descent, one independent batch per step.
+
+    One step is ``W' = W - lr (grad_b(W) + weight_decay W)`` where ``grad_b`` is the mean gradient over a batch.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate eta > 0, per step.
+    batch_size : int
+        Samples per batch, b >= 1.
+    weight_decay : float
+        gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
+    sampling : {"with_replacement", "without_replacement"}
+        How *one* batch is drawn; batches of different steps are independent in both. Without replacement the
+        samples inside a batch are distinct.
+
+    Raises
+    ------
+    InvalidInput
+        For a value out of range; `UnknownName` for an unknown sampling.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> sgd = fl.SGD(lr=0.05, batch_size=8)
+    >>> sgd.sampling_factor(samples=1797)
+    0.125
+    """
+
+    lr: float
+    batch_size: int
+    weight_decay: float = 0.0
+    sampling: Sampling = "with_replacement"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))
+        object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
+        object.__setattr__(self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0))
+        choice("sampling", self.sampling, SAMPLINGS)
+
+    def sampling_factor(self, samples: int) -> float:
+        """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).
+
+        1/b with replacement, (N - b)/(b (N - 1)) without; 0 for a full batch without replacement, which is
+        deterministic gradient descent.
+
+        Raises
+        ------
+        InvalidInput
+            If a batch without replacement is larger than the data set.
+        """
+        if self.sampling == "with_replacement":
+            return 1.0 / self.batch_size
+        if self.batch_size > samples:
+            raise InvalidInput(
+                f"batch_size = {self.batch_size} is larger than the {samples} samples, and without replacement a "
+                f"batch holds distinct samples. Use batch_size <= {samples}, or sampling='with_replacement'."
+            )
+        return (samples - self.batch_size) / (self.batch_size * (samples - 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON types, keyed by the constructor's names."""
+        return asdict(self)

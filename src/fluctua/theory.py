@@ -1,0 +1,354 @@
+"""Predictions: the ladder of theories, stationary and at finite time, and the learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import stationary
+from ._validate import choice, positive_int, real_array, real_number, step_list
+from .errors import InvalidInput, UnstableSGD
+from .law import LEVELS, Law, Level
+from .problem import LeastSquares, Minimum
+from .sgd import SGD
+from .stability import max_stable_lr
+
+__all__ = ["Prediction", "Start", "learning_curve", "predict"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts, as V(0) = W(0) - W*, without spread.
+
+    Attributes
+    ----------
+    modes : ndarray, (c, r)
+        In the modes.
+    null : ndarray, (c, d)
+        The rest, which only weight decay moves.
+    """
+
+    modes: Array
+    null: Array
+
+    @classmethod
+    def at(cls, minimum: Minimum, start: ArrayLike | str) -> Start | None:
+        """Read a start: "optimum" (None, no displacement), "zero", or weights (c, d)."""
+        if isinstance(start, str):
+            if choice("start", start, ("optimum", "zero")) == "optimum":
+                return None
+            return cls(-minimum.mode_weights, np.zeros_like(minimum.weights))
+        weights = real_array("start", start, ndim=2, shape="(outputs, features)")
+        if weights.shape != minimum.weights.shape:
+            raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
+        displacement = weights - minimum.weights
+        modes = displacement @ minimum.problem.modes
+        return cls(modes, displacement - modes @ minimum.problem.modes.T)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    r"""What SGD's weights do around the optimum, as numbers; made by `predict`, never by hand.
+
+    Every quantity is about V = W - W* and is either stationary (`steps` is None) or at the given step, or
+    averaged over the given steps. S = E[V^T V] is summed over outputs and, from a start other than W*,
+    includes the square of the mean.
+
+    Attributes
+    ----------
+    theory : str
+        Level of the ladder.
+    steps : tuple of int, or None
+    mode_covariance : ndarray, (r, r)
+        U^T S U.
+    """
+
+    law: Law
+    mode_covariance: Array
+    steps: tuple[int, ...] | None = None
+    start: Start | None = None
+    rtol: float = 1e-6
+
+    @property
+    def theory(self) -> Level:
+        """Level of the ladder."""
+        return self.law.level
+
+    @property
+    def curvatures(self) -> Array:
+        """h_p of H = A + gamma I, largest first, (r,)."""
+        return self.law.minimum.curvatures
+
+    @property
+    def modes(self) -> Array:
+        """Columns are the eigenvectors for `curvatures`, (d, r)."""
+        return self.law.problem.modes
+
+    @property
+    def optimum(self) -> Array:
+        """W*, (c, d)."""
+        return self.law.minimum.weights
+
+    @property
+    def optimum_loss(self) -> float:
+        """L(W*), weight decay included."""
+        return self.law.minimum.loss
+
+    @property
+    def excess_loss(self) -> float:
+        """E L(W) - L(W*) = 1/2 tr(H S)."""
+        outside = 0.5 * self.law.sgd.weight_decay * float(np.sum(self._null_mean_square()))
+        return float(0.5 * self.curvatures @ self.mode_variances) + outside
+
+    @property
+    def mode_variances(self) -> Array:
+        """S_pp, summed over outputs, (r,)."""
+        return np.diag(self.mode_covariance)
+
+    @property
+    def temperatures(self) -> Array:
+        """T_p = h_p S_pp / c, the mode temperature, (r,): equal for all modes only in equilibrium."""
+        return self.curvatures * self.mode_variances / self.law.problem.outputs
+
+    @property
+    def relaxation_steps(self) -> Array:
+        """Steps in which E V of a mode shrinks by e, -1/log|1 - eta h_p| (about 1/(eta h_p)), (r,)."""
+        return _relaxation_steps(self.law.kernel.decay)
+
+    @cached_property
+    def covariance(self) -> Array:
+        """S in the coordinates of the inputs, (d, d)."""
+        inside = self.modes @ self.mode_covariance @ self.modes.T
+        if self.start is None or self.steps is None or not self.start.null.any():
+            return inside
+        for t in self.steps:
+            drift = (self.start.modes * self.law.kernel.decay**t) @ self.modes.T
+            null = self.start.null * self.law.null_decay**t
+            inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
+        return inside
+
+    @property
+    def mean(self) -> Array:
+        """E V, (c, d): zero when stationary or from W*; averaged over `steps`."""
+        if self.start is None or self.steps is None:
+            return np.zeros_like(self.optimum)
+        decay = np.mean([self.law.kernel.decay**t for t in self.steps], axis=0)
+        null = float(np.mean([self.law.null_decay**t for t in self.steps]))
+        return np.asarray((self.start.modes * decay) @ self.modes.T + self.start.null * null)
+
+    @cached_property
+    def output_covariance(self) -> Array:
+        """Covariance of the outputs' fluctuation over the data, <V x x^T V^T>_kl = tr(A S_kl), (c, c).
+
+        One adjoint solve serves all elements (theory.md section 2), at finite time too, because the map of F0 is its
+        own adjoint under the trace. Its trace is tr(A S). Stationary or from W* only.
+        """
+        self._refuse_start("output_covariance")
+        law, a = self.law, self.law.problem.curvatures
+        if self.theory == "equilibrium":
+            return float(a @ self.mode_variances) / law.problem.outputs * np.eye(law.problem.outputs)
+        return _contract(law, law.solve(np.diag(a), self.steps, self.rtol))
+
+    def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (theory.md's output indices)
+        """S_kl = E[v_k v_l^T] for output rows k and l, symmetrised, in the modes, (r, r); one solve with C_kl.
+
+        Stationary or from W* only; not defined on the "hessian" and "equilibrium" levels, which know only the sum.
+        """
+        self._refuse_start("output_block")
+        if self.theory in ("hessian", "equilibrium"):
+            raise InvalidInput(f"theory={self.theory!r} models the sum over outputs only; use 'exact' or 'discrete'.")
+        return self.law.solve(self.law.minimum.output_noise(k, l), self.steps, self.rtol)
+
+    def after(
+        self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-6
+    ) -> Prediction:
+        """Return the same quantities after `steps` steps, or averaged over a sequence of them.
+
+        Parameters
+        ----------
+        steps : int or sequence of int
+            0 is the start itself.
+        start : "optimum", "zero" or array_like, (c, d)
+            W(0), without spread.
+        rtol : float
+            Relative accuracy asked of every mode's variance; see `fluctua.relaxation.Relaxation`. Looser is faster
+            on large data, because fewer passes over them are needed.
+        """
+        wanted = tuple(int(t) for t in step_list("steps", steps))
+        tolerance = real_number("rtol", rtol, above=0.0)
+        begin = Start.at(self.law.minimum, start)
+        mean = None if begin is None else begin.modes
+        covariance = np.zeros((self.law.problem.rank,) * 2) if mean is None else mean.T @ mean
+        averaged = self.law.relax(self.law.source_from_start, covariance, mean, wanted, tolerance)
+        finite = replace(self, mode_covariance=averaged, steps=wanted, start=begin, rtol=tolerance)
+        return finite if self.theory != "equilibrium" else _equilibrated(finite)
+
+    def _null_mean_square(self) -> Array:
+        """|V|^2 outside the modes at each of `steps`."""
+        if self.start is None or self.steps is None:
+            return np.zeros(1)
+        square = float(np.sum(self.start.null**2))
+        return np.array([square * self.law.null_decay ** (2 * t) for t in self.steps]) / len(self.steps)
+
+    def _refuse_start(self, what: str) -> None:
+        if self.start is not None:
+            raise InvalidInput(f"{what} is the fluctuation of a run at or from W*; this one starts elsewhere. "
+                               f"Use .after(steps) with start='optimum', or .covariance, the sum over outputs.")  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scalars and the per-mode vectors as plain JSON types."""
+        return {
+            "theory": self.theory,
+            "steps": None if self.steps is None else list(self.steps),
+            "recipe": self.law.sgd.to_dict(),
+            "samples": self.law.problem.samples,
+            "features": self.law.problem.features,
+            "outputs": self.law.problem.outputs,
+            "rank": self.law.problem.rank,
+            "optimum_loss": self.optimum_loss,
+            "excess_loss": self.excess_loss,
+            "relative_excess_loss": self.excess_loss / self.optimum_loss if self.optimum_loss else None,
+            "curvatures": self.curvatures.tolist(),
+            "mode_variances": self.mode_variances.tolist(),
+            "temperatures": self.temperatures.tolist(),
+            "relaxation_steps": self.relaxation_steps.tolist(),
+        }
+
+    def __repr__(self) -> str:
+        when = "stationary" if self.steps is None else f"after {_span(self.steps)} steps"
+        return f"Prediction({self.theory}, {when}: excess_loss={self.excess_loss:.7g}, rank={len(self.curvatures)})"
+
+
+def predict(problem: LeastSquares, sgd: SGD, *, theory: Level = "exact", check_stability: bool = True) -> Prediction:
+    r"""Predict the stationary fluctuation of SGD around the optimum; `.after(steps)` gives it at finite time.
+
+    Solves F1, H S + S H - eta H S H = eta kappa (C + K[S]) (theory.md section 2), or a rung below it:
+
+    ===========  ============================================================================
+    exact        F1: any learning rate, any batch size, any data; independent batches
+    discrete     K dropped: the noise does not feel the fluctuation
+    langevin     and continuous time, H S + S H = eta kappa C, the source paper's form
+    hessian      and C replaced by 2 L(W*) A
+    equilibrium  S = c T H^-1, one temperature chosen to match the exact excess loss
+    ===========  ============================================================================
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    sgd : SGD
+    theory : str
+    check_stability : bool
+        If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
+        `.after` stays exact.
+
+    Raises
+    ------
+    UnstableSGD
+        If no stationary state exists (theory.md section 6).
+
+    Notes
+    -----
+    Cost: 4 N r^2 flops per application of K, 3 to 10 of them; the lower rungs need none but C.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> prediction = fl.predict(problem, fl.SGD(lr=0.05, batch_size=8))
+    >>> print(f"{prediction.excess_loss:.7f}")
+    0.0093549
+    >>> print(f"{prediction.after(100).excess_loss:.4f}")
+    0.0087
+    """
+    choice("theory", theory, LEVELS)
+    law = Law(problem, sgd, theory)
+    try:
+        if np.any(law.kernel.gap <= 0):
+            raise stationary.NoStationaryState
+        covariance = law.solve(law.noise, steps=None, rtol=problem.precision)
+    except stationary.NoStationaryState:
+        if check_stability:
+            limit = max_stable_lr(problem, sgd) if law.feeds_back else float(2 / law.minimum.curvatures[0])
+            raise UnstableSGD(sgd.lr, limit) from None
+        covariance = np.full((problem.rank,) * 2, np.inf)
+    prediction = Prediction(law, covariance)
+    return prediction if theory != "equilibrium" else _equilibrated(prediction)
+
+
+def learning_curve(
+    problem: LeastSquares,
+    sgd: SGD,
+    steps: int,
+    *,
+    start: ArrayLike | str = "zero",
+    theory: Level = "exact",
+    rtol: float = 1e-6,
+) -> Array:
+    """Return E L(W_t) - L(W*) at every step t = 0..steps, (steps + 1,): exact, no fitting (theory.md section 3).
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    sgd : SGD
+        Need not be stable: the curve of a diverging run is as exact as any other.
+    steps : int
+    start : "zero", "optimum" or array_like, (c, d)
+        W(0).
+    theory : str
+        Level of the ladder.
+    rtol : float
+        Relative accuracy asked of every mode's variance.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> curve = fl.learning_curve(problem, fl.SGD(lr=0.05, batch_size=8), steps=200)
+    >>> print(curve[[0, 1, 10, 100, 200]].round(7))
+    [0.3450591 0.3128402 0.236022  0.0704831 0.0429235]
+    """
+    choice("theory", theory, LEVELS)
+    law = Law(problem, sgd, theory)
+    last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
+    begin = Start.at(law.minimum, start)
+    mean = None if begin is None else begin.modes
+    covariance = np.zeros((problem.rank,) * 2) if mean is None else mean.T @ mean
+    variances = law.relaxation(law.source_from_start, covariance, mean, tolerance).diagonals(last)
+    outside = 0.0 if begin is None else sgd.weight_decay * float(np.sum(begin.null**2))
+    return np.asarray(
+        0.5 * (variances @ law.minimum.curvatures + outside * law.null_decay ** (2 * np.arange(last + 1)))
+    )
+
+
+def _equilibrated(prediction: Prediction) -> Prediction:
+    """S = c T H^-1 with the one temperature that keeps the excess loss."""
+    h = prediction.curvatures
+    return replace(prediction, mode_covariance=np.diag(2 * prediction.excess_loss / (len(h) * h)))
+
+
+def _contract(law: Law, adjoint: Array) -> Array:
+    """tr(adjoint C_kl) for all pairs of outputs, (c, c)."""
+    minimum = law.minimum
+    if law.level == "hessian":
+        return minimum.residual_products(None) * float(np.sum(np.diag(adjoint) * law.problem.curvatures))
+    weighted = minimum.mode_weights @ adjoint @ minimum.mode_weights.T
+    return minimum.residual_products(adjoint) - minimum.weight_decay**2 * weighted
+
+
+def _relaxation_steps(decay: Array) -> Array:
+    shrink = np.abs(decay)
+    with np.errstate(divide="ignore"):
+        return np.where(shrink < 1, -1.0 / np.log(np.where(shrink < 1, shrink, 0.5)), np.inf)
+
+
+def _span(steps: tuple[int, ...]) -> str:
+    return str(steps[0]) if len(steps) == 1 else f"{steps[0]}..{steps[-1]} (average of {len(steps)})"
