@@ -1,6 +1,31 @@
 """Predict, before training, how far SGD will fluctuate on your data, and prove the prediction."""
 
+from . import errors
+from .data import Dataset, load
+from .errors import FluctuaError, UnstableSGD
+from .measurement import Measurement
 from .problem import LeastSquares
 from .sgd import SGD
+from .simulate import simulate
 from .stability import max_stable_lr
-from .theory import learning_curve, predict
+from .theory import Prediction, learning_curve, predict
+from .verdict import Verdict
+from .verify import verify
+
+__all__ = [
+    "SGD",
+    "Dataset",
+    "FluctuaError",
+    "LeastSquares",
+    "Measurement",
+    "Prediction",
+    "UnstableSGD",
+    "Verdict",
+    "errors",
+    "learning_curve",
+    "load",
+    "max_stable_lr",
+    "predict",
+    "simulate",
+    "verify",
+]

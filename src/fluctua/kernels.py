@@ -75,8 +75,8 @@ def gradient_step(curvatures: Array, lr: float) -> Kernel:
 
 
 def langevin_flow(curvatures: Array, lr: float) -> Kernel:
-    """The continuous-time limit, seen once per step: m = exp(-eta h), so Phi = eta/(h_p + h_q)."""
+    """Continuous time, seen once per step: m = exp(-eta h), so Phi = eta/(h_p + h_q)."""
     rate = lr * curvatures
     total = np.add.outer(rate, rate)
     gap = -np.expm1(-total)
-    return Kernel(np.exp(-rate), gap, lr**2 * gap / total)
+    return Kernel(np.exp(-rate), gap, lr**2 * gap / total)  # curvatures are positive: the modes span the range of A

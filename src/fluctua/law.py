@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import stationary
 from .kernels import Kernel, gradient_step, langevin_flow
 from .problem import LeastSquares, Minimum
-from .relaxation import Relaxation
+from .relaxation import Relaxation, SourceOf
 from .sgd import SGD
 
 __all__ = ["LEVELS", "Law", "Level"]
@@ -47,16 +47,18 @@ class Law:
     @cached_property
     def kernel(self) -> Kernel:
         """What one step does to a pair of modes."""
-        return self._kernel_at(self.minimum.curvatures)
+        return (langevin_flow if self._flows else gradient_step)(self.minimum.curvatures, self.sgd.lr)
 
     @cached_property
     def null_decay(self) -> float:
-        """m of a direction that no data point has: only weight decay moves it."""
-        return float(self._kernel_at(np.array([self.sgd.weight_decay])).decay[0])
+        """Decay per step of a direction that no data point has: only weight decay moves it."""
+        rate = self.sgd.lr * self.sgd.weight_decay
+        return float(np.exp(-rate) if self._flows else 1 - rate)
 
-    def _kernel_at(self, curvatures: Array) -> Kernel:
-        flow = self.level in ("langevin", "hessian")
-        return (langevin_flow if flow else gradient_step)(curvatures, self.sgd.lr)
+    @property
+    def _flows(self) -> bool:
+        """Whether time is continuous on this rung."""
+        return self.level in ("langevin", "hessian")
 
     @property
     def feeds_back(self) -> bool:
@@ -74,38 +76,17 @@ class Law:
         """S of this balance with `source` in the place of C: stationary, or from S = 0 averaged over `steps`."""
         if steps is not None:
             feeding = (lambda s, _: source + self.problem.feedback(s)) if self.feeds_back else source
-            return self.relax(feeding, np.zeros_like(source), None, steps, rtol)
+            return self._relaxation(feeding, None, rtol).average(steps)[0]
         phi = self.kappa * self.kernel.stationary
         if not self.feeds_back:
             return phi * source
         return stationary.solve(phi, source, self.problem.feedback, rtol=100 * self.problem.precision)
 
-    def relax(
-        self,
-        source: Array | Callable[[Array, Array | None], Array],
-        covariance: Array,
-        mean: Array | None,
-        steps: Sequence[int],
-        rtol: float,
-    ) -> Array:
-        """S(t) averaged over `steps`, from `covariance` and `mean`."""
-        total = np.zeros_like(covariance)
-        for _, state in self.relaxation(source, covariance, mean, rtol).states(steps):
-            total += state
-        return total / len(steps)
+    def relaxation(self, mean: Array | None, rtol: float) -> Relaxation:
+        """F0 from E V(0) = `mean`, (c, r) or None for W*, without spread."""
+        return self._relaxation(self.minimum.source if self.feeds_back else self.noise, mean, rtol)
 
-    def relaxation(
-        self,
-        source: Array | Callable[[Array, Array | None], Array],
-        covariance: Array,
-        mean: Array | None,
-        rtol: float,
-    ) -> Relaxation:
-        """F0 from a start; `rtol` no finer than the products over samples are."""
-        tolerance = max(rtol, 10 * self.problem.precision)
+    def _relaxation(self, source: SourceOf | Array, mean: Array | None, rtol: float) -> Relaxation:
+        covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
+        tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
         return Relaxation(self.kernel, self.kappa, source, covariance, mean, tolerance)
-
-    @property
-    def source_from_start(self) -> Array | Callable[[Array, Array | None], Array]:
-        """G(S, E V) of F0, X(E V) included."""
-        return self.minimum.source if self.feeds_back else self.noise

@@ -67,17 +67,17 @@ class LeastSquares:
 
     @property
     def samples(self) -> int:
-        """N."""
+        """Number of samples, N."""
         return int(self.inputs.shape[0])
 
     @property
     def features(self) -> int:
-        """d."""
+        """Number of inputs of a sample, d."""
         return int(self.inputs.shape[1])
 
     @property
     def outputs(self) -> int:
-        """c."""
+        """Number of outputs, c."""
         return int(self.targets.shape[1])
 
     @cached_property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .kernels import Kernel
 
-__all__ = ["Interval", "Relaxation"]
+__all__ = ["Interval", "Relaxation", "SourceOf"]
 
 Array = NDArray[np.float64]
 Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
@@ -51,7 +51,7 @@ class Interval:
         return np.asarray(sum(w * g for w, (_, g) in zip(weights, self.nodes, strict=True) if w != 0.0))
 
     def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
-        """Yield (t, S(t)) for the sorted `steps` in (start, end]."""
+        """Yield (t, S(t)), (r, r), for the sorted `steps` in (start, end]."""
         now, state, source = self.start, self.state, self.source(self.start)
         stride = max(1, ceil((self.end - self.start) / self.pieces))
         for target in steps:
@@ -93,8 +93,8 @@ class Relaxation:
     G costs a pass over the data and is smooth in log time; so it is evaluated at *nodes* only and interpolated
     between them by a cubic in log(1 + t), and the recursion is summed in closed form over pieces on which the
     interpolant is nearly linear. An interval is accepted when extrapolation had foreseen the source at its end, in
-    every mode, to a tolerance set by `rtol`; otherwise it is shortened. Intervals of one step are exact. Modes that overshoot
-    (m < 0) make the source alternate, which no smooth interpolant follows: steps of one until they have decayed.
+    every mode, to a tolerance set by `rtol`; otherwise it is shortened. Intervals of one step are exact. Modes that
+    overshoot (m < 0) make the source alternate, which no smooth interpolant follows: steps of one until they decay.
 
     Parameters
     ----------
@@ -124,19 +124,17 @@ class Relaxation:
     mean: Array | None
     rtol: float
 
-    def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
-        """Yield (t, S(t)), (r, r), for each t of the sorted `steps`, marching once."""
-        waiting = [int(t) for t in steps]
-        yield from ((t, self.covariance) for t in waiting if t == 0)
-        for interval in self.intervals(waiting[-1]):
-            yield from interval.states([t for t in waiting if interval.start < t <= interval.end])
-
-    def diagonals(self, last: int) -> Array:
-        """Return S_pp(t) at every t = 0..last, (last + 1, r)."""
-        rows = [np.diag(self.covariance)]
-        for interval in self.intervals(last):
-            rows.extend(interval.diagonals())
-        return np.array(rows)
+    def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        wanted = sorted(int(t) for t in steps)
+        total = self.covariance * wanted.count(0)
+        curve = [0.0 if observable is None else observable @ np.diag(self.covariance)]
+        for interval in self.intervals(wanted[-1]):
+            for _, state in interval.states([t for t in wanted if interval.start < t <= interval.end]):
+                total = total + state
+            if observable is not None:
+                curve.extend(observable @ variances for variances in interval.diagonals())
+        return total / len(wanted), np.array(curve)
 
     def intervals(self, last: int) -> Iterator[Interval]:
         """March from 0 to `last` in accepted intervals."""
@@ -179,7 +177,7 @@ class Relaxation:
     def _next_width(self, now: int, length: int, surprise: float, order: int) -> float:
         if now < self._overshoot or not np.isfinite(surprise):
             return 1.0
-        ease = 0.9 * (self._tolerance / max(surprise, 1e-300)) ** (1 / order)
+        ease = 0.9 * float(self._tolerance / max(surprise, 1e-300)) ** (1 / order)
         return max(1.0, length * min(max(ease, 0.25), 4.0))
 
     @property
@@ -188,7 +186,7 @@ class Relaxation:
         slowest = float(np.max(-self.kernel.decay))
         if slowest <= 0:
             return 0.0
-        return float("inf") if slowest >= 1 else log(self.rtol) / log(slowest)
+        return np.inf if slowest >= 1 else log(self.rtol) / log(slowest)
 
 
 def _lagrange(places: Array, at: Array) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .problem import LeastSquares
 from .sgd import SGD
@@ -40,6 +39,8 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     >>> print(f"{fl.max_stable_lr(problem, fl.SGD(lr=0.01, batch_size=4)):.7f}")
     0.1834962
     """
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
     h = problem.minimum(sgd.weight_decay).curvatures
     kappa = sgd.sampling_factor(problem.samples)
     if kappa == 0.0 or problem.rank < 2:  # one mode leaves Lanczos nothing to iterate on

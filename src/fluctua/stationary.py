@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, cg
 
 __all__ = ["NoStationaryState", "solve"]
 
@@ -45,6 +44,8 @@ def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: f
     -----
     Cost: one `feedback` per round, 3 to 10 rounds at MNIST size, more near the stability limit.
     """
+    from scipy.sparse.linalg import LinearOperator, cg
+
     shape = phi.shape
 
     def balance(flat: Array) -> Array:

@@ -52,6 +52,10 @@ class Start:
         modes = displacement @ minimum.problem.modes
         return cls(modes, displacement - modes @ minimum.problem.modes.T)
 
+    def displacement(self, basis: Array) -> Array:
+        """V(0) in the coordinates of the inputs, (c, d), given the modes' `basis`, (d, r)."""
+        return self.modes @ basis.T + self.null
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -68,6 +72,8 @@ class Prediction:
     steps : tuple of int, or None
     mode_covariance : ndarray, (r, r)
         U^T S U.
+    curve : ndarray, (t + 1,), or None
+        Learning curve up to the last step, if `after` was asked for it.
     """
 
     law: Law
@@ -75,6 +81,7 @@ class Prediction:
     steps: tuple[int, ...] | None = None
     start: Start | None = None
     rtol: float = 1e-6
+    curve: Array | None = None
 
     @property
     def theory(self) -> Level:
@@ -104,7 +111,7 @@ class Prediction:
     @property
     def excess_loss(self) -> float:
         """E L(W) - L(W*) = 1/2 tr(H S)."""
-        outside = 0.5 * self.law.sgd.weight_decay * float(np.sum(self._null_mean_square()))
+        outside = 0.0 if self.steps is None else float(_outside(self.law, self.start, np.array(self.steps)).mean())
         return float(0.5 * self.curvatures @ self.mode_variances) + outside
 
     @property
@@ -167,7 +174,7 @@ class Prediction:
         return self.law.solve(self.law.minimum.output_noise(k, l), self.steps, self.rtol)
 
     def after(
-        self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-6
+        self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-6, curve: bool = False
     ) -> Prediction:
         """Return the same quantities after `steps` steps, or averaged over a sequence of them.
 
@@ -180,27 +187,31 @@ class Prediction:
         rtol : float
             Relative accuracy asked of every mode's variance; see `fluctua.relaxation.Relaxation`. Looser is faster
             on large data, because fewer passes over them are needed.
+        curve : bool
+            Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
         """
+        law = self.law
         wanted = tuple(int(t) for t in step_list("steps", steps))
         tolerance = real_number("rtol", rtol, above=0.0)
-        begin = Start.at(self.law.minimum, start)
-        mean = None if begin is None else begin.modes
-        covariance = np.zeros((self.law.problem.rank,) * 2) if mean is None else mean.T @ mean
-        averaged = self.law.relax(self.law.source_from_start, covariance, mean, wanted, tolerance)
-        finite = replace(self, mode_covariance=averaged, steps=wanted, start=begin, rtol=tolerance)
-        return finite if self.theory != "equilibrium" else _equilibrated(finite)
+        begin = Start.at(law.minimum, start)
+        relaxation = law.relaxation(None if begin is None else begin.modes, tolerance)
+        averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
+        kept = losses + _outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
+        finite = replace(self, mode_covariance=averaged, steps=wanted, start=begin, rtol=tolerance, curve=kept)
+        return finite if self.theory != "equilibrium" else finite.equilibrated()
 
-    def _null_mean_square(self) -> Array:
-        """|V|^2 outside the modes at each of `steps`."""
-        if self.start is None or self.steps is None:
-            return np.zeros(1)
-        square = float(np.sum(self.start.null**2))
-        return np.array([square * self.law.null_decay ** (2 * t) for t in self.steps]) / len(self.steps)
+    def equilibrated(self) -> Prediction:
+        """Return S = c T H^-1 with the one temperature that keeps this prediction's excess loss: the lowest rung."""
+        h = self.curvatures
+        law = replace(self.law, level="equilibrium")
+        return replace(self, law=law, mode_covariance=np.diag(2 * self.excess_loss / (len(h) * h)))
 
     def _refuse_start(self, what: str) -> None:
         if self.start is not None:
-            raise InvalidInput(f"{what} is the fluctuation of a run at or from W*; this one starts elsewhere. "
-                               f"Use .after(steps) with start='optimum', or .covariance, the sum over outputs.")  # fmt: skip
+            raise InvalidInput(
+                f"{what} is the fluctuation of a run at or from W*; this one starts elsewhere. "
+                f"Use .after(steps) with start='optimum', or .covariance, the sum over outputs."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scalars and the per-mode vectors as plain JSON types."""
@@ -222,7 +233,7 @@ class Prediction:
         }
 
     def __repr__(self) -> str:
-        when = "stationary" if self.steps is None else f"after {_span(self.steps)} steps"
+        when = "stationary" if self.steps is None else f"after {_spell(self.steps)} steps"
         return f"Prediction({self.theory}, {when}: excess_loss={self.excess_loss:.7g}, rank={len(self.curvatures)})"
 
 
@@ -280,7 +291,7 @@ def predict(problem: LeastSquares, sgd: SGD, *, theory: Level = "exact", check_s
             raise UnstableSGD(sgd.lr, limit) from None
         covariance = np.full((problem.rank,) * 2, np.inf)
     prediction = Prediction(law, covariance)
-    return prediction if theory != "equilibrium" else _equilibrated(prediction)
+    return prediction if theory != "equilibrium" else prediction.equilibrated()
 
 
 def learning_curve(
@@ -320,19 +331,15 @@ def learning_curve(
     law = Law(problem, sgd, theory)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     begin = Start.at(law.minimum, start)
-    mean = None if begin is None else begin.modes
-    covariance = np.zeros((problem.rank,) * 2) if mean is None else mean.T @ mean
-    variances = law.relaxation(law.source_from_start, covariance, mean, tolerance).diagonals(last)
-    outside = 0.0 if begin is None else sgd.weight_decay * float(np.sum(begin.null**2))
-    return np.asarray(
-        0.5 * (variances @ law.minimum.curvatures + outside * law.null_decay ** (2 * np.arange(last + 1)))
-    )
+    relaxation = law.relaxation(None if begin is None else begin.modes, tolerance)
+    curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
+    return np.asarray(curve + _outside(law, begin, np.arange(last + 1)))
 
 
-def _equilibrated(prediction: Prediction) -> Prediction:
-    """S = c T H^-1 with the one temperature that keeps the excess loss."""
-    h = prediction.curvatures
-    return replace(prediction, mode_covariance=np.diag(2 * prediction.excess_loss / (len(h) * h)))
+def _outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
+    """Loss of the part of the start outside the modes at `steps`: weight decay alone knows it and moves it."""
+    square = 0.0 if start is None else float(np.sum(start.null**2))
+    return np.asarray(0.5 * law.sgd.weight_decay * square * law.null_decay ** (2.0 * steps))
 
 
 def _contract(law: Law, adjoint: Array) -> Array:
@@ -350,5 +357,5 @@ def _relaxation_steps(decay: Array) -> Array:
         return np.where(shrink < 1, -1.0 / np.log(np.where(shrink < 1, shrink, 0.5)), np.inf)
 
 
-def _span(steps: tuple[int, ...]) -> str:
+def _spell(steps: tuple[int, ...]) -> str:
     return str(steps[0]) if len(steps) == 1 else f"{steps[0]}..{steps[-1]} (average of {len(steps)})"

@@ -1,0 +1,157 @@
+"""The steps: what moves the weights of a group of replicas once. Everything is about V = W - W*.
+
+Minibatch descent acts on V with the residuals of W* as targets: the same update as on W in exact arithmetic, and in
+float32 the rounding is relative to the small V instead of to W, which keeps the flattest modes clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .law import Level
+from .problem import LeastSquares
+from .sampling import draw_batches
+from .sgd import SGD
+
+__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "stepper"]
+
+Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
+Floats = NDArray[Any]
+Stepper = Callable[[Floats, Sequence[np.random.Generator], int], None]
+"""(V of shape (replicas, c, d), a generator per replica, steps): advances V in place."""
+
+_QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
+
+
+def stepper(problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any]) -> Stepper:
+    """Return the function that advances a group of replicas under `dynamics`."""
+    return DYNAMICS[dynamics](_Setting(problem, sgd, dtype))
+
+
+class _Setting:
+    """Data and constants of one recipe in the precision of the simulation."""
+
+    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any]) -> None:
+        minimum = problem.minimum(sgd.weight_decay)
+        self.problem, self.sgd = problem, sgd
+        self.inputs: Floats = problem.inputs.astype(dtype, copy=False)
+        self.residuals: Floats = minimum.residuals.astype(dtype, copy=False)
+        self.pull: Floats = (sgd.lr * sgd.weight_decay * minimum.weights).astype(dtype)
+        self.shrink = dtype.type(1 - sgd.lr * sgd.weight_decay)
+        self.kappa = sgd.sampling_factor(problem.samples)
+
+    def decay(self, v: Floats) -> None:
+        """Weight decay's part of a step: V' = V - eta gamma (V + W*)."""
+        if self.sgd.weight_decay:
+            v *= self.shrink
+            v -= self.pull
+
+
+def _minibatch(setting: _Setting) -> Stepper:
+    """SGD on real batches: two batched GEMMs over the replicas after a gather."""
+    x_all, r_all, sgd = setting.inputs, setting.residuals, setting.sgd
+    scale = x_all.dtype.type(sgd.lr / sgd.batch_size)
+
+    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
+        batches = np.stack([draw_batches(rng, len(x_all), sgd, steps) for rng in rngs], axis=1)
+        x = np.empty((len(rngs), sgd.batch_size, v.shape[2]), v.dtype)
+        error = np.empty((len(rngs), sgd.batch_size, v.shape[1]), v.dtype)
+        gradient = np.empty_like(v)
+        for indices in batches:
+            np.take(x_all, indices, axis=0, out=x, mode="clip")  # "clip" lets NumPy write to `out` unbuffered
+            np.matmul(x, v.transpose(0, 2, 1), out=error)
+            error += r_all[indices]
+            error *= scale
+            np.matmul(error.transpose(0, 2, 1), x, out=gradient)
+            setting.decay(v)
+            v -= gradient
+
+    return advance
+
+
+def _full_batch(setting: _Setting) -> Stepper:
+    """Gradient descent: the same step on all samples; 4 N d c flops."""
+    x, r = setting.inputs, setting.residuals
+    scale = x.dtype.type(setting.sgd.lr / len(x))
+
+    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
+        del rngs
+        for _ in range(steps):
+            for weights in v:
+                gradient = (x @ weights.T + r).T @ x
+                setting.decay(weights)
+                weights -= scale * gradient
+
+    return advance
+
+
+def _langevin_state_dependent(setting: _Setting) -> Stepper:
+    """SGD with Gaussian noise: covariance kappa times that of the per-sample gradients at the present V.
+
+    Sample i enters the gradient with weight 1/N + sqrt(kappa/N) (n_i - mean n), n standard normal: the mean is the
+    full gradient and the covariance exact, at the cost of a full pass a step.
+    """
+    x, r, lr = setting.inputs, setting.residuals, setting.sgd.lr
+
+    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
+        for _ in range(steps):
+            for weights, rng in zip(v, rngs, strict=True):
+                share = 1 / len(x) + _gaussian_shares(rng, setting)
+                gradient = ((x @ weights.T + r) * share[:, None]).T @ x
+                setting.decay(weights)
+                weights -= x.dtype.type(lr) * gradient
+
+    return advance
+
+
+def _langevin(setting: _Setting) -> Stepper:
+    r"""Ornstein-Uhlenbeck process dV = -V H dt + noise of covariance eta kappa C dt, exact at every lr of time.
+
+    One step multiplies by exp(-eta H) and adds the integral of exp(-H u) noise over 0 < u < eta, whose covariance is
+    a sum of separable terms by Gauss-Legendre quadrature: one draw of the gradient noise at W* per node.
+    """
+    problem, sgd = setting.problem, setting.sgd
+    h = problem.minimum(sgd.weight_decay).curvatures
+    nodes, weights = _QUADRATURE
+    flows = np.exp(-np.outer(0.5 * (nodes + 1) * sgd.lr, h)) * sgd.lr * np.sqrt(0.5 * weights)[:, None]
+    x = problem.projections.astype(setting.inputs.dtype, copy=False)
+    modes = problem.modes.astype(x.dtype)
+    decay, null = np.exp(-sgd.lr * h).astype(x.dtype), x.dtype.type(np.exp(-sgd.lr * sgd.weight_decay))
+
+    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
+        inside = v @ modes
+        outside = v - inside @ modes.T
+        for _ in range(steps):
+            for state, rng in zip(inside, rngs, strict=True):
+                state *= decay
+                for flow in flows.astype(x.dtype):
+                    share = _gaussian_shares(rng, setting)
+                    state += ((setting.residuals * share[:, None]).T @ x) * flow
+            outside *= null
+        v[:] = inside @ modes.T + outside
+
+    return advance
+
+
+def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:
+    n = rng.standard_normal(len(setting.inputs))
+    return np.asarray((n - n.mean()) * np.sqrt(setting.kappa / len(n)), dtype=setting.inputs.dtype)
+
+
+DYNAMICS: dict[str, Callable[[_Setting], Stepper]] = {
+    "sgd": _minibatch,
+    "gd": _full_batch,
+    "langevin": _langevin,
+    "langevin_state_dependent": _langevin_state_dependent,
+}
+LAW_OF: dict[str, Level] = {
+    "sgd": "exact",
+    "gd": "exact",
+    "langevin": "langevin",
+    "langevin_state_dependent": "exact",
+}
+"""The level of the ladder that each dynamics obeys exactly; full-batch descent obeys the mean's part of it."""

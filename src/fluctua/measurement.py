@@ -1,0 +1,210 @@
+"""What a simulation found: replica by replica where error bars need it, streamed where matrices would not fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ResultError
+from .results import load_arrays, save_arrays
+
+__all__ = ["Measurement", "Tally", "window_average"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Fluctuation of V = W - W* over independent replicas; made by `simulate`.
+
+    Error bars are the spread between replicas (theory.md section 8). Time averages run over the `recorded` steps.
+
+    Attributes
+    ----------
+    identity : dict
+        Recipe, dynamics, steps, entropy: everything that fixes the numbers.
+    recorded : ndarray, (n,)
+        Steps measured.
+    opened : int
+        Step at which the window opens, one gap before the first record.
+    replica_variances : ndarray, (R, r)
+        Mode variances, summed over outputs and averaged over the recorded steps, of each replica.
+    replica_losses : ndarray, (R, n + 1)
+        L(W_t) - L(W*) at `opened` and at each recorded step.
+    mode_means : ndarray, (n + 1, c, r)
+        Replicas' mean of V in the modes at the same steps.
+    mode_covariance : ndarray, (r, r)
+        U^T S U, S = E[V^T V].
+    covariance_error : float
+        Frobenius norm of the sampling error of `mode_covariance`, from the spread between chunks of replicas.
+    window_covariance : ndarray, (r, r)
+        S averaged over every step of the window, trapezoidal between the records.
+    balance, balance_error : ndarray, (r, r)
+        The left side of F0 averaged over the window, [S(end) - S(opened)]/steps + eta (H S + S H) - eta^2 H S H,
+        and its standard error.
+    chunks : int
+        Groups of replicas whose spread gives the errors of the matrices.
+    """
+
+    identity: dict[str, Any]
+    recorded: NDArray[np.int64]
+    opened: int
+    replica_variances: Array
+    replica_losses: Array
+    mode_means: Array
+    mode_covariance: Array
+    covariance_error: float
+    window_covariance: Array
+    balance: Array
+    balance_error: Array
+    chunks: int
+
+    @property
+    def replicas(self) -> int:
+        """R, the number of independent runs."""
+        return len(self.replica_variances)
+
+    @property
+    def mode_variances(self) -> Array:
+        """S_pp, (r,)."""
+        return np.asarray(self.replica_variances.mean(axis=0))
+
+    @property
+    def mode_variance_errors(self) -> Array:
+        """Standard errors of `mode_variances`, (r,)."""
+        return np.asarray(_standard_error(self.replica_variances))
+
+    @property
+    def replica_excess(self) -> Array:
+        """Excess loss of each replica, averaged over the recorded steps, (R,)."""
+        return np.asarray(self.replica_losses[:, 1:].mean(axis=1))
+
+    @property
+    def excess_loss(self) -> float:
+        """E L(W) - L(W*), averaged over the recorded steps."""
+        return float(self.replica_excess.mean())
+
+    @property
+    def excess_loss_error(self) -> float:
+        """Standard error of `excess_loss`."""
+        return float(_standard_error(self.replica_excess))
+
+    @property
+    def window_mean(self) -> Array:
+        """E V in the modes averaged over every step of the window, as `window_covariance`, (c, r)."""
+        return window_average(self.mode_means[1:].mean(axis=0), self.mode_means[-1] - self.mode_means[0], *self._grid)
+
+    @property
+    def diverged_at(self) -> int | None:
+        """First recorded step at which a replica overflowed, or None."""
+        bad = ~np.isfinite(self.replica_losses[:, 1:]).all(axis=0)
+        return int(self.recorded[np.argmax(bad)]) if bad.any() else None
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        return len(self.recorded), int(self.recorded[-1]) - self.opened
+
+    def __repr__(self) -> str:
+        return (
+            f"Measurement({self.identity['dynamics']}, {self.replicas} replicas, {int(self.recorded[-1])} steps: "
+            f"excess_loss={self.excess_loss:.5g} +- {self.excess_loss_error:.2g})"
+        )
+
+
+@dataclass
+class Tally:
+    """Running sums over replicas: what one chunk adds, what a checkpoint keeps.
+
+    Matrix sums are weighted by the chunk's number of replicas; `*_squares` hold the chunk-wise squares from which
+    the spread between chunks, and so the error of the matrices, follows.
+    """
+
+    recorded: NDArray[np.int64]
+    opened: int
+    chunks: int = 0
+    replica_variances: list[Array] = field(default_factory=list)
+    replica_losses: list[Array] = field(default_factory=list)
+    mean_sum: Array | float = 0.0
+    covariance_sum: Array | float = 0.0
+    covariance_squares: float = 0.0
+    change_sum: Array | float = 0.0
+    balance_sum: Array | float = 0.0
+    balance_squares: Array | float = 0.0
+
+    def add(self, other: Tally) -> None:
+        """Take in another tally, in the order of the chunks."""
+        for item in fields(self):
+            if item.name not in ("recorded", "opened"):
+                setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+    @property
+    def replicas(self) -> int:
+        """Replicas tallied so far."""
+        return sum(map(len, self.replica_variances))
+
+    def save(self, path: Path, identity: dict[str, Any]) -> None:
+        """Keep the sums so far in a checkpoint file."""
+        arrays = {item.name: np.asarray(_stacked(getattr(self, item.name))) for item in fields(self)}
+        save_arrays(path, {"identity": identity}, arrays)
+
+    @classmethod
+    def load(cls, path: Path, identity: dict[str, Any]) -> Tally:
+        """Read a checkpoint of the run `identity`; raises `ResultError` if it belongs to another."""
+        header, arrays = load_arrays(path)
+        if header["identity"] != json.loads(json.dumps(identity)):
+            changed = [key for key in identity if header["identity"].get(key) != json.loads(json.dumps(identity[key]))]
+            raise ResultError(
+                f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
+                f"was interrupted, or delete the file to start anew."
+            )
+        lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
+        scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
+        return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
+
+    def measurement(self, identity: dict[str, Any]) -> Measurement:
+        """Turn the sums into averages and error bars."""
+        total = self.replicas
+        covariance, change = self.covariance_sum / total, self.change_sum / total
+        grid = len(self.recorded), int(self.recorded[-1]) - self.opened
+        balance = np.asarray(self.balance_sum / total)
+        return Measurement(
+            identity=identity,
+            recorded=self.recorded,
+            opened=self.opened,
+            replica_variances=np.concatenate(self.replica_variances),
+            replica_losses=np.concatenate(self.replica_losses),
+            mode_means=np.asarray(self.mean_sum / total),
+            mode_covariance=np.asarray(covariance),
+            covariance_error=float(np.sqrt(self._spread(self.covariance_squares, float(np.sum(covariance**2))))),
+            window_covariance=window_average(covariance, change, *grid),
+            balance=balance,
+            balance_error=np.sqrt(self._spread(self.balance_squares, balance**2)),
+            chunks=self.chunks,
+        )
+
+    def _spread(self, squares: Any, square_of_mean: Any) -> Any:
+        """Variance of the mean from chunk-wise squares: unbiased also for unequal chunks."""
+        if self.chunks < 2:
+            return np.nan * square_of_mean
+        return np.maximum(squares / self.replicas - square_of_mean, 0.0) / (self.chunks - 1)
+
+
+def window_average(mean_of_records: Any, change: Any, records: int, steps: int) -> Array:
+    """Average over steps opened..end - 1 of a quantity recorded at evenly spaced steps up to the end.
+
+    Trapezoidal between records; `change` is its value at the end less that at the opening.
+    """
+    return np.asarray(mean_of_records - 0.5 * change * (1 / records + 1 / steps))
+
+
+def _standard_error(values: Array) -> Any:
+    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def _stacked(value: Any) -> Any:
+    return np.concatenate(value) if isinstance(value, list) else value

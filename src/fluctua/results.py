@@ -1,0 +1,119 @@
+"""Files of results: one .npz with a JSON header, written under a temporary name and then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import OutputError, ResultError
+
+__all__ = ["load_arrays", "provenance", "save_arrays", "save_text", "writable_directory"]
+
+Arrays = dict[str, NDArray[Any]]
+_HEADER = "header"
+_FORMAT = "fluctua-result-1"
+
+
+def save_arrays(path: Path | str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write `arrays` and the JSON `header` to `path`, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written or is full.
+    """
+    text = json.dumps({"format": _FORMAT, **header})
+
+    def write(handle: IO[bytes]) -> None:
+        np.savez(handle, **{_HEADER: np.array(text)}, **arrays)  # type: ignore[arg-type]  # (a stub too narrow)
+
+    _replace(Path(path), write)
+
+
+def save_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path`, whole or not at all; raises `OutputError`."""
+    _replace(Path(path), lambda handle: handle.write(text.encode()))
+
+
+def save_with(path: Path | str, write: Callable[[IO[bytes]], Any]) -> None:
+    """Let `write` fill a file that takes the name `path` only once complete; raises `OutputError`."""
+    _replace(Path(path), write)
+
+
+def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
+    """Return the header and the arrays of a file written by `save_arrays`.
+
+    Raises
+    ------
+    ResultError
+        If the file is missing, damaged or not one of ours.
+    """
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:  # noqa: PTH123  (str or Path)
+            arrays = {name: stored[name] for name in stored.files}
+        header = json.loads(str(arrays.pop(_HEADER)))
+    except FileNotFoundError:
+        raise ResultError(f"{path}: no such result. Run `fluctua verify ... --out DIR` to make one.") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise ResultError(f"{path} is not a readable fluctua result ({error}). Delete it and run again.") from error
+    if header.get("format") != _FORMAT:
+        raise ResultError(f"{path} has the format {header.get('format')!r}; this version reads {_FORMAT!r}.")
+    return header, arrays
+
+
+def writable_directory(path: Path | str) -> Path:
+    """Return `path` as a directory that exists and takes files; made if missing, before any work starts.
+
+    Raises
+    ------
+    OutputError
+    """
+    directory = Path(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write to {directory}: {error.strerror}. Choose another --out.") from error
+    return directory
+
+
+def provenance() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {}
+    for name in ("fluctua", "numpy", "scipy"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    try:
+        with _temporary_beside(path) as (handle, temporary):
+            write(handle)
+            handle.close()
+            temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+@contextlib.contextmanager
+def _temporary_beside(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            temporary.chmod(0o644)
+            yield handle, temporary
+    finally:
+        temporary.unlink(missing_ok=True)

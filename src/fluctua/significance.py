@@ -1,0 +1,131 @@
+"""When is a deviation more than sampling? Family-wise tests over replicas, and what they would have caught.
+
+Replicas are independent, so a contrast (one number per replica) has a Student-t error bar and nothing else is
+assumed (theory.md section 8). The family is small and fixed beforehand: the excess loss, and the mean ratio of measured
+to predicted mode variance in bands of modes. A band averages many modes, which brings its law near the
+normal, where t holds; single modes are reported (z-rms) but do not decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measurement import Measurement
+
+__all__ = ["Comparison", "bands", "compare", "detectable_error", "normal_scores", "unit_scores"]
+
+Array = NDArray[np.float64]
+POWER = 0.95
+"""Probability with which an error as large as the stated sharpness is caught."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One theory against one measurement.
+
+    Attributes
+    ----------
+    p_value : float
+        Family-wise (Bonferroni over the family of contrasts).
+    detectable : float
+        Smallest relative error of all variances that this run would reject with probability `POWER`.
+    z_excess_loss : float
+        Excess loss, measured minus predicted, as a normal score.
+    z_rms, inside_95 : float
+        Over modes, one by one: root mean square of the normal scores, and the share within 1.96.
+    frobenius_error, frobenius_sampling : float
+        |S_measured - S_predicted| / |S_measured|, and what sampling alone would give.
+    """
+
+    p_value: float
+    detectable: float
+    z_excess_loss: float
+    z_rms: float
+    inside_95: float
+    frobenius_error: float
+    frobenius_sampling: float
+
+
+def compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
+    """Test a predicted excess loss and covariance, (r, r) in the modes, against a measurement."""
+    predicted = np.diag(covariance)
+    scores = unit_scores(measurement.replica_variances - predicted)
+    family = _contrasts(measurement, excess_loss, predicted)
+    p_values = _p_values(family - 1)
+    norm = float(np.linalg.norm(measurement.mode_covariance))
+    return Comparison(
+        p_value=float(min(1.0, len(p_values) * p_values.min())),
+        detectable=detectable_error(family, level),
+        z_excess_loss=float(unit_scores(measurement.replica_excess[:, None] - excess_loss)[0]),
+        z_rms=float(np.sqrt(np.mean(scores**2))),
+        inside_95=float(np.mean(np.abs(scores) < 1.959964)),
+        frobenius_error=float(np.linalg.norm(measurement.mode_covariance - covariance)) / norm,
+        frobenius_sampling=measurement.covariance_error / norm,
+    )
+
+
+def bands(modes: int) -> list[slice]:
+    """Bands of modes, steepest first: 1, 2, 4, ... modes wide, the last one taking a short rest along."""
+    edges = [0]
+    while edges[-1] + 2 ** len(edges) // 2 < modes:
+        edges.append(edges[-1] + 2 ** len(edges) // 2)
+    if len(edges) > 1 and modes - edges[-1] < (edges[-1] - edges[-2]):
+        edges.pop()
+    return [slice(a, b) for a, b in zip(edges, [*edges[1:], modes], strict=True)]
+
+
+def unit_scores(deviations: Array) -> Array:
+    """Return normal scores of the columns' means, (R, k) to (k,): Student-t brought to unit scale."""
+    return normal_scores(*_student(deviations))
+
+
+def normal_scores(statistic: Array, freedom: int) -> Array:
+    """Return the normal scores of Student-t statistics."""
+    from scipy.stats import norm, t
+
+    tail = norm.isf(t.sf(np.abs(statistic), freedom))
+    return np.asarray(np.sign(statistic) * np.minimum(tail, 37.0))  # 37: where the tail underflows
+
+
+def detectable_error(family: Array, level: float) -> float:
+    """Return the smallest relative error of every variance that the family rejects with probability `POWER`.
+
+    `family` holds, per replica, each contrast's ratio of measured to predicted. A theory wrong by a factor 1 + e
+    shifts every mean ratio by e; the sharpest contrast alone, by the noncentral t, bounds the power from below.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    freedom = len(family) - 1
+    critical = float(t.isf(level / (2 * family.shape[1]), freedom))
+    shift = brentq(lambda x: float(nct.sf(critical, freedom, x)) - POWER, 0.0, 20 * critical)
+    relative = family.std(axis=0, ddof=1) / np.sqrt(len(family)) / family.mean(axis=0)
+    return float(shift * relative.min())
+
+
+def _contrasts(measurement: Measurement, excess_loss: float, predicted: Array) -> Array:
+    """Measured over predicted, per replica: excess loss, then the mean over each band, (R, 1 + bands)."""
+    ratios = measurement.replica_variances / predicted
+    columns = [
+        measurement.replica_excess / excess_loss,
+        *(ratios[:, band].mean(axis=1) for band in bands(len(predicted))),
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _p_values(deviations: Array) -> Array:
+    from scipy.stats import t
+
+    statistic, freedom = _student(deviations)
+    return np.asarray(2 * t.sf(np.abs(statistic), freedom))
+
+
+def _student(deviations: Array) -> tuple[Any, int]:
+    replicas = len(deviations)
+    error = deviations.std(axis=0, ddof=1) / np.sqrt(replicas)
+    with np.errstate(invalid="ignore", divide="ignore"):  # 0/0: identical replicas that agree with the theory
+        return np.nan_to_num(deviations.mean(axis=0) / error), replicas - 1

@@ -1,0 +1,209 @@
+"""What a verification concluded, with the evidence that its figures show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ResultError
+from .law import Level
+from .results import load_arrays, save_arrays, save_text
+from .significance import POWER, Comparison
+
+__all__ = ["Balance", "Row", "Verdict"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One theory held against the measurement.
+
+    Attributes
+    ----------
+    name : str
+        Level of the ladder; with ", stationary", or with the factor by which it was made wrong.
+    excess_loss : float
+        Predicted.
+    consistent : bool
+        Not rejected at the family-wise level.
+    comparison : Comparison
+    """
+
+    name: str
+    excess_loss: float
+    consistent: bool
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Balance:
+    """F0 element by element: dissipation against fluctuation, both measured along the trajectory.
+
+    Attributes
+    ----------
+    elements : int
+        Of the upper triangle.
+    z_rms : float
+        Over elements, from the spread between chunks of replicas; Student-t brought to unit scale.
+    correlation : float
+    trace_ratio : float
+        Dissipated over injected, summed over modes.
+    """
+
+    elements: int
+    z_rms: float
+    correlation: float
+    trace_ratio: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Consistent? Sharp? And the table behind it; made by `verify`.
+
+    Attributes
+    ----------
+    theory : str
+        Level under test.
+    level, resolution : float
+        Family-wise level; relative error that the run had to reject.
+    rows : tuple of Row
+        The ladder, the stationary law, the two mutants.
+    balance : Balance
+    identity, provenance : dict
+        Recipe, seed, versions: what repeats the numbers.
+    excess_loss, excess_loss_error, optimum_loss : float
+        Measured mean over the recorded steps, its standard error, and L(W*).
+    diverged_at : int or None
+        First recorded step at which a replica overflowed.
+    arrays : dict of str to ndarray
+        The points and lines of the figures.
+    """
+
+    theory: Level
+    level: float
+    resolution: float
+    rows: tuple[Row, ...]
+    balance: Balance
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, str]
+    excess_loss: float
+    excess_loss_error: float
+    optimum_loss: float
+    diverged_at: int | None
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self, name: str) -> Row:
+        """Return the row of that name, such as "langevin" or "exact, stationary"."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+
+    @property
+    def tested(self) -> Row:
+        """The row of the level under test."""
+        return self.row(self.theory)
+
+    @property
+    def consistent(self) -> bool:
+        """No deviation beyond sampling."""
+        return self.diverged_at is None and self.tested.consistent
+
+    @property
+    def detectable(self) -> float:
+        """Smallest relative error of all variances that this run would have caught with probability 0.95."""
+        return self.tested.comparison.detectable
+
+    @property
+    def sharp(self) -> bool:
+        """The run resolves `resolution`, and rejects the theory made wrong by it in either direction."""
+        mutants = [row for row in self.rows if row.name.startswith((f"{self.theory} +", f"{self.theory} -"))]
+        return self.detectable <= self.resolution and not any(row.consistent for row in mutants)
+
+    @property
+    def passed(self) -> bool:
+        """Consistent and sharp: a pass without sharpness means nothing."""
+        return self.consistent and self.sharp
+
+    @property
+    def words(self) -> str:
+        """The verdict in one sentence."""
+        if self.diverged_at is not None:
+            return f"diverged: a replica overflowed by step {self.diverged_at}; there is nothing to compare."
+        first = (
+            f"consistent: no deviation beyond sampling at family-wise level {self.level:.3g}"
+            if self.consistent
+            else f"NOT consistent: the deviation has p = {self.tested.comparison.p_value:.2g} (family-wise level "
+            f"{self.level:.3g})"
+        )
+        second = f"would have caught an error of {100 * self.detectable:.2g} % with probability {POWER:g}"
+        if self.sharp:
+            return f"{first}; sharp: {second}."
+        return f"{first}; NOT sharp: {second}, asked was {100 * self.resolution:.3g} %; run more replicas or steps."
+
+    @property
+    def table(self) -> str:
+        """The ladder against the measurement, as plain text."""
+        head = f"{'theory':<20} {'excess loss':>12} {'off by':>8} {'z-rms':>7} {'Frobenius':>10}  verdict"
+        return "\n".join([head, *(self._line(row) for row in self.rows)])
+
+    def _line(self, row: Row) -> str:
+        off = row.excess_loss / self.excess_loss - 1
+        verdict = "consistent" if row.consistent else "rejected"
+        return (
+            f"{row.name:<20} {row.excess_loss:>12.6g} {100 * off:>+7.1f}% {row.comparison.z_rms:>7.2f} "
+            f"{row.comparison.frobenius_error:>10.3g}  {verdict}"
+        )
+
+    def about(self, data: Mapping[str, Any]) -> Verdict:
+        """Return the verdict with a description of its data (name, sha256) attached."""
+        return replace(self, data=dict(data))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
+        out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
+        summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
+        return _finite({"kind": "verdict", **summary, **out, "rows": [asdict(row) for row in self.rows]})
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return `to_dict` as JSON text; a value that is not finite becomes null."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def save(self, directory: Path | str) -> None:
+        """Write result.json and result.npz (the same, with the figures' arrays) into `directory`."""
+        save_arrays(Path(directory) / "result.npz", self.to_dict(), self.arrays)
+        save_text(Path(directory) / "result.json", self.to_json() + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Verdict:
+        """Read a result directory or its result.npz; raises `ResultError`."""
+        place = Path(path) / "result.npz" if Path(path).is_dir() else Path(path).with_suffix(".npz")
+        header, arrays = load_arrays(place)
+        if header.get("kind") != "verdict":
+            raise ResultError(f"{place} holds no verdict. Give a directory written by `fluctua verify --out`.")
+        rows = [Row(**{**row, "comparison": Comparison(**_nan(row["comparison"]))}) for row in header["rows"]]
+        names = ("theory", "level", "resolution", "identity", "provenance", "excess_loss", "excess_loss_error",
+                 "optimum_loss", "diverged_at", "data")  # fmt: skip
+        return cls(
+            rows=tuple(rows), balance=Balance(**_nan(header["balance"])), arrays=arrays,
+            **_nan({name: header[name] for name in names}, keep=("diverged_at",)),
+        )  # fmt: skip
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {key: float("nan") if value is None and key not in keep else value for key, value in values.items()}

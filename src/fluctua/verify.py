@@ -1,0 +1,219 @@
+"""The verdict: the predicted fluctuation against the measured one, and what this run would have noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._validate import choice, real_number
+from .dynamics import DYNAMICS, LAW_OF, Dynamics
+from .errors import InvalidInput
+from .law import LEVELS, Level
+from .measurement import Measurement
+from .problem import LeastSquares
+from .results import provenance
+from .sampling import Rng
+from .sgd import SGD
+from .significance import compare, normal_scores
+from .simulate import simulate
+from .theory import Prediction, predict
+from .verdict import Balance, Row, Verdict
+
+__all__ = ["default_replicas", "verify"]
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, float], None]
+_THEORY_RTOL = 1e-3  # of every mode's variance: a tenth of what a practical run resolves
+_ELEMENTS = 4000  # of F0 kept for the figure
+_CURVE_POINTS = 400
+
+
+def verify(
+    problem: LeastSquares,
+    sgd: SGD,
+    *,
+    steps: int = 2000,
+    replicas: int | None = None,
+    rng: Rng = None,
+    start: ArrayLike | str = "optimum",
+    theory: Level | None = None,
+    dynamics: Dynamics = "sgd",
+    records: int | None = None,
+    level: float = 0.01,
+    resolution: float = 0.05,
+    threads: int | None = None,
+    checkpoint: Path | str | None = None,
+    check_stability: bool = True,
+    progress: Progress | None = None,
+) -> Verdict:
+    r"""Simulate the recipe and hold the prediction against the measurement.
+
+    The verdict has two parts. *Consistent*: no contrast of a small family (excess loss; mode variances in bands)
+    deviates from the finite-time prediction, averaged over exactly the recorded steps, at the family-wise `level`.
+    *Sharp*: the same run rejects the same theory made wrong by `resolution` in either direction; the smallest error
+    that it would have caught with probability 0.95 is stated. The other rungs of the ladder, and the
+    stationary law, are tested on the same measurement.
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    sgd : SGD
+    steps, replicas : int
+        Length and number of the runs; `default_replicas` if not given.
+    rng : numpy.random.Generator, int or None
+    start : "optimum", "zero" or array_like, (c, d)
+    theory : str, optional
+        Level under test; by default the one that `dynamics` obeys exactly.
+    dynamics : str
+        As in `simulate`; "gd" has no fluctuation to verify and is refused.
+    records : int, optional
+        Steps measured; see `simulate`.
+    level : float
+        Family-wise false-alarm probability.
+    resolution : float
+        Relative error of all variances that the run must be able to reject to count as sharp.
+    threads, checkpoint
+        As in `simulate`.
+    check_stability : bool
+        If False, simulate even where no stationary state exists.
+    progress : callable, optional
+        Called with the name of the stage and the fraction of it done.
+
+    Raises
+    ------
+    UnstableSGD
+        Before any simulation, beyond the stability limit.
+
+    Notes
+    -----
+    The finite-time predictions are computed to 1e-3 in every mode, far below what sampling resolves.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> verdict = fl.verify(problem, fl.SGD(lr=0.05, batch_size=8), steps=500, replicas=128, rng=7)
+    >>> verdict.consistent, verdict.row("langevin").consistent
+    (True, False)
+    """
+    real_number("level", level, above=0.0)
+    real_number("resolution", resolution, above=0.0)
+    if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
+        raise InvalidInput("full-batch gradient descent does not fluctuate, so there is no variance to verify. "
+                           "Use simulate(dynamics='gd') and learning_curve.")  # fmt: skip
+    tested = LAW_OF[dynamics] if theory is None else theory
+    report = progress or _silent
+    report("theory", 0.0)
+    stationary = predict(problem, sgd, theory=tested, check_stability=check_stability)
+    measurement = simulate(
+        problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
+        rng=rng, start=start, records=records, dynamics=dynamics, threads=threads, checkpoint=checkpoint,
+        progress=lambda fraction: report("simulation", fraction),
+    )  # fmt: skip
+    report("comparison", 0.0)
+    return _Trial(stationary, measurement, start, level, resolution).verdict()
+
+
+def _silent(stage: str, fraction: float) -> None:
+    """Report no progress."""
+
+
+def default_replicas(problem: LeastSquares, sgd: SGD, steps: int) -> int:
+    """Return replicas for about half a minute of simulation on two cores, from 32 to 512 in powers of two."""
+    per_step = 4 * sgd.batch_size * problem.outputs * problem.features + 1e5  # flops, and the overhead in flops
+    affordable = 1.5e12 / (per_step * steps)
+    return int(min(512, max(32, 2 ** int(np.log2(max(affordable, 1))))))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One measurement, and the theories called to answer it; `stationary` is the level under test."""
+
+    stationary: Prediction
+    measurement: Measurement
+    start: ArrayLike | str
+    level: float
+    resolution: float
+
+    def verdict(self) -> Verdict:
+        law, measured = self.stationary.law, self.measurement
+        tested = self._at_records(self.stationary, curve=True)
+        rungs = {name: self._rung(name, tested) for name in reversed(LEVELS)}
+        exact, wrong = tested.mode_covariance, self.resolution
+        rows = [self._row(name, rung.excess_loss, rung.mode_covariance) for name, rung in rungs.items()]
+        rows += [
+            self._row(f"{tested.theory}, stationary", self.stationary.excess_loss, self.stationary.mode_covariance),
+            self._row(f"{tested.theory} +{wrong:.3g}", tested.excess_loss * (1 + wrong), exact * (1 + wrong)),
+            self._row(f"{tested.theory} -{wrong:.3g}", tested.excess_loss * (1 - wrong), exact * (1 - wrong)),
+        ]
+        fluctuation = law.sgd.lr**2 * law.kappa * law.minimum.source(measured.window_covariance, self._mean())
+        balance, elements = _balance(measured, fluctuation)
+        return Verdict(
+            theory=tested.theory, level=self.level, resolution=wrong, rows=tuple(rows), balance=balance,
+            identity=measured.identity, provenance=provenance(), excess_loss=measured.excess_loss,
+            excess_loss_error=measured.excess_loss_error, optimum_loss=tested.optimum_loss,
+            diverged_at=measured.diverged_at,
+            arrays={**_figure_arrays(measured, tested), **elements,
+                    **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()}},
+        )  # fmt: skip
+
+    def _rung(self, name: Level, tested: Prediction) -> Prediction:
+        if name == tested.theory:
+            return tested
+        if name == "equilibrium" and tested.theory == "exact":
+            return tested.equilibrated()  # it keeps the exact excess loss: no second pass over the data
+        law = tested.law
+        return self._at_records(predict(law.problem, law.sgd, theory=name, check_stability=False))
+
+    def _at_records(self, prediction: Prediction, curve: bool = False) -> Prediction:
+        steps = self.measurement.recorded.tolist()
+        return prediction.after(steps, start=self.start, rtol=_THEORY_RTOL, curve=curve)
+
+    def _row(self, name: str, excess_loss: float, covariance: Array) -> Row:
+        comparison = compare(self.measurement, excess_loss, covariance, self.level)
+        return Row(name, excess_loss, comparison.p_value >= self.level, comparison)
+
+    def _mean(self) -> Array | None:
+        """E V over the window; zero by symmetry for a start at W*, so its sampling noise stays out."""
+        return None if isinstance(self.start, str) and self.start == "optimum" else self.measurement.window_mean
+
+
+def _balance(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict[str, Array]]:
+    """F0, dissipation and storage against fluctuation, both from the trajectory: all elements, and some to draw."""
+    scores = normal_scores((measured.balance - fluctuation) / measured.balance_error, measured.chunks - 1)
+    upper = np.triu_indices(len(scores))
+    summary = Balance(
+        elements=len(upper[0]),
+        z_rms=float(np.sqrt(np.mean(scores[upper] ** 2))),
+        correlation=float(np.corrcoef(measured.balance[upper], fluctuation[upper])[0, 1]),
+        trace_ratio=float(np.trace(measured.balance) / np.trace(fluctuation)),
+    )
+    stride = max(1, len(upper[0]) // _ELEMENTS)
+    diagonal = np.diag_indices(len(scores))
+    places = tuple(np.concatenate([d, u[::stride]]) for d, u in zip(diagonal, upper, strict=True))
+    drawn = {"dissipation": measured.balance, "dissipation_error": measured.balance_error, "fluctuation": fluctuation}
+    return summary, {**{name: matrix[places] for name, matrix in drawn.items()}, "element": np.array(places)}
+
+
+def _figure_arrays(measured: Measurement, tested: Prediction) -> dict[str, Array]:
+    """Return what the figures of the mode variances and of the learning curve show."""
+    assert tested.curve is not None
+    points = np.unique(np.geomspace(1, len(tested.curve), _CURVE_POINTS).astype(int)) - 1
+    losses = measured.replica_losses
+    return {
+        "curvatures": tested.curvatures,
+        "measured_variances": measured.mode_variances,
+        "measured_errors": measured.mode_variance_errors,
+        "curve_steps": points,
+        "curve": tested.curve[points],
+        "recorded": np.concatenate([[measured.opened], measured.recorded]),
+        "loss_mean": losses.mean(axis=0),
+        "loss_error": losses.std(axis=0, ddof=1) / np.sqrt(len(losses)),
+        "loss_low": np.quantile(losses, 0.05, axis=0),
+        "loss_high": np.quantile(losses, 0.95, axis=0),
+    }
