@@ -4,6 +4,7 @@ from . import errors
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
 from .measurement import Measurement
+from .noise import GradientNoise, gradient_noise
 from .problem import LeastSquares
 from .sgd import SGD
 from .simulate import simulate
@@ -16,12 +17,14 @@ __all__ = [
     "SGD",
     "Dataset",
     "FluctuaError",
+    "GradientNoise",
     "LeastSquares",
     "Measurement",
     "Prediction",
     "UnstableSGD",
     "Verdict",
     "errors",
+    "gradient_noise",
     "learning_curve",
     "load",
     "max_stable_lr",

@@ -17,12 +17,13 @@ from .problem import LeastSquares
 from .sampling import draw_batches
 from .sgd import SGD
 
-__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "stepper"]
+__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "stepper"]
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
 Stepper = Callable[[Floats, Sequence[np.random.Generator], int], None]
 """(V of shape (replicas, c, d), a generator per replica, steps): advances V in place."""
+Watch = Callable[[Floats, Floats], None]
 
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
@@ -30,6 +31,17 @@ _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 def stepper(problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any]) -> Stepper:
     """Return the function that advances a group of replicas under `dynamics`."""
     return DYNAMICS[dynamics](_Setting(problem, sgd, dtype))
+
+
+def minibatch_in_modes(problem: LeastSquares, sgd: SGD, watch: Watch) -> Stepper:
+    """Return the minibatch stepper for V in the modes, (replicas, c, r), in float64, seen by `watch` at every step.
+
+    `watch` is given V before the step and the data part of the batch gradient, both (replicas, c, r).
+    """
+    setting = _Setting(problem, sgd, np.dtype(np.float64))
+    setting.inputs = problem.projections.astype(np.float64, copy=False)
+    setting.pull = sgd.lr * sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights
+    return _minibatch(setting, watch)
 
 
 class _Setting:
@@ -51,7 +63,7 @@ class _Setting:
             v -= self.pull
 
 
-def _minibatch(setting: _Setting) -> Stepper:
+def _minibatch(setting: _Setting, watch: Watch | None = None) -> Stepper:
     """SGD on real batches: two batched GEMMs over the replicas after a gather."""
     x_all, r_all, sgd = setting.inputs, setting.residuals, setting.sgd
     scale = x_all.dtype.type(sgd.lr / sgd.batch_size)
@@ -67,6 +79,8 @@ def _minibatch(setting: _Setting) -> Stepper:
             error += r_all[indices]
             error *= scale
             np.matmul(error.transpose(0, 2, 1), x, out=gradient)
+            if watch:
+                watch(v, gradient / sgd.lr)
             setting.decay(v)
             v -= gradient
 

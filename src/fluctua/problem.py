@@ -83,7 +83,7 @@ class LeastSquares:
     @cached_property
     def _spectrum(self) -> tuple[Array, Array]:
         gram = np.zeros((self.features, self.features))
-        for rows in self._blocks(self.features):
+        for rows in self.blocks(self.features):
             x = self.inputs[rows].astype(np.float64)
             gram += x.T @ x  # one operand twice: BLAS computes one triangle only
         curvatures, modes = np.linalg.eigh(gram / self.samples)
@@ -111,7 +111,7 @@ class LeastSquares:
     def projections(self) -> NDArray[Any]:
         """Inputs in the modes, z_i = U^T x_i, (N, r), in the precision of `inputs`."""
         out = np.empty((self.samples, self.rank), self.inputs.dtype)
-        for rows in self._blocks(self.features):
+        for rows in self.blocks(self.features):
             out[rows] = self.inputs[rows].astype(np.float64) @ self.modes
         return out
 
@@ -138,13 +138,14 @@ class LeastSquares:
         4 N r^2 flops with `quadratic`, half of it when every q_i is positive (BLAS then computes one triangle).
         """
         out = np.zeros((self.rank, self.rank))
-        for rows in self._blocks(self.rank):
+        for rows in self.blocks(self.rank):
             z = self.projections[rows]
             q = np.zeros(len(z)) if weights is None else weights[rows]
             out += _weighted_square(z, q if quadratic is None else q + _form(z, quadratic))
         return out / self.samples
 
-    def _blocks(self, width: int) -> Iterator[slice]:
+    def blocks(self, width: int) -> Iterator[slice]:
+        """Yield slices of samples whose rows of `width` elements fit a block."""
         rows = max(_BLOCK_ELEMENTS // width, 256)
         for start in range(0, self.samples, rows):
             yield slice(start, start + rows)
@@ -169,7 +170,7 @@ class Minimum:
     def __init__(self, problem: LeastSquares, weight_decay: float) -> None:
         self.problem, self.weight_decay = problem, weight_decay
         cross = np.zeros((problem.outputs, problem.features))
-        for rows in problem._blocks(problem.features):
+        for rows in problem.blocks(problem.features):
             cross += problem.targets[rows].astype(np.float64).T @ problem.inputs[rows].astype(np.float64)
         self.mode_weights: Array = cross @ problem.modes / problem.samples / self.curvatures
         self.weights: Array = self.mode_weights @ problem.modes.T
@@ -179,7 +180,7 @@ class Minimum:
         problem = self.problem
         self.residuals = np.empty((problem.samples, problem.outputs), problem.inputs.dtype)
         self.squared_residuals: Array = np.empty(problem.samples)
-        for rows in problem._blocks(problem.features):
+        for rows in problem.blocks(problem.features):
             r = problem.inputs[rows].astype(np.float64) @ self.weights.T - problem.targets[rows]
             self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
         decay = self.weight_decay * float(np.sum(self.weights**2))
@@ -225,7 +226,7 @@ class Minimum:
     def residual_products(self, form: Array | None) -> Array:
         """<r r^T z^T form z>, (c, c); None stands for a form that is 1 on every sample."""
         out = np.zeros((self.problem.outputs,) * 2)
-        for rows in self.problem._blocks(self.problem.rank):
+        for rows in self.problem.blocks(self.problem.rank):
             r = self.residuals[rows].astype(np.float64)
             out += r.T @ (r if form is None else r * _form(self.problem.projections[rows], form)[:, None])
         return out / self.problem.samples
@@ -236,7 +237,7 @@ class Minimum:
             return self.squared_residuals
         out = self.squared_residuals.copy()
         shift = mean.T.astype(self.problem.projections.dtype)
-        for rows in self.problem._blocks(self.problem.rank):
+        for rows in self.problem.blocks(self.problem.rank):
             out[rows] += 2 * np.einsum("ij,ij->i", self.problem.projections[rows] @ shift, self.residuals[rows])
         return out
 

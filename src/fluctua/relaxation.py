@@ -178,7 +178,7 @@ class Relaxation:
         if now < self._overshoot or not np.isfinite(surprise):
             return 1.0
         ease = 0.9 * float(self._tolerance / max(surprise, 1e-300)) ** (1 / order)
-        return max(1.0, length * min(max(ease, 0.25), 4.0))
+        return max(1.0, length * float(np.clip(ease, 0.25, 4.0)))
 
     @property
     def _overshoot(self) -> float:
@@ -186,7 +186,7 @@ class Relaxation:
         slowest = float(np.max(-self.kernel.decay))
         if slowest <= 0:
             return 0.0
-        return np.inf if slowest >= 1 else log(self.rtol) / log(slowest)
+        return float("inf") if slowest >= 1 else log(self.rtol) / log(slowest)
 
 
 def _lagrange(places: Array, at: Array) -> Array:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .measurement import Measurement
 
-__all__ = ["Comparison", "bands", "compare", "detectable_error", "normal_scores", "unit_scores"]
+__all__ = ["Comparison", "bands", "compare", "detectable_error", "family_p_value", "normal_scores", "unit_scores"]
 
 Array = NDArray[np.float64]
 POWER = 0.95
@@ -55,10 +55,9 @@ def compare(measurement: Measurement, excess_loss: float, covariance: Array, lev
     predicted = np.diag(covariance)
     scores = unit_scores(measurement.replica_variances - predicted)
     family = _contrasts(measurement, excess_loss, predicted)
-    p_values = _p_values(family - 1)
     norm = float(np.linalg.norm(measurement.mode_covariance))
     return Comparison(
-        p_value=float(min(1.0, len(p_values) * p_values.min())),
+        p_value=family_p_value(family - 1),
         detectable=detectable_error(family, level),
         z_excess_loss=float(unit_scores(measurement.replica_excess[:, None] - excess_loss)[0]),
         z_rms=float(np.sqrt(np.mean(scores**2))),
@@ -117,11 +116,12 @@ def _contrasts(measurement: Measurement, excess_loss: float, predicted: Array) -
     return np.stack(columns, axis=1)
 
 
-def _p_values(deviations: Array) -> Array:
+def family_p_value(deviations: Array) -> float:
+    """Return the Bonferroni p-value that the columns of `deviations`, (R, k), all have mean zero."""
     from scipy.stats import t
 
     statistic, freedom = _student(deviations)
-    return np.asarray(2 * t.sf(np.abs(statistic), freedom))
+    return float(min(1.0, deviations.shape[1] * 2 * t.sf(np.abs(statistic), freedom).min()))
 
 
 def _student(deviations: Array) -> tuple[Any, int]:

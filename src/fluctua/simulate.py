@@ -259,7 +259,7 @@ class _Book:
         )  # fmt: skip
 
     def _look(self, place: int, v: NDArray[Any]) -> Array:
-        state = (v @ self.run.modes).astype(np.float64)
+        state: Array = (v @ self.run.modes).astype(np.float64)
         self.means[place] = state.mean(axis=0)
         squares = np.einsum("rcp,rcp->rp", state, state)
         self.losses[:, place] = 0.5 * squares @ self.run.curvatures

@@ -169,7 +169,10 @@ class Verdict:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
         summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
-        return _finite({"kind": "verdict", **summary, **out, "rows": [asdict(row) for row in self.rows]})
+        plain: dict[str, Any] = _finite(
+            {"kind": "verdict", **summary, **out, "rows": [asdict(row) for row in self.rows]}
+        )
+        return plain
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return `to_dict` as JSON text; a value that is not finite becomes null."""
