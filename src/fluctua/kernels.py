@@ -54,14 +54,17 @@ class Kernel:
 
         Returns a = sum_j x^(n-1-j) and b = sum_j x^(n-1-j) j/n over j = 0..n-1, x = m_p m_q, so that the interval
         adds i o kappa (a G_0 + b (G_n - G_0)). Closed forms in the gap g = 1 - x: a = (1 - x^n)/g and
-        b = (n - a)/(n g), by series where n g is small (the differences would cancel).
+        b = (n - a)/(n g), by series where n |g| is small (the differences would cancel). g is negative where a mode
+        grows.
         """
         n, g = steps, self.gap
         if n == 1:
             return np.ones_like(g), np.zeros_like(g)
-        a = (1 - self.power(n)) / g
-        b = (n - a) / (n * g)
-        small = n * g < 1e-3  # the first neglected terms below are O((n g)^3), under 1e-10
+        small = np.abs(n * g) < 1e-3  # the first neglected terms below are O((n g)^4), under 1e-13
+        flat = g < 0.5  # here x^n from g itself: rounding of m would cost eps/g
+        apart = np.where(small, 1.0, g)
+        a = np.where(flat, -np.expm1(n * np.log1p(-np.minimum(g, 0.5))), 1 - self.power(n)) / apart
+        b = (n - a) / (n * apart)
         y = g[small]
         a[small] = n * (1 - (n - 1) / 2 * y * (1 - (n - 2) / 3 * y * (1 - (n - 3) / 4 * y)))
         b[small] = (n - 1) / 2 * (1 - (n - 2) / 3 * y * (1 - (n - 3) / 4 * y * (1 - (n - 4) / 5 * y)))

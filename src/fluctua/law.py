@@ -80,7 +80,7 @@ class Law:
         phi = self.kappa * self.kernel.stationary
         if not self.feeds_back:
             return phi * source
-        return stationary.solve(phi, source, self.problem.feedback, rtol=100 * self.problem.precision)
+        return stationary.solve(phi, source, self.problem.feedback, rtol=self.problem.precision)
 
     def relaxation(self, mean: Array | None, rtol: float) -> Relaxation:
         """F0 from E V(0) = `mean`, (c, r) or None for W*, without spread."""

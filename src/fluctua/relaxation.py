@@ -129,11 +129,12 @@ class Relaxation:
         wanted = sorted(int(t) for t in steps)
         total = self.covariance * wanted.count(0)
         curve = [0.0 if observable is None else observable @ np.diag(self.covariance)]
-        for interval in self.intervals(wanted[-1]):
-            for _, state in interval.states([t for t in wanted if interval.start < t <= interval.end]):
-                total = total + state
-            if observable is not None:
-                curve.extend(observable @ variances for variances in interval.diagonals())
+        with np.errstate(over="ignore", invalid="ignore"):  # a run beyond the stability limit may overflow
+            for interval in self.intervals(wanted[-1]):
+                for _, state in interval.states([t for t in wanted if interval.start < t <= interval.end]):
+                    total = total + state
+                if observable is not None:
+                    curve.extend(observable @ variances for variances in interval.diagonals())
         return total / len(wanted), np.array(curve)
 
     def intervals(self, last: int) -> Iterator[Interval]:
@@ -167,8 +168,7 @@ class Relaxation:
     def _evaluate(self, step: int, state: Array) -> Array:
         assert callable(self.source)
         mean = None if self.mean is None else self.mean * self.kernel.decay**step
-        with np.errstate(over="ignore", invalid="ignore"):  # a run beyond the stability limit may overflow
-            return np.asarray(self.kappa * self.source(state, mean))
+        return np.asarray(self.kappa * self.source(state, mean))
 
     @property
     def _tolerance(self) -> float:

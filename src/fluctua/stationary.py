@@ -38,7 +38,7 @@ def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: f
     Raises
     ------
     NoStationaryState
-        If the operator is not positive definite, or the solution of a positive source is not.
+        If the operator is not positive definite.
 
     Notes
     -----
@@ -63,6 +63,4 @@ def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: f
         raise NoStationaryState
     s = flat.reshape(shape)
     solution = phi * (source + feedback(0.5 * (s + s.T)))
-    if np.any(np.diag(solution) < 0):
-        raise NoStationaryState
     return np.asarray(0.5 * (solution + solution.T))

@@ -123,7 +123,7 @@ class Verdict:
     @property
     def sharp(self) -> bool:
         """The run resolves `resolution`, and rejects the theory made wrong by it in either direction."""
-        mutants = [row for row in self.rows if row.name.startswith((f"{self.theory} +", f"{self.theory} -"))]
+        mutants = [row for row in self.rows if row.name.startswith(f"{self.theory} x ")]
         return self.detectable <= self.resolution and not any(row.consistent for row in mutants)
 
     @property
@@ -137,12 +137,12 @@ class Verdict:
         if self.diverged_at is not None:
             return f"diverged: a replica overflowed by step {self.diverged_at}; there is nothing to compare."
         first = (
-            f"consistent: no deviation beyond sampling at family-wise level {self.level:.3g}"
+            f"consistent: no deviation beyond sampling at family-wise level {100 * self.level:.3g} %"
             if self.consistent
             else f"NOT consistent: the deviation has p = {self.tested.comparison.p_value:.2g} (family-wise level "
-            f"{self.level:.3g})"
+            f"{100 * self.level:.3g} %)"
         )
-        second = f"would have caught an error of {100 * self.detectable:.2g} % with probability {POWER:g}"
+        second = f"would have caught {100 * self.detectable:.2g} % (with probability {POWER:g})"
         if self.sharp:
             return f"{first}; sharp: {second}."
         return f"{first}; NOT sharp: {second}, asked was {100 * self.resolution:.3g} %; run more replicas or steps."

@@ -148,8 +148,8 @@ class _Trial:
         rows = [self._row(name, rung.excess_loss, rung.mode_covariance) for name, rung in rungs.items()]
         rows += [
             self._row(f"{tested.theory}, stationary", self.stationary.excess_loss, self.stationary.mode_covariance),
-            self._row(f"{tested.theory} +{wrong:.3g}", tested.excess_loss * (1 + wrong), exact * (1 + wrong)),
-            self._row(f"{tested.theory} -{wrong:.3g}", tested.excess_loss * (1 - wrong), exact * (1 - wrong)),
+            self._row(f"{tested.theory} x {1 + wrong:.3g}", tested.excess_loss * (1 + wrong), exact * (1 + wrong)),
+            self._row(f"{tested.theory} x {1 - wrong:.3g}", tested.excess_loss * (1 - wrong), exact * (1 - wrong)),
         ]
         fluctuation = law.sgd.lr**2 * law.kappa * law.minimum.source(measured.window_covariance, self._mean())
         balance, elements = _balance(measured, fluctuation)

@@ -116,4 +116,3 @@ def load(
     if subset is not None or split is not None:
         raise InvalidInput(f"subset and split belong to the built-in data sets, and {name} is read as a file.")
     return own_dataset(Path(name), targets, classes, limit)
-

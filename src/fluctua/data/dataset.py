@@ -90,9 +90,7 @@ def _column(entry: object, known: Sequence[int], class_names: Sequence[str], nam
     raise InvalidInput(f"classes holds {entry!r}, which is not a label of {name}. Its labels: {shown}.")
 
 
-def chosen_samples(
-    labels: NDArray[np.int64], wanted: Sequence[int], limit: int | None
-) -> NDArray[np.intp] | slice:
+def chosen_samples(labels: NDArray[np.int64], wanted: Sequence[int], limit: int | None) -> NDArray[np.intp] | slice:
     """Return an index of the first `limit` samples whose label is `wanted`; a slice if all labels are."""
     keep = np.isin(labels, wanted)
     if keep.all():

@@ -29,9 +29,7 @@ class _WrongHash(Exception):
     """A server answered with other bytes than the publisher's."""
 
 
-def fetch(
-    name: str, *, data_dir: str | os.PathLike[str] | None = None, progress: bool | None = None
-) -> Path:
+def fetch(name: str, *, data_dir: str | os.PathLike[str] | None = None, progress: bool | None = None) -> Path:
     """Fetch the files of a built-in data set that are not there yet.
 
     Each download goes to a temporary directory inside its destination, is checked against the publisher's md5,

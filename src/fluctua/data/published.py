@@ -76,9 +76,7 @@ def _paths(source: Source, key: str, data_dir: str | os.PathLike[str] | None) ->
     return paths
 
 
-def _read_idx_pair(
-    variant: Variant, paths: list[Path]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, str]]:
+def _read_idx_pair(variant: Variant, paths: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, str]]:
     arrays, files = [], {}
     for path, name in zip(paths, variant.files, strict=True):
         data, files[name] = content(path)
@@ -87,9 +85,7 @@ def _read_idx_pair(
     return arrays[0], arrays[1].astype(np.int64), files
 
 
-def _check_pair(
-    variant: Variant, paths: list[Path], images: NDArray[np.uint8], labels: NDArray[np.uint8]
-) -> None:
+def _check_pair(variant: Variant, paths: list[Path], images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
     remedy = f"Get {paths[0].name} and {paths[1].name} anew, from the same release."
     if images.ndim != 3 or labels.ndim != 1 or 0 in images.shape:
         what = f"images have shape {images.shape}, labels {labels.shape}; expected (N, rows, columns) and (N,)"
@@ -102,9 +98,7 @@ def _check_pair(
         raise CorruptData(paths[1], what, remedy)
 
 
-def _read_cifar10(
-    variant: Variant, paths: list[Path]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, str]]:
+def _read_cifar10(variant: Variant, paths: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, str]]:
     batches, files = [], {}
     for path, name in zip(paths, variant.files, strict=True):
         data, files[name] = content(path)

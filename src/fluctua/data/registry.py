@@ -156,8 +156,7 @@ def _mnist() -> Source:
         subsets=("train", "test"),
         folders=("mnist", ".", "MNIST/raw", "mnist/raw"),
         downloads=tuple(
-            Download(file, tuple(mirror + file for mirror in _MNIST_MIRRORS), md5)
-            for file, md5 in _MNIST_MD5.items()
+            Download(file, tuple(mirror + file for mirror in _MNIST_MIRRORS), md5) for file, md5 in _MNIST_MD5.items()
         ),
         download_size="12 MB",
     )
@@ -208,14 +207,10 @@ def _cifar10() -> Source:
         subsets=("train", "test"),
         folders=("cifar10/cifar-10-batches-bin", "cifar-10-batches-bin", "cifar10", "."),
         downloads=(
-            Download(
-                "cifar-10-binary.tar.gz", (url,), "c32a1d4ab5d03f1284b67883e8d87530", members, 200_000_000
-            ),
+            Download("cifar-10-binary.tar.gz", (url,), "c32a1d4ab5d03f1284b67883e8d87530", members, 200_000_000),
         ),
         download_size="170 MB",
     )
 
 
-REGISTRY: dict[str, Source] = {
-    source.name: source for source in (_digits(), _mnist(), _emnist(), _cifar10())
-}
+REGISTRY: dict[str, Source] = {source.name: source for source in (_digits(), _mnist(), _emnist(), _cifar10())}

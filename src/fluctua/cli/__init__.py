@@ -1,0 +1,105 @@
+"""The command line: the API's verbs with the API's names. Exit codes: 0 passed, 1 the verdict failed, 2 bad input."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from ..errors import FluctuaError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "verify": "verify",
+    "predict": "predict",
+    "noise": "noise",
+    "plot": "plot",
+    "data": "data",
+    "schema": "schema",
+}
+_CITATION = """\
+Han, Park, Lee and Han, "Fluctuation-dissipation-type theorem in stochastic
+linear learning", Phys. Rev. E 104, 034126 (2021), arXiv:2106.02220.
+
+fluctua goes beyond it (finite learning rate, multiplicative noise, finite time);
+to cite the software itself use CITATION.cff, version {version}."""
+
+
+class _Verbs(click.Group):
+    """Commands, each imported when called, so that --help and --version answer at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        from importlib import import_module
+
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f".{_COMMANDS[name]}", __name__), name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in _COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"no command {args[0]!r}.{hint} Commands: {', '.join(_COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"fluctua {_version()}")
+        ctx.exit()
+
+
+def _print_citation(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(_CITATION.format(version=_version()))
+        ctx.exit()
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("fluctua")
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print it.")
+@click.option("--cite", is_flag=True, expose_value=False, is_eager=True, callback=_print_citation, help="What to cite.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def _group(ctx: click.Context, debug: bool) -> None:
+    r"""Predict, before training, how far SGD will fluctuate on your data, and prove the prediction.
+
+    DATA is digits, mnist, emnist, cifar10, or a file: features.npz with arrays X and y (or Y).
+
+    \b
+      fluctua verify digits
+      fluctua predict mnist --lr 0.01 --batch-size 32
+    """
+    ctx.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; the console script `fluctua`."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
+    except FluctuaError as error:
+        if debug:
+            raise
+        click.echo(f"fluctua: {error}", err=True)
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("fluctua: interrupted.", err=True)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)

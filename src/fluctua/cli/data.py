@@ -1,0 +1,50 @@
+"""fluctua data list | fetch | path."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ..data import available, data_home, fetch
+
+__all__ = ["data"]
+
+_directory = click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA).")
+
+
+@click.group()
+def data() -> None:
+    """List, fetch and find the built-in data sets."""
+
+
+@data.command("list")
+@_directory
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_(data_dir: str | None, as_json: bool) -> int:
+    """List the built-in data sets and what of them is here."""
+    entries = available(data_dir)
+    if as_json:
+        click.echo(json.dumps([entry.__dict__ for entry in entries], indent=2, default=list))
+        return 0
+    for entry in entries:
+        here = ", ".join(entry.present) or "not here"
+        click.echo(f"{entry.name:<8}  {entry.description}\n{'':<8}  {entry.size}\n{'':<8}  here: {here}")
+    return 0
+
+
+@data.command("fetch")
+@click.argument("name")
+@_directory
+def fetch_(name: str, data_dir: str | None) -> int:
+    """Fetch NAME from its publisher, checked against its known hash."""
+    click.echo(fetch(name, data_dir=data_dir))
+    return 0
+
+
+@data.command()
+@_directory
+def path(data_dir: str | None) -> int:
+    """Print the directory in use."""
+    click.echo(data_home(data_dir))
+    return 0

@@ -1,0 +1,55 @@
+"""fluctua noise DATA: the gradient noise itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..noise import GradientNoise, gradient_noise
+from ..results import output_directory, save_text
+from .options import about, data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
+
+__all__ = ["noise"]
+
+
+@click.command()
+@data_options
+@recipe_options
+@click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")
+@click.option("--replicas", type=int, default=32, show_default=True, help="Independent runs.")
+@click.option("--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability.")
+@click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
+@click.option("--out", type=click.Path(), help="Directory of the results.  [default: fluctua-DATA]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON (schema: fluctua schema noise).")
+def noise(
+    *, lr: float | None, batch_size: int, weight_decay: float, sampling: str, steps: int, replicas: int, level: float,
+    seed: int | None, out: str | None, as_json: bool, data: str, **places: Any,
+) -> int:  # fmt: skip
+    """Measure the gradient noise of SGD on DATA: the evidence that SGD is a Langevin process, and where it is not."""
+    with output_directory(default_out(out, data)) as directory, progress_bar() as progress:
+        dataset, problem = load_problem(data, **places)
+        sgd = recipe(problem, lr, batch_size, weight_decay, sampling)
+        found = gradient_noise(problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level,
+                               progress=lambda fraction: progress("noise", fraction))  # fmt: skip
+        text = json.dumps({**found.to_dict(), "data": about(dataset)}, indent=2)
+        save_text(directory / "noise.json", text + "\n")
+        _draw(found, directory, dataset.name)
+    files = f"{directory}/: noise.json, noise.png, noise.svg"
+    report = "\n".join((describe(dataset, problem, sgd), "", found.words, _kurtosis(found), files))
+    click.echo(text if as_json else report)
+    return 0 if found.passed else 1
+
+
+def _kurtosis(found: GradientNoise) -> str:
+    head = "\nbatch size  excess kurtosis, steepest modes   predicted"
+    rows = zip(found.batch_sizes, found.steep_kurtoses, found.steep_errors, found.steep_predicted, strict=True)
+    return "\n".join([head, *(f"{b:>10}  {k:>16.4f} +- {e:<12.4f} {p:>10.4f}" for b, k, e, p in rows)])
+
+
+def _draw(found: GradientNoise, directory: Path, name: str) -> None:
+    from ..plot import save_noise_figure
+
+    save_noise_figure(found, directory, name)

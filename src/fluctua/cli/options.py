@@ -1,0 +1,117 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..data import Dataset, load
+from ..law import LEVELS
+from ..problem import LeastSquares
+from ..sgd import SAMPLINGS, SGD
+
+__all__ = [
+    "about",
+    "data_options",
+    "default_out",
+    "describe",
+    "load_problem",
+    "progress_bar",
+    "recipe",
+    "recipe_options",
+    "theory_option",
+]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+DEFAULT_BATCH_SIZE = 8
+
+
+def _all(*options: Decorator) -> Decorator:
+    return lambda function: reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+data_options = _all(
+    click.argument("data"),
+    click.option("--subset", help="train or test, where the data set has both."),
+    click.option("--split", help="emnist: byclass, bymerge, balanced, letters, digits or mnist."),
+    click.option("--classes", help="Keep these labels only, such as 0,1."),
+    click.option("--limit", type=int, help="Keep the first so many samples."),
+    click.option("--targets", help="For an .npy of inputs: the .npy of its targets."),
+    click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA)."),
+)
+recipe_options = _all(
+    click.option("--lr", type=float, help="Learning rate.  [default: a quarter of 2/h_max, to one digit]"),
+    click.option("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, show_default=True, help="Samples per batch."),
+    click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
+    click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
+)
+theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
+
+
+def load_problem(
+    data: str, subset: str | None, split: str | None, classes: str | None, limit: int | None, targets: str | None,
+    data_dir: str | None,
+) -> tuple[Dataset, LeastSquares]:  # fmt: skip
+    """Load the named data and pose the problem."""
+    labels = [int(c) if c.lstrip("-").isdigit() else c for c in classes.split(",")] if classes else None
+    dataset = load(data, subset=subset, split=split, classes=labels, limit=limit, targets=targets, data_dir=data_dir)
+    return dataset, LeastSquares(dataset.inputs, dataset.targets)
+
+
+def recipe(problem: LeastSquares, lr: float | None, batch_size: int, weight_decay: float, sampling: str) -> SGD:
+    """Return the recipe; without a learning rate, a quarter of 2/h_max rounded to one digit."""
+    chosen = lr
+    if chosen is None:
+        checked = SGD(1.0, batch_size, weight_decay, sampling)  # type: ignore[arg-type]  # refuses before h_max is found
+        chosen = float(f"{0.5 / (problem.curvatures[0] + checked.weight_decay):.0e}")
+    return SGD(chosen, batch_size, weight_decay, sampling)  # type: ignore[arg-type]
+
+
+def describe(dataset: Dataset, problem: LeastSquares, sgd: SGD) -> str:
+    """Two lines: the data and their spectrum, and the recipe."""
+    h = problem.curvatures
+    decay = f", weight decay {sgd.weight_decay:g}" if sgd.weight_decay else ""
+    return (
+        f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
+        f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}\n"
+        f"recipe    lr {sgd.lr:g}, batch size {sgd.batch_size}, {sgd.sampling.replace('_', ' ')}{decay}"
+    )
+
+
+def about(dataset: Dataset) -> dict[str, Any]:
+    """Return what a result says of its data."""
+    return {"name": dataset.name, "sha256": dataset.sha256, "files": dict(dataset.files)}
+
+
+def default_out(out: str | None, data: str) -> str:
+    """Return --out, by default fluctua-NAME in the working directory."""
+    return out or f"fluctua-{Path(data).stem}"
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar with the time left on stderr, only where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, fraction: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=1.0)
+            bar.update(tasks[stage], completed=fraction)
+
+        yield report

@@ -1,0 +1,27 @@
+"""fluctua plot RESULT: redraw the figures from saved data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..results import output_directory
+from ..verdict import Verdict
+
+__all__ = ["plot"]
+
+
+@click.command()
+@click.argument("result", type=click.Path())
+@click.option("--out", type=click.Path(), help="Directory of the figures.  [default: beside the result]")
+def plot(result: str, out: str | None) -> int:
+    """Redraw the figures of RESULT, a directory written by `fluctua verify` or its result.npz."""
+    from ..plot import save_figures
+
+    verdict = Verdict.load(result)
+    beside = Path(result) if Path(result).is_dir() else Path(result).parent
+    with output_directory(out or beside) as directory:
+        for path in save_figures(verdict, directory):
+            click.echo(path)
+    return 0

@@ -1,0 +1,66 @@
+"""fluctua predict DATA: no simulation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+import numpy as np
+
+from ..stability import max_stable_lr
+from ..theory import Prediction
+from ..theory import predict as solve
+from .options import about, data_options, describe, load_problem, recipe, recipe_options, theory_option
+
+__all__ = ["predict"]
+
+_RTOL = 1e-4  # of every mode's variance at finite time
+
+
+@click.command()
+@data_options
+@recipe_options
+@theory_option
+@click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
+@click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
+@click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
+def predict(
+    *, lr: float | None, batch_size: int, weight_decay: float, sampling: str, theory: Any, steps: int | None,
+    start: str, as_json: bool, **places: Any,
+) -> int:  # fmt: skip
+    """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
+    dataset, problem = load_problem(**places)
+    sgd = recipe(problem, lr, batch_size, weight_decay, sampling)
+    prediction = solve(problem, sgd, theory=theory or "exact")
+    if steps is not None:
+        prediction = prediction.after(steps, start=start, rtol=_RTOL)
+    limit = max_stable_lr(problem, sgd)
+    if as_json:
+        result = {"kind": "prediction", "data": about(dataset), "max_stable_lr": limit, **prediction.to_dict()}
+        click.echo(json.dumps(result, indent=2))
+    else:
+        click.echo(f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}")
+    return 0
+
+
+def _report(prediction: Prediction, limit: float) -> str:
+    sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
+    when = "stationary" if prediction.steps is None else f"after {prediction.steps[0]:,} steps"
+    share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
+    return "\n".join(
+        (
+            "",
+            f"theory        {prediction.theory}, {when}",
+            f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
+            f"excess loss   {prediction.excess_loss:.6g}{share}",
+            f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
+            f"relaxation    {_count(slow.min())} steps in the fastest mode, {_count(np.median(slow))} in the median, "
+            f"{_count(slow.max())} in the slowest",
+            f"stability     lr is {sgd.lr / limit:.1%} of the largest stable one, {limit:.7g}",
+        )
+    )
+
+
+def _count(steps: float) -> str:
+    return f"{steps:.1f}" if steps < 100 else f"{steps:,.0f}" if steps < 1e6 else f"{steps:.1e}"

@@ -1,0 +1,21 @@
+"""fluctua schema NAME: the JSON Schema of what --json prints."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import click
+
+from .._validate import choice
+
+__all__ = ["schema"]
+
+SCHEMAS = ("verdict", "prediction", "noise")
+
+
+@click.command()
+@click.argument("name", metavar="|".join(SCHEMAS))
+def schema(name: str) -> int:
+    """Print the JSON Schema of a result."""
+    click.echo((files("fluctua") / "schemas" / f"{choice('schema', name, SCHEMAS)}.json").read_text(), nl=False)
+    return 0

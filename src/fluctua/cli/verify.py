@@ -1,0 +1,123 @@
+"""fluctua verify DATA: simulate, compare, conclude."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..dynamics import DYNAMICS
+from ..plot import save_figures
+from ..results import output_directory
+from ..verdict import Verdict
+from ..verify import verify as run
+from .options import (
+    about,
+    data_options,
+    default_out,
+    describe,
+    load_problem,
+    progress_bar,
+    recipe,
+    recipe_options,
+    theory_option,
+)
+
+__all__ = ["verify"]
+
+CHECKPOINT = "checkpoint.npz"
+
+
+@click.command()
+@data_options
+@recipe_options
+@theory_option
+@click.option("--steps", type=int, default=2000, show_default=True, help="Steps of each run.")
+@click.option("--replicas", type=int, help="Independent runs.  [default: about half a minute's worth, 32 to 512]")
+@click.option("--records", type=int, help="Steps measured.  [default: 32, evenly spaced]")
+@click.option("--start", default="optimum", show_default=True, help="optimum or zero.")
+@click.option(
+    "--dynamics", default="sgd", show_default=True, help=f"One of {', '.join(d for d in DYNAMICS if d != 'gd')}."
+)
+@click.option("--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability.")
+@click.option("--resolution", type=float, default=0.05, show_default=True, help="Error that the run must reject.")
+@click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
+@click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
+@click.option("--out", type=click.Path(), help="Directory of the results.  [default: fluctua-DATA]")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
+@click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
+def verify(
+    *, lr: float | None, batch_size: int, weight_decay: float, sampling: str, seed: int | None, out: str | None,
+    resume: bool, force: bool, as_json: bool, data: str, **options: Any,
+) -> int:  # fmt: skip
+    """Hold the predicted fluctuation of SGD on DATA against real training runs.
+
+    Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
+    result.json, result.npz and figures. Exit code 0 if passed, 1 if not, 2 for bad input.
+    """
+    began = time.monotonic()
+    places = {name: options.pop(name) for name in ("subset", "split", "classes", "limit", "targets", "data_dir")}
+    with output_directory(default_out(out, data)) as directory:
+        dataset, problem = load_problem(data, **places)
+        sgd = recipe(problem, lr, batch_size, weight_decay, sampling)
+        if not as_json:
+            click.echo(describe(dataset, problem, sgd))
+        checkpoint = _checkpoint(directory, resume)
+        with progress_bar() as progress, _kept(checkpoint):
+            verdict = run(problem, sgd, rng=seed, checkpoint=checkpoint, check_stability=not force, progress=progress,
+                          **options)  # fmt: skip
+        verdict = verdict.about(about(dataset))
+        verdict.save(directory)
+        save_figures(verdict, directory)
+    click.echo(verdict.to_json() if as_json else _report(verdict, directory, time.monotonic() - began))
+    return 0 if verdict.passed else 1
+
+
+def _checkpoint(directory: Path, resume: bool) -> Path:
+    """Return the checkpoint's place; without --resume what an earlier run left there is dropped."""
+    place = directory / CHECKPOINT
+    if resume and not place.exists():
+        click.echo(f"nothing to resume in {directory}: starting anew.", err=True)
+    if not resume:
+        place.unlink(missing_ok=True)
+    return place
+
+
+@contextmanager
+def _kept(checkpoint: Path) -> Iterator[None]:
+    """Tell how to go on when a run is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            click.echo(f"finished replicas are kept in {checkpoint}; repeat with --resume to go on.", err=True)
+        raise
+
+
+def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
+    half = 1.96 * verdict.excess_loss_error
+    names = ", ".join(sorted(path.name for path in directory.iterdir() if path.suffix in (".json", ".npz", ".png")))
+    identity, balance = verdict.identity, verdict.balance
+    sampling = verdict.tested.comparison.frobenius_sampling
+    return "\n".join(
+        (
+            f"run       {identity['steps']} steps x {identity['replicas']} replicas from "
+            f"{identity['start']}, seed {identity['entropy']}",
+            f"measured  excess loss {verdict.excess_loss:.6g} +- {half:.2g} (95 %), "
+            f"{verdict.excess_loss / verdict.optimum_loss:.2%} of L(W*) = {verdict.optimum_loss:.6g}",
+            "",
+            verdict.table,
+            "",
+            f"Frobenius error that sampling alone would give: {sampling:.3g}",
+            f"F0, dissipation against fluctuation: {balance.elements:,} elements, z-rms {balance.z_rms:.2f}, "
+            f"trace ratio {balance.trace_ratio:.4f}",
+            "",
+            ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
+            f"{directory}/: {names}  ({seconds:.0f} s)",
+        )
+    )

@@ -1,0 +1,55 @@
+"""What every test shares: real data, the budget of false alarms, slow tests on demand."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import fluctua as fl
+
+ALPHA_BUDGET = 0.02
+"""Bound on the probability that a run of the whole suite fails although nothing is wrong."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    spent = 0.0
+    for item in items:
+        if "slow" in item.keywords and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="slow; run with --slow"))
+        if "real_data" in item.keywords and not os.environ.get("FLUCTUA_DATA"):
+            item.add_marker(pytest.mark.skip(reason="needs FLUCTUA_DATA"))
+        for mark in item.iter_markers("statistical"):
+            spent += _alpha(item, mark)
+    if spent > ALPHA_BUDGET:
+        raise pytest.UsageError(f"the statistical tests' false-alarm probabilities add up to {spent:.3g} > {ALPHA_BUDGET}")
+
+
+def _alpha(item, mark):
+    alpha = mark.kwargs.get("alpha")
+    if not isinstance(alpha, float) or not 0 < alpha < 1:
+        raise pytest.UsageError(f"{item.nodeid}: statistical needs alpha, its false-alarm probability, got {alpha!r}")
+    return alpha
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return fl.load("digits")
+
+
+@pytest.fixture(scope="session")
+def digits_problem(digits):
+    return fl.LeastSquares(digits.inputs, digits.targets)
+
+
+@pytest.fixture(scope="session")
+def small_problem():
+    """60 samples, 12 inputs, 3 outputs, curvatures over two decades: cheap, and far from Gaussian noise at b = 4."""
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(60, 12)) * np.linspace(2, 0.2, 12)
+    return fl.LeastSquares(inputs, rng.normal(size=(60, 3)) + inputs @ rng.normal(size=(12, 3)))

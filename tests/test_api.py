@@ -1,0 +1,70 @@
+"""The public API and the start-up are promises: changing them is a decision, not an accident."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import time
+
+import pytest
+
+import fluctua as fl
+
+PUBLIC = {
+    "Dataset", "FluctuaError", "GradientNoise", "LeastSquares", "Measurement", "Prediction", "SGD", "UnstableSGD",
+    "Verdict", "errors", "gradient_noise", "learning_curve", "load", "max_stable_lr", "predict", "simulate", "verify",
+}  # fmt: skip
+SIGNATURES = {
+    fl.SGD: ["lr", "batch_size", "weight_decay", "sampling"],
+    fl.LeastSquares: ["inputs", "targets"],
+    fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir"],
+    fl.predict: ["problem", "sgd", "theory", "check_stability"],
+    fl.Prediction.after: ["self", "steps", "start", "rtol", "curve"],
+    fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "rtol"],
+    fl.max_stable_lr: ["problem", "sgd"],
+    fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "dtype", "threads",
+                  "checkpoint", "progress"],
+    fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "records", "level",
+                "resolution", "threads", "checkpoint", "check_stability", "progress"],
+    fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
+}  # fmt: skip
+PREDICTED = {
+    "excess_loss", "covariance", "mode_variances", "curvatures", "modes", "temperatures", "output_covariance",
+    "optimum", "relaxation_steps", "after",
+}  # fmt: skip
+HEAVY = ("torch", "matplotlib", "scipy", "sklearn", "rich", "jinja2", "pooch", "joblib")
+
+
+def test_the_public_names_are_the_pinned_ones():
+    assert set(fl.__all__) == PUBLIC
+
+
+@pytest.mark.parametrize(("callable_", "names"), SIGNATURES.items(), ids=lambda item: getattr(item, "__qualname__", ""))
+def test_the_signatures_are_the_pinned_ones(callable_, names):
+    assert list(inspect.signature(callable_).parameters) == names
+
+
+def test_a_prediction_has_the_promised_quantities():
+    assert set(dir(fl.Prediction)) >= PREDICTED
+
+
+def test_importing_fluctua_imports_nothing_heavy():
+    code = f"import sys, fluctua; print([name for name in {HEAVY} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("option", ["--version", "--help", "--cite"])
+def test_the_command_line_answers_within_a_second(option):
+    """Best of three: the claim is about the program, not about what else the machine is doing."""
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "fluctua", option], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 1.0
+
+
+def test_every_public_object_has_a_docstring_with_an_example_or_says_what_it_holds():
+    for name in PUBLIC - {"errors"}:
+        assert len(inspect.getdoc(getattr(fl, name)) or "") > 60, name
