@@ -1,4 +1,4 @@
-"""How many replica-steps per second does `fluctua.simulate` make, beside the two ways one would write it in torch?
+"""Replica-steps per second of `fluctua.simulate`, beside the two ways in which one would write it in torch.
 
 One training run of a linear model on MNIST (60,000 x 784, 10 outputs, batch 32, lr 0.01), repeated:
 
@@ -53,7 +53,7 @@ def data() -> tuple[np.ndarray, np.ndarray, str]:
 
 
 def torch_loop(inputs: np.ndarray, targets: np.ndarray) -> Engine:
-    """(a): one run, as in a tutorial."""
+    """Return (a): one run, as in a tutorial."""
     pairs = TensorDataset(torch.from_numpy(inputs), torch.from_numpy(targets))
     model = torch.nn.Linear(inputs.shape[1], targets.shape[1], bias=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=SGD.lr)
@@ -70,7 +70,7 @@ def torch_loop(inputs: np.ndarray, targets: np.ndarray) -> Engine:
 
 
 def torch_bmm(inputs: np.ndarray, targets: np.ndarray, replicas: int) -> Engine:
-    """(b): the gradient by hand, four calls a step for all replicas."""
+    """Return (b): the gradient by hand, four calls a step for all replicas."""
     x_all, y_all = torch.from_numpy(inputs), torch.from_numpy(targets)
     weights = torch.zeros(replicas, targets.shape[1], inputs.shape[1])
     x = torch.empty(replicas * SGD.batch_size, inputs.shape[1])
@@ -90,7 +90,7 @@ def torch_bmm(inputs: np.ndarray, targets: np.ndarray, replicas: int) -> Engine:
 
 
 def fluctua(problem: fl.LeastSquares) -> Engine:
-    """(c)."""
+    """Return (c)."""
 
     def run(steps: int) -> None:
         each = -(-steps // REPLICAS)
@@ -112,7 +112,7 @@ def sgemm(size: int) -> Engine:
 
 
 def pace(engine: Engine, count: int) -> float:
-    """Counts per second."""
+    """Return counts per second."""
     began = time.perf_counter()
     engine(count)
     return count / (time.perf_counter() - began)

@@ -27,7 +27,9 @@ def pytest_collection_modifyitems(config, items):
         for mark in item.iter_markers("statistical"):
             spent += _alpha(item, mark)
     if spent > ALPHA_BUDGET:
-        raise pytest.UsageError(f"the statistical tests' false-alarm probabilities add up to {spent:.3g} > {ALPHA_BUDGET}")
+        raise pytest.UsageError(
+            f"the statistical tests' false-alarm probabilities add up to {spent:.3g} > {ALPHA_BUDGET}"
+        )
 
 
 def _alpha(item, mark):

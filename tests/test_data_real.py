@@ -51,12 +51,8 @@ def test_emnist_byclass_test(emnist):
     assert emnist.targets.shape == (116323, 62)
     assert (emnist.labels.min(), emnist.labels.max()) == (0, 61)
     assert dict(emnist.files) == {
-        "emnist-byclass-test-images-idx3-ubyte": (
-            "385559d7d5c96f49cd6b55b3e9e76d7ecbf568897b6067e8cac8f1ffc2f50f81"
-        ),
-        "emnist-byclass-test-labels-idx1-ubyte": (
-            "842d01413932b3ce7afbc9990376a16f8880a212bb42d66fa2922b4218cf300a"
-        ),
+        "emnist-byclass-test-images-idx3-ubyte": ("385559d7d5c96f49cd6b55b3e9e76d7ecbf568897b6067e8cac8f1ffc2f50f81"),
+        "emnist-byclass-test-labels-idx1-ubyte": ("842d01413932b3ce7afbc9990376a16f8880a212bb42d66fa2922b4218cf300a"),
     }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInput, UnknownName
 
-__all__ = ["choice", "positive_int", "real_array", "real_number", "step_list"]
+__all__ = ["as_array", "choice", "positive_int", "real_array", "real_number", "step_list"]
 
 
 def choice(kind: str, name: str, known: Iterable[str]) -> str:
@@ -45,13 +45,21 @@ def real_number(name: str, value: Any, *, above: float = -np.inf, minimum: float
     return number
 
 
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array; rows of unequal length are refused."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInput(f"{name} cannot be read as one array, its rows differ in length: {error}") from None
+
+
 def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray[Any]:
     """Return `value` as a finite real array of `ndim` axes; `shape` names them in the error text.
 
     float32 and float64 are kept without a copy; every other real type becomes float64. Finiteness is checked in
     blocks, so the check never needs a mask as long as the data set.
     """
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype.kind not in "fiub":
         raise InvalidInput(f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float first.")
     if array.ndim != ndim:
@@ -74,7 +82,7 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray
 
 def step_list(name: str, value: Any) -> NDArray[np.int64]:
     """Return one step count or a sequence of them as a sorted int64 array of counts >= 0."""
-    steps = np.atleast_1d(np.asarray(value))
+    steps = np.atleast_1d(as_array(name, value))
     if steps.ndim != 1 or steps.size == 0 or steps.dtype.kind not in "iu":
         raise InvalidInput(f"{name} must be a whole number or a sequence of them, got {value!r}.")
     if steps.min() < 0:

@@ -29,15 +29,17 @@ class Measurement:
     identity : dict
         Recipe, dynamics, steps, entropy: everything that fixes the numbers.
     recorded : ndarray, (n,)
-        Steps measured.
+        Steps measured, evenly spaced.
     opened : int
-        Step at which the window opens, one gap before the first record.
+        Step at which their window opens, one gap before the first.
+    watched : ndarray, (m,)
+        Steps at which losses and means are kept: the start, a few log-spaced ones, `opened` and the recorded ones.
     replica_variances : ndarray, (R, r)
         Mode variances, summed over outputs and averaged over the recorded steps, of each replica.
-    replica_losses : ndarray, (R, n + 1)
-        L(W_t) - L(W*) at `opened` and at each recorded step.
-    mode_means : ndarray, (n + 1, c, r)
-        Replicas' mean of V in the modes at the same steps.
+    replica_losses : ndarray, (R, m)
+        L(W_t) - L(W*) at the watched steps.
+    mode_means : ndarray, (m, c, r)
+        Replicas' mean of V in the modes at the watched steps.
     mode_covariance : ndarray, (r, r)
         U^T S U, S = E[V^T V].
     covariance_error : float
@@ -45,8 +47,8 @@ class Measurement:
     window_covariance : ndarray, (r, r)
         S averaged over every step of the window, trapezoidal between the records.
     balance, balance_error : ndarray, (r, r)
-        The left side of F0 averaged over the window, [S(end) - S(opened)]/steps + eta (H S + S H) - eta^2 H S H,
-        and its standard error.
+        The left side of F0 averaged over the window, storage and dissipation: [S(end) - S(opened)]/steps plus
+        eta (H S + S H) - eta^2 H S H (in continuous time (1 - m m) o S), and its standard error.
     chunks : int
         Groups of replicas whose spread gives the errors of the matrices.
     """
@@ -54,6 +56,7 @@ class Measurement:
     identity: dict[str, Any]
     recorded: NDArray[np.int64]
     opened: int
+    watched: NDArray[np.int64]
     replica_variances: Array
     replica_losses: Array
     mode_means: Array
@@ -82,7 +85,7 @@ class Measurement:
     @property
     def replica_excess(self) -> Array:
         """Excess loss of each replica, averaged over the recorded steps, (R,)."""
-        return np.asarray(self.replica_losses[:, 1:].mean(axis=1))
+        return np.asarray(self.replica_losses[:, np.isin(self.watched, self.recorded)].mean(axis=1))
 
     @property
     def excess_loss(self) -> float:
@@ -95,19 +98,10 @@ class Measurement:
         return float(_standard_error(self.replica_excess))
 
     @property
-    def window_mean(self) -> Array:
-        """E V in the modes averaged over every step of the window, as `window_covariance`, (c, r)."""
-        return window_average(self.mode_means[1:].mean(axis=0), self.mode_means[-1] - self.mode_means[0], *self._grid)
-
-    @property
     def diverged_at(self) -> int | None:
-        """First recorded step at which a replica overflowed, or None."""
-        bad = ~np.isfinite(self.replica_losses[:, 1:]).all(axis=0)
-        return int(self.recorded[np.argmax(bad)]) if bad.any() else None
-
-    @property
-    def _grid(self) -> tuple[int, int]:
-        return len(self.recorded), int(self.recorded[-1]) - self.opened
+        """First watched step at which a replica had overflowed, or None."""
+        bad = ~np.isfinite(self.replica_losses).all(axis=0)
+        return int(self.watched[np.argmax(bad)]) if bad.any() else None
 
     def __repr__(self) -> str:
         return (
@@ -126,6 +120,7 @@ class Tally:
 
     recorded: NDArray[np.int64]
     opened: int
+    watched: NDArray[np.int64]
     chunks: int = 0
     replica_variances: list[Array] = field(default_factory=list)
     replica_losses: list[Array] = field(default_factory=list)
@@ -139,7 +134,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         """Take in another tally, in the order of the chunks."""
         for item in fields(self):
-            if item.name not in ("recorded", "opened"):
+            if item.name not in ("recorded", "opened", "watched"):
                 setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
     @property
@@ -176,6 +171,7 @@ class Tally:
             identity=identity,
             recorded=self.recorded,
             opened=self.opened,
+            watched=self.watched,
             replica_variances=np.concatenate(self.replica_variances),
             replica_losses=np.concatenate(self.replica_losses),
             mode_means=np.asarray(self.mean_sum / total),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import real_array, real_number
+from ._validate import as_array, real_array, real_number
 from .errors import InvalidInput
 
 __all__ = ["LeastSquares", "Minimum"]
@@ -58,7 +58,7 @@ class LeastSquares:
 
     def __init__(self, inputs: ArrayLike, targets: ArrayLike) -> None:
         self.inputs = real_array("inputs", inputs, ndim=2, shape="(samples, features)")
-        given = np.asarray(targets)
+        given = as_array("targets", targets)
         self.targets = real_array(
             "targets", given[:, None] if given.ndim == 1 else given, ndim=2, shape="(samples, outputs)"
         )

@@ -45,45 +45,36 @@ class Interval:
     nodes: Nodes
     pieces: int = 1
 
-    def source(self, step: int) -> Array:
-        """Interpolant of kappa G at `step`, (r, r)."""
-        weights = _lagrange(self._places, np.log1p([step]))[0]
-        return np.asarray(sum(w * g for w, (_, g) in zip(weights, self.nodes, strict=True) if w != 0.0))
-
     def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
         """Yield (t, S(t)), (r, r), for the sorted `steps` in (start, end]."""
-        now, state, source = self.start, self.state, self.source(self.start)
+        now, state, sources = self.start, self.state, [source for _, source in self.nodes]
         stride = max(1, ceil((self.end - self.start) / self.pieces))
         for target in steps:
             while now < target:
                 then = min(now + stride, target)
-                arrived = self.source(then)
-                state, now, source = self._advance(state, source, arrived, then - now), then, arrived
+                state = self.kernel.advance(state, sources, self._weights([now, then]), then - now)
+                now = then
             yield target, state
 
-    def _advance(self, state: Array, first: Array, last: Array, steps: int) -> Array:
-        level, slope = self.kernel.sums(steps)
-        injected = self.kernel.injection * (level * first + slope * (last - first))
-        return self.kernel.power(steps) * state + injected
-
-    @property
-    def final(self) -> Array:
-        """S(end)."""
-        return next(self.states([self.end]))[1]
+    def foreseen(self, step: int) -> Array:
+        """Diagonal of the interpolant at `step`, (r,)."""
+        return np.asarray(self._weights([step])[0] @ self._source_diagonals)
 
     def diagonals(self) -> Iterator[Array]:
         """Yield S_pp(t), (r,), for t = start + 1..end: the diagonal closes on the diagonal of the source."""
-        square, injection = self.kernel.decay**2, np.diag(np.broadcast_to(self.kernel.injection, self.state.shape))
-        weights = _lagrange(self._places, np.log1p(np.arange(self.start, self.end)))
-        sources = weights @ np.array([np.diag(g) for _, g in self.nodes])
-        variance = np.diag(self.state)
-        for source in sources:
+        square, variance = self.kernel.decay**2, np.diag(self.state)
+        injection = np.diag(np.broadcast_to(self.kernel.injection(), self.state.shape))
+        for source in self._weights(range(self.start, self.end)) @ self._source_diagonals:
             variance = square * variance + injection * source
             yield variance
 
     @property
-    def _places(self) -> Array:
-        return np.log1p([step for step, _ in self.nodes])
+    def _source_diagonals(self) -> Array:
+        return np.array([np.diag(source) for _, source in self.nodes])
+
+    def _weights(self, steps: Sequence[int]) -> Array:
+        """Weights of the nodes in the interpolant at each of `steps`, (len(steps), nodes)."""
+        return _lagrange(np.log1p([step for step, _ in self.nodes]), np.log1p(steps))
 
 
 @dataclass(frozen=True)
@@ -129,44 +120,45 @@ class Relaxation:
         wanted = sorted(int(t) for t in steps)
         total = self.covariance * wanted.count(0)
         curve = [0.0 if observable is None else observable @ np.diag(self.covariance)]
-        with np.errstate(over="ignore", invalid="ignore"):  # a run beyond the stability limit may overflow
-            for interval in self.intervals(wanted[-1]):
-                for _, state in interval.states([t for t in wanted if interval.start < t <= interval.end]):
-                    total = total + state
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+            for interval, passed in self.intervals(wanted):
+                total = total + passed
                 if observable is not None:
                     curve.extend(observable @ variances for variances in interval.diagonals())
         return total / len(wanted), np.array(curve)
 
-    def intervals(self, last: int) -> Iterator[Interval]:
-        """March from 0 to `last` in accepted intervals."""
-        if not callable(self.source):
-            if last:
-                yield Interval(self.kernel, 0, last, self.covariance, ((0, self.kappa * self.source),))
-            return
-        now, width, state = 0, 1.0, self.covariance
+    def intervals(self, stops: Sequence[int]) -> Iterator[tuple[Interval, Array | float]]:
+        """March from 0 to the last of the sorted `stops`; yield each interval with the sum of S over its stops."""
+        now, state, last = 0, self.covariance, stops[-1]
+        width = 1.0 if callable(self.source) else float(last)  # a constant source needs one interval
         nodes: Nodes = ((0, self._evaluate(0, state)),)
         while now < last:
             interval, surprise = self._propose(now, min(last, now + int(width)), state, nodes)
             length = interval.end - now
             if surprise <= self._tolerance or length == 1:
-                yield interval
-                now, state, nodes = interval.end, interval.final, interval.nodes[-_STENCIL:]
+                state, passed = _follow(interval, [t for t in stops if now < t <= interval.end])
+                now, nodes = interval.end, interval.nodes[-_STENCIL:]
+                yield interval, passed
             width = self._next_width(now, length, surprise, order=len(nodes))
 
     def _propose(self, now: int, end: int, state: Array, nodes: Nodes) -> tuple[Interval, float]:
         """Predict by extrapolation, evaluate the source there, correct; the surprise is their largest difference."""
+        if not callable(self.source):
+            return Interval(self.kernel, now, end, state, nodes), 0.0
         predicted = Interval(self.kernel, now, end, state, nodes, pieces=2)
-        foreseen = np.diag(predicted.source(end))
-        found = self._evaluate(end, predicted.final)
-        scale = np.maximum(np.abs(np.diag(found)), np.finfo(float).tiny)
-        surprise = float(np.max(np.abs(np.diag(found) - foreseen) / scale))
-        change = float(np.max(np.abs(np.diag(found) - np.diag(nodes[-1][1])) / scale))
+        evaluated = self._evaluate(end, next(predicted.states([end]))[1])
+        found, before = np.diag(evaluated), np.diag(nodes[-1][1])
+        scale = np.maximum(np.abs(found), np.finfo(float).tiny)
+        surprise = float(np.max(np.abs(found - predicted.foreseen(end)) / scale))
+        change = float(np.max(np.abs(found - before) / scale))
         pieces = ceil(sqrt(change / (8 * self.rtol))) if np.isfinite(change) else 1
-        corrected = (*nodes[-_STENCIL + 1 :], (end, found))
-        return Interval(self.kernel, now, end, state, corrected, max(pieces, 2)), surprise
+        return Interval(
+            self.kernel, now, end, state, (*nodes[1 - _STENCIL :], (end, evaluated)), max(pieces, 2)
+        ), surprise
 
     def _evaluate(self, step: int, state: Array) -> Array:
-        assert callable(self.source)
+        if not callable(self.source):
+            return self.kappa * self.source
         mean = None if self.mean is None else self.mean * self.kernel.decay**step
         return np.asarray(self.kappa * self.source(state, mean))
 
@@ -187,6 +179,15 @@ class Relaxation:
         if slowest <= 0:
             return 0.0
         return float("inf") if slowest >= 1 else log(self.rtol) / log(slowest)
+
+
+def _follow(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | float]:
+    """S at the end of the interval, and its sum over the stops inside, in one march."""
+    total: Array | float = 0.0
+    state = interval.state
+    for step, state in interval.states([*stops, interval.end]):  # noqa: B007  (the last state is wanted)
+        total = total + state
+    return state, total - state
 
 
 def _lagrange(places: Array, at: Array) -> Array:

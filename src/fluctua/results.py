@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from .errors import OutputError, ResultError
 
-__all__ = ["load_arrays", "output_directory", "provenance", "save_arrays", "save_text", "save_with"]
+__all__ = [
+    "load_arrays",
+    "output_directory",
+    "provenance",
+    "save_arrays",
+    "save_text",
+    "save_with",
+    "writable_directory",
+]
 
 Arrays = dict[str, NDArray[Any]]
 _HEADER = "header"
@@ -71,30 +79,33 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
     return header, arrays
 
 
-@contextlib.contextmanager
-def output_directory(path: Path | str) -> Iterator[Path]:
-    """Give a directory that exists and takes files, made if missing, before any work starts.
-
-    One that was made here and is still empty at the end, because the work was refused or failed, is removed again.
+def writable_directory(path: Path | str) -> Path:
+    """Return `path` as a directory that exists and takes files, made if missing.
 
     Raises
     ------
     OutputError
     """
     directory = Path(path)
-    existed = directory.exists()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
         raise OutputError(f"cannot write to {directory}: {error.strerror}. Choose another --out.") from error
+    return directory
+
+
+@contextlib.contextmanager
+def output_directory(path: Path | str) -> Iterator[Path]:
+    """Give a writable directory before any work starts, and leave none behind if the work is refused or fails."""
+    existed = Path(path).exists()
     try:
-        yield directory
+        yield writable_directory(path)
     finally:
         if not existed:
             with contextlib.suppress(OSError):  # not empty: it holds results
-                directory.rmdir()
+                Path(path).rmdir()
 
 
 def provenance() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ._validate import positive_int
 from .sgd import SGD
 
 __all__ = ["draw_batches", "generators", "seed_sequence"]
@@ -19,6 +20,8 @@ def seed_sequence(rng: Rng) -> np.random.SeedSequence:
         return rng
     if isinstance(rng, np.random.Generator):
         return np.random.SeedSequence([int(word) for word in rng.integers(2**32, size=4)])
+    if rng is not None:
+        positive_int("rng (the seed)", rng, minimum=0)
     return np.random.SeedSequence(rng)
 
 

@@ -52,6 +52,11 @@ class Comparison:
 
 def compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
     """Test a predicted excess loss and covariance, (r, r) in the modes, against a measurement."""
+    with np.errstate(all="ignore"):  # a diverged run, or a law without a stationary state, compares as infinitely far
+        return _compare(measurement, excess_loss, covariance, level)
+
+
+def _compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
     predicted = np.diag(covariance)
     scores = unit_scores(measurement.replica_variances - predicted)
     family = _contrasts(measurement, excess_loss, predicted)
@@ -125,7 +130,9 @@ def family_p_value(deviations: Array) -> float:
 
 
 def _student(deviations: Array) -> tuple[Any, int]:
+    """The t statistic of each column; 0 for identical replicas that agree, infinite where a replica diverged."""
     replicas = len(deviations)
-    error = deviations.std(axis=0, ddof=1) / np.sqrt(replicas)
-    with np.errstate(invalid="ignore", divide="ignore"):  # 0/0: identical replicas that agree with the theory
-        return np.nan_to_num(deviations.mean(axis=0) / error), replicas - 1
+    with np.errstate(all="ignore"):
+        mean, error = deviations.mean(axis=0), deviations.std(axis=0, ddof=1) / np.sqrt(replicas)
+        statistic = np.where((error == 0) & (mean == 0), 0.0, mean / error)
+    return np.where(np.isfinite(statistic), statistic, np.inf), replicas - 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ._validate import choice, positive_int
-from .dynamics import DYNAMICS, Dynamics, Stepper, stepper
+from .dynamics import DYNAMICS, LAW_OF, Dynamics, Stepper, stepper
 from .errors import InvalidInput
+from .law import Law
 from .measurement import Measurement, Tally, window_average
 from .problem import LeastSquares
 from .results import load_arrays
@@ -29,6 +31,7 @@ __all__ = ["simulate"]
 Array = NDArray[np.float64]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
 _GATHER_ELEMENTS = 2**20  # of one chunk's batches, so that they stay in the cache between the two products
+_LOOKS = 24  # log-spaced, at the loss only
 _BLOCK = 256  # steps whose batches are drawn at once
 
 
@@ -116,19 +119,38 @@ def simulate(
         "spawn_key": list(root.spawn_key), "start": start if isinstance(start, str) else "array",
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
-    total = Tally(window.recorded, window.opened)
+    total = Tally(window.recorded, window.opened, window.watched)
     if checkpoint is not None and Path(checkpoint).exists():
         total = Tally.load(Path(checkpoint), identity)
-    run = _Run(problem, sgd, window, begin, precision, stepper(problem, sgd, dynamics, precision))
+    gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap()
+    run = _Run(problem, sgd, window, begin, precision, stepper(problem, sgd, dynamics, precision), gap)
     rngs = generators(root, replicas)
     chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
-    for chunk in run.chunks(chunks, threads or len(os.sched_getaffinity(0)), progress, done=total.replicas / replicas):
-        total.add(chunk)
-        if checkpoint is not None and total.replicas < replicas:
-            total.save(Path(checkpoint), identity)
+    workers = _workers(threads)
+    with (
+        _interrupt_between_chunks(run.stop),
+        closing(run.chunks(chunks, workers, progress, done=total.replicas / replicas)) as tallies,
+    ):
+        for tally in tallies:
+            total.add(tally)
+            if checkpoint is not None and total.replicas < replicas:
+                total.save(Path(checkpoint), identity)
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
     return total.measurement(identity)
+
+
+@contextmanager
+def _interrupt_between_chunks(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C set `stop` instead of raising anywhere: raised inside a lock, it would leave the workers hanging."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,12 @@ class _Window:
     def recorded(self) -> NDArray[np.int64]:
         return self.opened + self.gap * np.arange(1, self.records + 1, dtype=np.int64)
 
+    @property
+    def watched(self) -> NDArray[np.int64]:
+        """Steps whose loss is kept: the recorded ones, the opening, and log-spaced ones to show the rise."""
+        early = np.geomspace(1, self.steps, _LOOKS).astype(np.int64)
+        return np.unique(np.concatenate([[0, self.opened], early, self.recorded]))
+
 
 @dataclass
 class _Run:
@@ -161,6 +189,7 @@ class _Run:
     begin: Start | None
     dtype: np.dtype[Any]
     advance: Stepper
+    gap: Array
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
 
@@ -171,7 +200,7 @@ class _Run:
     def chunks(
         self, chunks: list[list[np.random.Generator]], threads: int, progress: Callable[[float], None] | None,
         done: float,
-    ) -> Iterator[Tally]:  # fmt: skip
+    ) -> Generator[Tally]:  # fmt: skip
         """Yield the chunks' tallies in order; at most one more than `threads` is under way or waiting."""
         from threadpoolctl import threadpool_limits
 
@@ -192,11 +221,13 @@ class _Run:
                     future.cancel()
 
     def _await(self, future: Future[Tally], progress: Callable[[float], None] | None, done: float, work: int) -> Tally:
-        while not wait([future], timeout=0.2).done:
+        finished = False
+        while not finished:
+            finished = bool(wait([future], timeout=0.2).done)
+            if self.stop.is_set():
+                raise KeyboardInterrupt
             if progress:
                 progress(done + (1 - done) * self.replica_steps / work)
-        if progress:
-            progress(done + (1 - done) * self.replica_steps / work)
         return future.result()
 
     def chunk(self, rngs: list[np.random.Generator]) -> Tally:
@@ -206,11 +237,11 @@ class _Run:
             v += self.begin.displacement(self.problem.modes)
         book = _Book(self, len(rngs))
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
-            self._steps(v, rngs, self.window.opened)
-            book.open(v)
-            for place in range(1, self.window.records + 1):
-                self._steps(v, rngs, self.window.gap)
-                book.record(place, v)
+            now = 0
+            for step in self.window.watched.tolist():
+                self._steps(v, rngs, step - now)
+                book.look(step, v)
+                now = step
             return book.close()
 
     def _steps(self, v: NDArray[Any], rngs: list[np.random.Generator], steps: int) -> None:
@@ -226,47 +257,45 @@ class _Book:
     """The records of one chunk, streamed into sums over time."""
 
     def __init__(self, run: _Run, replicas: int) -> None:
-        self.run, self.replicas = run, replicas
-        rank, outputs = run.problem.rank, run.problem.outputs
-        self.losses = np.empty((replicas, run.window.records + 1))
-        self.means = np.empty((run.window.records + 1, outputs, rank))
+        self.run, self.replicas, self.looks = run, replicas, 0
+        self.recorded = set(run.window.recorded.tolist())
+        rank, outputs, watched = run.problem.rank, run.problem.outputs, len(run.window.watched)
+        self.losses = np.empty((replicas, watched))
+        self.means = np.empty((watched, outputs, rank))
         self.variances = np.zeros((replicas, rank))
         self.covariance = np.zeros((rank, rank))
 
-    def open(self, v: NDArray[Any]) -> None:
-        """Look at the state one gap before the first record; it enters no time average."""
-        state = self._look(0, v)
-        self.opening = _square(state)
-
-    def record(self, place: int, v: NDArray[Any]) -> None:
-        """Add one recorded step to the averages."""
-        state = self._look(place, v)
-        self.variances += np.einsum("rcp,rcp->rp", state, state)
-        self.ending = _square(state)
-        self.covariance += self.ending
+    def look(self, step: int, v: NDArray[Any]) -> None:
+        """Keep losses and means; at a recorded step add to the time averages, at the opening keep S."""
+        state = (v @ self.run.modes).astype(np.float64)
+        squares = np.einsum("rcp,rcp->rp", state, state)
+        self.means[self.looks] = state.mean(axis=0)
+        self.losses[:, self.looks] = 0.5 * squares @ self.run.curvatures + self._outside(v, squares)
+        self.looks += 1
+        if step == self.run.window.opened:
+            self.opening = _square(state)
+        if step in self.recorded:
+            self.ending = _square(state)
+            self.variances += squares
+            self.covariance += self.ending
 
     def close(self) -> Tally:
         """Return the chunk's averages, weighted by its replicas."""
         window, n = self.run.window, self.replicas
         mean, change = self.covariance / window.records / n, (self.ending - self.opening) / n
         steps = window.steps - window.opened
-        rate = self.run.sgd.lr * self.run.curvatures
-        dissipation = np.add.outer(rate, rate) - np.outer(rate, rate)
-        balance = dissipation * window_average(mean, change, window.records, steps) + change / steps
+        balance = self.run.gap * window_average(mean, change, window.records, steps) + change / steps
         return Tally(
-            window.recorded, window.opened, 1, [self.variances / window.records], [self.losses], n * self.means,
-            n * mean, n * float(np.sum(mean**2)), n * change, n * balance, n * balance**2,
+            window.recorded, window.opened, window.watched, 1, [self.variances / window.records], [self.losses],
+            n * self.means, n * mean, n * float(np.sum(mean**2)), n * change, n * balance, n * balance**2,
         )  # fmt: skip
 
-    def _look(self, place: int, v: NDArray[Any]) -> Array:
-        state: Array = (v @ self.run.modes).astype(np.float64)
-        self.means[place] = state.mean(axis=0)
-        squares = np.einsum("rcp,rcp->rp", state, state)
-        self.losses[:, place] = 0.5 * squares @ self.run.curvatures
-        if self.run.begin is not None and self.run.sgd.weight_decay:  # what the start has outside the modes
-            outside = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - squares.sum(axis=1)
-            self.losses[:, place] += 0.5 * self.run.sgd.weight_decay * outside
-        return state
+    def _outside(self, v: NDArray[Any], squares: Array) -> Any:
+        """Loss of what the start has outside the modes: only weight decay knows it."""
+        if self.run.begin is None or not self.run.sgd.weight_decay:
+            return 0.0
+        rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - squares.sum(axis=1)
+        return 0.5 * self.run.sgd.weight_decay * rest
 
 
 def _square(state: Array) -> Array:
@@ -294,6 +323,12 @@ def _simulation_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     if found not in (np.float32, np.float64):
         raise InvalidInput(f"dtype must be float32 or float64, got {found}.")
     return found
+
+
+def _workers(threads: int | None) -> int:
+    from joblib import cpu_count
+
+    return cpu_count() if threads is None else positive_int("threads", threads)
 
 
 def _root(rng: Rng, checkpoint: Path | str | None) -> np.random.SeedSequence:

@@ -131,7 +131,9 @@ class Prediction:
 
     @cached_property
     def covariance(self) -> Array:
-        """S in the coordinates of the inputs, (d, d)."""
+        """S in the coordinates of the inputs, (d, d); infinite where no stationary state exists."""
+        if self._unbounded:
+            return np.full((len(self.modes),) * 2, np.inf)
         inside = self.modes @ self.mode_covariance @ self.modes.T
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
@@ -158,6 +160,8 @@ class Prediction:
         own adjoint under the trace. Its trace is tr(A S). Stationary or from W* only.
         """
         self._refuse_start("output_covariance")
+        if self._unbounded:
+            return np.full((self.law.problem.outputs,) * 2, np.inf)
         law, a = self.law, self.law.problem.curvatures
         if self.theory == "equilibrium":
             return float(a @ self.mode_variances) / law.problem.outputs * np.eye(law.problem.outputs)
@@ -171,6 +175,11 @@ class Prediction:
         self._refuse_start("output_block")
         if self.theory in ("hessian", "equilibrium"):
             raise InvalidInput(f"theory={self.theory!r} models the sum over outputs only; use 'exact' or 'discrete'.")
+        for index in (k, l):
+            if positive_int("an output index", index, minimum=0) >= self.law.problem.outputs:
+                raise InvalidInput(f"an output index must be below {self.law.problem.outputs}, got {index}.")
+        if self._unbounded:
+            return np.full_like(self.mode_covariance, np.inf)
         return self.law.solve(self.law.minimum.output_noise(k, l), self.steps, self.rtol)
 
     def after(
@@ -206,6 +215,11 @@ class Prediction:
         law = replace(self.law, level="equilibrium")
         inside = float(h @ self.mode_variances)  # twice the excess loss, without what a start left outside the modes
         return replace(self, law=law, mode_covariance=np.diag(inside / (len(h) * h)))
+
+    @property
+    def _unbounded(self) -> bool:
+        """Whether no stationary state exists (`predict(..., check_stability=False)`)."""
+        return self.steps is None and not np.isfinite(self.mode_covariance).all()
 
     def _refuse_start(self, what: str) -> None:
         if self.start is not None:
@@ -283,7 +297,7 @@ def predict(problem: LeastSquares, sgd: SGD, *, theory: Level = "exact", check_s
     choice("theory", theory, LEVELS)
     law = Law(problem, sgd, theory)
     try:
-        if np.any(law.kernel.gap <= 0):
+        if np.any(law.kernel.gap() <= 0):
             raise stationary.NoStationaryState
         covariance = law.solve(law.noise, steps=None, rtol=problem.precision)
         if np.any(np.diag(covariance) < 0):  # the source is positive, its response must be

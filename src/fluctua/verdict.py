@@ -73,7 +73,8 @@ class Verdict:
         Family-wise level; relative error that the run had to reject.
     rows : tuple of Row
         The ladder, the stationary law, the two mutants.
-    balance : Balance
+    balance : Balance or None
+        None from a start other than W*: the transient is faster than the records that F0 is averaged over.
     identity, provenance : dict
         Recipe, seed, versions: what repeats the numbers.
     excess_loss, excess_loss_error, optimum_loss : float
@@ -88,7 +89,7 @@ class Verdict:
     level: float
     resolution: float
     rows: tuple[Row, ...]
-    balance: Balance
+    balance: Balance | None
     identity: Mapping[str, Any]
     provenance: Mapping[str, str]
     excess_loss: float
@@ -190,11 +191,11 @@ class Verdict:
         header, arrays = load_arrays(place)
         if header.get("kind") != "verdict":
             raise ResultError(f"{place} holds no verdict. Give a directory written by `fluctua verify --out`.")
-        rows = [Row(**{**row, "comparison": Comparison(**_nan(row["comparison"]))}) for row in header["rows"]]
+        rows = [Row(**{**_nan(row), "comparison": Comparison(**_nan(row["comparison"]))}) for row in header["rows"]]
         names = ("theory", "level", "resolution", "identity", "provenance", "excess_loss", "excess_loss_error",
                  "optimum_loss", "diverged_at", "data")  # fmt: skip
         return cls(
-            rows=tuple(rows), balance=Balance(**_nan(header["balance"])), arrays=arrays,
+            rows=tuple(rows), balance=header["balance"] and Balance(**_nan(header["balance"])), arrays=arrays,
             **_nan({name: header[name] for name in names}, keep=("diverged_at",)),
         )  # fmt: skip
 

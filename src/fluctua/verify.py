@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import choice, real_number
 from .dynamics import DYNAMICS, LAW_OF, Dynamics
 from .errors import InvalidInput
-from .law import LEVELS, Level
+from .law import LEVELS, Law, Level
 from .measurement import Measurement
 from .problem import LeastSquares
 from .results import provenance
@@ -141,7 +141,7 @@ class _Trial:
     resolution: float
 
     def verdict(self) -> Verdict:
-        law, measured = self.stationary.law, self.measurement
+        measured = self.measurement
         tested = self._at_records(self.stationary, curve=True)
         rungs = {name: self._rung(name, tested) for name in reversed(LEVELS)}
         exact, wrong = tested.mode_covariance, self.resolution
@@ -151,8 +151,8 @@ class _Trial:
             self._row(f"{tested.theory} x {1 + wrong:.3g}", tested.excess_loss * (1 + wrong), exact * (1 + wrong)),
             self._row(f"{tested.theory} x {1 - wrong:.3g}", tested.excess_loss * (1 - wrong), exact * (1 - wrong)),
         ]
-        fluctuation = law.sgd.lr**2 * law.kappa * law.minimum.source(measured.window_covariance, self._mean())
-        balance, elements = _balance(measured, fluctuation)
+        from_optimum = isinstance(self.start, str) and self.start == "optimum"
+        balance, elements = _balance(measured, self._fluctuation()) if from_optimum else (None, {})
         return Verdict(
             theory=tested.theory, level=self.level, resolution=wrong, rows=tuple(rows), balance=balance,
             identity=measured.identity, provenance=provenance(), excess_loss=measured.excess_loss,
@@ -178,9 +178,12 @@ class _Trial:
         comparison = compare(self.measurement, excess_loss, covariance, self.level)
         return Row(name, excess_loss, comparison.p_value >= self.level, comparison)
 
-    def _mean(self) -> Array | None:
-        """E V over the window; zero by symmetry for a start at W*, so its sampling noise stays out."""
-        return None if isinstance(self.start, str) and self.start == "optimum" else self.measurement.window_mean
+    def _fluctuation(self) -> Array:
+        """The right side of F0 along the trajectory: what its own dynamics injects per step, with the measured S."""
+        tested, measured = self.stationary.law, self.measurement
+        law = Law(tested.problem, tested.sgd, LAW_OF[measured.identity["dynamics"]])
+        source = law.minimum.source(measured.window_covariance) if law.feeds_back else law.noise
+        return law.kappa * law.kernel.injection() * source
 
 
 def _balance(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict[str, Array]]:
@@ -205,15 +208,16 @@ def _figure_arrays(measured: Measurement, tested: Prediction) -> dict[str, Array
     assert tested.curve is not None
     points = np.unique(np.geomspace(1, len(tested.curve), _CURVE_POINTS).astype(int)) - 1
     losses = measured.replica_losses
+    spread = losses.std(axis=0, ddof=1) if measured.diverged_at is None else np.full(losses.shape[1], np.nan)
     return {
         "curvatures": tested.curvatures,
         "measured_variances": measured.mode_variances,
         "measured_errors": measured.mode_variance_errors,
         "curve_steps": points,
         "curve": tested.curve[points],
-        "recorded": np.concatenate([[measured.opened], measured.recorded]),
+        "watched": measured.watched,
         "loss_mean": losses.mean(axis=0),
-        "loss_error": losses.std(axis=0, ddof=1) / np.sqrt(len(losses)),
+        "loss_error": spread / np.sqrt(len(losses)),
         "loss_low": np.quantile(losses, 0.05, axis=0),
         "loss_high": np.quantile(losses, 0.95, axis=0),
     }

@@ -13,7 +13,7 @@ import click
 from ..dynamics import DYNAMICS
 from ..plot import save_figures
 from ..results import output_directory
-from ..verdict import Verdict
+from ..verdict import Balance, Verdict
 from ..verify import verify as run
 from .options import (
     about,
@@ -102,7 +102,7 @@ def _kept(checkpoint: Path) -> Iterator[None]:
 def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
     half = 1.96 * verdict.excess_loss_error
     names = ", ".join(sorted(path.name for path in directory.iterdir() if path.suffix in (".json", ".npz", ".png")))
-    identity, balance = verdict.identity, verdict.balance
+    identity = verdict.identity
     sampling = verdict.tested.comparison.frobenius_sampling
     return "\n".join(
         (
@@ -114,10 +114,18 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
             verdict.table,
             "",
             f"Frobenius error that sampling alone would give: {sampling:.3g}",
-            f"F0, dissipation against fluctuation: {balance.elements:,} elements, z-rms {balance.z_rms:.2f}, "
-            f"trace ratio {balance.trace_ratio:.4f}",
+            _balance(verdict.balance),
             "",
             ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
             f"{directory}/: {names}  ({seconds:.0f} s)",
         )
+    )
+
+
+def _balance(balance: Balance | None) -> str:
+    if balance is None:
+        return "F0, dissipation against fluctuation: shown for runs that start at the optimum"
+    return (
+        f"F0, dissipation against fluctuation: {balance.elements:,} elements, z-rms {balance.z_rms:.2f}, "
+        f"trace ratio {balance.trace_ratio:.4f}"
     )

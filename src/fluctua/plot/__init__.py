@@ -1,0 +1,95 @@
+"""Figures of a verdict: mode variances and the ladder, F0 element by element, the learning curve; and of the noise.
+
+Everything is drawn from what a result keeps, so a saved result gives the same files again, to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .._validate import choice
+from ..noise import GradientNoise
+from ..results import save_with, writable_directory
+from ..verdict import Verdict
+from .balance import balance
+from .curve import curve
+from .modes import modes
+from .noise import noise
+from .style import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw", "save_figures", "save_noise_figure"]
+
+_FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
+
+
+def draw(verdict: Verdict) -> dict[str, Figure]:
+    """Return the figures "modes", "balance" and "curve" of a verdict.
+
+    modes
+        Mode variances S_pp against curvature h_p, measured (95 % intervals) and on every rung of the ladder; below,
+        the same divided by the theory under test.
+    balance
+        F0 element by element: dissipation against fluctuation, both measured along the trajectory. Pairs of modes
+        are mostly noise one by one, so their means over groups of similar fluctuation are drawn as well.
+    curve
+        Predicted learning curve through the replicas' mean (95 % intervals) and their 5 to 95 % band.
+
+    Values that are not finite, or that an axis cannot hold, are left out.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        From `verify` or `Verdict.load`.
+
+    Returns
+    -------
+    dict of str to matplotlib.figure.Figure
+        Without pyplot: nothing is shown, and no global state changes.
+    """
+    with style():
+        return {name: make(verdict) for name, make in _figures(verdict).items()}
+
+
+def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write the figures of `draw` into `directory`, which is made if missing, and return the files' paths.
+
+    Raises
+    ------
+    UnknownName
+        For a format other than png, svg and pdf, before anything is written.
+    OutputError
+        If a file cannot be written; each is written whole or not at all.
+    """
+    makers = {name: partial(make, verdict) for name, make in _figures(verdict).items()}
+    return _save(makers, directory, formats)
+
+
+def save_noise_figure(
+    found: GradientNoise, directory: Path | str, name: str, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write the figure "noise" of the gradient noise on the data called `name`; as `save_figures`."""
+    return _save({"noise": partial(noise, found, name)}, directory, formats)
+
+
+def _figures(verdict: Verdict) -> dict[str, Callable[[Verdict], Figure]]:
+    """The figures that this verdict has the evidence for."""
+    return {"modes": modes, **({"balance": balance} if verdict.balance else {}), "curve": curve}
+
+
+def _save(makers: Mapping[str, Callable[[], Figure]], directory: Path | str, formats: Sequence[str]) -> list[Path]:
+    kinds = [choice("figure format", kind, _FORMATS) for kind in formats]
+    place, paths = writable_directory(directory), []
+    with style():
+        for name, kind in product(makers, kinds):
+            figure = makers[name]()  # anew for each file: saving moves a figure's layout by a hair
+            paths.append(place / f"{name}.{kind}")
+            save_with(paths[-1], partial(figure.savefig, format=kind, metadata=_FORMATS[kind]))
+    return paths

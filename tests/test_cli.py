@@ -1,0 +1,240 @@
+"""The command line as a user meets it: what it prints, its exit codes, what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+
+import jsonschema
+import numpy as np
+import pytest
+
+from fluctua.cli import main
+
+SMALL = ["--steps", "64", "--replicas", "16", "--seed", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLUCTUA_DATA", raising=False)
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return stopped.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def features(tmp_path):
+    rng = np.random.default_rng(3)
+    inputs = rng.normal(size=(200, 6))
+    np.savez(
+        tmp_path / "features.npz", X=inputs, y=(inputs @ rng.normal(size=6) + rng.normal(size=200) > 0).astype(int)
+    )
+    return tmp_path / "features.npz"
+
+
+def test_verify_prints_the_ladder_and_writes_its_files(run, tmp_path):
+    code, out, err = run("verify", "digits", *SMALL, "--resolution", "0.5")
+    assert code == 0, out
+    assert err == ""
+    for word in ("lr 0.05, batch size 8", "61 modes", "langevin", "exact, stationary", "PASSED", "(95 %)"):
+        assert word in out
+    assert max(map(len, out.split("PASSED")[0].splitlines())) <= 100
+    written = sorted(path.name for path in (tmp_path / "fluctua-digits").iterdir())
+    stems = {"balance", "curve", "modes"}
+    assert written == sorted([f"{s}.{e}" for s in stems for e in ("png", "svg")] + ["result.json", "result.npz"])
+
+
+def test_a_failed_verdict_has_exit_code_one(run):
+    code, out, _ = run("verify", "digits", *SMALL, "--resolution", "0.001")
+    assert code == 1
+    assert "FAILED" in out
+
+
+def test_verify_json_follows_the_schema_and_names_the_data(run):
+    _, out, _ = run("verify", "digits", *SMALL, "--json")
+    result = json.loads(out)
+    jsonschema.validate(result, json.loads((files("fluctua") / "schemas" / "verdict.json").read_text()))
+    assert result["data"]["name"].startswith("digits")
+    assert len(result["data"]["sha256"]) == 64
+
+
+def test_the_same_seed_gives_the_same_numbers(run):
+    first, second = (json.loads(run("verify", "digits", *SMALL, "--json")[1]) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("dynamics", ["langevin", "langevin_state_dependent"])
+def test_other_dynamics_are_held_against_their_own_law(run, features, dynamics):
+    _, out, _ = run("verify", features, *SMALL, "--dynamics", dynamics, "--json")
+    assert json.loads(out)["theory"] == ("langevin" if dynamics == "langevin" else "exact")
+
+
+def test_predict_prints_the_numbers_of_theory_md(run):
+    code, out, _ = run("predict", "digits", "--lr", "0.05", "--batch-size", "8")
+    assert code == 0
+    assert "excess loss   0.00935486" in out
+    assert "L(W*) = 0.1549409" in out
+    code, out, _ = run("predict", "digits", "--lr", "0.02", "--batch-size", "4")
+    assert "0.1834962" in out
+
+
+def test_predict_json_follows_the_schema_stationary_and_at_a_step(run):
+    schema = json.loads((files("fluctua") / "schemas" / "prediction.json").read_text())
+    for extra in ([], ["--steps", "200", "--start", "zero"], ["--theory", "langevin"]):
+        result = json.loads(run("predict", "digits", "--lr", "0.05", *extra, "--json")[1])
+        jsonschema.validate(result, schema)
+    assert json.loads(run("predict", "digits", "--lr", "0.05", "--steps", "200", "--start", "zero", "--json")[1])[
+        "excess_loss"
+    ] == pytest.approx(0.0429235, rel=1e-4)
+
+
+def test_a_users_file_is_verified_and_predicted(run, features, tmp_path):
+    code, out, _ = run("verify", features, *SMALL, "--resolution", "0.5")
+    assert code in (0, 1)
+    assert "200 samples, 6 inputs, 2 outputs" in out
+    assert (tmp_path / "fluctua-features" / "result.json").exists()
+    assert run("predict", features)[0] == 0
+
+
+def test_noise_prints_and_draws(run, tmp_path):
+    code, out, _ = run("noise", "digits", "--steps", "50", "--replicas", "8", "--seed", "2", "--level", "1e-6")
+    assert code == 0, out
+    for word in ("mean", "covariance", "memory", "excess kurtosis"):
+        assert word in out
+    names = {path.name for path in (tmp_path / "fluctua-digits").iterdir()}
+    assert names == {"noise.json", "noise.png", "noise.svg"}
+    schema = json.loads((files("fluctua") / "schemas" / "noise.json").read_text())
+    jsonschema.validate(json.loads((tmp_path / "fluctua-digits" / "noise.json").read_text()), schema)
+
+
+def test_plot_redraws_the_same_figures_from_the_result(run, tmp_path):
+    run("verify", "digits", *SMALL)
+    directory = tmp_path / "fluctua-digits"
+    before = {path.name: path.read_bytes() for path in directory.glob("*.svg")}
+    code, out, _ = run("plot", directory, "--out", tmp_path / "again")
+    assert code == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
+
+
+@pytest.mark.parametrize("name", ["verdict", "prediction", "noise"])
+def test_the_schemas_are_published(run, name):
+    code, out, _ = run("schema", name)
+    assert code == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(out))
+
+
+def test_data_list_and_path(run, tmp_path):
+    code, out, _ = run("data", "list", "--data-dir", tmp_path)
+    assert code == 0
+    assert {"digits", "mnist", "emnist", "cifar10"} <= set(out.split())
+    assert isinstance(json.loads(run("data", "list", "--data-dir", tmp_path, "--json")[1]), list)
+    assert run("data", "path", "--data-dir", tmp_path)[1].strip() == str(tmp_path)
+
+
+def _bad_file(tmp_path, **arrays):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    return ["verify", "bad.npz"]
+
+
+BAD = {
+    "nan": (lambda p: _bad_file(p, X=[[1.0, np.nan], [1, 2]], y=[0, 1]), "nan"),
+    "infinity": (lambda p: _bad_file(p, X=[[1.0, np.inf], [1, 2]], y=[0, 1]), "inf"),
+    "shape": (lambda p: _bad_file(p, X=[1.0, 2.0], y=[0, 1]), "shape"),
+    "mismatch": (lambda p: _bad_file(p, X=np.eye(3), y=[0, 1]), "3"),
+    "empty": (lambda p: _bad_file(p, X=np.empty((0, 2)), y=np.empty(0, int)), "empty"),
+    "one sample": (lambda p: _bad_file(p, X=[[1.0, 2.0]], y=[1.5]), "single sample"),
+    "constant": (lambda p: _bad_file(p, X=np.ones((5, 2)), y=[0, 1, 0, 1, 0]), "constant"),
+    "batch 0": (lambda _: ["verify", "digits", "--batch-size", "0"], "at least 1, got 0"),
+    "batch -3": (lambda _: ["verify", "digits", "--batch-size", "-3"], "got -3"),
+    "batch > N": (lambda _: ["verify", "digits", "--batch-size", "2000", "--sampling", "without_replacement"], "1797"),
+    "lr 0": (lambda _: ["verify", "digits", "--lr", "0"], "greater than 0"),
+    "lr < 0": (lambda _: ["predict", "digits", "--lr", "-0.1"], "greater than 0"),
+    "lr nan": (lambda _: ["predict", "digits", "--lr", "nan"], "finite"),
+    "unstable": (lambda _: ["verify", "digits", "--lr", "0.3"], "0.1886971"),
+    "data": (lambda _: ["verify", "digist"], "Did you mean 'digits'?"),
+    "sampling": (lambda _: ["verify", "digits", "--sampling", "with_replacment"], "Did you mean 'with_replacement'?"),
+    "theory": (lambda _: ["predict", "digits", "--theory", "exat"], "Did you mean 'exact'?"),
+    "command": (lambda _: ["verfy", "digits"], "Did you mean 'verify'?"),
+    "option": (lambda _: ["verify", "digits", "--batchsize", "8"], "--batch-size"),
+    "missing file": (lambda _: ["verify", "nowhere.npz"], "does not exist"),
+    "missing data": (lambda p: ["verify", "mnist", "--data-dir", str(p)], "fluctua data fetch mnist"),
+    "result": (lambda _: ["plot", "nowhere"], "no such result"),
+    "schema": (lambda _: ["schema", "verdit"], "Did you mean 'verdict'?"),
+    "seed": (lambda _: ["verify", "digits", "--seed", "-1"], "seed"),
+    "no argument": (lambda _: ["verify"], "DATA"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_paragraph_and_exit_code_two_and_leaves_nothing(run, tmp_path, case):
+    make, expected = BAD[case]
+    code, out, err = run(*make(tmp_path))
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err + out
+    assert {path.name for path in tmp_path.iterdir()} <= {"bad.npz"}
+
+
+@pytest.mark.parametrize(("content", "word"), [(b"", "bad"), (b"PK\x03\x04 cut short", "bad"), (b"text", "bad")])
+def test_a_corrupt_file_is_refused(run, tmp_path, content, word):
+    (tmp_path / "bad.npz").write_bytes(content)
+    code, _, err = run("verify", "bad.npz")
+    assert code == 2
+    assert word in err
+
+
+def test_an_unwritable_output_is_refused_before_any_work(run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    began = time.perf_counter()
+    code, out, err = run("verify", "digits", "--out", tmp_path / "file" / "sub")
+    assert code == 2
+    assert "--out" in err
+    assert out == ""
+    assert time.perf_counter() - began < 5
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(ValueError, match="digist"):
+        main(["--debug", "verify", "digist"])
+
+
+def test_force_simulates_beyond_the_limit_and_reports_divergence(run):
+    code, out, _ = run(
+        "verify", "digits", "--lr", "0.5", "--force", "--steps", "1000", "--replicas", "4", "--seed", "1"
+    )
+    assert code == 1
+    assert "diverged" in out
+
+
+def test_an_interrupt_keeps_finished_replicas_and_resume_gives_the_same_numbers(run, tmp_path):
+    arguments = ["verify", "digits", "--steps", "1000", "--replicas", "64", "--seed", "4", "--threads", "1", "--json"]
+    whole = run(*arguments, "--out", tmp_path / "whole")[1]
+    checkpoint = tmp_path / "cut" / "checkpoint.npz"
+    child = subprocess.Popen([sys.executable, "-m", "fluctua", *arguments, "--out", "cut"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, env=dict(os.environ), text=True)  # fmt: skip
+    while not checkpoint.exists() and child.poll() is None:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, "the run ended before it was interrupted"
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["checkpoint.npz"]
+    code, resumed, _ = run(*arguments, "--out", tmp_path / "cut", "--resume")
+    assert code in (0, 1)
+    assert resumed == whole
+    assert not checkpoint.exists()

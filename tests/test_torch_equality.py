@@ -1,0 +1,111 @@
+"""Given the same batches, the simulator's trajectory is torch.optim.SGD's, up to rounding."""
+
+import numpy as np
+import pytest
+
+import fluctua as fl
+from fluctua.dynamics import stepper
+from fluctua.sampling import draw_batches, generators, seed_sequence
+
+torch = pytest.importorskip("torch")
+
+STEPS = 60
+RECIPES = [
+    fl.SGD(lr=0.05, batch_size=8),
+    fl.SGD(lr=0.05, batch_size=8, sampling="without_replacement", weight_decay=0.03),
+    fl.SGD(lr=0.01, batch_size=1, weight_decay=0.5),
+    fl.SGD(lr=0.1, batch_size=150, sampling="without_replacement"),
+]
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """200 digits, 10 outputs: rank-deficient, as real images are."""
+    digits = fl.load("digits", limit=200)
+    return fl.LeastSquares(digits.inputs, digits.targets)
+
+
+class Training:
+    """One training run in torch: nn.Linear, the loss, optim.SGD, and batches given by their indices."""
+
+    def __init__(self, problem, sgd, start, dtype):
+        self.x, self.y = (torch.tensor(a, dtype=dtype) for a in (problem.inputs, problem.targets))
+        self.model = torch.nn.Linear(problem.features, problem.outputs, bias=False, dtype=dtype)
+        with torch.no_grad():
+            self.model.weight.copy_(torch.from_numpy(start))
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=sgd.lr, weight_decay=sgd.weight_decay)
+
+    def step(self, batch):
+        self.optimizer.zero_grad()
+        loss = 0.5 * (self.model(self.x[batch]) - self.y[batch]).square().sum() / len(batch)
+        loss.backward()
+        self.optimizer.step()
+
+    @property
+    def weights(self):
+        return self.model.weight.detach().numpy().astype(np.float64)
+
+
+def start_of(problem, sgd, start):
+    weights = problem.minimum(sgd.weight_decay).weights
+    return {"zero": np.zeros_like(weights), "optimum": weights}[start]
+
+
+def largest_difference(problem, sgd, start, dtype, replicas=2):
+    """Largest |W_simulator - W_torch| over replicas, steps and weights."""
+    minimum, begin = problem.minimum(sgd.weight_decay), start_of(problem, sgd, start)
+    runs = [Training(problem, sgd, begin, getattr(torch, dtype)) for _ in range(replicas)]
+    ours, theirs = (generators(seed_sequence(11), replicas) for _ in range(2))
+    v = np.repeat((begin - minimum.weights)[None], replicas, axis=0).astype(dtype)
+    advance, worst = stepper(problem, sgd, "sgd", np.dtype(dtype)), 0.0
+    for _ in range(STEPS):
+        advance(v, ours, 1)
+        for state, run, rng in zip(v, runs, theirs, strict=True):
+            run.step(draw_batches(rng, problem.samples, sgd, 1)[0])
+            worst = max(worst, float(np.abs(minimum.weights + state - run.weights).max()))
+    return worst
+
+
+@pytest.mark.parametrize("start", ["zero", "optimum"])
+@pytest.mark.parametrize("sgd", RECIPES, ids=str)
+def test_in_float64_the_trajectories_are_equal_to_rounding(problem, sgd, start):
+    assert largest_difference(problem, sgd, start, "float64") < 1e-10
+
+
+@pytest.mark.parametrize("start", ["zero", "optimum"])
+@pytest.mark.parametrize("sgd", RECIPES, ids=str)
+def test_in_float32_the_trajectories_differ_by_float32_rounding(problem, sgd, start):
+    """torch rounds W itself, by half a unit in the last place of its largest entry at most, once for the decay and
+    once for the step, plus d + b roundings inside the gradient, each of lr |x| |e| 2^-24 with |x| <= 1 and |e| about
+    2. A step of a stable recipe does not enlarge earlier errors on average, so they add up at most linearly."""
+    largest = np.abs(start_of(problem, sgd, "optimum")).max()
+    each = 2 * largest + sgd.lr * (problem.features + sgd.batch_size) * 2
+    bound = STEPS * each * 2.0**-24
+    assert bound < 3e-4  # the bound means something: weights are of order one
+    assert largest_difference(problem, sgd, start, "float32") < bound
+
+
+def test_a_simulators_losses_are_those_of_torch_on_the_replicas_own_batches(problem):
+    sgd = fl.SGD(lr=0.05, batch_size=8, weight_decay=0.03)
+    found = fl.simulate(problem, sgd, steps=STEPS, replicas=2, records=1, rng=11, start="zero", dtype=np.float64)
+    minimum = problem.minimum(sgd.weight_decay)
+    for losses, rng in zip(found.replica_losses, generators(seed_sequence(11), 2), strict=True):
+        run = Training(problem, sgd, np.zeros_like(minimum.weights), torch.float64)
+        for batch in draw_batches(rng, problem.samples, sgd, STEPS):
+            run.step(batch)
+        error = problem.inputs @ run.weights.T - problem.targets
+        loss = 0.5 * np.sum(error**2) / problem.samples + 0.5 * sgd.weight_decay * np.sum(run.weights**2)
+        assert losses[-1] == pytest.approx(loss - minimum.loss, rel=1e-9)
+
+
+@pytest.mark.parametrize("change", [{"weight_decay": 0.031}, {"lr": 0.0501}])
+def test_another_recipe_is_told_apart(problem, change):
+    """The mutant: torch trained with a recipe wrong by 0.2 to 3 %."""
+    sgd = fl.SGD(lr=0.05, batch_size=8, weight_decay=0.03)
+    other = fl.SGD(**{**sgd.to_dict(), **change})
+    begin = start_of(problem, sgd, "zero")
+    right, wrong = (Training(problem, recipe, begin, torch.float64) for recipe in (sgd, other))
+    for batch in draw_batches(generators(seed_sequence(11), 1)[0], problem.samples, sgd, STEPS):
+        right.step(batch)
+        wrong.step(batch)
+    assert np.abs(right.weights - wrong.weights).max() > 1e-4
