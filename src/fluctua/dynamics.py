@@ -64,25 +64,37 @@ class _Setting:
 
 
 def _minibatch(setting: _Setting, watch: Watch | None = None) -> Stepper:
-    """SGD on real batches: two batched GEMMs over the replicas after a gather."""
-    x_all, r_all, sgd = setting.inputs, setting.residuals, setting.sgd
-    scale = x_all.dtype.type(sgd.lr / sgd.batch_size)
+    """SGD on real batches: two batched GEMMs over the replicas after a gather.
+
+    Several outputs are padded with zeros to a multiple of 4, the width of the GEMM kernels: 10 outputs take a sixth
+    less time as 12.
+    """
+    x_all, outputs = setting.inputs, setting.residuals.shape[1]
+    scale = x_all.dtype.type(setting.sgd.lr / setting.sgd.batch_size)
+    width = outputs if outputs == 1 else -(-outputs // 4) * 4
+    r_all = np.zeros((len(x_all), width), x_all.dtype)
+    np.multiply(setting.residuals, scale, out=r_all[:, :outputs])
 
     def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
-        batches = np.stack([draw_batches(rng, len(x_all), sgd, steps) for rng in rngs], axis=1)
-        x = np.empty((len(rngs), sgd.batch_size, v.shape[2]), v.dtype)
-        error = np.empty((len(rngs), sgd.batch_size, v.shape[1]), v.dtype)
-        gradient = np.empty_like(v)
+        batches = np.stack([draw_batches(rng, len(x_all), setting.sgd, steps) for rng in rngs], axis=1)
+        replicas, size, features = len(rngs), batches.shape[2], v.shape[2]
+        x, r = np.empty((replicas, size, features), v.dtype), np.empty((replicas, size, width), v.dtype)
+        error, gradient = np.empty((replicas, width, size), v.dtype), np.empty((replicas, width, features), v.dtype)
+        padded = np.zeros_like(gradient)
+        weights = padded[:, :outputs]
+        weights[:] = v
         for indices in batches:
             np.take(x_all, indices, axis=0, out=x, mode="clip")  # "clip" lets NumPy write to `out` unbuffered
-            np.matmul(x, v.transpose(0, 2, 1), out=error)
-            error += r_all[indices]
+            np.take(r_all, indices, axis=0, out=r, mode="clip")
+            np.matmul(padded, x.transpose(0, 2, 1), out=error)
             error *= scale
-            np.matmul(error.transpose(0, 2, 1), x, out=gradient)
+            error += r.transpose(0, 2, 1)
+            np.matmul(error, x, out=gradient)
             if watch:
-                watch(v, gradient / sgd.lr)
-            setting.decay(v)
-            v -= gradient
+                watch(weights, gradient[:, :outputs] / setting.sgd.lr)
+            setting.decay(weights)
+            padded -= gradient
+        v[:] = weights
 
     return advance
 

@@ -76,7 +76,7 @@ class Law:
         """S of this balance with `source` in the place of C: stationary, or from S = 0 averaged over `steps`."""
         if steps is not None:
             feeding = (lambda s, _: source + self.problem.feedback(s)) if self.feeds_back else source
-            return self._relaxation(feeding, None, rtol).average(steps)[0]
+            return self._relaxation(feeding, source, None, rtol).average(steps)[0]
         phi = self.kappa * self.kernel.stationary
         if not self.feeds_back:
             return phi * source
@@ -84,9 +84,9 @@ class Law:
 
     def relaxation(self, mean: Array | None, rtol: float) -> Relaxation:
         """F0 from E V(0) = `mean`, (c, r) or None for W*, without spread."""
-        return self._relaxation(self.minimum.source if self.feeds_back else self.noise, mean, rtol)
+        return self._relaxation(self.minimum.source if self.feeds_back else self.noise, self.noise, mean, rtol)
 
-    def _relaxation(self, source: SourceOf | Array, mean: Array | None, rtol: float) -> Relaxation:
+    def _relaxation(self, source: SourceOf | Array, noise: Array, mean: Array | None, rtol: float) -> Relaxation:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
-        return Relaxation(self.kernel, self.kappa, source, covariance, mean, tolerance)
+        return Relaxation(self.kernel, self.kappa, source, noise, covariance, mean, tolerance)

@@ -110,6 +110,9 @@ class Measurement:
         )
 
 
+_ZERO = np.float64(0.0)  # makes every sum float64, whatever a chunk hands in
+
+
 @dataclass
 class Tally:
     """Running sums over replicas: what one chunk adds, what a checkpoint keeps.
@@ -124,12 +127,12 @@ class Tally:
     chunks: int = 0
     replica_variances: list[Array] = field(default_factory=list)
     replica_losses: list[Array] = field(default_factory=list)
-    mean_sum: Array | float = 0.0
-    covariance_sum: Array | float = 0.0
+    mean_sum: NDArray[np.floating] | np.float64 = _ZERO
+    covariance_sum: NDArray[np.floating] | np.float64 = _ZERO
     covariance_squares: float = 0.0
-    change_sum: Array | float = 0.0
-    balance_sum: Array | float = 0.0
-    balance_squares: Array | float = 0.0
+    change_sum: NDArray[np.floating] | np.float64 = _ZERO
+    balance_sum: NDArray[np.floating] | np.float64 = _ZERO
+    balance_squares: NDArray[np.floating] | np.float64 = _ZERO
 
     def add(self, other: Tally) -> None:
         """Take in another tally, in the order of the chunks."""

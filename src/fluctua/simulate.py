@@ -31,6 +31,7 @@ __all__ = ["simulate"]
 Array = NDArray[np.float64]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
 _GATHER_ELEMENTS = 2**20  # of one chunk's batches, so that they stay in the cache between the two products
+_MANY_MODES = 2000  # from which a record, quadratic in the modes, costs more than the steps between two of them
 _LOOKS = 24  # log-spaced, at the loss only
 _BLOCK = 256  # steps whose batches are drawn at once
 
@@ -66,7 +67,8 @@ def simulate(
     start : "optimum", "zero" or array_like, (c, d)
         W(0), the same in every replica.
     records : int, optional
-        How many evenly spaced steps are measured, the last one the final step; 32, or `steps` if fewer.
+        How many evenly spaced steps are measured, the last one the final step. By default 32, 16 from 2,000 modes
+        on, or `steps` if fewer.
     dynamics : str
         "sgd": real minibatches. "gd": full batch, no noise. "langevin": the Ornstein-Uhlenbeck process with the same
         drift and Gaussian noise of covariance kappa C, exact in time; it obeys the level "langevin".
@@ -108,7 +110,7 @@ def simulate(
     """
     precision = _simulation_dtype(dtype)
     choice("dynamics", dynamics, DYNAMICS)
-    window = _window(steps, records)
+    window = _window(steps, records, problem.rank)
     sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2), sgd.batch_size * problem.features)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     begin = Start.at(problem.minimum(sgd.weight_decay), start)
@@ -273,7 +275,7 @@ class _Book:
         self.losses[:, self.looks] = 0.5 * squares @ self.run.curvatures + self._outside(v, squares)
         self.looks += 1
         if step == self.run.window.opened:
-            self.opening = _square(state)
+            self.opening = _square(state) if state.any() else 0.0  # at W* there is nothing to keep
         if step in self.recorded:
             self.ending = _square(state)
             self.variances += squares
@@ -287,7 +289,8 @@ class _Book:
         balance = self.run.gap * window_average(mean, change, window.records, steps) + change / steps
         return Tally(
             window.recorded, window.opened, window.watched, 1, [self.variances / window.records], [self.losses],
-            n * self.means, n * mean, n * float(np.sum(mean**2)), n * change, n * balance, n * balance**2,
+            n * self.means, _waiting(n * mean), n * float(np.sum(mean**2)), _waiting(n * change),
+            _waiting(n * balance), n * balance**2,
         )  # fmt: skip
 
     def _outside(self, v: NDArray[Any], squares: Array) -> Any:
@@ -298,14 +301,19 @@ class _Book:
         return 0.5 * self.run.sgd.weight_decay * rest
 
 
+def _waiting(matrix: Array) -> NDArray[np.float32]:
+    """Half the memory while it waits to be added up; rounding is 1e-5 of one chunk's own sampling error."""
+    return matrix.astype(np.float32)
+
+
 def _square(state: Array) -> Array:
     flat = state.reshape(-1, state.shape[-1])
     return np.asarray(flat.T @ flat)
 
 
-def _window(steps: int, records: int | None) -> _Window:
+def _window(steps: int, records: int | None, modes: int) -> _Window:
     count = positive_int("steps", steps)
-    looks = min(32, count) if records is None else positive_int("records", records)
+    looks = min(32 if modes < _MANY_MODES else 16, count) if records is None else positive_int("records", records)
     if looks > count:
         raise InvalidInput(f"records = {looks} is more than the {count} steps of the run; record at most every step.")
     return _Window(count, looks)
