@@ -7,8 +7,9 @@ One training run of a linear model on MNIST (60,000 x 784, 10 outputs, batch 32,
 (c) fluctua  fl.simulate, its records and error bars included, one record every 250 steps
 
 They take turns in the same process, and a ratio is taken within its round, so that a machine that slows down slows
-all of them. The last line is the arithmetic of a replica-step, 4 b c d flops, over the rate of a large float32
-matrix product measured in the same rounds.
+all of them. Where other programs hold the cores that is not enough: torch's threads then wait for one another and the
+ratios flatter; the script says so. The last ratio is the arithmetic of a replica-step, 4 b c d flops, over the rate of
+a large float32 matrix product measured in the same rounds.
 
     python benchmarks/simulate_vs_torch.py [--rounds 5] [--seconds 4]
 
@@ -118,6 +119,13 @@ def pace(engine: Engine, count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
+def free_cores(engine: Engine, count: int) -> float:
+    """Return how many cores the machine gave to an engine that would use them all."""
+    began, worked = time.perf_counter(), time.process_time()
+    engine(count)
+    return (time.process_time() - worked) / (time.perf_counter() - began)
+
+
 def count_for(engine: Engine, seconds: float, unit: int, first: int) -> int:
     """Return a multiple of `unit` that takes about `seconds`, found on a short run after a warm-up."""
     engine(unit)
@@ -152,8 +160,10 @@ def main() -> None:
     counts = {key: count_for(engine, options.seconds, unit, first) for key, (engine, unit, first) in engines.items()}
     counts["sgemm"] = max(product, counts["sgemm"] // 4 // product * product)
     rates: dict[str, list[float]] = {key: [] for key in engines}
+    given = []
     for _, key in itertools.product(range(options.rounds), engines):
         rates[key].append(pace(engines[key][0], counts[key]))
+        given.append(free_cores(engines["sgemm"][0], product))
 
     loop, batched, ours, peak = rates.values()
     flops = 4 * SGD.batch_size * targets.shape[1] * inputs.shape[1]
@@ -170,6 +180,9 @@ def main() -> None:
     print(f"\n{'(c) / (a), wanted 20':34}   {ratio(loop)}")
     print(f"{'(c) / (b), wanted 1.3':34}   {ratio(batched)}")
     print(f"{f'(c) / sgemm {statistics.median(peak) / 1e9:.0f} GFLOP/s':34}   {ratio(peak, flops)}")
+
+    if (share := statistics.median(given)) < 0.9 * cores:
+        print(f"\nNOT A QUIET MACHINE: it gave {share:.2f} of {cores} cores; repeat when it is idle.")
 
 
 if __name__ == "__main__":

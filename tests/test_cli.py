@@ -125,7 +125,7 @@ def test_plot_redraws_the_same_figures_from_the_result(run, tmp_path):
     run("verify", "digits", *SMALL)
     directory = tmp_path / "fluctua-digits"
     before = {path.name: path.read_bytes() for path in directory.glob("*.svg")}
-    code, out, _ = run("plot", directory, "--out", tmp_path / "again")
+    code, _, _ = run("plot", directory, "--out", tmp_path / "again")
     assert code == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
 

@@ -55,10 +55,10 @@ def test_other_recipes_on_digits(digits_problem):
 def test_the_learning_curve_of_digits(digits_problem):
     steps, losses = [0, 1, 10, 100, 200], [0.3450591, 0.3128402, 0.2360220, 0.0704831, 0.0429235]
     curve = fl.learning_curve(digits_problem, fl.SGD(0.05, 8), 200)
-    np.testing.assert_allclose(curve[steps], losses, rtol=0, atol=5e-8)
+    np.testing.assert_allclose(curve[steps], losses, rtol=1e-6)
     prediction = fl.predict(digits_problem, fl.SGD(0.05, 8))
     for t, loss in zip(steps[:4], losses, strict=False):
-        assert prediction.after(t, start="zero").excess_loss == pytest.approx(loss, abs=5e-8)
+        assert prediction.after(t, start="zero").excess_loss == pytest.approx(loss, rel=1e-6)
 
 
 # ---- what must not change a prediction, or change it in a known way ----
@@ -155,7 +155,7 @@ def test_after_a_very_long_time_a_run_is_stationary(theory, start):
     late = prediction.after(10**5, start=start)
     np.testing.assert_allclose(late.mode_variances, prediction.mode_variances, rtol=2e-6)
     assert late.excess_loss == pytest.approx(prediction.excess_loss, rel=2e-6)
-    close(late.mean, np.zeros_like(late.mean) + 1e-300)
+    assert np.abs(late.mean).max() < 1e-12
 
 
 # ---- limits and relations between the rungs ----
@@ -261,7 +261,7 @@ def test_data_that_a_linear_map_fits_perfectly_do_not_fluctuate(theory):
 
 @pytest.mark.parametrize("call", [fl.predict, lambda p, s, theory: fl.learning_curve(p, s, 3, theory=theory)])
 def test_an_unknown_level_comes_with_a_suggestion(call):
-    with pytest.raises(UnknownName, match="unknown theory 'langevine'. Did you mean 'langevin'?") as caught:
+    with pytest.raises(UnknownName, match=r"unknown theory 'langevine'\. Did you mean 'langevin'\?") as caught:
         call(problem_of(), SMALL, theory="langevine")
     assert caught.value.suggestion == "langevin"
     assert caught.value.known == LEVELS

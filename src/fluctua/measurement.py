@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .errors import ResultError
 from .results import load_arrays, save_arrays
 
-__all__ = ["Measurement", "Tally", "window_average"]
+__all__ = ["Measurement", "Tally", "checkpoint_identity", "window_average"]
 
 Array = NDArray[np.float64]
 
@@ -154,8 +154,9 @@ class Tally:
     def load(cls, path: Path, identity: dict[str, Any]) -> Tally:
         """Read a checkpoint of the run `identity`; raises `ResultError` if it belongs to another."""
         header, arrays = load_arrays(path)
-        if header["identity"] != json.loads(json.dumps(identity)):
-            changed = [key for key in identity if header["identity"].get(key) != json.loads(json.dumps(identity[key]))]
+        kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
+        if kept != asked:
+            changed = [key for key in asked if kept.get(key) != asked[key]]
             raise ResultError(
                 f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
                 f"was interrupted, or delete the file to start anew."
@@ -191,6 +192,13 @@ class Tally:
         if self.chunks < 2:
             return np.nan * square_of_mean
         return np.maximum(squares / self.replicas - square_of_mean, 0.0) / (self.chunks - 1)
+
+
+def checkpoint_identity(header: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the identity of the run that a checkpoint belongs to; raises `ResultError` if it is not one."""
+    if "identity" not in header or "kind" in header:
+        raise ResultError(f"{path} is not a checkpoint of a simulation. Give another path, or delete the file.")
+    return dict(header["identity"])
 
 
 def window_average(mean_of_records: Any, change: Any, records: int, steps: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log, sqrt
 
 import numpy as np
@@ -17,9 +17,9 @@ Array = NDArray[np.float64]
 Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
 SourceOf = Callable[[Array, Array | None], Array]
 _STENCIL = 4  # nodes the interpolant passes through: cubic
-# Heuristic, measured on digits against every-step iteration, b = 1 to 8, lr up to 0.996 of the stability limit, both
-# starts: with this factor the variances and the learning curve come out 1.5 to 50 times better than `rtol`.
-_SURPRISE_PER_RTOL = 3.0
+_CUBIC_BELOW = 1 / 30  # share of K in the source: cubic extrapolation multiplies noise by 15, and K must not return it
+_EVALUATIONS = 3  # of the source at the end of an interval, at most
+_BENT, _MOVED = 1 / 3, 2.5  # weights of the two errors; measured, see Relaxation.rtol
 _LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 data can tell
 
 
@@ -57,7 +57,7 @@ class Interval:
                 now = then
             yield target, state
 
-    def foreseen(self, step: int) -> Array:
+    def foreseen(self, step: float) -> Array:
         """Diagonal of the interpolant at `step`, (r,)."""
         return np.asarray(self._weights([step])[0] @ self._source_diagonals)
 
@@ -73,7 +73,7 @@ class Interval:
     def _source_diagonals(self) -> Array:
         return np.array([np.diag(source) for _, source in self.nodes])
 
-    def _weights(self, steps: Sequence[int]) -> Array:
+    def _weights(self, steps: Sequence[float]) -> Array:
         """Weights of the nodes in the interpolant at each of `steps`, (len(steps), nodes)."""
         return _lagrange(np.log1p([step for step, _ in self.nodes]), np.log1p(steps))
 
@@ -84,11 +84,12 @@ class Relaxation:
 
     G costs a pass over the data and is smooth in log time; so it is evaluated at *nodes* only and interpolated
     between them by a cubic in log(1 + t), and the recursion is summed in closed form over pieces on which the
-    interpolant is nearly linear. An interval is accepted when extrapolation had foreseen the source at its end, in
-    every mode, to a tolerance set by `rtol`; otherwise it is shortened. An error of the source comes back through K,
-    amplified by the gain G/C, about 1/(1 - lr/max_stable_lr): the tolerance is divided by it. Intervals of one step
-    are exact. Modes that overshoot (m < 0) make the source alternate, which no smooth interpolant follows: steps of
-    one until they decay.
+    interpolant is nearly linear. The source at the end of an interval is found at the S that extrapolation predicts,
+    and again at the corrected S while the correction moves the source. An interval is accepted when, in every mode,
+    the cubic and the parabola agree at its middle and the last correction was small, to a tolerance set by `rtol`;
+    otherwise it is shortened. An error of the source comes back through K, amplified by the gain G/C, about
+    1/(1 - lr/max_stable_lr): the tolerance is divided by it. Intervals of one step are exact. Modes that overshoot
+    (m < 0) make the source alternate, which no smooth interpolant follows: steps of one until they decay.
 
     Parameters
     ----------
@@ -103,13 +104,13 @@ class Relaxation:
     mean : ndarray, (c, r), or None
         E V(0); None is zero.
     rtol : float
-        Relative accuracy wanted of each mode's variance. The control is on the extrapolated source, whose error
-        bounds the interpolated one's; see `_SURPRISE_PER_RTOL` for what was measured.
+        Relative accuracy wanted of each mode's variance. Measured on digits against every-step iteration (b = 1 to 8,
+        lr up to 0.94 of the stability limit, both starts, rtol 1e-2 to 1e-6): at most 0.64 of it.
 
     Notes
     -----
-    Cost: one source evaluation per node; from W* at rtol 1e-3, about one node per doubling of time. Memory: about
-    ten (r, r) float64 arrays.
+    Cost: one or two source evaluations per node; from W* at rtol 1e-3, about one node per doubling of time, more near
+    the stability limit. Memory: about ten (r, r) float64 arrays.
     """
 
     kernel: Kernel
@@ -135,32 +136,55 @@ class Relaxation:
     def intervals(self, stops: Sequence[int]) -> Iterator[tuple[Interval, Array | float]]:
         """March from 0 to the last of the sorted `stops`; yield each interval with the sum of S over its stops."""
         now, state, last = 0, self.covariance, stops[-1]
-        width = 1 if callable(self.source) else last  # a constant source needs one interval
+        width = 1.0 if callable(self.source) else float(last)  # a constant source needs one interval
         nodes: Nodes = ((0, self._evaluate(0, state)),)
         while now < last:
-            interval, surprise = self._propose(now, min(last, now + width), state, nodes)
-            length = interval.end - now
-            if surprise <= self._tolerance or length == 1:
-                state, passed = _follow(interval, [t for t in stops if now < t <= interval.end])
-                now, nodes = interval.end, interval.nodes[-_STENCIL:]
-                yield interval, passed
-            width = self._next_width(now, length, surprise, order=len(nodes))
+            end = min(last, now + round(width))
+            trial = self._propose(now, end, state, nodes, [t for t in stops if now < t <= end])
+            width = self._next_width(now, end - now, trial.error)
+            if trial.error <= 1 or end == now + 1:
+                yield trial.interval, trial.passed
+                now, state, nodes = end, trial.arrived, trial.interval.nodes[-_STENCIL:]
+            else:
+                width = min(width, end - now - 1)
 
-    def _propose(self, now: int, end: int, state: Array, nodes: Nodes) -> tuple[Interval, float]:
-        """Predict by extrapolation, evaluate the source there, correct; the surprise is their largest difference."""
+    def _propose(self, now: int, end: int, state: Array, nodes: Nodes, stops: Sequence[int]) -> _Trial:
+        """Extrapolate, evaluate the source at the end, correct; again while the correction moves the source."""
         if not callable(self.source):
-            return Interval(self.kernel, now, end, state, nodes), 0.0
-        predicted = Interval(self.kernel, now, end, state, nodes, pieces=2)
-        evaluated = self._evaluate(end, next(predicted.states([end]))[1])
-        found, before = np.diag(evaluated), np.diag(nodes[-1][1])
-        scale = np.maximum(np.abs(found), np.finfo(float).tiny)
-        surprise = float(np.max(np.abs(found - predicted.foreseen(end)) / scale))
-        change = float(np.max(np.abs(found - before) / scale))
-        gain = self._gain(found)
-        pieces = ceil(sqrt(change * gain / (4 * self.rtol))) if np.isfinite(change) else 1
-        return Interval(
-            self.kernel, now, end, state, (*nodes[1 - _STENCIL :], (end, evaluated)), max(pieces, 2)
-        ), surprise * gain
+            interval = Interval(self.kernel, now, end, state, nodes)
+            return _Trial(interval, *_follow(interval, stops), 0.0)
+        before = np.diag(nodes[-1][1])
+        guess = Interval(self.kernel, now, end, state, nodes if self._share(before) < _CUBIC_BELOW else nodes[-2:])
+        pieces = self._pieces(before, guess.foreseen(end))
+        predicted = _follow(replace(guess, pieces=ceil(pieces / 2)), [])[0]
+        for _ in range(_EVALUATIONS):
+            found = self._evaluate(end, predicted)
+            interval = replace(guess, nodes=(*nodes[1 - _STENCIL :], (end, found)), pieces=pieces)
+            arrived, passed = _follow(interval, stops)
+            bent, moved = self._errors(interval, predicted, arrived)
+            predicted = arrived
+            if bent > 1 or not moved > 1:
+                break
+        return _Trial(interval, arrived, passed, max(bent, moved))
+
+    def _errors(self, interval: Interval, predicted: Array, arrived: Array) -> tuple[float, float]:
+        """Errors of the interpolant and of its last node, in units of what `rtol` allows."""
+        found, nodes = np.diag(interval.nodes[-1][1]), interval.nodes
+        middle = sqrt((1 + interval.start) * (1 + interval.end)) - 1
+        lower = replace(interval, nodes=nodes[1:] if len(nodes) > 2 else nodes[:1])
+        bent = _change(lower.foreseen(middle), interval.foreseen(middle))
+        moved = self._share(found) * _change(np.diag(predicted), np.diag(arrived))  # K[dS] <= K[S] max dS/S
+        allowed = self.rtol / self._gain(found)
+        return _BENT * bent / allowed, _MOVED * moved / allowed
+
+    def _pieces(self, before: Array, after: Array) -> int:
+        """Enough for the interpolant's distance from its chords, an eighth of its change over pieces squared."""
+        change = min(_change(before, after), 10.0)
+        return max(2, ceil(sqrt(change * self._gain(before) / (4 * self.rtol)))) if np.isfinite(change) else 2
+
+    def _share(self, found: Array) -> float:
+        """Share of K in the source, at most."""
+        return 1 - 1 / self._gain(found)
 
     def _gain(self, found: Array) -> float:
         """How much of an error of the source comes back through K, from the diagonal of G found and that of C."""
@@ -173,16 +197,10 @@ class Relaxation:
         mean = None if self.mean is None else self.mean * self.kernel.decay**step
         return np.asarray(self.kappa * self.source(state, mean))
 
-    @property
-    def _tolerance(self) -> float:
-        return min(_SURPRISE_PER_RTOL * self.rtol, 0.3)
-
-    def _next_width(self, now: int, length: int, surprise: float, order: int) -> int:
-        if now < self._overshoot or not np.isfinite(surprise):
-            return 1
-        ease = 0.9 * float(self._tolerance / max(surprise, 1e-300)) ** (1 / order)
-        wanted = length * float(np.clip(ease, 0.25, 4.0))
-        return max(1, round(wanted) if wanted > length else int(wanted))  # a rejected interval must get shorter
+    def _next_width(self, now: int, length: int, error: float) -> float:
+        if now < self._overshoot or not np.isfinite(error):
+            return 1.0
+        return max(1.0, length * float(np.clip(0.9 * max(error, 1e-9) ** (-1 / 3), 0.25, 4.0)))
 
     @property
     def _overshoot(self) -> float:
@@ -191,6 +209,21 @@ class Relaxation:
         if slowest <= 0:
             return 0.0
         return float("inf") if slowest >= 1 else log(self.rtol) / log(slowest)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """An interval, S at its end, the sum of S over the stops inside, and its error in units of what is allowed."""
+
+    interval: Interval
+    arrived: Array
+    passed: Array | float
+    error: float
+
+
+def _change(before: Array, after: Array) -> float:
+    """Largest relative change."""
+    return float(np.max(np.abs(after - before) / np.maximum(np.abs(after), np.finfo(float).tiny)))
 
 
 def _follow(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | float]:

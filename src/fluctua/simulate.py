@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from ast import literal_eval
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from ._validate import choice, positive_int
 from .dynamics import DYNAMICS, LAW_OF, Dynamics, Stepper, stepper
 from .errors import InvalidInput
 from .law import Law
-from .measurement import Measurement, Tally, window_average
+from .measurement import Measurement, Tally, checkpoint_identity, window_average
 from .problem import LeastSquares
 from .results import load_arrays
 from .sampling import Rng, generators, seed_sequence
@@ -118,7 +120,7 @@ def simulate(
     identity = {
         "recipe": sgd.to_dict(), "dynamics": dynamics, "steps": window.steps, "records": window.records,
         "replicas": replicas, "dtype": precision.name, "entropy": str(root.entropy),
-        "spawn_key": list(root.spawn_key), "start": start if isinstance(start, str) else "array",
+        "spawn_key": list(root.spawn_key), "start": start if isinstance(start, str) else _fingerprint(start),
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
     total = Tally(window.recorded, window.opened, window.watched)
@@ -327,10 +329,18 @@ def _chunk_sizes(replicas: int, batch_elements: int) -> list[int]:
 
 
 def _simulation_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    found = np.dtype(dtype)
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
     if found not in (np.float32, np.float64):
-        raise InvalidInput(f"dtype must be float32 or float64, got {found}.")
+        raise InvalidInput(f"dtype must be float32 or float64, got {dtype!r}.")
     return found
+
+
+def _fingerprint(start: ArrayLike) -> str:
+    """Tell starts given as arrays apart."""
+    return f"weights {sha256(np.ascontiguousarray(start, dtype=np.float64).tobytes()).hexdigest()[:16]}"
 
 
 def _workers(threads: int | None) -> int:
@@ -342,6 +352,6 @@ def _workers(threads: int | None) -> int:
 def _root(rng: Rng, checkpoint: Path | str | None) -> np.random.SeedSequence:
     """Return the run's seed; an unseeded run that goes on takes its checkpoint's."""
     if rng is None and checkpoint is not None and Path(checkpoint).exists():
-        identity = load_arrays(checkpoint)[0]["identity"]
-        return np.random.SeedSequence(int(identity["entropy"]), spawn_key=identity["spawn_key"])
+        identity = checkpoint_identity(load_arrays(checkpoint)[0], Path(checkpoint))
+        return np.random.SeedSequence(literal_eval(identity["entropy"]), spawn_key=identity["spawn_key"])
     return seed_sequence(rng)
