@@ -274,7 +274,9 @@ class _Book:
         state = (v @ self.run.modes).astype(np.float64)
         squares = np.einsum("rcp,rcp->rp", state, state)
         self.means[self.looks] = state.mean(axis=0)
-        self.losses[:, self.looks] = 0.5 * squares @ self.run.curvatures + self._outside(v, squares)
+        # einsum, because a BLAS product rounds a row differently in different company
+        inside = 0.5 * np.einsum("rp,p->r", squares, self.run.curvatures)
+        self.losses[:, self.looks] = inside + self._outside(v, squares)
         self.looks += 1
         if step == self.run.window.opened:
             self.opening = _square(state) if state.any() else 0.0  # at W* there is nothing to keep
