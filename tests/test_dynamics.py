@@ -8,7 +8,7 @@ from scipy.stats import t as student
 
 import fluctua as fl
 from fluctua.dynamics import DYNAMICS, LAW_OF, stepper
-from fluctua.sampling import generators, seed_sequence
+from fluctua.sampling import Draws, generators, seed_sequence
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +98,20 @@ def test_directions_without_data_are_moved_by_weight_decay_alone(dynamics, weigh
     problem = fl.LeastSquares(inputs, rng.normal(size=(20, 1)))
     sgd = fl.SGD(lr=0.1, batch_size=2, weight_decay=weight_decay)
     v = np.array([[[0.3, -0.2, 0.7]]])
-    stepper(problem, sgd, dynamics, np.dtype(np.float64))(v, generators(seed_sequence(1), 1), 10)
+    stepper(problem, sgd, dynamics, np.dtype(np.float64))(
+        v, Draws(generators(seed_sequence(1), 1), problem.samples, sgd), 10
+    )
     each = np.exp(-0.1 * weight_decay) if dynamics == "langevin" else 1 - 0.1 * weight_decay
     assert v[0, 0, 2] == pytest.approx(0.7 * each**10, rel=1e-13)
 
 
 @pytest.mark.parametrize("dynamics", list(DYNAMICS))
 def test_a_replica_moves_as_if_it_were_alone(problem, dynamics):
-    advance = stepper(problem, recipe(problem, weight_decay=0.1), dynamics, np.dtype(np.float64))
+    sgd = recipe(problem, weight_decay=0.1)
+    advance = stepper(problem, sgd, dynamics, np.dtype(np.float64))
     together, alone = np.zeros((3, 3, 5)), np.zeros((1, 3, 5))
-    advance(together, generators(seed_sequence(4), 3), 7)
-    advance(alone, generators(seed_sequence(4), 3)[2:], 7)
+    advance(together, Draws(generators(seed_sequence(4), 3), problem.samples, sgd), 7)
+    advance(alone, Draws(generators(seed_sequence(4), 3)[2:], problem.samples, sgd), 7)
     np.testing.assert_allclose(alone[0], together[2], rtol=0, atol=1e-14)
 
 

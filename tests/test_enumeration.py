@@ -6,6 +6,7 @@ W* itself (every number here is of order one): it matters only where V is gone, 
 """
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -162,21 +163,27 @@ def test_the_mean_square_step_balances_the_gradient_s_work(name, sampling):
     assert error(4 * fl.predict(problem, sgd).excess_loss, sgd.lr * square) <= 1
 
 
+class Given(list):
+    """Batches chosen by the test, (replicas, b) a step."""
+
+    def batches(self, steps):
+        return [np.stack(self[:steps])]
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.2])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("name", ["general", "dead feature", "fewer samples than features"])
-def test_the_simulator_s_step_on_every_batch_is_the_enumerated_step(monkeypatch, name, sampling, decay):
+def test_the_simulator_s_step_on_every_batch_is_the_enumerated_step(name, sampling, decay):
     problem, sgd, truth = setting(name, sampling, decay, 2)
-    monkeypatch.setattr(dynamics, "draw_batches", lambda batches, *_: batches)
     advance = dynamics.stepper(problem, sgd, "sgd", np.dtype(np.float64))
     begin = away_from(truth) - truth.optimum
     v = np.repeat(begin[None], len(truth.batches), axis=0)
-    advance(v, [batch[None] for batch in truth.batches], 1)
+    advance(v, Given([truth.batches]), 1)
     assert error(v, truth.step(truth.optimum + begin) - truth.optimum) <= 1
 
-    pairs = [np.stack([first, second]) for first in truth.batches for second in truth.batches]
+    pairs = np.array(list(product(truth.batches, repeat=2)))
     v = np.repeat(begin[None], len(pairs), axis=0)
-    advance(v, pairs, 2)
+    advance(v, Given([pairs[:, 0], pairs[:, 1]]), 2)
     now = fl.predict(problem, sgd).after(2, start=away_from(truth), rtol=1e-15)
     assert error(v.mean(axis=0), now.mean) <= 1
     assert error(np.einsum("nki,nkj->ij", v, v) / len(pairs), now.covariance) <= 1

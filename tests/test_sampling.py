@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chisquare
 
 import fluctua as fl
-from fluctua.sampling import draw_batches, generators, seed_sequence
+from fluctua.sampling import Draws, draw_batches, generators, seed_sequence
 
 DRAWS = 40_000
 
@@ -109,3 +109,13 @@ def test_a_spawned_sequence_keeps_its_own_streams():
     parent = np.random.SeedSequence(5)
     streams = [generators(seed, 1)[0].integers(2**60) for seed in (parent, *parent.spawn(2))]
     assert len(set(streams)) == 3
+
+
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+def test_batches_do_not_depend_on_how_many_are_taken_at_a_time(sampling):
+    sgd = fl.SGD(0.1, 20, sampling=sampling)
+    once, bits = (Draws(generators(seed_sequence(3), 2), 50, sgd) for _ in range(2))
+    together = np.concatenate(list(once.batches(300)))
+    apart = np.concatenate([run for steps in (1, 7, 260, 32) for run in bits.batches(steps)])
+    assert together.shape == (300, 2, 20)
+    np.testing.assert_array_equal(together, apart)

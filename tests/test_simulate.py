@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutputError, ResultError, UnknownName
-from fluctua.measurement import Tally, window_average
+from fluctua.measurement import Chunk, Tally, window_average
 from fluctua.results import load_arrays, save_arrays
 
 RECIPE = fl.SGD(lr=0.1, batch_size=4)
@@ -112,7 +112,7 @@ def test_the_averages_belong_to_one_another(problem):
     curvatures = problem.curvatures
     assert found.replicas == 16
     assert found.chunks == 8
-    np.testing.assert_allclose(found.mode_variances, np.diag(found.mode_covariance), rtol=1e-6)
+    np.testing.assert_allclose(found.mode_variances, np.diag(found.mode_covariance), rtol=1e-12)
     np.testing.assert_allclose(0.5 * found.replica_variances @ curvatures, found.replica_excess, rtol=1e-12)
     assert found.excess_loss == pytest.approx(0.5 * np.sum(curvatures * found.mode_variances))
     assert found.excess_loss_error == pytest.approx(np.std(found.replica_excess, ddof=1) / 4)
@@ -134,9 +134,10 @@ def test_the_loss_is_that_of_the_weights_with_decay_and_outside_the_modes(proble
 def test_the_balance_of_noiseless_descent_is_zero(problem):
     """S(t+1) - S(t) + eta (H S + S H) - eta^2 H S H = 0, averaged over every step."""
     found = fl.simulate(problem, RECIPE, steps=20, records=20, replicas=2, dynamics="gd", start="zero", dtype="float64")
-    assert np.abs(found.balance).max() < 1e-7 * np.abs(found.mode_covariance).max()
+    assert np.abs(found.balance).max() < 1e-14 * np.abs(found.mode_covariance).max()
     squares = found.mode_means.transpose(0, 2, 1) @ found.mode_means
-    np.testing.assert_allclose(found.window_covariance, squares[:-1].mean(axis=0), rtol=1e-5, atol=1e-15)
+    np.testing.assert_allclose(found.window_covariance, squares[:-1].mean(axis=0), rtol=1e-12, atol=1e-16)
+    assert found.covariance_error < 1e-7 * np.linalg.norm(found.mode_covariance)  # the root of a rounding error
 
 
 def test_the_window_average_is_trapezoidal_between_records():
@@ -152,9 +153,8 @@ def test_errors_of_matrices_are_unbiased_for_unequal_chunks():
         tally = Tally(np.array([1]), 0, np.array([0, 1]))
         for chunk in (signs[:1], signs[1:3], signs[3:]):
             n, mean, zero = len(chunk), np.full((1, 1), np.mean(chunk)), np.zeros((1, 1))
-            sums = n * mean, n * float(mean[0, 0] ** 2), zero, n * mean, n * mean**2
-            tally.add(Tally(tally.recorded, 0, tally.watched, 1, [np.zeros((n, 1))], [np.zeros((n, 2))], zero, *sums))
-        found = tally.measurement({})
+            tally.add(Chunk(np.zeros((n, 1)), np.zeros((n, 2)), zero, mean, change=zero), gap=np.ones((1, 1)))
+        found = tally.measurement({}, gap=np.ones((1, 1)))
         squared_errors.append((found.covariance_error**2, found.balance_error[0, 0] ** 2))
     np.testing.assert_allclose(np.mean(squared_errors, axis=0), 1 / 6, rtol=1e-12)
 
@@ -319,8 +319,10 @@ def test_a_damaged_checkpoint_is_refused_and_kept(problem, checkpoint, damage, r
 
 
 def test_a_checkpoint_that_cannot_be_written_is_an_output_error(problem, tmp_path):
+    shown = []
     with pytest.raises(OutputError):
-        fl.simulate(problem, RECIPE, **SHORT, checkpoint=tmp_path / "missing" / "run.checkpoint")
+        fl.simulate(problem, RECIPE, **SHORT, checkpoint=tmp_path / "missing" / "run.checkpoint", progress=shown.append)
+    assert not shown  # refused before any work
 
 
 # --- divergence ---

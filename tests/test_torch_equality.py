@@ -5,7 +5,7 @@ import pytest
 
 import fluctua as fl
 from fluctua.dynamics import stepper
-from fluctua.sampling import draw_batches, generators, seed_sequence
+from fluctua.sampling import Draws, draw_batches, generators, seed_sequence
 
 torch = pytest.importorskip("torch")
 
@@ -55,13 +55,13 @@ def largest_difference(problem, sgd, start, dtype, replicas=2):
     """Largest |W_simulator - W_torch| over replicas, steps and weights."""
     minimum, begin = problem.minimum(sgd.weight_decay), start_of(problem, sgd, start)
     runs = [Training(problem, sgd, begin, getattr(torch, dtype)) for _ in range(replicas)]
-    ours, theirs = (generators(seed_sequence(11), replicas) for _ in range(2))
+    ours, theirs = (Draws(generators(seed_sequence(11), replicas), problem.samples, sgd) for _ in range(2))
     v = np.repeat((begin - minimum.weights)[None], replicas, axis=0).astype(dtype)
     advance, worst = stepper(problem, sgd, "sgd", np.dtype(dtype)), 0.0
     for _ in range(STEPS):
         advance(v, ours, 1)
-        for state, run, rng in zip(v, runs, theirs, strict=True):
-            run.step(draw_batches(rng, problem.samples, sgd, 1)[0])
+        for state, run, batch in zip(v, runs, next(theirs.batches(1))[0], strict=True):
+            run.step(batch)
             worst = max(worst, float(np.abs(minimum.weights + state - run.weights).max()))
     return worst
 

@@ -6,24 +6,24 @@ float32 the rounding is relative to the small V instead of to W, which keeps the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .descent import descend
 from .law import Level
 from .problem import LeastSquares
-from .sampling import draw_batches
+from .sampling import Draws
 from .sgd import SGD
 
 __all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "stepper"]
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
-Stepper = Callable[[Floats, Sequence[np.random.Generator], int], None]
-"""(V of shape (replicas, c, d), a generator per replica, steps): advances V in place."""
-Watch = Callable[[Floats, Floats], None]
+Stepper = Callable[[Floats, Draws, int], None]
+"""(V of shape (replicas, c, d), the replicas' randomness, steps): advances V in place."""
 
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
@@ -33,15 +33,12 @@ def stepper(problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype
     return DYNAMICS[dynamics](_Setting(problem, sgd, dtype))
 
 
-def minibatch_in_modes(problem: LeastSquares, sgd: SGD, watch: Watch) -> Stepper:
-    """Return the minibatch stepper for V in the modes, (replicas, c, r), in float64, seen by `watch` at every step.
-
-    `watch` is given V before the step and the data part of the batch gradient, both (replicas, c, r).
-    """
+def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
+    """Return the minibatch stepper for V in the modes, (replicas, c, r), in float64."""
     setting = _Setting(problem, sgd, np.dtype(np.float64))
     setting.inputs = problem.projections.astype(np.float64, copy=False)
     setting.pull = sgd.lr * sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights
-    return _minibatch(setting, watch)
+    return _minibatch(setting)
 
 
 class _Setting:
@@ -50,8 +47,8 @@ class _Setting:
     def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any]) -> None:
         minimum = problem.minimum(sgd.weight_decay)
         self.problem, self.sgd = problem, sgd
-        self.inputs: Floats = problem.inputs.astype(dtype, copy=False)
-        self.residuals: Floats = minimum.residuals.astype(dtype, copy=False)
+        self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
+        self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
         self.pull: Floats = (sgd.lr * sgd.weight_decay * minimum.weights).astype(dtype)
         self.shrink = dtype.type(1 - sgd.lr * sgd.weight_decay)
         self.kappa = sgd.sampling_factor(problem.samples)
@@ -63,38 +60,13 @@ class _Setting:
             v -= self.pull
 
 
-def _minibatch(setting: _Setting, watch: Watch | None = None) -> Stepper:
-    """SGD on real batches: two batched GEMMs over the replicas after a gather.
+def _minibatch(setting: _Setting) -> Stepper:
+    """SGD on real batches."""
+    lr, shrink, pull = setting.sgd.lr, setting.shrink, setting.pull
 
-    Several outputs are padded with zeros to a multiple of 4, the width of the GEMM kernels: 10 outputs take a sixth
-    less time as 12.
-    """
-    x_all, outputs = setting.inputs, setting.residuals.shape[1]
-    scale = x_all.dtype.type(setting.sgd.lr / setting.sgd.batch_size)
-    width = outputs if outputs == 1 else -(-outputs // 4) * 4
-    r_all = np.zeros((len(x_all), width), x_all.dtype)
-    np.multiply(setting.residuals, scale, out=r_all[:, :outputs])
-
-    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
-        batches = np.stack([draw_batches(rng, len(x_all), setting.sgd, steps) for rng in rngs], axis=1)
-        replicas, size, features = len(rngs), batches.shape[2], v.shape[2]
-        x, r = np.empty((replicas, size, features), v.dtype), np.empty((replicas, size, width), v.dtype)
-        error, gradient = np.empty((replicas, width, size), v.dtype), np.empty((replicas, width, features), v.dtype)
-        padded = np.zeros_like(gradient)
-        weights = padded[:, :outputs]
-        weights[:] = v
-        for indices in batches:
-            np.take(x_all, indices, axis=0, out=x, mode="clip")  # "clip" lets NumPy write to `out` unbuffered
-            np.take(r_all, indices, axis=0, out=r, mode="clip")
-            np.matmul(padded, x.transpose(0, 2, 1), out=error)
-            error *= scale
-            error += r.transpose(0, 2, 1)
-            np.matmul(error, x, out=gradient)
-            if watch:
-                watch(weights, gradient[:, :outputs] / setting.sgd.lr)
-            setting.decay(weights)
-            padded -= gradient
-        v[:] = weights
+    def advance(v: Floats, draws: Draws, steps: int) -> None:
+        for batches in draws.batches(steps):
+            descend(v, setting.inputs, setting.residuals, batches, lr, shrink, pull)
 
     return advance
 
@@ -104,8 +76,8 @@ def _full_batch(setting: _Setting) -> Stepper:
     x, r = setting.inputs, setting.residuals
     scale = x.dtype.type(setting.sgd.lr / len(x))
 
-    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
-        del rngs
+    def advance(v: Floats, draws: Draws, steps: int) -> None:
+        del draws
         for _ in range(steps):
             for weights in v:
                 gradient = (x @ weights.T + r).T @ x
@@ -123,9 +95,9 @@ def _langevin_state_dependent(setting: _Setting) -> Stepper:
     """
     x, r, lr = setting.inputs, setting.residuals, setting.sgd.lr
 
-    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
+    def advance(v: Floats, draws: Draws, steps: int) -> None:
         for _ in range(steps):
-            for weights, rng in zip(v, rngs, strict=True):
+            for weights, rng in zip(v, draws.rngs, strict=True):
                 share = 1 / len(x) + _gaussian_shares(rng, setting)
                 gradient = ((x @ weights.T + r) * share[:, None]).T @ x
                 setting.decay(weights)
@@ -148,11 +120,11 @@ def _langevin(setting: _Setting) -> Stepper:
     modes = problem.modes.astype(x.dtype)
     decay, null = np.exp(-sgd.lr * h).astype(x.dtype), x.dtype.type(np.exp(-sgd.lr * sgd.weight_decay))
 
-    def advance(v: Floats, rngs: Sequence[np.random.Generator], steps: int) -> None:
+    def advance(v: Floats, draws: Draws, steps: int) -> None:
         inside = v @ modes
         outside = v - inside @ modes.T
         for _ in range(steps):
-            for state, rng in zip(inside, rngs, strict=True):
+            for state, rng in zip(inside, draws.rngs, strict=True):
                 state *= decay
                 for flow in flows.astype(x.dtype):
                     share = _gaussian_shares(rng, setting)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .errors import ResultError
 from .results import load_arrays, save_arrays
 
-__all__ = ["Measurement", "Tally", "checkpoint_identity", "window_average"]
+__all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "window_average"]
 
 Array = NDArray[np.float64]
 
@@ -113,12 +113,31 @@ class Measurement:
 _ZERO = np.float64(0.0)  # makes every sum float64, whatever a chunk hands in
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """What a group of replicas found, averaged over its records and over its replicas unless it names them."""
+
+    replica_variances: Array
+    replica_losses: Array
+    means: Array
+    covariance: Array
+    change: Array
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of the group."""
+        return len(self.replica_variances)
+
+
+_ZERO = np.float64(0.0)
+
+
 @dataclass
 class Tally:
-    """Running sums over replicas: what one chunk adds, what a checkpoint keeps.
+    """Running sums over chunks of replicas: what a checkpoint keeps.
 
-    Matrix sums are weighted by the chunk's number of replicas; `*_squares` hold the chunk-wise squares from which
-    the spread between chunks, and so the error of the matrices, follows.
+    Sums are weighted by the chunk's number of replicas; `*_squares` hold the chunk-wise squares from which the spread
+    between chunks, and so the error of the matrices, follows.
     """
 
     recorded: NDArray[np.int64]
@@ -127,18 +146,23 @@ class Tally:
     chunks: int = 0
     replica_variances: list[Array] = field(default_factory=list)
     replica_losses: list[Array] = field(default_factory=list)
-    mean_sum: NDArray[np.floating] | np.float64 = _ZERO
-    covariance_sum: NDArray[np.floating] | np.float64 = _ZERO
+    mean_sum: Array | np.float64 = _ZERO
+    covariance_sum: Array | np.float64 = _ZERO
     covariance_squares: float = 0.0
-    change_sum: NDArray[np.floating] | np.float64 = _ZERO
-    balance_sum: NDArray[np.floating] | np.float64 = _ZERO
-    balance_squares: NDArray[np.floating] | np.float64 = _ZERO
+    change_sum: Array | np.float64 = _ZERO
+    balance_squares: Array | np.float64 = _ZERO
 
-    def add(self, other: Tally) -> None:
-        """Take in another tally, in the order of the chunks."""
-        for item in fields(self):
-            if item.name not in ("recorded", "opened", "watched"):
-                setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+    def add(self, chunk: Chunk, gap: Array) -> None:
+        """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r)."""
+        n = chunk.replicas
+        self.chunks += 1
+        self.replica_variances.append(chunk.replica_variances)
+        self.replica_losses.append(chunk.replica_losses)
+        self.mean_sum = self.mean_sum + n * chunk.means
+        self.covariance_sum = self.covariance_sum + n * chunk.covariance
+        self.covariance_squares += n * float(np.vdot(chunk.covariance, chunk.covariance))
+        self.change_sum = self.change_sum + n * chunk.change
+        self.balance_squares = self.balance_squares + n * self._balance(chunk.covariance, chunk.change, gap) ** 2
 
     @property
     def replicas(self) -> int:
@@ -165,12 +189,11 @@ class Tally:
         scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
         return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
 
-    def measurement(self, identity: dict[str, Any]) -> Measurement:
+    def measurement(self, identity: dict[str, Any], gap: Array) -> Measurement:
         """Turn the sums into averages and error bars."""
         total = self.replicas
         covariance, change = self.covariance_sum / total, self.change_sum / total
-        grid = len(self.recorded), int(self.recorded[-1]) - self.opened
-        balance = np.asarray(self.balance_sum / total)
+        balance = self._balance(covariance, change, gap)
         return Measurement(
             identity=identity,
             recorded=self.recorded,
@@ -180,12 +203,23 @@ class Tally:
             replica_losses=np.concatenate(self.replica_losses),
             mode_means=np.asarray(self.mean_sum / total),
             mode_covariance=np.asarray(covariance),
-            covariance_error=float(np.sqrt(self._spread(self.covariance_squares, float(np.sum(covariance**2))))),
-            window_covariance=window_average(covariance, change, *grid),
+            covariance_error=float(
+                np.sqrt(self._spread(self.covariance_squares, float(np.vdot(covariance, covariance))))
+            ),
+            window_covariance=window_average(covariance, change, len(self.recorded), self._steps),
             balance=balance,
             balance_error=np.sqrt(self._spread(self.balance_squares, balance**2)),
             chunks=self.chunks,
         )
+
+    @property
+    def _steps(self) -> int:
+        return int(self.recorded[-1]) - self.opened
+
+    def _balance(self, covariance: Any, change: Any, gap: Array) -> Array:
+        """Storage and dissipation averaged over the window, the left side of F0: linear in both arguments."""
+        dissipation = gap * window_average(covariance, change, len(self.recorded), self._steps)
+        return np.asarray(dissipation + change / self._steps)
 
     def _spread(self, squares: Any, square_of_mean: Any) -> Any:
         """Variance of the mean from chunk-wise squares: unbiased also for unequal chunks."""

@@ -19,7 +19,7 @@ from .dynamics import minibatch_in_modes
 from .errors import InvalidInput
 from .kurtosis import excess_kurtosis
 from .problem import LeastSquares
-from .sampling import Rng, draw_batches, generators, seed_sequence
+from .sampling import Draws, Rng, draw_batches, generators, seed_sequence
 from .sgd import SGD
 from .significance import bands, family_p_value
 from .theory import predict
@@ -157,13 +157,15 @@ def gradient_noise(
     root = seed_sequence(rng)
     run, draws = root.spawn(2)
     book = _Book(problem, sgd, replicas)
-    rngs = generators(run, replicas)
+    batches = Draws(generators(run, replicas), problem.samples, sgd)
     state = np.zeros((replicas, problem.outputs, problem.rank))
-    advance = minibatch_in_modes(problem, sgd, book.watch)
-    for begin in range(0, steps, 50):
-        advance(state, rngs, min(50, steps - begin))
+    advance = minibatch_in_modes(problem, sgd)
+    for step in range(steps):
+        before = state.copy()
+        advance(state, batches, 1)
+        book.watch(before, state)
         if progress:
-            progress(begin / steps)
+            progress(step / steps)
     sizes = np.array([b for b in _BATCH_SIZES if b < problem.samples])
     steep = np.array([_steep(problem, replace(sgd, batch_size=int(b)), draws) for b in sizes])
     return GradientNoise(
@@ -194,10 +196,9 @@ class _Book:
         self.recent: deque[Array] = deque(maxlen=LAGS)
         self.steps = self.looks = 0
 
-    def watch(self, v: Array, gradient: Array) -> None:
-        """Take in one step: V before it, (R, c, r), and the data part of its batch gradient."""
-        minimum, a = self.minimum, self.problem.curvatures
-        noise = gradient - (v * a - minimum.weight_decay * minimum.mode_weights)
+    def watch(self, v: Array, after: Array) -> None:
+        """Take in one step: V before and after it, (R, c, r)."""
+        noise = (v - after) / self.sgd.lr - v * self.minimum.curvatures
         square = noise**2
         self.total += noise
         self.squares += square

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .errors import OutputError, ResultError
 
 __all__ = [
+    "check_writable",
     "load_arrays",
     "output_directory",
     "provenance",
@@ -56,6 +57,11 @@ def save_text(path: Path | str, text: str) -> None:
 def save_with(path: Path | str, write: Callable[[IO[bytes]], Any]) -> None:
     """Let `write` fill a file that takes the name `path` only once complete; raises `OutputError`."""
     _replace(Path(path), write)
+
+
+def check_writable(path: Path | str) -> None:
+    """Raise `OutputError` now if a file `path` could not be written later."""
+    _replace(Path(path), None)
 
 
 def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
@@ -117,9 +123,12 @@ def provenance() -> dict[str, str]:
     return found
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+def _replace(path: Path, write: Callable[[IO[bytes]], Any] | None) -> None:
+    """Write and rename; without `write`, only try the place."""
     try:
         with _temporary_beside(path) as (handle, temporary):
+            if write is None:
+                return
             write(handle)
             handle.close()
             temporary.replace(path)

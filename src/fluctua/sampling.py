@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ._validate import positive_int
 from .sgd import SGD
 
-__all__ = ["draw_batches", "generators", "seed_sequence"]
+__all__ = ["Draws", "draw_batches", "generators", "seed_sequence"]
 
 Indices = NDArray[np.int64]
 Rng = np.random.Generator | np.random.SeedSequence | int | None
+_BLOCK = 256  # steps whose batches are drawn at once,
+_BLOCK_INDICES = 2**20  # if they are no more indices than this
 
 
 def seed_sequence(rng: Rng) -> np.random.SeedSequence:
@@ -29,6 +33,28 @@ def generators(root: np.random.SeedSequence, replicas: int) -> list[np.random.Ge
     """Return one independent generator per replica; a replica's stream depends on its number alone."""
     children = (np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i)) for i in range(replicas))
     return [np.random.Generator(np.random.PCG64DXSM(child)) for child in children]
+
+
+class Draws:
+    """The randomness of a group of replicas: their generators, and the batches drawn from them.
+
+    Batches are drawn in blocks of a fixed number of steps, so that they do not depend on how many are taken at a time.
+    """
+
+    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
+        self.rngs, self.samples, self.sgd = rngs, samples, sgd
+        self._block = max(1, min(_BLOCK, _BLOCK_INDICES // sgd.batch_size))
+        self._waiting = np.empty((0, len(rngs), sgd.batch_size), np.int64)
+
+    def batches(self, steps: int) -> Iterator[Indices]:
+        """Yield the indices of the next batches in runs of steps, (steps, replicas, b)."""
+        while steps:
+            if not len(self._waiting):
+                each = [draw_batches(rng, self.samples, self.sgd, self._block) for rng in self.rngs]
+                self._waiting = np.stack(each, axis=1)
+            taken, self._waiting = self._waiting[:steps], self._waiting[steps:]
+            steps -= len(taken)
+            yield taken
 
 
 def draw_batches(rng: np.random.Generator, samples: int, sgd: SGD, steps: int) -> Indices:

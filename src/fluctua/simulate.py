@@ -18,24 +18,23 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ._validate import choice, positive_int
-from .dynamics import DYNAMICS, LAW_OF, Dynamics, Stepper, stepper
+from .dynamics import DYNAMICS, LAW_OF, Dynamics, stepper
 from .errors import InvalidInput
 from .law import Law
-from .measurement import Measurement, Tally, checkpoint_identity, window_average
+from .measurement import Chunk, Measurement, Tally, checkpoint_identity
 from .problem import LeastSquares
-from .results import load_arrays
-from .sampling import Rng, generators, seed_sequence
+from .recording import Book, Window
+from .results import check_writable, load_arrays
+from .sampling import Draws, Rng, generators, seed_sequence
 from .sgd import SGD
 from .theory import Start
 
 __all__ = ["simulate"]
 
-Array = NDArray[np.float64]
+Rngs = list[np.random.Generator]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
-_GATHER_ELEMENTS = 2**20  # of one chunk's batches, so that they stay in the cache between the two products
-_MANY_MODES = 2000  # from which a record, quadratic in the modes, costs more than the steps between two of them
-_LOOKS = 24  # log-spaced, at the loss only
-_BLOCK = 256  # steps whose batches are drawn at once
+_MOST = 64  # replicas of a chunk
+_POLL_FLOPS = 1e9  # between two looks at the keyboard
 
 
 def simulate(
@@ -93,13 +92,15 @@ def simulate(
     ------
     InvalidInput
         Before any work, for arguments out of range.
+    OutputError
+        If `checkpoint` cannot be written.
     ResultError
         If `checkpoint` belongs to another run.
 
     Notes
     -----
-    Cost: 4 b c d flops and a gather of b rows per replica and step; a record costs 2 c d r + c r^2. Memory beyond the
-    problem's: four (r, r) float64 matrices per thread and five for the total.
+    Cost: 4 b c d flops and b rows read from memory per replica and step; a record costs 2 c d r + c r^2. Memory beyond
+    the problem's: three (r, r) float64 matrices per chunk under way and four for the total.
 
     Examples
     --------
@@ -112,8 +113,8 @@ def simulate(
     """
     precision = _simulation_dtype(dtype)
     choice("dynamics", dynamics, DYNAMICS)
-    window = _window(steps, records, problem.rank)
-    sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2), sgd.batch_size * problem.features)
+    window = Window.of(steps, records, problem.rank)
+    sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2))
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     begin = Start.at(problem.minimum(sgd.weight_decay), start)
     root = _root(rng, checkpoint)
@@ -124,24 +125,26 @@ def simulate(
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
     total = Tally(window.recorded, window.opened, window.watched)
-    if checkpoint is not None and Path(checkpoint).exists():
-        total = Tally.load(Path(checkpoint), identity)
+    if checkpoint is not None:
+        check_writable(checkpoint)
+        if Path(checkpoint).exists():
+            total = Tally.load(Path(checkpoint), identity)
     gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap()
-    run = _Run(problem, sgd, window, begin, precision, stepper(problem, sgd, dynamics, precision), gap)
+    run = _Run(problem, sgd, window, begin, precision, dynamics)
     rngs = generators(root, replicas)
     chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
     workers = _workers(threads)
     with (
         _interrupt_between_chunks(run.stop),
-        closing(run.chunks(chunks, workers, progress, done=total.replicas / replicas)) as tallies,
+        closing(run.chunks(chunks, workers, progress, done=total.replicas / replicas)) as found,
     ):
-        for tally in tallies:
-            total.add(tally)
+        for chunk in found:
+            total.add(chunk, gap)
             if checkpoint is not None and total.replicas < replicas:
                 total.save(Path(checkpoint), identity)
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
-    return total.measurement(identity)
+    return total.measurement(identity, gap)
 
 
 @contextmanager
@@ -157,63 +160,37 @@ def _interrupt_between_chunks(stop: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-@dataclass(frozen=True)
-class _Window:
-    """When a run is looked at: evenly spaced records, the last one at the final step."""
-
-    steps: int
-    records: int
-
-    @property
-    def gap(self) -> int:
-        return self.steps // self.records
-
-    @property
-    def opened(self) -> int:
-        return self.steps - self.gap * self.records
-
-    @property
-    def recorded(self) -> NDArray[np.int64]:
-        return self.opened + self.gap * np.arange(1, self.records + 1, dtype=np.int64)
-
-    @property
-    def watched(self) -> NDArray[np.int64]:
-        """Steps whose loss is kept: the recorded ones, the opening, and log-spaced ones to show the rise."""
-        early = np.geomspace(1, self.steps, _LOOKS).astype(np.int64)
-        return np.unique(np.concatenate([[0, self.opened], early, self.recorded]))
-
-
 @dataclass
 class _Run:
     """One simulation's constants, and the state that its workers share."""
 
     problem: LeastSquares
     sgd: SGD
-    window: _Window
+    window: Window
     begin: Start | None
     dtype: np.dtype[Any]
-    advance: Stepper
-    gap: Array
+    dynamics: Dynamics
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
 
     def __post_init__(self) -> None:
+        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype)
+        rows = self.sgd.batch_size if self.dynamics == "sgd" else self.problem.samples
+        self.step_flops = 4 * rows * self.problem.outputs * self.problem.features
         self.modes = self.problem.modes.astype(self.dtype)
-        self.curvatures = self.problem.minimum(self.sgd.weight_decay).curvatures
+        self.minimum = self.problem.minimum(self.sgd.weight_decay)
 
     def chunks(
-        self, chunks: list[list[np.random.Generator]], threads: int, progress: Callable[[float], None] | None,
-        done: float,
-    ) -> Generator[Tally]:  # fmt: skip
-        """Yield the chunks' tallies in order; at most one more than `threads` is under way or waiting."""
+        self, chunks: list[Rngs], threads: int, progress: Callable[[float], None] | None, done: float
+    ) -> Generator[Chunk]:
+        """Yield the chunks in order; at most one more than `threads` is under way or waiting."""
         from threadpoolctl import threadpool_limits
 
         work = sum(map(len, chunks)) * self.window.steps
-        pending: deque[Future[Tally]] = deque()
-        waiting = iter(chunks)
+        pending: deque[Future[Chunk]] = deque()
         with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
             try:
-                for rngs in waiting:
+                for rngs in chunks:
                     pending.append(pool.submit(self.chunk, rngs))
                     if len(pending) > threads:
                         yield self._await(pending.popleft(), progress, done, work)
@@ -224,7 +201,7 @@ class _Run:
                 for future in pending:
                     future.cancel()
 
-    def _await(self, future: Future[Tally], progress: Callable[[float], None] | None, done: float, work: int) -> Tally:
+    def _await(self, future: Future[Chunk], progress: Callable[[float], None] | None, done: float, work: int) -> Chunk:
         finished = False
         while not finished:
             finished = bool(wait([future], timeout=0.2).done)
@@ -234,99 +211,43 @@ class _Run:
                 progress(done + (1 - done) * self.replica_steps / work)
         return future.result()
 
-    def chunk(self, rngs: list[np.random.Generator]) -> Tally:
+    def chunk(self, rngs: Rngs) -> Chunk:
         """Run one group of replicas from start to end."""
+        draws = Draws(rngs, self.problem.samples, self.sgd)
         v = np.zeros((len(rngs), self.problem.outputs, self.problem.features), self.dtype)
         if self.begin is not None:
             v += self.begin.displacement(self.problem.modes)
-        book = _Book(self, len(rngs))
+        book = Book(self.problem, self.minimum, self.window, len(rngs))
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
             now = 0
             for step in self.window.watched.tolist():
-                self._steps(v, rngs, step - now)
-                book.look(step, v)
+                self._steps(v, draws, step - now)
+                self._look(book, step, v)
                 now = step
-            return book.close()
+        return book.close()
 
-    def _steps(self, v: NDArray[Any], rngs: list[np.random.Generator], steps: int) -> None:
-        for begin in range(0, steps, _BLOCK):
+    def _steps(self, v: NDArray[Any], draws: Draws, steps: int) -> None:
+        poll = max(1, int(_POLL_FLOPS / (len(v) * self.step_flops)))
+        for begin in range(0, steps, poll):
             if self.stop.is_set():
                 raise InterruptedError("the simulation was stopped")
-            block = min(_BLOCK, steps - begin)
-            self.advance(v, rngs, block)
-            self.replica_steps += block * len(rngs)  # read for progress only
+            block = min(poll, steps - begin)
+            self.advance(v, draws, block)
+            self.replica_steps += block * len(v)  # read for progress only
+
+    def _look(self, book: Book, step: int, v: NDArray[Any]) -> None:
+        """Show a chunk's replicas to its book, in the modes."""
+        state = (v @ self.modes).astype(np.float64)
+        outside = 0.0
+        if self.begin is not None and self.sgd.weight_decay:  # only weight decay knows what lies outside the modes
+            rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", state, state)
+            outside = 0.5 * self.sgd.weight_decay * rest
+        book.look(step, state, outside)
 
 
-class _Book:
-    """The records of one chunk, streamed into sums over time."""
-
-    def __init__(self, run: _Run, replicas: int) -> None:
-        self.run, self.replicas, self.looks = run, replicas, 0
-        self.recorded = set(run.window.recorded.tolist())
-        rank, outputs, watched = run.problem.rank, run.problem.outputs, len(run.window.watched)
-        self.losses = np.empty((replicas, watched))
-        self.means = np.empty((watched, outputs, rank))
-        self.variances = np.zeros((replicas, rank))
-        self.covariance = np.zeros((rank, rank))
-
-    def look(self, step: int, v: NDArray[Any]) -> None:
-        """Keep losses and means; at a recorded step add to the time averages, at the opening keep S."""
-        state = (v @ self.run.modes).astype(np.float64)
-        squares = np.einsum("rcp,rcp->rp", state, state)
-        self.means[self.looks] = state.mean(axis=0)
-        # einsum, because a BLAS product rounds a row differently in different company
-        inside = 0.5 * np.einsum("rp,p->r", squares, self.run.curvatures)
-        self.losses[:, self.looks] = inside + self._outside(v, squares)
-        self.looks += 1
-        if step == self.run.window.opened:
-            self.opening = _square(state) if state.any() else 0.0  # at W* there is nothing to keep
-        if step in self.recorded:
-            self.ending = _square(state)
-            self.variances += squares
-            self.covariance += self.ending
-
-    def close(self) -> Tally:
-        """Return the chunk's averages, weighted by its replicas."""
-        window, n = self.run.window, self.replicas
-        mean, change = self.covariance / window.records / n, (self.ending - self.opening) / n
-        steps = window.steps - window.opened
-        balance = self.run.gap * window_average(mean, change, window.records, steps) + change / steps
-        return Tally(
-            window.recorded, window.opened, window.watched, 1, [self.variances / window.records], [self.losses],
-            n * self.means, _waiting(n * mean), n * float(np.sum(mean**2)), _waiting(n * change),
-            _waiting(n * balance), n * balance**2,
-        )  # fmt: skip
-
-    def _outside(self, v: NDArray[Any], squares: Array) -> Any:
-        """Loss of what the start has outside the modes: only weight decay knows it."""
-        if self.run.begin is None or not self.run.sgd.weight_decay:
-            return 0.0
-        rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - squares.sum(axis=1)
-        return 0.5 * self.run.sgd.weight_decay * rest
-
-
-def _waiting(matrix: Array) -> NDArray[np.float32]:
-    """Half the memory while it waits to be added up; rounding is 1e-5 of one chunk's own sampling error."""
-    return matrix.astype(np.float32)
-
-
-def _square(state: Array) -> Array:
-    flat = state.reshape(-1, state.shape[-1])
-    return np.asarray(flat.T @ flat)
-
-
-def _window(steps: int, records: int | None, modes: int) -> _Window:
-    count = positive_int("steps", steps)
-    looks = min(32 if modes < _MANY_MODES else 16, count) if records is None else positive_int("records", records)
-    if looks > count:
-        raise InvalidInput(f"records = {looks} is more than the {count} steps of the run; record at most every step.")
-    return _Window(count, looks)
-
-
-def _chunk_sizes(replicas: int, batch_elements: int) -> list[int]:
-    """Replicas of each chunk: few enough for the cache, and at least `_CHUNKS` chunks where there are replicas."""
-    cap = min(max(_GATHER_ELEMENTS // batch_elements, 1), 64)
-    count = max(-(-replicas // cap), min(_CHUNKS, replicas))
+def _chunk_sizes(replicas: int) -> list[int]:
+    """Replicas of each chunk: at least `_CHUNKS` chunks where there are replicas, so often is a checkpoint written."""
+    count = max(-(-replicas // _MOST), min(_CHUNKS, replicas))
     return [replicas // count + (i < replicas % count) for i in range(count)]
 
 
