@@ -279,3 +279,41 @@ def test_inputs_that_agree_only_in_the_first_and_last_sample_are_accepted():
     x = X.copy()
     x[-1] = x[0]
     assert fl.LeastSquares(x, Y).rank == 3
+
+
+# --- an exact fit ---
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("samples", [15, 80])
+def test_an_exact_fit_has_no_noise_and_says_so(dtype, samples):
+    """Fewer samples than features, or targets that are a linear map of the inputs: what is left is rounding."""
+    rng = np.random.default_rng(4)
+    inputs = (rng.normal(size=(samples, 30)) * np.geomspace(100, 1e-2, 30)).astype(dtype)
+    targets = rng.normal(size=(samples, 2)) if samples < 30 else inputs.astype(float) @ rng.normal(size=(30, 2))
+    problem = fl.LeastSquares(inputs, targets)
+    assert problem.minimum().interpolates
+    assert problem.minimum().loss == 0
+    sgd = fl.SGD(0.5 * fl.max_stable_lr(problem, fl.SGD(1e-9, 4)), 4)
+    assert fl.predict(problem, sgd).excess_loss == 0
+    for measure in (fl.verify, fl.gradient_noise):
+        with pytest.raises(InvalidInput, match="weight_decay > 0"):
+            measure(problem, sgd, steps=100, replicas=4)
+    assert not problem.minimum(0.1).interpolates
+    assert fl.predict(problem, fl.SGD(1e-5, 4, weight_decay=0.1)).excess_loss > 0
+
+
+@pytest.mark.statistical(alpha=1e-4)
+def test_the_approach_to_an_exact_fit_is_predicted():
+    rng = np.random.default_rng(5)
+    problem = fl.LeastSquares(rng.normal(size=(10, 20)), rng.normal(size=(10, 1)))
+    verdict = fl.verify(problem, fl.SGD(0.02, 4), steps=40, replicas=64, rng=1, start="zero", level=1e-4)
+    assert verdict.consistent
+
+
+def test_noise_of_a_millionth_is_noise():
+    rng = np.random.default_rng(6)
+    inputs = rng.normal(size=(50, 4))
+    problem = fl.LeastSquares(inputs, inputs @ rng.normal(size=(4, 1)) + 1e-6 * rng.normal(size=(50, 1)))
+    assert not problem.minimum().interpolates
+    assert fl.predict(problem, fl.SGD(0.05, 4)).excess_loss > 0

@@ -12,6 +12,7 @@ from scipy.stats import t as student
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutputError, ResultError, UnknownName
 from fluctua.measurement import Chunk, Tally, window_average
+from fluctua.recording import Window
 from fluctua.results import load_arrays, save_arrays
 
 RECIPE = fl.SGD(lr=0.1, batch_size=4)
@@ -91,7 +92,7 @@ def test_single_precision_differs_from_double_by_rounding(problem):
 
 @pytest.mark.parametrize(
     ("steps", "records", "opened", "recorded"),
-    [(100, 7, 2, [16, 30, 44, 58, 72, 86, 100]), (5, None, 0, [1, 2, 3, 4, 5]), (600, 2, 0, [300, 600])],
+    [(100, 7, 16, [28, 40, 52, 64, 76, 88, 100]), (5, None, 0, [1, 2, 3, 4, 5]), (600, 2, 200, [400, 600])],
 )
 def test_records_are_evenly_spaced_and_end_at_the_last_step(problem, steps, records, opened, recorded):
     found = fl.simulate(problem, RECIPE, steps=steps, records=records, replicas=2, rng=1)
@@ -144,6 +145,18 @@ def test_the_window_average_is_trapezoidal_between_records():
     line = 3 + 2 * np.arange(13.0)  # steps 0..12, recorded at 4, 8, 12; the average is over 0..11
     average = window_average(line[[4, 8, 12]].mean(), line[12] - line[0], 3, 12)
     assert average == pytest.approx(line[:12].mean())
+
+
+@pytest.mark.parametrize("steps", [40, 400, 4000])
+@pytest.mark.parametrize("records", [4, 16])
+def test_from_the_optimum_the_window_average_is_that_of_every_step(problem, steps, records):
+    """Exact S at the records against exact S at every step: off by x e^-x/12 over the records, x <= the gap's decay."""
+    window, law = Window.of(steps, records, problem.rank), fl.predict(problem, RECIPE, theory="discrete")
+    at = {t: law.after(t).mode_covariance for t in (window.opened, steps)}
+    records_mean = law.after(window.recorded.tolist()).mode_covariance
+    between = np.arange(window.opened, steps).tolist()
+    found = window_average(records_mean, at[steps] - at[window.opened], records, len(between))
+    np.testing.assert_allclose(np.diag(found), law.after(between).mode_variances, rtol=0.032 / records)
 
 
 def test_errors_of_matrices_are_unbiased_for_unequal_chunks():

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 
 def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
-    r"""Excess kurtosis of the batch gradient at W*, per output and mode, (c, r); 0 for a Gaussian.
+    r"""Excess kurtosis of the batch gradient at W*, per output and mode, (c, r); 0 for a Gaussian, NaN without noise.
 
     With m2, m4 the central moments of the per-sample gradient r_ik z_ip: (m4/m2^2 - 3)/b with replacement. Without,
     the fourth moment of a sum T of b distinct values among N follows by counting which of its four factors coincide:
@@ -26,6 +26,8 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
     Cost: four GEMMs, 8 N c r flops.
     """
     m2, m4 = _central_moments(problem, sgd.weight_decay)
+    rounding = problem.precision**2 * float(np.mean(np.square(problem.targets, dtype=np.float64))) * problem.curvatures
+    m2[m2 <= rounding] = np.nan
     if sgd.sampling == "with_replacement":
         return np.asarray((m4 / m2**2 - 3) / sgd.batch_size)
     n, b = problem.samples, sgd.batch_size

@@ -181,6 +181,7 @@ def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: fl
     real_number("level", level, above=0.0)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("a full batch without replacement has no gradient noise. Use a smaller batch_size.")
+    problem.minimum(sgd.weight_decay).refuse_interpolation()
     predict(problem, sgd)  # refuses an unstable recipe
 
 

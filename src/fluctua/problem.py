@@ -19,6 +19,7 @@ from .errors import InvalidInput
 __all__ = ["LeastSquares", "Minimum"]
 
 Array = NDArray[np.float64]
+_EXACT_FIT = 1e-9  # residual over target below which it is the rounding of W*, eps sqrt(h_max/h_min) at most
 _BLOCK_ELEMENTS = 2**23  # elements of one block of samples: 32 MB in float32, enough for GEMM to run at full speed
 
 
@@ -183,8 +184,25 @@ class Minimum:
         for rows in problem.blocks(problem.features):
             r = problem.inputs[rows].astype(np.float64) @ self.weights.T - problem.targets[rows]
             self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
+        if self.interpolates:
+            self.residuals[:] = self.squared_residuals[:] = 0.0
         decay = self.weight_decay * float(np.sum(self.weights**2))
         self.loss = 0.5 * (float(self.squared_residuals.mean()) + decay)
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether W* fits every sample to within rounding: then no batch gradient fluctuates there."""
+        return bool(self.squared_residuals.mean() <= _EXACT_FIT**2 * np.mean(np.square(self.problem.targets)))
+
+    def refuse_interpolation(self) -> None:
+        """Raise `InvalidInput` where there is no fluctuation about W* to measure."""
+        if self.interpolates:
+            n, r = self.problem.samples, self.problem.rank
+            raise InvalidInput(
+                f"the model fits all {n} samples exactly ({r} modes, weight_decay {self.weight_decay:g}): every batch "
+                f"gradient vanishes at W* and SGD comes to rest there, so no fluctuation can be measured from W*. Use "
+                f"weight_decay > 0, more samples, or start='zero' to follow the approach."
+            )
 
     @property
     def curvatures(self) -> Array:
@@ -214,6 +232,8 @@ class Minimum:
             E V; None means zero.
         """
         problem, a = self.problem, self.problem.curvatures
+        if mean is None and not covariance.any():
+            return self.noise  # at W*: known, and saves a pass over the samples
         square = problem.scatter(self._expected_squares(mean), covariance)
         square -= a[:, None] * covariance * a
         decay = self.weight_decay * self.mode_weights

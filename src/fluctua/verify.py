@@ -108,6 +108,8 @@ def verify(
     if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("full-batch gradient descent does not fluctuate, so there is no variance to verify. "
                            "Use simulate(dynamics='gd') and learning_curve.")  # fmt: skip
+    if isinstance(start, str) and start == "optimum":
+        problem.minimum(sgd.weight_decay).refuse_interpolation()
     tested = LAW_OF[dynamics] if theory is None else theory
     report = progress or _silent
     report("theory", 0.0)
@@ -126,9 +128,9 @@ def _silent(stage: str, fraction: float) -> None:
 
 
 def default_replicas(problem: LeastSquares, sgd: SGD, steps: int) -> int:
-    """Return replicas for about half a minute of simulation on two cores, from 32 to 512 in powers of two."""
+    """Return replicas for about 20 seconds of simulation on two cores, from 32 to 512 in powers of two."""
     per_step = 4 * sgd.batch_size * problem.outputs * problem.features + 1e5  # flops, and the overhead in flops
-    affordable = 1.5e12 / (per_step * steps)
+    affordable = 1e12 / (per_step * steps)
     return int(min(512, max(32, 2 ** int(np.log2(max(affordable, 1))))))
 
 

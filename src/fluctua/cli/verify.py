@@ -37,7 +37,7 @@ CHECKPOINT = "checkpoint.npz"
 @recipe_options
 @theory_option
 @click.option("--steps", type=int, default=2000, show_default=True, help="Steps of each run.")
-@click.option("--replicas", type=int, help="Independent runs.  [default: about half a minute's worth, 32 to 512]")
+@click.option("--replicas", type=int, help="Independent runs.  [default: about 20 seconds' worth, 32 to 512]")
 @click.option("--records", type=int, help="Steps measured.  [default: 32, evenly spaced]")
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero.")
 @click.option(
@@ -101,15 +101,15 @@ def _kept(checkpoint: Path) -> Iterator[None]:
 
 def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
     half = 1.96 * verdict.excess_loss_error
-    names = ", ".join(sorted(path.name for path in directory.iterdir() if path.suffix in (".json", ".npz", ".png")))
-    identity = verdict.identity
+    figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
+    identity, floor = verdict.identity, verdict.optimum_loss
+    share = f", {verdict.excess_loss / floor:.2%} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
     sampling = verdict.tested.comparison.frobenius_sampling
     return "\n".join(
         (
             f"run       {identity['steps']} steps x {identity['replicas']} replicas from "
             f"{identity['start']}, seed {identity['entropy']}",
-            f"measured  excess loss {verdict.excess_loss:.6g} +- {half:.2g} (95 %), "
-            f"{verdict.excess_loss / verdict.optimum_loss:.2%} of L(W*) = {verdict.optimum_loss:.6g}",
+            f"measured  excess loss {verdict.excess_loss:.6g} +- {half:.2g} (95 %){share}",
             "",
             verdict.table,
             "",
@@ -117,7 +117,7 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
             _balance(verdict.balance),
             "",
             ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
-            f"{directory}/: {names}  ({seconds:.0f} s)",
+            f"{directory}/: result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)",
         )
     )
 

@@ -58,7 +58,7 @@ def _kurtosis(axes: Axes, found: GradientNoise) -> None:
     axes.set(xscale="log", xlabel="curvature of the mode, $h_p$", ylabel="excess kurtosis")
     axes.set_yscale("symlog", linthresh=1)
     decades(axes)
-    remark(axes, f"batches of {found.identity['recipe']['batch_size']}: kurtosis per mode")
+    remark(axes, f"batches of {found.identity['recipe']['batch_size']}: kurtosis per mode; theory at $W^*$")
 
 
 def _batch_size(axes: Axes, found: GradientNoise) -> None:

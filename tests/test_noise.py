@@ -1,0 +1,148 @@
+"""The gradient noise: its kurtosis against a list of all batches, its three statements against runs and mutants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binom, ttest_1samp
+
+import fluctua as fl
+from enumeration import TINY, list_batches, tiny
+from fluctua.errors import InvalidInput, UnstableSGD
+from fluctua.kurtosis import excess_kurtosis
+from fluctua.sampling import Draws
+from fluctua.significance import family_p_value
+
+SAMPLINGS = ("with_replacement", "without_replacement")
+RECIPE = fl.SGD(0.02, 4, weight_decay=0.05)
+STATEMENTS = ("mean", "covariance", "memory")
+
+
+def enumerated_kurtosis(problem, sgd):
+    """Excess kurtosis over all batches of the mean of r_k z_p at W*, (c, r), from the definition."""
+    minimum = problem.minimum(sgd.weight_decay)
+    batches = list_batches(problem.samples, sgd.batch_size, sgd.sampling)
+    gradients = np.einsum("nbc,nbr->ncr", minimum.residuals[batches], problem.projections[batches]) / sgd.batch_size
+    noise = gradients - gradients.mean(axis=0)
+    variance = np.mean(noise**2, axis=0)
+    variance[variance < 1e-28] = np.nan
+    return np.mean(noise**4, axis=0) / variance**2 - 3
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.2])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("name", [name for name in TINY if "fewer" not in name and "one feature" not in name])
+def test_the_kurtosis_is_that_of_all_batches(name, sampling, decay):
+    problem = fl.LeastSquares(*tiny(name))
+    for size in range(1, problem.samples):
+        sgd = fl.SGD(0.1, size, weight_decay=decay, sampling=sampling)
+        found, expected = excess_kurtosis(problem, sgd), enumerated_kurtosis(problem, sgd)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+        if np.isfinite(expected).any():
+            assert np.nanmax(np.abs(found * 1.01 - expected)) > 1e-3  # a kurtosis one per cent wrong does not pass
+
+
+def noise_of(problem, seed, sgd=RECIPE, **options):
+    return fl.gradient_noise(problem, sgd, **{"steps": 100, "replicas": 16, "rng": seed} | options)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.statistical(alpha=1e-4)
+def test_the_noise_is_as_predicted(small_problem, sampling):
+    found = noise_of(small_problem, 3, replace(RECIPE, sampling=sampling), steps=500, replicas=64, level=1e-4)
+    assert found.passed, found.words
+    assert found.variances == pytest.approx(found.predicted_variances, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=3e-4)
+def test_the_stated_level_is_the_rate_of_false_alarms(small_problem):
+    """200 seeds at a level of 5 % a statement: each rate within the 1e-4 interval of its binomial law."""
+    p_values = [noise_of(small_problem, seed).p_values for seed in range(200)]
+    for name in STATEMENTS:
+        alarms = sum(p[name] < 0.05 for p in p_values)
+        assert alarms <= binom.isf(1e-4, 200, 0.05), name  # Bonferroni may be conservative, never the opposite
+
+
+def rejected(problem, statement, **options):
+    return not noise_of(problem, 5, **{"steps": 1000, "replicas": 64} | options).holds(statement)
+
+
+def test_a_covariance_two_per_cent_wrong_is_rejected(small_problem, monkeypatch):
+    assert not rejected(small_problem, "covariance")
+    true = fl.SGD.sampling_factor
+    monkeypatch.setattr(fl.SGD, "sampling_factor", lambda sgd, samples: 1.02 * true(sgd, samples))
+    assert rejected(small_problem, "covariance", replicas=256)
+
+
+def test_the_other_sampling_s_covariance_is_rejected(small_problem, monkeypatch):
+    """kappa differs by 3/59 = 5 % between the samplings at b = 4, N = 60."""
+    other = fl.SGD(RECIPE.lr, RECIPE.batch_size).sampling_factor(60)
+    monkeypatch.setattr(fl.SGD, "sampling_factor", lambda *_: other)
+    assert rejected(small_problem, "covariance", sgd=replace(RECIPE, sampling="without_replacement"), replicas=128)
+
+
+def test_batches_of_a_shuffled_epoch_have_memory(small_problem, monkeypatch):
+    """A sample that was drawn is not drawn again within the epoch: successive noises are correlated by -1/(N/b - 1)."""
+
+    def shuffled(draws, steps):
+        for _ in range(steps):
+            if not getattr(draws, "rest", None):
+                draws.rest = list(np.stack([rng.permutation(60).reshape(15, 4) for rng in draws.rngs], axis=1))
+            yield draws.rest.pop()[None]
+
+    monkeypatch.setattr(Draws, "batches", shuffled)
+    found = noise_of(small_problem, 5, steps=1000, replicas=64)
+    assert not found.holds("memory")
+    assert found.correlations[0] == pytest.approx(-1 / 14 * 14 / 15, rel=0.1)  # 14 of 15 pairs are in one epoch
+
+
+def test_a_sample_drawn_two_per_cent_too_often_shifts_the_mean(small_problem, monkeypatch):
+    true = Draws.batches
+
+    def biased(draws, steps):
+        for batches in true(draws, steps):
+            yield np.where(draws.rngs[0].random(batches.shape) < 0.02, loudest, batches)
+
+    minimum = small_problem.minimum(RECIPE.weight_decay)
+    loudest = int(np.argmax(np.abs(minimum.residuals).max(axis=1) * np.linalg.norm(small_problem.projections, axis=1)))
+    assert not rejected(small_problem, "mean")
+    monkeypatch.setattr(Draws, "batches", biased)
+    assert rejected(small_problem, "mean")
+
+
+@pytest.mark.statistical(alpha=2e-4)
+def test_the_measured_kurtosis_is_unbiased_for_a_gaussian_and_sees_a_heavy_tail(small_problem):
+    """Eight seeds, averaged over b >= 8 at W*; what it would take for a prediction 20 % wrong is noticed."""
+    runs = [noise_of(small_problem, seed, steps=10, replicas=4) for seed in range(8)]
+    kept = runs[0].batch_sizes >= 8
+    ratios = np.array([run.steep_kurtoses[kept] @ run.steep_predicted[kept] for run in runs])
+    ratios /= runs[0].steep_predicted[kept] @ runs[0].steep_predicted[kept]
+    assert ttest_1samp(ratios, 1.0).pvalue > 2e-4
+    assert family_p_value(ratios[:, None]) < 1e-4
+
+
+def test_the_result_keeps_what_it_is_made_of(small_problem):
+    found = noise_of(small_problem, 3)
+    assert found.to_dict()["words"] == found.words
+    assert found.identity["recipe"]["batch_size"] == 4
+    assert noise_of(small_problem, 3).words == found.words
+    assert set(found.p_values) == set(STATEMENTS)
+    assert found.batch_sizes.tolist() == [1, 2, 4, 8, 16, 32]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"steps": 5}, InvalidInput), ({"replicas": 1}, InvalidInput), ({"level": 0.0}, InvalidInput),
+        ({"sgd": fl.SGD(0.1, 60, sampling="without_replacement")}, InvalidInput),
+        ({"sgd": fl.SGD(9.0, 4)}, UnstableSGD),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_before_any_run(small_problem, change, error):
+    shown = []
+    with pytest.raises(error):
+        noise_of(small_problem, 1, progress=shown.append, **change)
+    assert not shown
