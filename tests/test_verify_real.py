@@ -9,14 +9,53 @@ import fluctua as fl
 pytestmark = pytest.mark.real_data
 
 
-@pytest.mark.slow
-@pytest.mark.statistical(alpha=1e-3)
-def test_mnist_agrees_mode_by_mode_and_rejects_the_lower_theories():
-    """All of MNIST, lr 0.01, b 32, from the optimum. z-rms over 712 modes: its spread between seeds is about 0.04."""
-    data = fl.load("mnist")
-    verdict = fl.verify(fl.LeastSquares(data.inputs, data.targets), fl.SGD(0.01, 32), steps=8000, replicas=32, rng=11)
+def problem_of(name, **options):
+    data = fl.load(name, **options)
+    return fl.LeastSquares(data.inputs, data.targets)
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return problem_of("mnist")
+
+
+def assert_agrees(verdict):
+    """The spread of z-rms over hundreds of modes is about 0.04 between seeds."""
     assert verdict.tested.comparison.p_value > 1e-3
     assert 0.9 < verdict.tested.comparison.z_rms < 1.15
+    assert abs(verdict.balance.z_rms - 1) < 0.1
+    assert abs(verdict.balance.trace_ratio - 1) < 0.03
     assert verdict.sharp
     for name in ("langevin", "exact, stationary", "hessian", "equilibrium"):
         assert not verdict.row(name).consistent
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-3)
+def test_mnist_agrees_mode_by_mode_and_rejects_the_lower_theories(mnist):
+    assert_agrees(fl.verify(mnist, fl.SGD(0.01, 32), steps=8000, replicas=32, rng=11))
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-3)
+def test_single_samples_of_mnist_fluctuate_more_than_the_additive_theory_says(mnist):
+    """The feedback K is a fifth of the noise floor at b = 1."""
+    sgd = fl.SGD(0.005, 1)
+    assert fl.predict(mnist, sgd).excess_loss == pytest.approx(0.0578, abs=5e-5)
+    assert fl.predict(mnist, sgd, theory="discrete").excess_loss == pytest.approx(0.0454, abs=5e-5)
+    verdict = fl.verify(mnist, sgd, steps=8000, replicas=128, rng=12)
+    assert_agrees(verdict)
+    assert verdict.row("discrete").excess_loss / verdict.row("exact").excess_loss == pytest.approx(0.79, abs=0.02)
+    assert not verdict.row("discrete").consistent
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-3)
+def test_emnist_by_class_agrees_over_62_outputs():
+    assert_agrees(fl.verify(problem_of("emnist"), fl.SGD(0.01, 32), steps=2000, replicas=32, rng=13))
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-3)
+def test_cifar10_agrees_over_3072_modes():
+    assert_agrees(fl.verify(problem_of("cifar10"), fl.SGD(0.001, 32), steps=2000, replicas=32, rng=14))

@@ -71,6 +71,7 @@ def _ratios(axes: Axes, h: Array, measured: Array, bar: Array, rungs: Mapping[st
 def _rung_style(name: str, many: bool) -> dict[str, Any]:
     """Return thin lines, or dots where lines would be a thicket: between hundreds of modes, or of a ragged rung."""
     if many or name not in _CLOSE:
-        size = 4.0 if name == "discrete" else 2.4  # it coincides with "langevin" in flat modes and shows around it
+        # "discrete" coincides with "langevin" in flat modes and shows around it
+        size = 4.0 if name == "discrete" or not many else 2.4
         return {"linestyle": "none", "marker": ".", "markersize": size, "markeredgewidth": 0, "rasterized": many}
     return {"linewidth": 0.9, "linestyle": RUNGS[name][1], "marker": ".", "markersize": 3.0}
