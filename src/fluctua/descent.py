@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +21,6 @@ _TILE = 4  # samples handled at once: 12 sums in the first product, as many as t
 
 
 def _compiled(function: Any) -> Any:
-    import numba
-
     try:
         return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # nowhere to keep the compiled code: compile it in every process

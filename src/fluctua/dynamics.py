@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .descent import descend
 from .law import Level
 from .problem import LeastSquares
 from .sampling import Draws
@@ -62,6 +61,8 @@ class _Setting:
 
 def _minibatch(setting: _Setting) -> Stepper:
     """SGD on real batches."""
+    from .descent import descend  # numba takes half a second to import
+
     lr, shrink, pull = setting.sgd.lr, setting.shrink, setting.pull
 
     def advance(v: Floats, draws: Draws, steps: int) -> None:
