@@ -107,9 +107,9 @@ def simulate(
     >>> import fluctua as fl
     >>> data = fl.load("digits")
     >>> problem = fl.LeastSquares(data.inputs, data.targets)
-    >>> run = fl.simulate(problem, fl.SGD(lr=0.05, batch_size=8), steps=320, replicas=16, rng=1)
+    >>> run = fl.simulate(problem, fl.SGD(lr=0.05, batch_size=8), steps=330, replicas=16, rng=1)
     >>> run.replicas, run.recorded[:3].tolist(), run.mode_variances.shape
-    (16, [10, 20, 30], (61,))
+    (16, [20, 30, 40], (61,))
     """
     precision = _simulation_dtype(dtype)
     choice("dynamics", dynamics, DYNAMICS)
