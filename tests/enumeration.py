@@ -1,7 +1,8 @@
 """Every batch of a tiny problem, listed: the moments of SGD with no theory in them (theory.md section 9).
 
-Knows the definition of one step, W' = W - lr (G_b(W) + weight_decay W) with G_b the mean gradient over the batch, and
-that it is affine in W; nothing of noise sources, feedback, sampling factors or modes. For N <= 6 nothing is random.
+Knows the definition of one step, torch.optim.SGD's on the mean gradient over the batch, and that it is affine in the
+weights and the momentum buffer; nothing of noise sources, feedback, sampling factors or modes. For N <= 6 nothing is
+random.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def list_batches(samples: int, size: int, sampling: str) -> np.ndarray:
 class Enumeration:
     """One recipe on one tiny data set, averaged over all batches.
 
-    The state is the vector (vec V, 1) of length m = c d + 1, V = W - W*, rows of V one after another; a batch maps it
-    linearly, so its second moment, (m, m), holds E[vec V vec V^T] and, in the last column, E V.
+    The state is the vector (vec V, 1), with momentum (vec V, vec u, 1), of length m; V = W - W*, u the momentum buffer,
+    rows of V one after another. A batch maps it linearly, so its second moment, (m, m), holds E[vec V vec V^T] and, in
+    the last column, E V.
     """
 
     inputs: np.ndarray
@@ -36,6 +38,9 @@ class Enumeration:
     batch_size: int
     sampling: str = "with_replacement"
     weight_decay: float = 0.0
+    momentum: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
 
     @cached_property
     def batches(self) -> np.ndarray:
@@ -56,22 +61,40 @@ class Enumeration:
         return self.targets.shape[1]
 
     def step(self, weights: np.ndarray) -> np.ndarray:
-        """W' for every batch, (n, c, d): the definition."""
+        """W' for every batch of a first step, (n, c, d): the definition."""
+        return self._step(weights, np.zeros_like(weights), first=True)[0]
+
+    def _step(self, weights: np.ndarray, buffer: np.ndarray, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        """W' and the buffer for every batch, (n, c, d) each, as torch.optim.SGD makes them."""
         x, y = self.inputs[self.batches], self.targets[self.batches]
         errors = x @ weights.T - y
-        gradients = np.einsum("nbc,nbd->ncd", errors, x) / self.batch_size
-        return weights - self.lr * (gradients + self.weight_decay * weights)
+        gradients = np.einsum("nbc,nbd->ncd", errors, x) / self.batch_size + self.weight_decay * weights
+        buffers = gradients if first else self.momentum * buffer + (1 - self.dampening) * gradients
+        if not self.momentum:
+            buffers = gradients
+        direction = gradients + self.momentum * buffers if self.nesterov else buffers
+        return weights - self.lr * direction, buffers
 
     @cached_property
     def maps(self) -> np.ndarray:
-        """The affine map of every batch on (vec V, 1), (n, m, m), read off the step."""
-        size = self.optimum.size
+        """The affine map of every batch on the state, (n, m, m), read off a step that is not the first."""
+        return self._maps(first=False)
+
+    def _maps(self, first: bool) -> np.ndarray:
+        shape, parts = self.optimum.shape, 2 if self.momentum else 1
+
+        def after(state: np.ndarray) -> np.ndarray:
+            weights, buffer = np.append(state, np.zeros((2 - parts) * self.optimum.size)).reshape(2, *shape)
+            moved, buffers = self._step(self.optimum + weights, buffer, first)
+            return np.stack([moved - self.optimum, buffers], axis=1)[:, :parts].reshape(len(self.batches), -1)
+
+        size = parts * self.optimum.size
         maps = np.zeros((len(self.batches), size + 1, size + 1))
         maps[:, -1, -1] = 1
-        maps[:, :-1, -1] = (self.step(self.optimum) - self.optimum).reshape(-1, size)
-        origin = self.step(np.zeros_like(self.optimum))
-        for k, unit in enumerate(np.eye(size)):
-            maps[:, :-1, k] = (self.step(unit.reshape(self.optimum.shape)) - origin).reshape(-1, size)
+        origin = maps[:, :-1, -1] = after(np.zeros(size))
+        scale = 1 + np.abs(self.optimum).max()  # as large as the weights: a unit would be lost in their rounding
+        for k in range(size):
+            maps[:, :-1, k] = (after(scale * (np.arange(size) == k)) - origin) / scale
         return maps
 
     @cached_property
@@ -79,12 +102,14 @@ class Enumeration:
         return _pair_average(self.maps)
 
     def moments(self, weights: np.ndarray, steps: int) -> Iterator[np.ndarray]:
-        """Yield the second moment of (vec V, 1) after 0, 1, ..., `steps` steps from W(0) = `weights`, (m, m)."""
-        state = np.append((weights - self.optimum).ravel(), 1.0)
+        """Yield the second moment of the state after 0, 1, ..., `steps` steps from W(0) = `weights`, (m, m)."""
+        state = np.append((weights - self.optimum).ravel(), np.zeros(self.optimum.size if self.momentum else 0))
+        state = np.append(state, 1.0)
         moment = np.outer(state, state)
         yield moment
-        for _ in range(steps):
-            moment = np.einsum("iajb,ab->ij", self._pairs, moment, optimize=True)
+        for step in range(steps):
+            pairs = self._pairs if step or not self.momentum else _pair_average(self._maps(first=True))
+            moment = np.einsum("iajb,ab->ij", pairs, moment, optimize=True)
             yield moment
 
     def stationary(self) -> np.ndarray:
@@ -109,19 +134,20 @@ class Enumeration:
         """Orthonormal columns: the span of the inputs for every output, and the constant."""
         _, singular, basis = np.linalg.svd(self.inputs)
         span = basis[: np.sum(singular > 1e-10 * singular[0])].T
-        frame = np.zeros((self.optimum.size + 1, self.outputs * span.shape[1] + 1))
-        frame[:-1, :-1] = np.kron(np.eye(self.outputs), span)
+        parts = np.eye((2 if self.momentum else 1) * self.outputs)
+        frame = np.zeros((len(self.maps[0]), len(parts) * span.shape[1] + 1))
+        frame[:-1, :-1] = np.kron(parts, span)
         frame[-1, -1] = 1
         return frame
 
     def mean(self, moment: np.ndarray) -> np.ndarray:
         """E V, (c, d)."""
-        return moment[:-1, -1].reshape(self.optimum.shape)
+        return moment[: self.optimum.size, -1].reshape(self.optimum.shape)
 
     def blocks(self, moment: np.ndarray) -> np.ndarray:
         """E[v_k v_l^T] of every pair of output rows, (c, c, d, d)."""
         c, d = self.optimum.shape
-        return moment[:-1, :-1].reshape(c, d, c, d).transpose(0, 2, 1, 3)
+        return moment[: c * d, : c * d].reshape(c, d, c, d).transpose(0, 2, 1, 3)
 
     def covariance(self, moment: np.ndarray) -> np.ndarray:
         """S = E[V^T V], summed over outputs, (d, d)."""
@@ -137,6 +163,7 @@ class Enumeration:
 
     def gradient_square(self, moment: np.ndarray) -> float:
         """E|G|^2 of the batch gradient, weight decay included: the mean square of a step over lr^2."""
+        assert not self.momentum
         pairs = _pair_average(self.maps - np.eye(self.maps.shape[1]))
         return float(np.einsum("iaib,ab->", pairs, moment) / self.lr**2)
 
@@ -162,4 +189,5 @@ TINY = {
 
 def tiny(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets of a tiny data set; always the same."""
-    return TINY[name](lambda *shape: np.random.default_rng(21).normal(size=shape))
+    rng = np.random.default_rng(21)
+    return TINY[name](lambda *shape: rng.normal(size=shape))

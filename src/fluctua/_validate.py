@@ -33,8 +33,10 @@ def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
     return int(value)
 
 
-def real_number(name: str, value: Any, *, above: float = -np.inf, minimum: float = -np.inf) -> float:
-    """Return `value` as a finite float, strictly above `above` and at least `minimum`."""
+def real_number(
+    name: str, value: Any, *, above: float = -np.inf, minimum: float = -np.inf, below: float = np.inf
+) -> float:
+    """Return `value` as a finite float, strictly above `above`, at least `minimum` and strictly below `below`."""
     if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
         raise InvalidInput(f"{name} must be a finite number, got {value!r}.")
     number = float(value)
@@ -42,6 +44,8 @@ def real_number(name: str, value: Any, *, above: float = -np.inf, minimum: float
         raise InvalidInput(f"{name} must be greater than {above:g}, got {number:g}.")
     if number < minimum:
         raise InvalidInput(f"{name} must be at least {minimum:g}, got {number:g}.")
+    if number >= below:
+        raise InvalidInput(f"{name} must be less than {below:g}, got {number:g}.")
     return number
 
 

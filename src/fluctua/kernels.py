@@ -1,18 +1,21 @@
 r"""Dissipation kernels: what the optimiser does to a pair of modes. O(r^2) formulas and nothing else.
 
-In the modes every law of plain SGD reads, element by element (theory.md sections 2 and 3),
+An optimiser is linear in each mode, so the mode's weight is a sum of components that each decay geometrically, one
+for plain SGD and two with momentum: s' = m s + f n, V = sum s, with n the noise of the batch gradient. For components
+p and q of any two modes every law then reads (theory.md sections 2, 3 and 4)
 
-    S(t+1) = m_p m_q S(t) + i_pq kappa G(t),
+    S(t+1) = m_p m_q S(t) + i_pq kappa G(t),   i_pq = f_p f_q,
 
-with G the fluctuation source C + K[S] + X(E V). A kernel is the pair (m, i): how a mode decays in one step and
-how much of the source one step injects. Everything else follows: the stationary kernel Phi = i / (1 - m m), and
-the finite-time sums. A new optimiser is a new kernel.
+with G the fluctuation source C + K[S] + X(E V). A kernel is the decays m, the drives f, and how a start V(0) is split
+among the components. Everything else follows: the stationary kernel Phi = sum i / (1 - m m), and the finite-time sums.
+A new optimiser is a new kernel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 __all__ = ["Kernel", "gradient_step", "langevin_flow"]
 
 Array = NDArray[np.float64]
+Vector = NDArray[Any]
 _ALL = slice(None)
 _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an array, so that its passes stay in cache
 
@@ -28,48 +32,115 @@ _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an
 class Kernel:
     """One optimiser at one setting, seen by the modes.
 
+    Vectors of k r elements hold all modes at the first component, then all at the second, and so on; a state is the
+    matrix of the components' second moments, (k r, k r). With one component it is S itself.
+
     Attributes
     ----------
-    rate : ndarray, (r,)
-        eta h_p.
+    rate : ndarray, (k r,)
+        1 - m; complex where momentum makes modes oscillate. In continuous time -log m. eta h_p for plain SGD.
     lr : float
         eta.
     continuous : bool
         Whether the step is a stretch of continuous time, of length eta, instead of one discrete step.
+    components : int
+        k.
+    drive : ndarray, (k r,), optional
+        f; by default eta.
+    entry : ndarray, (k r,), optional
+        The components' shares of V(0), 1 in sum over a mode; by default 1.
+    opening : tuple of two ndarray, (k r,), optional
+        Shares of V(0) and of n after the first step, where that differs from the others.
     """
 
-    rate: Array
+    rate: Vector
     lr: float
-    continuous: bool
+    continuous: bool = False
+    components: int = 1
+    drive: Vector | None = None
+    entry: Vector | None = None
+    opening: tuple[Vector, Vector] | None = None
 
     @property
-    def decay(self) -> Array:
-        """m_p, the factor by which E V shrinks in mode p per step, (r,)."""
+    def decay(self) -> Vector:
+        """m, the factor by which a component shrinks per step, (k r,)."""
         return np.exp(-self.rate) if self.continuous else 1 - self.rate
+
+    @property
+    def modes(self) -> int:
+        """R."""
+        return len(self.rate) // self.components
+
+    @property
+    def contracts(self) -> bool:
+        """Whether E V decays in every mode: |m| < 1, told from the rates, where 1 - rate may round to 1."""
+        rate = self.rate
+        return bool(np.all(rate.real > 0 if self.continuous else 2 * rate.real > np.abs(rate) ** 2))
+
+    def drift(self, steps: Any) -> Array:
+        """Factor of E V in each mode after each number of `steps`, (..., r)."""
+        t = np.asarray(steps)[..., None]
+        entry, _ = self._opening
+        later = (entry * self.decay ** np.maximum(t - 1, 0)).reshape(*t.shape[:-1], self.components, self.modes)
+        return np.asarray(np.where(t == 0, 1.0, later.sum(axis=-2).real))
+
+    def begin(self, covariance: Array, source: Array) -> Array:
+        """Return the state after one step from `covariance`, (r, r), under `source` = kappa G."""
+        (entry, drive), tiles = self._opening, (self.components,) * 2
+        injection = self.injection() if drive is None else np.multiply.outer(drive, drive)
+        shares = np.multiply.outer(entry, entry)
+        return np.asarray(shares * np.tile(covariance, tiles) + injection * np.tile(source, tiles))
+
+    @property
+    def _opening(self) -> tuple[Vector, Vector | None]:
+        if self.opening is not None:
+            return self.opening
+        return (self.decay if self.entry is None else self.decay * self.entry), self.drive
+
+    def fold(self, state: Array) -> Array:
+        """S of a state, (r, r): the sum over components."""
+        if self.components == 1:
+            return state
+        return np.asarray(state.reshape(self.components, self.modes, self.components, self.modes).sum((0, 2)).real)
+
+    def variances(self, state: Array) -> Array:
+        """Diagonal of S, (r,)."""
+        return np.asarray(self.within(state).sum((0, 1)).real)
+
+    def within(self, state: Array) -> Array:
+        """Second moments of the components inside each mode, (k, k, r)."""
+        return np.asarray(np.einsum("ipjp->ijp", state.reshape((self.components, self.modes) * 2)))
 
     def gap(self, rows: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates: the decays would lose the flat modes to rounding."""
         p, q = self.rate[rows, None], self.rate
-        return -np.expm1(-(p + q)) if self.continuous else p + q - p * q
+        return np.asarray(-np.expm1(-(p + q)) if self.continuous else p + q - p * q)
 
     def injection(self, rows: slice = _ALL) -> Array | float:
         """i_pq, the covariance that one step adds per unit of kappa G."""
+        if self.drive is not None:
+            return np.asarray(np.multiply.outer(self.drive[rows], self.drive))
         if not self.continuous:
             return self.lr**2
-        return self.lr**2 * self.gap(rows) / (self.rate[rows, None] + self.rate)
+        return np.asarray(self.lr**2 * self.gap(rows) / (self.rate[rows, None] + self.rate))
 
     @property
     def stationary(self) -> Array:
         """Phi of S = Phi o kappa (C + K[S]), the dissipation kernel of F2, (r, r)."""
-        return self.injection() / self.gap()
+        phi = np.zeros((self.modes, self.modes))
+        for start in range(0, len(self.rate), self.modes):
+            rows = slice(start, start + self.modes)
+            part = self.injection(rows) / self.gap(rows)
+            phi += part.reshape(self.modes, self.components, self.modes).sum(axis=1).real
+        return phi
 
     def advance(self, state: Array, sources: Sequence[Array], weights: Array, steps: int) -> Array:
-        """Return S after `steps` steps under a source that moves linearly in time.
+        """Return the state after `steps` steps under a source that moves linearly in time.
 
         Parameters
         ----------
-        state : ndarray, (r, r)
-            S at the beginning.
+        state : ndarray, (k r, k r)
+            At the beginning.
         sources : sequence of ndarray, (r, r)
             kappa G at some times.
         weights : ndarray, (2, len(sources))
@@ -78,15 +149,20 @@ class Kernel:
         """
         out = np.empty_like(state)
         power = self.decay**steps
-        height = max(1, _BLOCK_ELEMENTS // len(state))
-        for start in range(0, len(state), height):
-            rows = slice(start, start + height)
-            first, change = (sum(w * g[rows] for w, g in zip(row, sources, strict=True) if w != 0.0)
+        height = min(max(1, _BLOCK_ELEMENTS // len(state)), self.modes)
+        starts = [c + p for c in range(0, len(state), self.modes) for p in range(0, self.modes, height)]
+        for start, end in zip(starts, [*starts[1:], len(state)], strict=True):
+            rows, modes = slice(start, end), slice(start % self.modes, (start % self.modes) + end - start)
+            first, change = (self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0))
                              for row in (weights[0], weights[1] - weights[0]))  # fmt: skip
             level, slope = self.sums(steps, rows)
             out[rows] = self.injection(rows) * (level * first + slope * change)
             out[rows] += power[rows, None] * power * state[rows]
         return out
+
+    def _across(self, rows: Any) -> Any:
+        """Rows of the source, the same for every component."""
+        return rows if self.components == 1 or np.ndim(rows) == 0 else np.tile(rows, (1, self.components))
 
     def sums(self, steps: int, rows: slice = _ALL) -> tuple[Array, Array]:
         r"""Weights of a source that moves linearly over an interval of n steps, from G_0 to G_n.
@@ -113,17 +189,17 @@ class Kernel:
         if self.continuous:
             lost = -np.expm1(-steps * self.rate)
             return np.asarray(lost[rows, None] + lost - lost[rows, None] * lost)
-        monotone, power = self.rate < 1, self.decay**steps
+        monotone, power = self.rate.real < 1, self.decay**steps
         lost = -np.expm1(steps * np.log1p(-np.where(monotone, self.rate, 0)))
         pairs = lost[rows, None] + lost - lost[rows, None] * lost
         if monotone.all():
             return np.asarray(pairs)
-        return np.where(monotone[rows, None] & monotone, pairs, 1 - power[rows, None] * power)
+        return np.asarray(np.where(monotone[rows, None] & monotone, pairs, 1 - power[rows, None] * power))
 
 
 def gradient_step(curvatures: Array, lr: float) -> Kernel:
     """Plain SGD in discrete time: m = 1 - eta h, i = eta^2, so Phi = eta/(h_p + h_q - eta h_p h_q) (F2)."""
-    return Kernel(lr * curvatures, lr, continuous=False)
+    return Kernel(lr * curvatures, lr)
 
 
 def langevin_flow(curvatures: Array, lr: float) -> Kernel:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from . import stationary
 from .kernels import Kernel, gradient_step, langevin_flow
+from .momentum import effective_lr, momentum_step
 from .problem import LeastSquares, Minimum
 from .relaxation import Relaxation, SourceOf
 from .sgd import SGD
@@ -47,13 +48,20 @@ class Law:
     @cached_property
     def kernel(self) -> Kernel:
         """What one step does to a pair of modes."""
-        return (langevin_flow if self._flows else gradient_step)(self.minimum.curvatures, self.sgd.lr)
+        return self._kernel(self.minimum.curvatures)
 
     @cached_property
-    def null_decay(self) -> float:
-        """Decay per step of a direction that no data point has: only weight decay moves it."""
-        rate = self.sgd.lr * self.sgd.weight_decay
-        return float(np.exp(-rate) if self._flows else 1 - rate)
+    def null_kernel(self) -> Kernel:
+        """What one step does to a direction that no data point has: only weight decay moves it."""
+        return self._kernel(np.array([self.sgd.weight_decay]))
+
+    def _kernel(self, curvatures: Array) -> Kernel:
+        sgd = self.sgd
+        if self._flows:  # overdamped: without inertia, momentum only changes the rate
+            return langevin_flow(curvatures, effective_lr(sgd.lr, sgd.momentum, sgd.dampening))
+        if sgd.momentum:
+            return momentum_step(curvatures, sgd.lr, sgd.momentum, sgd.dampening, sgd.nesterov)
+        return gradient_step(curvatures, sgd.lr)
 
     @property
     def _flows(self) -> bool:

@@ -31,8 +31,8 @@ class Interval:
     ----------
     start, end : int
         Steps.
-    state : ndarray, (r, r)
-        S(start).
+    state : ndarray, (k r, k r)
+        The kernel's state at `start`; with one component S itself.
     nodes : tuple of (int, ndarray)
         Steps and the source kappa G there; the interpolant is their polynomial in log(1 + t).
     pieces : int
@@ -47,7 +47,7 @@ class Interval:
     pieces: int = 1
 
     def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
-        """Yield (t, S(t)), (r, r), for the sorted `steps` in (start, end]."""
+        """Yield (t, state), (k r, k r), for the sorted `steps` in (start, end]."""
         now, state, sources = self.start, self.state, [source for _, source in self.nodes]
         stride = max(1, ceil((self.end - self.start) / self.pieces))
         for target in steps:
@@ -63,11 +63,13 @@ class Interval:
 
     def diagonals(self) -> Iterator[Array]:
         """Yield S_pp(t), (r,), for t = start + 1..end: the diagonal closes on the diagonal of the source."""
-        square, variance = self.kernel.decay**2, np.diag(self.state)
-        injection = np.diag(np.broadcast_to(self.kernel.injection(), self.state.shape))
+        kernel = self.kernel
+        decay = kernel.decay.reshape(kernel.components, kernel.modes)
+        shrink, moments = decay[:, None] * decay, kernel.within(self.state)
+        injection = kernel.within(np.broadcast_to(kernel.injection(), self.state.shape))
         for source in self._weights(range(self.start, self.end)) @ self._source_diagonals:
-            variance = square * variance + injection * source
-            yield variance
+            moments = shrink * moments + injection * source
+            yield moments.sum((0, 1)).real
 
     @property
     def _source_diagonals(self) -> Array:
@@ -126,18 +128,31 @@ class Relaxation:
         wanted = sorted(int(t) for t in steps)
         total = self.covariance * wanted.count(0)
         curve = [0.0 if observable is None else observable @ np.diag(self.covariance)]
+        if wanted[-1] == 0:
+            return total / len(wanted), np.array(curve)
         with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
-            for interval, passed in self.intervals(wanted):
+            for passed, variances in self._march(wanted):
                 total = total + passed
                 if observable is not None:
-                    curve.extend(observable @ variances for variances in interval.diagonals())
+                    curve.extend(observable @ each for each in variances)
         return total / len(wanted), np.array(curve)
 
-    def intervals(self, stops: Sequence[int]) -> Iterator[tuple[Interval, Array | float]]:
-        """March from 0 to the last of the sorted `stops`; yield each interval with the sum of S over its stops."""
-        now, state, last = 0, self.covariance, stops[-1]
+    def _march(self, stops: Sequence[int]) -> Iterator[tuple[Array | float, Iterator[Array]]]:
+        """From 0 to the last of the sorted `stops`: yield the sum of S over the stops on the way, and every S_pp(t)."""
+        nodes: Nodes = ((0, self._evaluate(0, self.covariance)),)
+        state = self.kernel.begin(self.covariance, nodes[0][1])  # an optimiser's first step may be unlike the others
+        yield self.kernel.fold(state) * stops.count(1), iter([self.kernel.variances(state)])
+        if stops[-1] == 1:
+            return
+        if callable(self.source):
+            nodes = (*nodes, (1, self._evaluate(1, self.kernel.fold(state))))
+        for interval, passed in self.intervals(state, nodes, stops):
+            yield passed, interval.diagonals()
+
+    def intervals(self, state: Array, nodes: Nodes, stops: Sequence[int]) -> Iterator[tuple[Interval, Array | float]]:
+        """March from step 1 to the last of the sorted `stops`; yield each interval with the sum of S over its stops."""
+        now, last = 1, stops[-1]
         width = 1.0 if callable(self.source) else float(last)  # a constant source needs one interval
-        nodes: Nodes = ((0, self._evaluate(0, state)),)
         while now < last:
             end = min(last, now + round(width))
             trial = self._propose(now, end, state, nodes, [t for t in stops if now < t <= end])
@@ -158,7 +173,7 @@ class Relaxation:
         pieces = self._pieces(before, guess.foreseen(end))
         predicted = _follow(replace(guess, pieces=ceil(pieces / 2)), [])[0]
         for _ in range(_EVALUATIONS):
-            found = self._evaluate(end, predicted)
+            found = self._evaluate(end, self.kernel.fold(predicted))
             interval = replace(guess, nodes=(*nodes[1 - _STENCIL :], (end, found)), pieces=pieces)
             arrived, passed = _follow(interval, stops)
             bent, moved = self._errors(interval, predicted, arrived)
@@ -173,7 +188,8 @@ class Relaxation:
         middle = sqrt((1 + interval.start) * (1 + interval.end)) - 1
         lower = replace(interval, nodes=nodes[1:] if len(nodes) > 2 else nodes[:1])
         bent = _change(lower.foreseen(middle), interval.foreseen(middle))
-        moved = self._share(found) * _change(np.diag(predicted), np.diag(arrived))  # K[dS] <= K[S] max dS/S
+        variances = self.kernel.variances(predicted), self.kernel.variances(arrived)
+        moved = self._share(found) * _change(*variances)  # K[dS] <= K[S] max dS/S
         allowed = self.rtol / self._gain(found)
         return _BENT * bent / allowed, _MOVED * moved / allowed
 
@@ -194,7 +210,7 @@ class Relaxation:
     def _evaluate(self, step: int, state: Array) -> Array:
         if not callable(self.source):
             return self.kappa * self.source
-        mean = None if self.mean is None else self.mean * self.kernel.decay**step
+        mean = None if self.mean is None else self.mean * self.kernel.drift(step)
         return np.asarray(self.kappa * self.source(state, mean))
 
     def _next_width(self, now: int, length: int, error: float) -> float:
@@ -205,15 +221,16 @@ class Relaxation:
     @property
     def _overshoot(self) -> float:
         """Steps until the alternating part of the source is below `rtol`."""
-        slowest = float(np.max(-self.kernel.decay))
-        if slowest <= 0:
+        alternating = self.kernel.decay[self.kernel.decay.real < 0]
+        if not len(alternating):
             return 0.0
+        slowest = float(np.abs(alternating).max())
         return float("inf") if slowest >= 1 else log(self.rtol) / log(slowest)
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """An interval, S at its end, the sum of S over the stops inside, and its error in units of what is allowed."""
+    """An interval, the state at its end, the sum of S over the stops inside, the error in units of what is allowed."""
 
     interval: Interval
     arrived: Array
@@ -227,12 +244,13 @@ def _change(before: Array, after: Array) -> float:
 
 
 def _follow(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | float]:
-    """S at the end of the interval, and its sum over the stops inside, in one march."""
+    """The state at the end of the interval, and the sum of S over the stops inside, in one march."""
     total: Array | float = 0.0
     state = interval.state
-    for step, state in interval.states([*stops, interval.end]):  # noqa: B007  (the last state is wanted)
-        total = total + state
-    return state, total - state
+    for visit, (_, state) in enumerate(interval.states([*stops, interval.end])):
+        if visit < len(stops):
+            total = total + interval.kernel.fold(state)
+    return state, total
 
 
 def _lagrange(places: Array, at: Array) -> Array:

@@ -16,9 +16,11 @@ SAMPLINGS: tuple[Sampling, ...] = ("with_replacement", "without_replacement")
 
 @dataclass(frozen=True)
 class SGD:
-    r"""Plain stochastic gradient descent, one independent batch per step.
+    r"""Stochastic gradient descent as `torch.optim.SGD` does it, one independent batch per step.
 
-    One step is ``W' = W - lr (grad_b(W) + weight_decay W)`` where ``grad_b`` is the mean gradient over a batch.
+    One step is ``W' = W - lr g`` with ``g = grad_b(W) + weight_decay W``, ``grad_b`` the mean gradient over a batch.
+    With momentum ``buf' = momentum buf + (1 - dampening) g`` (``buf' = g`` in the first step) and ``W' = W - lr buf'``,
+    or, with Nesterov, ``W' = W - lr (g + momentum buf')``.
 
     Parameters
     ----------
@@ -31,6 +33,12 @@ class SGD:
     sampling : {"with_replacement", "without_replacement"}
         How *one* batch is drawn; batches of different steps are independent in both. Without replacement the
         samples inside a batch are distinct.
+    momentum : float
+        beta, 0 <= beta < 1.
+    dampening : float
+        0 <= dampening < 1; without momentum it has no effect.
+    nesterov : bool
+        Needs momentum, and no dampening.
 
     Raises
     ------
@@ -49,12 +57,23 @@ class SGD:
     batch_size: int
     weight_decay: float = 0.0
     sampling: Sampling = "with_replacement"
+    momentum: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))
         object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
         object.__setattr__(self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0))
         choice("sampling", self.sampling, SAMPLINGS)
+        object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
+        object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
+        object.__setattr__(self, "nesterov", bool(self.nesterov))
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise InvalidInput(
+                f"nesterov needs momentum > 0 and dampening 0, as in torch.optim.SGD; got momentum = {self.momentum:g} "
+                f"and dampening = {self.dampening:g}."
+            )
 
     def sampling_factor(self, samples: int) -> float:
         """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).

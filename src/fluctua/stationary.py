@@ -19,9 +19,11 @@ class NoStationaryState(ArithmeticError):
 def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: float) -> Array:
     r"""Solve S/phi - K[S] = source for S, elementwise in the modes.
 
-    K is self-adjoint under the trace and 1/phi is diagonal, so the left side is a symmetric operator, positive
-    definite exactly when the recipe is mean-square stable (theory.md section 6): conjugate gradients, preconditioned
-    by phi, converge in a few rounds and a direction of non-positive curvature proves instability.
+    K is self-adjoint under the trace and 1/phi is diagonal, so the left side is a symmetric operator; where phi is
+    positive, it is positive definite exactly when the recipe is mean-square stable (theory.md section 6): conjugate
+    gradients, preconditioned by phi, converge in a few rounds and a direction of non-positive curvature proves
+    instability. With momentum two modes may answer in antiphase, phi < 0: then GMRES on S - phi o K[S], which proves
+    nothing about stability.
 
     Parameters
     ----------
@@ -38,29 +40,47 @@ def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: f
     Raises
     ------
     NoStationaryState
-        If the operator is not positive definite.
+        If the operator is found not to be positive definite, or the iteration stalls.
 
     Notes
     -----
     Cost: one `feedback` per round, 3 to 10 rounds at MNIST size, more near the stability limit.
     """
+    flat = (_conjugate_gradients if (phi > 0).all() else _minimal_residual)(phi, source, feedback, rtol)
+    s = flat.reshape(phi.shape)
+    solution = phi * (source + feedback(0.5 * (s + s.T)))
+    return np.asarray(0.5 * (solution + solution.T))
+
+
+def _conjugate_gradients(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: float) -> Array:
     from scipy.sparse.linalg import LinearOperator, cg
 
-    shape = phi.shape
-
     def balance(flat: Array) -> Array:
-        s = flat.reshape(shape)
+        s = flat.reshape(phi.shape)
         out = (s / phi - feedback(s)).ravel()
         if flat @ out < 0:
             raise NoStationaryState
         return out
 
-    size = phi.size
-    operator = LinearOperator((size, size), matvec=balance, dtype=np.float64)
-    scaling = LinearOperator((size, size), matvec=lambda flat: phi.ravel() * flat.ravel(), dtype=np.float64)
-    flat, stalled = cg(operator, source.ravel(), rtol=rtol, maxiter=500, M=scaling)
+    shape = (phi.size,) * 2
+    operator = LinearOperator(shape, matvec=balance, dtype=np.float64)
+    scaling = LinearOperator(shape, matvec=lambda flat: phi.ravel() * flat.ravel(), dtype=np.float64)
+    return _finished(cg(operator, source.ravel(), rtol=rtol, maxiter=500, M=scaling))
+
+
+def _minimal_residual(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: float) -> Array:
+    from scipy.sparse.linalg import LinearOperator, gmres
+
+    def balance(flat: Array) -> Array:
+        s = flat.reshape(phi.shape)
+        return (s - phi * feedback(s)).ravel()
+
+    operator = LinearOperator((phi.size,) * 2, matvec=balance, dtype=np.float64)
+    return _finished(gmres(operator, (phi * source).ravel(), rtol=rtol, restart=40, maxiter=12))
+
+
+def _finished(outcome: tuple[Array, int]) -> Array:
+    flat, stalled = outcome
     if stalled:  # only within rounding of the limit
         raise NoStationaryState
-    s = flat.reshape(shape)
-    solution = phi * (source + feedback(0.5 * (s + s.T)))
-    return np.asarray(0.5 * (solution + solution.T))
+    return flat

@@ -14,6 +14,7 @@ from . import stationary
 from ._validate import choice, positive_int, real_array, real_number, step_list
 from .errors import InvalidInput, UnstableSGD
 from .law import LEVELS, Law, Level
+from .momentum import mean_limit
 from .problem import LeastSquares, Minimum
 from .sgd import SGD
 from .stability import max_stable_lr
@@ -126,8 +127,12 @@ class Prediction:
 
     @property
     def relaxation_steps(self) -> Array:
-        """Steps in which E V of a mode shrinks by e, -1/log|1 - eta h_p| (about 1/(eta h_p)), (r,)."""
-        return _relaxation_steps(self.law.kernel.decay)
+        """Steps in which E V of a mode shrinks by e, -1/log|m_p| (plain SGD: about 1/(eta h_p)), (r,).
+
+        m_p is 1 - eta h_p; with momentum the larger of its two eigenvalues.
+        """
+        kernel = self.law.kernel
+        return _relaxation_steps(np.abs(kernel.decay).reshape(kernel.components, kernel.modes).max(axis=0))
 
     @cached_property
     def covariance(self) -> Array:
@@ -138,8 +143,8 @@ class Prediction:
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
         for t in self.steps:
-            drift = (self.start.modes * self.law.kernel.decay**t) @ self.modes.T
-            null = self.start.null * self.law.null_decay**t
+            drift = (self.start.modes * self.law.kernel.drift(t)) @ self.modes.T
+            null = self.start.null * self.law.null_kernel.drift(t)
             inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
         return inside
 
@@ -148,9 +153,9 @@ class Prediction:
         """E V, (c, d): zero when stationary or from W*; averaged over `steps`."""
         if self.start is None or self.steps is None:
             return np.zeros_like(self.optimum)
-        decay = np.mean([self.law.kernel.decay**t for t in self.steps], axis=0)
-        null = float(np.mean([self.law.null_decay**t for t in self.steps]))
-        return np.asarray((self.start.modes * decay) @ self.modes.T + self.start.null * null)
+        drift = self.law.kernel.drift(self.steps).mean(axis=0)
+        null = self.law.null_kernel.drift(self.steps).mean()
+        return np.asarray((self.start.modes * drift) @ self.modes.T + self.start.null * null)
 
     @cached_property
     def output_covariance(self) -> Array:
@@ -297,15 +302,14 @@ def predict(problem: LeastSquares, sgd: SGD, *, theory: Level = "exact", check_s
     choice("theory", theory, LEVELS)
     law = Law(problem, sgd, theory)
     try:
-        if np.any(law.kernel.gap() <= 0):
+        if not law.kernel.contracts:
             raise stationary.NoStationaryState
         covariance = law.solve(law.noise, steps=None, rtol=problem.precision)
-        if np.any(np.diag(covariance) < 0):  # the source is positive, its response must be
+        if law.kernel.components > 1 and not _positive(covariance):
             raise stationary.NoStationaryState
     except stationary.NoStationaryState:
         if check_stability:
-            limit = max_stable_lr(problem, sgd) if law.feeds_back else float(2 / law.minimum.curvatures[0])
-            raise UnstableSGD(sgd.lr, limit) from None
+            raise UnstableSGD(sgd.lr, max_stable_lr(problem, sgd) if law.feeds_back else _mean_limit(law)) from None
         covariance = np.full((problem.rank,) * 2, np.inf)
     prediction = Prediction(law, covariance)
     return prediction if theory != "equilibrium" else prediction.equilibrated()
@@ -353,10 +357,25 @@ def learning_curve(
     return np.asarray(curve + _outside(law, begin, np.arange(last + 1)))
 
 
+def _positive(covariance: Array) -> bool:
+    """Whether no direction has a negative variance: beyond the limit the balance has a solution, but not such a one.
+
+    The map Phi o K keeps positive matrices positive, so its leading left eigenvector Y is one, and with a leading
+    eigenvalue above 1 the solution has tr(Y S) < 0.
+    """
+    lowest, *_, highest = np.linalg.eigvalsh(covariance) if len(covariance) > 1 else [covariance[0, 0]] * 2
+    return bool(lowest >= -1e-9 * abs(highest))
+
+
+def _mean_limit(law: Law) -> float:
+    sgd = law.sgd
+    return mean_limit(float(law.minimum.curvatures[0]), sgd.momentum, sgd.dampening, sgd.nesterov)
+
+
 def _outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
     """Loss of the part of the start outside the modes at `steps`: weight decay alone knows it and moves it."""
     square = 0.0 if start is None else float(np.sum(start.null**2))
-    return np.asarray(0.5 * law.sgd.weight_decay * square * law.null_decay ** (2.0 * steps))
+    return np.asarray(0.5 * law.sgd.weight_decay * square * law.null_kernel.drift(steps)[..., 0] ** 2)
 
 
 def _contract(law: Law, adjoint: Array) -> Array:
