@@ -50,7 +50,7 @@ def test_verify_prints_the_ladder_and_writes_its_files(run, tmp_path):
     code, out, err = run("verify", "digits", *SMALL, "--resolution", "0.5")
     assert code == 0, out
     assert err == ""
-    for word in ("lr 0.05, batch size 8", "61 modes", "langevin", "exact, stationary", "PASSED", "(95 %)"):
+    for word in ("lr 0.05, batches of 8", "61 modes", "langevin", "exact, stationary", "PASSED", "(95 %)"):
         assert word in out
     assert max(map(len, out.split("PASSED")[0].splitlines())) <= 100
     written = sorted(path.name for path in (tmp_path / "fluctua-digits").iterdir())

@@ -97,26 +97,46 @@ def test_directions_without_data_are_moved_by_weight_decay_alone(dynamics, weigh
     inputs = np.column_stack([rng.normal(size=(20, 2)), np.zeros(20)])  # the third pixel is dead
     problem = fl.LeastSquares(inputs, rng.normal(size=(20, 1)))
     sgd = fl.SGD(lr=0.1, batch_size=2, weight_decay=weight_decay)
-    v = np.array([[[0.3, -0.2, 0.7]]])
+    v = np.array([[[[0.3, -0.2, 0.7]]]])
     stepper(problem, sgd, dynamics, np.dtype(np.float64))(
-        v, Draws(generators(seed_sequence(1), 1), problem.samples, sgd), 10
+        v, Draws(generators(seed_sequence(1), 1), problem.samples, sgd), 10, True
     )
     each = np.exp(-0.1 * weight_decay) if dynamics == "langevin" else 1 - 0.1 * weight_decay
-    assert v[0, 0, 2] == pytest.approx(0.7 * each**10, rel=1e-13)
+    assert v[0, 0, 0, 2] == pytest.approx(0.7 * each**10, rel=1e-13)
 
 
 @pytest.mark.parametrize("dynamics", list(DYNAMICS))
 def test_a_replica_moves_as_if_it_were_alone(problem, dynamics):
     sgd = recipe(problem, weight_decay=0.1)
     advance = stepper(problem, sgd, dynamics, np.dtype(np.float64))
-    together, alone = np.zeros((3, 3, 5)), np.zeros((1, 3, 5))
-    advance(together, Draws(generators(seed_sequence(4), 3), problem.samples, sgd), 7)
-    advance(alone, Draws(generators(seed_sequence(4), 3)[2:], problem.samples, sgd), 7)
-    np.testing.assert_allclose(alone[0], together[2], rtol=0, atol=1e-14)
+    together, alone = np.zeros((1, 3, 3, 5)), np.zeros((1, 1, 3, 5))
+    advance(together, Draws(generators(seed_sequence(4), 3), problem.samples, sgd), 7, True)
+    advance(alone, Draws(generators(seed_sequence(4), 3)[2:], problem.samples, sgd), 7, True)
+    np.testing.assert_allclose(alone[0, 0], together[0, 2], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("dynamics", ["gd", "sgd"])
+@pytest.mark.parametrize("options", [{"momentum": 0.7, "dampening": 0.4}, {"momentum": 0.7, "nesterov": True}], ids=str)
+def test_a_full_batch_moves_the_mean_of_momentum(problem, dynamics, options):
+    """Descent on all samples is the mean's law, with torch's first step, whichever code makes the steps."""
+    sgd = fl.SGD(0.05, problem.samples, 0.1, "without_replacement", **options)
+    found = fl.simulate(problem, sgd, steps=9, replicas=2, start="zero", dynamics=dynamics, dtype="float64", rng=1)
+    prediction = fl.predict(problem, sgd)
+    for t, mean in zip(found.watched.tolist(), found.mode_means, strict=True):
+        expected = prediction.after(t, start="zero").mean @ problem.modes
+        np.testing.assert_allclose(mean, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_the_overdamped_process_knows_no_momentum(problem):
+    with pytest.raises(fl.errors.InvalidInput, match="langevin_state_dependent"):
+        fl.simulate(problem, fl.SGD(0.05, 4, momentum=0.5), steps=2, replicas=2, dynamics="langevin")
 
 
 SGD_CASES = [
     ({}, "optimum"),
+    ({"momentum": 0.8}, "optimum"),
+    ({"momentum": 0.8, "nesterov": True, "weight_decay": 0.1}, "optimum"),
+    ({"momentum": 0.6, "dampening": 0.5, "sampling": "without_replacement"}, "zero"),
     ({"sampling": "without_replacement", "weight_decay": 0.1}, "optimum"),
     ({"weight_decay": 0.1}, "zero"),
 ]

@@ -15,6 +15,9 @@ RECIPES = [
     fl.SGD(lr=0.05, batch_size=8, sampling="without_replacement", weight_decay=0.03),
     fl.SGD(lr=0.01, batch_size=1, weight_decay=0.5),
     fl.SGD(lr=0.1, batch_size=150, sampling="without_replacement"),
+    fl.SGD(lr=0.02, batch_size=8, momentum=0.8),
+    fl.SGD(lr=0.02, batch_size=4, momentum=0.8, dampening=0.3, weight_decay=0.03),
+    fl.SGD(lr=0.02, batch_size=8, momentum=0.8, nesterov=True, weight_decay=0.03),
 ]
 
 
@@ -33,7 +36,8 @@ class Training:
         self.model = torch.nn.Linear(problem.features, problem.outputs, bias=False, dtype=dtype)
         with torch.no_grad():
             self.model.weight.copy_(torch.from_numpy(start))
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=sgd.lr, weight_decay=sgd.weight_decay)
+        names = ("lr", "weight_decay", "momentum", "dampening", "nesterov")
+        self.optimizer = torch.optim.SGD(self.model.parameters(), **{name: getattr(sgd, name) for name in names})
 
     def step(self, batch):
         self.optimizer.zero_grad()
@@ -56,13 +60,14 @@ def largest_difference(problem, sgd, start, dtype, replicas=2):
     minimum, begin = problem.minimum(sgd.weight_decay), start_of(problem, sgd, start)
     runs = [Training(problem, sgd, begin, getattr(torch, dtype)) for _ in range(replicas)]
     ours, theirs = (Draws(generators(seed_sequence(11), replicas), problem.samples, sgd) for _ in range(2))
-    v = np.repeat((begin - minimum.weights)[None], replicas, axis=0).astype(dtype)
+    state = np.zeros((1 + bool(sgd.momentum), replicas, *begin.shape), dtype)
+    state[0] = begin - minimum.weights
     advance, worst = stepper(problem, sgd, "sgd", np.dtype(dtype)), 0.0
-    for _ in range(STEPS):
-        advance(v, ours, 1)
-        for state, run, batch in zip(v, runs, next(theirs.batches(1))[0], strict=True):
+    for step in range(STEPS):
+        advance(state, ours, 1, step == 0)
+        for v, run, batch in zip(state[0], runs, next(theirs.batches(1))[0], strict=True):
             run.step(batch)
-            worst = max(worst, float(np.abs(minimum.weights + state - run.weights).max()))
+            worst = max(worst, float(np.abs(minimum.weights + v - run.weights).max()))
     return worst
 
 
@@ -77,11 +82,12 @@ def test_in_float64_the_trajectories_are_equal_to_rounding(problem, sgd, start):
 def test_in_float32_the_trajectories_differ_by_float32_rounding(problem, sgd, start):
     """torch rounds W itself, by half a unit in the last place of its largest entry at most, once for the decay and
     once for the step, plus d + b roundings inside the gradient, each of lr |x| |e| 2^-24 with |x| <= 1 and |e| about
-    2. A step of a stable recipe does not enlarge earlier errors on average, so they add up at most linearly."""
+    2. A step of a stable recipe does not enlarge earlier errors on average, so they add up at most linearly; momentum
+    repeats each of them 1/(1 - beta) times."""
     largest = np.abs(start_of(problem, sgd, "optimum")).max()
     each = 2 * largest + sgd.lr * (problem.features + sgd.batch_size) * 2
-    bound = STEPS * each * 2.0**-24
-    assert bound < 3e-4  # the bound means something: weights are of order one
+    bound = STEPS * each * 2.0**-24 / (1 - sgd.momentum)
+    assert bound < 3e-4 / (1 - sgd.momentum)  # the bound means something: weights are of order one
     assert largest_difference(problem, sgd, start, "float32") < bound
 
 
@@ -98,7 +104,7 @@ def test_a_simulators_losses_are_those_of_torch_on_the_replicas_own_batches(prob
         assert losses[-1] == pytest.approx(loss - minimum.loss, rel=1e-9)
 
 
-@pytest.mark.parametrize("change", [{"weight_decay": 0.031}, {"lr": 0.0501}])
+@pytest.mark.parametrize("change", [{"weight_decay": 0.031}, {"lr": 0.0501}, {"momentum": 0.01}])
 def test_another_recipe_is_told_apart(problem, change):
     """The mutant: torch trained with a recipe wrong by 0.2 to 3 %."""
     sgd = fl.SGD(lr=0.05, batch_size=8, weight_decay=0.03)

@@ -12,6 +12,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .sgd import SGD
+
 __all__ = ["descend"]
 
 _OPTIONS: dict[str, Any] = {
@@ -89,33 +91,53 @@ def _gradient(v: Any, x: Any, residuals: Any, batch: Any, scale: Any, g: Any) ->
 
 
 @_compiled
-def _descend(v: Any, x: Any, residuals: Any, batches: Any, scale: Any, shrink: Any, pull: Any) -> None:
-    g = np.empty_like(pull)
+def _descend(
+    v: Any, u: Any, x: Any, residuals: Any, batches: Any, constant: Any, lr: Any, weight_decay: Any, momentum: Any,
+    fresh: Any, nesterov: bool, first: bool,
+) -> None:  # fmt: skip
+    g = np.empty_like(constant)
+    share = v.dtype.type(1 / batches.shape[2])
     for step in range(len(batches)):
+        kept, added = (v.dtype.type(0), v.dtype.type(1)) if first and step == 0 else (momentum, fresh)
         for replica in range(len(v)):
             weights = v[replica]
-            _gradient(weights, x, residuals, batches[step, replica], scale, g)
-            for k in range(len(g)):
+            _gradient(weights, x, residuals, batches[step, replica], share, g)
+            for k in range(g.shape[0]):
                 for j in range(g.shape[1]):
-                    weights[k, j] = shrink * weights[k, j] - pull[k, j] - g[k, j]
+                    g[k, j] += weight_decay * weights[k, j] + constant[k, j]
+            if momentum > 0:
+                buffer = u[replica]
+                for k in range(g.shape[0]):
+                    for j in range(g.shape[1]):
+                        buffer[k, j] = kept * buffer[k, j] + added * g[k, j]
+                        g[k, j] = g[k, j] + momentum * buffer[k, j] if nesterov else buffer[k, j]
+            for k in range(g.shape[0]):
+                for j in range(g.shape[1]):
+                    weights[k, j] -= lr * g[k, j]
 
 
 def descend(
-    v: NDArray[Any], x: NDArray[Any], residuals: NDArray[Any], batches: NDArray[np.int64], lr: float, shrink: float,
-    pull: NDArray[Any],
+    state: NDArray[Any], x: NDArray[Any], residuals: NDArray[Any], batches: NDArray[np.int64], constant: NDArray[Any],
+    sgd: SGD, first: bool,
 ) -> None:  # fmt: skip
-    """Advance every replica by V' = shrink V - pull - (lr/b) sum over its batch of (V x_i + r_i) x_i^T, in place.
+    """Advance every replica by one step of `sgd` per batch, in place.
+
+    The gradient is (1/b) sum over the batch of (V x_i + r_i) x_i^T + gamma V + constant; with momentum u' = beta u +
+    (1 - dampening) g, in the first step u' = g, and V' = V - eta u' or, with Nesterov, V - eta (g + beta u').
 
     Parameters
     ----------
-    v : ndarray, (R, c, d)
+    state : ndarray, (1 or 2, R, c, d)
+        V and, with momentum, u.
     x : ndarray, (N, d)
-        C-contiguous; it, `residuals` and `pull` of the dtype of `v`.
+        C-contiguous; it, `residuals` and `constant` of the dtype of `state`.
     residuals : ndarray, (N, c)
     batches : ndarray, (steps, R, b)
         Rows of `x`, not checked against N.
-    lr, shrink : float
-    pull : ndarray, (c, d)
+    constant : ndarray, (c, d)
+    sgd : SGD
+    first : bool
+        Whether the first of these steps is the first of the run.
 
     Notes
     -----
@@ -123,7 +145,10 @@ def descend(
     dtype, in about two seconds, and kept where the package or the user's cache can be written. Holds no lock of
     Python's, so threads do not wait for one another.
     """
-    number = v.dtype.type
+    number = state.dtype.type
     x, residuals = x.view(), residuals.view()
     x.flags.writeable = residuals.flags.writeable = False  # one type, one compilation
-    _descend(v, x, residuals, batches, number(lr / batches.shape[2]), number(shrink), pull)
+    _descend(
+        state[0], state[-1], x, residuals, batches, constant, number(sgd.lr), number(sgd.weight_decay),
+        number(sgd.momentum), number(1 - sgd.dampening), sgd.nesterov, first,
+    )  # fmt: skip

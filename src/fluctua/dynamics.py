@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InvalidInput
 from .law import Level
 from .problem import LeastSquares
 from .sampling import Draws
@@ -21,8 +22,11 @@ __all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "s
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
-Stepper = Callable[[Floats, Draws, int], None]
-"""(V of shape (replicas, c, d), the replicas' randomness, steps): advances V in place."""
+Stepper = Callable[[Floats, Draws, int, bool], None]
+"""(state, the replicas' randomness, steps, whether the run begins here): advances the state in place.
+
+A state is (1 or 2, replicas, c, d): V and, with momentum, its buffer.
+"""
 
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
@@ -33,10 +37,10 @@ def stepper(problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype
 
 
 def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
-    """Return the minibatch stepper for V in the modes, (replicas, c, r), in float64."""
+    """Return the minibatch stepper for a state in the modes, (1 or 2, replicas, c, r), in float64."""
     setting = _Setting(problem, sgd, np.dtype(np.float64))
     setting.inputs = problem.projections.astype(np.float64, copy=False)
-    setting.pull = sgd.lr * sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights
+    setting.constant = sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights
     return _minibatch(setting)
 
 
@@ -48,26 +52,27 @@ class _Setting:
         self.problem, self.sgd = problem, sgd
         self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
         self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
-        self.pull: Floats = (sgd.lr * sgd.weight_decay * minimum.weights).astype(dtype)
-        self.shrink = dtype.type(1 - sgd.lr * sgd.weight_decay)
+        self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
         self.kappa = sgd.sampling_factor(problem.samples)
 
-    def decay(self, v: Floats) -> None:
-        """Weight decay's part of a step: V' = V - eta gamma (V + W*)."""
-        if self.sgd.weight_decay:
-            v *= self.shrink
-            v -= self.pull
+    def move(self, state: Floats, gradient: Floats, first: bool) -> None:
+        """One step of one replica, (1 or 2, c, d), given the data's part of the gradient."""
+        sgd, number = self.sgd, state.dtype.type
+        g = gradient + number(sgd.weight_decay) * state[0] + self.constant
+        if sgd.momentum:
+            state[1] = g if first else number(sgd.momentum) * state[1] + number(1 - sgd.dampening) * g
+            g = g + number(sgd.momentum) * state[1] if sgd.nesterov else state[1]
+        state[0] -= number(sgd.lr) * g
 
 
 def _minibatch(setting: _Setting) -> Stepper:
     """SGD on real batches."""
     from .descent import descend  # numba takes half a second to import
 
-    lr, shrink, pull = setting.sgd.lr, setting.shrink, setting.pull
-
-    def advance(v: Floats, draws: Draws, steps: int) -> None:
+    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
         for batches in draws.batches(steps):
-            descend(v, setting.inputs, setting.residuals, batches, lr, shrink, pull)
+            descend(state, setting.inputs, setting.residuals, batches, setting.constant, setting.sgd, first)
+            first = False
 
     return advance
 
@@ -75,15 +80,13 @@ def _minibatch(setting: _Setting) -> Stepper:
 def _full_batch(setting: _Setting) -> Stepper:
     """Gradient descent: the same step on all samples; 4 N d c flops."""
     x, r = setting.inputs, setting.residuals
-    scale = x.dtype.type(setting.sgd.lr / len(x))
+    share = x.dtype.type(1 / len(x))
 
-    def advance(v: Floats, draws: Draws, steps: int) -> None:
+    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
         del draws
-        for _ in range(steps):
-            for weights in v:
-                gradient = (x @ weights.T + r).T @ x
-                setting.decay(weights)
-                weights -= scale * gradient
+        for step in range(steps):
+            for replica in state.swapaxes(0, 1):
+                setting.move(replica, (share * (x @ replica[0].T + r)).T @ x, first and step == 0)
 
     return advance
 
@@ -94,15 +97,14 @@ def _langevin_state_dependent(setting: _Setting) -> Stepper:
     Sample i enters the gradient with weight 1/N + sqrt(kappa/N) (n_i - mean n), n standard normal: the mean is the
     full gradient and the covariance exact, at the cost of a full pass a step.
     """
-    x, r, lr = setting.inputs, setting.residuals, setting.sgd.lr
+    x, r = setting.inputs, setting.residuals
 
-    def advance(v: Floats, draws: Draws, steps: int) -> None:
-        for _ in range(steps):
-            for weights, rng in zip(v, draws.rngs, strict=True):
+    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
+        for step in range(steps):
+            for replica, rng in zip(state.swapaxes(0, 1), draws.rngs, strict=True):
                 share = 1 / len(x) + _gaussian_shares(rng, setting)
-                gradient = ((x @ weights.T + r) * share[:, None]).T @ x
-                setting.decay(weights)
-                weights -= x.dtype.type(lr) * gradient
+                gradient = ((x @ replica[0].T + r) * share[:, None]).T @ x
+                setting.move(replica, gradient, first and step == 0)
 
     return advance
 
@@ -114,6 +116,11 @@ def _langevin(setting: _Setting) -> Stepper:
     a sum of separable terms by Gauss-Legendre quadrature: one draw of the gradient noise at W* per node.
     """
     problem, sgd = setting.problem, setting.sgd
+    if sgd.momentum:
+        raise InvalidInput(
+            f"dynamics='langevin' is overdamped and knows no momentum (got {sgd.momentum:g}). Use momentum = 0, or "
+            f"'langevin_state_dependent', which makes SGD's own steps with Gaussian noise."
+        )
     h = problem.minimum(sgd.weight_decay).curvatures
     nodes, weights = _QUADRATURE
     flows = np.exp(-np.outer(0.5 * (nodes + 1) * sgd.lr, h)) * sgd.lr * np.sqrt(0.5 * weights)[:, None]
@@ -121,15 +128,17 @@ def _langevin(setting: _Setting) -> Stepper:
     modes = problem.modes.astype(x.dtype)
     decay, null = np.exp(-sgd.lr * h).astype(x.dtype), x.dtype.type(np.exp(-sgd.lr * sgd.weight_decay))
 
-    def advance(v: Floats, draws: Draws, steps: int) -> None:
+    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
+        del first
+        (v,) = state
         inside = v @ modes
         outside = v - inside @ modes.T
         for _ in range(steps):
-            for state, rng in zip(inside, draws.rngs, strict=True):
-                state *= decay
+            for each, rng in zip(inside, draws.rngs, strict=True):
+                each *= decay
                 for flow in flows.astype(x.dtype):
                     share = _gaussian_shares(rng, setting)
-                    state += ((setting.residuals * share[:, None]).T @ x) * flow
+                    each += ((setting.residuals * share[:, None]).T @ x) * flow
             outside *= null
         v[:] = inside @ modes.T + outside
 

@@ -46,7 +46,7 @@ class Measurement:
         Frobenius norm of the sampling error of `mode_covariance`, from the spread between chunks of replicas.
     window_covariance : ndarray, (r, r)
         S averaged over every step of the window, trapezoidal between the records.
-    balance, balance_error : ndarray, (r, r)
+    balance, balance_error : ndarray, (r, r), or None with momentum
         The left side of F0 averaged over the window, storage and dissipation: [S(end) - S(opened)]/steps plus
         eta (H S + S H) - eta^2 H S H (in continuous time (1 - m m) o S), and its standard error.
     chunks : int
@@ -63,8 +63,8 @@ class Measurement:
     mode_covariance: Array
     covariance_error: float
     window_covariance: Array
-    balance: Array
-    balance_error: Array
+    balance: Array | None
+    balance_error: Array | None
     chunks: int
 
     @property
@@ -152,8 +152,11 @@ class Tally:
     change_sum: Array | np.float64 = _ZERO
     balance_squares: Array | np.float64 = _ZERO
 
-    def add(self, chunk: Chunk, gap: Array) -> None:
-        """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r)."""
+    def add(self, chunk: Chunk, gap: Array | None) -> None:
+        """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r).
+
+        With momentum F0 holds for V and its buffer together, and `gap` is None.
+        """
         n = chunk.replicas
         self.chunks += 1
         self.replica_variances.append(chunk.replica_variances)
@@ -162,7 +165,8 @@ class Tally:
         self.covariance_sum = self.covariance_sum + n * chunk.covariance
         self.covariance_squares += n * float(np.vdot(chunk.covariance, chunk.covariance))
         self.change_sum = self.change_sum + n * chunk.change
-        self.balance_squares = self.balance_squares + n * self._balance(chunk.covariance, chunk.change, gap) ** 2
+        if gap is not None:
+            self.balance_squares = self.balance_squares + n * self._balance(chunk.covariance, chunk.change, gap) ** 2
 
     @property
     def replicas(self) -> int:
@@ -189,11 +193,11 @@ class Tally:
         scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
         return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
 
-    def measurement(self, identity: dict[str, Any], gap: Array) -> Measurement:
+    def measurement(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
         """Turn the sums into averages and error bars."""
         total = self.replicas
         covariance, change = self.covariance_sum / total, self.change_sum / total
-        balance = self._balance(covariance, change, gap)
+        balance = None if gap is None else self._balance(covariance, change, gap)
         return Measurement(
             identity=identity,
             recorded=self.recorded,
@@ -208,7 +212,7 @@ class Tally:
             ),
             window_covariance=window_average(covariance, change, len(self.recorded), self._steps),
             balance=balance,
-            balance_error=np.sqrt(self._spread(self.balance_squares, balance**2)),
+            balance_error=None if balance is None else np.sqrt(self._spread(self.balance_squares, balance**2)),
             chunks=self.chunks,
         )
 

@@ -158,11 +158,11 @@ def gradient_noise(
     run, draws = root.spawn(2)
     book = _Book(problem, sgd, replicas)
     batches = Draws(generators(run, replicas), problem.samples, sgd)
-    state = np.zeros((replicas, problem.outputs, problem.rank))
+    state = np.zeros((1 + bool(sgd.momentum), replicas, problem.outputs, problem.rank))
     advance = minibatch_in_modes(problem, sgd)
     for step in range(steps):
         before = state.copy()
-        advance(state, batches, 1)
+        advance(state, batches, 1, step == 0)
         book.watch(before, state)
         if progress:
             progress(step / steps)
@@ -197,9 +197,9 @@ class _Book:
         self.recent: deque[Array] = deque(maxlen=LAGS)
         self.steps = self.looks = 0
 
-    def watch(self, v: Array, after: Array) -> None:
-        """Take in one step: V before and after it, (R, c, r)."""
-        noise = (v - after) / self.sgd.lr - v * self.minimum.curvatures
+    def watch(self, before: Array, after: Array) -> None:
+        """Take in one step: the state before and after it, (1 or 2, R, c, r)."""
+        v, noise = before[0], self._gradient(before, after) - before[0] * self.minimum.curvatures
         square = noise**2
         self.total += noise
         self.squares += square
@@ -212,6 +212,14 @@ class _Book:
             self.covariance += flat.T @ flat / len(v)
             self.looks += 1
         self.steps += 1
+
+    def _gradient(self, before: Array, after: Array) -> Array:
+        """The batch gradient that made this step, weight decay included."""
+        sgd = self.sgd
+        if not sgd.momentum:
+            return np.asarray((before[0] - after[0]) / sgd.lr)
+        later = (after[1] - sgd.momentum * before[1]) / (1 - sgd.dampening)
+        return np.asarray(after[1] if self.steps == 0 else later)
 
     def averages(self) -> dict[str, Array]:
         """Return the fields of `GradientNoise` that have a value per mode or per lag."""

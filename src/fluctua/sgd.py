@@ -95,6 +95,17 @@ class SGD:
             )
         return (samples - self.batch_size) / (self.batch_size * (samples - 1))
 
+    @property
+    def words(self) -> str:
+        """The recipe in words, in one line."""
+        parts = [f"lr {self.lr:g}", f"batches of {self.batch_size} {self.sampling.replace('_', ' ')}"]
+        if self.weight_decay:
+            parts.append(f"weight decay {self.weight_decay:g}")
+        if self.momentum:
+            kind = " (Nesterov)" if self.nesterov else f" (dampening {self.dampening:g})" if self.dampening else ""
+            parts.append(f"momentum {self.momentum:g}{kind}")
+        return ", ".join(parts)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types, keyed by the constructor's names."""
         return asdict(self)

@@ -129,7 +129,7 @@ def simulate(
         check_writable(checkpoint)
         if Path(checkpoint).exists():
             total = Tally.load(Path(checkpoint), identity)
-    gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap()
+    gap = None if sgd.momentum else Law(problem, sgd, LAW_OF[dynamics]).kernel.gap()
     run = _Run(problem, sgd, window, begin, precision, dynamics)
     rngs = generators(root, replicas)
     chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
@@ -214,26 +214,28 @@ class _Run:
     def chunk(self, rngs: Rngs) -> Chunk:
         """Run one group of replicas from start to end."""
         draws = Draws(rngs, self.problem.samples, self.sgd)
-        v = np.zeros((len(rngs), self.problem.outputs, self.problem.features), self.dtype)
+        shape = 1 + bool(self.sgd.momentum), len(rngs), self.problem.outputs, self.problem.features
+        state = np.zeros(shape, self.dtype)
         if self.begin is not None:
-            v += self.begin.displacement(self.problem.modes)
+            state[0] += self.begin.displacement(self.problem.modes)
         book = Book(self.problem, self.minimum, self.window, len(rngs))
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
             now = 0
             for step in self.window.watched.tolist():
-                self._steps(v, draws, step - now)
-                self._look(book, step, v)
+                self._steps(state, draws, now, step)
+                self._look(book, step, state[0])
                 now = step
         return book.close()
 
-    def _steps(self, v: NDArray[Any], draws: Draws, steps: int) -> None:
-        poll = max(1, int(_POLL_FLOPS / (len(v) * self.step_flops)))
-        for begin in range(0, steps, poll):
+    def _steps(self, state: NDArray[Any], draws: Draws, now: int, until: int) -> None:
+        replicas = len(draws.rngs)
+        poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
+        for begin in range(now, until, poll):
             if self.stop.is_set():
                 raise InterruptedError("the simulation was stopped")
-            block = min(poll, steps - begin)
-            self.advance(v, draws, block)
-            self.replica_steps += block * len(v)  # read for progress only
+            block = min(poll, until - begin)
+            self.advance(state, draws, block, begin == 0)
+            self.replica_steps += block * replicas  # read for progress only
 
     def _look(self, book: Book, step: int, v: NDArray[Any]) -> None:
         """Show a chunk's replicas to its book, in the modes."""

@@ -155,8 +155,10 @@ class _Trial:
             self._row(f"{tested.theory} x {1 + wrong:.3g}", tested.excess_loss * (1 + wrong), exact * (1 + wrong)),
             self._row(f"{tested.theory} x {1 - wrong:.3g}", tested.excess_loss * (1 - wrong), exact * (1 - wrong)),
         ]
-        from_optimum = isinstance(self.start, str) and self.start == "optimum"
-        balance, elements = _balance(measured, self._fluctuation()) if from_optimum else (None, {})
+        balance: Balance | None = None
+        elements: dict[str, Array] = {}
+        if isinstance(self.start, str) and self.start == "optimum" and measured.balance is not None:
+            balance, elements = _balance(measured, self._fluctuation())
         return Verdict(
             theory=tested.theory, level=self.level, resolution=wrong, rows=tuple(rows), balance=balance,
             identity=measured.identity, provenance=provenance(), excess_loss=measured.excess_loss,
@@ -192,6 +194,8 @@ class _Trial:
 
 def _balance(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict[str, Array]]:
     """F0, dissipation and storage against fluctuation, both from the trajectory: all elements, and some to draw."""
+    assert measured.balance is not None
+    assert measured.balance_error is not None
     scores = normal_scores((measured.balance - fluctuation) / measured.balance_error, measured.chunks - 1)
     upper = np.triu_indices(len(scores))
     summary = Balance(

@@ -25,13 +25,12 @@ __all__ = ["noise"]
 @click.option("--out", type=click.Path(), help="Directory of the results.  [default: fluctua-DATA]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON (schema: fluctua schema noise).")
 def noise(
-    *, lr: float | None, batch_size: int, weight_decay: float, sampling: str, steps: int, replicas: int, level: float,
-    seed: int | None, out: str | None, as_json: bool, data: str, **places: Any,
-) -> int:  # fmt: skip
+    *, steps: int, replicas: int, level: float, seed: int | None, out: str | None, as_json: bool, **options: Any
+) -> int:
     """Measure the gradient noise of SGD on DATA: the evidence that SGD is a Langevin process, and where it is not."""
-    with output_directory(default_out(out, data)) as directory, progress_bar() as progress:
-        dataset, problem = load_problem(data, **places)
-        sgd = recipe(problem, lr, batch_size, weight_decay, sampling)
+    with output_directory(default_out(out, options["data"])) as directory, progress_bar() as progress:
+        dataset, problem = load_problem(options)
+        sgd = recipe(problem, options)
         found = gradient_noise(problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level,
                                progress=lambda fraction: progress("noise", fraction))  # fmt: skip
         text = json.dumps({**found.to_dict(), "data": about(dataset)}, indent=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 
 from ..data import Dataset, load
 from ..law import LEVELS
+from ..momentum import effective_lr
 from ..problem import LeastSquares
 from ..sgd import SAMPLINGS, SGD
 
@@ -49,37 +51,46 @@ recipe_options = _all(
     click.option("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, show_default=True, help="Samples per batch."),
     click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
     click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
+    click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
+    click.option("--dampening", type=float, default=0.0, show_default=True, help="Of the momentum."),
+    click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
 )
 theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
 
 
-def load_problem(
-    data: str, subset: str | None, split: str | None, classes: str | None, limit: int | None, targets: str | None,
-    data_dir: str | None,
-) -> tuple[Dataset, LeastSquares]:  # fmt: skip
-    """Load the named data and pose the problem."""
+PLACES = ("data", "subset", "split", "classes", "limit", "targets", "data_dir")
+RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov")
+
+
+def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
+    """Load the named data and pose the problem; takes what `data_options` gave out of `options`."""
+    data, subset, split, classes, limit, targets, data_dir = (options.pop(name) for name in PLACES)
     labels = [int(c) if c.lstrip("-").isdigit() else c for c in classes.split(",")] if classes else None
     dataset = load(data, subset=subset, split=split, classes=labels, limit=limit, targets=targets, data_dir=data_dir)
     return dataset, LeastSquares(dataset.inputs, dataset.targets)
 
 
-def recipe(problem: LeastSquares, lr: float | None, batch_size: int, weight_decay: float, sampling: str) -> SGD:
-    """Return the recipe; without a learning rate, a quarter of 2/h_max rounded to one digit."""
-    chosen = lr
-    if chosen is None:
-        checked = SGD(1.0, batch_size, weight_decay, sampling)  # type: ignore[arg-type]  # refuses before h_max is found
-        chosen = float(f"{0.5 / (problem.curvatures[0] + checked.weight_decay):.0e}")
-    return SGD(chosen, batch_size, weight_decay, sampling)  # type: ignore[arg-type]
+def recipe(problem: LeastSquares, options: dict[str, Any]) -> SGD:
+    """Return the recipe; takes what `recipe_options` gave out of `options`.
+
+    Without a learning rate, a quarter of 2/h_max, rounded to one digit; with momentum the rate that drifts as fast.
+    """
+    given = {name: options.pop(name) for name in RECIPE}
+    lr = given.pop("lr")
+    checked = SGD(lr=1.0 if lr is None else lr, **given)  # refuses before h_max is found
+    if lr is not None:
+        return checked
+    inertia = effective_lr(1.0, checked.momentum, checked.dampening)
+    return replace(checked, lr=float(f"{0.5 / (problem.curvatures[0] + checked.weight_decay) / inertia:.0e}"))
 
 
 def describe(dataset: Dataset, problem: LeastSquares, sgd: SGD) -> str:
     """Two lines: the data and their spectrum, and the recipe."""
     h = problem.curvatures
-    decay = f", weight decay {sgd.weight_decay:g}" if sgd.weight_decay else ""
     return (
         f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
         f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}\n"
-        f"recipe    lr {sgd.lr:g}, batch size {sgd.batch_size}, {sgd.sampling.replace('_', ' ')}{decay}"
+        f"recipe    {sgd.words}"
     )
 
 

@@ -25,13 +25,10 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
-def predict(
-    *, lr: float | None, batch_size: int, weight_decay: float, sampling: str, theory: Any, steps: int | None,
-    start: str, as_json: bool, **places: Any,
-) -> int:  # fmt: skip
+def predict(*, theory: Any, steps: int | None, start: str, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
-    dataset, problem = load_problem(**places)
-    sgd = recipe(problem, lr, batch_size, weight_decay, sampling)
+    dataset, problem = load_problem(options)
+    sgd = recipe(problem, options)
     prediction = solve(problem, sgd, theory=theory or "exact")
     if steps is not None:
         prediction = prediction.after(steps, start=start, rtol=_RTOL)

@@ -51,20 +51,16 @@ CHECKPOINT = "checkpoint.npz"
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
-def verify(
-    *, lr: float | None, batch_size: int, weight_decay: float, sampling: str, seed: int | None, out: str | None,
-    resume: bool, force: bool, as_json: bool, data: str, **options: Any,
-) -> int:  # fmt: skip
+def verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_json: bool, **options: Any) -> int:
     """Hold the predicted fluctuation of SGD on DATA against real training runs.
 
     Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
     result.json, result.npz and figures. Exit code 0 if passed, 1 if not, 2 for bad input.
     """
     began = time.monotonic()
-    places = {name: options.pop(name) for name in ("subset", "split", "classes", "limit", "targets", "data_dir")}
-    with output_directory(default_out(out, data)) as directory:
-        dataset, problem = load_problem(data, **places)
-        sgd = recipe(problem, lr, batch_size, weight_decay, sampling)
+    with output_directory(default_out(out, options["data"])) as directory:
+        dataset, problem = load_problem(options)
+        sgd = recipe(problem, options)
         if not as_json:
             click.echo(describe(dataset, problem, sgd))
         checkpoint = _checkpoint(directory, resume)
@@ -124,7 +120,7 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
 
 def _balance(balance: Balance | None) -> str:
     if balance is None:
-        return "F0, dissipation against fluctuation: shown for runs that start at the optimum"
+        return "F0, dissipation against fluctuation: shown for runs without momentum that start at the optimum"
     return (
         f"F0, dissipation against fluctuation: {balance.elements:,} elements, z-rms {balance.z_rms:.2f}, "
         f"trace ratio {balance.trace_ratio:.4f}"

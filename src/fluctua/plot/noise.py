@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..noise import STEEPEST, GradientNoise
+from ..sgd import SGD
 from .style import RUNGS, canvas, decades, drawable, legend, points, remark
 
 if TYPE_CHECKING:
@@ -74,10 +75,6 @@ def _batch_size(axes: Axes, found: GradientNoise) -> None:
 
 
 def _recipe(found: GradientNoise, name: str) -> str:
-    run, sgd = found.identity, found.identity["recipe"]
-    decay = f", weight decay {sgd['weight_decay']:g}" if sgd["weight_decay"] else ""
-    return textwrap.fill(
-        f"{name}: lr {sgd['lr']:g}, batches of {sgd['batch_size']} {sgd['sampling'].replace('_', ' ')}{decay}, "
-        f"{run['steps']} steps from the optimum, {run['replicas']} replicas",
-        100,
-    )
+    run = found.identity
+    recipe = SGD(**run["recipe"]).words
+    return textwrap.fill(f"{name}: {recipe}, {run['steps']} steps from the optimum, {run['replicas']} replicas", 100)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..sgd import SGD
 from ..verdict import Verdict
 
 if TYPE_CHECKING:
@@ -80,16 +81,12 @@ def canvas(title: str, recipe: str, height: float, **grid: Any) -> tuple[Figure,
 
 def recipe(verdict: Verdict) -> str:
     """Say in words what was run."""
-    run, sgd = verdict.identity, verdict.identity["recipe"]
+    run = verdict.identity
     name = verdict.data.get("name") or f"{run['problem'][0]} samples"
     start = {"optimum": "from the optimum", "zero": "from zero"}.get(run["start"], "from given weights")
-    decay = f", weight decay {sgd['weight_decay']:g}" if sgd["weight_decay"] else ""
     noise = "" if run["dynamics"] == "sgd" else f", {run['dynamics'].replace('_', ' ')} dynamics"
     end = "" if verdict.diverged_at is None else f", diverged by step {verdict.diverged_at}"
-    text = (
-        f"{name}: lr {sgd['lr']:g}, batches of {sgd['batch_size']} {sgd['sampling'].replace('_', ' ')}{decay}{noise}, "
-        f"{run['steps']} steps {start}, {run['replicas']} replicas{end}"
-    )
+    text = f"{name}: {SGD(**run['recipe']).words}{noise}, {run['steps']} steps {start}, {run['replicas']} replicas{end}"
     return textwrap.fill(text, 100)
 
 
