@@ -102,6 +102,40 @@ def test_predict_json_follows_the_schema_stationary_and_at_a_step(run):
     ] == pytest.approx(0.0429235, rel=1e-4)
 
 
+def test_predict_knows_momentum_and_held_out_data(run, features, tmp_path):
+    rng = np.random.default_rng(4)
+    np.savez(tmp_path / "other.npz", X=rng.normal(size=(50, 6)), y=np.arange(50) % 2)
+    options = (
+        "predict",
+        features,
+        "--lr",
+        "0.02",
+        "--momentum",
+        "0.9",
+        "--nesterov",
+        "--held-out",
+        tmp_path / "other.npz",
+    )
+    code, out, _ = run(*options)
+    assert code == 0
+    assert "momentum 0.9 (Nesterov)" in out
+    assert "held out      other.npz" in out
+    result = json.loads(run(*options, "--json")[1])
+    jsonschema.validate(result, json.loads((files("fluctua") / "schemas" / "prediction.json").read_text()))
+    assert result["recipe"]["nesterov"] is True
+    assert result["held_out"]["expected"] == pytest.approx(result["held_out"]["optimum"] + result["held_out"]["excess"])
+
+
+def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
+    code, out, _ = run("verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--resolution", "0.5")
+    assert code == 0
+    assert "momentum 0.5 (dampening 0.2)" in out
+    for wrong in (["--nesterov"], ["--momentum", "1"], ["--momentum", "0.9", "--dampening", "0.1", "--nesterov"]):
+        code, _, err = run("verify", "digits", *SMALL, *wrong)
+        assert code == 2
+        assert "momentum" in err
+
+
 def test_a_users_file_is_verified_and_predicted(run, features, tmp_path):
     code, out, _ = run("verify", features, *SMALL, "--resolution", "0.5")
     assert code in (0, 1)

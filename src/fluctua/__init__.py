@@ -3,6 +3,7 @@
 from . import errors
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
+from .held_out import HeldOutLoss, held_out_loss
 from .measurement import Measurement
 from .noise import GradientNoise, gradient_noise
 from .problem import LeastSquares
@@ -18,6 +19,7 @@ __all__ = [
     "Dataset",
     "FluctuaError",
     "GradientNoise",
+    "HeldOutLoss",
     "LeastSquares",
     "Measurement",
     "Prediction",
@@ -25,6 +27,7 @@ __all__ = [
     "Verdict",
     "errors",
     "gradient_noise",
+    "held_out_loss",
     "learning_curve",
     "load",
     "max_stable_lr",

@@ -22,6 +22,7 @@ __all__ = [
     "data_options",
     "default_out",
     "describe",
+    "load_other",
     "load_problem",
     "progress_bar",
     "recipe",
@@ -64,10 +65,22 @@ RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening
 
 def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
     """Load the named data and pose the problem; takes what `data_options` gave out of `options`."""
-    data, subset, split, classes, limit, targets, data_dir = (options.pop(name) for name in PLACES)
-    labels = [int(c) if c.lstrip("-").isdigit() else c for c in classes.split(",")] if classes else None
-    dataset = load(data, subset=subset, split=split, classes=labels, limit=limit, targets=targets, data_dir=data_dir)
+    dataset = _load({name: options.pop(name) for name in PLACES})
     return dataset, LeastSquares(dataset.inputs, dataset.targets)
+
+
+def _load(options: dict[str, Any]) -> Dataset:
+    data, subset, split, classes, limit, targets, data_dir = (options[name] for name in PLACES)
+    labels = [int(c) if c.lstrip("-").isdigit() else c for c in classes.split(",")] if classes else None
+    return load(data, subset=subset, split=split, classes=labels, limit=limit, targets=targets, data_dir=data_dir)
+
+
+def load_other(held_out: str, options: dict[str, Any]) -> Dataset:
+    """Load held-out data: another part of the same data set, or a file of its own."""
+    changes = (
+        {"subset": held_out} if held_out in ("train", "test") else {"data": held_out, "subset": None, "split": None}
+    )
+    return _load({**options, **changes, "limit": None, "targets": None})
 
 
 def recipe(problem: LeastSquares, options: dict[str, Any]) -> SGD:

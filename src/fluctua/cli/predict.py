@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
 import numpy as np
 
+from ..held_out import held_out_loss
 from ..stability import max_stable_lr
 from ..theory import Prediction
 from ..theory import predict as solve
-from .options import about, data_options, describe, load_problem, recipe, recipe_options, theory_option
+from .options import about, data_options, describe, load_other, load_problem, recipe, recipe_options, theory_option
 
 __all__ = ["predict"]
 
@@ -24,20 +26,27 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @theory_option
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
+@click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
-def predict(*, theory: Any, steps: int | None, start: str, as_json: bool, **options: Any) -> int:
+def predict(*, theory: Any, steps: int | None, start: str, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
+    other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
     sgd = recipe(problem, options)
     prediction = solve(problem, sgd, theory=theory or "exact")
     if steps is not None:
         prediction = prediction.after(steps, start=start, rtol=_RTOL)
     limit = max_stable_lr(problem, sgd)
+    loss = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
     if as_json:
         result = {"kind": "prediction", "data": about(dataset), "max_stable_lr": limit, **prediction.to_dict()}
+        if loss is not None and other is not None:
+            result["held_out"] = {"data": about(other), **asdict(loss), "expected": loss.expected}
         click.echo(json.dumps(result, indent=2))
     else:
         click.echo(f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}")
+        if loss is not None and other is not None:
+            click.echo(f"held out      {other.name}: {loss.optimum:.6g} at W*, {loss.excess:+.6g} in expectation")
     return 0
 
 

@@ -1,0 +1,89 @@
+"""What the fluctuation costs on data that the training never saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .errors import InvalidInput
+from .problem import LeastSquares
+from .theory import Prediction
+
+__all__ = ["HeldOutLoss", "held_out_loss"]
+
+
+@dataclass(frozen=True)
+class HeldOutLoss:
+    """Expected loss on held-out data, without the weight-decay term; made by `held_out_loss`.
+
+    Attributes
+    ----------
+    optimum : float
+        At the minimiser W* of the training loss.
+    excess : float
+        What the weights' distance from W* adds to it in expectation. It may be negative away from equilibrium: a run
+        that has not converged can be better on new data than W*.
+    """
+
+    optimum: float
+    excess: float
+
+    @property
+    def expected(self) -> float:
+        """E L(W) on the held-out data."""
+        return self.optimum + self.excess
+
+
+def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike) -> HeldOutLoss:
+    r"""Return the expected loss on other data of the weights that `prediction` describes.
+
+    With W = W* + V, A' = <x x^T> over the held-out data and residuals r' = W* x - y there,
+
+    E 1/2 <|W x - y|^2> = 1/2 <|r'|^2> + 1/2 tr(A' S) + <r'^T (E V) x>:
+
+    exact, because the loss is quadratic and S = E[V^T V] and E V are. Held-out data also see directions that no
+    training sample has; they keep what the start left there.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Stationary, or at or averaged over finite steps.
+    inputs : array_like, (n, d)
+    targets : array_like, (n, c) or (n,)
+
+    Raises
+    ------
+    InvalidInput
+        For arrays that do not fit the training data's.
+
+    Notes
+    -----
+    Cost: 2 n d^2 flops.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> train, held_out = slice(0, 1200), slice(1200, None)
+    >>> problem = fl.LeastSquares(data.inputs[train], data.targets[train])
+    >>> prediction = fl.predict(problem, fl.SGD(lr=0.05, batch_size=8))
+    >>> loss = fl.held_out_loss(prediction, data.inputs[held_out], data.targets[held_out])
+    >>> print(f"{loss.optimum:.5f} + {loss.excess:.5f}; in training + {prediction.excess_loss:.5f}")
+    0.20184 + 0.00872; in training + 0.00875
+    """
+    held = LeastSquares(inputs, targets)
+    given, expected = (held.outputs, held.features), prediction.optimum.shape
+    if given != expected:
+        raise InvalidInput(
+            f"held-out data have {given[1]} inputs and {given[0]} outputs, the training data {expected[1]} and "
+            f"{expected[0]}. Prepare both in the same way."
+        )
+    mean, covariance, optimum, excess = prediction.mean, prediction.covariance, 0.0, 0.0
+    for rows in held.blocks(held.features):
+        x = held.inputs[rows].astype(np.float64)
+        residuals = x @ prediction.optimum.T - held.targets[rows]
+        optimum += 0.5 * float(np.sum(residuals**2))
+        excess += 0.5 * float(np.einsum("ij,ij->", x @ covariance, x)) + float(np.sum(residuals * (x @ mean.T)))
+    return HeldOutLoss(optimum / held.samples, excess / held.samples)
