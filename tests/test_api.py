@@ -12,17 +12,17 @@ import pytest
 import fluctua as fl
 
 PUBLIC = {
-    "Dataset", "FluctuaError", "GradientNoise", "HeldOutLoss", "LeastSquares", "Measurement", "Prediction", "SGD",
-    "UnstableSGD", "Verdict", "errors", "gradient_noise", "held_out_loss", "learning_curve", "load", "max_stable_lr",
-    "predict", "simulate", "verify",
+    "EMA", "Dataset", "FluctuaError", "GradientNoise", "HeldOutLoss", "LeastSquares", "Measurement", "Prediction",
+    "SGD", "UnstableSGD", "Verdict", "errors", "gradient_noise", "held_out_loss", "learning_curve", "load",
+    "max_stable_lr", "predict", "simulate", "verify",
 }  # fmt: skip
 SIGNATURES = {
     fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov"],
     fl.LeastSquares: ["inputs", "targets"],
     fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir"],
-    fl.predict: ["problem", "sgd", "theory", "check_stability"],
+    fl.predict: ["problem", "sgd", "theory", "average", "check_stability"],
     fl.Prediction.after: ["self", "steps", "start", "rtol", "curve"],
-    fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "rtol"],
+    fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "average", "rtol"],
     fl.max_stable_lr: ["problem", "sgd"],
     fl.held_out_loss: ["prediction", "inputs", "targets"],
     fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "dtype", "threads",

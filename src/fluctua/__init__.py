@@ -1,6 +1,7 @@
 """Predict, before training, how far SGD will fluctuate on your data, and prove the prediction."""
 
 from . import errors
+from .averaging import EMA
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
 from .held_out import HeldOutLoss, held_out_loss
@@ -15,6 +16,7 @@ from .verdict import Verdict
 from .verify import verify
 
 __all__ = [
+    "EMA",
     "SGD",
     "Dataset",
     "FluctuaError",

@@ -51,6 +51,11 @@ class Kernel:
         The components' shares of V(0), 1 in sum over a mode; by default 1.
     opening : tuple of two ndarray, (k r,), optional
         Shares of V(0) and of n after the first step, where that differs from the others.
+    observed : ndarray, (k r,), optional
+        Weights of the components in an average of the weights that the optimiser keeps beside them; by default what
+        is observed is V.
+    beside : int
+        How many of the last components belong to such an average and not to V.
     """
 
     rate: Vector
@@ -60,6 +65,8 @@ class Kernel:
     drive: Vector | None = None
     entry: Vector | None = None
     opening: tuple[Vector, Vector] | None = None
+    observed: Vector | None = None
+    beside: int = 0
 
     @property
     def decay(self) -> Vector:
@@ -68,7 +75,7 @@ class Kernel:
 
     @property
     def modes(self) -> int:
-        """R."""
+        """Number of modes, r."""
         return len(self.rate) // self.components
 
     @property
@@ -77,35 +84,50 @@ class Kernel:
         rate = self.rate
         return bool(np.all(rate.real > 0 if self.continuous else 2 * rate.real > np.abs(rate) ** 2))
 
-    def drift(self, steps: Any) -> Array:
+    def drift(self, steps: Any, *, observed: bool = False) -> Array:
         """Factor of E V in each mode after each number of `steps`, (..., r)."""
         t = np.asarray(steps)[..., None]
-        entry, _ = self._opening
-        later = (entry * self.decay ** np.maximum(t - 1, 0)).reshape(*t.shape[:-1], self.components, self.modes)
-        return np.asarray(np.where(t == 0, 1.0, later.sum(axis=-2).real))
+        entry, _ = self.opened
+        later = entry * self.decay ** np.maximum(t - 1, 0) * self._readout(observed).ravel()
+        mean = later.reshape(*t.shape[:-1], self.components, self.modes).sum(axis=-2).real
+        return np.asarray(np.where(t == 0, 1.0, mean))
 
     def begin(self, covariance: Array, source: Array) -> Array:
         """Return the state after one step from `covariance`, (r, r), under `source` = kappa G."""
-        (entry, drive), tiles = self._opening, (self.components,) * 2
+        (entry, drive), tiles = self.opened, (self.components,) * 2
         injection = self.injection() if drive is None else np.multiply.outer(drive, drive)
         shares = np.multiply.outer(entry, entry)
         return np.asarray(shares * np.tile(covariance, tiles) + injection * np.tile(source, tiles))
 
     @property
-    def _opening(self) -> tuple[Vector, Vector | None]:
+    def opened(self) -> tuple[Vector, Vector | None]:
+        """Shares of V(0) and of n in the components after the first step; None stands for eta."""
         if self.opening is not None:
             return self.opening
         return (self.decay if self.entry is None else self.decay * self.entry), self.drive
 
-    def fold(self, state: Array) -> Array:
-        """S of a state, (r, r): the sum over components."""
+    def _readout(self, observed: bool) -> Vector:
+        """Weights of the components in V, or in what is observed, (k, r)."""
+        if observed and self.observed is not None:
+            return self.observed.reshape(self.components, self.modes)
+        inside = np.arange(self.components) < self.components - self.beside
+        return np.repeat(inside[:, None].astype(float), self.modes, axis=1)
+
+    def fold(self, state: Array, *, observed: bool = False) -> Array:
+        """S of a state, (r, r), or the second moment of what is observed."""
         if self.components == 1:
             return state
-        return np.asarray(state.reshape(self.components, self.modes, self.components, self.modes).sum((0, 2)).real)
+        weights, blocks = self._readout(observed), state.reshape((self.components, self.modes) * 2)
+        return np.asarray(np.einsum("ip,ipjq,jq->pq", weights, blocks, weights, optimize=True).real)
 
-    def variances(self, state: Array) -> Array:
-        """Diagonal of S, (r,)."""
-        return np.asarray(self.within(state).sum((0, 1)).real)
+    def variances(self, state: Array, *, observed: bool = False) -> Array:
+        """Diagonal of `fold`, (r,)."""
+        return self.gathered(self.within(state), observed=observed)
+
+    def gathered(self, moments: Array, *, observed: bool = False) -> Array:
+        """Variances, (r,), from the moments inside each mode, (k, k, r)."""
+        weights = self._readout(observed)
+        return np.asarray(np.einsum("ip,ijp,jp->p", weights, moments, weights).real)
 
     def within(self, state: Array) -> Array:
         """Second moments of the components inside each mode, (k, k, r)."""
@@ -127,12 +149,16 @@ class Kernel:
     @property
     def stationary(self) -> Array:
         """Phi of S = Phi o kappa (C + K[S]), the dissipation kernel of F2, (r, r)."""
-        phi = np.zeros((self.modes, self.modes))
-        for start in range(0, len(self.rate), self.modes):
+        return self.phi()
+
+    def phi(self, *, observed: bool = False) -> Array:
+        """Stationary second moment per unit of kappa G: of V, or of what is observed, (r, r)."""
+        out, weights = np.zeros((self.modes, self.modes)), self._readout(observed)
+        for k, start in enumerate(range(0, len(self.rate), self.modes)):
             rows = slice(start, start + self.modes)
-            part = self.injection(rows) / self.gap(rows)
-            phi += part.reshape(self.modes, self.components, self.modes).sum(axis=1).real
-        return phi
+            part = (self.injection(rows) / self.gap(rows)).reshape(self.modes, self.components, self.modes)
+            out += (weights[k][:, None] * np.einsum("pjq,jq->pq", part, weights)).real
+        return out
 
     def advance(self, state: Array, sources: Sequence[Array], weights: Array, steps: int) -> Array:
         """Return the state after `steps` steps under a source that moves linearly in time.

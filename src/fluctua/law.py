@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import stationary
+from .averaging import EMA, beside
 from .kernels import Kernel, gradient_step, langevin_flow
 from .momentum import effective_lr, momentum_step
 from .problem import LeastSquares, Minimum
@@ -34,6 +35,7 @@ class Law:
     problem: LeastSquares
     sgd: SGD
     level: Level
+    average: EMA | None = None
 
     @cached_property
     def minimum(self) -> Minimum:
@@ -56,6 +58,10 @@ class Law:
         return self._kernel(np.array([self.sgd.weight_decay]))
 
     def _kernel(self, curvatures: Array) -> Kernel:
+        plain = self._step(curvatures)
+        return plain if self.average is None else beside(plain, self.average)
+
+    def _step(self, curvatures: Array) -> Kernel:
         sgd = self.sgd
         if self._flows:  # overdamped: without inertia, momentum only changes the rate
             return langevin_flow(curvatures, effective_lr(sgd.lr, sgd.momentum, sgd.dampening))
@@ -89,6 +95,11 @@ class Law:
         if not self.feeds_back:
             return phi * source
         return stationary.solve(phi, source, self.problem.feedback, rtol=self.problem.precision)
+
+    def averaged(self, covariance: Array) -> Array:
+        """Stationary second moment of the average, given S of the weights: it is driven by the same source."""
+        source = self.noise + self.problem.feedback(covariance) if self.feeds_back else self.noise
+        return self.kappa * self.kernel.phi(observed=True) * source
 
     def relaxation(self, mean: Array | None, rtol: float) -> Relaxation:
         """F0 from E V(0) = `mean`, (c, r) or None for W*, without spread."""

@@ -62,14 +62,14 @@ class Interval:
         return np.asarray(self._weights([step])[0] @ self._source_diagonals)
 
     def diagonals(self) -> Iterator[Array]:
-        """Yield S_pp(t), (r,), for t = start + 1..end: the diagonal closes on the diagonal of the source."""
+        """Yield what is observed of S_pp(t), (r,), for t = start + 1..end: it closes on the diagonal of the source."""
         kernel = self.kernel
         decay = kernel.decay.reshape(kernel.components, kernel.modes)
         shrink, moments = decay[:, None] * decay, kernel.within(self.state)
         injection = kernel.within(np.broadcast_to(kernel.injection(), self.state.shape))
         for source in self._weights(range(self.start, self.end)) @ self._source_diagonals:
             moments = shrink * moments + injection * source
-            yield moments.sum((0, 1)).real
+            yield kernel.gathered(moments, observed=True)
 
     @property
     def _source_diagonals(self) -> Array:
@@ -141,7 +141,8 @@ class Relaxation:
         """From 0 to the last of the sorted `stops`: yield the sum of S over the stops on the way, and every S_pp(t)."""
         nodes: Nodes = ((0, self._evaluate(0, self.covariance)),)
         state = self.kernel.begin(self.covariance, nodes[0][1])  # an optimiser's first step may be unlike the others
-        yield self.kernel.fold(state) * stops.count(1), iter([self.kernel.variances(state)])
+        seen = self.kernel.fold(state, observed=True)
+        yield seen * stops.count(1), iter([np.diag(seen)])
         if stops[-1] == 1:
             return
         if callable(self.source):
@@ -249,7 +250,7 @@ def _follow(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | fl
     state = interval.state
     for visit, (_, state) in enumerate(interval.states([*stops, interval.end])):
         if visit < len(stops):
-            total = total + interval.kernel.fold(state)
+            total = total + interval.kernel.fold(state, observed=True)
     return state, total
 
 

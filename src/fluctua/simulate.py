@@ -27,7 +27,7 @@ from .recording import Book, Window
 from .results import check_writable, load_arrays
 from .sampling import Draws, Rng, generators, seed_sequence
 from .sgd import SGD
-from .theory import Start
+from .start import Start
 
 __all__ = ["simulate"]
 

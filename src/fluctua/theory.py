@@ -11,51 +11,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import stationary
-from ._validate import choice, positive_int, real_array, real_number, step_list
+from ._validate import choice, positive_int, real_number, step_list
+from .averaging import EMA
 from .errors import InvalidInput, UnstableSGD
 from .law import LEVELS, Law, Level
 from .momentum import mean_limit
-from .problem import LeastSquares, Minimum
+from .problem import LeastSquares
 from .sgd import SGD
 from .stability import max_stable_lr
+from .start import Start
 
-__all__ = ["Prediction", "Start", "learning_curve", "predict"]
+__all__ = ["Prediction", "learning_curve", "predict"]
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a run starts, as V(0) = W(0) - W*, without spread.
-
-    Attributes
-    ----------
-    modes : ndarray, (c, r)
-        In the modes.
-    null : ndarray, (c, d)
-        The rest, which only weight decay moves.
-    """
-
-    modes: Array
-    null: Array
-
-    @classmethod
-    def at(cls, minimum: Minimum, start: ArrayLike | str) -> Start | None:
-        """Read a start: "optimum" (None, no displacement), "zero", or weights (c, d)."""
-        if isinstance(start, str):
-            if choice("start", start, ("optimum", "zero")) == "optimum":
-                return None
-            return cls(-minimum.mode_weights, np.zeros_like(minimum.weights))
-        weights = real_array("start", start, ndim=2, shape="(outputs, features)")
-        if weights.shape != minimum.weights.shape:
-            raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
-        displacement = weights - minimum.weights
-        modes = displacement @ minimum.problem.modes
-        return cls(modes, displacement - modes @ minimum.problem.modes.T)
-
-    def displacement(self, basis: Array) -> Array:
-        """V(0) in the coordinates of the inputs, (c, d), given the modes' `basis`, (d, r)."""
-        return self.modes @ basis.T + self.null
 
 
 @dataclass(frozen=True)
@@ -143,8 +111,8 @@ class Prediction:
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
         for t in self.steps:
-            drift = (self.start.modes * self.law.kernel.drift(t)) @ self.modes.T
-            null = self.start.null * self.law.null_kernel.drift(t)
+            drift = (self.start.modes * self.law.kernel.drift(t, observed=True)) @ self.modes.T
+            null = self.start.null * self.law.null_kernel.drift(t, observed=True)
             inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
         return inside
 
@@ -153,8 +121,8 @@ class Prediction:
         """E V, (c, d): zero when stationary or from W*; averaged over `steps`."""
         if self.start is None or self.steps is None:
             return np.zeros_like(self.optimum)
-        drift = self.law.kernel.drift(self.steps).mean(axis=0)
-        null = self.law.null_kernel.drift(self.steps).mean()
+        drift = self.law.kernel.drift(self.steps, observed=True).mean(axis=0)
+        null = self.law.null_kernel.drift(self.steps, observed=True).mean()
         return np.asarray((self.start.modes * drift) @ self.modes.T + self.start.null * null)
 
     @cached_property
@@ -227,6 +195,8 @@ class Prediction:
         return self.steps is None and not np.isfinite(self.mode_covariance).all()
 
     def _refuse_start(self, what: str) -> None:
+        if self.law.average is not None:
+            raise InvalidInput(f"{what} is of the weights themselves, not of an average; predict without `average`.")
         if self.start is not None:
             raise InvalidInput(
                 f"{what} is the fluctuation of a run at or from W*; this one starts elsewhere. "
@@ -257,7 +227,14 @@ class Prediction:
         return f"Prediction({self.theory}, {when}: excess_loss={self.excess_loss:.7g}, rank={len(self.curvatures)})"
 
 
-def predict(problem: LeastSquares, sgd: SGD, *, theory: Level = "exact", check_stability: bool = True) -> Prediction:
+def predict(
+    problem: LeastSquares,
+    sgd: SGD,
+    *,
+    theory: Level = "exact",
+    average: EMA | None = None,
+    check_stability: bool = True,
+) -> Prediction:
     r"""Predict the stationary fluctuation of SGD around the optimum; `.after(steps)` gives it at finite time.
 
     Solves F1, H S + S H - eta H S H = eta kappa (C + K[S]) (theory.md section 2), or a rung below it:
@@ -275,6 +252,8 @@ def predict(problem: LeastSquares, sgd: SGD, *, theory: Level = "exact", check_s
     problem : LeastSquares
     sgd : SGD
     theory : str
+    average : EMA, optional
+        Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool
         If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
         `.after` stays exact.
@@ -300,13 +279,15 @@ def predict(problem: LeastSquares, sgd: SGD, *, theory: Level = "exact", check_s
     0.0088
     """
     choice("theory", theory, LEVELS)
-    law = Law(problem, sgd, theory)
+    law = Law(problem, sgd, theory, average)
     try:
         if not law.kernel.contracts:
             raise stationary.NoStationaryState
         covariance = law.solve(law.noise, steps=None, rtol=problem.precision)
         if law.kernel.components > 1 and not _positive(covariance):
             raise stationary.NoStationaryState
+        if average is not None:
+            covariance = law.averaged(covariance)
     except stationary.NoStationaryState:
         if check_stability:
             raise UnstableSGD(sgd.lr, max_stable_lr(problem, sgd) if law.feeds_back else _mean_limit(law)) from None
@@ -322,6 +303,7 @@ def learning_curve(
     *,
     start: ArrayLike | str = "zero",
     theory: Level = "exact",
+    average: EMA | None = None,
     rtol: float = 1e-6,
 ) -> Array:
     """Return E L(W_t) - L(W*) at every step t = 0..steps, (steps + 1,): exact, no fitting (theory.md section 3).
@@ -336,6 +318,8 @@ def learning_curve(
         W(0).
     theory : str
         Level of the ladder.
+    average : EMA, optional
+        The loss of this average of the weights, instead of the weights'.
     rtol : float
         Relative accuracy asked of every mode's variance.
 
@@ -349,7 +333,7 @@ def learning_curve(
     [0.345059 0.31284  0.236022 0.070483 0.042923]
     """
     choice("theory", theory, LEVELS)
-    law = Law(problem, sgd, theory)
+    law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     begin = Start.at(law.minimum, start)
     relaxation = law.relaxation(None if begin is None else begin.modes, tolerance)
@@ -375,7 +359,7 @@ def _mean_limit(law: Law) -> float:
 def _outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
     """Loss of the part of the start outside the modes at `steps`: weight decay alone knows it and moves it."""
     square = 0.0 if start is None else float(np.sum(start.null**2))
-    return np.asarray(0.5 * law.sgd.weight_decay * square * law.null_kernel.drift(steps)[..., 0] ** 2)
+    return np.asarray(0.5 * law.sgd.weight_decay * square * law.null_kernel.drift(steps, observed=True)[..., 0] ** 2)
 
 
 def _contract(law: Law, adjoint: Array) -> Array:
