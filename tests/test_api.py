@@ -25,10 +25,10 @@ SIGNATURES = {
     fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "average", "rtol"],
     fl.max_stable_lr: ["problem", "sgd"],
     fl.held_out_loss: ["prediction", "inputs", "targets"],
-    fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "dtype", "threads",
-                  "checkpoint", "progress"],
-    fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "records", "level",
-                "resolution", "threads", "checkpoint", "check_stability", "progress"],
+    fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "average", "dtype",
+                  "threads", "checkpoint", "progress"],
+    fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "average", "records",
+                "level", "resolution", "threads", "checkpoint", "check_stability", "progress"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }  # fmt: skip
 PREDICTED = {

@@ -6,9 +6,11 @@ import pytest
 import fluctua as fl
 from enumeration import Enumeration, tiny
 from fluctua.averaging import beside
+from fluctua.dynamics import slots, stepper
 from fluctua.errors import InvalidInput
 from fluctua.kernels import gradient_step
 from fluctua.momentum import momentum_step
+from fluctua.sampling import Draws, generators, seed_sequence
 
 OPTIMISERS = {
     "plain": {},
@@ -157,3 +159,34 @@ def test_what_an_average_does_not_have_is_refused(digits_problem):
         fl.predict(digits_problem, sgd, theory="langevin", average=average)
     with pytest.raises(InvalidInput, match="not of an average"):
         _ = fl.predict(digits_problem, sgd, average=average).output_covariance
+
+
+@pytest.mark.parametrize("dynamics", ["sgd", "gd", "langevin_state_dependent"])
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_the_simulator_keeps_that_average_beside_the_weights(small_problem, dynamics, momentum):
+    sgd, average = fl.SGD(0.01, 4, momentum=momentum), fl.EMA(0.8)
+    state = np.zeros((slots(sgd, average), 3, 3, 12))
+    state[0] = state[-1] = 1.0
+    advance = stepper(small_problem, sgd, dynamics, np.dtype(float), average)
+    draws, kept = Draws(generators(seed_sequence(2), 3), 60, sgd), None
+    for step in range(9):
+        advance(state, draws, 1, step == 0)
+        kept = state[0].copy() if kept is None else 0.8 * kept + 0.2 * state[0]
+        np.testing.assert_allclose(state[-1], kept, rtol=1e-13)
+
+
+@pytest.mark.statistical(alpha=1e-4)
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.8, "nesterov": True}], ids=["plain", "Nesterov"])
+def test_real_runs_average_as_predicted(digits_problem, options):
+    sgd = fl.SGD(0.02, 8, **options)
+    verdict = fl.verify(digits_problem, sgd, steps=400, replicas=256, rng=17, average=fl.EMA(0.95), level=1e-4)
+    assert verdict.consistent
+    assert verdict.sharp
+    assert not verdict.row("exact x 1.05").consistent
+    assert verdict.balance is None
+    assert [row.name for row in verdict.rows][:3] == ["equilibrium", "discrete", "exact"]
+
+
+def test_the_overdamped_process_has_no_average(small_problem):
+    with pytest.raises(InvalidInput, match="no average"):
+        fl.simulate(small_problem, fl.SGD(0.01, 4), steps=2, replicas=2, dynamics="langevin", average=fl.EMA(0.9))

@@ -136,6 +136,20 @@ def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
         assert "momentum" in err
 
 
+def test_an_average_of_the_weights_is_predicted_verified_and_drawn(run, tmp_path):
+    code, out, _ = run("predict", "digits", "--lr", "0.05", "--ema", "0.99")
+    assert code == 0
+    assert "exact, stationary, averaged with decay 0.99" in out
+    assert "excess loss   0.00118734" in out
+    code, out, _ = run("verify", "digits", *SMALL, "--ema", "0.9", "--resolution", "0.5", "--json", "--out", "ema")
+    assert code == 0
+    jsonschema.validate(json.loads(out), json.loads((files("fluctua") / "schemas" / "verdict.json").read_text()))
+    assert sorted(path.name for path in (tmp_path / "ema").glob("*.png")) == ["curve.png", "modes.png"]
+    code, _, err = run("verify", "digits", "--ema", "1")
+    assert code == 2
+    assert "decay must be less than 1" in err
+
+
 def test_a_users_file_is_verified_and_predicted(run, features, tmp_path):
     code, out, _ = run("verify", features, *SMALL, "--resolution", "0.5")
     assert code in (0, 1)

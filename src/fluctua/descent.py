@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .averaging import EMA
 from .sgd import SGD
 
 __all__ = ["descend"]
@@ -91,34 +92,43 @@ def _gradient(v: Any, x: Any, residuals: Any, batch: Any, scale: Any, g: Any) ->
 
 
 @_compiled
+def _move(
+    weights: Any, buffer: Any, average: Any, g: Any, constant: Any, lr: Any, weight_decay: Any, momentum: Any,
+    fresh: Any, nesterov: bool, remembered: Any, begins: bool,
+) -> None:  # fmt: skip
+    """torch.optim.SGD's step of one replica, and its average if `remembered` >= 0."""
+    kept, added, old = momentum, fresh, remembered
+    if begins:
+        kept, added, old = momentum * 0, fresh * 0 + 1, remembered * 0
+    for k in range(g.shape[0]):
+        for j in range(g.shape[1]):
+            step = g[k, j] + weight_decay * weights[k, j] + constant[k, j]
+            if momentum > 0:
+                buffer[k, j] = kept * buffer[k, j] + added * step
+                step = step + momentum * buffer[k, j] if nesterov else buffer[k, j]
+            weights[k, j] -= lr * step
+            if remembered >= 0:
+                average[k, j] += (1 - old) * (weights[k, j] - average[k, j])
+
+
+@_compiled
 def _descend(
-    v: Any, u: Any, x: Any, residuals: Any, batches: Any, constant: Any, lr: Any, weight_decay: Any, momentum: Any,
-    fresh: Any, nesterov: bool, first: bool,
+    v: Any, u: Any, w: Any, x: Any, residuals: Any, batches: Any, constant: Any, lr: Any, weight_decay: Any,
+    momentum: Any, fresh: Any, nesterov: bool, remembered: Any, first: bool,
 ) -> None:  # fmt: skip
     g = np.empty_like(constant)
     share = v.dtype.type(1 / batches.shape[2])
     for step in range(len(batches)):
-        kept, added = (v.dtype.type(0), v.dtype.type(1)) if first and step == 0 else (momentum, fresh)
+        begins = first and step == 0
         for replica in range(len(v)):
-            weights = v[replica]
-            _gradient(weights, x, residuals, batches[step, replica], share, g)
-            for k in range(g.shape[0]):
-                for j in range(g.shape[1]):
-                    g[k, j] += weight_decay * weights[k, j] + constant[k, j]
-            if momentum > 0:
-                buffer = u[replica]
-                for k in range(g.shape[0]):
-                    for j in range(g.shape[1]):
-                        buffer[k, j] = kept * buffer[k, j] + added * g[k, j]
-                        g[k, j] = g[k, j] + momentum * buffer[k, j] if nesterov else buffer[k, j]
-            for k in range(g.shape[0]):
-                for j in range(g.shape[1]):
-                    weights[k, j] -= lr * g[k, j]
+            _gradient(v[replica], x, residuals, batches[step, replica], share, g)
+            _move(v[replica], u[replica], w[replica], g, constant, lr, weight_decay, momentum, fresh, nesterov,
+                  remembered, begins)  # fmt: skip
 
 
 def descend(
     state: NDArray[Any], x: NDArray[Any], residuals: NDArray[Any], batches: NDArray[np.int64], constant: NDArray[Any],
-    sgd: SGD, first: bool,
+    sgd: SGD, average: EMA | None, first: bool,
 ) -> None:  # fmt: skip
     """Advance every replica by one step of `sgd` per batch, in place.
 
@@ -127,8 +137,8 @@ def descend(
 
     Parameters
     ----------
-    state : ndarray, (1 or 2, R, c, d)
-        V and, with momentum, u.
+    state : ndarray, (1 to 3, R, c, d)
+        V; with momentum u; with an average that.
     x : ndarray, (N, d)
         C-contiguous; it, `residuals` and `constant` of the dtype of `state`.
     residuals : ndarray, (N, c)
@@ -136,6 +146,7 @@ def descend(
         Rows of `x`, not checked against N.
     constant : ndarray, (c, d)
     sgd : SGD
+    average : EMA or None
     first : bool
         Whether the first of these steps is the first of the run.
 
@@ -149,6 +160,7 @@ def descend(
     x, residuals = x.view(), residuals.view()
     x.flags.writeable = residuals.flags.writeable = False  # one type, one compilation
     _descend(
-        state[0], state[-1], x, residuals, batches, constant, number(sgd.lr), number(sgd.weight_decay),
-        number(sgd.momentum), number(1 - sgd.dampening), sgd.nesterov, first,
+        state[0], state[int(sgd.momentum > 0)], state[-1], x, residuals, batches, constant, number(sgd.lr),
+        number(sgd.weight_decay), number(sgd.momentum), number(1 - sgd.dampening), sgd.nesterov,
+        number(-1 if average is None else average.decay), first,
     )  # fmt: skip

@@ -12,28 +12,36 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .averaging import EMA
 from .errors import InvalidInput
 from .law import Level
 from .problem import LeastSquares
 from .sampling import Draws
 from .sgd import SGD
 
-__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "stepper"]
+__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "slots", "stepper"]
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
 Stepper = Callable[[Floats, Draws, int, bool], None]
 """(state, the replicas' randomness, steps, whether the run begins here): advances the state in place.
 
-A state is (1 or 2, replicas, c, d): V and, with momentum, its buffer.
+A state is (`slots`, replicas, c, d): V; with momentum its buffer; with an average of the weights that, about W*.
 """
 
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
 
-def stepper(problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any]) -> Stepper:
+def slots(sgd: SGD, average: EMA | None = None) -> int:
+    """Return how many arrays of the weights' shape a state holds."""
+    return 1 + bool(sgd.momentum) + (average is not None)
+
+
+def stepper(
+    problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any], average: EMA | None = None
+) -> Stepper:
     """Return the function that advances a group of replicas under `dynamics`."""
-    return DYNAMICS[dynamics](_Setting(problem, sgd, dtype))
+    return DYNAMICS[dynamics](_Setting(problem, sgd, dtype, average))
 
 
 def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
@@ -47,22 +55,25 @@ def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
 class _Setting:
     """Data and constants of one recipe in the precision of the simulation."""
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any]) -> None:
+    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any], average: EMA | None = None) -> None:
         minimum = problem.minimum(sgd.weight_decay)
-        self.problem, self.sgd = problem, sgd
+        self.problem, self.sgd, self.average = problem, sgd, average
         self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
         self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
         self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
         self.kappa = sgd.sampling_factor(problem.samples)
 
     def move(self, state: Floats, gradient: Floats, first: bool) -> None:
-        """One step of one replica, (1 or 2, c, d), given the data's part of the gradient."""
+        """One step of one replica, (slots, c, d), given the data's part of the gradient."""
         sgd, number = self.sgd, state.dtype.type
         g = gradient + number(sgd.weight_decay) * state[0] + self.constant
         if sgd.momentum:
             state[1] = g if first else number(sgd.momentum) * state[1] + number(1 - sgd.dampening) * g
             g = g + number(sgd.momentum) * state[1] if sgd.nesterov else state[1]
         state[0] -= number(sgd.lr) * g
+        if self.average is not None:
+            old = number(0 if first else self.average.decay)
+            state[-1] += (1 - old) * (state[0] - state[-1])
 
 
 def _minibatch(setting: _Setting) -> Stepper:
@@ -71,7 +82,9 @@ def _minibatch(setting: _Setting) -> Stepper:
 
     def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
         for batches in draws.batches(steps):
-            descend(state, setting.inputs, setting.residuals, batches, setting.constant, setting.sgd, first)
+            descend(
+                state, setting.inputs, setting.residuals, batches, setting.constant, setting.sgd, setting.average, first
+            )
             first = False
 
     return advance
@@ -116,10 +129,10 @@ def _langevin(setting: _Setting) -> Stepper:
     a sum of separable terms by Gauss-Legendre quadrature: one draw of the gradient noise at W* per node.
     """
     problem, sgd = setting.problem, setting.sgd
-    if sgd.momentum:
+    if sgd.momentum or setting.average is not None:
         raise InvalidInput(
-            f"dynamics='langevin' is overdamped and knows no momentum (got {sgd.momentum:g}). Use momentum = 0, or "
-            f"'langevin_state_dependent', which makes SGD's own steps with Gaussian noise."
+            "dynamics='langevin' is overdamped and in continuous time: it knows no momentum and no average over steps. "
+            "Use 'langevin_state_dependent', which makes SGD's own steps with Gaussian noise."
         )
     h = problem.minimum(sgd.weight_decay).curvatures
     nodes, weights = _QUADRATURE

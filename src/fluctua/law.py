@@ -18,11 +18,13 @@ from .problem import LeastSquares, Minimum
 from .relaxation import Relaxation, SourceOf
 from .sgd import SGD
 
-__all__ = ["LEVELS", "Law", "Level"]
+__all__ = ["FLOWS", "LEVELS", "Law", "Level"]
 
 Array = NDArray[np.float64]
 Level = Literal["exact", "discrete", "langevin", "hessian", "equilibrium"]
 LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equilibrium")
+FLOWS: tuple[Level, ...] = ("langevin", "hessian")
+"""The rungs in continuous time."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Law:
     @property
     def _flows(self) -> bool:
         """Whether time is continuous on this rung."""
-        return self.level in ("langevin", "hessian")
+        return self.level in FLOWS
 
     @property
     def feeds_back(self) -> bool:

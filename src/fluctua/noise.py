@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._validate import positive_int, real_number
-from .dynamics import minibatch_in_modes
+from .dynamics import minibatch_in_modes, slots
 from .errors import InvalidInput
 from .kurtosis import excess_kurtosis
 from .problem import LeastSquares
@@ -158,7 +158,7 @@ def gradient_noise(
     run, draws = root.spawn(2)
     book = _Book(problem, sgd, replicas)
     batches = Draws(generators(run, replicas), problem.samples, sgd)
-    state = np.zeros((1 + bool(sgd.momentum), replicas, problem.outputs, problem.rank))
+    state = np.zeros((slots(sgd), replicas, problem.outputs, problem.rank))
     advance = minibatch_in_modes(problem, sgd)
     for step in range(steps):
         before = state.copy()

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ._validate import choice, positive_int
-from .dynamics import DYNAMICS, LAW_OF, Dynamics, stepper
+from .averaging import EMA
+from .dynamics import DYNAMICS, LAW_OF, Dynamics, slots, stepper
 from .errors import InvalidInput
 from .law import Law
 from .measurement import Chunk, Measurement, Tally, checkpoint_identity
@@ -47,6 +48,7 @@ def simulate(
     start: ArrayLike | str = "optimum",
     records: int | None = None,
     dynamics: Dynamics = "sgd",
+    average: EMA | None = None,
     dtype: DTypeLike = np.float32,
     threads: int | None = None,
     checkpoint: Path | str | None = None,
@@ -75,6 +77,8 @@ def simulate(
         drift and Gaussian noise of covariance kappa C, exact in time; it obeys the level "langevin".
         "langevin_state_dependent": SGD's own steps with Gaussian noise of covariance kappa (C + K), which obeys
         "exact" as SGD does. All but "sgd" pass over all the data in every step.
+    average : EMA, optional
+        Measure this average of the weights along each run instead of the weights.
     dtype : float32 or float64
     threads : int, optional
         Worker threads, one BLAS thread each; by default the cores this process may use.
@@ -119,9 +123,10 @@ def simulate(
     begin = Start.at(problem.minimum(sgd.weight_decay), start)
     root = _root(rng, checkpoint)
     identity = {
-        "recipe": sgd.to_dict(), "dynamics": dynamics, "steps": window.steps, "records": window.records,
-        "replicas": replicas, "dtype": precision.name, "entropy": str(root.entropy),
-        "spawn_key": list(root.spawn_key), "start": start if isinstance(start, str) else _fingerprint(start),
+        "recipe": sgd.to_dict(), "dynamics": dynamics, "ema_decay": None if average is None else average.decay,
+        "steps": window.steps, "records": window.records, "replicas": replicas, "dtype": precision.name,
+        "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
+        "start": start if isinstance(start, str) else _fingerprint(start),
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
     total = Tally(window.recorded, window.opened, window.watched)
@@ -129,8 +134,8 @@ def simulate(
         check_writable(checkpoint)
         if Path(checkpoint).exists():
             total = Tally.load(Path(checkpoint), identity)
-    gap = None if sgd.momentum else Law(problem, sgd, LAW_OF[dynamics]).kernel.gap()
-    run = _Run(problem, sgd, window, begin, precision, dynamics)
+    gap = None if slots(sgd, average) > 1 else Law(problem, sgd, LAW_OF[dynamics]).kernel.gap()
+    run = _Run(problem, sgd, window, begin, precision, dynamics, average)
     rngs = generators(root, replicas)
     chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
     workers = _workers(threads)
@@ -170,11 +175,12 @@ class _Run:
     begin: Start | None
     dtype: np.dtype[Any]
     dynamics: Dynamics
+    average: EMA | None
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
 
     def __post_init__(self) -> None:
-        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype)
+        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype, self.average)
         rows = self.sgd.batch_size if self.dynamics == "sgd" else self.problem.samples
         self.step_flops = 4 * rows * self.problem.outputs * self.problem.features
         self.modes = self.problem.modes.astype(self.dtype)
@@ -214,16 +220,18 @@ class _Run:
     def chunk(self, rngs: Rngs) -> Chunk:
         """Run one group of replicas from start to end."""
         draws = Draws(rngs, self.problem.samples, self.sgd)
-        shape = 1 + bool(self.sgd.momentum), len(rngs), self.problem.outputs, self.problem.features
-        state = np.zeros(shape, self.dtype)
+        kept = slots(self.sgd, self.average)
+        state = np.zeros((kept, len(rngs), self.problem.outputs, self.problem.features), self.dtype)
         if self.begin is not None:
             state[0] += self.begin.displacement(self.problem.modes)
+        observed = state[0] if self.average is None else state[-1]
+        observed[:] = state[0]  # before the first update an average is the start
         book = Book(self.problem, self.minimum, self.window, len(rngs))
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
             now = 0
             for step in self.window.watched.tolist():
                 self._steps(state, draws, now, step)
-                self._look(book, step, state[0])
+                self._look(book, step, observed)
                 now = step
         return book.close()
 

@@ -209,6 +209,7 @@ class Prediction:
             "theory": self.theory,
             "steps": None if self.steps is None else list(self.steps),
             "recipe": self.law.sgd.to_dict(),
+            "ema_decay": None if self.law.average is None else self.law.average.decay,
             "samples": self.law.problem.samples,
             "features": self.law.problem.features,
             "outputs": self.law.problem.outputs,

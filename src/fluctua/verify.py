@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._validate import choice, real_number
+from .averaging import EMA
 from .dynamics import DYNAMICS, LAW_OF, Dynamics
 from .errors import InvalidInput
-from .law import LEVELS, Law, Level
+from .law import FLOWS, LEVELS, Law, Level
 from .measurement import Measurement
 from .problem import LeastSquares
 from .results import provenance
@@ -42,6 +43,7 @@ def verify(
     start: ArrayLike | str = "optimum",
     theory: Level | None = None,
     dynamics: Dynamics = "sgd",
+    average: EMA | None = None,
     records: int | None = None,
     level: float = 0.01,
     resolution: float = 0.05,
@@ -70,6 +72,8 @@ def verify(
         Level under test; by default the one that `dynamics` obeys exactly.
     dynamics : str
         As in `simulate`; "gd" has no fluctuation to verify and is refused.
+    average : EMA, optional
+        Verify this average of the weights instead of the weights; the rungs in continuous time have none.
     records : int, optional
         Steps measured; see `simulate`.
     level : float
@@ -113,11 +117,11 @@ def verify(
     tested = LAW_OF[dynamics] if theory is None else theory
     report = progress or _silent
     report("theory", 0.0)
-    stationary = predict(problem, sgd, theory=tested, check_stability=check_stability)
+    stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check_stability)
     measurement = simulate(
         problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
-        rng=rng, start=start, records=records, dynamics=dynamics, threads=threads, checkpoint=checkpoint,
-        progress=lambda fraction: report("simulation", fraction),
+        rng=rng, start=start, records=records, dynamics=dynamics, average=average, threads=threads,
+        checkpoint=checkpoint, progress=lambda fraction: report("simulation", fraction),
     )  # fmt: skip
     report("comparison", 0.0)
     return _Trial(stationary, measurement, start, level, resolution).verdict()
@@ -147,7 +151,8 @@ class _Trial:
     def verdict(self) -> Verdict:
         measured = self.measurement
         tested = self._at_records(self.stationary, curve=True)
-        rungs = {name: self._rung(name, tested) for name in reversed(LEVELS)}
+        levels = [name for name in LEVELS if tested.law.average is None or name not in FLOWS]
+        rungs = {name: self._rung(name, tested) for name in reversed(levels)}
         exact, wrong = tested.mode_covariance, self.resolution
         rows = [self._row(name, rung.excess_loss, rung.mode_covariance) for name, rung in rungs.items()]
         rows += [
@@ -174,7 +179,7 @@ class _Trial:
         if name == "equilibrium" and tested.theory == "exact":
             return tested.equilibrated()  # it keeps the exact excess loss: no second pass over the data
         law = tested.law
-        return self._at_records(predict(law.problem, law.sgd, theory=name, check_stability=False))
+        return self._at_records(predict(law.problem, law.sgd, theory=name, average=law.average, check_stability=False))
 
     def _at_records(self, prediction: Prediction, curve: bool = False) -> Prediction:
         steps = self.measurement.recorded.tolist()

@@ -22,6 +22,7 @@ __all__ = [
     "data_options",
     "default_out",
     "describe",
+    "ema_option",
     "load_other",
     "load_problem",
     "progress_bar",
@@ -56,6 +57,7 @@ recipe_options = _all(
     click.option("--dampening", type=float, default=0.0, show_default=True, help="Of the momentum."),
     click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
 )
+ema_option = click.option("--ema", type=float, help="Decay of an exponential moving average: look at that, not at W.")
 theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
 
 

@@ -9,11 +9,22 @@ from typing import Any
 import click
 import numpy as np
 
+from ..averaging import EMA
 from ..held_out import held_out_loss
 from ..stability import max_stable_lr
 from ..theory import Prediction
 from ..theory import predict as solve
-from .options import about, data_options, describe, load_other, load_problem, recipe, recipe_options, theory_option
+from .options import (
+    about,
+    data_options,
+    describe,
+    ema_option,
+    load_other,
+    load_problem,
+    recipe,
+    recipe_options,
+    theory_option,
+)
 
 __all__ = ["predict"]
 
@@ -24,16 +35,26 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @data_options
 @recipe_options
 @theory_option
+@ema_option
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
-def predict(*, theory: Any, steps: int | None, start: str, held_out: str | None, as_json: bool, **options: Any) -> int:
+def predict(
+    *,
+    theory: Any,
+    ema: float | None,
+    steps: int | None,
+    start: str,
+    held_out: str | None,
+    as_json: bool,
+    **options: Any,
+) -> int:  # fmt: skip
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
     sgd = recipe(problem, options)
-    prediction = solve(problem, sgd, theory=theory or "exact")
+    prediction = solve(problem, sgd, theory=theory or "exact", average=None if ema is None else EMA(ema))
     if steps is not None:
         prediction = prediction.after(steps, start=start, rtol=_RTOL)
     limit = max_stable_lr(problem, sgd)
@@ -52,12 +73,14 @@ def predict(*, theory: Any, steps: int | None, start: str, held_out: str | None,
 
 def _report(prediction: Prediction, limit: float) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
+    average = prediction.law.average
+    what = "" if average is None else f", averaged with decay {average.decay:g}"
     when = "stationary" if prediction.steps is None else f"after {prediction.steps[0]:,} steps"
     share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
     return "\n".join(
         (
             "",
-            f"theory        {prediction.theory}, {when}",
+            f"theory        {prediction.theory}, {when}{what}",
             f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
             f"excess loss   {prediction.excess_loss:.6g}{share}",
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",

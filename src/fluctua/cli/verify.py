@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ..averaging import EMA
 from ..dynamics import DYNAMICS
 from ..plot import save_figures
 from ..results import output_directory
@@ -20,6 +21,7 @@ from .options import (
     data_options,
     default_out,
     describe,
+    ema_option,
     load_problem,
     progress_bar,
     recipe,
@@ -36,6 +38,7 @@ CHECKPOINT = "checkpoint.npz"
 @data_options
 @recipe_options
 @theory_option
+@ema_option
 @click.option("--steps", type=int, default=2000, show_default=True, help="Steps of each run.")
 @click.option("--replicas", type=int, help="Independent runs.  [default: about 20 seconds' worth, 32 to 512]")
 @click.option("--records", type=int, help="Steps measured.  [default: 32, evenly spaced]")
@@ -51,7 +54,9 @@ CHECKPOINT = "checkpoint.npz"
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
-def verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_json: bool, **options: Any) -> int:
+def verify(
+    *, ema: float | None, seed: int | None, out: str | None, resume: bool, force: bool, as_json: bool, **options: Any
+) -> int:
     """Hold the predicted fluctuation of SGD on DATA against real training runs.
 
     Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
@@ -63,9 +68,11 @@ def verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_j
         sgd = recipe(problem, options)
         if not as_json:
             click.echo(describe(dataset, problem, sgd))
+        average = None if ema is None else EMA(ema)
         checkpoint = _checkpoint(directory, resume)
         with progress_bar() as progress, _kept(checkpoint):
             verdict = run(problem, sgd, rng=seed, checkpoint=checkpoint, check_stability=not force, progress=progress,
+                          average=average,
                           **options)  # fmt: skip
         verdict = verdict.about(about(dataset))
         verdict.save(directory)
@@ -99,12 +106,13 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
     half = 1.96 * verdict.excess_loss_error
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     identity, floor = verdict.identity, verdict.optimum_loss
+    average = f", averaged with decay {identity['ema_decay']:g}" if identity["ema_decay"] is not None else ""
     share = f", {verdict.excess_loss / floor:.2%} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
     sampling = verdict.tested.comparison.frobenius_sampling
     return "\n".join(
         (
             f"run       {identity['steps']} steps x {identity['replicas']} replicas from "
-            f"{identity['start']}, seed {identity['entropy']}",
+            f"{identity['start']}{average}, seed {identity['entropy']}",
             f"measured  excess loss {verdict.excess_loss:.6g} +- {half:.2g} (95 %){share}",
             "",
             verdict.table,
@@ -120,7 +128,7 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
 
 def _balance(balance: Balance | None) -> str:
     if balance is None:
-        return "F0, dissipation against fluctuation: shown for runs without momentum that start at the optimum"
+        return "F0, dissipation against fluctuation: shown for plain SGD's own weights, from the optimum"
     return (
         f"F0, dissipation against fluctuation: {balance.elements:,} elements, z-rms {balance.z_rms:.2f}, "
         f"trace ratio {balance.trace_ratio:.4f}"

@@ -86,7 +86,9 @@ def recipe(verdict: Verdict) -> str:
     start = {"optimum": "from the optimum", "zero": "from zero"}.get(run["start"], "from given weights")
     noise = "" if run["dynamics"] == "sgd" else f", {run['dynamics'].replace('_', ' ')} dynamics"
     end = "" if verdict.diverged_at is None else f", diverged by step {verdict.diverged_at}"
-    text = f"{name}: {SGD(**run['recipe']).words}{noise}, {run['steps']} steps {start}, {run['replicas']} replicas{end}"
+    average = "" if run["ema_decay"] is None else f", averaged with decay {run['ema_decay']:g}"
+    parts = f"{run['steps']} steps {start}{average}", f"{run['replicas']} replicas{end}"
+    text = ", ".join([f"{name}: {SGD(**run['recipe']).words}{noise}", *parts])
     return textwrap.fill(text, 100)
 
 
