@@ -348,3 +348,10 @@ def test_outputs_are_refused_where_they_are_not_defined():
 def test_a_batch_without_replacement_larger_than_the_data_is_refused():
     with pytest.raises(InvalidInput, match="batch_size = 41 is larger than the 40 samples"):
         fl.predict(problem_of(), fl.SGD(0.01, 41, sampling="without_replacement"))
+
+
+def test_a_curve_that_overflows_ends_in_infinity(digits_problem):
+    curve = fl.learning_curve(digits_problem, fl.SGD(1.0, 4), 700)
+    assert not np.isnan(curve).any()
+    assert np.isinf(curve[-1])
+    assert (np.diff(curve[5:100]) > 0).all()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fluctua as fl
 from fluctua._validate import as_array, choice, positive_int, real_array, real_number, step_list
 from fluctua.errors import FluctuaError, InvalidInput, UnknownName, UnstableSGD
 
@@ -145,3 +146,26 @@ def test_every_refusal_is_a_value_error_and_one_of_ours():
     for error in (InvalidInput("x"), UnknownName("theory", "x", ("y",), None), UnstableSGD(2.0, 1.0)):
         assert isinstance(error, ValueError)
         assert isinstance(error, FluctuaError)
+
+
+@pytest.mark.parametrize("steps", [2**53 + 1, 10**19])
+def test_steps_beyond_counting_are_refused(digits_problem, steps):
+    prediction = fl.predict(digits_problem, fl.SGD(0.05, 8))
+    with pytest.raises(InvalidInput, match=r"at most 2\^53|whole number"):
+        prediction.after(steps)
+    with pytest.raises(InvalidInput, match=r"at most 2\^53"):
+        fl.learning_curve(digits_problem, fl.SGD(0.05, 8), steps)
+
+
+@pytest.mark.parametrize(("scale", "dtype"), [(1e80, float), (1e-80, float), (1e12, np.float32), (1e-12, np.float32)])
+@pytest.mark.parametrize("which", ["inputs", "targets"])
+def test_numbers_whose_fourth_powers_leave_the_floats_are_refused(scale, dtype, which):
+    arrays = {name: np.random.default_rng(0).normal(size=(9, 2)).astype(dtype) for name in ("inputs", "targets")}
+    arrays[which] = (arrays[which] * scale).astype(dtype)
+    with pytest.raises(InvalidInput, match=f"{which} have a largest magnitude"):
+        fl.LeastSquares(**arrays)
+
+
+def test_all_zero_targets_are_a_problem_like_any_other():
+    inputs = np.random.default_rng(0).normal(size=(9, 2))
+    assert fl.LeastSquares(inputs, np.zeros((9, 1))).minimum().loss == 0

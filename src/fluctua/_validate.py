@@ -14,6 +14,8 @@ from .errors import InvalidInput, UnknownName
 
 __all__ = ["as_array", "choice", "positive_int", "real_array", "real_number", "step_list"]
 
+MOST = 2**53  # the last whole number that floats count without a gap
+
 
 def choice(kind: str, name: str, known: Iterable[str]) -> str:
     """Return `name` if it is in `known`; otherwise raise `UnknownName` with the nearest entry."""
@@ -24,12 +26,14 @@ def choice(kind: str, name: str, known: Iterable[str]) -> str:
     raise UnknownName(kind, str(name), names, near[0] if near else None)
 
 
-def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
-    """Return `value` as an int of at least `minimum`; bools and fractions are refused."""
+def positive_int(name: str, value: Any, *, minimum: int = 1, maximum: float = MOST) -> int:
+    """Return `value` as an int from `minimum` to `maximum`; bools and fractions are refused."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InvalidInput(f"{name} must be a whole number of at least {minimum}, got {value!r}.")
     if value < minimum:
         raise InvalidInput(f"{name} must be at least {minimum}, got {int(value)}.")
+    if int(value) > maximum:
+        raise InvalidInput(f"{name} must be at most 2^53 = {MOST}, got {int(value)}.")
     return int(value)
 
 
@@ -91,4 +95,6 @@ def step_list(name: str, value: Any) -> NDArray[np.int64]:
         raise InvalidInput(f"{name} must be a whole number or a sequence of them, got {value!r}.")
     if steps.min() < 0:
         raise InvalidInput(f"{name} counts steps from 0, got {int(steps.min())}.")
+    if steps.max() > MOST:
+        raise InvalidInput(f"{name} must be at most 2^53 = {MOST}, got {int(steps.max())}.")
     return np.sort(steps.astype(np.int64))

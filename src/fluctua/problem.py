@@ -19,6 +19,7 @@ from .errors import InvalidInput
 __all__ = ["LeastSquares", "Minimum"]
 
 Array = NDArray[np.float64]
+_LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of many, stay finite and normal
 _EXACT_FIT = 1e-9  # residual over target below which it is the rounding of W*, eps sqrt(h_max/h_min) at most
 _BLOCK_ELEMENTS = 2**23  # elements of one block of samples: 32 MB in float32, enough for GEMM to run at full speed
 
@@ -63,6 +64,8 @@ class LeastSquares:
         self.targets = real_array(
             "targets", given[:, None] if given.ndim == 1 else given, ndim=2, shape="(samples, outputs)"
         )
+        _refuse_scale("inputs", self.inputs)
+        _refuse_scale("targets", self.targets)
         _refuse_degenerate(self.inputs, self.targets)
         self._minima: dict[float, Minimum] = {}
 
@@ -274,6 +277,16 @@ def _weighted_square(z: NDArray[Any], q: Array) -> Array:
         return np.asarray(root.T @ root, dtype=np.float64)
     product = (z * q.astype(z.dtype)[:, None]).T @ z
     return np.asarray(0.5 * (product + product.T), dtype=np.float64)
+
+
+def _refuse_scale(name: str, values: NDArray[Any]) -> None:
+    """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
+    largest, most = max(float(values.max()), -float(values.min())), _LARGEST[values.dtype.itemsize]
+    if largest > most or 0 < largest < 1 / most:
+        raise InvalidInput(
+            f"{name} have a largest magnitude of {largest:.3g}, outside {1 / most:.0e} to {most:.0e}: products of four "
+            f"such {values.dtype} numbers leave the range of floats. Rescale them, to about 1."
+        )
 
 
 def _refuse_degenerate(inputs: NDArray[Any], targets: NDArray[Any]) -> None:

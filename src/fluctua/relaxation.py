@@ -135,7 +135,7 @@ class Relaxation:
                 total = total + passed
                 if observable is not None:
                     curve.extend(observable @ each for each in variances)
-        return total / len(wanted), np.array(curve)
+        return total / len(wanted), np.nan_to_num(curve, nan=np.inf)  # where the squares have overflowed
 
     def _march(self, stops: Sequence[int]) -> Iterator[tuple[Array | float, Iterator[Array]]]:
         """From 0 to the last of the sorted `stops`: yield the sum of S over the stops on the way, and every S_pp(t)."""

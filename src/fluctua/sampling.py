@@ -25,7 +25,7 @@ def seed_sequence(rng: Rng) -> np.random.SeedSequence:
     if isinstance(rng, np.random.Generator):
         return np.random.SeedSequence([int(word) for word in rng.integers(2**32, size=4)])
     if rng is not None:
-        positive_int("rng (the seed)", rng, minimum=0)
+        positive_int("rng (the seed)", rng, minimum=0, maximum=np.inf)
     return np.random.SeedSequence(rng)
 
 
