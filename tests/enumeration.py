@@ -14,6 +14,8 @@ from itertools import combinations, product
 
 import numpy as np
 
+RTOL, FLOOR = 1e-12, 2e-15
+
 
 def list_batches(samples: int, size: int, sampling: str) -> np.ndarray:
     """Every equally likely batch, (n, size): all N^b ordered draws with replacement, all subsets without."""
@@ -172,6 +174,17 @@ def _pair_average(maps: np.ndarray) -> np.ndarray:
     """<T_ia T_jb> over all batches, (m, m, m, m) indexed i, a, j, b."""
     flat = maps.reshape(len(maps), -1)
     return (flat.T @ flat / len(maps)).reshape(maps.shape[1:] * 2)
+
+
+def away_from(truth: Enumeration) -> np.ndarray:
+    """A start with a component in every direction, also where no data point has one."""
+    return truth.optimum + np.random.default_rng(3).normal(size=truth.optimum.shape)
+
+
+def error(found: np.ndarray | float, expected: np.ndarray | float) -> float:
+    """The largest difference in units of what is allowed: at most 1 passes."""
+    expected = np.asarray(expected)
+    return np.abs(np.asarray(found) - expected).max() / (RTOL * np.abs(expected).max() + FLOOR)
 
 
 TINY = {

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from enumeration import TINY, Enumeration, tiny
+from enumeration import TINY, Enumeration, away_from, error, tiny
 from fluctua import dynamics
 from fluctua.problem import Minimum
 
-RTOL, FLOOR = 1e-12, 2e-15
 STEPS = 5
 SAMPLINGS = ("with_replacement", "without_replacement")
 CASES = [
@@ -36,17 +35,6 @@ def setting(name, sampling, decay, size):
     lr = 1.2 / (np.square(inputs).sum(axis=1).max() + decay)
     sgd = fl.SGD(lr, size, weight_decay=decay, sampling=sampling)
     return fl.LeastSquares(inputs, targets), sgd, Enumeration(inputs, targets, lr, size, sampling, decay)
-
-
-def away_from(enumeration):
-    """A start with a component in every direction, also where no data point has one."""
-    return enumeration.optimum + np.random.default_rng(3).normal(size=enumeration.optimum.shape)
-
-
-def error(found, expected):
-    """The largest difference in units of what is allowed: at most 1 passes."""
-    expected = np.asarray(expected)
-    return np.abs(np.asarray(found) - expected).max() / (RTOL * np.abs(expected).max() + FLOOR)
 
 
 def in_modes(problem, block):

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from enumeration import TINY, Enumeration, tiny
+from enumeration import TINY, Enumeration, away_from, error, tiny
 from fluctua.errors import InvalidInput, UnstableSGD
 from fluctua.kernels import gradient_step
 from fluctua.momentum import mean_limit, momentum_step
 from fluctua.stability import _paired
 
-RTOL, FLOOR = 1e-12, 2e-15
 OPTIMISERS = {
     "heavy ball": {"momentum": 0.9},
     "little momentum": {"momentum": 0.2},
@@ -35,15 +34,6 @@ def setting(name, sampling, decay, optimiser):
     lr = 0.5 * fl.max_stable_lr(problem, probe)
     sgd = fl.SGD(lr, size, weight_decay=decay, sampling=sampling, **options)
     return problem, sgd, Enumeration(inputs, targets, lr, size, sampling, decay, **options)
-
-
-def away_from(truth):
-    return truth.optimum + np.random.default_rng(3).normal(size=truth.optimum.shape)
-
-
-def error(found, expected):
-    expected = np.asarray(expected)
-    return np.abs(np.asarray(found) - expected).max() / (RTOL * np.abs(expected).max() + FLOOR)
 
 
 @case
@@ -159,6 +149,17 @@ def test_without_noise_the_limit_is_that_of_the_mean(optimiser):
     problem = fl.LeastSquares(*tiny("general"))
     full = fl.SGD(0.1, 5, sampling="without_replacement", **OPTIMISERS[optimiser])
     assert fl.max_stable_lr(problem, full) == pytest.approx(mean_limit(problem.curvatures[0], **options))
+
+
+def test_dampening_without_momentum_changes_no_limit(digits_problem):
+    plain, dampened = (fl.SGD(0.3, 8, dampening=d) for d in (0.0, 0.5))
+    for theory in ("discrete", "exact"):
+        limits = []
+        for sgd in (plain, dampened):
+            with pytest.raises(UnstableSGD) as caught:
+                fl.predict(digits_problem, sgd, theory=theory)
+            limits.append(caught.value.max_stable_lr)
+        assert limits[0] == limits[1]
 
 
 @case

@@ -5,6 +5,7 @@ import pytest
 
 import fluctua as fl
 import fluctua.problem
+from agreement import close
 from fluctua.errors import FluctuaError, InvalidInput
 
 TOLERANCE = {np.float64: 1e-11, np.float32: 3e-5}
@@ -63,11 +64,6 @@ def in_modes(problem, matrix):
     return problem.modes.T @ matrix @ problem.modes
 
 
-def close(found, expected, rtol):
-    """Agreement in the largest element: cancellation leaves the small ones to rounding."""
-    np.testing.assert_allclose(found, expected, rtol=0, atol=rtol * np.abs(expected).max())
-
-
 @dtypes
 def test_modes_and_curvatures_are_those_of_the_second_moment_on_its_range(make, dtype):
     problem = make(dtype=dtype)
@@ -76,9 +72,9 @@ def test_modes_and_curvatures_are_those_of_the_second_moment_on_its_range(make, 
     assert np.all(np.diff(problem.curvatures) < 0)
     assert problem.curvatures.dtype == problem.modes.dtype == np.float64
     np.testing.assert_allclose(problem.modes.T @ problem.modes, np.eye(4), atol=1e-14)
-    close(problem.modes * problem.curvatures @ problem.modes.T, x.T @ x / len(x), 1e-13)
+    assert close(problem.modes * problem.curvatures @ problem.modes.T, x.T @ x / len(x), 1e-13)
     assert problem.projections.dtype == dtype
-    close(problem.projections, x @ problem.modes, TOLERANCE[dtype])
+    assert close(problem.projections, x @ problem.modes, TOLERANCE[dtype])
     assert (problem.samples, problem.features, problem.outputs) == (700, 6, 3)
 
 
@@ -89,10 +85,10 @@ def test_the_minimum_is_the_least_squares_solution_of_least_norm(make, dtype, de
     minimum, weights = problem.minimum(decay), optimum(problem, decay)
     x, y = exact(problem)
     residuals = x @ weights.T - y
-    close(minimum.weights, weights, 1e-12)
-    close(minimum.mode_weights, weights @ problem.modes, 1e-12)
-    close(minimum.residuals, residuals, 1e-12 if dtype == np.float64 else 1e-6)
-    close(minimum.squared_residuals, np.square(residuals).sum(axis=1), 1e-12)
+    assert close(minimum.weights, weights, 1e-12)
+    assert close(minimum.mode_weights, weights @ problem.modes, 1e-12)
+    assert close(minimum.residuals, residuals, 1e-12 if dtype == np.float64 else 1e-6)
+    assert close(minimum.squared_residuals, np.square(residuals).sum(axis=1), 1e-12)
     loss = 0.5 * np.square(residuals).sum(axis=1).mean() + 0.5 * decay * np.square(weights).sum()
     assert minimum.loss == pytest.approx(loss, rel=1e-12)
     assert np.abs(gradients(problem, minimum.weights).mean(axis=0) + decay * minimum.weights).max() < 1e-12
@@ -105,11 +101,11 @@ def test_the_noise_is_the_covariance_of_the_per_sample_gradients_at_the_optimum(
     problem = make(dtype=dtype)
     covariance = gradient_covariance(problem, optimum(problem, decay))
     minimum, rtol = problem.minimum(decay), TOLERANCE[dtype]
-    close(minimum.noise, in_modes(problem, np.einsum("kkij->ij", covariance)), rtol)
+    assert close(minimum.noise, in_modes(problem, np.einsum("kkij->ij", covariance)), rtol)
     for k in range(3):
         for l in range(3):  # noqa: E741
             block = 0.5 * (covariance[k, l] + covariance[k, l].T)
-            close(minimum.output_noise(k, l), in_modes(problem, block), rtol)
+            assert close(minimum.output_noise(k, l), in_modes(problem, block), rtol)
 
 
 @decays
@@ -122,7 +118,7 @@ def test_the_source_is_the_gradient_covariance_averaged_over_the_law_of_the_weig
     weights = [optimum(problem, decay) + v @ problem.modes.T for v in ensemble]
     average = np.mean([np.einsum("kkij->ij", gradient_covariance(problem, w)) for w in weights], axis=0)
     second = np.einsum("nki,nkj->ij", ensemble, ensemble) / 5
-    close(minimum.source(second, ensemble.mean(axis=0)), in_modes(problem, average), TOLERANCE[dtype])
+    assert close(minimum.source(second, ensemble.mean(axis=0)), in_modes(problem, average), TOLERANCE[dtype])
     # the mutant: without the mean's own term the source is wrong by much more
     assert np.abs(minimum.source(second) - in_modes(problem, average)).max() > 1e-2 * np.abs(average).max()
 
@@ -133,8 +129,8 @@ def test_around_the_optimum_the_source_is_noise_plus_feedback(make, decay):
     minimum = problem.minimum(decay)
     covariance = np.cov(np.random.default_rng(3).normal(size=(4, 9)))
     expected = minimum.noise + problem.feedback(covariance)
-    close(minimum.source(covariance), expected, 1e-13)
-    close(minimum.source(covariance, np.zeros((3, 4))), expected, 1e-13)
+    assert close(minimum.source(covariance), expected, 1e-13)
+    assert close(minimum.source(covariance, np.zeros((3, 4))), expected, 1e-13)
 
 
 @dtypes
@@ -144,7 +140,7 @@ def test_the_feedback_is_its_sum_over_samples(make, dtype):
     z = exact(problem)[0] @ problem.modes
     direct = np.einsum("ni,nj,n->ij", z, z, np.einsum("ni,ij,nj->n", z, s, z)) / len(z)
     curvature = np.diag(problem.curvatures)
-    close(problem.feedback(s), direct - curvature @ s @ curvature, TOLERANCE[dtype])
+    assert close(problem.feedback(s), direct - curvature @ s @ curvature, TOLERANCE[dtype])
 
 
 def test_the_feedback_is_self_adjoint_under_the_trace_linear_and_positive(make):
@@ -152,7 +148,7 @@ def test_the_feedback_is_self_adjoint_under_the_trace_linear_and_positive(make):
     rng = np.random.default_rng(4)
     a, b = (m + m.T for m in rng.normal(size=(2, 4, 4)))
     assert np.trace(a @ problem.feedback(b)) == pytest.approx(np.trace(problem.feedback(a) @ b), rel=1e-12)
-    close(problem.feedback(2 * a - b), 2 * problem.feedback(a) - problem.feedback(b), 1e-12)
+    assert close(problem.feedback(2 * a - b), 2 * problem.feedback(a) - problem.feedback(b), 1e-12)
     for v in rng.normal(size=(5, 4)):
         assert np.linalg.eigvalsh(problem.feedback(np.outer(v, v))).min() > 0
     assert not problem.feedback(np.zeros((4, 4))).any()
@@ -170,12 +166,12 @@ def test_weighted_sums_over_samples_are_right_for_any_sign(make, dtype):
         (problem.scatter(weights=weights**2), weights**2),
         (problem.scatter(weights=weights, quadratic=form), total),
     ):
-        close(found, (z * q[:, None]).T @ z / 700, TOLERANCE[dtype])
+        assert close(found, (z * q[:, None]).T @ z / 700, TOLERANCE[dtype])
         np.testing.assert_allclose(found, found.T, rtol=1e-12)
     minimum = problem.minimum()
     r, q = minimum.residuals.astype(float), np.einsum("ni,ij,nj->n", z, form, z)
-    close(minimum.residual_products(form), (r * q[:, None]).T @ r / 700, TOLERANCE[dtype])
-    close(minimum.residual_products(None), r.T @ r / 700, TOLERANCE[dtype])
+    assert close(minimum.residual_products(form), (r * q[:, None]).T @ r / 700, TOLERANCE[dtype])
+    assert close(minimum.residual_products(None), r.T @ r / 700, TOLERANCE[dtype])
 
 
 def test_the_rank_counts_the_directions_that_data_can_move():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
+from agreement import close
 from fluctua.errors import InvalidInput, UnknownName
 
 LEVELS = ("exact", "discrete", "langevin", "hessian", "equilibrium")
@@ -21,11 +22,6 @@ def random_data(seed=0):
 
 def problem_of(seed=0):
     return fl.LeastSquares(*random_data(seed))
-
-
-def close(found, expected, rtol=1e-10):
-    """Agreement in the largest element."""
-    np.testing.assert_allclose(found, expected, rtol=0, atol=rtol * np.abs(expected).max())
 
 
 # ---- the numbers of theory.md, all printed digits ----
@@ -70,9 +66,9 @@ def test_a_rotation_of_the_inputs_rotates_the_covariance(seed, when):
     x, y = random_data(seed)
     turn, _ = np.linalg.qr(np.random.default_rng(5).normal(size=(5, 5)))
     base, turned = (at(fl.predict(fl.LeastSquares(z, y), SMALL), when) for z in (x, x @ turn))
-    close(turned.covariance, turn.T @ base.covariance @ turn)
-    close(turned.mean, base.mean @ turn)
-    close(turned.mode_variances, base.mode_variances)
+    assert close(turned.covariance, turn.T @ base.covariance @ turn)
+    assert close(turned.mean, base.mean @ turn)
+    assert close(turned.mode_variances, base.mode_variances)
     assert turned.excess_loss == pytest.approx(base.excess_loss, rel=1e-10)
 
 
@@ -89,10 +85,10 @@ def test_units_of_inputs_and_targets_enter_with_their_powers(theory, when):
     scaled = fl.SGD(SMALL.lr / a**2, 3, weight_decay=SMALL.weight_decay * a**2)
     base = at(fl.predict(fl.LeastSquares(x, y), SMALL, theory=theory), when)
     found = at(fl.predict(fl.LeastSquares(a * x, s * y), scaled, theory=theory), when)
-    close(found.covariance, (s / a) ** 2 * base.covariance)
-    close(found.optimum, s / a * base.optimum)
-    close(found.temperatures, s**2 * base.temperatures)
-    close(found.relaxation_steps, base.relaxation_steps)
+    assert close(found.covariance, (s / a) ** 2 * base.covariance)
+    assert close(found.optimum, s / a * base.optimum)
+    assert close(found.temperatures, s**2 * base.temperatures)
+    assert close(found.relaxation_steps, base.relaxation_steps)
     assert found.excess_loss == pytest.approx(s**2 * base.excess_loss, rel=1e-10)
     assert found.optimum_loss == pytest.approx(s**2 * base.optimum_loss, rel=1e-10)
 
@@ -102,7 +98,7 @@ def test_the_order_of_the_samples_does_not_matter(sampling):
     x, y = random_data()
     order = np.random.default_rng(1).permutation(len(x))
     sgd = fl.SGD(0.05, 3, sampling=sampling)
-    close(
+    assert close(
         fl.predict(fl.LeastSquares(x[order], y[order]), sgd).covariance,
         fl.predict(fl.LeastSquares(x, y), sgd).covariance,
     )
@@ -111,7 +107,7 @@ def test_the_order_of_the_samples_does_not_matter(sampling):
 def test_a_doubled_data_set_is_the_same_with_replacement_and_noisier_without():
     x, y = random_data()
     single, double = fl.LeastSquares(x, y), fl.LeastSquares(np.tile(x, (2, 1)), np.tile(y, (2, 1)))
-    close(fl.predict(double, SMALL).covariance, fl.predict(single, SMALL).covariance)
+    assert close(fl.predict(double, SMALL).covariance, fl.predict(single, SMALL).covariance)
     without = fl.SGD(0.05, 3, sampling="without_replacement")
     assert fl.predict(double, without).excess_loss > fl.predict(single, without).excess_loss
 
@@ -123,8 +119,8 @@ def test_a_rotation_of_the_outputs_rotates_their_covariance_and_keeps_the_sum(st
     base, turned = (fl.predict(fl.LeastSquares(x, t), SMALL) for t in (y, y @ turn))
     if steps:
         base, turned = base.after(steps), turned.after(steps)
-    close(turned.covariance, base.covariance)
-    close(turned.output_covariance, turn.T @ base.output_covariance @ turn)
+    assert close(turned.covariance, base.covariance)
+    assert close(turned.output_covariance, turn.T @ base.output_covariance @ turn)
 
 
 @pytest.mark.parametrize("theory", ["exact", "discrete", "langevin"])
@@ -132,10 +128,10 @@ def test_a_rotation_of_the_outputs_rotates_their_covariance_and_keeps_the_sum(st
 def test_the_outputs_add_up(theory, steps):
     prediction = fl.predict(problem_of(), SMALL, theory=theory)
     prediction = prediction if steps is None else prediction.after(steps)
-    close(sum(prediction.output_block(k, k) for k in range(3)), prediction.mode_covariance, 1e-9)
+    assert close(sum(prediction.output_block(k, k) for k in range(3)), prediction.mode_covariance, 1e-9)
     a = prediction.law.problem.curvatures
     traces = [[a @ np.diag(prediction.output_block(k, l)) for l in range(3)] for k in range(3)]  # noqa: E741
-    close(prediction.output_covariance, traces, 1e-9)
+    assert close(prediction.output_covariance, traces, 1e-9)
     assert np.linalg.eigvalsh(prediction.output_covariance).min() > 0
 
 
@@ -218,7 +214,7 @@ def test_the_stationary_state_balances_dissipation_and_fluctuation(digits_proble
     s, h = prediction.mode_covariance, np.diag(prediction.curvatures)
     dissipation = h @ s + s @ h - (0 if theory == "langevin" else sgd.lr * h @ s @ h)
     noise = digits_problem.minimum(0.03).noise + (digits_problem.feedback(s) if theory == "exact" else 0)
-    close(dissipation, sgd.lr * noise / 2, 1e-11)
+    assert close(dissipation, sgd.lr * noise / 2, 1e-11)
 
 
 def test_the_quantities_of_a_prediction_follow_from_its_covariance():
@@ -227,9 +223,9 @@ def test_the_quantities_of_a_prediction_follow_from_its_covariance():
     gram = problem.inputs.T @ problem.inputs / problem.samples
     s, h = prediction.covariance, gram + 0.1 * np.eye(5)
     assert prediction.excess_loss == pytest.approx(0.5 * np.trace(h @ s), rel=1e-12)
-    close(prediction.mode_variances, np.diag(prediction.modes.T @ s @ prediction.modes))
-    close(prediction.temperatures, prediction.curvatures * prediction.mode_variances / 3)
-    close(prediction.relaxation_steps, -1 / np.log(1 - 0.05 * prediction.curvatures))
+    assert close(prediction.mode_variances, np.diag(prediction.modes.T @ s @ prediction.modes))
+    assert close(prediction.temperatures, prediction.curvatures * prediction.mode_variances / 3)
+    assert close(prediction.relaxation_steps, -1 / np.log(1 - 0.05 * prediction.curvatures))
     assert np.trace(prediction.output_covariance) == pytest.approx(np.trace(gram @ s), rel=1e-10)
     assert prediction.optimum.shape == (3, 5)
     assert prediction.optimum_loss == problem.minimum(0.1).loss

@@ -12,7 +12,7 @@ from .momentum import mean_limit, momentum_step
 from .problem import LeastSquares
 from .sgd import SGD
 
-__all__ = ["max_stable_lr"]
+__all__ = ["max_stable_lr", "mean_stable_lr"]
 
 Array = NDArray[np.float64]
 _ROUNDS = 300
@@ -52,7 +52,7 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     kappa = sgd.sampling_factor(problem.samples)
     if sgd.momentum:
         options = sgd.momentum, sgd.dampening, sgd.nesterov
-        return _paired(problem, kappa, mean_limit(float(h[0]), *options), lambda lr: momentum_step(h, lr, *options))
+        return _paired(problem, kappa, mean_stable_lr(problem, sgd), lambda lr: momentum_step(h, lr, *options))
     if kappa == 0.0 or problem.rank < 2:  # one mode leaves Lanczos nothing to iterate on
         return float(1.0 / _growth(problem, h, kappa, np.ones((problem.rank, problem.rank)))[0, 0])
     scale = np.sqrt(np.add.outer(h, h))
@@ -66,6 +66,14 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     top = eigsh(operator, k=1, which="LA", v0=start, ncv=min(8, scale.size), tol=1e3 * problem.precision,
                 return_eigenvectors=False)  # fmt: skip
     return float(1.0 / top[0])
+
+
+def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
+    """Return the learning rate above which E V grows: the limit of a full batch, and of the additive theories."""
+    steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
+    if not sgd.momentum:  # nor has dampening an effect then
+        return 2 / steepest
+    return mean_limit(steepest, sgd.momentum, sgd.dampening, sgd.nesterov)
 
 
 def _growth(problem: LeastSquares, h: Array, kappa: float, s: Array) -> Array:

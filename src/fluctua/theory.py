@@ -15,10 +15,9 @@ from ._validate import choice, positive_int, real_number, step_list
 from .averaging import EMA
 from .errors import InvalidInput, UnstableSGD
 from .law import LEVELS, Law, Level
-from .momentum import mean_limit
 from .problem import LeastSquares
 from .sgd import SGD
-from .stability import max_stable_lr
+from .stability import max_stable_lr, mean_stable_lr
 from .start import Start
 
 __all__ = ["Prediction", "learning_curve", "predict"]
@@ -291,7 +290,8 @@ def predict(
             covariance = law.averaged(covariance)
     except stationary.NoStationaryState:
         if check_stability:
-            raise UnstableSGD(sgd.lr, max_stable_lr(problem, sgd) if law.feeds_back else _mean_limit(law)) from None
+            limit = max_stable_lr if law.feeds_back else mean_stable_lr
+            raise UnstableSGD(sgd.lr, limit(problem, sgd)) from None
         covariance = np.full((problem.rank,) * 2, np.inf)
     prediction = Prediction(law, covariance)
     return prediction if theory != "equilibrium" else prediction.equilibrated()
@@ -350,11 +350,6 @@ def _positive(covariance: Array) -> bool:
     """
     lowest, *_, highest = np.linalg.eigvalsh(covariance) if len(covariance) > 1 else [covariance[0, 0]] * 2
     return bool(lowest >= -1e-9 * abs(highest))
-
-
-def _mean_limit(law: Law) -> float:
-    sgd = law.sgd
-    return mean_limit(float(law.minimum.curvatures[0]), sgd.momentum, sgd.dampening, sgd.nesterov)
 
 
 def _outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
