@@ -45,6 +45,11 @@ class EMA:
     def __post_init__(self) -> None:
         object.__setattr__(self, "decay", real_number("decay", self.decay, minimum=0.0, below=1.0))
 
+    @property
+    def words(self) -> str:
+        """What is looked at, in words."""
+        return f"averaged with decay {self.decay:g}"
+
 
 def beside(kernel: Kernel, average: EMA) -> Kernel:
     r"""Return the kernel that follows V and its average together.

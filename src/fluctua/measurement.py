@@ -46,7 +46,7 @@ class Measurement:
         Frobenius norm of the sampling error of `mode_covariance`, from the spread between chunks of replicas.
     window_covariance : ndarray, (r, r)
         S averaged over every step of the window, trapezoidal between the records.
-    balance, balance_error : ndarray, (r, r), or None with momentum
+    balance, balance_error : ndarray, (r, r), or None with momentum or an average
         The left side of F0 averaged over the window, storage and dissipation: [S(end) - S(opened)]/steps plus
         eta (H S + S H) - eta^2 H S H (in continuous time (1 - m m) o S), and its standard error.
     chunks : int
@@ -110,9 +110,6 @@ class Measurement:
         )
 
 
-_ZERO = np.float64(0.0)  # makes every sum float64, whatever a chunk hands in
-
-
 @dataclass(frozen=True)
 class Chunk:
     """What a group of replicas found, averaged over its records and over its replicas unless it names them."""
@@ -155,7 +152,7 @@ class Tally:
     def add(self, chunk: Chunk, gap: Array | None) -> None:
         """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r).
 
-        With momentum F0 holds for V and its buffer together, and `gap` is None.
+        With momentum or an average F0 holds for V and what is kept beside it together, and `gap` is None.
         """
         n = chunk.replicas
         self.chunks += 1

@@ -112,7 +112,7 @@ class Relaxation:
     Notes
     -----
     Cost: one or two source evaluations per node; from W* at rtol 1e-3, about one node per doubling of time, more near
-    the stability limit. Memory: about ten (r, r) float64 arrays.
+    the stability limit. Memory: about ten (r, r) float64 arrays, and as many states.
     """
 
     kernel: Kernel

@@ -61,7 +61,8 @@ def save_with(path: Path | str, write: Callable[[IO[bytes]], Any]) -> None:
 
 def check_writable(path: Path | str) -> None:
     """Raise `OutputError` now if a file `path` could not be written later."""
-    _replace(Path(path), None)
+    with _temporary_beside(Path(path)):
+        pass
 
 
 def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
@@ -123,26 +124,24 @@ def provenance() -> dict[str, str]:
     return found
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], Any] | None) -> None:
-    """Write and rename; without `write`, only try the place."""
-    try:
-        with _temporary_beside(path) as (handle, temporary):
-            if write is None:
-                return
-            write(handle)
-            handle.close()
-            temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    with _temporary_beside(path) as (handle, temporary):
+        write(handle)
+        handle.close()
+        temporary.replace(path)
 
 
 @contextlib.contextmanager
 def _temporary_beside(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
+    """Give a file in the directory of `path` that is gone at the end unless renamed; raises `OutputError`."""
     try:
-        with os.fdopen(descriptor, "wb") as handle:
-            temporary.chmod(0o644)
-            yield handle, temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as handle:
+                temporary.chmod(0o644)
+                yield handle, temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..averaging import EMA
 from ..data import Dataset, load
 from ..law import LEVELS
 from ..momentum import effective_lr
@@ -57,7 +58,10 @@ recipe_options = _all(
     click.option("--dampening", type=float, default=0.0, show_default=True, help="Of the momentum."),
     click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
 )
-ema_option = click.option("--ema", type=float, help="Decay of an exponential moving average: look at that, not at W.")
+ema_option = click.option(
+    "--ema", "average", type=float, callback=lambda _context, _option, decay: None if decay is None else EMA(decay),
+    help="Decay of an exponential moving average: look at that, not at W.",
+)  # fmt: skip
 theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
 
 

@@ -41,40 +41,31 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(
-    *,
-    theory: Any,
-    ema: float | None,
-    steps: int | None,
-    start: str,
-    held_out: str | None,
-    as_json: bool,
+    *, theory: Any, average: EMA | None, steps: int | None, start: str, held_out: str | None, as_json: bool,
     **options: Any,
 ) -> int:  # fmt: skip
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
     sgd = recipe(problem, options)
-    prediction = solve(problem, sgd, theory=theory or "exact", average=None if ema is None else EMA(ema))
+    prediction = solve(problem, sgd, theory=theory or "exact", average=average)
     if steps is not None:
         prediction = prediction.after(steps, start=start, rtol=_RTOL)
     limit = max_stable_lr(problem, sgd)
-    loss = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
-    if as_json:
-        result = {"kind": "prediction", "data": about(dataset), "max_stable_lr": limit, **prediction.to_dict()}
-        if loss is not None and other is not None:
-            result["held_out"] = {"data": about(other), **asdict(loss), "expected": loss.expected}
-        click.echo(json.dumps(result, indent=2))
-    else:
-        click.echo(f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}")
-        if loss is not None and other is not None:
-            click.echo(f"held out      {other.name}: {loss.optimum:.6g} at W*, {loss.excess:+.6g} in expectation")
+    result = {"kind": "prediction", "data": about(dataset), "max_stable_lr": limit, **prediction.to_dict()}
+    report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}"
+    if other is not None:
+        loss = held_out_loss(prediction, other.inputs, other.targets)
+        result["held_out"] = {"data": about(other), **asdict(loss), "expected": loss.expected}
+        report += f"\nheld out      {other.name}: {loss.optimum:.6g} at W*, {loss.excess:+.6g} in expectation"
+    click.echo(json.dumps(result, indent=2) if as_json else report)
     return 0
 
 
 def _report(prediction: Prediction, limit: float) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
     average = prediction.law.average
-    what = "" if average is None else f", averaged with decay {average.decay:g}"
+    what = "" if average is None else f", {average.words}"
     when = "stationary" if prediction.steps is None else f"after {prediction.steps[0]:,} steps"
     share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
     return "\n".join(
