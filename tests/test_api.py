@@ -13,11 +13,11 @@ import fluctua as fl
 
 PUBLIC = {
     "EMA", "Dataset", "FluctuaError", "GradientNoise", "HeldOutLoss", "LeastSquares", "Measurement", "Prediction",
-    "SGD", "UnstableSGD", "Verdict", "errors", "gradient_noise", "held_out_loss", "learning_curve", "load",
-    "max_stable_lr", "predict", "simulate", "verify",
+    "RunningAverage", "SGD", "UnstableSGD", "Verdict", "errors", "gradient_noise", "held_out_loss", "learning_curve",
+    "load", "max_stable_lr", "predict", "schedules", "simulate", "verify",
 }  # fmt: skip
 SIGNATURES = {
-    fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov"],
+    fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule"],
     fl.LeastSquares: ["inputs", "targets"],
     fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir"],
     fl.predict: ["problem", "sgd", "theory", "average", "check_stability"],

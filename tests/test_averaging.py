@@ -174,7 +174,7 @@ def test_the_simulator_keeps_that_average_beside_the_weights(small_problem, dyna
     advance = stepper(small_problem, sgd, dynamics, np.dtype(float), average)
     draws, kept = Draws(generators(seed_sequence(2), 3), 60, sgd), None
     for step in range(9):
-        advance(state, draws, 1, step == 0)
+        advance(state, draws, 1, step)
         kept = state[0].copy() if kept is None else 0.8 * kept + 0.2 * state[0]
         np.testing.assert_allclose(state[-1], kept, rtol=1e-13)
 
@@ -192,5 +192,5 @@ def test_real_runs_average_as_predicted(digits_problem, options):
 
 
 def test_the_overdamped_process_has_no_average(small_problem):
-    with pytest.raises(InvalidInput, match="no average"):
+    with pytest.raises(InvalidInput, match="no steps to schedule or average"):
         fl.simulate(small_problem, fl.SGD(0.01, 4), steps=2, replicas=2, dynamics="langevin", average=fl.EMA(0.9))

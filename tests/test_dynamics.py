@@ -99,7 +99,7 @@ def test_directions_without_data_are_moved_by_weight_decay_alone(dynamics, weigh
     sgd = fl.SGD(lr=0.1, batch_size=2, weight_decay=weight_decay)
     v = np.array([[[[0.3, -0.2, 0.7]]]])
     stepper(problem, sgd, dynamics, np.dtype(np.float64))(
-        v, Draws(generators(seed_sequence(1), 1), problem.samples, sgd), 10, True
+        v, Draws(generators(seed_sequence(1), 1), problem.samples, sgd), 10, 0
     )
     each = np.exp(-0.1 * weight_decay) if dynamics == "langevin" else 1 - 0.1 * weight_decay
     assert v[0, 0, 0, 2] == pytest.approx(0.7 * each**10, rel=1e-13)
@@ -110,8 +110,8 @@ def test_a_replica_moves_as_if_it_were_alone(problem, dynamics):
     sgd = recipe(problem, weight_decay=0.1)
     advance = stepper(problem, sgd, dynamics, np.dtype(np.float64))
     together, alone = np.zeros((1, 3, 3, 5)), np.zeros((1, 1, 3, 5))
-    advance(together, Draws(generators(seed_sequence(4), 3), problem.samples, sgd), 7, True)
-    advance(alone, Draws(generators(seed_sequence(4), 3)[2:], problem.samples, sgd), 7, True)
+    advance(together, Draws(generators(seed_sequence(4), 3), problem.samples, sgd), 7, 0)
+    advance(alone, Draws(generators(seed_sequence(4), 3)[2:], problem.samples, sgd), 7, 0)
     np.testing.assert_allclose(alone[0, 0], together[0, 2], rtol=0, atol=1e-14)
 
 

@@ -166,12 +166,12 @@ def test_the_simulator_s_step_on_every_batch_is_the_enumerated_step(name, sampli
     advance = dynamics.stepper(problem, sgd, "sgd", np.dtype(np.float64))
     begin = away_from(truth) - truth.optimum
     v = np.repeat(begin[None], len(truth.batches), axis=0)
-    advance(v[None], Given([truth.batches]), 1, True)
+    advance(v[None], Given([truth.batches]), 1, 0)
     assert error(v, truth.step(truth.optimum + begin) - truth.optimum) <= 1
 
     pairs = np.array(list(product(truth.batches, repeat=2)))
     v = np.repeat(begin[None], len(pairs), axis=0)
-    advance(v[None], Given([pairs[:, 0], pairs[:, 1]]), 2, True)
+    advance(v[None], Given([pairs[:, 0], pairs[:, 1]]), 2, 0)
     now = fl.predict(problem, sgd).after(2, start=away_from(truth), rtol=1e-15)
     assert error(v.mean(axis=0), now.mean) <= 1
     assert error(np.einsum("nki,nkj->ij", v, v) / len(pairs), now.covariance) <= 1

@@ -55,7 +55,7 @@ def test_real_runs_have_the_predicted_loss_on_digits_held_out(digits):
     problem, sgd = fl.LeastSquares(digits.inputs[train], digits.targets[train]), fl.SGD(0.05, 8, momentum=0.5)
     state = np.zeros((2, 2000, 10, 64))
     state[0] = -problem.minimum().weights
-    stepper(problem, sgd, "sgd", np.dtype(float))(state, Draws(generators(seed_sequence(5), 2000), 1200, sgd), 30, True)
+    stepper(problem, sgd, "sgd", np.dtype(float))(state, Draws(generators(seed_sequence(5), 2000), 1200, sgd), 30, 0)
     x, y = digits.inputs[rest], digits.targets[rest]
     weights = problem.minimum().weights + state[0]
     losses = np.array([0.5 * np.sum((w @ x.T - y.T) ** 2) / len(x) for w in weights])

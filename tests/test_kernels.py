@@ -89,7 +89,7 @@ def test_an_advance_is_that_many_single_steps_under_a_linear_source(monkeypatch,
     for j in range(steps):
         source = first + j / steps * (last - first)
         expected = np.outer(kernel.decay, kernel.decay) * expected + kernel.injection() * source
-    found = kernel.advance(state, sources, weights, steps)
+    found = kernel.advance(state, sources, weights, 0, steps)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13 * np.abs(expected).max())
 
 

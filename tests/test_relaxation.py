@@ -16,6 +16,17 @@ RECIPES = {
     "beyond the limit": fl.SGD(0.21, 4),
     "beyond the limit of the mean": fl.SGD(0.23, 32),
 }
+SCHEDULED = {
+    "held by a schedule": fl.SGD(0.05, 8, schedule=np.ones(STEPS + 1)),
+    "cosine": fl.SGD(0.15, 2, schedule=fl.schedules.CosineAnnealingLR(STEPS)),
+    "linear from beyond the limit": fl.SGD(0.25, 4, schedule=fl.schedules.LinearLR(1, 0, STEPS + 1)),
+    "drops": fl.SGD(0.15, 1, schedule=fl.schedules.StepLR(30, 0.2)),
+    "1/t": fl.SGD(0.15, 2, schedule=fl.schedules.InverseTimeLR(3)),
+    "any array": fl.SGD(1.0, 4, schedule=np.random.default_rng(8).uniform(0.01, 0.18, STEPS + 1)),
+}
+
+ALL = RECIPES | SCHEDULED
+pytestmark = pytest.mark.filterwarnings("ignore::fluctua.errors.UnstableRates")
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +37,16 @@ def problem(digits):
 
 def iterate(problem, sgd, start, steps):
     """S(t) in the modes and E L(W_t) - L(W*) at every step: F0 as theory.md prints it, with numpy alone."""
-    x, y, lr, decay = problem.inputs, problem.targets, sgd.lr, sgd.weight_decay
+    x, y, decay = problem.inputs, problem.targets, sgd.weight_decay
     gram = x.T @ x / len(x)
     curvature = gram + decay * np.eye(len(gram))
     optimum = problem.minimum(decay).weights
     residuals = x @ optimum.T - y
     mean = np.zeros_like(optimum) if start == "optimum" else -optimum
-    s, drift, factor = mean.T @ mean, np.eye(len(gram)) - lr * curvature, lr**2 * sgd.sampling_factor(len(x))
+    s, kappa = mean.T @ mean, sgd.sampling_factor(len(x))
     covariances, losses = [], []
-    for _ in range(steps + 1):
+    for lr in sgd.rates(np.arange(steps + 1)):
+        drift, factor = np.eye(len(gram)) - lr * curvature, lr**2 * kappa
         covariances.append(problem.modes.T @ s @ problem.modes)
         losses.append(0.5 * np.sum(curvature * s))
         errors = np.square(residuals).sum(axis=1) + 2 * np.sum((x @ mean.T) * residuals, axis=1)
@@ -50,9 +62,7 @@ def iterate(problem, sgd, start, steps):
 def truth(problem):
     """Every-step iteration, once for each recipe and start."""
     return {
-        (name, start): iterate(problem, sgd, start, STEPS)
-        for name, sgd in RECIPES.items()
-        for start in ("optimum", "zero")
+        (name, start): iterate(problem, sgd, start, STEPS) for name, sgd in ALL.items() for start in ("optimum", "zero")
     }
 
 
@@ -60,7 +70,8 @@ def relative(found, expected):
     return np.abs(np.asarray(found) / expected - 1).max()
 
 
-recipes = pytest.mark.parametrize("name", RECIPES)
+recipes = pytest.mark.parametrize("name", ALL)
+constant_recipes = pytest.mark.parametrize("name", RECIPES)
 starts = pytest.mark.parametrize("start", ["optimum", "zero"])
 
 
@@ -69,7 +80,7 @@ starts = pytest.mark.parametrize("start", ["optimum", "zero"])
 @recipes
 def test_every_mode_s_variance_is_as_accurate_as_asked(problem, truth, name, start, rtol):
     covariances, losses = truth[name, start]
-    prediction = fl.predict(problem, RECIPES[name], check_stability=False)
+    prediction = fl.predict(problem, ALL[name], check_stability=False)
     for stop in (23, STEPS):
         now = prediction.after(stop, start=start, rtol=rtol, curve=True)
         assert relative(now.mode_variances, np.diag(covariances[stop])) < rtol
@@ -80,12 +91,12 @@ def test_every_mode_s_variance_is_as_accurate_as_asked(problem, truth, name, sta
 @recipes
 def test_with_intervals_of_one_step_the_march_is_exact(problem, truth, name, start):
     covariances, losses = truth[name, start]
-    prediction = fl.predict(problem, RECIPES[name], check_stability=False)
+    prediction = fl.predict(problem, ALL[name], check_stability=False)
     for stop in (1, 2, 30):
         found = prediction.after(stop, start=start, rtol=1e-15).mode_covariance
         # the largest element is the measure; flat modes carry the rounding of W* itself, eps h_max/h
         assert np.abs(found - covariances[stop]).max() < 1e-11 * np.abs(covariances[stop]).max()
-    curve = fl.learning_curve(problem, RECIPES[name], 30, start=start, rtol=1e-15)
+    curve = fl.learning_curve(problem, ALL[name], 30, start=start, rtol=1e-15)
     assert relative(curve[1:], losses[1:31]) < 2e-11
 
 
@@ -94,7 +105,7 @@ def test_with_intervals_of_one_step_the_march_is_exact(problem, truth, name, sta
 def test_an_average_over_steps_is_that_of_the_iteration(problem, truth, name, start):
     covariances, losses = truth[name, start]
     steps = (0, 3, 3, 40, 41, 100)
-    now = fl.predict(problem, RECIPES[name], check_stability=False).after(steps, start=start, rtol=1e-4, curve=True)
+    now = fl.predict(problem, ALL[name], check_stability=False).after(steps, start=start, rtol=1e-4, curve=True)
     expected = np.mean([covariances[t] for t in steps], axis=0)
     assert np.abs(now.mode_covariance - expected).max() < 1e-4 * np.abs(expected).max()
     assert now.curve.shape == (101,)
@@ -136,7 +147,7 @@ def test_the_additive_levels_take_no_pass_over_the_data(problem, monkeypatch, th
 
 @starts
 @pytest.mark.parametrize("theory", ["discrete", "langevin", "hessian"])
-@recipes
+@constant_recipes
 def test_the_additive_levels_are_the_recursion_with_a_constant_source(problem, name, theory, start):
     sgd = RECIPES[name]
     minimum, kappa = problem.minimum(sgd.weight_decay), sgd.sampling_factor(problem.samples)

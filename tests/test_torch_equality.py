@@ -64,7 +64,7 @@ def largest_difference(problem, sgd, start, dtype, replicas=2):
     state[0] = begin - minimum.weights
     advance, worst = stepper(problem, sgd, "sgd", np.dtype(dtype)), 0.0
     for step in range(STEPS):
-        advance(state, ours, 1, step == 0)
+        advance(state, ours, 1, step)
         for v, run, batch in zip(state[0], runs, next(theirs.batches(1))[0], strict=True):
             run.step(batch)
             worst = max(worst, float(np.abs(minimum.weights + v - run.weights).max()))

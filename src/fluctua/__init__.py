@@ -1,7 +1,7 @@
 """Predict, before training, how far SGD will fluctuate on your data, and prove the prediction."""
 
-from . import errors
-from .averaging import EMA
+from . import errors, schedules
+from .averaging import EMA, RunningAverage
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
 from .held_out import HeldOutLoss, held_out_loss
@@ -25,6 +25,7 @@ __all__ = [
     "LeastSquares",
     "Measurement",
     "Prediction",
+    "RunningAverage",
     "UnstableSGD",
     "Verdict",
     "errors",
@@ -34,6 +35,7 @@ __all__ = [
     "load",
     "max_stable_lr",
     "predict",
+    "schedules",
     "simulate",
     "verify",
 ]

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .averaging import EMA
+from .averaging import Average
 from .sgd import SGD
 
 __all__ = ["descend"]
@@ -94,12 +94,12 @@ def _gradient(v: Any, x: Any, residuals: Any, batch: Any, scale: Any, g: Any) ->
 @_compiled
 def _move(
     weights: Any, buffer: Any, average: Any, g: Any, constant: Any, lr: Any, weight_decay: Any, momentum: Any,
-    fresh: Any, nesterov: bool, remembered: Any, begins: bool,
+    fresh: Any, nesterov: bool, taken: Any, begins: bool,
 ) -> None:  # fmt: skip
-    """torch.optim.SGD's step of one replica, and its average if `remembered` >= 0."""
-    kept, added, old = momentum, fresh, remembered
+    """torch.optim.SGD's step of one replica, and its average if `taken` > 0."""
+    kept, added = momentum, fresh
     if begins:
-        kept, added, old = momentum * 0, fresh * 0 + 1, remembered * 0
+        kept, added = momentum * 0, fresh * 0 + 1
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
             step = g[k, j] + weight_decay * weights[k, j] + constant[k, j]
@@ -107,14 +107,14 @@ def _move(
                 buffer[k, j] = kept * buffer[k, j] + added * step
                 step = step + momentum * buffer[k, j] if nesterov else buffer[k, j]
             weights[k, j] -= lr * step
-            if remembered >= 0:
-                average[k, j] += (1 - old) * (weights[k, j] - average[k, j])
+            if taken > 0:
+                average[k, j] += taken * (weights[k, j] - average[k, j])
 
 
 @_compiled
 def _descend(
-    v: Any, u: Any, w: Any, x: Any, residuals: Any, batches: Any, constant: Any, lr: Any, weight_decay: Any,
-    momentum: Any, fresh: Any, nesterov: bool, remembered: Any, first: bool,
+    v: Any, u: Any, w: Any, x: Any, residuals: Any, batches: Any, constant: Any, rates: Any, weight_decay: Any,
+    momentum: Any, fresh: Any, nesterov: bool, taken: Any, first: bool,
 ) -> None:  # fmt: skip
     g = np.empty_like(constant)
     share = v.dtype.type(1 / batches.shape[2])
@@ -122,13 +122,13 @@ def _descend(
         begins = first and step == 0
         for replica in range(len(v)):
             _gradient(v[replica], x, residuals, batches[step, replica], share, g)
-            _move(v[replica], u[replica], w[replica], g, constant, lr, weight_decay, momentum, fresh, nesterov,
-                  remembered, begins)  # fmt: skip
+            _move(v[replica], u[replica], w[replica], g, constant, rates[step], weight_decay, momentum, fresh, nesterov,
+                  taken[step], begins)  # fmt: skip
 
 
 def descend(
     state: NDArray[Any], x: NDArray[Any], residuals: NDArray[Any], batches: NDArray[np.int64], constant: NDArray[Any],
-    sgd: SGD, average: EMA | None, first: bool,
+    sgd: SGD, average: Average | None, begin: int,
 ) -> None:  # fmt: skip
     """Advance every replica by one step of `sgd` per batch, in place.
 
@@ -146,9 +146,9 @@ def descend(
         Rows of `x`, not checked against N.
     constant : ndarray, (c, d)
     sgd : SGD
-    average : EMA or None
-    first : bool
-        Whether the first of these steps is the first of the run.
+    average : EMA, RunningAverage or None
+    begin : int
+        Number of the first of these steps, counted from 0.
 
     Notes
     -----
@@ -156,11 +156,12 @@ def descend(
     dtype, in about two seconds, and kept where the package or the user's cache can be written. Holds no lock of
     Python's, so threads do not wait for one another.
     """
-    number = state.dtype.type
+    number, steps = state.dtype.type, np.arange(begin, begin + len(batches))
+    taken = np.zeros(len(steps)) if average is None else average.weights(steps)
     x, residuals = x.view(), residuals.view()
     x.flags.writeable = residuals.flags.writeable = False  # one type, one compilation
     _descend(
-        state[0], state[int(sgd.momentum > 0)], state[-1], x, residuals, batches, constant, number(sgd.lr),
-        number(sgd.weight_decay), number(sgd.momentum), number(1 - sgd.dampening), sgd.nesterov,
-        number(-1 if average is None else average.decay), first,
+        state[0], state[int(sgd.momentum > 0)], state[-1], x, residuals, batches, constant,
+        sgd.rates(steps).astype(number), number(sgd.weight_decay), number(sgd.momentum), number(1 - sgd.dampening),
+        sgd.nesterov, taken.astype(number), begin == 0,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .averaging import EMA
+from .averaging import Average
 from .errors import InvalidInput
 from .law import Level
 from .problem import LeastSquares
@@ -23,8 +23,8 @@ __all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "s
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
-Stepper = Callable[[Floats, Draws, int, bool], None]
-"""(state, the replicas' randomness, steps, whether the run begins here): advances the state in place.
+Stepper = Callable[[Floats, Draws, int, int], None]
+"""(state, the replicas' randomness, steps, the number of the first of them): advances the state in place.
 
 A state is (`slots`, replicas, c, d): V; with momentum its buffer; with an average of the weights that, about W*.
 """
@@ -32,13 +32,13 @@ A state is (`slots`, replicas, c, d): V; with momentum its buffer; with an avera
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
 
-def slots(sgd: SGD, average: EMA | None = None) -> int:
+def slots(sgd: SGD, average: Average | None = None) -> int:
     """Return how many arrays of the weights' shape a state holds."""
     return 1 + bool(sgd.momentum) + (average is not None)
 
 
 def stepper(
-    problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any], average: EMA | None = None
+    problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any], average: Average | None = None
 ) -> Stepper:
     """Return the function that advances a group of replicas under `dynamics`."""
     return DYNAMICS[dynamics](_Setting(problem, sgd, dtype, average))
@@ -55,7 +55,7 @@ def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
 class _Setting:
     """Data and constants of one recipe in the precision of the simulation."""
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any], average: EMA | None = None) -> None:
+    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any], average: Average | None = None) -> None:
         minimum = problem.minimum(sgd.weight_decay)
         self.problem, self.sgd, self.average = problem, sgd, average
         self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
@@ -63,29 +63,28 @@ class _Setting:
         self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
         self.kappa = sgd.sampling_factor(problem.samples)
 
-    def move(self, state: Floats, gradient: Floats, first: bool) -> None:
-        """One step of one replica, (slots, c, d), given the data's part of the gradient."""
+    def move(self, state: Floats, gradient: Floats, step: int) -> None:
+        """Step number `step` of one replica, (slots, c, d), given the data's part of the gradient."""
         sgd, number = self.sgd, state.dtype.type
         g = gradient + number(sgd.weight_decay) * state[0] + self.constant
         if sgd.momentum:
-            state[1] = g if first else number(sgd.momentum) * state[1] + number(1 - sgd.dampening) * g
+            state[1] = number(sgd.momentum) * state[1] + number(1 - sgd.dampening) * g if step else g
             g = g + number(sgd.momentum) * state[1] if sgd.nesterov else state[1]
-        state[0] -= number(sgd.lr) * g
+        state[0] -= number(sgd.rates(step)) * g
         if self.average is not None:
-            old = number(0 if first else self.average.decay)
-            state[-1] += (1 - old) * (state[0] - state[-1])
+            state[-1] += number(self.average.weights(step)) * (state[0] - state[-1])
 
 
 def _minibatch(setting: _Setting) -> Stepper:
     """SGD on real batches."""
     from .descent import descend  # numba takes half a second to import
 
-    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for batches in draws.batches(steps):
             descend(
-                state, setting.inputs, setting.residuals, batches, setting.constant, setting.sgd, setting.average, first
+                state, setting.inputs, setting.residuals, batches, setting.constant, setting.sgd, setting.average, begin
             )
-            first = False
+            begin += len(batches)
 
     return advance
 
@@ -95,11 +94,11 @@ def _full_batch(setting: _Setting) -> Stepper:
     x, r = setting.inputs, setting.residuals
     share = x.dtype.type(1 / len(x))
 
-    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         del draws
-        for step in range(steps):
+        for step in range(begin, begin + steps):
             for replica in state.swapaxes(0, 1):
-                setting.move(replica, (share * (x @ replica[0].T + r)).T @ x, first and step == 0)
+                setting.move(replica, (share * (x @ replica[0].T + r)).T @ x, step)
 
     return advance
 
@@ -112,12 +111,12 @@ def _langevin_state_dependent(setting: _Setting) -> Stepper:
     """
     x, r = setting.inputs, setting.residuals
 
-    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
-        for step in range(steps):
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
+        for step in range(begin, begin + steps):
             for replica, rng in zip(state.swapaxes(0, 1), draws.rngs, strict=True):
                 share = 1 / len(x) + _gaussian_shares(rng, setting)
                 gradient = ((x @ replica[0].T + r) * share[:, None]).T @ x
-                setting.move(replica, gradient, first and step == 0)
+                setting.move(replica, gradient, step)
 
     return advance
 
@@ -129,9 +128,9 @@ def _langevin(setting: _Setting) -> Stepper:
     a sum of separable terms by Gauss-Legendre quadrature: one draw of the gradient noise at W* per node.
     """
     problem, sgd = setting.problem, setting.sgd
-    if sgd.momentum or setting.average is not None:
+    if sgd.momentum or sgd.schedule is not None or setting.average is not None:
         raise InvalidInput(
-            "dynamics='langevin' is overdamped and in continuous time: it knows no momentum and no average over steps. "
+            "dynamics='langevin' is overdamped, in continuous time: no momentum, and no steps to schedule or average. "
             "Use 'langevin_state_dependent', which makes SGD's own steps with Gaussian noise."
         )
     h = problem.minimum(sgd.weight_decay).curvatures
@@ -141,8 +140,8 @@ def _langevin(setting: _Setting) -> Stepper:
     modes = problem.modes.astype(x.dtype)
     decay, null = np.exp(-sgd.lr * h).astype(x.dtype), x.dtype.type(np.exp(-sgd.lr * sgd.weight_decay))
 
-    def advance(state: Floats, draws: Draws, steps: int, first: bool) -> None:
-        del first
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
+        del begin
         (v,) = state
         inside = v @ modes
         outside = v - inside @ modes.T

@@ -17,6 +17,7 @@ __all__ = [
     "OutputError",
     "ResultError",
     "UnknownName",
+    "UnstableRates",
     "UnstableSGD",
 ]
 
@@ -61,6 +62,28 @@ class UnstableSGD(InvalidInput):
             f"size and sampling: the variance of the weights grows without bound and no stationary state exists. "
             f"Use lr < {max_stable_lr:.4g}, a larger batch, or follow the run at finite time "
             f"(predict(..., check_stability=False).after(steps); --force on the command line)."
+        )
+
+
+class UnstableRates(UserWarning):
+    """A schedule's learning rate is above the largest stable one at some step; the run is finite and goes on.
+
+    Attributes
+    ----------
+    step : int
+        The first such step, counted from 0.
+    count : int
+        How many there are.
+    lr, max_stable_lr : float
+        The rate at `step`, and the limit for this problem, batch size, sampling and momentum.
+    """
+
+    def __init__(self, step: int, count: int, lr: float, max_stable_lr: float) -> None:
+        self.step, self.count, self.lr, self.max_stable_lr = step, count, lr, max_stable_lr
+        super().__init__(
+            f"from step {step} on, at {count} steps, the schedule's learning rate ({lr:.4g} at that step) is above the "
+            f"largest stable one, {max_stable_lr:.6g}: the variance of the weights grows meanwhile. Predictions stay "
+            f"exact."
         )
 
 

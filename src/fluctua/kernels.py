@@ -13,12 +13,15 @@ A new optimiser is a new kernel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .components import Components
 
 __all__ = ["Kernel", "gradient_step", "langevin_flow"]
 
@@ -29,11 +32,11 @@ _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(Components):
     """One optimiser at one setting, seen by the modes.
 
-    Vectors of k r elements hold all modes at the first component, then all at the second, and so on; a state is the
-    matrix of the components' second moments, (k r, k r). With one component it is S itself.
+    Vectors of k r elements hold all modes at the first component, then all at the second, and so on. With one component
+    a state is S itself.
 
     Attributes
     ----------
@@ -113,26 +116,6 @@ class Kernel:
         inside = np.arange(self.components) < self.components - self.beside
         return np.repeat(inside[:, None].astype(float), self.modes, axis=1)
 
-    def fold(self, state: Array, *, observed: bool = False) -> Array:
-        """S of a state, (r, r), or the second moment of what is observed."""
-        if self.components == 1:
-            return state
-        weights, blocks = self._readout(observed), state.reshape((self.components, self.modes) * 2)
-        return np.asarray(np.einsum("ip,ipjq,jq->pq", weights, blocks, weights, optimize=True).real)
-
-    def variances(self, state: Array, *, observed: bool = False) -> Array:
-        """Diagonal of `fold`, (r,)."""
-        return self.gathered(self.within(state), observed=observed)
-
-    def gathered(self, moments: Array, *, observed: bool = False) -> Array:
-        """Variances, (r,), from the moments inside each mode, (k, k, r)."""
-        weights = self._readout(observed)
-        return np.asarray(np.einsum("ip,ijp,jp->p", weights, moments, weights).real)
-
-    def within(self, state: Array) -> Array:
-        """Second moments of the components inside each mode, (k, k, r)."""
-        return np.asarray(np.einsum("ipjp->ijp", state.reshape((self.components, self.modes) * 2)))
-
     def gap(self, rows: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates: the decays would lose the flat modes to rounding."""
         p, q = self.rate[rows, None], self.rate
@@ -160,7 +143,31 @@ class Kernel:
             out += (weights[k][:, None] * np.einsum("pjq,jq->pq", part, weights)).real
         return out
 
-    def advance(self, state: Array, sources: Sequence[Array], weights: Array, steps: int) -> Array:
+    @property
+    def breaks(self) -> list[int]:
+        """Steps at which the coefficients jump: none."""
+        return []
+
+    def unsettled(self, origin: int, end: int, rtol: float) -> float:
+        """Step until which an alternating part of the source, begun at `origin`, is above `rtol`."""
+        del end
+        alternating = self.decay[self.decay.real < 0]
+        if not len(alternating):
+            return 0.0
+        slowest = float(np.abs(alternating).max())
+        return float("inf") if slowest >= 1 else origin + log(rtol) / log(slowest)
+
+    def follow(self, state: Array, sources: Array, start: int) -> Iterator[Array]:
+        """Yield what is observed of S_pp, (r,), step after step; `sources` is the diagonal of kappa G, (n, r)."""
+        del start  # every step is alike
+        decay = self.decay.reshape(self.components, self.modes)
+        shrink, moments = decay[:, None] * decay, self.within(state)
+        injection = self.within(np.broadcast_to(self.injection(), state.shape))
+        for source in sources:
+            moments = shrink * moments + injection * source
+            yield self.gathered(moments, observed=True)
+
+    def advance(self, state: Array, sources: Sequence[Array], weights: Array, start: int, steps: int) -> Array:
         """Return the state after `steps` steps under a source that moves linearly in time.
 
         Parameters
@@ -171,7 +178,8 @@ class Kernel:
             kappa G at some times.
         weights : ndarray, (2, len(sources))
             The source at the beginning and at the end, as sums of `sources`.
-        steps : int
+        start, steps : int
+            When it begins, which does not matter here, and how long it takes.
         """
         out = np.empty_like(state)
         power = self.decay**steps
@@ -185,10 +193,6 @@ class Kernel:
             out[rows] = self.injection(rows) * (level * first + slope * change)
             out[rows] += power[rows, None] * power * state[rows]
         return out
-
-    def _across(self, rows: Any) -> Any:
-        """Rows of the source, the same for every component."""
-        return rows if self.components == 1 or np.ndim(rows) == 0 else np.tile(rows, (1, self.components))
 
     def sums(self, steps: int, rows: slice = _ALL) -> tuple[Array, Array]:
         r"""Weights of a source that moves linearly over an interval of n steps, from G_0 to G_n.

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import stationary
-from .averaging import EMA, beside
+from .averaging import EMA, Average, beside
+from .course import Course, course
+from .errors import InvalidInput
 from .kernels import Kernel, gradient_step, langevin_flow
 from .momentum import effective_lr, momentum_step
 from .problem import LeastSquares, Minimum
@@ -37,7 +39,7 @@ class Law:
     problem: LeastSquares
     sgd: SGD
     level: Level
-    average: EMA | None = None
+    average: Average | None = None
 
     @cached_property
     def minimum(self) -> Minimum:
@@ -54,14 +56,33 @@ class Law:
         """What one step does to a pair of modes."""
         return self._kernel(self.minimum.curvatures)
 
-    @cached_property
-    def null_kernel(self) -> Kernel:
-        """What one step does to a direction that no data point has: only weight decay moves it."""
-        return self._kernel(np.array([self.sgd.weight_decay]))
+    def motion(self, steps: int) -> Kernel | Course:
+        """What the first `steps` steps do to a pair of modes."""
+        return self._motion(self.minimum.curvatures, steps)
+
+    def null_motion(self, steps: int) -> Kernel | Course:
+        """What they do to a direction that no data point has: only weight decay moves it."""
+        return self._motion(np.array([self.sgd.weight_decay]), steps)
+
+    @property
+    def steady(self) -> bool:
+        """Whether every step is like the one before, so that time has closed forms."""
+        return self.sgd.schedule is None and (self.average is None or isinstance(self.average, EMA))
+
+    def _motion(self, curvatures: Array, steps: int) -> Kernel | Course:
+        if self.steady:
+            return self._kernel(curvatures)
+        if self._flows:
+            raise InvalidInput("schedules and averages are of steps: use theory='exact' or 'discrete', not a flow in "
+                               "continuous time.")  # fmt: skip
+        for part in (self.sgd.schedule, self.average):
+            if part is not None:
+                part.refuse_beyond(steps)
+        return course(curvatures, self.sgd, self.average, steps)
 
     def _kernel(self, curvatures: Array) -> Kernel:
         plain = self._step(curvatures)
-        return plain if self.average is None else beside(plain, self.average)
+        return beside(plain, self.average) if isinstance(self.average, EMA) else plain
 
     def _step(self, curvatures: Array) -> Kernel:
         sgd = self.sgd
@@ -92,7 +113,7 @@ class Law:
         """S of this balance with `source` in the place of C: stationary, or from S = 0 averaged over `steps`."""
         if steps is not None:
             feeding = (lambda s, _: source + self.problem.feedback(s)) if self.feeds_back else source
-            return self._relaxation(feeding, source, None, rtol).average(steps)[0]
+            return self._relaxation(feeding, source, None, max(steps), rtol).average(steps)[0]
         phi = self.kappa * self.kernel.stationary
         if not self.feeds_back:
             return phi * source
@@ -100,14 +121,18 @@ class Law:
 
     def averaged(self, covariance: Array) -> Array:
         """Stationary second moment of the average, given S of the weights: it is driven by the same source."""
+        if not isinstance(self.average, EMA):
+            return np.zeros_like(covariance)  # a mean over all time
         source = self.noise + self.problem.feedback(covariance) if self.feeds_back else self.noise
         return self.kappa * self.kernel.phi(observed=True) * source
 
-    def relaxation(self, mean: Array | None, rtol: float) -> Relaxation:
-        """F0 from E V(0) = `mean`, (c, r) or None for W*, without spread."""
-        return self._relaxation(self.minimum.source if self.feeds_back else self.noise, self.noise, mean, rtol)
+    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation:
+        """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
+        return self._relaxation(self.minimum.source if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
 
-    def _relaxation(self, source: SourceOf | Array, noise: Array, mean: Array | None, rtol: float) -> Relaxation:
+    def _relaxation(
+        self, source: SourceOf | Array, noise: Array, mean: Array | None, steps: int, rtol: float
+    ) -> Relaxation:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
-        return Relaxation(self.kernel, self.kappa, source, noise, covariance, mean, tolerance)
+        return Relaxation(self.motion(int(steps)), self.kappa, source, noise, covariance, mean, tolerance)

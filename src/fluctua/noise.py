@@ -162,7 +162,7 @@ def gradient_noise(
     advance = minibatch_in_modes(problem, sgd)
     for step in range(steps):
         before = state.copy()
-        advance(state, batches, 1, step == 0)
+        advance(state, batches, 1, step)
         book.watch(before, state)
         if progress:
             progress(step / steps)
@@ -181,6 +181,8 @@ def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: fl
     real_number("level", level, above=0.0)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("a full batch without replacement has no gradient noise. Use a smaller batch_size.")
+    if sgd.schedule is not None:
+        raise InvalidInput("the noise is measured at a constant learning rate; leave the schedule out.")
     problem.minimum(sgd.weight_decay).refuse_interpolation()
     predict(problem, sgd)  # refuses an unstable recipe
 

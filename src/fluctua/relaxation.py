@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, log, sqrt
+from itertools import pairwise
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .course import Course
 from .kernels import Kernel
 
 __all__ = ["Interval", "Relaxation", "SourceOf"]
@@ -34,16 +36,19 @@ class Interval:
     state : ndarray, (k r, k r)
         The kernel's state at `start`; with one component S itself.
     nodes : tuple of (int, ndarray)
-        Steps and the source kappa G there; the interpolant is their polynomial in log(1 + t).
+        Steps and the source kappa G there; the interpolant is their polynomial in log(1 + t - origin).
+    origin : int
+        Step of the last corner of the source.
     pieces : int
         Parts of the whole interval on which the interpolant is taken as linear.
     """
 
-    kernel: Kernel
+    kernel: Kernel | Course
     start: int
     end: int
     state: Array
     nodes: Nodes
+    origin: int = 0
     pieces: int = 1
 
     def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
@@ -53,7 +58,7 @@ class Interval:
         for target in steps:
             while now < target:
                 then = min(now + stride, target)
-                state = self.kernel.advance(state, sources, self._weights([now, then]), then - now)
+                state = self.kernel.advance(state, sources, self._weights([now, then]), now, then - now)
                 now = then
             yield target, state
 
@@ -63,13 +68,8 @@ class Interval:
 
     def diagonals(self) -> Iterator[Array]:
         """Yield what is observed of S_pp(t), (r,), for t = start + 1..end: it closes on the diagonal of the source."""
-        kernel = self.kernel
-        decay = kernel.decay.reshape(kernel.components, kernel.modes)
-        shrink, moments = decay[:, None] * decay, kernel.within(self.state)
-        injection = kernel.within(np.broadcast_to(kernel.injection(), self.state.shape))
-        for source in self._weights(range(self.start, self.end)) @ self._source_diagonals:
-            moments = shrink * moments + injection * source
-            yield kernel.gathered(moments, observed=True)
+        sources = self._weights(range(self.start, self.end)) @ self._source_diagonals
+        return self.kernel.follow(self.state, sources, self.start)
 
     @property
     def _source_diagonals(self) -> Array:
@@ -77,7 +77,8 @@ class Interval:
 
     def _weights(self, steps: Sequence[float]) -> Array:
         """Weights of the nodes in the interpolant at each of `steps`, (len(steps), nodes)."""
-        return _lagrange(np.log1p([step for step, _ in self.nodes]), np.log1p(steps))
+        places, at = (np.log1p(np.subtract(when, self.origin)) for when in ([step for step, _ in self.nodes], steps))
+        return _lagrange(places, at)
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,12 @@ class Relaxation:
     the cubic and the parabola agree at its middle and the last correction was small, to a tolerance set by `rtol`;
     otherwise it is shortened. An error of the source comes back through K, amplified by the gain G/C, about
     1/(1 - lr/max_stable_lr): the tolerance is divided by it. Intervals of one step are exact. Modes that overshoot
-    (m < 0) make the source alternate, which no smooth interpolant follows: steps of one until they decay.
+    (m < 0) make the source alternate, which no smooth interpolant follows: steps of one until they decay. Where the
+    learning rate jumps the source has a corner, and the march begins anew.
 
     Parameters
     ----------
-    kernel : Kernel
+    kernel : Kernel or Course
     kappa : float
     source : callable or ndarray, (r, r)
         (S, E V) -> G, or a constant, for the additive levels: then one interval reaches any time.
@@ -115,7 +117,7 @@ class Relaxation:
     the stability limit. Memory: about ten (r, r) float64 arrays, and as many states.
     """
 
-    kernel: Kernel
+    kernel: Kernel | Course
     kappa: float
     source: SourceOf | Array
     noise: Array
@@ -139,38 +141,55 @@ class Relaxation:
 
     def _march(self, stops: Sequence[int]) -> Iterator[tuple[Array | float, Iterator[Array]]]:
         """From 0 to the last of the sorted `stops`: yield the sum of S over the stops on the way, and every S_pp(t)."""
-        nodes: Nodes = ((0, self._evaluate(0, self.covariance)),)
-        state = self.kernel.begin(self.covariance, nodes[0][1])  # an optimiser's first step may be unlike the others
-        seen = self.kernel.fold(state, observed=True)
-        yield seen * stops.count(1), iter([np.diag(seen)])
-        if stops[-1] == 1:
-            return
-        if callable(self.source):
-            nodes = (*nodes, (1, self._evaluate(1, self.kernel.fold(state))))
-        for interval, passed in self.intervals(state, nodes, stops):
-            yield passed, interval.diagonals()
+        corners = [0, *[step for step in self.kernel.breaks if step < stops[-1]], stops[-1]]
+        state: Array | None = None
+        for origin, end in pairwise(corners):
+            state = yield from self._leg(origin, end, state, [t for t in stops if origin < t <= end])
 
-    def intervals(self, state: Array, nodes: Nodes, stops: Sequence[int]) -> Iterator[tuple[Interval, Array | float]]:
-        """March from step 1 to the last of the sorted `stops`; yield each interval with the sum of S over its stops."""
-        now, last = 1, stops[-1]
+    def _leg(
+        self, origin: int, end: int, state: Array | None, stops: Sequence[int]
+    ) -> Generator[tuple[Array | float, Iterator[Array]], None, Array]:
+        """From one corner of the source to the next; returns the state there."""
+        kernel = self.kernel
+        source = self._evaluate(origin, self.covariance if state is None else kernel.fold(state))
+        if state is None:  # an optimiser's first step may be unlike the others
+            state = kernel.begin(self.covariance, source)
+        else:
+            state = kernel.advance(state, [source], np.ones((2, 1)), origin, 1)
+        seen = kernel.fold(state, observed=True)
+        yield seen * stops.count(origin + 1), iter([np.diag(seen)])
+        if end == origin + 1:
+            return state
+        nodes: Nodes = ((origin, source),)
+        if callable(self.source):
+            nodes = (*nodes, (origin + 1, self._evaluate(origin + 1, kernel.fold(state))))
+        for trial in self._trials(origin, end, state, nodes, stops):
+            yield trial.passed, trial.interval.diagonals()
+        return trial.arrived
+
+    def _trials(self, origin: int, last: int, state: Array, nodes: Nodes, stops: Sequence[int]) -> Iterator[_Trial]:
+        """March from one step after `origin` to `last`: yield each accepted interval."""
+        now, settled = origin + 1, self.kernel.unsettled(origin, last, self.rtol)
         width = 1.0 if callable(self.source) else float(last)  # a constant source needs one interval
         while now < last:
             end = min(last, now + round(width))
-            trial = self._propose(now, end, state, nodes, [t for t in stops if now < t <= end])
-            width = self._next_width(now, end - now, trial.error)
+            guess = Interval(self.kernel, now, end, state, nodes, origin)
+            trial = self._propose(guess, [t for t in stops if now < t <= end])
+            width = 1.0 if now < settled else _next_width(end - now, trial.error)
             if trial.error <= 1 or end == now + 1:
-                yield trial.interval, trial.passed
+                yield trial
                 now, state, nodes = end, trial.arrived, trial.interval.nodes[-_STENCIL:]
             else:
                 width = min(width, end - now - 1)
 
-    def _propose(self, now: int, end: int, state: Array, nodes: Nodes, stops: Sequence[int]) -> _Trial:
+    def _propose(self, guess: Interval, stops: Sequence[int]) -> _Trial:
         """Extrapolate, evaluate the source at the end, correct; again while the correction moves the source."""
         if not callable(self.source):
-            interval = Interval(self.kernel, now, end, state, nodes)
-            return _Trial(interval, *_follow(interval, stops), 0.0)
+            return _Trial(guess, *_follow(guess, stops), 0.0)
+        nodes, end = guess.nodes, guess.end
         before = np.diag(nodes[-1][1])
-        guess = Interval(self.kernel, now, end, state, nodes if self._share(before) < _CUBIC_BELOW else nodes[-2:])
+        if self._share(before) >= _CUBIC_BELOW:
+            guess = replace(guess, nodes=nodes[-2:])
         pieces = self._pieces(before, guess.foreseen(end))
         predicted = _follow(replace(guess, pieces=ceil(pieces / 2)), [])[0]
         for _ in range(_EVALUATIONS):
@@ -186,7 +205,8 @@ class Relaxation:
     def _errors(self, interval: Interval, predicted: Array, arrived: Array) -> tuple[float, float]:
         """Errors of the interpolant and of its last node, in units of what `rtol` allows."""
         found, nodes = np.diag(interval.nodes[-1][1]), interval.nodes
-        middle = sqrt((1 + interval.start) * (1 + interval.end)) - 1
+        begin, end = (1 + step - interval.origin for step in (interval.start, interval.end))
+        middle = sqrt(begin * end) - 1 + interval.origin
         lower = replace(interval, nodes=nodes[1:] if len(nodes) > 2 else nodes[:1])
         bent = _change(lower.foreseen(middle), interval.foreseen(middle))
         variances = self.kernel.variances(predicted), self.kernel.variances(arrived)
@@ -214,20 +234,6 @@ class Relaxation:
         mean = None if self.mean is None else self.mean * self.kernel.drift(step)
         return np.asarray(self.kappa * self.source(state, mean))
 
-    def _next_width(self, now: int, length: int, error: float) -> float:
-        if now < self._overshoot or not np.isfinite(error):
-            return 1.0
-        return max(1.0, length * float(np.clip(0.9 * max(error, 1e-9) ** (-1 / 3), 0.25, 4.0)))
-
-    @property
-    def _overshoot(self) -> float:
-        """Steps until the alternating part of the source is below `rtol`."""
-        alternating = self.kernel.decay[self.kernel.decay.real < 0]
-        if not len(alternating):
-            return 0.0
-        slowest = float(np.abs(alternating).max())
-        return float("inf") if slowest >= 1 else log(self.rtol) / log(slowest)
-
 
 @dataclass(frozen=True)
 class _Trial:
@@ -237,6 +243,13 @@ class _Trial:
     arrived: Array
     passed: Array | float
     error: float
+
+
+def _next_width(length: int, error: float) -> float:
+    """Length of the next interval, given the error of one of this length."""
+    if not np.isfinite(error):
+        return 1.0
+    return max(1.0, length * float(np.clip(0.9 * max(error, 1e-9) ** (-1 / 3), 0.25, 4.0)))
 
 
 def _change(before: Array, after: Array) -> float:

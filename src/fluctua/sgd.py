@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from ._validate import choice, positive_int, real_number
 from .errors import InvalidInput
+from .schedules import Schedule, read_schedule
 
 __all__ = ["SAMPLINGS", "SGD", "Sampling"]
 
@@ -39,6 +43,8 @@ class SGD:
         0 <= dampening < 1; without momentum it has no effect.
     nesterov : bool
         Needs momentum, and no dampening.
+    schedule : fluctua.schedules.Schedule or sequence of float, optional
+        What becomes of `lr` in time; a sequence holds the factor of every step.
 
     Raises
     ------
@@ -60,6 +66,7 @@ class SGD:
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))
@@ -69,11 +76,19 @@ class SGD:
         object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
         object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
         object.__setattr__(self, "nesterov", bool(self.nesterov))
+        if self.schedule is not None:
+            object.__setattr__(self, "schedule", read_schedule(self.schedule))
         if self.nesterov and (not self.momentum or self.dampening):
             raise InvalidInput(
                 f"nesterov needs momentum > 0 and dampening 0, as in torch.optim.SGD; got momentum = {self.momentum:g} "
                 f"and dampening = {self.dampening:g}."
             )
+
+    def rates(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return eta_t at the given steps, counted from 0."""
+        if self.schedule is None:
+            return np.broadcast_to(self.lr, np.shape(steps))
+        return self.schedule.rates(self.lr, steps)
 
     def sampling_factor(self, samples: int) -> float:
         """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).
@@ -104,8 +119,10 @@ class SGD:
         if self.momentum:
             kind = " (Nesterov)" if self.nesterov else f" (dampening {self.dampening:g})" if self.dampening else ""
             parts.append(f"momentum {self.momentum:g}{kind}")
+        if self.schedule is not None:
+            parts.append(self.schedule.words)
         return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types, keyed by the constructor's names."""
-        return asdict(self)
+        return {**asdict(self), "schedule": None if self.schedule is None else self.schedule.to_dict()}

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ._validate import choice, positive_int
-from .averaging import EMA
+from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics, slots, stepper
 from .errors import InvalidInput
 from .law import Law
@@ -48,7 +48,7 @@ def simulate(
     start: ArrayLike | str = "optimum",
     records: int | None = None,
     dynamics: Dynamics = "sgd",
-    average: EMA | None = None,
+    average: Average | None = None,
     dtype: DTypeLike = np.float32,
     threads: int | None = None,
     checkpoint: Path | str | None = None,
@@ -77,7 +77,7 @@ def simulate(
         drift and Gaussian noise of covariance kappa C, exact in time; it obeys the level "langevin".
         "langevin_state_dependent": SGD's own steps with Gaussian noise of covariance kappa (C + K), which obeys
         "exact" as SGD does. All but "sgd" pass over all the data in every step.
-    average : EMA, optional
+    average : EMA or RunningAverage, optional
         Measure this average of the weights along each run instead of the weights.
     dtype : float32 or float64
     threads : int, optional
@@ -120,10 +120,13 @@ def simulate(
     window = Window.of(steps, records, problem.rank)
     sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2))
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
+    for part in (sgd.schedule, average):
+        if part is not None:
+            part.refuse_beyond(window.steps)
     begin = Start.at(problem.minimum(sgd.weight_decay), start)
     root = _root(rng, checkpoint)
     identity = {
-        "recipe": sgd.to_dict(), "dynamics": dynamics, "ema_decay": None if average is None else average.decay,
+        "recipe": sgd.to_dict(), "dynamics": dynamics, "average": None if average is None else average.to_dict(),
         "steps": window.steps, "records": window.records, "replicas": replicas, "dtype": precision.name,
         "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
         "start": start if isinstance(start, str) else _fingerprint(start),
@@ -134,7 +137,8 @@ def simulate(
         check_writable(checkpoint)
         if Path(checkpoint).exists():
             total = Tally.load(Path(checkpoint), identity)
-    gap = None if slots(sgd, average) > 1 else Law(problem, sgd, LAW_OF[dynamics]).kernel.gap()
+    plain = slots(sgd, average) == 1 and sgd.schedule is None
+    gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap() if plain else None
     run = _Run(problem, sgd, window, begin, precision, dynamics, average)
     rngs = generators(root, replicas)
     chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
@@ -175,7 +179,7 @@ class _Run:
     begin: Start | None
     dtype: np.dtype[Any]
     dynamics: Dynamics
-    average: EMA | None
+    average: Average | None
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
 
@@ -242,7 +246,7 @@ class _Run:
             if self.stop.is_set():
                 raise InterruptedError("the simulation was stopped")
             block = min(poll, until - begin)
-            self.advance(state, draws, block, begin == 0)
+            self.advance(state, draws, block, begin)
             self.replica_steps += block * replicas  # read for progress only
 
     def _look(self, book: Book, step: int, v: NDArray[Any]) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import UnstableRates
 from .kernels import Kernel
 from .momentum import mean_limit, momentum_step
 from .problem import LeastSquares
 from .sgd import SGD
 
-__all__ = ["max_stable_lr", "mean_stable_lr"]
+__all__ = ["max_stable_lr", "mean_stable_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
 _ROUNDS = 300
@@ -74,6 +76,27 @@ def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     if not sgd.momentum:  # nor has dampening an effect then
         return 2 / steepest
     return mean_limit(steepest, sgd.momentum, sgd.dampening, sgd.nesterov)
+
+
+def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int) -> None:
+    """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
+
+    The limit is found, at the cost of `max_stable_lr`, only where a bound does not settle it: with R^2 the largest
+    |x|^2, H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H, so plain SGD is stable up to 2/(h_max + kappa R^2).
+    """
+    if sgd.schedule is None or steps == 0:
+        return
+    sgd.schedule.refuse_beyond(steps)
+    rates = sgd.rates(np.arange(steps))
+    steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
+    longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in map(problem.inputs.__getitem__, problem.blocks(1)))
+    if not sgd.momentum and rates.max() <= 2 / (steepest + sgd.sampling_factor(problem.samples) * longest):
+        return
+    limit = max_stable_lr(problem, sgd)
+    above = np.flatnonzero(rates > limit)
+    if above.size:
+        found = UnstableRates(int(above[0]), above.size, float(rates[above[0]]), limit)
+        warnings.warn(found, stacklevel=3)
 
 
 def _growth(problem: LeastSquares, h: Array, kappa: float, s: Array) -> Array:

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import stationary
 from ._validate import choice, positive_int, real_number, step_list
-from .averaging import EMA
+from .averaging import Average
 from .errors import InvalidInput, UnstableSGD
 from .law import LEVELS, Law, Level
 from .problem import LeastSquares
 from .sgd import SGD
-from .stability import max_stable_lr, mean_stable_lr
+from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 from .start import Start
 
 __all__ = ["Prediction", "learning_curve", "predict"]
@@ -109,9 +109,9 @@ class Prediction:
         inside = self.modes @ self.mode_covariance @ self.modes.T
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
-        for t in self.steps:
-            drift = (self.start.modes * self.law.kernel.drift(t, observed=True)) @ self.modes.T
-            null = self.start.null * self.law.null_kernel.drift(t, observed=True)
+        inner, outer = self._drifts(self.steps)
+        for within, without in zip(inner, outer, strict=True):
+            drift, null = (self.start.modes * within) @ self.modes.T, self.start.null * without
             inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
         return inside
 
@@ -120,9 +120,14 @@ class Prediction:
         """E V, (c, d): zero when stationary or from W*; averaged over `steps`."""
         if self.start is None or self.steps is None:
             return np.zeros_like(self.optimum)
-        drift = self.law.kernel.drift(self.steps, observed=True).mean(axis=0)
-        null = self.law.null_kernel.drift(self.steps, observed=True).mean()
+        drift, null = (factors.mean(axis=0) for factors in self._drifts(self.steps))
         return np.asarray((self.start.modes * drift) @ self.modes.T + self.start.null * null)
+
+    def _drifts(self, steps: tuple[int, ...]) -> tuple[Array, Array]:
+        """Factors of E V in the modes, (n, r), and outside them, (n, 1), at each of `steps`."""
+        motions = self.law.motion(max(steps)), self.law.null_motion(max(steps))
+        inner, outer = (motion.drift(steps, observed=True) for motion in motions)
+        return inner, outer
 
     @cached_property
     def output_covariance(self) -> Array:
@@ -132,6 +137,9 @@ class Prediction:
         own adjoint under the trace. Its trace is tr(A S). Stationary or from W* only.
         """
         self._refuse_start("output_covariance")
+        if self.steps is not None and self.law.sgd.schedule is not None:
+            raise InvalidInput("output_covariance at finite time needs a constant learning rate: the balance under a "
+                               "schedule is not its own adjoint. Use output_block(k, l).")  # fmt: skip
         if self._unbounded:
             return np.full((self.law.problem.outputs,) * 2, np.inf)
         law, a = self.law, self.law.problem.curvatures
@@ -175,7 +183,8 @@ class Prediction:
         wanted = tuple(int(t) for t in step_list("steps", steps))
         tolerance = real_number("rtol", rtol, above=0.0)
         begin = Start.at(law.minimum, start)
-        relaxation = law.relaxation(None if begin is None else begin.modes, tolerance)
+        warn_unstable(law.problem, law.sgd, wanted[-1])
+        relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + _outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
         finite = replace(self, mode_covariance=averaged, steps=wanted, start=begin, rtol=tolerance, curve=kept)
@@ -208,7 +217,7 @@ class Prediction:
             "theory": self.theory,
             "steps": None if self.steps is None else list(self.steps),
             "recipe": self.law.sgd.to_dict(),
-            "ema_decay": None if self.law.average is None else self.law.average.decay,
+            "average": None if self.law.average is None else self.law.average.to_dict(),
             "samples": self.law.problem.samples,
             "features": self.law.problem.features,
             "outputs": self.law.problem.outputs,
@@ -232,7 +241,7 @@ def predict(
     sgd: SGD,
     *,
     theory: Level = "exact",
-    average: EMA | None = None,
+    average: Average | None = None,
     check_stability: bool = True,
 ) -> Prediction:
     r"""Predict the stationary fluctuation of SGD around the optimum; `.after(steps)` gives it at finite time.
@@ -252,7 +261,7 @@ def predict(
     problem : LeastSquares
     sgd : SGD
     theory : str
-    average : EMA, optional
+    average : EMA or RunningAverage, optional
         Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool
         If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
@@ -304,7 +313,7 @@ def learning_curve(
     *,
     start: ArrayLike | str = "zero",
     theory: Level = "exact",
-    average: EMA | None = None,
+    average: Average | None = None,
     rtol: float = 1e-6,
 ) -> Array:
     """Return E L(W_t) - L(W*) at every step t = 0..steps, (steps + 1,): exact, no fitting (theory.md section 3).
@@ -319,7 +328,7 @@ def learning_curve(
         W(0).
     theory : str
         Level of the ladder.
-    average : EMA, optional
+    average : EMA or RunningAverage, optional
         The loss of this average of the weights, instead of the weights'.
     rtol : float
         Relative accuracy asked of every mode's variance.
@@ -337,7 +346,8 @@ def learning_curve(
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     begin = Start.at(law.minimum, start)
-    relaxation = law.relaxation(None if begin is None else begin.modes, tolerance)
+    warn_unstable(problem, sgd, last)
+    relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
     curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
     return np.asarray(curve + _outside(law, begin, np.arange(last + 1)))
 
@@ -355,7 +365,10 @@ def _positive(covariance: Array) -> bool:
 def _outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
     """Loss of the part of the start outside the modes at `steps`: weight decay alone knows it and moves it."""
     square = 0.0 if start is None else float(np.sum(start.null**2))
-    return np.asarray(0.5 * law.sgd.weight_decay * square * law.null_kernel.drift(steps, observed=True)[..., 0] ** 2)
+    if not square:
+        return np.zeros(len(steps))
+    drift = law.null_motion(int(steps.max())).drift(steps, observed=True)[..., 0]
+    return np.asarray(0.5 * law.sgd.weight_decay * square * drift**2)
 
 
 def _contract(law: Law, adjoint: Array) -> Array:

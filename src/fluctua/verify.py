@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._validate import choice, real_number
-from .averaging import EMA
+from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics
 from .errors import InvalidInput
 from .law import FLOWS, LEVELS, Law, Level
@@ -43,7 +43,7 @@ def verify(
     start: ArrayLike | str = "optimum",
     theory: Level | None = None,
     dynamics: Dynamics = "sgd",
-    average: EMA | None = None,
+    average: Average | None = None,
     records: int | None = None,
     level: float = 0.01,
     resolution: float = 0.05,
@@ -72,8 +72,9 @@ def verify(
         Level under test; by default the one that `dynamics` obeys exactly.
     dynamics : str
         As in `simulate`; "gd" has no fluctuation to verify and is refused.
-    average : EMA, optional
-        Verify this average of the weights instead of the weights; the rungs in continuous time have none.
+    average : EMA or RunningAverage, optional
+        Verify this average of the weights instead of the weights. With one, or with a schedule, the rungs in continuous
+        time are left out: they have no steps.
     records : int, optional
         Steps measured; see `simulate`.
     level : float
@@ -83,7 +84,7 @@ def verify(
     threads, checkpoint
         As in `simulate`.
     check_stability : bool
-        If False, simulate even where no stationary state exists.
+        If False, simulate even where no stationary state exists, as is always done with a schedule.
     progress : callable, optional
         Called with the name of the stage and the fraction of it done.
 
@@ -117,7 +118,8 @@ def verify(
     tested = LAW_OF[dynamics] if theory is None else theory
     report = progress or _silent
     report("theory", 0.0)
-    stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check_stability)
+    check = check_stability and sgd.schedule is None  # a schedule may well begin above the limit
+    stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check)
     measurement = simulate(
         problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
         rng=rng, start=start, records=records, dynamics=dynamics, average=average, threads=threads,
@@ -151,7 +153,9 @@ class _Trial:
     def verdict(self) -> Verdict:
         measured = self.measurement
         tested = self._at_records(self.stationary, curve=True)
-        levels = [name for name in LEVELS if tested.law.average is None or name not in FLOWS]
+        law = tested.law
+        timed = law.average is not None or law.sgd.schedule is not None
+        levels = [name for name in LEVELS if not (timed and name in FLOWS)]
         rungs = {name: self._rung(name, tested) for name in reversed(levels)}
         exact, wrong = tested.mode_covariance, self.resolution
         rows = [self._row(name, rung.excess_loss, rung.mode_covariance) for name, rung in rungs.items()]

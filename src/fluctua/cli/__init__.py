@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -86,11 +87,17 @@ def _group(ctx: click.Context, debug: bool) -> None:
     ctx.obj = {"debug": debug}
 
 
+def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    click.echo(f"fluctua: warning: {message}", err=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; the console script `fluctua`."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
     except FluctuaError as error:
         if debug:
             raise

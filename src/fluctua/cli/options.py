@@ -11,19 +11,24 @@ from typing import Any
 
 import click
 
-from ..averaging import EMA
+from .._validate import choice, positive_int
+from ..averaging import EMA, Average, RunningAverage
 from ..data import Dataset, load
+from ..data.own import existing, load_npy
+from ..errors import InvalidInput
 from ..law import LEVELS
 from ..momentum import effective_lr
 from ..problem import LeastSquares
+from ..schedules import SHAPES, Schedule, read_schedule
 from ..sgd import SAMPLINGS, SGD
 
 __all__ = [
     "about",
+    "average_of",
+    "average_options",
     "data_options",
     "default_out",
     "describe",
-    "ema_option",
     "load_other",
     "load_problem",
     "progress_bar",
@@ -57,16 +62,17 @@ recipe_options = _all(
     click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
     click.option("--dampening", type=float, default=0.0, show_default=True, help="Of the momentum."),
     click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
+    click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
 )
-ema_option = click.option(
-    "--ema", "average", type=float, callback=lambda _context, _option, decay: None if decay is None else EMA(decay),
-    help="Decay of an exponential moving average: look at that, not at W.",
-)  # fmt: skip
+average_options = _all(
+    click.option("--ema", type=float, help="Decay of an exponential moving average: look at that, not at W."),
+    click.option("--tail", type=int, help="Look at the mean of W over so many last steps of the run."),
+)
 theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
 
 
 PLACES = ("data", "subset", "split", "classes", "limit", "targets", "data_dir")
-RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov")
+RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule")
 
 
 def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
@@ -89,14 +95,37 @@ def load_other(held_out: str, options: dict[str, Any]) -> Dataset:
     return _load({**options, **changes, "limit": None, "targets": None})
 
 
-def recipe(problem: LeastSquares, options: dict[str, Any]) -> SGD:
-    """Return the recipe; takes what `recipe_options` gave out of `options`.
+def average_of(options: dict[str, Any], steps: int | None) -> Average | None:
+    """Return the average of the weights over a run of `steps`; takes what `average_options` gave out of `options`."""
+    ema, tail = options.pop("ema"), options.pop("tail")
+    if ema is not None and tail is not None:
+        raise InvalidInput("--ema and --tail are two averages: give one.")
+    if tail is None:
+        return None if ema is None else EMA(ema)
+    last = positive_int("--tail", tail)
+    if steps is None or last > steps:
+        raise InvalidInput(f"--tail {last} averages over more steps than the run has: --steps is {steps}.")
+    return RunningAverage(steps - last)
+
+
+def _schedule(given: str | None, steps: int | None) -> Schedule | None:
+    if given is None or given == "constant":
+        return None
+    if steps is None:
+        raise InvalidInput(f"--schedule {given} needs --steps, the length of the run it is for.")
+    if given.endswith(".npy"):
+        return read_schedule(load_npy(existing(Path(given))))
+    return SHAPES[choice("schedule", given, SHAPES)](steps)
+
+
+def recipe(problem: LeastSquares, options: dict[str, Any], steps: int | None = None) -> SGD:
+    """Return the recipe of a run of `steps`; takes what `recipe_options` gave out of `options`.
 
     Without a learning rate, a quarter of 2/h_max, rounded to one digit; with momentum the rate that drifts as fast.
     """
     given = {name: options.pop(name) for name in RECIPE}
-    lr = given.pop("lr")
-    checked = SGD(lr=1.0 if lr is None else lr, **given)  # refuses before h_max is found
+    lr, schedule = given.pop("lr"), _schedule(given.pop("schedule"), steps)
+    checked = SGD(lr=1.0 if lr is None else lr, schedule=schedule, **given)  # refuses before h_max is found
     if lr is not None:
         return checked
     inertia = effective_lr(1.0, checked.momentum, checked.dampening)

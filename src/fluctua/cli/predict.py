@@ -9,16 +9,16 @@ from typing import Any
 import click
 import numpy as np
 
-from ..averaging import EMA
 from ..held_out import held_out_loss
 from ..stability import max_stable_lr
 from ..theory import Prediction
 from ..theory import predict as solve
 from .options import (
     about,
+    average_of,
+    average_options,
     data_options,
     describe,
-    ema_option,
     load_other,
     load_problem,
     recipe,
@@ -35,20 +35,18 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @data_options
 @recipe_options
 @theory_option
-@ema_option
+@average_options
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
-def predict(
-    *, theory: Any, average: EMA | None, steps: int | None, start: str, held_out: str | None, as_json: bool,
-    **options: Any,
-) -> int:  # fmt: skip
+def predict(*, theory: Any, steps: int | None, start: str, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
-    sgd = recipe(problem, options)
-    prediction = solve(problem, sgd, theory=theory or "exact", average=average)
+    sgd, average = recipe(problem, options, steps), average_of(options, steps)
+    scheduled = sgd.schedule is not None  # then the stationary state at lr is beside the point
+    prediction = solve(problem, sgd, theory=theory or "exact", average=average, check_stability=not scheduled)
     if steps is not None:
         prediction = prediction.after(steps, start=start, rtol=_RTOL)
     limit = max_stable_lr(problem, sgd)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..averaging import EMA
+from ..averaging import read_average
 from ..dynamics import DYNAMICS
 from ..plot import save_figures
 from ..results import output_directory
@@ -18,10 +18,11 @@ from ..verdict import Balance, Verdict
 from ..verify import verify as run
 from .options import (
     about,
+    average_of,
+    average_options,
     data_options,
     default_out,
     describe,
-    ema_option,
     load_problem,
     progress_bar,
     recipe,
@@ -38,7 +39,7 @@ CHECKPOINT = "checkpoint.npz"
 @data_options
 @recipe_options
 @theory_option
-@ema_option
+@average_options
 @click.option("--steps", type=int, default=2000, show_default=True, help="Steps of each run.")
 @click.option("--replicas", type=int, help="Independent runs.  [default: about 20 seconds' worth, 32 to 512]")
 @click.option("--records", type=int, help="Steps measured, evenly spaced.  [default: 32; 16 from 2,000 modes on]")
@@ -63,13 +64,14 @@ def verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_j
     began = time.monotonic()
     with output_directory(default_out(out, options["data"])) as directory:
         dataset, problem = load_problem(options)
-        sgd = recipe(problem, options)
+        sgd = recipe(problem, options, options["steps"])
+        average = average_of(options, options["steps"])
         if not as_json:
             click.echo(describe(dataset, problem, sgd))
         checkpoint = _checkpoint(directory, resume)
         with progress_bar() as progress, _kept(checkpoint):
-            verdict = run(problem, sgd, rng=seed, checkpoint=checkpoint, check_stability=not force, progress=progress,
-                          **options)  # fmt: skip
+            verdict = run(problem, sgd, rng=seed, average=average, checkpoint=checkpoint, check_stability=not force,
+                          progress=progress, **options)  # fmt: skip
         verdict = verdict.about(about(dataset))
         verdict.save(directory)
         save_figures(verdict, directory)
@@ -102,7 +104,7 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
     half = 1.96 * verdict.excess_loss_error
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     identity, floor = verdict.identity, verdict.optimum_loss
-    average = "" if identity["ema_decay"] is None else f", {EMA(identity['ema_decay']).words}"
+    average = "" if identity["average"] is None else f", {read_average(identity['average']).words}"
     share = f", {verdict.excess_loss / floor:.2%} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
     sampling = verdict.tested.comparison.frobenius_sampling
     return "\n".join(

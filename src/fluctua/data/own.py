@@ -19,7 +19,7 @@ from .._validate import real_array
 from ..errors import CorruptData, DataUnavailable, InvalidInput
 from .dataset import Dataset, chosen_labels, chosen_samples, one_hot
 
-__all__ = ["looks_like_path", "own_dataset"]
+__all__ = ["existing", "load_npy", "looks_like_path", "own_dataset"]
 
 _SUFFIXES = (".npz", ".npy")
 
@@ -38,16 +38,17 @@ def own_dataset(
     limit: int | None,
 ) -> Dataset:
     """Load a user's file; `fluctua.data.load` documents the rules."""
-    path = _existing(path)
+    path = existing(path)
     paths = [path, _targets_file(path, targets)] if path.suffix.lower() == ".npy" else [path]
     if len(paths) == 1 and targets is not None:
         raise InvalidInput(f"targets belongs to an .npy of inputs; {path.name} must hold X and y itself.")
-    inputs, y = [_load_npy(item) for item in paths] if len(paths) == 2 else _pair_in_npz(path)
+    inputs, y = [load_npy(item) for item in paths] if len(paths) == 2 else _pair_in_npz(path)
     _same_length(inputs, y, path)
     return _assembled(path.name, inputs, y, classes, limit, {item.name: _file_hash(item) for item in paths})
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """Return the path of an .npz or .npy that is there; raises `DataUnavailable` or `InvalidInput` otherwise."""
     path = path.expanduser()
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [item.name for item in _arrays_in(path.parent)], n=3)
@@ -90,13 +91,14 @@ def _member(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> NDArray[Any
 def _targets_file(path: Path, targets: str | os.PathLike[str] | None) -> Path:
     if targets is None:
         raise InvalidInput(f"{path.name} holds inputs only: name the file of its targets, targets='y.npy'.")
-    other = _existing(Path(targets))
+    other = existing(Path(targets))
     if other.suffix.lower() != ".npy":
         raise InvalidInput(f"targets must be an .npy file, got {other}.")
     return other
 
 
-def _load_npy(path: Path) -> NDArray[Any]:
+def load_npy(path: Path) -> NDArray[Any]:
+    """Return the array of an .npy file; raises `CorruptData` if it is not one."""
     with _opened(path) as array:
         if isinstance(array, np.lib.npyio.NpzFile):
             raise CorruptData(path, "it is an .npz archive, not a single array", "Rename it to .npz.")

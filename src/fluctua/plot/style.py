@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..averaging import EMA
+from ..averaging import read_average
 from ..sgd import SGD
 from ..verdict import Verdict
 
@@ -87,7 +87,7 @@ def recipe(verdict: Verdict) -> str:
     start = {"optimum": "from the optimum", "zero": "from zero"}.get(run["start"], "from given weights")
     noise = "" if run["dynamics"] == "sgd" else f", {run['dynamics'].replace('_', ' ')} dynamics"
     end = "" if verdict.diverged_at is None else f", diverged by step {verdict.diverged_at}"
-    average = "" if run["ema_decay"] is None else f", {EMA(run['ema_decay']).words}"
+    average = "" if run["average"] is None else f", {read_average(run['average']).words}"
     parts = f"{run['steps']} steps {start}{average}", f"{run['replicas']} replicas{end}"
     text = ", ".join([f"{name}: {SGD(**run['recipe']).words}{noise}", *parts])
     return textwrap.fill(text, 100)

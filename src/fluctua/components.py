@@ -1,0 +1,54 @@
+"""What the modes look like to an optimiser: several components each, of which the weight V is a sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Components"]
+
+Array = NDArray[np.float64]
+
+
+class Components:
+    """Moments of `components` parts of each of `modes` modes.
+
+    A state is the matrix of the parts' second moments, (k r, k r): all modes at the first part, then all at the second.
+    """
+
+    components: int
+
+    @property
+    def modes(self) -> int:
+        """Number of modes, r."""
+        raise NotImplementedError
+
+    def _readout(self, observed: bool) -> NDArray[Any]:
+        """Weights of the parts in V, or in what is observed, (k, r)."""
+        raise NotImplementedError
+
+    def fold(self, state: Array, *, observed: bool = False) -> Array:
+        """S of a state, (r, r), or the second moment of what is observed."""
+        if self.components == 1:
+            return state
+        weights, blocks = self._readout(observed), state.reshape((self.components, self.modes) * 2)
+        return np.asarray(np.einsum("ip,ipjq,jq->pq", weights, blocks, weights, optimize=True).real)
+
+    def variances(self, state: Array, *, observed: bool = False) -> Array:
+        """Diagonal of `fold`, (r,)."""
+        return self.gathered(self.within(state), observed=observed)
+
+    def gathered(self, moments: Array, *, observed: bool = False) -> Array:
+        """Variances, (r,), from the moments inside each mode, (k, k, r)."""
+        weights = self._readout(observed)
+        return np.asarray(np.einsum("ip,ijp,jp->p", weights, moments, weights).real)
+
+    def within(self, state: Array) -> Array:
+        """Second moments of the parts inside each mode, (k, k, r)."""
+        return np.asarray(np.einsum("ipjp->ijp", state.reshape((self.components, self.modes) * 2)))
+
+    def _across(self, rows: Any) -> Any:
+        """Rows of the source, the same for every part."""
+        return rows if self.components == 1 or np.ndim(rows) == 0 else np.tile(rows, (1, self.components))
