@@ -8,6 +8,7 @@ from .held_out import HeldOutLoss, held_out_loss
 from .measurement import Measurement
 from .noise import GradientNoise, gradient_noise
 from .problem import LeastSquares
+from .plan import Candidate, Plan, plan
 from .sgd import SGD
 from .simulate import simulate
 from .stability import max_stable_lr
@@ -17,6 +18,9 @@ from .verify import verify
 
 __all__ = [
     "EMA",
+    "Candidate",
+    "Plan",
+    "plan",
     "SGD",
     "Dataset",
     "FluctuaError",

@@ -1,0 +1,253 @@
+"""Which learning rate, momentum and schedule: the exact learning curve, optimised before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._validate import choice, positive_int
+from .errors import InvalidInput
+from .held_out import HeldOut
+from .law import Law
+from .momentum import effective_lr
+from .problem import LeastSquares
+from .schedules import SHAPES
+from .sgd import SGD, Sampling
+from .stability import max_stable_lr
+from .start import Start
+from .theory import Prediction
+from .thinned import Thinned
+
+__all__ = ["Candidate", "Plan", "final", "plan"]
+
+Array = NDArray[np.float64]
+_SEARCH_SAMPLES = 4096  # enough for a loss within about 1 %; the listed losses are of all samples
+_SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
+_LR_TOLERANCE = 0.1  # of log lr: about the optimum the loss is flat
+_EDGE, _WIDEST = 0.97, 5.0  # share of the limit up to which, and log range in which, the rate is sought
+_FINALISTS = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe at its best learning rate, and the loss it is predicted to end with.
+
+    Attributes
+    ----------
+    sgd : SGD
+    shape : str
+        Name of its schedule.
+    loss : float
+        Expected loss after the budget, of the training data with weight decay or of the held-out data.
+    exact : bool
+        Whether the loss is of all samples; otherwise K was averaged over some of them, which is good to about 1 %.
+    """
+
+    sgd: SGD
+    shape: str
+    loss: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train with; made by `plan`.
+
+    Attributes
+    ----------
+    steps : int
+        Budget.
+    objective : "training" or "held-out"
+    optimum_loss : float
+        That loss at W*.
+    limits : dict of (float, float)
+        Largest stable learning rate by momentum.
+    candidates : tuple of Candidate
+        Best first.
+    """
+
+    steps: int
+    objective: Literal["training", "held-out"]
+    optimum_loss: float
+    limits: dict[float, float]
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The recipe to train with."""
+        return self.candidates[0]
+
+    @property
+    def table(self) -> str:
+        """The candidates in text, best first."""
+        lines = [f"{'schedule':<9} {'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"]
+        for one in self.candidates:
+            share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
+            about = "" if one.exact else "about "
+            lines.append(f"{one.shape:<9} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
+                         f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}")  # fmt: skip
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON types (schema: `fluctua schema plan`)."""
+        listed = [
+            {"recipe": one.sgd.to_dict(), "shape": one.shape, "loss": one.loss, "exact": one.exact}
+            for one in self.candidates
+        ]
+        limits = [{"momentum": momentum, "max_stable_lr": limit} for momentum, limit in self.limits.items()]
+        return {
+            "kind": "plan", "steps": self.steps, "objective": self.objective, "optimum_loss": self.optimum_loss,
+            "limits": limits, "candidates": listed,
+        }  # fmt: skip
+
+
+def plan(
+    problem: LeastSquares,
+    steps: int,
+    *,
+    batch_size: int = 32,
+    momenta: Sequence[float] = (0.0, 0.9),
+    schedules: Sequence[str] = tuple(SHAPES),
+    weight_decay: float = 0.0,
+    sampling: Sampling = "with_replacement",
+    start: ArrayLike | str = "zero",
+    held_out: tuple[ArrayLike, ArrayLike] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Plan:
+    r"""Find the recipe with the least expected loss after `steps` steps, without training.
+
+    For every schedule and momentum the end of the exact learning curve, E L(W_T) (theory.md section 3), is minimised
+    over the learning rate; peak rates stay below `max_stable_lr`.
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    steps : int
+        Budget, in steps of `batch_size` samples.
+    batch_size : int
+    momenta : sequence of float
+    schedules : sequence of str
+        Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse.
+    weight_decay : float
+    sampling : str
+    start : "zero", "optimum" or array_like, (c, d)
+    held_out : (inputs, targets), optional
+        Minimise the expected loss on these data instead of the training loss.
+    progress : callable, optional
+        Called with the fraction done.
+
+    Returns
+    -------
+    Plan
+
+    Notes
+    -----
+    About eight curves per schedule and momentum. On more than 4,096 samples the search averages K over that many, and
+    the best three are then computed on all of them; the learning rates are found to about 10 %, where the loss is flat.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> found = fl.plan(problem, 300, batch_size=8, momenta=[0.0], schedules=["constant", "linear"])
+    >>> found.best.shape, round(found.best.sgd.lr, 2)
+    ('linear', 0.17)
+    """
+    budget = positive_int("steps", steps)
+    shapes = [choice("schedule", shape, SHAPES) for shape in _some("schedules", schedules)]
+    base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
+    base.sampling_factor(problem.samples)  # refuses a batch larger than the data
+    recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta)]
+    search = _Search(problem, weight_decay, budget, Start.at(problem.minimum(weight_decay), start), held_out)
+    found: list[Candidate] = []
+    for recipe, shape in product(recipes, shapes):
+        found.append(search.best(recipe, shape))
+        if progress:
+            progress(len(found) / (len(recipes) * len(shapes) + _FINALISTS))
+    found.sort(key=lambda one: one.loss)
+    finalists = sorted(map(search.settled, found[:_FINALISTS]), key=lambda one: one.loss)
+    return Plan(
+        budget, "training" if held_out is None else "held-out", search.optimum_loss,
+        {recipe.momentum: max_stable_lr(problem, recipe) for recipe in recipes}, (*finalists, *found[_FINALISTS:]),
+    )  # fmt: skip
+
+
+def _some(name: str, values: Iterable[Any]) -> list[Any]:
+    listed = list(values)
+    if not listed:
+        raise InvalidInput(f"{name} is empty: give at least one to choose from.")
+    return listed
+
+
+def final(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol: float) -> Prediction:
+    """Return the exact prediction at `steps` alone: `predict(...).after(steps)` without the stationary solution."""
+    law = Law(problem, sgd, "exact")
+    covariance, _ = law.relaxation(None if start is None else start.modes, steps, rtol).average([steps])
+    return Prediction(law, covariance, (steps,), start, rtol)
+
+
+class _Search:
+    """One budget, one start, one objective."""
+
+    def __init__(
+        self, whole: LeastSquares, weight_decay: float, steps: int, start: Start | None,
+        held_out: tuple[ArrayLike, ArrayLike] | None,
+    ) -> None:  # fmt: skip
+        self.whole, self.steps, self.start = whole, steps, start
+        self.thin = Thinned(whole, _SEARCH_SAMPLES) if whole.samples > _SEARCH_SAMPLES else whole
+        minimum = whole.minimum(weight_decay)
+        self.held = None if held_out is None else HeldOut(minimum.weights, *held_out)
+        self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
+        self.limits: dict[float, float] = {}
+        self.near: dict[str, float] = {}  # log of the best effective learning rate
+
+    def loss(self, problem: LeastSquares, sgd: SGD, rtol: float) -> float:
+        """Return the expected loss at the end."""
+        prediction = final(problem, sgd, self.steps, self.start, rtol)
+        if self.held is None:
+            return prediction.optimum_loss + prediction.excess_loss
+        return self.held.loss(prediction).expected
+
+    def best(self, recipe: SGD, shape: str) -> Candidate:
+        """Minimise over the learning rate: first where the other recipes suggest, and everywhere if that fails."""
+        scheduled = replace(recipe, schedule=SHAPES[shape](self.steps))
+        inertia = np.log(effective_lr(1.0, recipe.momentum, recipe.dampening))
+        if recipe.momentum not in self.limits:
+            self.limits[recipe.momentum] = max_stable_lr(self.thin, recipe)
+        top, (low, high) = np.log(_EDGE * self.limits[recipe.momentum]), self._range(shape)
+        high = min(high - inertia, top)
+        low = min(max(low - inertia, top - _WIDEST), high - 1)
+        place, loss = self._minimise(scheduled, low, high)
+        if place - low < _LR_TOLERANCE or _LR_TOLERANCE > high - place < top - place:
+            place, loss = self._minimise(scheduled, top - _WIDEST, top)
+        self.near[shape] = place + inertia
+        return Candidate(replace(scheduled, lr=float(f"{np.exp(place):.3g}")), shape, loss, exact=False)
+
+    def _range(self, shape: str) -> tuple[float, float]:
+        """Where to look, in the log of the effective learning rate: a heuristic, checked at its ends."""
+        if shape in self.near:  # with another momentum
+            return self.near[shape] - 1, self.near[shape] + 1
+        if self.near:  # with another schedule; what decays may begin higher
+            return min(self.near.values()) - 1, max(self.near.values()) + 2.5
+        return -np.inf, np.inf
+
+    def _minimise(self, sgd: SGD, low: float, high: float) -> tuple[float, float]:
+        """Bounded Brent in log lr, for the log of the loss: the best place and the loss there."""
+        from scipy.optimize import minimize_scalar
+
+        def log_loss(place: float) -> float:
+            loss = self.loss(self.thin, replace(sgd, lr=float(np.exp(place))), _SEARCH_RTOL)
+            return float(np.nan_to_num(np.log(loss), nan=np.inf))
+
+        found = minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": _LR_TOLERANCE})
+        return float(found.x), float(np.exp(found.fun))
+
+    def settled(self, one: Candidate) -> Candidate:
+        """Return the candidate with its loss on all samples."""
+        return replace(one, loss=self.loss(self.whole, one.sgd, _RTOL), exact=True)
