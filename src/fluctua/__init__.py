@@ -7,8 +7,8 @@ from .errors import FluctuaError, UnstableSGD
 from .held_out import HeldOutLoss, held_out_loss
 from .measurement import Measurement
 from .noise import GradientNoise, gradient_noise
-from .problem import LeastSquares
 from .plan import Candidate, Plan, plan
+from .problem import LeastSquares
 from .sgd import SGD
 from .simulate import simulate
 from .stability import max_stable_lr
@@ -18,16 +18,15 @@ from .verify import verify
 
 __all__ = [
     "EMA",
-    "Candidate",
-    "Plan",
-    "plan",
     "SGD",
+    "Candidate",
     "Dataset",
     "FluctuaError",
     "GradientNoise",
     "HeldOutLoss",
     "LeastSquares",
     "Measurement",
+    "Plan",
     "Prediction",
     "RunningAverage",
     "UnstableSGD",
@@ -38,6 +37,7 @@ __all__ = [
     "learning_curve",
     "load",
     "max_stable_lr",
+    "plan",
     "predict",
     "schedules",
     "simulate",

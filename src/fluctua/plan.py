@@ -13,24 +13,21 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import choice, positive_int
 from .errors import InvalidInput
 from .held_out import HeldOut
-from .law import Law
 from .momentum import effective_lr
 from .problem import LeastSquares
 from .schedules import SHAPES
 from .sgd import SGD, Sampling
 from .stability import max_stable_lr
 from .start import Start
-from .theory import Prediction
-from .thinned import Thinned
+from .thinned import SAMPLES, SHARE, Thinned, final
 
-__all__ = ["Candidate", "Plan", "final", "plan"]
+__all__ = ["Candidate", "Plan", "plan"]
 
 Array = NDArray[np.float64]
-_SEARCH_SAMPLES = 4096  # enough for a loss within about 1 %; the listed losses are of all samples
-_SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
-_LR_TOLERANCE = 0.1  # of log lr: about the optimum the loss is flat
+_RTOL = 3e-2  # of the worst mode's variance; the loss is some 30 times as accurate
+_LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
 _EDGE, _WIDEST = 0.97, 5.0  # share of the limit up to which, and log range in which, the rate is sought
-_FINALISTS = 3
+_FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Candidate:
     loss : float
         Expected loss after the budget, of the training data with weight decay or of the held-out data.
     exact : bool
-        Whether the loss is of all samples; otherwise K was averaged over some of them, which is good to about 1 %.
+        Whether the loss is exact; otherwise K was estimated, see `plan`.
     """
 
     sgd: SGD
@@ -85,7 +82,9 @@ class Plan:
     @property
     def table(self) -> str:
         """The candidates in text, best first."""
-        lines = [f"{'schedule':<9} {'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"]
+        lines = [
+            f"{'schedule':<9} {'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"
+        ]
         for one in self.candidates:
             share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
             about = "" if one.exact else "about "
@@ -121,8 +120,9 @@ def plan(
 ) -> Plan:
     r"""Find the recipe with the least expected loss after `steps` steps, without training.
 
-    For every schedule and momentum the end of the exact learning curve, E L(W_T) (theory.md section 3), is minimised
-    over the learning rate; peak rates stay below `max_stable_lr`.
+    For every schedule with the first momentum, and for the two best schedules with the others, the end of the exact
+    learning curve, E L(W_T) (theory.md section 3), is minimised over the learning rate; peak rates stay below
+    `max_stable_lr`.
 
     Parameters
     ----------
@@ -147,8 +147,9 @@ def plan(
 
     Notes
     -----
-    About eight curves per schedule and momentum. On more than 4,096 samples the search averages K over that many, and
-    the best three are then computed on all of them; the learning rates are found to about 10 %, where the loss is flat.
+    About seven curves per line of the table. On more than 4,096 samples the search estimates K from that many and in
+    the modes that hold 99 % of mean |x|^2; the best two recipes are then settled on all samples and modes. Learning
+    rates are found to about 15 %, within which the loss is flat.
 
     Examples
     --------
@@ -165,17 +166,30 @@ def plan(
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
     recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta)]
     search = _Search(problem, weight_decay, budget, Start.at(problem.minimum(weight_decay), start), held_out)
+    total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes)) + _FINALISTS
     found: list[Candidate] = []
-    for recipe, shape in product(recipes, shapes):
+
+    def add(recipe: SGD, shape: str) -> None:
         found.append(search.best(recipe, shape))
         if progress:
-            progress(len(found) / (len(recipes) * len(shapes) + _FINALISTS))
-    found.sort(key=lambda one: one.loss)
-    finalists = sorted(map(search.settled, found[:_FINALISTS]), key=lambda one: one.loss)
+            progress(len(found) / total)
+
+    for shape in shapes:
+        add(recipes[0], shape)
+    better = [one.shape for one in sorted(found, key=_loss)[:_WITH_MOMENTUM]]
+    for recipe, shape in product(recipes[1:], better):
+        add(recipe, shape)
+    found.sort(key=_loss)
+    last = _FINALISTS if search.thin else len(found)
+    finalists = sorted(map(search.settled, found[:last]), key=_loss)
     return Plan(
         budget, "training" if held_out is None else "held-out", search.optimum_loss,
-        {recipe.momentum: max_stable_lr(problem, recipe) for recipe in recipes}, (*finalists, *found[_FINALISTS:]),
+        {recipe.momentum: max_stable_lr(problem, recipe) for recipe in recipes}, (*finalists, *found[last:]),
     )  # fmt: skip
+
+
+def _loss(one: Candidate) -> float:
+    return one.loss
 
 
 def _some(name: str, values: Iterable[Any]) -> list[Any]:
@@ -183,13 +197,6 @@ def _some(name: str, values: Iterable[Any]) -> list[Any]:
     if not listed:
         raise InvalidInput(f"{name} is empty: give at least one to choose from.")
     return listed
-
-
-def final(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol: float) -> Prediction:
-    """Return the exact prediction at `steps` alone: `predict(...).after(steps)` without the stationary solution."""
-    law = Law(problem, sgd, "exact")
-    covariance, _ = law.relaxation(None if start is None else start.modes, steps, rtol).average([steps])
-    return Prediction(law, covariance, (steps,), start, rtol)
 
 
 class _Search:
@@ -200,26 +207,35 @@ class _Search:
         held_out: tuple[ArrayLike, ArrayLike] | None,
     ) -> None:  # fmt: skip
         self.whole, self.steps, self.start = whole, steps, start
-        self.thin = Thinned(whole, _SEARCH_SAMPLES) if whole.samples > _SEARCH_SAMPLES else whole
+        self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples > SAMPLES else None
         minimum = whole.minimum(weight_decay)
         self.held = None if held_out is None else HeldOut(minimum.weights, *held_out)
         self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
         self.limits: dict[float, float] = {}
         self.near: dict[str, float] = {}  # log of the best effective learning rate
 
-    def loss(self, problem: LeastSquares, sgd: SGD, rtol: float) -> float:
-        """Return the expected loss at the end."""
-        prediction = final(problem, sgd, self.steps, self.start, rtol)
+    def loss(self, sgd: SGD, settled: bool = True) -> float:
+        """Return the expected loss at the end; an estimate, on large data, unless `settled`."""
+        if self.thin is None or settled:
+            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL)
+        else:
+            prediction = self.thin.final(sgd, self.steps, self.start, _RTOL)
         if self.held is None:
             return prediction.optimum_loss + prediction.excess_loss
         return self.held.loss(prediction).expected
+
+    def limit(self, recipe: SGD) -> float:
+        """Return the largest stable learning rate, or an estimate of it."""
+        if self.thin is None:
+            return max_stable_lr(self.whole, recipe)
+        return max_stable_lr(self.thin.problem, self.thin.recipe(recipe))
 
     def best(self, recipe: SGD, shape: str) -> Candidate:
         """Minimise over the learning rate: first where the other recipes suggest, and everywhere if that fails."""
         scheduled = replace(recipe, schedule=SHAPES[shape](self.steps))
         inertia = np.log(effective_lr(1.0, recipe.momentum, recipe.dampening))
         if recipe.momentum not in self.limits:
-            self.limits[recipe.momentum] = max_stable_lr(self.thin, recipe)
+            self.limits[recipe.momentum] = self.limit(recipe)
         top, (low, high) = np.log(_EDGE * self.limits[recipe.momentum]), self._range(shape)
         high = min(high - inertia, top)
         low = min(max(low - inertia, top - _WIDEST), high - 1)
@@ -227,7 +243,7 @@ class _Search:
         if place - low < _LR_TOLERANCE or _LR_TOLERANCE > high - place < top - place:
             place, loss = self._minimise(scheduled, top - _WIDEST, top)
         self.near[shape] = place + inertia
-        return Candidate(replace(scheduled, lr=float(f"{np.exp(place):.3g}")), shape, loss, exact=False)
+        return Candidate(replace(scheduled, lr=float(f"{np.exp(place):.2g}")), shape, loss, exact=False)
 
     def _range(self, shape: str) -> tuple[float, float]:
         """Where to look, in the log of the effective learning rate: a heuristic, checked at its ends."""
@@ -242,12 +258,12 @@ class _Search:
         from scipy.optimize import minimize_scalar
 
         def log_loss(place: float) -> float:
-            loss = self.loss(self.thin, replace(sgd, lr=float(np.exp(place))), _SEARCH_RTOL)
+            loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
             return float(np.nan_to_num(np.log(loss), nan=np.inf))
 
         found = minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": _LR_TOLERANCE})
         return float(found.x), float(np.exp(found.fun))
 
     def settled(self, one: Candidate) -> Candidate:
-        """Return the candidate with its loss on all samples."""
-        return replace(one, loss=self.loss(self.whole, one.sgd, _RTOL), exact=True)
+        """Return the candidate with its loss, at the rounded rate, on all samples."""
+        return replace(one, loss=self.loss(one.sgd), exact=True)

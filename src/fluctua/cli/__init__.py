@@ -15,6 +15,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "verify": "verify",
     "predict": "predict",
+    "plan": "plan",
     "noise": "noise",
     "plot": "plot",
     "data": "data",

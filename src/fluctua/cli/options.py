@@ -34,6 +34,7 @@ __all__ = [
     "progress_bar",
     "recipe",
     "recipe_options",
+    "spectrum",
     "theory_option",
 ]
 
@@ -133,12 +134,16 @@ def recipe(problem: LeastSquares, options: dict[str, Any], steps: int | None = N
 
 
 def describe(dataset: Dataset, problem: LeastSquares, sgd: SGD) -> str:
-    """Two lines: the data and their spectrum, and the recipe."""
+    """Return the data, their spectrum, and the recipe, in a line each."""
+    return f"{spectrum(dataset, problem)}\nrecipe    {sgd.words}"
+
+
+def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
+    """Return the data and their spectrum, in a line each."""
     h = problem.curvatures
     return (
         f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
-        f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}\n"
-        f"recipe    {sgd.words}"
+        f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}"
     )
 
 

@@ -1,0 +1,133 @@
+"""fluctua plan DATA: which learning rate, momentum and schedule, before training."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+import numpy as np
+
+from ..batch_cost import BatchCost, batch_costs
+from ..errors import InvalidInput
+from ..plan import Plan
+from ..plan import plan as search
+from ..rehearsal import Rehearsal, rehearse
+from ..schedules import SHAPES
+from ..sgd import SAMPLINGS
+from .options import about, data_options, load_other, load_problem, progress_bar, spectrum
+
+__all__ = ["plan"]
+
+
+@click.command()
+@data_options
+@click.option("--budget", type=int, help="Steps of the run.")
+@click.option("--samples", type=int, help="Budget in samples instead: steps times batch size.")
+@click.option("--batch-size", "batch_sizes", type=int, multiple=True, help="May be repeated.  [default: 32]")
+@click.option("--momentum", "momenta", type=float, multiple=True, help="May be repeated.  [default: 0 and 0.9]")
+@click.option("--schedule", "schedules", multiple=True, help=f"May be repeated.  [default: {', '.join(SHAPES)}]")
+@click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss.")
+@click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}.")
+@click.option("--held-out", help="Minimise the expected loss on other data: train or test of DATA, or a file.")
+@click.option("--check", is_flag=True, help="Train the winner and its neighbours for real and compare.")
+@click.option("--replicas", type=int, default=64, show_default=True, help="Of each recipe; with --check.")
+@click.option("--seed", type=int, help="Of the batches; with --check.  [default: fresh]")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (schema: fluctua schema plan).")
+def plan(
+    *, budget: int | None, samples: int | None, batch_sizes: tuple[int, ...], momenta: tuple[float, ...],
+    schedules: tuple[str, ...], weight_decay: float, sampling: Any, held_out: str | None, check: bool, replicas: int,
+    seed: int | None, as_json: bool, **options: Any,
+) -> int:  # fmt: skip
+    """Find the learning rate, momentum and schedule with the least expected loss at the end of a run on DATA.
+
+    With several batch sizes also what each costs: steps and samples to the loss that the first one ends with. Exit code
+    0, or 1 where --check finds another loss or another order than predicted.
+    """
+    if (budget is None) == (samples is None):
+        raise InvalidInput("give the budget of the run: either --budget STEPS or --samples SAMPLES.")
+    other = None if held_out is None else load_other(held_out, options)
+    dataset, problem = load_problem(options)
+    sizes = batch_sizes or (32,)
+    if not as_json:
+        click.echo(spectrum(dataset, problem))
+    with progress_bar() as progress:
+        plans = [
+            search(
+                problem, budget or max(1, (samples or 0) // size), batch_size=size, momenta=momenta or (0.0, 0.9),
+                schedules=schedules or tuple(SHAPES), weight_decay=weight_decay, sampling=sampling,
+                held_out=None if other is None else (other.inputs, other.targets),
+                progress=lambda part, size=size: progress(f"batches of {size}", part),
+            )
+            for size in sizes
+        ]  # fmt: skip
+        costs: tuple[BatchCost, ...] = ()
+        if len(sizes) > 1 and other is None:
+            costs = batch_costs(problem, sizes, plans[0].best.loss, weight_decay=weight_decay,
+                                progress=lambda part: progress("batch sizes", part))  # fmt: skip
+        rehearsal = None
+        if check:
+            rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed,
+                                 progress=lambda part: progress("training", part))  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(_result(about(dataset), plans, costs, rehearsal), indent=2))
+    else:
+        parts = [_words(one, size) for one, size in zip(plans, sizes, strict=True)]
+        parts += [_cost_table(costs, plans[0])] if costs else []
+        parts += [_rehearsal_table(rehearsal)] if rehearsal else []
+        click.echo("\n\n".join(parts))
+    return 0 if rehearsal is None or (rehearsal.agrees and rehearsal.ordered) else 1
+
+
+def _result(
+    data: dict[str, Any], plans: list[Plan], costs: tuple[BatchCost, ...], rehearsal: Rehearsal | None
+) -> dict[str, Any]:
+    listed = [
+        {"batch_size": one.batch_size, "lr": one.lr, "steps": one.steps if np.isfinite(one.steps) else None}
+        for one in costs
+    ]
+    trained = None
+    if rehearsal is not None:
+        runs = [{**asdict(run), "sgd": run.sgd.to_dict()} for run in rehearsal.runs]
+        trained = {
+            "replicas": rehearsal.replicas,
+            "agrees": rehearsal.agrees,
+            "ordered": rehearsal.ordered,
+            "runs": runs,
+        }
+    return {"kind": "plans", "data": data, "plans": [one.to_dict() for one in plans], "batch_costs": listed,
+            "rehearsal": trained}  # fmt: skip
+
+
+def _words(found: Plan, size: int) -> str:
+    return "\n".join(
+        (
+            f"plan      {found.steps:,} steps of {size} samples; {found.objective} loss at the optimum "
+            f"{found.optimum_loss:.6g}",
+            found.table,
+            f"use       {found.best.sgd.words}",
+        )
+    )
+
+
+def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
+    lines = [f"cost      to a training loss of {found.best.loss:.6g}, plain SGD at its best constant rate",
+             f"{'batch size':<10} {'lr':>9} {'steps':>10} {'samples':>12}"]  # fmt: skip
+    for one in costs:
+        steps, samples = (f"{x:,.0f}" if np.isfinite(x) else "-" for x in (one.steps, one.samples))
+        lines.append(f"{one.batch_size:<10} {one.lr:>9.3g} {steps:>10} {samples:>12}")
+    return "\n".join(lines)
+
+
+def _rehearsal_table(rehearsal: Rehearsal) -> str:
+    lines = [f"check     {rehearsal.replicas} real runs of the winner, at half and twice its rate, and of the runner-up",
+             f"{'lr':<9} {'predicted':>11} {'measured':>11} {'error':>9} {'z':>6}  recipe"]  # fmt: skip
+    lines += [
+        f"{run.sgd.lr:<9.3g} {run.predicted:>11.6g} {run.measured:>11.6g} {run.error:>9.2g} {run.score:>6.2f}  "
+        f"{'constant' if run.sgd.schedule is None else type(run.sgd.schedule).__name__}, momentum {run.sgd.momentum:g}"
+        for run in rehearsal.runs
+    ]
+    agreed = "as predicted" if rehearsal.agrees else "NOT as predicted"
+    order = "in the predicted order" if rehearsal.ordered else "NOT in the predicted order"
+    return "\n".join([*lines, f"losses {agreed}, {order}"])
