@@ -12,9 +12,10 @@ import pytest
 import fluctua as fl
 
 PUBLIC = {
-    "EMA", "Dataset", "FluctuaError", "GradientNoise", "HeldOutLoss", "LeastSquares", "Measurement", "Prediction",
-    "RunningAverage", "SGD", "UnstableSGD", "Verdict", "errors", "gradient_noise", "held_out_loss", "learning_curve",
-    "load", "max_stable_lr", "predict", "schedules", "simulate", "verify",
+    "batch_costs", "BatchCost", "Candidate", "Dataset", "EMA", "errors", "FluctuaError", "gradient_noise",
+    "GradientNoise", "held_out_loss", "HeldOutLoss", "learning_curve", "LeastSquares", "load", "max_stable_lr",
+    "Measurement", "plan", "Plan", "predict", "Prediction", "Rehearsal", "rehearse", "RunningAverage", "schedules",
+    "SGD", "simulate", "UnstableSGD", "Verdict", "verify",
 }  # fmt: skip
 SIGNATURES = {
     fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule"],
@@ -24,6 +25,10 @@ SIGNATURES = {
     fl.Prediction.after: ["self", "steps", "start", "rtol", "curve"],
     fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "average", "rtol"],
     fl.max_stable_lr: ["problem", "sgd"],
+    fl.plan: ["problem", "steps", "batch_size", "momenta", "schedules", "weight_decay", "sampling", "start", "held_out",
+              "progress"],
+    fl.rehearse: ["problem", "found", "replicas", "rng", "start", "progress"],
+    fl.batch_costs: ["problem", "batch_sizes", "target", "weight_decay", "start", "longest", "progress"],
     fl.held_out_loss: ["prediction", "inputs", "targets"],
     fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "average", "dtype",
                   "threads", "checkpoint", "progress"],

@@ -2,6 +2,7 @@
 
 from . import errors, schedules
 from .averaging import EMA, RunningAverage
+from .batch_cost import BatchCost, batch_costs
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
 from .held_out import HeldOutLoss, held_out_loss
@@ -9,6 +10,7 @@ from .measurement import Measurement
 from .noise import GradientNoise, gradient_noise
 from .plan import Candidate, Plan, plan
 from .problem import LeastSquares
+from .rehearsal import Rehearsal, rehearse
 from .sgd import SGD
 from .simulate import simulate
 from .stability import max_stable_lr
@@ -19,6 +21,7 @@ from .verify import verify
 __all__ = [
     "EMA",
     "SGD",
+    "BatchCost",
     "Candidate",
     "Dataset",
     "FluctuaError",
@@ -28,9 +31,11 @@ __all__ = [
     "Measurement",
     "Plan",
     "Prediction",
+    "Rehearsal",
     "RunningAverage",
     "UnstableSGD",
     "Verdict",
+    "batch_costs",
     "errors",
     "gradient_noise",
     "held_out_loss",
@@ -39,6 +44,7 @@ __all__ = [
     "max_stable_lr",
     "plan",
     "predict",
+    "rehearse",
     "schedules",
     "simulate",
     "verify",

@@ -59,9 +59,9 @@ def batch_costs(
 ) -> tuple[BatchCost, ...]:
     """Return, for each batch size, the least number of steps of plain SGD to an expected training loss of `target`.
 
-    The first passage of the exact learning curve (theory.md section 3) is minimised over a constant learning rate. Large
-    batches approach the fewest steps, small ones the fewest samples; where both are twice their least is the critical
-    batch size (McCandlish et al., arXiv 1812.06162).
+    The first passage of the exact learning curve (theory.md section 3) is minimised over a constant learning rate.
+    Large batches approach the fewest steps, small ones the fewest samples; where both are twice their least is the
+    critical batch size (McCandlish et al., arXiv 1812.06162).
 
     Parameters
     ----------

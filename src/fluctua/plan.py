@@ -24,7 +24,7 @@ from .thinned import SAMPLES, SHARE, Thinned, final
 __all__ = ["Candidate", "Plan", "plan"]
 
 Array = NDArray[np.float64]
-_RTOL = 3e-2  # of the worst mode's variance; the loss is some 30 times as accurate
+_SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
 _LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
 _EDGE, _WIDEST = 0.97, 5.0  # share of the limit up to which, and log range in which, the rate is sought
 _FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
@@ -93,14 +93,14 @@ class Plan:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON types (schema: `fluctua schema plan`)."""
+        """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
         listed = [
             {"recipe": one.sgd.to_dict(), "shape": one.shape, "loss": one.loss, "exact": one.exact}
             for one in self.candidates
         ]
         limits = [{"momentum": momentum, "max_stable_lr": limit} for momentum, limit in self.limits.items()]
         return {
-            "kind": "plan", "steps": self.steps, "objective": self.objective, "optimum_loss": self.optimum_loss,
+            "steps": self.steps, "objective": self.objective, "optimum_loss": self.optimum_loss,
             "limits": limits, "candidates": listed,
         }  # fmt: skip
 
@@ -217,9 +217,9 @@ class _Search:
     def loss(self, sgd: SGD, settled: bool = True) -> float:
         """Return the expected loss at the end; an estimate, on large data, unless `settled`."""
         if self.thin is None or settled:
-            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL)
+            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL if settled else _SEARCH_RTOL)
         else:
-            prediction = self.thin.final(sgd, self.steps, self.start, _RTOL)
+            prediction = self.thin.final(sgd, self.steps, self.start, _SEARCH_RTOL)
         if self.held is None:
             return prediction.optimum_loss + prediction.excess_loss
         return self.held.loss(prediction).expected
@@ -262,7 +262,10 @@ class _Search:
             return float(np.nan_to_num(np.log(loss), nan=np.inf))
 
         found = minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": _LR_TOLERANCE})
-        return float(found.x), float(np.exp(found.fun))
+        place, least = float(found.x), float(found.fun)
+        if high - place < 2 * _LR_TOLERANCE and (end := log_loss(high)) < least:  # Brent stays inside
+            place, least = high, end
+        return place, float(np.exp(least))
 
     def settled(self, one: Candidate) -> Candidate:
         """Return the candidate with its loss, at the rounded rate, on all samples."""

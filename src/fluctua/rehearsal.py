@@ -68,7 +68,7 @@ class Rehearsal:
 
     @property
     def ordered(self) -> bool:
-        """Whether no two runs that the measurement tells apart, by 3 standard errors, are in another order than predicted."""
+        """Whether the runs that the measurement tells apart, by 3 standard errors, are in the predicted order."""
         pairs = combinations(self.runs, 2)
         apart = [(a, b) for a, b in pairs if abs(a.measured - b.measured) > _APART * np.hypot(a.error, b.error)]
         return all((a.measured < b.measured) == (a.predicted < b.predicted) for a, b in apart)
@@ -115,7 +115,7 @@ def rehearse(
         share = None if progress is None else lambda part, done=done: progress((done + part) / len(recipes))
         measured = simulate(problem, sgd, steps=found.steps, replicas=replicas, rng=np.random.default_rng(seed),
                             start=start, records=1, progress=share)  # fmt: skip
-        last = measured.replica_losses[:, -1]
-        runs.append(Run(sgd, predicted.optimum_loss + predicted.excess_loss, predicted.optimum_loss + float(last.mean()),
-                        float(last.std(ddof=1) / np.sqrt(replicas))))  # fmt: skip
+        last = predicted.optimum_loss + measured.replica_losses[:, -1]
+        error = float(last.std(ddof=1) / np.sqrt(replicas))
+        runs.append(Run(sgd, predicted.optimum_loss + predicted.excess_loss, float(last.mean()), error))
     return Rehearsal(tuple(runs), replicas)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..errors import FluctuaError
+from ..errors import FluctuaError, UnstableRates
 
 __all__ = ["main"]
 
@@ -97,6 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("default", UnstableRates)
             warnings.showwarning = _show_warning
             code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
     except FluctuaError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from ..batch_cost import BatchCost, batch_costs
 from ..errors import InvalidInput
 from ..plan import Plan
 from ..plan import plan as search
+from ..problem import LeastSquares
 from ..rehearsal import Rehearsal, rehearse
 from ..schedules import SHAPES
 from ..sgd import SAMPLINGS
@@ -34,7 +36,7 @@ __all__ = ["plan"]
 @click.option("--check", is_flag=True, help="Train the winner and its neighbours for real and compare.")
 @click.option("--replicas", type=int, default=64, show_default=True, help="Of each recipe; with --check.")
 @click.option("--seed", type=int, help="Of the batches; with --check.  [default: fresh]")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (schema: fluctua schema plan).")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (schema: fluctua schema plans).")
 def plan(
     *, budget: int | None, samples: int | None, batch_sizes: tuple[int, ...], momenta: tuple[float, ...],
     schedules: tuple[str, ...], weight_decay: float, sampling: Any, held_out: str | None, check: bool, replicas: int,
@@ -52,24 +54,21 @@ def plan(
     sizes = batch_sizes or (32,)
     if not as_json:
         click.echo(spectrum(dataset, problem))
+    asked = {
+        "momenta": momenta or (0.0, 0.9), "schedules": schedules or tuple(SHAPES), "weight_decay": weight_decay,
+        "sampling": sampling, "held_out": None if other is None else (other.inputs, other.targets),
+    }  # fmt: skip
     with progress_bar() as progress:
         plans = [
-            search(
-                problem, budget or max(1, (samples or 0) // size), batch_size=size, momenta=momenta or (0.0, 0.9),
-                schedules=schedules or tuple(SHAPES), weight_decay=weight_decay, sampling=sampling,
-                held_out=None if other is None else (other.inputs, other.targets),
-                progress=lambda part, size=size: progress(f"batches of {size}", part),
-            )
+            search(problem, max(1, (samples or 0) // size) if budget is None else budget, batch_size=size, **asked,
+                   progress=partial(progress, f"batches of {size}"))
             for size in sizes
         ]  # fmt: skip
-        costs: tuple[BatchCost, ...] = ()
-        if len(sizes) > 1 and other is None:
-            costs = batch_costs(problem, sizes, plans[0].best.loss, weight_decay=weight_decay,
-                                progress=lambda part: progress("batch sizes", part))  # fmt: skip
+        costs = _costs(problem, plans, sizes, weight_decay, partial(progress, "batch sizes"))
         rehearsal = None
         if check:
             rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed,
-                                 progress=lambda part: progress("training", part))  # fmt: skip
+                                 progress=partial(progress, "training"))  # fmt: skip
     if as_json:
         click.echo(json.dumps(_result(about(dataset), plans, costs, rehearsal), indent=2))
     else:
@@ -80,6 +79,15 @@ def plan(
     return 0 if rehearsal is None or (rehearsal.agrees and rehearsal.ordered) else 1
 
 
+def _costs(
+    problem: LeastSquares, plans: list[Plan], sizes: tuple[int, ...], weight_decay: float, progress: Any
+) -> tuple[BatchCost, ...]:
+    """What several batch sizes cost to the training loss that the first ends with."""
+    if len(sizes) < 2 or plans[0].objective == "held-out":
+        return ()
+    return batch_costs(problem, sizes, plans[0].best.loss, weight_decay=weight_decay, progress=progress)
+
+
 def _result(
     data: dict[str, Any], plans: list[Plan], costs: tuple[BatchCost, ...], rehearsal: Rehearsal | None
 ) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def _result(
         {"batch_size": one.batch_size, "lr": one.lr, "steps": one.steps if np.isfinite(one.steps) else None}
         for one in costs
     ]
-    trained = None
+    trained: dict[str, Any] | None = None
     if rehearsal is not None:
         runs = [{**asdict(run), "sgd": run.sgd.to_dict()} for run in rehearsal.runs]
         trained = {
@@ -121,7 +129,7 @@ def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
 
 
 def _rehearsal_table(rehearsal: Rehearsal) -> str:
-    lines = [f"check     {rehearsal.replicas} real runs of the winner, at half and twice its rate, and of the runner-up",
+    lines = [f"check     {rehearsal.replicas} real runs of the winner, at half and twice its rate, and the runner-up",
              f"{'lr':<9} {'predicted':>11} {'measured':>11} {'error':>9} {'z':>6}  recipe"]  # fmt: skip
     lines += [
         f"{run.sgd.lr:<9.3g} {run.predicted:>11.6g} {run.measured:>11.6g} {run.error:>9.2g} {run.score:>6.2f}  "
