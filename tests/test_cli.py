@@ -126,6 +126,19 @@ def test_predict_knows_momentum_and_held_out_data(run, features, tmp_path):
     assert result["held_out"]["expected"] == pytest.approx(result["held_out"]["optimum"] + result["held_out"]["excess"])
 
 
+def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_not_told_apart(run, features):
+    options = "predict", features, "--lr", "0.02", "--spread"
+    code, out, _ = run(*options)
+    assert code == 0
+    assert "spread        loss between runs: +-" in out
+    result = json.loads(run(*options, "--json")[1])
+    jsonschema.validate(result, json.loads((files("fluctua") / "schemas" / "prediction.json").read_text()))
+    assert result["spread"]["mean"] == pytest.approx(result["excess_loss"])
+    code, _, err = run(*options, "--theory", "hessian")
+    assert code == 2
+    assert "sum over outputs" in err
+
+
 def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
     code, out, _ = run("verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--resolution", "0.5")
     assert code == 0

@@ -13,6 +13,7 @@ from .problem import LeastSquares
 from .rehearsal import Rehearsal, rehearse
 from .sgd import SGD
 from .simulate import simulate
+from .spread import LossSpread, loss_spread
 from .stability import max_stable_lr
 from .theory import Prediction, learning_curve, predict
 from .verdict import Verdict
@@ -28,6 +29,7 @@ __all__ = [
     "GradientNoise",
     "HeldOutLoss",
     "LeastSquares",
+    "LossSpread",
     "Measurement",
     "Plan",
     "Prediction",
@@ -41,6 +43,7 @@ __all__ = [
     "held_out_loss",
     "learning_curve",
     "load",
+    "loss_spread",
     "max_stable_lr",
     "plan",
     "predict",

@@ -114,10 +114,14 @@ class Law:
         if steps is not None:
             feeding = (lambda s, _: source + self.problem.feedback(s)) if self.feeds_back else source
             return self._relaxation(feeding, source, None, max(steps), rtol).average(steps)[0]
+        return self.stationary_state(source, self.problem.precision)
+
+    def stationary_state(self, source: Array, rtol: float) -> Array:
+        """Stationary S with `source` in the place of C, to a relative residual of `rtol`."""
         phi = self.kappa * self.kernel.stationary
         if not self.feeds_back:
             return phi * source
-        return stationary.solve(phi, source, self.problem.feedback, rtol=self.problem.precision)
+        return stationary.solve(phi, source, self.problem.feedback, rtol=max(rtol, self.problem.precision))
 
     def averaged(self, covariance: Array) -> Array:
         """Stationary second moment of the average, given S of the weights: it is driven by the same source."""

@@ -7,6 +7,7 @@ every law is elementwise there (theory.md, F2). Directions outside the range of 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -130,6 +131,16 @@ class LeastSquares:
         if gamma not in self._minima:
             self._minima[gamma] = Minimum(self, gamma)
         return self._minima[gamma]
+
+    def combined(self, weights: Array) -> LeastSquares:
+        """Return the problem of one output, the sum of all with `weights`, (c,); what it knows of the inputs is shared.
+
+        Its W*, residuals and fluctuation are the same sums of this problem's.
+        """
+        self.projections  # noqa: B018  (made now, so that the copy has them)
+        out = copy(self)
+        out.targets, out._minima = (self.targets @ weights.astype(self.targets.dtype))[:, None], {}
+        return out
 
     def feedback(self, covariance: Array) -> Array:
         """Return K[S] = <x (x^T S x) x^T> - A S A in the modes, (r, r): how the fluctuation feeds the noise."""

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from ..held_out import held_out_loss
+from ..spread import loss_spread
 from ..stability import max_stable_lr
 from ..theory import Prediction
 from ..theory import predict as solve
@@ -39,8 +40,11 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
+@click.option("--spread", is_flag=True, help="Also how far runs differ in their loss; c(c + 1)/2 times the work.")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
-def predict(*, theory: Any, steps: int | None, start: str, held_out: str | None, as_json: bool, **options: Any) -> int:
+def predict(
+    *, theory: Any, steps: int | None, start: str, held_out: str | None, spread: bool, as_json: bool, **options: Any
+) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
@@ -52,6 +56,10 @@ def predict(*, theory: Any, steps: int | None, start: str, held_out: str | None,
     limit = max_stable_lr(problem, sgd)
     result = {"kind": "prediction", "data": about(dataset), "max_stable_lr": limit, **prediction.to_dict()}
     report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}"
+    if spread:
+        found = loss_spread(prediction)
+        result["spread"] = {**asdict(found), "closure": "gaussian"}
+        report += f"\nspread        loss between runs: +-{found.std:.3g} (Gaussian closure)"
     if other is not None:
         loss = held_out_loss(prediction, other.inputs, other.targets)
         result["held_out"] = {"data": about(other), **asdict(loss), "expected": loss.expected}
