@@ -116,6 +116,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(alpha=2e-4)
 @pytest.mark.parametrize(("sgd", "steps", "start"), RUNS)
 def test_real_runs_on_digits_differ_as_predicted(digits_problem, sgd, steps, start):
@@ -132,6 +133,7 @@ def test_real_runs_on_digits_differ_as_predicted(digits_problem, sgd, steps, sta
         assert not 0.90 < mutant / measured < 1.06
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(alpha=2e-4)
 def test_at_batches_of_one_and_half_the_limit_the_closure_is_a_fifth_low(digits_problem):
     """What the closure misses, kept in sight: 0.810(11) in docs/spread.md, and the bounds are five of that error away.
