@@ -58,6 +58,22 @@ def test_mnist_agrees_with_momentum(mnist):
 
 @pytest.mark.slow
 @pytest.mark.statistical(alpha=1e-3)
+@pytest.mark.parametrize(
+    ("sgd", "average"),
+    [
+        (fl.SGD(0.02, 32, schedule=fl.schedules.CosineAnnealingLR(2000)), None),
+        (fl.SGD(0.02, 32), fl.RunningAverage(1000)),
+    ],
+    ids=["cosine", "tail average"],
+)
+def test_mnist_agrees_on_the_way_from_zero(mnist, sgd, average):
+    verdict = fl.verify(mnist, sgd, average=average, steps=2000, replicas=32, rng=16, start="zero", level=1e-3)
+    assert verdict.passed
+    assert not verdict.row("exact, stationary").consistent
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-3)
 def test_emnist_by_class_agrees_over_62_outputs():
     assert_agrees(fl.verify(problem_of("emnist"), fl.SGD(0.01, 32), steps=2000, replicas=32, rng=13))
 

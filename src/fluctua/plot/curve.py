@@ -33,7 +33,8 @@ def curve(verdict: Verdict) -> Figure:
         curve = np.where(curve > 0, curve, np.nan)
     words = f"{verdict.theory} theory, nothing fitted"
     axes.plot(arrays["curve_steps"], curve, color=colour, linewidth=1.8, label=words)
-    _stationary_level(axes, level, colour, shown=level <= _CONTRAST * peak)
+    held = "stationary level at this lr, held" if verdict.identity["recipe"]["schedule"] else "its stationary level"
+    _stationary_level(axes, level, colour, held, shown=level <= _CONTRAST * peak)
     axes.set_xscale("symlog", linthresh=1, linscale=0.4, subs=range(2, 10))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set(xlabel="step $t$", ylabel=r"excess loss, $E\,L(W_t) - L(W^*)$", xlim=(-0.2, 1.2 * t[-1]))
@@ -41,10 +42,12 @@ def curve(verdict: Verdict) -> Figure:
     return figure
 
 
-def _stationary_level(axes: Axes, level: float, colour: str, shown: bool) -> None:
+def _stationary_level(axes: Axes, level: float, colour: str, name: str, shown: bool) -> None:
+    if level == 0:
+        return  # an average over all time comes to rest
     if not np.isfinite(level):
         remark(axes, "no stationary level: beyond the stability limit")
     elif shown:
-        axes.axhline(level, color=colour, linestyle="--", linewidth=1, label=f"its stationary level, {level:.3g}")
+        axes.axhline(level, color=colour, linestyle="--", linewidth=1, label=f"{name}, {level:.3g}")
     else:
-        remark(axes, f"the stationary level, {level:.3g}, is far above")
+        remark(axes, f"{name}, {level:.3g}, is far above")
