@@ -91,6 +91,7 @@ def test_thinned_by_nothing_it_is_the_whole(digits_problem):
 
 def test_large_data_are_searched_thinned_and_settled_whole(monkeypatch, digits_problem, found):
     monkeypatch.setattr(import_module("fluctua.plan"), "SAMPLES", 900)
+    monkeypatch.setattr(import_module("fluctua.plan"), "_LARGE", 0)
     thin = fl.plan(digits_problem, STEPS, batch_size=8, momenta=[0.0, 0.8], schedules=["constant", "cosine"])
     assert [one.exact for one in thin.candidates] == [True, True, False, False]
     assert "about" in thin.table

@@ -79,8 +79,8 @@ def batch_costs(
 
     Notes
     -----
-    On more than 4,096 samples K is estimated as in `plan`: steps are good to about 1 %, and found to 15 % in the
-    learning rate, where they are flat. About ten curves of up to `longest` steps for each batch size.
+    K is estimated from 2,048 samples, in the modes that hold 99 % of mean |x|^2: steps are good to about 1 %, and the
+    learning rate is found to 15 %, where they are flat. About ten curves of up to `longest` steps a batch size.
     """
     sizes = sorted({positive_int("batch_sizes", size) for size in batch_sizes}, reverse=True)
     floor = problem.minimum(weight_decay).loss

@@ -24,6 +24,7 @@ from .thinned import SAMPLES, SHARE, Thinned, final
 __all__ = ["Candidate", "Plan", "plan"]
 
 Array = NDArray[np.float64]
+_LARGE = 2**20  # samples times modes, from which a search is thinned
 _SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
 _LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
 _EDGE, _WIDEST = 0.97, 5.0  # share of the limit up to which, and log range in which, the rate is sought
@@ -147,9 +148,9 @@ def plan(
 
     Notes
     -----
-    About seven curves per line of the table. On more than 4,096 samples the search estimates K from that many and in
-    the modes that hold 99 % of mean |x|^2; the best two recipes are then settled on all samples and modes. Learning
-    rates are found to about 15 %, within which the loss is flat.
+    About seven curves per line of the table. On data of more than a million projections, samples times modes, the
+    search estimates K from 2,048 samples and in the modes that hold 99 % of mean |x|^2; the best two recipes are then
+    settled on all samples and modes. Learning rates are found to about 15 %, within which the loss is flat.
 
     Examples
     --------
@@ -207,7 +208,7 @@ class _Search:
         held_out: tuple[ArrayLike, ArrayLike] | None,
     ) -> None:  # fmt: skip
         self.whole, self.steps, self.start = whole, steps, start
-        self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples > SAMPLES else None
+        self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples * whole.rank > _LARGE else None
         minimum = whole.minimum(weight_decay)
         self.held = None if held_out is None else HeldOut(minimum.weights, *held_out)
         self.optimum_loss = minimum.loss if self.held is None else self.held.optimum

@@ -17,7 +17,7 @@ from .theory import Prediction
 __all__ = ["SAMPLES", "SHARE", "Thinned", "final"]
 
 Array = NDArray[np.float64]
-SAMPLES, SHARE = 4096, 0.99
+SAMPLES, SHARE = 2048, 0.99
 """Of a search: what K is averaged over at most, and the part of mean |x|^2 in the modes that fluctuate."""
 
 
