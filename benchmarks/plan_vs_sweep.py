@@ -6,18 +6,17 @@ Then the range tests of torch-lr-finder and Lightning, which are skipped where t
 
     python benchmarks/plan_vs_sweep.py
 
-Measured on a shared two-core AMD EPYC, one thread each (OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1), in 3 minutes:
+Measured on two cores of an AMD EPYC, one thread each (OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1), in 92 seconds:
 
-time     plan 22 s, sweep 16 s a seed. One seed of the sweep / plan: 0.92 (0.70 to 0.94); all three: 2.1 to 2.8.
-rate     plan 0.021, predicted loss 0.21737; sweep 0.0316 (two seeds of three; the other 0.0178).
-referee  0.021: 0.21783(28), 0.0316: 0.22101(65). Runs at 0.0316 scatter more (standard deviation 0.015, against
-         0.006): a sweep needs some 100 seeds to tell the two apart by two standard errors.
+time     plan 6.2 s, sweep 13.9 s a seed. One seed of the sweep / plan: 2.48 (2.24 to 2.57); all three: 6.7.
+rate     plan 0.023, predicted loss 0.21741; sweep 0.0316 (two seeds of three; the other 0.0178).
+referee  0.023: 0.21794(33), 0.0316: 0.22101(65). Runs at 0.0316 scatter more (standard deviation 0.015, against
+         0.007): a sweep needs some 100 seeds, 220 plans, to tell the two apart by two standard errors.
 limit    0.0525, loss at the optimum 0.1829. Five seeds of each range test:
          torch-lr-finder 0.0215 twice, 0.0313, and unstable twice (0.055, 0.066); noise floor 4.0, 4.0 and 7.4 % above
          Lightning 0.0023 to 0.0058; floor 0.3 to 0.8 % above, but after 2,000 steps still at 0.228 to 0.244
 
-So the plan costs one seed of the sweep, no less; what it saves is the many seeds. torch-lr-finder 0.2.2,
-Lightning 2.6.6, torch 2.13.0, each with its defaults.
+torch-lr-finder 0.2.2, Lightning 2.6.6, torch 2.13.0, each with its defaults.
 """
 
 from __future__ import annotations
