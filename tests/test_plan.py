@@ -134,6 +134,7 @@ def test_a_target_beyond_the_longest_run_is_not_reached(digits_problem):
         (lambda p: fl.plan(p, 10, momenta=[]), "momenta is empty"),
         (lambda p: fl.plan(p, 10, momenta=[1.0]), "momentum must be less than 1"),
         (lambda p: fl.plan(p, 10, schedules=[]), "schedules is empty"),
+        (lambda p: fl.plan(p, 10, start="optimum"), "every step makes the loss worse"),
         (lambda p: fl.plan(p, 10, batch_size=4000, sampling="without_replacement"), "larger than the 1797 samples"),
         (lambda p: fl.plan(p, 10, held_out=(np.eye(4, 3), np.ones(4))), "held-out data have 3 inputs"),
         (lambda p: fl.batch_costs(p, [8], 0.1), "not above the loss at the optimum"),

@@ -151,6 +151,11 @@ def test_the_simulator_keeps_torchs_equal_average(digits_problem):
     np.testing.assert_allclose(state[-1, 0], kept.module.weight.detach().numpy(), rtol=1e-12, atol=1e-16)
 
 
+def test_before_the_first_step_there_is_nothing_to_average(digits_problem):
+    begun = fl.predict(digits_problem, fl.SGD(0.05, 8), average=fl.RunningAverage(3)).after(0, start="zero")
+    assert begun.excess_loss == pytest.approx(fl.learning_curve(digits_problem, fl.SGD(0.05, 8), 0)[0], rel=1e-14)
+
+
 def test_averaging_late_beats_averaging_all_and_both_beat_the_last_weights(digits_problem):
     sgd = fl.SGD(0.05, 8)
     losses = [

@@ -108,7 +108,7 @@ class RunningAverage:
 
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` where the run ends before anything is averaged."""
-        if steps <= self.start:
+        if 0 < steps <= self.start:
             raise InvalidInput(
                 f"the average starts after {self.start} steps and the run has {steps}: nothing would be averaged. "
                 f"Use a start below {steps}."

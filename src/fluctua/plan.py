@@ -136,7 +136,7 @@ def plan(
         Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse.
     weight_decay : float
     sampling : str
-    start : "zero", "optimum" or array_like, (c, d)
+    start : "zero" or array_like, (c, d)
     held_out : (inputs, targets), optional
         Minimise the expected loss on these data instead of the training loss.
     progress : callable, optional
@@ -166,6 +166,8 @@ def plan(
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
     recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta)]
+    if isinstance(start, str) and start == "optimum":
+        raise InvalidInput("from the optimum every step makes the loss worse; plan from start='zero' or from weights.")
     search = _Search(problem, weight_decay, budget, Start.at(problem.minimum(weight_decay), start), held_out)
     total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes)) + _FINALISTS
     found: list[Candidate] = []
@@ -194,7 +196,7 @@ def _loss(one: Candidate) -> float:
 
 
 def _some(name: str, values: Iterable[Any]) -> list[Any]:
-    listed = list(values)
+    listed = list(dict.fromkeys(values))
     if not listed:
         raise InvalidInput(f"{name} is empty: give at least one to choose from.")
     return listed

@@ -94,7 +94,7 @@ def rehearse(
     replicas : int
         Runs of each recipe.
     rng : numpy.random.Generator, int or None
-    start : "zero", "optimum" or array_like, (c, d)
+    start : "zero" or array_like, (c, d)
         As for `plan`.
     progress : callable, optional
         Called with the fraction done.
