@@ -13,8 +13,8 @@ import fluctua as fl
 
 PUBLIC = {
     "batch_costs", "BatchCost", "Candidate", "Dataset", "EMA", "errors", "FluctuaError", "gradient_noise",
-    "GradientNoise", "held_out_loss", "HeldOutLoss", "learning_curve", "LeastSquares", "load", "loss_spread",
-    "LossSpread", "max_stable_lr", "Measurement", "plan", "Plan", "predict", "Prediction", "Rehearsal", "rehearse",
+    "GradientNoise", "held_out_curve", "held_out_loss", "HeldOutLoss", "learning_curve", "LeastSquares", "load",
+    "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan", "Plan", "predict", "Prediction", "Rehearsal", "rehearse",
     "RunningAverage", "schedules", "SGD", "simulate", "UnstableSGD", "Verdict", "verify",
 }  # fmt: skip
 SIGNATURES = {
@@ -30,6 +30,7 @@ SIGNATURES = {
     fl.rehearse: ["problem", "found", "replicas", "rng", "start", "progress"],
     fl.batch_costs: ["problem", "batch_sizes", "target", "weight_decay", "start", "longest", "progress"],
     fl.held_out_loss: ["prediction", "inputs", "targets"],
+    fl.held_out_curve: ["problem", "sgd", "steps", "inputs", "targets", "start", "average", "rtol"],
     fl.loss_spread: ["prediction", "rtol"],
     fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "average", "dtype",
                   "threads", "checkpoint", "progress"],

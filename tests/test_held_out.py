@@ -69,3 +69,25 @@ def test_data_that_do_not_fit_are_refused(digits, digits_problem):
     prediction = fl.predict(digits_problem, fl.SGD(0.05, 8))
     with pytest.raises(InvalidInput, match="64 inputs and 3 outputs, the training data 64 and 10"):
         fl.held_out_loss(prediction, digits.inputs, digits.targets[:, :3])
+
+
+@pytest.mark.parametrize("average", [None, fl.EMA(0.9)], ids=["weights", "average"])
+@pytest.mark.parametrize("start", ["optimum", "zero", "elsewhere"])
+@pytest.mark.parametrize(
+    "sgd",
+    [fl.SGD(0.05, 4), fl.SGD(0.02, 4, momentum=0.8, weight_decay=0.1), fl.SGD(0.05, 4, schedule=np.linspace(1, 0, 30))],
+    ids=["plain", "momentum", "linear"],
+)
+def test_the_curve_is_the_loss_at_every_step(sgd, start, average):
+    """Training data with a dead feature, which the held-out data do not have dead."""
+    rng = np.random.default_rng(5)
+    inputs, other = rng.normal(size=(60, 4)), rng.normal(size=(30, 4))
+    inputs[:, 3] = 0
+    problem = fl.LeastSquares(inputs, inputs[:, :2] + rng.normal(size=(60, 2)))
+    held_out = other, other[:, 1:3]
+    begin = rng.normal(size=(2, 4)) if start == "elsewhere" else start
+    steps = [0, 1, 2, 7, 30]
+    found = fl.held_out_curve(problem, sgd, steps, *held_out, start=begin, average=average, rtol=1e-9)
+    prediction = fl.predict(problem, sgd, average=average)
+    each = [fl.held_out_loss(prediction.after(t, start=begin, rtol=1e-9), *held_out).expected for t in steps]
+    np.testing.assert_allclose(found, each, rtol=1e-8)

@@ -5,7 +5,7 @@ from .averaging import EMA, RunningAverage
 from .batch_cost import BatchCost, batch_costs
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
-from .held_out import HeldOutLoss, held_out_loss
+from .held_out import HeldOutLoss, held_out_curve, held_out_loss
 from .measurement import Measurement
 from .noise import GradientNoise, gradient_noise
 from .plan import Candidate, Plan, plan
@@ -40,6 +40,7 @@ __all__ = [
     "batch_costs",
     "errors",
     "gradient_noise",
+    "held_out_curve",
     "held_out_loss",
     "learning_curve",
     "load",

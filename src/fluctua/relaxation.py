@@ -18,11 +18,18 @@ __all__ = ["Interval", "Relaxation", "SourceOf"]
 Array = NDArray[np.float64]
 Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
 SourceOf = Callable[[Array, Array | None], Array]
+Reading = Callable[[int, Array], Array]
 _STENCIL = 4  # nodes the interpolant passes through: cubic
 _CUBIC_BELOW = 1 / 30  # share of K in the source: cubic extrapolation multiplies noise by 15, and K must not return it
 _EVALUATIONS = 3  # of the source at the end of an interval, at most
 _BENT, _MOVED = 1 / 3, 2.5  # weights of the two errors; measured, see Relaxation.rtol
 _LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 data can tell
+
+
+def _covariance(step: int, covariance: Array) -> Array:
+    """Read S itself."""
+    del step
+    return covariance
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Interval:
         Steps and the source kappa G there; the interpolant is their polynomial in log(1 + t - origin).
     origin : int
         Step of the last corner of the source.
+    read : callable
+        What is wanted of S at a step.
     pieces : int
         Parts of the whole interval on which the interpolant is taken as linear.
     """
@@ -49,6 +58,7 @@ class Interval:
     state: Array
     nodes: Nodes
     origin: int = 0
+    read: Reading = _covariance
     pieces: int = 1
 
     def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
@@ -124,6 +134,16 @@ class Relaxation:
     covariance: Array
     mean: Array | None
     rtol: float
+    read: Reading = _covariance
+
+    def readings(self, steps: Sequence[int], form: Array) -> Array:
+        """Return tr(form S(t)) at each of `steps`, (n,)."""
+        wanted = np.asarray(steps)
+        total = np.where(wanted == 0, np.vdot(form, self.covariance), 0.0)
+        if wanted.max() > 0:
+            reader = replace(self, read=lambda t, s: np.where(wanted == t, np.vdot(form, s), 0.0))
+            total = total + sum(passed for passed, _ in reader._march(sorted(set(wanted.tolist()))))
+        return np.asarray(total)
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
@@ -140,7 +160,7 @@ class Relaxation:
         return total / len(wanted), np.nan_to_num(curve, nan=np.inf)  # where the squares have overflowed
 
     def _march(self, stops: Sequence[int]) -> Iterator[tuple[Array | float, Iterator[Array]]]:
-        """From 0 to the last of the sorted `stops`: yield the sum of S over the stops on the way, and every S_pp(t)."""
+        """From 0 to the last of the sorted `stops`: yield the sum of what is read at them, and every S_pp(t)."""
         corners = [0, *[step for step in self.kernel.breaks if step < stops[-1]], stops[-1]]
         state: Array | None = None
         for origin, end in pairwise(corners):
@@ -157,7 +177,7 @@ class Relaxation:
         else:
             state = kernel.advance(state, [source], np.ones((2, 1)), origin, 1)
         seen = kernel.fold(state, observed=True)
-        yield seen * stops.count(origin + 1), iter([np.diag(seen)])
+        yield self.read(origin + 1, seen) * stops.count(origin + 1), iter([np.diag(seen)])
         if end == origin + 1:
             return state
         nodes: Nodes = ((origin, source),)
@@ -173,7 +193,7 @@ class Relaxation:
         width = 1.0 if callable(self.source) else float(last)  # a constant source needs one interval
         while now < last:
             end = min(last, now + round(width))
-            guess = Interval(self.kernel, now, end, state, nodes, origin)
+            guess = Interval(self.kernel, now, end, state, nodes, origin, self.read)
             trial = self._propose(guess, [t for t in stops if now < t <= end])
             width = 1.0 if now < settled else _next_width(end - now, trial.error)
             if trial.error <= 1 or end == now + 1:
@@ -237,7 +257,7 @@ class Relaxation:
 
 @dataclass(frozen=True)
 class _Trial:
-    """An interval, the state at its end, the sum of S over the stops inside, the error in units of what is allowed."""
+    """An interval, the state at its end, the sum of what is read inside, the error in units of what is allowed."""
 
     interval: Interval
     arrived: Array
@@ -258,12 +278,12 @@ def _change(before: Array, after: Array) -> float:
 
 
 def _follow(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | float]:
-    """The state at the end of the interval, and the sum of S over the stops inside, in one march."""
+    """The state at the end of the interval, and the sum of what is read at the stops inside, in one march."""
     total: Array | float = 0.0
     state = interval.state
-    for visit, (_, state) in enumerate(interval.states([*stops, interval.end])):
+    for visit, (step, state) in enumerate(interval.states([*stops, interval.end])):
         if visit < len(stops):
-            total = total + interval.kernel.fold(state, observed=True)
+            total = total + interval.read(step, interval.kernel.fold(state, observed=True))
     return state, total
 
 
