@@ -14,7 +14,8 @@ import fluctua as fl
 PUBLIC = {
     "batch_costs", "BatchCost", "Candidate", "Dataset", "EMA", "errors", "FluctuaError", "gradient_noise",
     "GradientNoise", "held_out_curve", "held_out_loss", "HeldOutLoss", "learning_curve", "LeastSquares", "load",
-    "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan", "Plan", "predict", "Prediction", "Rehearsal", "rehearse",
+    "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan", "Plan", "predict", "Prediction",
+    "Rehearsal", "rehearse",
     "RunningAverage", "schedules", "SGD", "simulate", "UnstableSGD", "Verdict", "verify",
 }  # fmt: skip
 SIGNATURES = {
