@@ -357,7 +357,7 @@ def test_schedules_and_averages(run, command, options, words, tmp_path):
     ("options", "message"),
     [
         (("--schedule", "cosine"), "needs --steps"),
-        (("--tail", "20"), "--steps is None"),
+        (("--tail", "20"), "needs --steps"),
         (("--steps", "10", "--tail", "20"), "more steps than the run"),
         (("--steps", "10", "--tail", "5", "--ema", "0.9"), "give one"),
         (("--steps", "10", "--schedule", "cosin"), "Did you mean 'cosine'?"),

@@ -11,6 +11,7 @@ import fluctua as fl
 from fluctua.errors import InvalidInput, UnknownName
 from fluctua.plan import Plan
 from fluctua.schedules import SHAPES
+from fluctua.search import rounded
 from fluctua.thinned import Thinned, final
 
 STEPS = 200
@@ -46,6 +47,28 @@ def test_no_other_learning_rate_does_better(digits_problem, found):
         grid = np.geomspace(0.02, 0.97, 25) * found.limits[one.sgd.momentum]
         best = min(end(digits_problem, replace(one.sgd, lr=float(lr)), rtol=3e-2) for lr in grid)
         assert one.loss - found.optimum_loss < 1.01 * (best - found.optimum_loss)
+
+
+@pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize("options", [{"batch_size": 256}, {"batch_size": 60, "sampling": "without_replacement"}])
+def test_with_momentum_and_little_noise_the_global_minimum_is_found(small_problem, shape, options):
+    """There the end of the curve oscillates with the learning rate, and has several minima."""
+    (one,) = fl.plan(small_problem, 20, momenta=[0.9], schedules=[shape], **options).candidates
+    limit = fl.max_stable_lr(small_problem, one.sgd)
+    floor = small_problem.minimum().loss
+    best = min(end(small_problem, replace(one.sgd, lr=float(lr)), 20) for lr in np.geomspace(0.01, 0.97, 60) * limit)
+    assert one.loss - floor < 1.02 * (best - floor)
+
+
+def test_rates_are_rounded_down_at_the_limit():
+    assert rounded(0.1051, 0.2) == 0.11
+    assert rounded(0.1051, 0.1052) == 0.1
+    assert rounded(9.97, 9.98) < 9.98
+
+
+def test_too_few_replicas_are_refused(digits_problem, found):
+    with pytest.raises(InvalidInput, match="at least 16"):
+        fl.rehearse(digits_problem, found, replicas=8)
 
 
 def test_the_best_for_held_out_data_minimises_their_loss(digits):
@@ -139,6 +162,8 @@ def test_a_target_beyond_the_longest_run_is_not_reached(digits_problem):
         (lambda p: fl.plan(p, 10, held_out=(np.eye(4, 3), np.ones(4))), "held-out data have 3 inputs"),
         (lambda p: fl.batch_costs(p, [8], 0.1), "not above the loss at the optimum"),
         (lambda p: fl.batch_costs(p, [8], 0.2, start="optimum"), "nothing to reach"),
+        (lambda p: fl.batch_costs(p, [8], 0.6), "met before the first step"),
+        (lambda p: fl.plan(p, 10, schedules="linear"), "must be a sequence"),
     ],
 )
 def test_bad_input_is_refused(digits_problem, call, message):

@@ -1,5 +1,6 @@
 """Schedules and averages that run: against all batches of tiny problems, torch's schedulers, and real runs."""
 
+import json
 import warnings
 from dataclasses import replace
 from itertools import pairwise
@@ -241,6 +242,12 @@ def test_what_does_not_reach_the_end_of_the_run_is_refused(digits_problem, call,
 def test_bad_values_are_refused(make):
     with pytest.raises(InvalidInput):
         make()
+
+
+def test_numbers_of_numpy_are_kept_as_pythons_and_whole_ones_printed_whole():
+    schedule = CosineAnnealingLR(np.int64(1234567), np.float32(0.5))
+    assert schedule.words == "CosineAnnealingLR(T_max=1234567, eta_min=0.5)"
+    assert json.loads(json.dumps(schedule.to_dict()))["T_max"] == 1234567
 
 
 def test_an_unknown_schedule_is_named():

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import positive_int, real_number
 from .errors import InvalidInput
 from .problem import LeastSquares
+from .search import EDGE, rounded
 from .sgd import SGD
 from .stability import max_stable_lr
 from .start import Start
@@ -21,7 +22,7 @@ __all__ = ["BatchCost", "batch_costs"]
 Array = NDArray[np.float64]
 _RTOL = 3e-2
 _POINTS = 400  # of a curve in time, between which it is interpolated in log time
-_EDGE, _WIDEST, _TOLERANCE = 0.97, 4.0, 0.15
+_WIDEST, _TOLERANCE = 4.0, 0.15  # log range in which the rate is sought, and to how much of it
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def batch_costs(
     begin = Start.at(thin.whole.minimum(weight_decay), start)
     if begin is None:
         raise InvalidInput("a run from the optimum has nothing to reach; give start='zero' or weights.")
+    if weight_decay and begin.null.any():
+        raise InvalidInput("the start has a part that no sample sees, which weight decay moves; leave it out of start.")
+    first = floor + 0.5 * float(problem.minimum(weight_decay).curvatures @ np.square(begin.modes).sum(axis=0))
+    if target >= first:
+        raise InvalidInput(f"target = {target:.7g} is met before the first step: the loss at the start is {first:.7g}.")
     costs: list[BatchCost] = []
     for size in sizes:
         sgd = SGD(1.0, size, weight_decay=weight_decay)
@@ -122,12 +128,12 @@ class _Passage:
         """Minimise the steps over the learning rate."""
         from scipy.optimize import minimize_scalar
 
-        top = np.log(_EDGE * max_stable_lr(self.thin.problem, sgd))
+        top = np.log(EDGE * max_stable_lr(self.thin.problem, sgd))
         found = minimize_scalar(
             lambda place: np.log(self.steps(replace(sgd, lr=float(np.exp(place))))), bounds=(top - _WIDEST, top),
             method="bounded", options={"xatol": _TOLERANCE},
         )  # fmt: skip
-        lr = float(f"{np.exp(found.x):.2g}")
+        lr = rounded(float(np.exp(found.x)), float(np.exp(top)))
         steps = self.steps(replace(sgd, lr=lr))
         return BatchCost(sgd.batch_size, lr, steps if steps <= self.horizon else float("inf"))
 

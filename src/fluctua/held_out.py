@@ -165,5 +165,7 @@ class HeldOut:
 
     def loss(self, prediction: Prediction) -> HeldOutLoss:
         """Return the expected loss of the weights that `prediction` describes; 4 d r^2 flops."""
+        if not np.isfinite(prediction.excess_loss):
+            return HeldOutLoss(self.optimum, float("inf"))
         excess = 0.5 * float(np.vdot(self.form, prediction.covariance)) + float(np.vdot(self.slope, prediction.mean))
         return HeldOutLoss(self.optimum, excess)

@@ -49,7 +49,7 @@ class Law:
     @cached_property
     def kappa(self) -> float:
         """Sampling factor of one batch mean."""
-        return self.sgd.sampling_factor(self.problem.samples)
+        return self.sgd.sampling_factor(self.problem.population)
 
     @cached_property
     def kernel(self) -> Kernel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any, Literal
 
@@ -13,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import choice, positive_int
 from .errors import InvalidInput
 from .held_out import HeldOut
-from .momentum import effective_lr
 from .problem import LeastSquares
 from .schedules import SHAPES
+from .search import EDGE, rounded
 from .sgd import SGD, Sampling
 from .stability import max_stable_lr
 from .start import Start
@@ -27,7 +28,7 @@ Array = NDArray[np.float64]
 _LARGE = 2**20  # samples times modes, from which a search is thinned
 _SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
 _LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
-_EDGE, _WIDEST = 0.97, 5.0  # share of the limit up to which, and log range in which, the rate is sought
+_WIDEST, _SCANNED = 5.0, 10  # log range in which the rate is sought; places looked at first, with momentum
 _FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
 
 
@@ -196,6 +197,8 @@ def _loss(one: Candidate) -> float:
 
 
 def _some(name: str, values: Iterable[Any]) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{name} must be a sequence, got {values!r}.")
     listed = list(dict.fromkeys(values))
     if not listed:
         raise InvalidInput(f"{name} is empty: give at least one to choose from.")
@@ -215,7 +218,7 @@ class _Search:
         self.held = None if held_out is None else HeldOut(minimum.weights, *held_out)
         self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
         self.limits: dict[float, float] = {}
-        self.near: dict[str, float] = {}  # log of the best effective learning rate
+        self.near: list[float] = []  # logs of the best learning rates without momentum
 
     def loss(self, sgd: SGD, settled: bool = True) -> float:
         """Return the expected loss at the end; an estimate, on large data, unless `settled`."""
@@ -231,39 +234,45 @@ class _Search:
         """Return the largest stable learning rate, or an estimate of it."""
         if self.thin is None:
             return max_stable_lr(self.whole, recipe)
-        return max_stable_lr(self.thin.problem, self.thin.recipe(recipe))
+        return max_stable_lr(self.thin.problem, recipe)
 
     def best(self, recipe: SGD, shape: str) -> Candidate:
-        """Minimise over the learning rate: first where the other recipes suggest, and everywhere if that fails."""
+        """Minimise over the learning rate: where other schedules suggest, or where a scan does."""
         scheduled = replace(recipe, schedule=SHAPES[shape](self.steps))
-        inertia = np.log(effective_lr(1.0, recipe.momentum, recipe.dampening))
         if recipe.momentum not in self.limits:
             self.limits[recipe.momentum] = self.limit(recipe)
-        top, (low, high) = np.log(_EDGE * self.limits[recipe.momentum]), self._range(shape)
-        high = min(high - inertia, top)
-        low = min(max(low - inertia, top - _WIDEST), high - 1)
+        top = float(np.log(EDGE * self.limits[recipe.momentum]))
+        low, high = self._scanned(scheduled, top) if recipe.momentum else self._range(top)
         place, loss = self._minimise(scheduled, low, high)
-        if place - low < _LR_TOLERANCE or _LR_TOLERANCE > high - place < top - place:
-            place, loss = self._minimise(scheduled, top - _WIDEST, top)
-        self.near[shape] = place + inertia
-        return Candidate(replace(scheduled, lr=float(f"{np.exp(place):.2g}")), shape, loss, exact=False)
+        if not recipe.momentum:
+            if place - low < _LR_TOLERANCE or _LR_TOLERANCE > high - place < top - place:
+                place, loss = self._minimise(scheduled, top - _WIDEST, top)
+            self.near.append(place)
+        lr = rounded(float(np.exp(place)), float(np.exp(top)))
+        return Candidate(replace(scheduled, lr=lr), shape, loss, exact=False)
 
-    def _range(self, shape: str) -> tuple[float, float]:
-        """Where to look, in the log of the effective learning rate: a heuristic, checked at its ends."""
-        if shape in self.near:  # with another momentum
-            return self.near[shape] - 1, self.near[shape] + 1
-        if self.near:  # with another schedule; what decays may begin higher
-            return min(self.near.values()) - 1, max(self.near.values()) + 2.5
-        return -np.inf, np.inf
+    def _scanned(self, sgd: SGD, top: float) -> tuple[float, float]:
+        """Where the least loss of some places lies: with momentum and little noise there may be several minima."""
+        places = np.linspace(top - _WIDEST, top, _SCANNED)
+        best = int(np.argmin([self._log_loss(sgd, place) for place in places]))
+        return float(places[max(best - 1, 0)]), float(places[min(best + 1, _SCANNED - 1)])
+
+    def _log_loss(self, sgd: SGD, place: float) -> float:
+        loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
+        return float(np.nan_to_num(np.log(loss), nan=np.inf))
+
+    def _range(self, top: float) -> tuple[float, float]:
+        """Where to look without momentum: a heuristic, checked at its ends."""
+        if not self.near:
+            return top - _WIDEST, top
+        low, high = min(self.near) - 1, max(self.near) + 2.5  # what decays may begin higher
+        return max(low, top - _WIDEST), min(high, top)
 
     def _minimise(self, sgd: SGD, low: float, high: float) -> tuple[float, float]:
         """Bounded Brent in log lr, for the log of the loss: the best place and the loss there."""
         from scipy.optimize import minimize_scalar
 
-        def log_loss(place: float) -> float:
-            loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
-            return float(np.nan_to_num(np.log(loss), nan=np.inf))
-
+        log_loss = partial(self._log_loss, sgd)
         found = minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": _LR_TOLERANCE})
         place, least = float(found.x), float(found.fun)
         if high - place < 2 * _LR_TOLERANCE and (end := log_loss(high)) < least:  # Brent stays inside

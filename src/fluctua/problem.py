@@ -76,6 +76,11 @@ class LeastSquares:
         return int(self.inputs.shape[0])
 
     @property
+    def population(self) -> int:
+        """Number of samples that batches are drawn from; N, also where sums are over some of them only."""
+        return self.samples
+
+    @property
     def features(self) -> int:
         """Number of inputs of a sample, d."""
         return int(self.inputs.shape[1])

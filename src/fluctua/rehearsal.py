@@ -13,6 +13,7 @@ from ._validate import positive_int
 from .plan import Plan
 from .problem import LeastSquares
 from .sampling import Rng, seed_sequence
+from .search import EDGE
 from .sgd import SGD
 from .simulate import simulate
 from .start import Start
@@ -20,8 +21,9 @@ from .thinned import final
 
 __all__ = ["Rehearsal", "Run", "rehearse"]
 
-_RTOL = 1e-2
-_FAR, _APART = 4.0, 3.0  # standard errors: beyond them a prediction is off, and two runs are told apart
+_RTOL, _PRECISION = 1e-2, 3e-4  # of the worst mode's variance, and of the loss that follows
+_FAR, _APART = 6e-5, 2.7e-3  # two-sided levels at which a prediction is off, and at which two runs are told apart
+_FEWEST = 16  # replicas: the losses are skewed, and Student's t of fewer of them raises too many alarms
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Run:
     predicted : float
         Expected training loss at the end.
     measured, error : float
-        Mean over the replicas, and its standard error.
+        Mean over the replicas, and its standard error with the prediction's own accuracy, 3e-4 of it.
     """
 
     sgd: SGD
@@ -45,7 +47,7 @@ class Run:
     @property
     def score(self) -> float:
         """(measured - predicted)/error."""
-        return (self.measured - self.predicted) / self.error if self.error else 0.0
+        return (self.measured - self.predicted) / self.error
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,20 @@ class Rehearsal:
 
     @property
     def agrees(self) -> bool:
-        """Whether every measured loss is within 4 standard errors of the predicted one (false alarms: 6e-5 each)."""
-        return all(abs(run.score) < _FAR for run in self.runs)
+        """Whether no measured loss is off by Student's t at level 6e-5; skewed losses raise somewhat more alarms."""
+        return all(abs(run.score) < self._quantile(_FAR) for run in self.runs)
 
     @property
     def ordered(self) -> bool:
-        """Whether the runs that the measurement tells apart, by 3 standard errors, are in the predicted order."""
-        pairs = combinations(self.runs, 2)
-        apart = [(a, b) for a, b in pairs if abs(a.measured - b.measured) > _APART * np.hypot(a.error, b.error)]
+        """Whether the runs that the measurement tells apart, at level 2.7e-3, are in the predicted order."""
+        pairs, far = combinations(self.runs, 2), self._quantile(_APART)
+        apart = [(a, b) for a, b in pairs if abs(a.measured - b.measured) > far * np.hypot(a.error, b.error)]
         return all((a.measured < b.measured) == (a.predicted < b.predicted) for a, b in apart)
+
+    def _quantile(self, level: float) -> float:
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.replicas - 1, 1 - level / 2))
 
 
 def rehearse(
@@ -85,14 +92,15 @@ def rehearse(
 ) -> Rehearsal:
     """Train the winner of a plan, the same at half and at twice its learning rate, and the runner-up.
 
-    Rates are kept below 0.97 of the largest stable one.
+    Where twice the rate would be beyond 0.97 of the largest stable one, that run is at this limit, or left out if it is
+    within half of the winner's rate.
 
     Parameters
     ----------
     problem : LeastSquares
     found : Plan
     replicas : int
-        Runs of each recipe.
+        Runs of each recipe, at least 16.
     rng : numpy.random.Generator, int or None
     start : "zero" or array_like, (c, d)
         As for `plan`.
@@ -103,10 +111,12 @@ def rehearse(
     -----
     Cost: four recipes times `replicas` runs, as `simulate`, and four predictions on all samples.
     """
-    positive_int("replicas", replicas, minimum=2)
+    positive_int("replicas", replicas, minimum=_FEWEST)
     best = found.best.sgd
-    top = 0.97 * found.limits[best.momentum]
-    recipes = [best, replace(best, lr=0.5 * best.lr), replace(best, lr=min(2 * best.lr, top))]
+    top = EDGE * found.limits[best.momentum]
+    recipes = [best, replace(best, lr=0.5 * best.lr)]
+    if top > 1.5 * best.lr:
+        recipes.append(replace(best, lr=min(2 * best.lr, top)))
     recipes += [one.sgd for one in found.candidates[1:2]]
     begin = Start.at(problem.minimum(best.weight_decay), start)
     seeds, runs = seed_sequence(rng).spawn(len(recipes)), []
@@ -116,6 +126,6 @@ def rehearse(
         measured = simulate(problem, sgd, steps=found.steps, replicas=replicas, rng=np.random.default_rng(seed),
                             start=start, records=1, progress=share)  # fmt: skip
         last = predicted.optimum_loss + measured.replica_losses[:, -1]
-        error = float(last.std(ddof=1) / np.sqrt(replicas))
+        error = float(np.hypot(last.std(ddof=1) / np.sqrt(replicas), _PRECISION * last.mean()))
         runs.append(Run(sgd, predicted.optimum_loss + predicted.excess_loss, float(last.mean()), error))
     return Rehearsal(tuple(runs), replicas)

@@ -19,6 +19,7 @@ from .errors import OutputError, ResultError
 
 __all__ = [
     "check_writable",
+    "finite",
     "load_arrays",
     "output_directory",
     "provenance",
@@ -145,3 +146,12 @@ def _temporary_beside(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+def finite(value: Any) -> Any:
+    """Return a result as JSON can hold it: it has no infinity and no NaN, they become null."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

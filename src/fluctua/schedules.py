@@ -35,7 +35,8 @@ class Schedule:
     @property
     def words(self) -> str:
         """The schedule in words."""
-        options = ", ".join(f"{name}={value:g}" for name, value in asdict(self).items())
+        given = {name: value if isinstance(value, int) else f"{value:g}" for name, value in asdict(self).items()}
+        options = ", ".join(f"{name}={value}" for name, value in given.items())
         return f"{type(self).__name__}({options})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,8 +59,8 @@ class StepLR(Schedule):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        positive_int("step_size", self.step_size)
-        real_number("gamma", self.gamma, above=0.0)
+        object.__setattr__(self, "step_size", positive_int("step_size", self.step_size))
+        object.__setattr__(self, "gamma", real_number("gamma", self.gamma, above=0.0))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
@@ -81,8 +82,8 @@ class CosineAnnealingLR(Schedule):
     eta_min: float = 0.0
 
     def __post_init__(self) -> None:
-        positive_int("T_max", self.T_max)
-        real_number("eta_min", self.eta_min, minimum=0.0)
+        object.__setattr__(self, "T_max", positive_int("T_max", self.T_max))
+        object.__setattr__(self, "eta_min", real_number("eta_min", self.eta_min, minimum=0.0))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
@@ -107,9 +108,9 @@ class LinearLR(Schedule):
     total_iters: int = 5
 
     def __post_init__(self) -> None:
-        real_number("start_factor", self.start_factor, minimum=0.0)
-        real_number("end_factor", self.end_factor, minimum=0.0)
-        positive_int("total_iters", self.total_iters)
+        object.__setattr__(self, "start_factor", real_number("start_factor", self.start_factor, minimum=0.0))
+        object.__setattr__(self, "end_factor", real_number("end_factor", self.end_factor, minimum=0.0))
+        object.__setattr__(self, "total_iters", positive_int("total_iters", self.total_iters))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
@@ -130,7 +131,7 @@ class InverseTimeLR(Schedule):
     half_time: float
 
     def __post_init__(self) -> None:
-        real_number("half_time", self.half_time, above=0.0)
+        object.__setattr__(self, "half_time", real_number("half_time", self.half_time, above=0.0))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._validate import real_number
+from .averaging import EMA
 from .errors import InvalidInput
 from .law import Law
 from .theory import Prediction
@@ -167,6 +168,8 @@ def _stationary_response(law: Law, left: Array, right: Array) -> Array:
     settled = phi * source / (1 + phi * square)
     if law.average is None:
         return np.asarray(settled)
+    if not isinstance(law.average, EMA):
+        return np.zeros_like(phi)  # a mean over all time
     return law.kappa * law.kernel.phi(observed=True) * (source - square * settled)
 
 

@@ -51,7 +51,7 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     h = problem.minimum(sgd.weight_decay).curvatures
-    kappa = sgd.sampling_factor(problem.samples)
+    kappa = sgd.sampling_factor(problem.population)
     if sgd.momentum:
         options = sgd.momentum, sgd.dampening, sgd.nesterov
         return _paired(problem, kappa, mean_stable_lr(problem, sgd), lambda lr: momentum_step(h, lr, *options))
@@ -78,11 +78,12 @@ def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     return mean_limit(steepest, sgd.momentum, sgd.dampening, sgd.nesterov)
 
 
-def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int) -> None:
+def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int, *, additive: bool = False) -> None:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
-    The limit is found, at the cost of `max_stable_lr`, only where a bound does not settle it: with R^2 the largest
-    |x|^2, H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H, so plain SGD is stable up to 2/(h_max + kappa R^2).
+    With additive noise the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`, only
+    where a bound does not settle it: with R^2 the largest |x|^2, H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H,
+    so plain SGD is stable up to 2/(h_max + kappa R^2).
     """
     if sgd.schedule is None or steps == 0:
         return
@@ -90,9 +91,9 @@ def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int) -> None:
     rates = sgd.rates(np.arange(steps))
     steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
     longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in map(problem.inputs.__getitem__, problem.blocks(1)))
-    if not sgd.momentum and rates.max() <= 2 / (steepest + sgd.sampling_factor(problem.samples) * longest):
+    if not sgd.momentum and rates.max() <= 2 / (steepest + sgd.sampling_factor(problem.population) * longest):
         return
-    limit = max_stable_lr(problem, sgd)
+    limit = (mean_stable_lr if additive else max_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)
     if above.size:
         found = UnstableRates(int(above[0]), above.size, float(rates[above[0]]), limit)

@@ -183,7 +183,7 @@ class Prediction:
         wanted = tuple(int(t) for t in step_list("steps", steps))
         tolerance = real_number("rtol", rtol, above=0.0)
         begin = Start.at(law.minimum, start)
-        warn_unstable(law.problem, law.sgd, wanted[-1])
+        warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + _outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
@@ -265,7 +265,7 @@ def predict(
         Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool
         If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
-        `.after` stays exact.
+        `.after` stays exact. With a schedule that is so too: the stationary values are those at `lr`, held.
 
     Raises
     ------
@@ -298,7 +298,7 @@ def predict(
         if average is not None:
             covariance = law.averaged(covariance)
     except stationary.NoStationaryState:
-        if check_stability:
+        if check_stability and sgd.schedule is None:
             limit = max_stable_lr if law.feeds_back else mean_stable_lr
             raise UnstableSGD(sgd.lr, limit(problem, sgd)) from None
         covariance = np.full((problem.rank,) * 2, np.inf)
@@ -346,7 +346,7 @@ def learning_curve(
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     begin = Start.at(law.minimum, start)
-    warn_unstable(problem, sgd, last)
+    warn_unstable(problem, sgd, last, additive=not law.feeds_back)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
     curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
     return np.asarray(curve + _outside(law, begin, np.arange(last + 1)))

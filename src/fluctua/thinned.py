@@ -28,6 +28,12 @@ def final(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol
     return Prediction(law, covariance, (steps,), start, rtol)
 
 
+class _Part(LeastSquares):
+    """Some samples, of a larger set that batches are drawn from."""
+
+    population = 0
+
+
 class Thinned:
     """`whole`, with K averaged over some of the samples and felt in the steep modes only.
 
@@ -53,20 +59,17 @@ class Thinned:
         minimum.noise = found.noise[kept, kept]
         minimum.mode_weights = found.mode_weights[:, kept]
         minimum.residuals, minimum.squared_residuals = found.residuals[rows], found.squared_residuals[rows]
-        small = minimum.problem = LeastSquares.__new__(LeastSquares)
+        small = minimum.problem = _Part.__new__(_Part)
+        small.population = whole.population
         small.inputs, small.targets = whole.inputs[rows], whole.targets[rows]
         small.projections = np.ascontiguousarray(whole.projections[rows, kept])
         small.__dict__.update(_spectrum=(h[kept], basis[:, kept]), _minima={weight_decay: minimum})
         self.whole, self.problem = whole, small
 
-    def recipe(self, sgd: SGD) -> SGD:
-        """Return what to run on `problem`: drawn with replacement, as if from the many samples of `whole`."""
-        return replace(sgd, sampling="with_replacement")
-
     def final(self, sgd: SGD, steps: int, start: Start | None, rtol: float) -> Prediction:
         """Return an estimate of the prediction at `steps`."""
         begin = None if start is None else replace(start, modes=start.modes[:, : self.kept])
-        inside = final(self.problem, self.recipe(sgd), steps, begin, rtol).mode_covariance
+        inside = final(self.problem, sgd, steps, begin, rtol).mode_covariance
         law, r = Law(self.whole, sgd, "exact"), self.whole.rank
         mean = np.zeros((1, r)) if start is None else start.modes * law.motion(steps).drift(steps)
         covariance = mean.T @ mean
@@ -75,7 +78,7 @@ class Thinned:
 
     def curve(self, sgd: SGD, steps: NDArray[np.int64], start: Start, rtol: float) -> Array:
         """Return an estimate of E L(W_t) at the given steps; plain SGD from a start inside the modes."""
-        law, h = Law(self.problem, self.recipe(sgd), "exact"), self.whole.minimum(sgd.weight_decay).curvatures
+        law, h = Law(self.problem, sgd, "exact"), self.whole.minimum(sgd.weight_decay).curvatures
         relaxation = law.relaxation(start.modes[:, : self.kept], int(steps[-1]), rtol)
         inside = relaxation.average([int(steps[-1])], 0.5 * h[: self.kept])[1][steps]
         rest = Law(self.whole, sgd, "exact").motion(int(steps[-1])).drift(steps)[:, self.kept :] ** 2

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ResultError
 from .law import Level
-from .results import load_arrays, save_arrays, save_text
+from .results import finite, load_arrays, save_arrays, save_text
 from .significance import POWER, Comparison
 
 __all__ = ["Balance", "Row", "Verdict"]
@@ -170,7 +169,7 @@ class Verdict:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
         summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
-        plain: dict[str, Any] = _finite(
+        plain: dict[str, Any] = finite(
             {"kind": "verdict", **summary, **out, "rows": [asdict(row) for row in self.rows]}
         )
         return plain
@@ -198,15 +197,6 @@ class Verdict:
             rows=tuple(rows), balance=header["balance"] and Balance(**_nan(header["balance"])), arrays=arrays,
             **_nan({name: header[name] for name in names}, keep=("diverged_at",)),
         )  # fmt: skip
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN: null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:

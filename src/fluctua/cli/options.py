@@ -104,7 +104,9 @@ def average_of(options: dict[str, Any], steps: int | None) -> Average | None:
     if tail is None:
         return None if ema is None else EMA(ema)
     last = positive_int("--tail", tail)
-    if steps is None or last > steps:
+    if steps is None:
+        raise InvalidInput(f"--tail {last} needs --steps, the length of the run.")
+    if last > steps:
         raise InvalidInput(f"--tail {last} averages over more steps than the run has: --steps is {steps}.")
     return RunningAverage(steps - last)
 

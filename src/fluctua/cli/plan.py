@@ -49,9 +49,11 @@ def plan(
     """
     if (budget is None) == (samples is None):
         raise InvalidInput("give the budget of the run: either --budget STEPS or --samples SAMPLES.")
+    sizes = batch_sizes or (32,)
+    if samples is not None and samples < max(sizes):
+        raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
-    sizes = batch_sizes or (32,)
     if not as_json:
         click.echo(spectrum(dataset, problem))
     asked = {
@@ -60,7 +62,7 @@ def plan(
     }  # fmt: skip
     with progress_bar() as progress:
         plans = [
-            search(problem, max(1, (samples or 0) // size) if budget is None else budget, batch_size=size, **asked,
+            search(problem, (samples or 0) // size if budget is None else budget, batch_size=size, **asked,
                    progress=partial(progress, f"batches of {size}"))
             for size in sizes
         ]  # fmt: skip
@@ -70,7 +72,7 @@ def plan(
             rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed,
                                  progress=partial(progress, "training"))  # fmt: skip
     if as_json:
-        click.echo(json.dumps(_result(about(dataset), plans, costs, rehearsal), indent=2))
+        click.echo(json.dumps(_result(about(dataset), plans, costs, rehearsal), indent=2, allow_nan=False))
     else:
         parts = [_words(one, size) for one, size in zip(plans, sizes, strict=True)]
         parts += [_cost_table(costs, plans[0])] if costs else []
@@ -120,7 +122,7 @@ def _words(found: Plan, size: int) -> str:
 
 
 def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
-    lines = [f"cost      to a training loss of {found.best.loss:.6g}, plain SGD at its best constant rate",
+    lines = [f"cost      to a training loss of {found.best.loss:.6g}, about (plain SGD, with replacement, constant rate)",
              f"{'batch size':<10} {'lr':>9} {'steps':>10} {'samples':>12}"]  # fmt: skip
     for one in costs:
         steps, samples = (f"{x:,.0f}" if np.isfinite(x) else "-" for x in (one.steps, one.samples))
@@ -129,7 +131,7 @@ def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
 
 
 def _rehearsal_table(rehearsal: Rehearsal) -> str:
-    lines = [f"check     {rehearsal.replicas} real runs of the winner, at half and twice its rate, and the runner-up",
+    lines = [f"check     {rehearsal.replicas} real runs, training loss: winner, also at other rates, and runner-up",
              f"{'lr':<9} {'predicted':>11} {'measured':>11} {'error':>9} {'z':>6}  recipe"]  # fmt: skip
     lines += [
         f"{run.sgd.lr:<9.3g} {run.predicted:>11.6g} {run.measured:>11.6g} {run.error:>9.2g} {run.score:>6.2f}  "

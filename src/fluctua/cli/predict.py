@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from ..held_out import held_out_loss
+from ..results import finite
 from ..spread import loss_spread
 from ..stability import max_stable_lr
 from ..theory import Prediction
@@ -64,7 +65,7 @@ def predict(
         loss = held_out_loss(prediction, other.inputs, other.targets)
         result["held_out"] = {"data": about(other), **asdict(loss), "expected": loss.expected}
         report += f"\nheld out      {other.name}: {loss.optimum:.6g} at W*, {loss.excess:+.6g} in expectation"
-    click.echo(json.dumps(result, indent=2) if as_json else report)
+    click.echo(json.dumps(finite(result), indent=2, allow_nan=False) if as_json else report)
     return 0
 
 
