@@ -49,7 +49,7 @@ def plan(
     """
     if (budget is None) == (samples is None):
         raise InvalidInput("give the budget of the run: either --budget STEPS or --samples SAMPLES.")
-    sizes = batch_sizes or (32,)
+    sizes = tuple(dict.fromkeys(batch_sizes)) or (32,)
     if samples is not None and samples < max(sizes):
         raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
     other = None if held_out is None else load_other(held_out, options)
@@ -122,7 +122,7 @@ def _words(found: Plan, size: int) -> str:
 
 
 def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
-    lines = [f"cost      to a training loss of {found.best.loss:.6g}, about (plain SGD, with replacement, constant rate)",
+    lines = [f"cost      to training loss {found.best.loss:.6g}, about (plain SGD, with replacement, constant rate)",
              f"{'batch size':<10} {'lr':>9} {'steps':>10} {'samples':>12}"]  # fmt: skip
     for one in costs:
         steps, samples = (f"{x:,.0f}" if np.isfinite(x) else "-" for x in (one.steps, one.samples))

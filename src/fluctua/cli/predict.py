@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from ..errors import InvalidInput
 from ..held_out import held_out_loss
 from ..results import finite
 from ..spread import loss_spread
@@ -47,6 +48,8 @@ def predict(
     *, theory: Any, steps: int | None, start: str, held_out: str | None, spread: bool, as_json: bool, **options: Any
 ) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
+    if steps is None and start != "optimum":
+        raise InvalidInput(f"--start {start} needs --steps: the stationary state has forgotten where it began.")
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
     sgd, average = recipe(problem, options, steps), average_of(options, steps)
