@@ -91,7 +91,7 @@ def _load(options: dict[str, Any]) -> Dataset:
 def load_other(held_out: str, options: dict[str, Any]) -> Dataset:
     """Load held-out data: another part of the same data set, or a file of its own."""
     if held_out.endswith(".npy"):
-        raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with their targets, X and y, as an .npz.")
+        raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with targets, X and y, as an .npz.")
     changes = (
         {"subset": held_out} if held_out in ("train", "test") else {"data": held_out, "subset": None, "split": None}
     )
