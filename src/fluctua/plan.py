@@ -28,7 +28,8 @@ Array = NDArray[np.float64]
 _LARGE = 2**20  # samples times modes, from which a search is thinned
 _SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
 _LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
-_WIDEST, _SCANNED = 5.0, 10  # log range in which the rate is sought; places looked at first, with momentum
+_WIDEST = 5.0  # log range in which the rate is sought
+_SCANNED, _FINE, _SWING = 10, 100, 1e-2  # places looked at first with momentum; many where a swing above this remains
 _FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
 
 
@@ -242,20 +243,32 @@ class _Search:
         if recipe.momentum not in self.limits:
             self.limits[recipe.momentum] = self.limit(recipe)
         top = float(np.log(EDGE * self.limits[recipe.momentum]))
-        low, high = self._scanned(scheduled, top) if recipe.momentum else self._range(top)
-        place, loss = self._minimise(scheduled, low, high)
-        if not recipe.momentum:
-            if place - low < _LR_TOLERANCE or _LR_TOLERANCE > high - place < top - place:
-                place, loss = self._minimise(scheduled, top - _WIDEST, top)
-            self.near.append(place)
-        lr = rounded(float(np.exp(place)), float(np.exp(top)))
+        place, loss = (self._scanned if recipe.momentum else self._led)(scheduled, top)
+        lr = rounded(float(np.exp(place)), float(np.exp(top)), 3 if self._remembers(recipe) else 2)
         return Candidate(replace(scheduled, lr=lr), shape, loss, exact=False)
 
     def _scanned(self, sgd: SGD, top: float) -> tuple[float, float]:
-        """Where the least loss of some places lies: with momentum and little noise there may be several minima."""
-        places = np.linspace(top - _WIDEST, top, _SCANNED)
-        best = int(np.argmin([self._log_loss(sgd, place) for place in places]))
-        return float(places[max(best - 1, 0)]), float(places[min(best + 1, _SCANNED - 1)])
+        """The best place and its loss with momentum: the minimum nearest to the best of a scan."""
+        places = np.linspace(top - _WIDEST, top, _FINE if self._remembers(sgd) else _SCANNED)
+        losses = [self._log_loss(sgd, place) for place in places]
+        best = int(np.argmin(losses))
+        scanned = float(places[best]), float(np.exp(losses[best]))
+        around = float(places[max(best - 1, 0)]), float(places[min(best + 1, len(places) - 1)])
+        found = self._minimise(sgd, *around, tolerance=_LR_TOLERANCE * _SCANNED / len(places))
+        return min(scanned, found, key=lambda one: one[1])
+
+    def _remembers(self, sgd: SGD) -> bool:
+        """Whether a short run ends in the swing of its beginning: then its loss has many minima over the rate."""
+        return sgd.momentum ** (self.steps / 2) > _SWING
+
+    def _led(self, sgd: SGD, top: float) -> tuple[float, float]:
+        """The best place and its loss without momentum: where other schedules lead, and everywhere if that fails."""
+        low, high = self._range(top)
+        place, loss = self._minimise(sgd, low, high)
+        if place - low < _LR_TOLERANCE or _LR_TOLERANCE > high - place < top - place:
+            place, loss = self._minimise(sgd, top - _WIDEST, top)
+        self.near.append(place)
+        return place, loss
 
     def _log_loss(self, sgd: SGD, place: float) -> float:
         loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
@@ -268,14 +281,14 @@ class _Search:
         low, high = min(self.near) - 1, max(self.near) + 2.5  # what decays may begin higher
         return max(low, top - _WIDEST), min(high, top)
 
-    def _minimise(self, sgd: SGD, low: float, high: float) -> tuple[float, float]:
+    def _minimise(self, sgd: SGD, low: float, high: float, tolerance: float = _LR_TOLERANCE) -> tuple[float, float]:
         """Bounded Brent in log lr, for the log of the loss: the best place and the loss there."""
         from scipy.optimize import minimize_scalar
 
         log_loss = partial(self._log_loss, sgd)
-        found = minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": _LR_TOLERANCE})
+        found = minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": tolerance})
         place, least = float(found.x), float(found.fun)
-        if high - place < 2 * _LR_TOLERANCE and (end := log_loss(high)) < least:  # Brent stays inside
+        if high - place < 2 * tolerance and (end := log_loss(high)) < least:  # Brent stays inside
             place, least = high, end
         return place, float(np.exp(least))
 
