@@ -259,7 +259,7 @@ class _Search:
 
     def _remembers(self, sgd: SGD) -> bool:
         """Whether a short run ends in the swing of its beginning: then its loss has many minima over the rate."""
-        return sgd.momentum ** (self.steps / 2) > _SWING
+        return bool(sgd.momentum ** (self.steps / 2) > _SWING)
 
     def _led(self, sgd: SGD, top: float) -> tuple[float, float]:
         """The best place and its loss without momentum: where other schedules lead, and everywhere if that fails."""
