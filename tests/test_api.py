@@ -19,7 +19,8 @@ PUBLIC = {
     "RunningAverage", "schedules", "SGD", "simulate", "UnstableSGD", "Verdict", "verify",
 }  # fmt: skip
 SIGNATURES = {
-    fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule"],
+    fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule",
+             "drop_last"],
     fl.LeastSquares: ["inputs", "targets"],
     fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir"],
     fl.predict: ["problem", "sgd", "theory", "average", "check_stability"],

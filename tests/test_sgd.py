@@ -9,6 +9,7 @@ import pytest
 import fluctua as fl
 from enumeration import list_batches
 from fluctua.errors import FluctuaError, InvalidInput, UnknownName
+from fluctua.sgd import EPOCHS, SAMPLINGS
 
 BAD = [
     ({"lr": 0}, "lr must be greater than 0, got 0"),
@@ -32,8 +33,10 @@ BAD = [
     ({"weight_decay": "none"}, "weight_decay must be a finite number, got 'none'"),
     ({"sampling": "with replacement"}, "unknown sampling 'with replacement'. Did you mean 'with_replacement'?"),
     ({"sampling": "Without_Replacement"}, "Did you mean 'without_replacement'?"),
-    ({"sampling": "quantum"}, "Known: with_replacement, without_replacement."),
+    ({"sampling": "quantum"}, "Known: with_replacement, without_replacement, shuffle, single_shuffle, sequential."),
     ({"sampling": None}, "unknown sampling 'None'"),
+    ({"sampling": "shuffled"}, "Did you mean 'shuffle'?"),
+    ({"drop_last": True}, "drop_last needs epochs, and sampling = 'with_replacement' draws independent batches"),
 ]
 
 
@@ -43,7 +46,7 @@ def test_a_bad_value_is_refused_with_the_value_in_the_message(change, message):
         fl.SGD(**{"lr": 0.1, "batch_size": 8} | change)
     assert message in str(caught.value)
     assert isinstance(caught.value, (FluctuaError, ValueError))
-    assert isinstance(caught.value, UnknownName) == ("sampling" in change)
+    assert isinstance(caught.value, UnknownName) == ("unknown sampling" in str(caught.value))
 
 
 def test_an_unknown_sampling_carries_its_suggestion():
@@ -51,7 +54,7 @@ def test_an_unknown_sampling_carries_its_suggestion():
         fl.SGD(0.1, 8, sampling="with_replacment")
     assert caught.value.name == "with_replacment"
     assert caught.value.suggestion == "with_replacement"
-    assert caught.value.known == ("with_replacement", "without_replacement")
+    assert caught.value.known == SAMPLINGS
 
 
 def test_numpy_numbers_become_plain_ones():
@@ -63,13 +66,13 @@ def test_numpy_numbers_become_plain_ones():
 
 
 def test_a_recipe_is_frozen_and_survives_json():
-    sgd = fl.SGD(0.1, 8, weight_decay=0.01, sampling="without_replacement")
+    sgd = fl.SGD(0.1, 8, weight_decay=0.01, sampling="shuffle", drop_last=True)
     with pytest.raises(AttributeError):
         sgd.lr = 0.2
     assert fl.SGD(**json.loads(json.dumps(sgd.to_dict()))) == sgd
 
 
-@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("samples", [2, 3, 5])
 def test_the_sampling_factor_is_the_variance_of_an_enumerated_batch_mean(samples, sampling):
     values = [Fraction(v) for v in (3, -1, 4, 1, -5)[:samples]]
@@ -82,14 +85,59 @@ def test_the_sampling_factor_is_the_variance_of_an_enumerated_batch_mean(samples
         assert found == pytest.approx(float(factor), rel=1e-15, abs=0)
 
 
-def test_a_full_batch_without_replacement_has_no_noise_and_a_larger_one_is_refused():
-    assert fl.SGD(0.1, 7, sampling="without_replacement").sampling_factor(7) == 0.0
+@pytest.mark.parametrize("sampling", ["without_replacement", *EPOCHS])
+def test_a_full_batch_without_replacement_has_no_noise_and_a_larger_one_is_refused(sampling):
+    assert fl.SGD(0.1, 7, sampling=sampling).sampling_factor(7) == 0.0
     with pytest.raises(InvalidInput, match=r"batch_size = 8 is larger than the 7 samples"):
-        fl.SGD(0.1, 8, sampling="without_replacement").sampling_factor(7)
+        fl.SGD(0.1, 8, sampling=sampling).sampling_factor(7)
     assert fl.SGD(0.1, 8).sampling_factor(7) == 1 / 8
+
+
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_an_epoch_is_cut_into_full_batches_and_one_of_what_is_left(sampling):
+    def sizes(samples, size, **options):
+        return fl.SGD(0.1, size, sampling=sampling, **options).batch_sizes(samples).tolist()
+
+    assert sizes(10, 4) == [4, 4, 2]
+    assert sizes(10, 4, drop_last=True) == [4, 4]
+    assert sizes(10, 5) == sizes(10, 5, drop_last=True) == [5, 5]
+    assert sizes(10, 10) == sizes(10, 10, drop_last=True) == [10]
+    assert sizes(3, 1) == [1, 1, 1]
+    assert fl.SGD(0.1, 4, sampling=sampling).batch_sizes(10).dtype == np.int64
+    with pytest.raises(InvalidInput, match=r"batch_size = 11 is larger than the 10 samples"):
+        sizes(10, 11)
+
+
+def test_only_samplings_that_run_in_epochs_have_batch_sizes_and_are_refused_where_batches_must_be_independent():
+    assert [name for name in SAMPLINGS if fl.SGD(0.1, 8, sampling=name).epochs] == list(EPOCHS)
+    for name in SAMPLINGS:
+        sgd = fl.SGD(0.1, 8, sampling=name)
+        if name in EPOCHS:
+            with pytest.raises(InvalidInput, match=f"This is why, and the batches of sampling = '{name}'"):
+                sgd.refuse_epochs("This is why")
+        else:
+            sgd.refuse_epochs("")
+            with pytest.raises(InvalidInput, match="have no epochs"):
+                sgd.batch_sizes(10)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "lr 0.1, batches of 8 with replacement"),
+        ({"sampling": "without_replacement"}, "lr 0.1, batches of 8 without replacement"),
+        ({"sampling": "shuffle"}, "lr 0.1, shuffled epochs of batches of 8"),
+        ({"sampling": "single_shuffle"}, "lr 0.1, epochs of batches of 8 in one shuffled order"),
+        ({"sampling": "sequential", "drop_last": True, "momentum": 0.5},
+         "lr 0.1, epochs of batches of 8 in data order (incomplete last batch dropped), momentum 0.5"),
+    ],
+)  # fmt: skip
+def test_a_recipe_in_words(options, words):
+    assert fl.SGD(0.1, 8, **options).words == words
 
 
 def test_two_recipes_that_differ_are_not_equal():
     base = fl.SGD(0.1, 8)
     assert base != fl.SGD(0.1, 9)
     assert base != fl.SGD(0.1, 8, sampling="without_replacement")
+    assert fl.SGD(0.1, 8, sampling="shuffle") != fl.SGD(0.1, 8, sampling="shuffle", drop_last=True)
