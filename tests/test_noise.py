@@ -13,6 +13,7 @@ from enumeration import TINY, list_batches, tiny
 from fluctua.errors import InvalidInput, UnstableSGD
 from fluctua.kurtosis import excess_kurtosis
 from fluctua.sampling import Draws
+from fluctua.sgd import EPOCHS
 from fluctua.significance import family_p_value
 
 SAMPLINGS = ("with_replacement", "without_replacement")
@@ -133,12 +134,20 @@ def test_the_result_keeps_what_it_is_made_of(small_problem):
     assert found.batch_sizes.tolist() == [1, 2, 4, 8, 16, 32]
 
 
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_epochs_are_refused_because_their_noise_has_memory(small_problem, sampling):
+    with pytest.raises(InvalidInput, match="which has no memory, and the batches of sampling"):
+        noise_of(small_problem, 1, replace(RECIPE, sampling=sampling))
+    with pytest.raises(InvalidInput, match="a batch drawn independently"):
+        excess_kurtosis(small_problem, replace(RECIPE, sampling=sampling))
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
         ({"steps": 5}, InvalidInput), ({"replicas": 1}, InvalidInput), ({"level": 0.0}, InvalidInput),
         ({"sgd": fl.SGD(0.1, 60, sampling="without_replacement")}, InvalidInput),
-        ({"sgd": fl.SGD(9.0, 4)}, UnstableSGD),
+        ({"sgd": fl.SGD(9.0, 4)}, UnstableSGD), ({"sgd": fl.SGD(0.02, 4, sampling="shuffle")}, InvalidInput),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_before_any_run(small_problem, change, error):

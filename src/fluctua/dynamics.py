@@ -109,6 +109,7 @@ def _langevin_state_dependent(setting: _Setting) -> Stepper:
     Sample i enters the gradient with weight 1/N + sqrt(kappa/N) (n_i - mean n), n standard normal: the mean is the
     full gradient and the covariance exact, at the cost of a full pass a step.
     """
+    _refuse_epochs(setting.sgd)
     x, r = setting.inputs, setting.residuals
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
@@ -128,6 +129,7 @@ def _langevin(setting: _Setting) -> Stepper:
     a sum of separable terms by Gauss-Legendre quadrature: one draw of the gradient noise at W* per node.
     """
     problem, sgd = setting.problem, setting.sgd
+    _refuse_epochs(sgd)
     if sgd.momentum or sgd.schedule is not None or setting.average is not None:
         raise InvalidInput(
             "dynamics='langevin' is overdamped, in continuous time: no momentum, and no steps to schedule or average. "
@@ -155,6 +157,10 @@ def _langevin(setting: _Setting) -> Stepper:
         v[:] = inside @ modes.T + outside
 
     return advance
+
+
+def _refuse_epochs(sgd: SGD) -> None:
+    sgd.refuse_epochs("a Langevin process has noise that is independent from step to step")
 
 
 def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:

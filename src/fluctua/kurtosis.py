@@ -1,4 +1,4 @@
-"""How far the mean of a batch is from Gaussian: its excess kurtosis, exactly, for both samplings."""
+"""How far the mean of a batch is from Gaussian: its excess kurtosis, exactly, for independent batches."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
     -----
     Cost: four GEMMs, 8 N c r flops.
     """
+    sgd.refuse_epochs("the kurtosis is that of a batch drawn independently")
     m2, m4 = _central_moments(problem, sgd.weight_decay)
     rounding = problem.precision**2 * float(np.mean(np.square(problem.targets, dtype=np.float64))) * problem.curvatures
     m2[m2 <= rounding] = np.nan

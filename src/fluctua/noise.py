@@ -136,6 +136,8 @@ def gradient_noise(
 
     Raises
     ------
+    InvalidInput
+        Before any run, for epochs, a schedule, or where there is no noise.
     UnstableSGD
         Before any run, beyond the stability limit.
 
@@ -179,6 +181,7 @@ def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: fl
     positive_int("steps", steps, minimum=LAGS + 1)
     positive_int("replicas", replicas, minimum=2)
     real_number("level", level, above=0.0)
+    sgd.refuse_epochs("the noise is compared with that of independent batches, which has no memory")
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("a full batch without replacement has no gradient noise. Use a smaller batch_size.")
     if sgd.schedule is not None:
