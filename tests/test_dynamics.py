@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import t as student
 
 import fluctua as fl
-from fluctua.dynamics import DYNAMICS, LAW_OF, stepper
+from fluctua.dynamics import DYNAMICS, LAW_OF, minibatch_in_modes, stepper
 from fluctua.sampling import Draws, generators, seed_sequence
+from fluctua.sgd import EPOCHS
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,45 @@ def test_a_full_batch_moves_the_mean_of_momentum(problem, dynamics, options):
 def test_the_overdamped_process_knows_no_momentum(problem):
     with pytest.raises(fl.errors.InvalidInput, match="langevin_state_dependent"):
         fl.simulate(problem, fl.SGD(0.05, 4, momentum=0.5), steps=2, replicas=2, dynamics="langevin")
+
+
+@pytest.mark.parametrize("dynamics", ["langevin", "langevin_state_dependent"])
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_a_langevin_process_has_no_epochs(problem, dynamics, sampling):
+    with pytest.raises(fl.errors.InvalidInput, match="independent from step to step, and the batches of sampling"):
+        fl.simulate(problem, fl.SGD(0.05, 4, sampling=sampling), steps=2, replicas=2, dynamics=dynamics)
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.7, "nesterov": True, "weight_decay": 0.1}], ids=str)
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_epochs_move_the_modes_as_they_move_the_weights(problem, sampling, options):
+    sgd = fl.SGD(0.05, 8, sampling=sampling, **options)  # 50 samples: six full batches and one of two
+    state = np.random.default_rng(2).normal(size=(1 + bool(sgd.momentum), 3, problem.outputs, problem.features))
+    inside = state @ problem.modes
+    for advance, moved in (
+        (stepper(problem, sgd, "sgd", np.dtype(np.float64)), state), (minibatch_in_modes(problem, sgd), inside),
+    ):  # fmt: skip
+        advance(moved, Draws(generators(seed_sequence(4), 3), problem.samples, sgd), 20, 0)
+    np.testing.assert_allclose(inside, state @ problem.modes, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_full_batch_descent_knows_nothing_of_epochs(problem, sampling, drop_last):
+    options = {"steps": 9, "replicas": 2, "start": "zero", "dynamics": "gd", "rng": 1}
+    found, expected = (
+        fl.simulate(problem, fl.SGD(0.05, 8, sampling=sampling, drop_last=drop_last), **options),
+        fl.simulate(problem, fl.SGD(0.05, 8), **options),
+    )
+    np.testing.assert_array_equal(found.mode_means, expected.mode_means)
+
+
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_an_epoch_of_one_batch_is_full_batch_descent(problem, sampling):
+    sgd = fl.SGD(0.05, problem.samples, 0.1, sampling, momentum=0.7)
+    options = {"steps": 9, "replicas": 2, "start": "zero", "dtype": "float64", "rng": 1}
+    found, expected = (fl.simulate(problem, sgd, dynamics=name, **options).mode_means for name in ("sgd", "gd"))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
 SGD_CASES = [

@@ -1,13 +1,16 @@
 """Batches: the law of a draw, and streams that depend on a replica's number alone."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 from scipy.stats import chisquare
 
 import fluctua as fl
+from fluctua.errors import InvalidInput
 from fluctua.sampling import Draws, draw_batches, generators, seed_sequence
+from fluctua.sgd import EPOCHS, SAMPLINGS
 
 DRAWS = 40_000
 
@@ -111,11 +114,131 @@ def test_a_spawned_sequence_keeps_its_own_streams():
     assert len(set(streams)) == 3
 
 
-@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
-def test_batches_do_not_depend_on_how_many_are_taken_at_a_time(sampling):
-    sgd = fl.SGD(0.1, 20, sampling=sampling)
-    once, bits = (Draws(generators(seed_sequence(3), 2), 50, sgd) for _ in range(2))
-    together = np.concatenate(list(once.batches(300)))
-    apart = np.concatenate([run for steps in (1, 7, 260, 32) for run in bits.batches(steps)])
-    assert together.shape == (300, 2, 20)
-    np.testing.assert_array_equal(together, apart)
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize(("samples", "size"), [(50, 20), (50, 50), (2000, 3), (70_000, 60_000)])
+def test_batches_do_not_depend_on_how_many_are_taken_at_a_time(sampling, samples, size):
+    sgd = fl.SGD(0.1, size, sampling=sampling)
+    once, bits = (Draws(generators(seed_sequence(3), 2), samples, sgd) for _ in range(2))
+    pieces = (1, 7, 260, 32) if samples < 3000 else (1, 2, 5)
+    together = list(once.batches(sum(pieces)))
+    apart = [run for steps in pieces for run in bits.batches(steps)]
+    assert sum(map(len, together)) == sum(map(len, apart)) == sum(pieces)
+    assert all(run.flags.c_contiguous and run.dtype == np.int64 for run in together)
+    for one, other in zip(itertools.chain(*together), itertools.chain(*apart), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def epochs_of(sampling, samples, size, epochs, replicas=2, drop_last=False, order=Draws):
+    """The indices of each epoch as its batches came, (epochs, replicas, N) or less what is dropped; and their sizes."""
+    sgd = fl.SGD(0.1, size, sampling=sampling, drop_last=drop_last)
+    steps = len(sgd.batch_sizes(samples))
+    draws = order(generators(seed_sequence(3), replicas), samples, sgd)
+    found = [[batch for run in draws.batches(steps) for batch in run] for _ in range(epochs)]
+    sizes = [[batch.shape[1] for batch in epoch] for epoch in found]
+    return np.array([np.concatenate(epoch, axis=1) for epoch in found]), sizes
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize(("samples", "size"), [(10, 3), (12, 4), (7, 7), (5, 4), (300, 1), (1, 1)])
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_an_epoch_visits_every_sample_once_in_batches_of_the_stated_sizes(sampling, samples, size, drop_last):
+    indices, sizes = epochs_of(sampling, samples, size, 4, drop_last=drop_last)
+    expected = fl.SGD(0.1, size, sampling=sampling, drop_last=drop_last).batch_sizes(samples).tolist()
+    assert sizes == [expected] * 4
+    assert indices.shape == (4, 2, sum(expected))
+    for order in indices.reshape(8, -1):
+        assert len(set(order.tolist())) == len(order)
+        assert set(order.tolist()) <= set(range(samples))
+
+
+def test_shuffled_epochs_are_each_replicas_own_permutations_in_turn():
+    indices, _ = epochs_of("shuffle", 50, 8, 5, replicas=3)
+    for replica, rng in enumerate(generators(seed_sequence(3), 3)):
+        np.testing.assert_array_equal(indices[:, replica], [rng.permutation(50) for _ in range(5)])
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_single_shuffle_is_repeated_and_differs_between_replicas(drop_last):
+    indices, sizes = epochs_of("single_shuffle", 50, 8, 5, replicas=3, drop_last=drop_last)
+    first = [rng.permutation(50)[: sum(sizes[0])] for rng in generators(seed_sequence(3), 3)]
+    np.testing.assert_array_equal(indices, np.tile(first, (5, 1, 1)))
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_sequential_epochs_are_in_the_order_of_the_data(drop_last):
+    indices, sizes = epochs_of("sequential", 50, 8, 5, replicas=3, drop_last=drop_last)
+    np.testing.assert_array_equal(indices, np.tile(np.arange(sum(sizes[0])), (5, 3, 1)))
+
+
+def permutation_p_values(indices):
+    """Chi-square of the orders, and of pairs of successive epochs and of replicas, against uniform laws."""
+    samples = indices.shape[-1]
+    place = {order: i for i, order in enumerate(itertools.permutations(range(samples)))}
+    codes = np.array([[place[tuple(order)] for order in epoch] for epoch in indices.tolist()])
+    count = len(place)
+    epochs, replicas = count * codes[:-1:2] + codes[1::2], count * codes[:, :-1:2] + codes[:, 1::2]
+    tables = (codes, count), (epochs, count**2), (replicas, count**2)
+    return [chisquare(np.bincount(table.ravel(), minlength=size)).pvalue for table, size in tables]
+
+
+@pytest.mark.statistical(alpha=1e-4)
+def test_shuffled_orders_are_uniform_and_independent_of_the_epoch_before_and_of_other_replicas():
+    indices, _ = epochs_of("shuffle", 4, 1, 1000, replicas=30)
+    assert min(permutation_p_values(indices)) > 1e-4 / 3
+
+
+@pytest.mark.statistical(alpha=1e-4)
+def test_single_orders_are_uniform_over_replicas():
+    indices, _ = epochs_of("single_shuffle", 4, 1, 1, replicas=20_000)
+    orders = np.unique(indices[0], axis=0, return_counts=True)[1]
+    assert len(orders) == 24
+    assert chisquare(orders).pvalue > 1e-4
+
+
+class Mutant(Draws):
+    """Epochs whose orders come from `order(rng, samples)`."""
+
+    def __init__(self, rngs, samples, sgd, order):
+        super().__init__(rngs, samples, sgd)
+        self.order = order
+
+    def batches(self, steps):
+        orders = np.stack([self.order(rng, self.samples) for rng in self.rngs])
+        return [orders.T[:steps, :, None]]
+
+
+def naive_shuffle(rng, samples):
+    """Every place is swapped with any other: N^N equally likely ways to N! orders."""
+    order = np.arange(samples)
+    for i, j in enumerate(rng.integers(samples, size=samples)):
+        order[[i, j]] = order[[j, i]]
+    return order
+
+
+def one_in_fifty_unshuffled(rng, samples):
+    return rng.permutation(samples) if rng.random() > 0.02 else np.arange(samples)
+
+
+@pytest.mark.parametrize("order", [naive_shuffle, one_in_fifty_unshuffled])
+def test_a_shuffle_that_is_not_uniform_is_rejected(order):
+    indices, _ = epochs_of("shuffle", 4, 1, 1000, replicas=30, order=lambda *given: Mutant(*given, order))
+    assert min(permutation_p_values(indices)) < 1e-12
+
+
+def test_no_more_than_one_epoch_of_a_replica_and_a_block_of_steps_is_held():
+    samples, replicas = 60_000, 4
+    sgd = fl.SGD(0.1, 1, sampling="shuffle")
+    draws = Draws(generators(seed_sequence(1), replicas), samples, sgd)
+    tracemalloc.start()
+    longest = max(run.size for run in draws.batches(150_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert longest <= 256 * replicas
+    assert peak < 2 * samples * replicas + 8 * samples + 2**20  # the orders, one permutation as it is drawn, a block
+
+
+def test_an_epoch_is_not_drawn_as_if_its_batches_were_independent():
+    with pytest.raises(InvalidInput, match="Use sampling='without_replacement'"):
+        batches(10, 2, 5, "shuffle")
+    with pytest.raises(InvalidInput, match="batch_size = 11 is larger than the 10 samples"):
+        Draws(generators(seed_sequence(1), 1), 10, fl.SGD(0.1, 11, sampling="shuffle"))

@@ -14,6 +14,7 @@ from fluctua.errors import InvalidInput, OutputError, ResultError, UnknownName
 from fluctua.measurement import Chunk, Tally, window_average
 from fluctua.recording import Window
 from fluctua.results import load_arrays, save_arrays
+from fluctua.sgd import EPOCHS
 
 RECIPE = fl.SGD(lr=0.1, batch_size=4)
 SHORT = {"steps": 30, "replicas": 16, "rng": 1}
@@ -41,10 +42,13 @@ def assert_same_bits(one, other):
 # --- the same numbers ---
 
 
-@pytest.mark.parametrize("dynamics", ["sgd", "langevin", "langevin_state_dependent"])
-@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+@pytest.mark.parametrize(
+    ("dynamics", "sampling"),
+    [*itertools.product(["sgd", "langevin", "langevin_state_dependent"], ["with_replacement", "without_replacement"]),
+     *itertools.product(["sgd"], EPOCHS)],
+)  # fmt: skip
 def test_a_replica_does_not_depend_on_threads_or_on_its_company(problem, dynamics, sampling):
-    sgd = fl.SGD(lr=0.1, batch_size=4, sampling=sampling)
+    sgd = fl.SGD(lr=0.1, batch_size=7, sampling=sampling)
     few, many, wide = (
         fl.simulate(problem, sgd, steps=30, replicas=replicas, rng=1, threads=threads, dynamics=dynamics)
         for replicas, threads in ((8, 1), (16, 2), (19, 3))
@@ -385,7 +389,19 @@ def test_unknown_names_come_with_a_suggestion(problem, change, suggestion):
     assert caught.value.suggestion == suggestion
 
 
-def test_a_batch_larger_than_the_data_is_refused_without_replacement(problem):
+@pytest.mark.parametrize("sampling", EPOCHS)
+def test_epochs_have_no_balance_of_independent_steps_and_say_what_was_run(problem, sampling):
+    run = fl.simulate(problem, fl.SGD(lr=0.1, batch_size=7, sampling=sampling, drop_last=True), **SHORT)
+    assert run.balance is None
+    assert run.balance_error is None
+    assert run.identity["recipe"]["sampling"] == sampling
+    assert run.identity["recipe"]["drop_last"] is True
+    same = run.replica_losses.std(axis=0).max() < 1e-12  # float32 rounds a replica alike in any company
+    assert same == (sampling == "sequential")
+
+
+@pytest.mark.parametrize("sampling", ["without_replacement", *EPOCHS])
+def test_a_batch_larger_than_the_data_is_refused_without_replacement(problem, sampling):
     with pytest.raises(InvalidInput, match="batch_size = 41"):
-        fl.simulate(problem, fl.SGD(lr=0.1, batch_size=41, sampling="without_replacement"), **SHORT)
+        fl.simulate(problem, fl.SGD(lr=0.1, batch_size=41, sampling=sampling), **SHORT)
     fl.simulate(problem, fl.SGD(lr=0.1, batch_size=41), **SHORT)

@@ -143,7 +143,7 @@ def descend(
         C-contiguous; it, `residuals` and `constant` of the dtype of `state`.
     residuals : ndarray, (N, c)
     batches : ndarray, (steps, R, b)
-        Rows of `x`, not checked against N.
+        Rows of `x`, not checked against N. b may be smaller than the recipe's: the mean is over these.
     constant : ndarray, (c, d)
     sgd : SGD
     average : EMA, RunningAverage or None

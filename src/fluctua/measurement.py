@@ -46,7 +46,7 @@ class Measurement:
         Frobenius norm of the sampling error of `mode_covariance`, from the spread between chunks of replicas.
     window_covariance : ndarray, (r, r)
         S averaged over every step of the window, trapezoidal between the records.
-    balance, balance_error : ndarray, (r, r), or None with momentum, a schedule or an average
+    balance, balance_error : ndarray, (r, r), or None with momentum, a schedule, an average or epochs
         The left side of F0 averaged over the window, storage and dissipation: [S(end) - S(opened)]/steps plus
         eta (H S + S H) - eta^2 H S H (in continuous time (1 - m m) o S), and its standard error.
     chunks : int
@@ -153,7 +153,7 @@ class Tally:
         """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r).
 
         With momentum or an average F0 holds for V and what is kept beside it together, with a schedule it changes from
-        step to step: then `gap` is None.
+        step to step, in an epoch a batch depends on those before and so on V: then `gap` is None.
         """
         n = chunk.replicas
         self.chunks += 1

@@ -38,27 +38,79 @@ def generators(root: np.random.SeedSequence, replicas: int) -> list[np.random.Ge
 class Draws:
     """The randomness of a group of replicas: their generators, and the batches drawn from them.
 
-    Batches are drawn in blocks of a fixed number of steps, so that they do not depend on how many are taken at a time.
+    Neither the batches nor what is drawn next depend on how many steps are taken at a time.
     """
 
     def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
         self.rngs, self.samples, self.sgd = rngs, samples, sgd
-        self._block = max(1, min(_BLOCK, _BLOCK_INDICES // sgd.batch_size))
-        self._waiting = np.empty((0, len(rngs), sgd.batch_size), np.int64)
+        self._source = _Epochs(rngs, samples, sgd) if sgd.epochs else _Independent(rngs, samples, sgd)
 
     def batches(self, steps: int) -> Iterator[Indices]:
-        """Yield the indices of the next batches in runs of steps, (steps, replicas, b)."""
+        """Yield the indices of the next batches in runs of steps, (steps, replicas, b).
+
+        The batches of a run are of one size: the smaller last batch of an epoch is a run of one step.
+        """
         while steps:
-            if not len(self._waiting):
-                each = [draw_batches(rng, self.samples, self.sgd, self._block) for rng in self.rngs]
-                self._waiting = np.stack(each, axis=1)
-            taken, self._waiting = self._waiting[:steps], self._waiting[steps:]
-            steps -= len(taken)
-            yield taken
+            run = self._source.take(steps)
+            steps -= len(run)
+            yield run
+
+
+class _Independent:
+    """Batches drawn anew for every step, in blocks of a fixed number of steps."""
+
+    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
+        self.rngs, self.samples, self.sgd = rngs, samples, sgd
+        self._waiting = np.empty((0, len(rngs), sgd.batch_size), np.int64)
+
+    def take(self, most: int) -> Indices:
+        """Return the batches of the next steps, at most so many."""
+        if not len(self._waiting):
+            each = [draw_batches(rng, self.samples, self.sgd, _block(self.sgd)) for rng in self.rngs]
+            self._waiting = np.stack(each, axis=1)
+        taken, self._waiting = self._waiting[:most], self._waiting[most:]
+        return taken
+
+
+class _Epochs:
+    """The samples in an order of each replica's own, cut into batches.
+
+    An order is drawn when its epoch begins; held is one epoch's, in the narrowest type: 8 MB for 64 replicas on MNIST.
+    """
+
+    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
+        self.rngs, self.sizes, self.most = rngs, sgd.batch_sizes(samples), _block(sgd)
+        self.ends = np.cumsum(self.sizes)
+        self.orders = np.empty((len(rngs), samples), np.min_scalar_type(samples - 1))
+        self.orders[:] = np.arange(samples)
+        self.shuffles = {"shuffle": np.inf, "single_shuffle": 1, "sequential": 0}[sgd.sampling]  # still to come
+        self.step = 0  # within the epoch
+
+    def take(self, most: int) -> Indices:
+        """Return the batches of the next steps, at most so many and all of one size."""
+        if self.step == 0 and self.shuffles:
+            self._shuffle()
+        first, size = self.step, self.sizes[self.step]
+        alike = int(np.count_nonzero(self.sizes[first:] == size))
+        last = first + min(most, alike, self.most)
+        self.step = last % len(self.sizes)
+        run = self.orders[:, self.ends[first] - size : self.ends[last - 1]].reshape(len(self.rngs), -1, size)
+        return np.ascontiguousarray(run.swapaxes(0, 1), np.int64)
+
+    def _shuffle(self) -> None:
+        for order, rng in zip(self.orders, self.rngs, strict=True):
+            order[:] = rng.permutation(len(order))
+        self.shuffles -= 1
+
+
+def _block(sgd: SGD) -> int:
+    """Steps whose batches are held at once."""
+    return max(1, min(_BLOCK, _BLOCK_INDICES // sgd.batch_size))
 
 
 def draw_batches(rng: np.random.Generator, samples: int, sgd: SGD, steps: int) -> Indices:
     """Return the sample indices of `steps` independent batches, (steps, b)."""
+    sgd.refuse_epochs("draw_batches draws every batch by itself")
     if sgd.sampling == "with_replacement":
         return rng.integers(samples, size=(steps, sgd.batch_size))
     if 2 * sgd.batch_size <= samples:

@@ -76,7 +76,7 @@ def simulate(
         "sgd": real minibatches. "gd": full batch, no noise. "langevin": the Ornstein-Uhlenbeck process with the same
         drift and Gaussian noise of covariance kappa C, exact in time; it obeys the level "langevin".
         "langevin_state_dependent": SGD's own steps with Gaussian noise of covariance kappa (C + K), which obeys
-        "exact" as SGD does. All but "sgd" pass over all the data in every step.
+        "exact" as SGD does; neither has epochs. All but "sgd" pass over all the data in every step.
     average : EMA or RunningAverage, optional
         Measure this average of the weights along each run instead of the weights.
     dtype : float32 or float64
@@ -137,7 +137,7 @@ def simulate(
         check_writable(checkpoint)
         if Path(checkpoint).exists():
             total = Tally.load(Path(checkpoint), identity)
-    plain = slots(sgd, average) == 1 and sgd.schedule is None
+    plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
     gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap() if plain else None
     run = _Run(problem, sgd, window, begin, precision, dynamics, average)
     rngs = generators(root, replicas)
