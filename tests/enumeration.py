@@ -1,16 +1,16 @@
-"""Every batch of a tiny problem, listed: the moments of SGD with no theory in them (theory.md section 9).
+"""Every batch of a tiny problem, or every order of an epoch, listed: the moments of SGD with no theory in them.
 
-Knows the definition of one step, torch.optim.SGD's on the mean gradient over the batch, and that it is affine in the
-weights and the momentum buffer; nothing of noise sources, feedback, sampling factors or modes. For N <= 6 nothing is
-random.
+Theory.md section 9. Knows the definition of one step, torch.optim.SGD's on the mean gradient over the batch, and that
+it is affine in the weights and the momentum buffer; nothing of noise sources, feedback, sampling factors or modes. For
+N <= 6 nothing is random.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations, product
+from itertools import combinations, islice, product
 
 import numpy as np
 
@@ -114,22 +114,23 @@ class Enumeration:
             moment = np.einsum("iajb,ab->ij", pairs, moment, optimize=True)
             yield moment
 
+    @property
+    def cycle(self) -> np.ndarray:
+        """The affine maps of all that may happen before the same may happen again: here a step's, (n, m, m)."""
+        return self.maps
+
     def stationary(self) -> np.ndarray:
-        """The second moment that one step leaves unchanged, on the directions the data can move, (m, m)."""
+        """The second moment that one cycle leaves unchanged, on the directions the data can move, (m, m)."""
         frame = self._frame
-        pairs = _pair_average(frame.T @ self.maps @ frame)
-        size = len(pairs)
-        flow = pairs.transpose(0, 2, 1, 3).reshape(size**2, size**2)
+        flow = _flow(frame.T @ self.cycle @ frame)
         moving = flow[:-1, :-1]  # the last entry, E[1 * 1], stays 1
         fixed = np.append(np.linalg.solve(np.eye(len(moving)) - moving, flow[:-1, -1]), 1.0)
-        return frame @ fixed.reshape(size, size) @ frame.T
+        return frame @ fixed.reshape(frame.shape[1], -1) @ frame.T
 
     def growth(self) -> float:
-        """Spectral radius of one step on E[vec V vec V^T], on the directions the data can move."""
+        """Spectral radius of one cycle on E[vec V vec V^T], on the directions the data can move."""
         frame = self._frame[:-1, :-1]
-        pairs = _pair_average(frame.T @ self.maps[:, :-1, :-1] @ frame)
-        size = len(pairs)
-        return float(np.abs(np.linalg.eigvals(pairs.transpose(0, 2, 1, 3).reshape(size**2, size**2))).max())
+        return float(np.abs(np.linalg.eigvals(_flow(frame.T @ self.cycle[:, :-1, :-1] @ frame))).max())
 
     @property
     def _frame(self) -> np.ndarray:
@@ -168,6 +169,80 @@ class Enumeration:
         assert not self.momentum
         pairs = _pair_average(self.maps - np.eye(self.maps.shape[1]))
         return float(np.einsum("iaib,ab->", pairs, moment) / self.lr**2)
+
+
+@dataclass(frozen=True, eq=False)
+class EpochEnumeration(Enumeration):
+    """One recipe on one tiny data set in epochs, averaged over all orders of the samples, N! and equally likely.
+
+    An epoch maps the state linearly, as a product of the maps of its batches. Orders that fall into the same batches
+    make the same product, so they are listed as ordered partitions, N!/(b!)^n. "sequential" has one order: the given
+    one. An average of that over all orders of the data is "single_shuffle".
+    """
+
+    sampling: str = "shuffle"
+    drop_last: bool = False
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Batch sizes of one epoch."""
+        full, left = divmod(len(self.inputs), self.batch_size)
+        return [self.batch_size] * full + [left] * (left > 0 and not self.drop_last)
+
+    @cached_property
+    def products(self) -> list[np.ndarray]:
+        """The maps of all beginnings of an epoch, equally likely, of s = 0, 1, ..., n batches: each (n_s, m, m)."""
+        return self._products(first=False)
+
+    @property
+    def cycle(self) -> np.ndarray:
+        """The maps of all epochs, (n, m, m)."""
+        return self.products[-1]
+
+    def _products(self, first: bool) -> list[np.ndarray]:
+        """Of the run's first epoch or of a later one."""
+        begun = [(np.eye(len(self.maps[0])), frozenset(range(len(self.inputs))))]
+        found = [np.array([begun[0][0]])]
+        for s, size in enumerate(self.sizes):
+            maps = self._by_batch(size, first and s == 0)
+            begun = [
+                (maps[batch] @ before, left.difference(batch))
+                for before, left in begun
+                for batch in self._continuations(left, size)
+            ]
+            found.append(np.array([product for product, _ in begun]))
+        return found
+
+    def _by_batch(self, size: int, first: bool) -> dict[tuple[int, ...], np.ndarray]:
+        one = replace(self, batch_size=size)
+        return dict(zip(map(tuple, one.batches.tolist()), one._maps(first), strict=True))
+
+    def _continuations(self, left: frozenset[int], size: int) -> Iterator[tuple[int, ...]]:
+        batches = combinations(sorted(left), size)  # the first is the next in the order of the data
+        return islice(batches, 1) if self.sampling == "sequential" else batches
+
+    def within(self, moment: np.ndarray, first: bool = False) -> np.ndarray:
+        """Second moments after s = 0, 1, ..., n batches of an epoch begun with `moment`, (n + 1, m, m).
+
+        Begun independently of the epoch's order, that is; `first` if it is the run's first, for the momentum's sake.
+        """
+        products = self._products(first=True) if first and self.momentum else self.products
+        return np.array([np.mean(p @ moment @ p.swapaxes(1, 2), axis=0) for p in products])
+
+    def moments(self, weights: np.ndarray, steps: int) -> Iterator[np.ndarray]:
+        """Yield the second moment of the state after 0, 1, ..., `steps` steps from W(0) = `weights`, (m, m)."""
+        moment = next(super().moments(weights, 0))
+        yield moment
+        for begin in range(0, steps, len(self.sizes)):
+            epoch = self.within(moment, first=begin == 0)
+            yield from epoch[1 : 1 + steps - begin]
+            moment = epoch[-1]
+
+
+def _flow(maps: np.ndarray) -> np.ndarray:
+    """<T (x) T> over all batches, (m^2, m^2)."""
+    pairs = _pair_average(maps)
+    return pairs.transpose(0, 2, 1, 3).reshape(len(pairs) ** 2, -1)
 
 
 def _pair_average(maps: np.ndarray) -> np.ndarray:

@@ -389,17 +389,6 @@ def test_unknown_names_come_with_a_suggestion(problem, change, suggestion):
     assert caught.value.suggestion == suggestion
 
 
-@pytest.mark.parametrize("sampling", EPOCHS)
-def test_epochs_have_no_balance_of_independent_steps_and_say_what_was_run(problem, sampling):
-    run = fl.simulate(problem, fl.SGD(lr=0.1, batch_size=7, sampling=sampling, drop_last=True), **SHORT)
-    assert run.balance is None
-    assert run.balance_error is None
-    assert run.identity["recipe"]["sampling"] == sampling
-    assert run.identity["recipe"]["drop_last"] is True
-    same = run.replica_losses.std(axis=0).max() < 1e-12  # float32 rounds a replica alike in any company
-    assert same == (sampling == "sequential")
-
-
 @pytest.mark.parametrize("sampling", ["without_replacement", *EPOCHS])
 def test_a_batch_larger_than_the_data_is_refused_without_replacement(problem, sampling):
     with pytest.raises(InvalidInput, match="batch_size = 41"):
