@@ -13,6 +13,7 @@ from .averaging import Average
 from .errors import InvalidInput
 from .law import Law
 from .problem import LeastSquares
+from .relaxation import Relaxation
 from .sgd import SGD
 from .stability import warn_unstable
 from .start import Start
@@ -121,11 +122,13 @@ def held_out_curve(
     >>> fl.held_out_curve(problem, sgd, [0, 100, 1000], data.inputs[held_out], data.targets[held_out]).round(4)
     array([0.5   , 0.2412, 0.2057])
     """
+    sgd.refuse_epochs("held_out_curve follows independent batches; see held_out_loss for single predictions")
     wanted, law = step_list("steps", steps), Law(problem, sgd, "exact", average)
     last, begin = int(wanted[-1]), Start.at(law.minimum, start)
     held = HeldOut(law.minimum.weights, inputs, targets)
     warn_unstable(problem, sgd, last)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, real_number("rtol", rtol, above=0.0))
+    assert isinstance(relaxation, Relaxation)
     excess = 0.5 * relaxation.readings(wanted.tolist(), problem.modes.T @ held.form @ problem.modes)
     if begin is None:
         return np.asarray(held.optimum + excess)

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from . import stationary
 from .averaging import EMA, Average, beside
 from .course import Course, course
+from .epochs import EPOCHS_RTOL, Epochs
 from .errors import InvalidInput
 from .kernels import Kernel, gradient_step, langevin_flow
 from .momentum import effective_lr, momentum_step
 from .problem import LeastSquares, Minimum
 from .relaxation import Relaxation, SourceOf
 from .sgd import SGD
+from .shuffle import Shuffle
 
 __all__ = ["FLOWS", "LEVELS", "Law", "Level"]
 
@@ -40,6 +42,10 @@ class Law:
     sgd: SGD
     level: Level
     average: Average | None = None
+
+    def __post_init__(self) -> None:
+        if self.sgd.epochs:
+            _refuse_beyond_shuffling(self)
 
     @cached_property
     def minimum(self) -> Minimum:
@@ -97,6 +103,14 @@ class Law:
         """Whether time is continuous on this rung."""
         return self.level in FLOWS
 
+    @cached_property
+    def shuffle(self) -> Shuffle | None:
+        """The law of one epoch, where batches come in shuffled ones."""
+        if not self.sgd.epochs:
+            return None
+        sizes = self.sgd.batch_sizes(self.problem.population)
+        return Shuffle(self.problem, self.minimum, self.kernel, sizes, feels=self.feeds_back)
+
     @property
     def feeds_back(self) -> bool:
         """Whether the source depends on S."""
@@ -130,8 +144,10 @@ class Law:
         source = self.noise + self.problem.feedback(covariance) if self.feeds_back else self.noise
         return self.kappa * self.kernel.phi(observed=True) * source
 
-    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation:
+    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Epochs:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
+        if self.shuffle is not None:
+            return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL))
         return self._relaxation(self.minimum.source if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
 
     def _relaxation(
@@ -140,3 +156,21 @@ class Law:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
         return Relaxation(self.motion(int(steps)), self.kappa, source, noise, covariance, mean, tolerance)
+
+
+def _refuse_beyond_shuffling(law: Law) -> None:
+    """Refuse what the law of shuffled epochs does not hold for."""
+    sgd = law.sgd
+    if sgd.sampling != "shuffle":
+        raise InvalidInput(
+            f"sampling = {sgd.sampling!r} repeats one order in every epoch: the weights settle on a periodic orbit and "
+            f"between epochs nothing fluctuates, so there is no covariance to predict. simulate() follows it; use "
+            f"sampling='shuffle' for a theory."
+        )
+    for name, given in (
+        ("a schedule", sgd.schedule is not None), ("an average of the weights", law.average is not None),
+        ("dampening", bool(sgd.momentum and sgd.dampening)), (f"theory={law.level!r}", law.level in FLOWS),
+    ):  # fmt: skip
+        if given:
+            raise InvalidInput(f"{name} is not covered by the law of shuffled epochs. Leave it out, or use "
+                               f"sampling='without_replacement', independent batches of the same size.")  # fmt: skip

@@ -142,8 +142,13 @@ class Relaxation:
         total = np.where(wanted == 0, np.vdot(form, self.covariance), 0.0)
         if wanted.max() > 0:
             reader = replace(self, read=lambda t, s: np.where(wanted == t, np.vdot(form, s), 0.0))
-            total = total + sum(passed for passed, _ in reader._march(sorted(set(wanted.tolist()))))
+            total = total + reader.total(sorted(set(wanted.tolist())))
         return np.asarray(total)
+
+    def total(self, stops: Sequence[int]) -> Array:
+        """Return the sum of what is read at the sorted `stops`, all of them after the start."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(sum(passed for passed, _ in self._march(stops)))
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NoStationaryState", "solve"]
+__all__ = ["NoStationaryState", "fixed_point", "solve"]
 
 Array = NDArray[np.float64]
 
@@ -84,3 +85,23 @@ def _finished(outcome: tuple[Array, int]) -> Array:
     if stalled:  # only within rounding of the limit
         raise NoStationaryState
     return flat
+
+
+def fixed_point(affine: Callable[[NDArray[Any]], NDArray[Any]], zero: NDArray[Any], rtol: float) -> NDArray[Any]:
+    """Return x = affine(x), by GMRES and a last substitution; one evaluation a round. `zero` gives shape and type.
+
+    Raises
+    ------
+    NoStationaryState
+        If the iteration stalls.
+    """
+    from scipy.sparse.linalg import LinearOperator, gmres
+
+    constant = affine(zero)
+
+    def change(flat: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(flat - (affine(flat.reshape(zero.shape)) - constant).ravel())
+
+    operator = LinearOperator((zero.size,) * 2, matvec=change, dtype=zero.dtype)
+    found = _finished(gmres(operator, constant.ravel(), rtol=rtol, restart=20, maxiter=3))
+    return affine(found.reshape(zero.shape))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .law import Law
+from .part import part
 from .problem import LeastSquares
 from .sgd import SGD
 from .start import Start
@@ -28,12 +28,6 @@ def final(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol
     return Prediction(law, covariance, (steps,), start, rtol)
 
 
-class _Part(LeastSquares):
-    """Some samples, of a larger set that batches are drawn from."""
-
-    population = 0
-
-
 class Thinned:
     """`whole`, with K averaged over some of the samples and felt in the steep modes only.
 
@@ -51,20 +45,10 @@ class Thinned:
     """
 
     def __init__(self, whole: LeastSquares, weight_decay: float, samples: int, share: float) -> None:
-        rows = np.sort(np.random.default_rng(0).permutation(whole.samples)[:samples])
-        h, basis = whole.curvatures, whole.modes
+        h = whole.curvatures
         self.kept = min(len(h), 1 + int(np.searchsorted(np.cumsum(h), share * h.sum())))
-        found, kept = whole.minimum(weight_decay), slice(self.kept)
-        minimum = copy(found)
-        minimum.noise = found.noise[kept, kept]
-        minimum.mode_weights = found.mode_weights[:, kept]
-        minimum.residuals, minimum.squared_residuals = found.residuals[rows], found.squared_residuals[rows]
-        small = minimum.problem = _Part.__new__(_Part)
-        small.population = whole.population
-        small.inputs, small.targets = whole.inputs[rows], whole.targets[rows]
-        small.projections = np.ascontiguousarray(whole.projections[rows, kept])
-        small.__dict__.update(_spectrum=(h[kept], basis[:, kept]), _minima={weight_decay: minimum})
-        self.whole, self.problem = whole, small
+        self.whole = whole
+        self.problem, _ = part(whole, whole.minimum(weight_decay), samples, slice(self.kept))
 
     def final(self, sgd: SGD, steps: int, start: Start | None, rtol: float) -> Prediction:
         """Return an estimate of the prediction at `steps`."""
