@@ -24,14 +24,17 @@ from .kernels import Kernel
 from .memory import Memory, Passage, Recollection
 from .part import part
 from .problem import LeastSquares, Minimum
+from .sources import Sources
 from .stationary import NoStationaryState, fixed_point
 
 __all__ = ["Shuffle"]
 
 Array = NDArray[np.float64]
-_NODES = 12
-_MEMORY_ELEMENTS = 2**22  # samples times modes that the memory is averaged over: it is a correction
-_RTOL, _NEGATIVE = 1e-6, 1e-3
+NODES = 12
+"""Positions, and lags, that stand for all of an epoch; 8 change the excess loss of digits by less than 1e-4."""
+_SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
+_ROUGH_RTOL, _NEGATIVE = 1e-3, 1e-3
+_POLISHED = 8  # rounds with all samples, at most, after the solution with some
 
 
 class _EpochStep(Kernel):
@@ -57,6 +60,9 @@ class Shuffle:
     feels : bool
         Whether the noise feels the fluctuation. If not, its source is C and the law of the covariance is
         S = R_n[C]/(1 - m^n m^n), first order of theory.md section 5.
+    nodes : int
+    rtol : float
+        To which the stationary state is solved for, where no more than some millions of numbers are to be averaged.
     """
 
     problem: LeastSquares
@@ -64,6 +70,8 @@ class Shuffle:
     kernel: Kernel
     sizes: NDArray[np.int64]
     feels: bool = True
+    nodes: int = NODES
+    rtol: float = 1e-6
 
     @property
     def eps(self) -> float:
@@ -73,13 +81,20 @@ class Shuffle:
     @cached_property
     def epoch(self) -> Epoch:
         """Its timetable."""
-        return Epoch(self.kernel, self.sizes, _NODES)
+        return Epoch(self.kernel, self.sizes, self.nodes)
+
+    @cached_property
+    def _fewer(self) -> tuple[LeastSquares, Minimum]:
+        return part(self.problem, self.minimum, _SOME // self.problem.rank)
+
+    @cached_property
+    def _sources(self) -> Sources:
+        return Sources(self.minimum, self._fewer[1])
 
     @cached_property
     def memory(self) -> Memory:
         """Its memory, averaged over some of the samples where there are many."""
-        fewer = part(self.problem, self.minimum, _MEMORY_ELEMENTS // self.problem.rank)
-        return Memory(self.epoch, Exclusion(*fewer))
+        return Memory(self.epoch, Exclusion(*self._fewer))
 
     # -- the mean ---------------------------------------------------------------------------------------------------
 
@@ -121,18 +136,24 @@ class Shuffle:
         gone = np.where(flat, -np.expm1(n * np.log1p(-np.where(flat, rate, 0))), 1 - (1 - rate) ** n)
         return _EpochStep(gone, 1.0, drive=np.ones_like(gone))
 
-    def added(self, passage: Passage) -> tuple[Array, Array]:
-        """The source averaged over an epoch, (r, r), and what every other step adds at `Epoch.times`, (J, k r, k r)."""
+    def added(self, passage: Passage, *, rough: bool = False) -> tuple[Array, Array]:
+        """The source averaged over an epoch, (r, r), and what else every step adds at `Epoch.times`, (J, k r, k r).
+
+        If `rough`, both are linear in the passage, also where there are too many samples to ask all of them.
+        """
         epoch = self.epoch
-        sources = np.array([self._source(*each) for each in zip(passage.states, passage.means, strict=True)][:-1])
+        sources = np.array([self._source(k, passage, rough) for k in range(len(epoch.times))])
         average = epoch.average(sources)
         recalled = Recollection(self.memory, passage, average) if self.feels else None
         return average, np.array([self._step(k, source, average, recalled) for k, source in enumerate(sources)])
 
-    def _source(self, state: Array, mean: Array) -> Array:
+    def _source(self, k: int, passage: Passage, rough: bool) -> Array:
         if not self.feels:
             return self.minimum.noise
-        return self.minimum.source(self.kernel.fold(state), self.epoch.fold(mean))
+        covariance, mean = self.kernel.fold(passage.states[k]), self.epoch.fold(passage.means[k])
+        if rough:
+            return self._sources.rough(covariance, mean)
+        return self._sources.close(k, covariance, mean)
 
     def _step(self, k: int, source: Array, average: Array, recalled: Recollection | None) -> Array:
         """What step `times[k]` adds to the state, but for what it takes back of the average source."""
@@ -158,6 +179,34 @@ class Shuffle:
         return np.asarray(self.eps * np.multiply.outer(sums, sums) * self.epoch.tile(self.epoch.tile_rows(source)))
 
     @cached_property
+    def fixed(self) -> Passage:
+        """The passage that ends as it began; a covariance below the stability limit only."""
+        means, keep = self.means(self.settled_mean), self.slow.gap()
+
+        def settle(states: Array, rough: bool = True) -> Array:
+            source, steps = self.added(Passage(states, means), rough=rough)
+            rest = self.through(np.zeros_like(keep), source, steps)[-1]
+            return self.through(rest / keep, source, steps)
+
+        shape = (len(self.epoch.times) + 1, *keep.shape)
+        exact = self._sources.exact
+        states = fixed_point(settle, np.zeros(shape, keep.dtype), rtol=self.rtol if exact else _ROUGH_RTOL)
+        for _ in range(0 if exact else _POLISHED):
+            before, states = states, settle(states, rough=False)
+            if np.linalg.norm(states - before) < _ROUGH_RTOL * np.linalg.norm(states):
+                break
+        return Passage(states, means)
+
+    @property
+    def margin(self) -> float:
+        """1/tr(A S) of the fixed point: it falls to zero at the stability limit, and is negative beyond.
+
+        The map of an epoch keeps covariances positive, so that beyond the limit the fixed point is not one.
+        """
+        moments = self.kernel.variances(self.epoch.average(self.fixed.states))
+        return float(1 / (self.problem.curvatures @ moments))
+
+    @cached_property
     def stationary(self) -> Passage:
         """The passage that ends as it began.
 
@@ -166,19 +215,10 @@ class Shuffle:
         NoStationaryState
             Where the variance grows from epoch to epoch.
         """
-        means, keep = self.means(self.settled_mean), self.slow.gap()
-
-        def settle(states: Array) -> Array:
-            source, steps = self.added(Passage(states, means))
-            rest = self.through(np.zeros_like(keep), source, steps)[-1]
-            return self.through(rest / keep, source, steps)
-
-        shape = (len(self.epoch.times) + 1, *keep.shape)
-        states = fixed_point(settle, np.zeros(shape, keep.dtype), rtol=max(_RTOL, 10 * self.problem.precision))
-        lowest, *_, highest = np.linalg.eigvalsh(self.epoch.kernel.fold(self.epoch.average(states)))
-        if lowest < -_NEGATIVE * highest:  # beyond the limit there is a solution, but not a covariance
+        lowest, *_, highest = np.linalg.eigvalsh(self.kernel.fold(self.epoch.average(self.fixed.states)))
+        if lowest < -_NEGATIVE * highest:
             raise NoStationaryState
-        return Passage(states, means)
+        return self.fixed
 
     def settled_at(self, place: int | None) -> tuple[Array, Array]:
         """S and E V in the stationary state, (r, r) and (c, r): at one position, or averaged over the epoch."""

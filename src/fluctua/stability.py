@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UnstableRates
 from .kernels import Kernel
+from .law import Law
 from .momentum import mean_limit, momentum_step
 from .problem import LeastSquares
 from .sgd import SGD
+from .stationary import NoStationaryState
 
 __all__ = ["max_stable_lr", "mean_stable_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
 _ROUNDS = 300
+_FEW_NODES = 8  # of an epoch, where only its growth is wanted
 
 
 def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
@@ -50,6 +54,8 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
+    if sgd.epochs:
+        return _shuffled(problem, sgd)
     h = problem.minimum(sgd.weight_decay).curvatures
     kappa = sgd.sampling_factor(problem.population)
     if sgd.momentum:
@@ -68,6 +74,31 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     top = eigsh(operator, k=1, which="LA", v0=start, ncv=min(8, scale.size), tol=1e3 * problem.precision,
                 return_eigenvectors=False)  # fmt: skip
     return float(1.0 / top[0])
+
+
+def _shuffled(problem: LeastSquares, sgd: SGD) -> float:
+    """The learning rate at which 1/tr(A S) of shuffled epochs falls to zero, to about 1e-3 and the closure's error."""
+    from scipy.optimize import brentq
+
+    edge = 0.999 * mean_stable_lr(problem, sgd)
+    if len(sgd.batch_sizes(problem.population)) == 1:
+        return mean_stable_lr(problem, sgd)
+
+    def margin(lr: float) -> float:
+        shuffle = Law(problem, replace(sgd, lr=lr), "exact").shuffle
+        assert shuffle is not None
+        try:
+            return replace(shuffle, nodes=_FEW_NODES, rtol=1e-3).margin
+        except NoStationaryState:  # not found, which happens beyond the limit only
+            return -1 / shuffle.minimum.loss
+
+    low = min(edge, max_stable_lr(problem, replace(sgd, sampling="without_replacement", drop_last=False)))
+    while margin(low) <= 0:
+        low *= 0.8
+    high = low
+    while high < edge and margin(high) > 0:
+        low, high = high, min(1.15 * high, edge)
+    return float(brentq(margin, low, high, rtol=1e-3)) if margin(high) < 0 else edge / 0.999
 
 
 def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["NoStationaryState", "fixed_point", "solve"]
 
 Array = NDArray[np.float64]
+_SUBSTITUTIONS, _SLOW = 12, 0.2  # rounds at most, and the factor between two from which Krylov spaces are better
 
 
 class NoStationaryState(ArithmeticError):
@@ -88,20 +89,38 @@ def _finished(outcome: tuple[Array, int]) -> Array:
 
 
 def fixed_point(affine: Callable[[NDArray[Any]], NDArray[Any]], zero: NDArray[Any], rtol: float) -> NDArray[Any]:
-    """Return x = affine(x), by GMRES and a last substitution; one evaluation a round. `zero` gives shape and type.
+    """Return x = affine(x), by substitution, or by GMRES where that converges slowly; one evaluation a round.
+
+    Parameters
+    ----------
+    affine : callable
+    zero : ndarray
+        Gives shape and type.
+    rtol : float
+        Relative error in the Euclidean norm.
 
     Raises
     ------
     NoStationaryState
         If the iteration stalls.
     """
+    constant = found = affine(zero)
+    step = float(np.linalg.norm(constant))
+    for _ in range(_SUBSTITUTIONS):
+        then, found = found, affine(found)
+        before, step = step, float(np.linalg.norm(found - then))
+        if step > _SLOW * before:
+            return affine(_krylov(affine, constant, rtol))
+        if step * step / before < rtol * np.linalg.norm(found):  # what the next rounds would add
+            break
+    return found
+
+
+def _krylov(affine: Callable[[NDArray[Any]], NDArray[Any]], constant: NDArray[Any], rtol: float) -> NDArray[Any]:
     from scipy.sparse.linalg import LinearOperator, gmres
 
-    constant = affine(zero)
-
     def change(flat: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(flat - (affine(flat.reshape(zero.shape)) - constant).ravel())
+        return np.asarray(flat - (affine(flat.reshape(constant.shape)) - constant).ravel())
 
-    operator = LinearOperator((zero.size,) * 2, matvec=change, dtype=zero.dtype)
-    found = _finished(gmres(operator, constant.ravel(), rtol=rtol, restart=20, maxiter=3))
-    return affine(found.reshape(zero.shape))
+    operator = LinearOperator((constant.size,) * 2, matvec=change, dtype=constant.dtype)
+    return _finished(gmres(operator, constant.ravel(), rtol=rtol, restart=30, maxiter=4)).reshape(constant.shape)
