@@ -182,6 +182,8 @@ class Shuffle:
     def fixed(self) -> Passage:
         """The passage that ends as it began; a covariance below the stability limit only."""
         means, keep = self.means(self.settled_mean), self.slow.gap()
+        if self.sizes[0] == self.problem.population:  # one batch of all samples: what is left is rounding
+            return Passage(np.zeros((len(means), *keep.shape), keep.dtype), means)
 
         def settle(states: Array, rough: bool = True) -> Array:
             source, steps = self.added(Passage(states, means), rough=rough)
