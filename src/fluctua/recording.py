@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,25 +28,44 @@ class Window:
     The window over which F0 is averaged opens one gap before the first record, and not at the start where that can be:
     a fast mode's rise from the start is steeper than a line between two looks. From W* the average is then low by at
     most 3 % over the number of records, in modes that relax within about one gap.
+
+    Parameters
+    ----------
+    steps, records : int
+    epoch : int
+        Steps of an epoch, if batches come in epochs of several.
     """
 
     steps: int
     records: int
+    epoch: int = 1
 
     @classmethod
-    def of(cls, steps: int, records: int | None, modes: int) -> Window:
+    def of(cls, steps: int, records: int | None, modes: int, epoch: int = 1) -> Window:
         """Return the window of a run of `steps`, with the default number of records if none is asked for."""
         count = positive_int("steps", steps)
         default = min(32 if modes < _MANY_MODES else 16, count)
         looks = default if records is None else positive_int("records", records)
         if looks > count:
             raise InvalidInput(f"records = {looks} is more than the {count} steps of the run; at most every step.")
-        return cls(count, looks)
+        return cls(count, looks, epoch)
 
-    @property
+    @cached_property
     def gap(self) -> int:
-        """Steps between two records."""
-        return max(1, self.steps // (self.records + 1))
+        """Steps between two records.
+
+        In epochs the fluctuation depends on the position in the epoch. Records whose gap has a large divisor in common
+        with the epoch would see a few positions only, so the gap shrinks until they are spread over all of them.
+        """
+        widest = max(1, self.steps // (self.records + 1))
+        enough = max(1, 2 * self.epoch // self.records)  # twice an even spread: some gap below any reaches that
+        gaps = range(widest, 0, -1)
+        return next((gap for gap in gaps if self._unseen(gap) <= enough), None) or min(gaps, key=self._unseen)
+
+    def _unseen(self, gap: int) -> int:
+        """Longest way, around the epoch, from one recorded position to the next."""
+        positions = np.unique((self.steps - gap * np.arange(self.records)) % self.epoch)
+        return int(np.diff(positions, append=positions[0] + self.epoch).max())
 
     @property
     def opened(self) -> int:

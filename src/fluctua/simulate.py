@@ -71,7 +71,7 @@ def simulate(
         W(0), the same in every replica.
     records : int, optional
         How many evenly spaced steps are measured, the last one the final step. By default 32, 16 from 2,000 modes
-        on, or `steps` if fewer.
+        on, or `steps` if fewer. In epochs their spacing is such that they cover the positions in the epoch.
     dynamics : str
         "sgd": real minibatches. "gd": full batch, no noise. "langevin": the Ornstein-Uhlenbeck process with the same
         drift and Gaussian noise of covariance kappa C, exact in time; it obeys the level "langevin".
@@ -117,9 +117,10 @@ def simulate(
     """
     precision = _simulation_dtype(dtype)
     choice("dynamics", dynamics, DYNAMICS)
-    window = Window.of(steps, records, problem.rank)
-    sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2))
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
+    epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
+    window = Window.of(steps, records, problem.rank, epoch)
+    sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2))
     for part in (sgd.schedule, average):
         if part is not None:
             part.refuse_beyond(window.steps)
