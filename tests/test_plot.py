@@ -154,6 +154,20 @@ def test_negative_elements_of_the_diagonal_are_counted(verdict):
     assert "2 of 61 negative" in left.get_title(loc="left")
 
 
+def test_shuffled_epochs_are_drawn_beside_independent_batches(small_problem):
+    sgd = fl.SGD(lr=0.02, batch_size=7, sampling="shuffle")
+    verdict = fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1)
+    figures = plot.draw(verdict)
+    assert set(figures) == {"modes", "curve"}
+    upper = figures["modes"].axes[0]
+    for words, name in (("law of shuffled epochs", "exact"), ("exact for independent", "independent batches")):
+        np.testing.assert_array_equal(line(upper, words)[1], verdict.arrays[f"predicted_{name}"])
+    (curve,) = figures["curve"].axes
+    np.testing.assert_array_equal(line(curve, "exact theory")[1], verdict.arrays["curve"])
+    texts = {text.get_text() for figure in figures.values() for text in figure.texts}
+    assert any("shuffled epochs of batches of 7" in text for text in texts)
+
+
 def test_curve_carries_theory_mean_band_and_stationary_level(verdict, figures):
     (axes,) = figures["curve"].axes
     arrays = verdict.arrays

@@ -11,6 +11,7 @@ import pytest
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, ResultError, UnknownName
+from fluctua.recording import Window
 from fluctua.verify import default_replicas
 
 SGD = fl.SGD(lr=0.05, batch_size=8)
@@ -160,3 +161,70 @@ def test_a_missing_result_is_named_as_such(tmp_path):
 def test_the_default_number_of_replicas_falls_with_their_cost(digits_problem):
     assert default_replicas(digits_problem, SGD, steps=2000) == 512
     assert default_replicas(digits_problem, SGD, steps=10**6) == 32
+
+
+SHUFFLED = fl.SGD(lr=0.05, batch_size=32, sampling="shuffle", drop_last=True)
+
+
+@pytest.fixture(scope="module")
+def shuffled(digits_problem):
+    return fl.verify(digits_problem, SHUFFLED, steps=200, replicas=128, rng=20211104)
+
+
+@pytest.mark.statistical(alpha=1e-3)
+def test_the_law_of_shuffled_epochs_passes_on_digits(shuffled):
+    assert shuffled.tested.comparison.p_value > 1e-3
+    assert shuffled.sharp
+    assert shuffled.detectable < 0.03
+
+
+@pytest.mark.parametrize(
+    "name", ["equilibrium", "discrete", "independent batches", "exact, stationary", "exact x 0.95"]
+)
+def test_what_does_not_know_the_epoch_or_its_noise_is_rejected_by_the_same_run(shuffled, name):
+    assert not shuffled.row(name).consistent
+
+
+def test_shuffled_epochs_have_no_rungs_in_continuous_time_and_no_balance(shuffled):
+    assert [row.name for row in shuffled.rows] == [
+        "equilibrium", "discrete", "exact", "independent batches", "exact, stationary", "exact x 1.05", "exact x 0.95",
+    ]  # fmt: skip
+    assert shuffled.balance is None
+    schema = json.loads((files("fluctua") / "schemas" / "verdict.json").read_text())
+    jsonschema.validate(json.loads(shuffled.to_json()), schema)
+
+
+def test_independent_batches_are_the_same_recipe_without_replacement(shuffled, digits_problem):
+    steps = Window.of(200, None, 61, 56).recorded.tolist()
+    independent = fl.SGD(lr=0.05, batch_size=32, sampling="without_replacement")
+    expected = fl.predict(digits_problem, independent).after(steps, rtol=1e-2)
+    assert shuffled.row("independent batches").excess_loss == pytest.approx(expected.excess_loss, rel=1e-12)
+    np.testing.assert_allclose(shuffled.arrays["predicted_independent batches"], expected.mode_variances)
+
+
+def test_the_curve_of_epochs_has_all_steps(small_problem):
+    """Nine steps an epoch: the loss falls to less than half at its end, where all samples have been seen."""
+    sgd = fl.SGD(lr=0.02, batch_size=7, sampling="shuffle")
+    arrays = fl.verify(small_problem, sgd, steps=500, replicas=4, rng=1).arrays
+    assert arrays["curve_steps"].tolist() == list(range(501))
+    epochs = arrays["curve"][-90:].reshape(10, 9)
+    assert (epochs.min(axis=1) < 0.5 * epochs.max(axis=1)).all()
+    expected = fl.learning_curve(small_problem, sgd, 500, start="optimum")
+    np.testing.assert_allclose(arrays["curve"], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sampling": "single_shuffle"}, "periodic orbit"),
+        ({"sampling": "sequential"}, "periodic orbit"),
+        ({"sampling": "shuffle", "schedule": fl.schedules.CosineAnnealingLR(50)}, "a schedule is not covered"),
+        ({"sampling": "shuffle", "momentum": 0.5, "dampening": 0.1}, "dampening is not covered"),
+    ],
+)
+def test_epochs_without_a_law_are_refused_before_any_simulation(small_problem, options, message):
+    def fail(stage, _fraction):
+        assert stage == "theory", "the simulation started"
+
+    with pytest.raises(InvalidInput, match=message):
+        fl.verify(small_problem, fl.SGD(0.02, 6, **options), steps=50, replicas=4, progress=fail)

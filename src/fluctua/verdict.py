@@ -15,7 +15,10 @@ from .law import Level
 from .results import finite, load_arrays, save_arrays, save_text
 from .significance import POWER, Comparison
 
-__all__ = ["Balance", "Row", "Verdict"]
+__all__ = ["INDEPENDENT", "Balance", "Row", "Verdict"]
+
+INDEPENDENT = "independent batches"
+"""Name of the row of what batches would do if they did not come in epochs."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Row:
     Attributes
     ----------
     name : str
-        Level of the ladder; with ", stationary", or with the factor by which it was made wrong.
+        Level of the ladder; with ", stationary", or with the factor by which it was made wrong; or `INDEPENDENT`.
     excess_loss : float
         Predicted.
     consistent : bool
@@ -71,9 +74,10 @@ class Verdict:
     level, resolution : float
         Family-wise level; relative error that the run had to reject.
     rows : tuple of Row
-        The ladder, the stationary law, the two mutants.
+        The ladder, for shuffled epochs the law of independent batches, the stationary law, the two mutants.
     balance : Balance or None
-        None from a start other than W*: the transient is faster than the records that F0 is averaged over.
+        None from a start other than W*: the transient is faster than the records that F0 is averaged over; and where
+        the measurement has none.
     identity, provenance : dict
         Recipe, seed, versions: what repeats the numbers.
     excess_loss, excess_loss_error, optimum_loss : float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from .sgd import SGD
 from .significance import compare, normal_scores
 from .simulate import simulate
 from .theory import Prediction, predict
-from .verdict import Balance, Row, Verdict
+from .verdict import INDEPENDENT, Balance, Row, Verdict
 
 __all__ = ["default_replicas", "verify"]
 
@@ -31,6 +31,7 @@ Progress = Callable[[str, float], None]
 _THEORY_RTOL = 1e-2  # of the worst mode's variance; measured on MNIST: excess loss to 3e-4 at b = 1, 2e-5 at b = 32
 _ELEMENTS = 4000  # of F0 kept for the figure
 _CURVE_POINTS = 400
+_EVERY_STEP = 20_000  # in epochs the curve has teeth, one step wide where the last batch is smaller
 
 
 def verify(
@@ -58,7 +59,8 @@ def verify(
     deviates from the finite-time prediction, averaged over exactly the recorded steps, at the family-wise `level`.
     *Sharp*: the same run rejects the same theory made wrong by `resolution` in either direction; the smallest error
     that it would have caught with probability 0.95 is stated. The other rungs of the ladder, and the
-    stationary law, are tested on the same measurement.
+    stationary law, are tested on the same measurement; with sampling "shuffle" so is the exact law of independent
+    batches of the same size, without replacement.
 
     Parameters
     ----------
@@ -73,8 +75,8 @@ def verify(
     dynamics : str
         As in `simulate`; "gd" has no fluctuation to verify and is refused.
     average : EMA or RunningAverage, optional
-        Verify this average of the weights instead of the weights. With one, or with a schedule, the rungs in continuous
-        time are left out: they have no steps.
+        Verify this average of the weights instead of the weights. With one, with a schedule, or in epochs, the rungs in
+        continuous time are left out: they have no steps.
     records : int, optional
         Steps measured; see `simulate`.
     level : float
@@ -92,6 +94,9 @@ def verify(
     ------
     UnstableSGD
         Before any simulation, beyond the stability limit.
+    InvalidInput
+        Before any simulation, for arguments out of range and where there is no law: sampling "single_shuffle" or
+        "sequential" settles on a periodic orbit.
 
     Notes
     -----
@@ -154,9 +159,11 @@ class _Trial:
         measured = self.measurement
         tested = self._at_records(self.stationary, curve=True)
         law = tested.law
-        timed = law.average is not None or law.sgd.schedule is not None
+        timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
         levels = [name for name in LEVELS if not (timed and name in FLOWS)]
-        rungs = {name: self._rung(name, tested) for name in reversed(levels)}
+        rungs: dict[str, Prediction] = {name: self._rung(name, tested) for name in reversed(levels)}
+        if law.sgd.epochs:
+            rungs[INDEPENDENT] = self._independent(law)
         exact, wrong = tested.mode_covariance, self.resolution
         rows = [self._row(name, rung.excess_loss, rung.mode_covariance) for name, rung in rungs.items()]
         rows += [
@@ -173,7 +180,7 @@ class _Trial:
             identity=measured.identity, provenance=provenance(), excess_loss=measured.excess_loss,
             excess_loss_error=measured.excess_loss_error, optimum_loss=tested.optimum_loss,
             diverged_at=measured.diverged_at,
-            arrays={**_figure_arrays(measured, tested), **elements,
+            arrays={**_measured(measured, tested), **_curve(tested), **elements,
                     **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()}},
         )  # fmt: skip
 
@@ -184,6 +191,11 @@ class _Trial:
             return tested.equilibrated()  # it keeps the exact excess loss: no second pass over the data
         law = tested.law
         return self._at_records(predict(law.problem, law.sgd, theory=name, average=law.average, check_stability=False))
+
+    def _independent(self, law: Law) -> Prediction:
+        """What independent batches of the same size would do."""
+        sgd = replace(law.sgd, sampling="without_replacement", drop_last=False)
+        return self._at_records(predict(law.problem, sgd, check_stability=False))
 
     def _at_records(self, prediction: Prediction, curve: bool = False) -> Prediction:
         steps = self.measurement.recorded.tolist()
@@ -220,18 +232,23 @@ def _balance(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict[s
     return summary, {**{name: matrix[places] for name, matrix in drawn.items()}, "element": np.array(places)}
 
 
-def _figure_arrays(measured: Measurement, tested: Prediction) -> dict[str, Array]:
-    """Return what the figures of the mode variances and of the learning curve show."""
+def _curve(tested: Prediction) -> dict[str, Array]:
+    """Return the predicted learning curve at some steps."""
     assert tested.curve is not None
     points = np.unique(np.geomspace(1, len(tested.curve), _CURVE_POINTS).astype(int)) - 1
+    if tested.law.sgd.epochs:
+        points = np.union1d(points, np.arange(min(len(tested.curve), _EVERY_STEP)))
+    return {"curve_steps": points, "curve": tested.curve[points]}
+
+
+def _measured(measured: Measurement, tested: Prediction) -> dict[str, Array]:
+    """Return what the figures of the mode variances and of the learning curve show of the measurement."""
     losses = measured.replica_losses
     spread = losses.std(axis=0, ddof=1) if measured.diverged_at is None else np.full(losses.shape[1], np.nan)
     return {
         "curvatures": tested.curvatures,
         "measured_variances": measured.mode_variances,
         "measured_errors": measured.mode_variance_errors,
-        "curve_steps": points,
-        "curve": tested.curve[points],
         "watched": measured.watched,
         "loss_mean": losses.mean(axis=0),
         "loss_error": spread / np.sqrt(len(losses)),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..law import LEVELS
-from ..verdict import Verdict
+from ..verdict import INDEPENDENT, Verdict
 from .style import INK, MANY, RUNGS, canvas, decades, drawable, legend, points, quantile, recipe, remark, student
 
 if TYPE_CHECKING:
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
-_CLOSE = ("discrete", "langevin")  # rungs whose distance from the theory sets the scale of the ratios
+_CLOSE = ("discrete", "langevin", INDEPENDENT)  # rungs whose distance from the theory sets the scale of the ratios
+_EPOCHS = "law of shuffled epochs, nothing fitted"
 
 
 def modes(verdict: Verdict) -> Figure:
@@ -27,11 +27,13 @@ def modes(verdict: Verdict) -> Figure:
     h, measured = verdict.arrays["curvatures"], drawable(verdict.arrays["measured_variances"])
     bar = student(verdict) * verdict.arrays["measured_errors"]
     rungs: dict[str, Array] = {name: drawable(verdict.arrays[f"predicted_{name}"])
-                               for name in LEVELS if f"predicted_{name}" in verdict.arrays}  # fmt: skip
+                               for name in RUNGS if f"predicted_{name}" in verdict.arrays}  # fmt: skip
     tested = rungs[verdict.theory]
     points(upper, h, measured, bar, "measured, with 95 % interval")
     for name, predicted in rungs.items():
         colour, dashes, words = RUNGS[name]
+        if name == "exact" and INDEPENDENT in rungs:
+            words = _EPOCHS
         thick = name == verdict.theory
         upper.plot(h, predicted, color=colour, ls="-" if thick else dashes, lw=1.8 if thick else 1.1, label=words)
     upper.set(xscale="log", yscale="log", ylabel=r"variance along the mode, $S_{pp}$")

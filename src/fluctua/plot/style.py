@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..averaging import read_average
 from ..sgd import SGD
-from ..verdict import Verdict
+from ..verdict import INDEPENDENT, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,7 @@ RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
     "langevin": ("#009E73", (0, (1, 1.2)), "Langevin: and in continuous time"),
     "hessian": ("#CC79A7", (0, (4, 1.2, 1, 1.2)), "Hessian: and noise proportional to curvature"),
     "equilibrium": ("#E69F00", (0, (2, 1.5)), "equilibrium: one temperature for all modes"),
+    INDEPENDENT: ("#009E73", (0, (4, 1.2, 1, 1.2)), "exact for independent batches"),
 }
 _STYLE = {
     "font.size": 9.0,
