@@ -163,6 +163,58 @@ def test_an_average_of_the_weights_is_predicted_verified_and_drawn(run, tmp_path
     assert "decay must be less than 1" in err
 
 
+def test_shuffled_epochs_are_predicted_averaged_and_at_a_position(run, features):
+    options = "predict", features, "--lr", "0.02", "--batch-size", "32", "--sampling", "shuffle"
+    code, out, _ = run(*options)
+    assert code == 0
+    assert "shuffled epochs of batches of 32" in out
+    assert "theory        exact, stationary, averaged over the epoch\n" in out
+    assert "exact, stationary, 3 steps into an epoch\n" in run(*options, "--position", 3)[1]
+    assert "exact, after 1,000 steps\n" in run(*options, "--steps", "1000")[1]
+    schema = json.loads((files("fluctua") / "schemas" / "prediction.json").read_text())
+    found = [json.loads(run(*options, "--json", *extra)[1]) for extra in ([], ["--position", "0"], ["--drop-last"])]
+    for result in found:
+        jsonschema.validate(result, schema)
+    assert [result["position"] for result in found] == [None, 0, None]
+    assert [result["recipe"]["drop_last"] for result in found] == [False, False, True]
+    assert len({result["excess_loss"] for result in found}) == 3
+
+
+def test_shuffled_epochs_are_verified_beside_independent_batches(run, features, tmp_path):
+    code, out, err = run("verify", features, *SMALL, "--lr", "0.02", "--sampling", "shuffle", "--drop-last")
+    assert code in (0, 1), err
+    for word in ("shuffled epochs of batches of 8 (incomplete last batch dropped)", "independent batches"):
+        assert word in out
+    assert "langevin" not in out
+    assert {path.stem for path in (tmp_path / "fluctua-features").glob("*.png")} == {"curve", "modes"}
+
+
+SHUFFLE = ("--sampling", "shuffle")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "--position", 3), "Use --sampling shuffle"),
+        (("predict", *SHUFFLE, "--position", 25), "to 24, its last step; got 25"),
+        (("predict", *SHUFFLE, "--position", -1), "got -1"),
+        (("predict", *SHUFFLE, "--position", 3, "--steps", 9), "has its position already"),
+        (("predict", *SHUFFLE, "--spread"), "covariances of single outputs"),
+        (("predict", "--drop-last"), "drop_last needs epochs"),
+        (("verify", "--sampling", "sequential"), "periodic orbit"),
+        (("verify", "--sampling", "single_shuffle"), "periodic orbit"),
+        (("plan", "--budget", 50, *SHUFFLE), "learning curves of independent batches"),
+        (("noise", *SHUFFLE), "no memory"),
+    ],
+)
+def test_what_is_not_there_in_epochs_is_refused(run, features, tmp_path, arguments, message):
+    command, *options = arguments
+    code, _, err = run(command, features, *options)
+    assert code == 2
+    assert message in err
+    assert {path.name for path in tmp_path.iterdir()} == {"features.npz"}
+
+
 def test_a_users_file_is_verified_and_predicted(run, features, tmp_path):
     code, out, _ = run("verify", features, *SMALL, "--resolution", "0.5")
     assert code in (0, 1)

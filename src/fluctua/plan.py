@@ -137,7 +137,7 @@ def plan(
     schedules : sequence of str
         Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse.
     weight_decay : float
-    sampling : str
+    sampling : "with_replacement" or "without_replacement"
     start : "zero" or array_like, (c, d)
     held_out : (inputs, targets), optional
         Minimise the expected loss on these data instead of the training loss.
@@ -166,6 +166,7 @@ def plan(
     budget = positive_int("steps", steps)
     shapes = [choice("schedule", shape, SHAPES) for shape in _some("schedules", schedules)]
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
+    base.refuse_epochs("plan compares the learning curves of independent batches")
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
     recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta)]
     if isinstance(start, str) and start == "optimum":

@@ -58,6 +58,16 @@ class Prediction:
         return self.law.level
 
     @property
+    def when(self) -> str:
+        """The time it is for, in words."""
+        if self.steps is not None:
+            return f"after {_spell(self.steps)} steps"
+        if not self.law.sgd.epochs:
+            return "stationary"
+        place = "averaged over the epoch" if self.position is None else f"{self.position:,} steps into an epoch"
+        return f"stationary, {place}"
+
+    @property
     def curvatures(self) -> Array:
         """h_p of H = A + gamma I, largest first, (r,)."""
         return self.law.minimum.curvatures
@@ -233,10 +243,6 @@ class Prediction:
         return replace(self, law=law, mode_covariance=np.diag(inside / (len(h) * h)))
 
     @property
-    def _when(self) -> str:
-        return "stationary" if self.position is None else f"stationary, {self.position} steps into an epoch"
-
-    @property
     def _unbounded(self) -> bool:
         """Whether no stationary state exists (`predict(..., check_stability=False)`)."""
         return self.steps is None and not np.isfinite(self.mode_covariance).all()
@@ -255,6 +261,7 @@ class Prediction:
         return {
             "theory": self.theory,
             "steps": None if self.steps is None else list(self.steps),
+            "position": self.position,
             "recipe": self.law.sgd.to_dict(),
             "average": None if self.law.average is None else self.law.average.to_dict(),
             "samples": self.law.problem.samples,
@@ -271,8 +278,9 @@ class Prediction:
         }
 
     def __repr__(self) -> str:
-        when = self._when if self.steps is None else f"after {_spell(self.steps)} steps"
-        return f"Prediction({self.theory}, {when}: excess_loss={self.excess_loss:.7g}, rank={len(self.curvatures)})"
+        return (
+            f"Prediction({self.theory}, {self.when}: excess_loss={self.excess_loss:.7g}, rank={len(self.curvatures)})"
+        )
 
 
 def outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
@@ -300,4 +308,4 @@ def _relaxation_steps(decay: Array) -> Array:
 
 
 def _spell(steps: tuple[int, ...]) -> str:
-    return str(steps[0]) if len(steps) == 1 else f"{steps[0]}..{steps[-1]} (average of {len(steps)})"
+    return f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}..{steps[-1]:,} (average of {len(steps)})"

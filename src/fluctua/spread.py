@@ -72,7 +72,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Raises
     ------
     InvalidInput
-        For a level that models the sum over outputs only, and for a prediction averaged over several steps.
+        For a level that models the sum over outputs only, for a prediction averaged over several steps, and for epochs.
 
     Notes
     -----
@@ -108,6 +108,7 @@ def _refuse(prediction: Prediction) -> None:
             f"theory={prediction.theory!r} models the sum over outputs only, and the spread of the loss depends on how "
             f"the outputs fluctuate together. Use 'exact', 'discrete' or 'langevin'."
         )
+    prediction.law.sgd.refuse_epochs("the spread of the loss needs covariances of single outputs")
     if prediction.steps is not None and len(prediction.steps) > 1:
         raise InvalidInput(
             f"the spread is of the loss at one step, and this prediction is averaged over {len(prediction.steps)}: a "

@@ -60,6 +60,7 @@ recipe_options = _all(
     click.option("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, show_default=True, help="Samples per batch."),
     click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
     click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
+    click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
     click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
     click.option("--dampening", type=float, default=0.0, show_default=True, help="Of the momentum."),
     click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
@@ -73,7 +74,7 @@ theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '
 
 
 PLACES = ("data", "subset", "split", "classes", "limit", "targets", "data_dir")
-RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule")
+RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "drop_last", "momentum", "dampening", "nesterov", "schedule")
 
 
 def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:

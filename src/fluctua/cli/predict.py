@@ -11,7 +11,9 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..held_out import held_out_loss
+from ..problem import LeastSquares
 from ..results import finite
+from ..sgd import SGD
 from ..spread import loss_spread
 from ..stability import max_stable_lr
 from ..theory import Prediction
@@ -41,22 +43,28 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @average_options
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
+@click.option("--position", type=int, help="Stationary state so many steps into an epoch; with --sampling shuffle.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--spread", is_flag=True, help="Also how far runs differ in their loss; c(c + 1)/2 times the work.")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(
-    *, theory: Any, steps: int | None, start: str, held_out: str | None, spread: bool, as_json: bool, **options: Any
-) -> int:
+    *, theory: Any, steps: int | None, start: str, position: int | None, held_out: str | None, spread: bool,
+    as_json: bool, **options: Any,
+) -> int:  # fmt: skip
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if steps is None and start != "optimum":
         raise InvalidInput(f"--start {start} needs --steps: the stationary state has forgotten where it began.")
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
     sgd, average = recipe(problem, options, steps), average_of(options, steps)
+    if position is not None:
+        _check_position(position, steps, problem, sgd)
     scheduled = sgd.schedule is not None  # then the stationary state at lr is beside the point
     prediction = solve(problem, sgd, theory=theory or "exact", average=average, check_stability=not scheduled)
     if steps is not None:
         prediction = prediction.after(steps, start=start, rtol=_RTOL)
+    if position is not None:
+        prediction = prediction.at(position)
     limit = max_stable_lr(problem, sgd)
     result = {"kind": "prediction", "data": about(dataset), "max_stable_lr": limit, **prediction.to_dict()}
     report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}"
@@ -72,16 +80,29 @@ def predict(
     return 0
 
 
+def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd: SGD) -> None:
+    """Refuse a position that no stationary state has."""
+    if steps is not None:
+        raise InvalidInput(f"--position {position} is of the stationary state, and --steps {steps} asks for a step of "
+                           f"a run, which has its position already. Give one of them.")  # fmt: skip
+    if sgd.sampling != "shuffle":
+        raise InvalidInput(f"--position {position} is a place in an epoch, and sampling = {sgd.sampling!r} has no "
+                           f"stationary one that depends on it. Use --sampling shuffle.")  # fmt: skip
+    epoch = len(sgd.batch_sizes(problem.samples))
+    if not 0 <= position < epoch:
+        raise InvalidInput(f"--position must be from 0, the start of an epoch, to {epoch - 1}, its last step; got "
+                           f"{position}.")  # fmt: skip
+
+
 def _report(prediction: Prediction, limit: float) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
     average = prediction.law.average
     what = "" if average is None else f", {average.words}"
-    when = "stationary" if prediction.steps is None else f"after {prediction.steps[0]:,} steps"
     share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
     return "\n".join(
         (
             "",
-            f"theory        {prediction.theory}, {when}{what}",
+            f"theory        {prediction.theory}, {prediction.when}{what}",
             f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
             f"excess loss   {prediction.excess_loss:.6g}{share}",
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",

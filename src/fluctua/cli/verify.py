@@ -126,7 +126,7 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
 
 def _balance(balance: Balance | None) -> str:
     if balance is None:
-        return "F0, dissipation against fluctuation: shown for plain SGD's own weights, from the optimum"
+        return "F0, dissipation against fluctuation: shown for plain SGD, its own weights, independent batches, from W*"
     return (
         f"F0, dissipation against fluctuation: {balance.elements:,} elements, z-rms {balance.z_rms:.2f}, "
         f"trace ratio {balance.trace_ratio:.4f}"
