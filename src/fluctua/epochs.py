@@ -42,7 +42,7 @@ class Epochs:
         entry = np.ones_like(epoch.drive) if epoch.kernel.entry is None else epoch.kernel.entry
         self.mean = epoch.tile(begin) * entry
         self.state = self.mean.T @ self.mean
-        self._last: Array | None = None
+        self._last: tuple[Passage, Array, Array] | None = None
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
@@ -82,16 +82,19 @@ class Epochs:
     def passage(self, state: Array, mean: Array) -> tuple[Passage, Array, Array]:
         """Return the passage from `state` and `mean`, and what `Shuffle.added` says of it."""
         shuffle, means = self.shuffle, self.shuffle.means(mean)
-        states = np.repeat(state[None], len(means), axis=0) if self._last is None else self._last
-        states = np.concatenate([state[None], states[1:]])
+        if self._last is not None and _change(self._last[0].states[0], state) < self.rtol:
+            _, source, added = self._last
+            return Passage(shuffle.through(state, source, added), means), source, added
+        guess = shuffle.additive(state) if self._last is None else self._last[0].states
+        states = np.concatenate([state[None], guess[1:]])
         for _ in range(_ROUNDS):
             source, added = shuffle.added(Passage(states, means))
             before, states = states[-1], shuffle.through(state, source, added)
-            change = np.abs(np.diag(states[-1] - before)).max() if not shuffle.feels else _change(before, states[-1])
-            if change < self.rtol:
+            felt = 1 - float(np.trace(shuffle.minimum.noise) / np.trace(source))  # by what the next change is smaller
+            if felt * _change(before, states[-1]) < self.rtol:
                 break
-        self._last = states
-        return Passage(states, means), source, added
+        self._last = Passage(states, means), source, added
+        return self._last
 
     def _epochs(self, look: Reading) -> Relaxation:
         shuffle = self.shuffle
@@ -99,13 +102,12 @@ class Epochs:
         def source(state: Array, mean: Array | None) -> Array:
             assert mean is not None
             passage, _, _ = self.passage(state, mean + shuffle.settled_mean)
-            keep = shuffle.epoch.powers[-1]
-            return np.asarray(passage.states[-1] - np.multiply.outer(keep, keep) * state)
+            return np.asarray(passage.states[-1] - keep * state)
 
-        quiet = source(np.zeros_like(self.state), self.mean - shuffle.settled_mean)
-        return Relaxation(
-            shuffle.slow, 1.0, source, quiet, self.state, self.mean - shuffle.settled_mean, self.rtol, look
-        )
+        keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
+        quiet = shuffle.additive(np.zeros_like(self.state))[-1]
+        mean = self.mean - shuffle.settled_mean
+        return Relaxation(shuffle.slow, 1.0, source, quiet, self.state, mean, self.rtol, look)
 
     def _mean_at(self, number: int) -> Array:
         settled = self.shuffle.settled_mean

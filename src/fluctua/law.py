@@ -20,7 +20,7 @@ from .momentum import effective_lr, momentum_step
 from .problem import LeastSquares, Minimum
 from .relaxation import Relaxation, SourceOf
 from .sgd import SGD
-from .shuffle import Shuffle
+from .shuffle import FEW_NODES, NODES, SOME, Shuffle
 
 __all__ = ["FLOWS", "LEVELS", "Law", "Level"]
 
@@ -109,7 +109,8 @@ class Law:
         if not self.sgd.epochs:
             return None
         sizes = self.sgd.batch_sizes(self.problem.population)
-        return Shuffle(self.problem, self.minimum, self.kernel, sizes, feels=self.feeds_back)
+        nodes = NODES if self.problem.samples * self.problem.rank <= SOME else FEW_NODES
+        return Shuffle(self.problem, self.minimum, self.kernel, sizes, feels=self.feeds_back, nodes=nodes)
 
     @property
     def feeds_back(self) -> bool:

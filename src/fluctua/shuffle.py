@@ -30,9 +30,9 @@ from .stationary import NoStationaryState, fixed_point
 __all__ = ["Shuffle"]
 
 Array = NDArray[np.float64]
-NODES = 12
+NODES, FEW_NODES = 12, 8
 """Positions, and lags, that stand for all of an epoch; 8 change the excess loss of digits by less than 1e-4."""
-_SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
+SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
 _ROUGH_RTOL, _NEGATIVE = 1e-3, 1e-3
 _POLISHED = 8  # rounds with all samples, at most, after the solution with some
 
@@ -85,7 +85,7 @@ class Shuffle:
 
     @cached_property
     def _fewer(self) -> tuple[LeastSquares, Minimum]:
-        return part(self.problem, self.minimum, _SOME // self.problem.rank)
+        return part(self.problem, self.minimum, SOME // self.problem.rank)
 
     @cached_property
     def _sources(self) -> Sources:
@@ -172,6 +172,12 @@ class Shuffle:
         """States at `Epoch.times` and at the end from `start`, given what `added` returned."""
         marched, ends = self.epoch.march(start, steps), [*self.epoch.times.tolist(), self.epoch.steps]
         return np.array([state - self.taken(source, t) for state, t in zip(marched, ends, strict=True)])
+
+    def additive(self, start: Array) -> Array:
+        """States as `through` has them, from C alone, without what the noise feels or remembers: a first guess."""
+        epoch, noise = self.epoch, self.minimum.noise
+        injected = np.multiply.outer(epoch.drive, epoch.drive) * epoch.tile(epoch.tile_rows(noise))
+        return self.through(start, noise, np.array([(1 + self.eps) / b * injected for b in self.sizes[epoch.times]]))
 
     def taken(self, source: Array, time: int) -> Array:
         """What the batches so far have taken back of the average source: eps (sum of responses)^2, exactly."""

@@ -15,13 +15,13 @@ from .law import Law
 from .momentum import mean_limit, momentum_step
 from .problem import LeastSquares
 from .sgd import SGD
+from .shuffle import FEW_NODES
 from .stationary import NoStationaryState
 
 __all__ = ["max_stable_lr", "mean_stable_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
 _ROUNDS = 300
-_FEW_NODES = 8  # of an epoch, where only its growth is wanted
 
 
 def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
@@ -88,7 +88,7 @@ def _shuffled(problem: LeastSquares, sgd: SGD) -> float:
         shuffle = Law(problem, replace(sgd, lr=lr), "exact").shuffle
         assert shuffle is not None
         try:
-            return replace(shuffle, nodes=_FEW_NODES, rtol=1e-3).margin
+            return replace(shuffle, nodes=FEW_NODES, rtol=1e-3).margin
         except NoStationaryState:  # not found, which happens beyond the limit only
             return -1 / shuffle.minimum.loss
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
@@ -65,8 +65,10 @@ def predict(
         prediction = prediction.after(steps, start=start, rtol=_RTOL)
     if position is not None:
         prediction = prediction.at(position)
-    limit = max_stable_lr(problem, sgd)
-    result = {"kind": "prediction", "data": about(dataset), "max_stable_lr": limit, **prediction.to_dict()}
+    # of epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same, below it
+    limit = max_stable_lr(problem, replace(sgd, sampling="without_replacement", drop_last=False) if sgd.epochs else sgd)
+    name = "independent_max_stable_lr" if sgd.epochs else "max_stable_lr"
+    result = {"kind": "prediction", "data": about(dataset), name: limit, **prediction.to_dict()}
     report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}"
     if spread:
         found = loss_spread(prediction)
@@ -108,7 +110,8 @@ def _report(prediction: Prediction, limit: float) -> str:
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
             f"relaxation    {_count(slow.min())} steps in the fastest mode, {_count(np.median(slow))} in the median, "
             f"{_count(slow.max())} in the slowest",
-            f"stability     lr is {sgd.lr / limit:.1%} of the largest stable one, {limit:.7g}",
+            f"stability     lr is {sgd.lr / limit:.1%} of the largest stable one"
+            f"{' for independent batches' if sgd.epochs else ''}, {limit:.7g}",
         )
     )
 
