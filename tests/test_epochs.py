@@ -210,3 +210,57 @@ def test_epochs_have_no_balance_of_independent_steps_and_say_what_was_run(small_
     assert run.identity["recipe"]["drop_last"] is True
     same = run.replica_losses.std(axis=0).max() < 1e-12  # float32 rounds a replica alike in any company
     assert same == (sampling == "sequential")
+
+
+ORBITS = {
+    "plain": {"weight_decay": 0.3},
+    "dropped": {"weight_decay": 0.3, "drop_last": True},
+    "heavy ball": {"weight_decay": 0.3, "momentum": 0.5, "dampening": 0.2},
+    "nesterov": {"weight_decay": 0.3, "momentum": 0.5, "nesterov": True},
+}
+
+
+@pytest.mark.parametrize("options", ORBITS.values(), ids=ORBITS)
+@pytest.mark.parametrize("sampling", ["single_shuffle", "sequential"])
+def test_one_order_for_ever_ends_on_a_periodic_orbit(small_problem, sampling, options):
+    """An epoch of one order is one affine map; when its transient is gone nothing fluctuates between epochs."""
+    sgd = fl.SGD(0.02, 7, sampling=sampling, **options)
+    length, replicas = len(sgd.batch_sizes(60)), 5
+    draws = Draws([np.random.default_rng(seed) for seed in range(replicas)], 60, sgd)
+    advance = dynamics.stepper(small_problem, sgd, "sgd", np.dtype(np.float64))
+    state = np.ones((1 + bool(sgd.momentum), replicas, small_problem.outputs, small_problem.features))
+    settled = 800  # epochs; the slowest mode has shrunk by e^-35 and more
+    advance(state, draws, settled * length, 0)
+    orbits = []
+    for epoch in range(settled, settled + 2):
+        orbit = [state.copy()]
+        for step in range(epoch * length, (epoch + 1) * length):
+            advance(state, draws, 1, step)
+            orbit.append(state.copy())
+        orbits.append(np.array(orbit))
+    size = np.abs(orbits[0]).max()
+    assert size > 1e-3
+    assert np.abs(orbits[0] - orbits[1]).max() < 1e-10 * size
+    assert np.abs(orbits[0][-1] - orbits[0][0]).max() < 1e-10 * size
+    assert np.abs(orbits[0][1] - orbits[0][0]).max() > 1e-3 * size
+    apart = np.ptp(orbits[0][0][0], axis=0).max() / size
+    assert (apart == 0) if sampling == "sequential" else (apart > 1e-2)
+
+
+def test_an_orbit_is_measured_without_spread_by_the_simulator(small_problem):
+    """Records one epoch apart have one loss per replica, in one shuffled order as in the data's."""
+    for sampling in ("single_shuffle", "sequential"):
+        sgd = fl.SGD(0.02, 6, weight_decay=0.3, sampling=sampling)
+        run = fl.simulate(
+            small_problem, sgd, steps=8000, records=799, replicas=4, rng=1, dtype=np.float64, start="zero"
+        )
+        assert (np.diff(run.recorded) == 10).all()
+        late = run.replica_losses[:, np.isin(run.watched, run.recorded[-50:])]
+        assert np.ptp(late, axis=1).max() < 1e-10 * late.max()
+
+
+def test_a_fresh_order_in_every_epoch_does_not_settle(small_problem):
+    sgd = fl.SGD(0.02, 6, weight_decay=0.3, sampling="shuffle")
+    run = fl.simulate(small_problem, sgd, steps=8000, records=799, replicas=4, rng=1, dtype=np.float64, start="zero")
+    late = run.replica_losses[:, np.isin(run.watched, run.recorded[-50:])]
+    assert np.ptp(late, axis=1).min() > 0.1 * late.mean()
