@@ -148,7 +148,8 @@ class Law:
     def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Epochs:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
         if self.shuffle is not None:
-            return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL))
+            large = self.shuffle.nodes < NODES
+            return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
         return self._relaxation(self.minimum.source if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
 
     def _relaxation(
