@@ -117,6 +117,31 @@ def test_without_third_cumulants_an_order_is_lost(monkeypatch, optimiser):
     assert abs(found - 3) < 0.2
 
 
+LEFT_OUT = {
+    # data, batch size: plain, momentum 0.5, Nesterov 0.5, in per cent, at each share of the stability limit
+    ("six samples", 1): {0.02: (-0.02, 0.00, -0.01), 0.1: (0.53, 0.92, 0.83), 0.3: (3.9, 16.5, 13.2)},
+    ("six samples", 2): {0.02: (-0.14, -0.13, -0.17), 0.1: (-0.34, 1.31, -0.26), 0.3: (0.6, 10.3, 6.5)},
+    ("general", 1): {0.02: (-0.17, -0.12, -0.18), 0.1: (-1.07, -0.40, -0.98), 0.3: (-5.5, 6.6, -0.1)},
+    ("general", 2): {0.02: (-0.06, -0.06, -0.06), 0.1: (-0.77, 2.50, -0.86), 0.3: (-4.0, 8.5, 0.0)},
+}
+
+
+@pytest.mark.parametrize(("name", "size"), LEFT_OUT)
+@pytest.mark.parametrize("optimiser", ["plain", "momentum", "nesterov"])
+def test_what_is_left_out_is_as_large_as_documented(name, size, optimiser):
+    """Of the stationary excess loss, with weight decay 0.2; the table of docs/shuffle.md."""
+    inputs, targets = tiny(name)
+    problem, options = fl.LeastSquares(inputs, targets), OPTIMISERS[optimiser] | {"weight_decay": 0.2}
+    limit = fl.max_stable_lr(problem, fl.SGD(1.0, size, sampling="without_replacement", **options))
+    for share, errors in LEFT_OUT[name, size].items():
+        expected = errors[["plain", "momentum", "nesterov"].index(optimiser)]
+        truth = EpochEnumeration(inputs, targets, share * limit, size, **options)
+        losses = [truth.excess_loss(moment) for moment in truth.within(truth.stationary())[:-1]]
+        law = fl.predict(problem, fl.SGD(share * limit, size, sampling="shuffle", **options))
+        found = 100 * (law.excess_loss / np.mean(losses) - 1)
+        assert found == pytest.approx(expected, abs=0.06 if share == 0.3 else 0.006)
+
+
 def first_order(problem, sgd, position):
     """R_s of theory.md section 5 from the sum over pairs of batches: -C/(N - 1) between two, kappa C for one."""
     n, m = problem.samples, 1 - sgd.lr * problem.minimum(sgd.weight_decay).curvatures
