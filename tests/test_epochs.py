@@ -248,19 +248,19 @@ def test_one_order_for_ever_ends_on_a_periodic_orbit(small_problem, sampling, op
 
 
 def test_an_orbit_is_measured_without_spread_by_the_simulator(small_problem):
-    """Records one epoch apart have one loss per replica, in one shuffled order as in the data's."""
+    """Records at one position of an epoch have one loss per replica, in one shuffled order as in the data's."""
     for sampling in ("single_shuffle", "sequential"):
         sgd = fl.SGD(0.02, 6, weight_decay=0.3, sampling=sampling)
         run = fl.simulate(
             small_problem, sgd, steps=8000, records=799, replicas=4, rng=1, dtype=np.float64, start="zero"
         )
-        assert (np.diff(run.recorded) == 10).all()
-        late = run.replica_losses[:, np.isin(run.watched, run.recorded[-50:])]
+        assert (np.diff(run.recorded[::10]) % 10 == 0).all()
+        late = run.replica_losses[:, np.isin(run.watched, run.recorded[::-10][:5])]
         assert np.ptp(late, axis=1).max() < 1e-10 * late.max()
 
 
 def test_a_fresh_order_in_every_epoch_does_not_settle(small_problem):
     sgd = fl.SGD(0.02, 6, weight_decay=0.3, sampling="shuffle")
     run = fl.simulate(small_problem, sgd, steps=8000, records=799, replicas=4, rng=1, dtype=np.float64, start="zero")
-    late = run.replica_losses[:, np.isin(run.watched, run.recorded[-50:])]
+    late = run.replica_losses[:, np.isin(run.watched, run.recorded[::-10][:5])]
     assert np.ptp(late, axis=1).min() > 0.1 * late.mean()

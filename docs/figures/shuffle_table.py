@@ -1,6 +1,6 @@
 """Print the table of docs/shuffle.md: the law of shuffled epochs on real data, against runs begun at W*.
 
-    python docs/figures/shuffle.py
+    python docs/figures/shuffle_table.py
 
 The error of the law in the mode variances is the root mean square over modes of predicted / measured - 1, less what
 the measurement's own errors add to it.
