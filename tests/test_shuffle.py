@@ -211,10 +211,10 @@ BRIEF = {
 brief = pytest.mark.parametrize("sgd", BRIEF.values(), ids=BRIEF)
 
 
-@epochs
-def test_twelve_nodes_stand_for_all_steps(iris, sgd):
+@pytest.mark.parametrize("recipe", ["whole batches", "large steps", "momentum"])
+def test_twelve_nodes_stand_for_all_steps(iris, recipe):
     """Measured: 2e-5 of the variances, 2e-4 where steps are large, 3e-4 with momentum, whose memory oscillates."""
-    few = fl.predict(iris, sgd).law.shuffle
+    few = fl.predict(iris, EPOCHS[recipe]).law.shuffle
     every = replace(few, nodes=100)
     assert every.epoch.positions.nodes.tolist() == list(range(every.epoch.regular))
     for place in (None, 0, 13):
@@ -289,9 +289,12 @@ def test_the_stationary_values_are_the_average_over_all_positions(iris, sgd):
     assert law.excess_loss == pytest.approx(np.mean([at.excess_loss for at in each]), rel=rtol)
 
 
-@brief
-@pytest.mark.parametrize("start", ["optimum", "zero"])
-def test_every_start_ends_in_the_stationary_state(iris, sgd, start):
+@pytest.mark.parametrize(
+    ("recipe", "start"),
+    [("whole batches", "optimum"), ("a smaller last batch", "zero"), ("dropped", "zero"), ("nesterov", "optimum")],
+)
+def test_every_start_ends_in_the_stationary_state(iris, recipe, start):
+    sgd = BRIEF[recipe]
     law = fl.predict(iris, sgd)
     n = law.law.shuffle.epoch.steps
     far = n * int(12 * law.relaxation_steps.max() / n + 2)
