@@ -14,8 +14,9 @@ _STENCIL = 6  # nodes that a value in between is made of
 class Grid:
     """Nodes among the steps 0..length - 1, evenly spaced in x = log(1 + t) + t/length, and quintics in x between them.
 
-    The logarithm resolves what decays, at any rate; the other term what moves over the whole length. With 12 nodes for
-    112 steps, or 16 for 1,875, exponentials and parabolas are met to 1e-3 of their range or better.
+    The logarithm resolves what decays, the other term what moves over the whole length. With 12 nodes for 112 steps, or
+    16 for 1,875, parabolas, and exponentials that last for more than two steps, are met to 1e-3 of their range or
+    better; what is gone in one step is met at the nodes, the first steps among them; fast oscillations are not.
 
     Attributes
     ----------
