@@ -91,7 +91,7 @@ def draw(upper: Axes, lower: Axes, case: Case) -> None:
         axes.axvline(3 / (sgd.lr * epoch), color="black", linestyle=":", linewidth=1, label=r"$h = 3/(\eta\,n)$")
     decades(upper)
     _mark_widest(upper, h, independent.mode_variances, law)
-    remark(upper, f"{name}: {epoch:,} steps an epoch; averaged over its positions")
+    remark(upper, f"{name}: n = {epoch:,} steps an epoch")
 
 
 def _words(case: Case) -> str:
