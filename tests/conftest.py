@@ -15,17 +15,22 @@ ALPHA_BUDGET = 0.02
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--rest", action="store_true", help="run only what a plain run on a bare machine leaves out")
 
 
 def pytest_collection_modifyitems(config, items):
     spent = 0.0
     for item in items:
-        if "slow" in item.keywords and not config.getoption("--slow"):
+        if "slow" in item.keywords and not (config.getoption("--slow") or config.getoption("--rest")):
             item.add_marker(pytest.mark.skip(reason="slow; run with --slow"))
         if "real_data" in item.keywords and not os.environ.get("FLUCTUA_DATA"):
             item.add_marker(pytest.mark.skip(reason="needs FLUCTUA_DATA"))
         for mark in item.iter_markers("statistical"):
             spent += _alpha(item, mark)
+    if config.getoption("--rest"):
+        rest = [item for item in items if {"slow", "real_data", "torch"} & set(item.keywords)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in rest])
+        items[:] = rest
     if spent > ALPHA_BUDGET:
         raise pytest.UsageError(
             f"the statistical tests' false-alarm probabilities add up to {spent:.3g} > {ALPHA_BUDGET}"

@@ -95,6 +95,7 @@ def test_the_stationary_average_is_where_all_batches_lead(optimiser, decay):
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9])
+@pytest.mark.torch
 def test_the_average_is_the_one_torch_keeps(decay):
     torch = pytest.importorskip("torch")
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn

@@ -98,6 +98,7 @@ def test_output_blocks_follow_the_schedule():
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.words)
+@pytest.mark.torch
 def test_rates_are_torchs(schedule):
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
@@ -131,6 +132,7 @@ def test_the_running_average_is_the_mean_of_the_weights():
     assert mean == pytest.approx(values[3:].mean(), rel=1e-14)
 
 
+@pytest.mark.torch
 def test_the_simulator_keeps_torchs_equal_average(digits_problem):
     torch = pytest.importorskip("torch")
     from fluctua.dynamics import slots, stepper

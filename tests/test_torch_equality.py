@@ -10,6 +10,7 @@ from fluctua.dynamics import stepper
 from fluctua.sampling import Draws, draw_batches, generators, seed_sequence
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
 
 STEPS = 60
 RECIPES = [

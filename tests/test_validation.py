@@ -12,6 +12,8 @@ if not FOLDER.is_dir():
 RUNS, STEPS, SEED = 1024, 400, 0
 """Fixed beforehand: an error bar of about 0.25 %, so that 2 % is 8 of them and chance stays within 4.4."""
 
+pytestmark = pytest.mark.torch
+
 
 def script(name):
     spec = importlib.util.spec_from_file_location(f"validation_{name}", FOLDER / f"{name}.py")
