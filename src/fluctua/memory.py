@@ -32,7 +32,6 @@ from .grid import Grid
 __all__ = ["Memory", "Passage", "Recollection"]
 
 Array = NDArray[np.float64]
-_PAIRED = 6  # earlier positions that each position remembers
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ class Recollection:
     def _taken_back(self, k: int) -> tuple[Array, Array]:
         """Sums over earlier V(t'): of f m^u (K[E V(t')^T V(t)] - K[S(t)]), and of E[s(t)^T V(t')] K[X_u], (k r, r)."""
         epoch, memory, time = self.epoch, self.memory, int(self.epoch.times[k])
-        feedback, grid = memory.exclusion.problem.feedback, Grid(time, _PAIRED)
+        feedback, grid = memory.exclusion.problem.feedback, Grid(time, epoch.nodes)
         met, still = epoch.powers[:time].T @ grid.basis, feedback(epoch.kernel.fold(self.passage.states[k]))
         faded, drifted = np.zeros((2, *self.bare_sums.shape[1:]), epoch.powers.dtype)
         for lag, weights, count in zip(grid.nodes.tolist(), met.T, grid.basis.sum(axis=0), strict=True):
