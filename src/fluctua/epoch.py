@@ -70,6 +70,10 @@ class Epoch:
         """Repeat the rows for every component, (..., r, r) to (..., k r, r)."""
         return np.tile(matrices, (1,) * (matrices.ndim - 2) + (self.kernel.components, 1))
 
+    def between(self, factors: Array, matrix: Array) -> Array:
+        """factors_a factors_b matrix_pq for all components a of p and b of q, (k r, k r), for `matrix` (r, r)."""
+        return np.asarray(np.multiply.outer(factors, factors) * self.tile(self.tile_rows(matrix)))
+
     def response(self, lag: int) -> Array:
         """Response of V to an impulse of D, `lag` + 1 steps later, (r,)."""
         return self.fold(self.drive * self.powers[lag])

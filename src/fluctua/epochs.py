@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .grid import Grid
 from .memory import Passage
-from .relaxation import Reading, Relaxation
+from .relaxation import Reading, Relaxation, largest_change
 from .shuffle import Shuffle
 
 __all__ = ["EPOCHS_RTOL", "Epochs"]
@@ -46,7 +46,7 @@ class Epochs:
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
-        n, epochs = self.shuffle.epoch.steps, self._epochs
+        n = self.shuffle.epoch.steps
         wanted = {e: [t % n for t in group] for e, group in groupby(sorted(steps), lambda t: t // n)}
         last = max(wanted)
         followed = set() if observable is None else self._followed(last)
@@ -67,7 +67,7 @@ class Epochs:
         stops = sorted({*wanted, *followed} - {0})
         total = look(0, self.state) if 0 in wanted or followed else np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
         if stops:
-            total = total + epochs(look).total(stops)
+            total = total + self._epochs(look).total(stops)
         return total / len(steps), self._joined(curves, last, max(steps))
 
     def means(self, steps: Sequence[int]) -> Array:
@@ -82,7 +82,7 @@ class Epochs:
     def passage(self, state: Array, mean: Array) -> tuple[Passage, Array, Array]:
         """Return the passage from `state` and `mean`, and what `Shuffle.added` says of it."""
         shuffle, means = self.shuffle, self.shuffle.means(mean)
-        if self._last is not None and _change(self._last[0].states[0], state) < self.rtol:
+        if self._last is not None and largest_change(np.diag(self._last[0].states[0]), np.diag(state)) < self.rtol:
             _, source, added = self._last
             return Passage(shuffle.through(state, source, added), means), source, added
         guess = shuffle.additive(state) if self._last is None else self._last[0].states
@@ -91,7 +91,7 @@ class Epochs:
             source, added = shuffle.added(Passage(states, means))
             before, states = states[-1], shuffle.through(state, source, added)
             felt = 1 - float(np.trace(shuffle.minimum.noise) / np.trace(source))  # by what the next change is smaller
-            if felt * _change(before, states[-1]) < self.rtol:
+            if felt * largest_change(np.diag(before), np.diag(states[-1])) < self.rtol:
                 break
         self._last = Passage(states, means), source, added
         return self._last
@@ -139,8 +139,3 @@ class Epochs:
             later = np.array([curves[e] for e in sorted(curves) if e])
             first.append((Grid(last, _CURVES).basis @ later).ravel())
         return np.concatenate(first)[: end + 1]
-
-
-def _change(before: Array, after: Array) -> float:
-    size = np.maximum(np.abs(np.diag(after)), np.finfo(float).tiny)
-    return float(np.max(np.abs(np.diag(after) - np.diag(before)) / size))

@@ -37,6 +37,7 @@ class _Deviation:
     right: Array
     shift: Array
     mean: Array  # P, (r, r)
+    spread: Array  # <e x x^T>, (r, r)
 
 
 class Exclusion:
@@ -85,7 +86,7 @@ class Exclusion:
         mixed = a[:, None] * mean.T @ pull
         return _Deviation(
             e, a[:, None] * covariance + crossed, a[:, None] * covariance.T + crossed, shift,
-            a[:, None] * covariance * a + pull.T @ pull + mixed + mixed.T,
+            a[:, None] * covariance * a + pull.T @ pull + mixed + mixed.T, self.problem.scatter(e),
         )  # fmt: skip
 
     def noise_then_curvature(self, response: Array) -> Array:
@@ -98,27 +99,27 @@ class Exclusion:
         """<E[D_i^T D_i'] X B_i>, (r, r)."""
         q = self.form(response)
         once = self._once(q, response, found)
-        seen = found.left @ self.problem.scatter(q) + found.shift @ self.residual_sum(q)
-        spread = self.problem.scatter(found.squares)
-        return once - seen + (2 * found.mean - spread) * (response * self.a)
+        return once - self._seen(q, found) + (2 * found.mean - found.spread) * (response * self.a)
 
     def double(self, response: Array, found: _Deviation) -> Array:
         """<B_i X (E[D_i^T D_i] - its average) X B_i>, (r, r), for a symmetric S."""
         q, xa = self.form(response), response * self.a
-        spread = self.problem.scatter(found.squares)
         once = self._once(q, response, found)
-        seen = found.left @ self.problem.scatter(q) + found.shift @ self.residual_sum(q)  # <q y x^T>
         crossed = 2 * q * self._across(response, found)
         middle = response[:, None] * found.mean * response
         twice = self.problem.scatter(q * q * found.squares - crossed + self.form(middle))
-        side = (once - seen.T) * xa
-        centred = xa[:, None] * (spread - 3 * found.mean) * xa
-        average = self.problem.feedback(response[:, None] * (spread - found.mean) * response)
+        side = (once - self._seen(q, found).T) * xa
+        centred = xa[:, None] * (found.spread - 3 * found.mean) * xa
+        average = self.problem.feedback(response[:, None] * (found.spread - found.mean) * response)
         return twice - side - side.T + centred - average
 
     def _once(self, q: Array, response: Array, found: _Deviation) -> Array:
         """<(e q - y X x) x x^T>."""
         return self.problem.scatter(found.squares * q - self._across(response, found))
+
+    def _seen(self, q: Array, found: _Deviation) -> Array:
+        """<q y' x^T>."""
+        return np.asarray(found.left @ self.problem.scatter(q) + found.shift @ self.residual_sum(q))
 
     def _across(self, response: Array, found: _Deviation) -> Array:
         """y_i X x_i, (N,)."""

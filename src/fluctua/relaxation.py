@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .course import Course
+from .grid import lagrange
 from .kernels import Kernel
 
-__all__ = ["Interval", "Relaxation", "SourceOf"]
+__all__ = ["Interval", "Reading", "Relaxation", "SourceOf", "largest_change"]
 
 Array = NDArray[np.float64]
 Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
@@ -88,7 +89,7 @@ class Interval:
     def _weights(self, steps: Sequence[float]) -> Array:
         """Weights of the nodes in the interpolant at each of `steps`, (len(steps), nodes)."""
         places, at = (np.log1p(np.subtract(when, self.origin)) for when in ([step for step, _ in self.nodes], steps))
-        return _lagrange(places, at)
+        return lagrange(places, at)
 
 
 @dataclass(frozen=True)
@@ -233,15 +234,15 @@ class Relaxation:
         begin, end = (1 + step - interval.origin for step in (interval.start, interval.end))
         middle = sqrt(begin * end) - 1 + interval.origin
         lower = replace(interval, nodes=nodes[1:] if len(nodes) > 2 else nodes[:1])
-        bent = _change(lower.foreseen(middle), interval.foreseen(middle))
+        bent = largest_change(lower.foreseen(middle), interval.foreseen(middle))
         variances = self.kernel.variances(predicted), self.kernel.variances(arrived)
-        moved = self._share(found) * _change(*variances)  # K[dS] <= K[S] max dS/S
+        moved = self._share(found) * largest_change(*variances)  # K[dS] <= K[S] max dS/S
         allowed = self.rtol / self._gain(found)
         return _BENT * bent / allowed, _MOVED * moved / allowed
 
     def _pieces(self, before: Array, after: Array) -> int:
         """Enough for the interpolant's distance from its chords, an eighth of its change over pieces squared."""
-        change = min(_change(before, after), 10.0)
+        change = min(largest_change(before, after), 10.0)
         return max(2, ceil(sqrt(change * self._gain(before) / (4 * self.rtol)))) if np.isfinite(change) else 2
 
     def _share(self, found: Array) -> float:
@@ -277,7 +278,7 @@ def _next_width(length: int, error: float) -> float:
     return max(1.0, length * float(np.clip(0.9 * max(error, 1e-9) ** (-1 / 3), 0.25, 4.0)))
 
 
-def _change(before: Array, after: Array) -> float:
+def largest_change(before: Array, after: Array) -> float:
     """Largest relative change."""
     return float(np.max(np.abs(after - before) / np.maximum(np.abs(after), np.finfo(float).tiny)))
 
@@ -290,13 +291,3 @@ def _follow(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | fl
         if visit < len(stops):
             total = total + interval.read(step, interval.kernel.fold(state, observed=True))
     return state, total
-
-
-def _lagrange(places: Array, at: Array) -> Array:
-    """Weights of the polynomial through values at `places`, evaluated `at`, (len(at), len(places))."""
-    weights = np.ones((len(at), len(places)))
-    for k, place in enumerate(places):
-        for j, other in enumerate(places):
-            if j != k:
-                weights[:, k] *= (at - other) / (place - other)
-    return weights

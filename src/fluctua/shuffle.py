@@ -162,11 +162,10 @@ class Shuffle:
         apart = (1 + eps) / self.sizes[time]  # covariance of batch means, less that of two of one epoch
         noise = apart * average + (apart - eps) * (source - average)
         if recalled is None or not time:
-            return np.asarray(np.multiply.outer(drive, drive) * epoch.tile(epoch.tile_rows(noise)))
+            return epoch.between(drive, noise)
         noise = noise + recalled.noise(k)
         crossed = epoch.powers[1][:, None] * epoch.tile(recalled.correlation(k, source - average)) * drive
-        injected = np.multiply.outer(drive, drive) * epoch.tile(epoch.tile_rows(noise))
-        return np.asarray(injected + crossed + crossed.T)
+        return np.asarray(epoch.between(drive, noise) + crossed + crossed.T)
 
     def through(self, start: Array, source: Array, steps: Array) -> Array:
         """States at `Epoch.times` and at the end from `start`, given what `added` returned."""
@@ -176,13 +175,12 @@ class Shuffle:
     def additive(self, start: Array) -> Array:
         """States as `through` has them, from C alone, without what the noise feels or remembers: a first guess."""
         epoch, noise = self.epoch, self.minimum.noise
-        injected = np.multiply.outer(epoch.drive, epoch.drive) * epoch.tile(epoch.tile_rows(noise))
+        injected = epoch.between(epoch.drive, noise)
         return self.through(start, noise, np.array([(1 + self.eps) / b * injected for b in self.sizes[epoch.times]]))
 
     def taken(self, source: Array, time: int) -> Array:
         """What the batches so far have taken back of the average source: eps (sum of responses)^2, exactly."""
-        sums = self.epoch.sums[time]
-        return np.asarray(self.eps * np.multiply.outer(sums, sums) * self.epoch.tile(self.epoch.tile_rows(source)))
+        return np.asarray(self.eps * self.epoch.between(self.epoch.sums[time], source))
 
     @cached_property
     def fixed(self) -> Passage:
