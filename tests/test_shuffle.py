@@ -16,6 +16,7 @@ from sklearn.datasets import load_iris
 import fluctua as fl
 from agreement import close
 from enumeration import EpochEnumeration, tiny
+from fluctua.cycle import Cycle
 from fluctua.epochs import Epochs
 from fluctua.law import Law
 from fluctua.memory import Memory
@@ -214,9 +215,9 @@ brief = pytest.mark.parametrize("sgd", BRIEF.values(), ids=BRIEF)
 @pytest.mark.parametrize("recipe", ["whole batches", "large steps", "momentum"])
 def test_twelve_nodes_stand_for_all_steps(iris, recipe):
     """Measured: 2e-5 of the variances, 2e-4 where steps are large, 3e-4 with momentum, whose memory oscillates."""
-    few = fl.predict(iris, EPOCHS[recipe]).law.shuffle
-    every = replace(few, nodes=100)
-    assert every.epoch.positions.nodes.tolist() == list(range(every.epoch.regular))
+    shuffle = fl.predict(iris, EPOCHS[recipe]).law.shuffle
+    few, every = Cycle(shuffle), Cycle(replace(shuffle, nodes=100))
+    assert every.shuffle.epoch.positions.nodes.tolist() == list(range(every.shuffle.epoch.regular))
     for place in (None, 0, 13):
         (covariance, mean), (expected, expected_mean) = few.settled_at(place), every.settled_at(place)
         assert np.abs(np.diag(covariance) / np.diag(expected) - 1).max() < 1e-3
@@ -274,7 +275,7 @@ def looks(law):
 
 @epochs
 def test_the_stationary_passage_ends_as_it_began(iris, sgd):
-    found = fl.predict(iris, sgd).law.shuffle.stationary
+    found = fl.predict(iris, sgd).law.cycle.passage
     assert close(found.states[-1], found.states[0], rtol=1e-5)
     assert close(found.means[-1], found.means[0], rtol=1e-5)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import stationary
 from .averaging import EMA, Average, beside
 from .course import Course, course
+from .cycle import Cycle
 from .epochs import EPOCHS_RTOL, Epochs
 from .errors import InvalidInput
 from .kernels import Kernel, gradient_step, langevin_flow
@@ -111,6 +112,11 @@ class Law:
         sizes = self.sgd.batch_sizes(self.problem.population)
         nodes = NODES if self.problem.samples * self.problem.rank <= SOME else FEW_NODES
         return Shuffle(self.problem, self.minimum, self.kernel, sizes, feels=self.feeds_back, nodes=nodes)
+
+    @cached_property
+    def cycle(self) -> Cycle | None:
+        """Its stationary state."""
+        return None if self.shuffle is None else Cycle(self.shuffle)
 
     @property
     def feeds_back(self) -> bool:

@@ -226,13 +226,13 @@ class Prediction:
 
         0 is the start of an epoch, where the batches of the last one have taken back what they could of their noise.
         """
-        shuffle = self.law.shuffle
-        if shuffle is None or self.steps is not None or self.theory == "equilibrium":
+        cycle = self.law.cycle
+        if cycle is None or self.steps is not None or self.theory == "equilibrium":
             raise InvalidInput("a position in the epoch is for the stationary state of sampling='shuffle'.")
         place = positive_int("position", position, minimum=0)
-        if place >= shuffle.epoch.steps:
-            raise InvalidInput(f"position must be below the epoch's {shuffle.epoch.steps} steps, got {place}.")
-        covariance, mean = shuffle.settled_at(place)
+        if place >= cycle.shuffle.epoch.steps:
+            raise InvalidInput(f"position must be below the epoch's {cycle.shuffle.epoch.steps} steps, got {place}.")
+        covariance, mean = cycle.settled_at(place)
         return replace(self, mode_covariance=covariance, mode_mean=mean, position=place)
 
     def equilibrated(self) -> Prediction:

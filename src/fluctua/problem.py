@@ -250,17 +250,23 @@ class Minimum:
         mean : ndarray, (c, r), optional
             E V; None means zero.
         """
-        problem, a = self.problem, self.problem.curvatures
         if mean is None and not covariance.any():
             return self.noise  # at W*: known, and saves a pass over the samples
-        square = problem.scatter(self._expected_squares(mean), covariance)
-        square -= a[:, None] * covariance * a
-        decay = self.weight_decay * self.mode_weights
-        square -= decay.T @ decay
-        if mean is not None:  # -<p>^T <p> with <p> = V A - gamma W*: its cross term
+        weights = self.squared_residuals if mean is None else self.squared_residuals + self._crossed(mean)
+        return self.problem.scatter(weights, covariance) - self.squared_mean(covariance, mean)
+
+    def felt(self, covariance: Array, mean: Array | None) -> Array:
+        """<(z^T S z + 2 r . E V z) z z^T>, what the fluctuation adds to <|W x - y|^2 x x^T>, (r, r)."""
+        return self.problem.scatter(None if mean is None else self._crossed(mean), covariance)
+
+    def squared_mean(self, covariance: Array, mean: Array | None) -> Array:
+        """E[p^T p] of the mean gradient p = V A - gamma W*, (r, r)."""
+        a, decay = self.problem.curvatures, self.weight_decay * self.mode_weights
+        out = a[:, None] * covariance * a + decay.T @ decay
+        if mean is not None:
             cross = decay.T @ (mean * a)
-            square += cross + cross.T
-        return square
+            out -= cross + cross.T
+        return np.asarray(out)
 
     def residual_products(self, form: Array | None) -> Array:
         """<r r^T z^T form z>, (c, c); None stands for a form that is 1 on every sample."""
@@ -270,14 +276,11 @@ class Minimum:
             out += r.T @ (r if form is None else r * _form(self.problem.projections[rows], form)[:, None])
         return out / self.problem.samples
 
-    def _expected_squares(self, mean: Array | None) -> Array:
-        """|r_i|^2 + 2 r_i . E V x_i, (N,): what S does not carry of E|W x_i - y_i|^2."""
-        if mean is None:
-            return self.squared_residuals
-        out = self.squared_residuals.copy()
-        shift = mean.T.astype(self.problem.projections.dtype)
+    def _crossed(self, mean: Array) -> Array:
+        """2 r_i . E V x_i, (N,): what neither |r|^2 nor S carries of E|W x_i - y_i|^2."""
+        out, shift = np.empty(self.problem.samples), mean.T.astype(self.problem.projections.dtype)
         for rows in self.problem.blocks(self.problem.rank):
-            out[rows] += 2 * np.einsum("ij,ij->i", self.problem.projections[rows] @ shift, self.residuals[rows])
+            out[rows] = 2 * np.einsum("ij,ij->i", self.problem.projections[rows] @ shift, self.residuals[rows])
         return out
 
 

@@ -25,7 +25,6 @@ from .memory import Memory, Passage, Recollection
 from .part import part
 from .problem import LeastSquares, Minimum
 from .sources import Sources
-from .stationary import NoStationaryState, fixed_point
 
 __all__ = ["Shuffle"]
 
@@ -33,8 +32,7 @@ Array = NDArray[np.float64]
 NODES, FEW_NODES = 12, 8
 """Positions, and lags, that stand for all of an epoch; 8 change the excess loss of digits by less than 1e-4."""
 SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
-_ROUGH_RTOL, _NEGATIVE = 1e-3, 1e-3
-_POLISHED = 8  # rounds with all samples, at most, after the solution with some
+_SPANNED, _ROUGH = 1e-4, 1e-2  # of what noise feels of a state, left out with few and with many samples
 
 
 class _EpochStep(Kernel):
@@ -61,8 +59,6 @@ class Shuffle:
         Whether the noise feels the fluctuation. If not, its source is C and the law of the covariance is
         S = R_n[C]/(1 - m^n m^n), first order of theory.md section 5.
     nodes : int
-    rtol : float
-        To which the stationary state is solved for, where no more than some millions of numbers are to be averaged.
     """
 
     problem: LeastSquares
@@ -71,7 +67,6 @@ class Shuffle:
     sizes: NDArray[np.int64]
     feels: bool = True
     nodes: int = NODES
-    rtol: float = 1e-6
 
     @property
     def eps(self) -> float:
@@ -87,14 +82,24 @@ class Shuffle:
     def _fewer(self) -> tuple[LeastSquares, Minimum]:
         return part(self.problem, self.minimum, SOME // self.problem.rank)
 
+    @property
+    def estimated(self) -> bool:
+        """Whether cumulants are averaged over some of the samples only."""
+        return self._fewer[1] is not self.minimum
+
     @cached_property
     def _sources(self) -> Sources:
-        return Sources(self.minimum, self._fewer[1])
+        return Sources(self.minimum, _ROUGH if self.estimated else _SPANNED)
+
+    @cached_property
+    def _rough_sources(self) -> Sources:
+        return Sources(self._fewer[1], _ROUGH) if self.estimated else self._sources
 
     @cached_property
     def memory(self) -> Memory:
-        """Its memory, averaged over some of the samples where there are many."""
-        return Memory(self.epoch, Exclusion(*self._fewer))
+        """Its memory, third and fourth cumulants averaged over some of the samples where there are many."""
+        responses = np.array([self.epoch.response(u) for u in self.epoch.lags.nodes])
+        return Memory(self.epoch, Exclusion(*self._fewer, responses), self._sources.feedback)
 
     # -- the mean ---------------------------------------------------------------------------------------------------
 
@@ -141,19 +146,18 @@ class Shuffle:
 
         If `rough`, both are linear in the passage, also where there are too many samples to ask all of them.
         """
-        epoch = self.epoch
-        sources = np.array([self._source(k, passage, rough) for k in range(len(epoch.times))])
+        epoch, asked = self.epoch, self._rough_sources if rough else self._sources
+        sources = np.array([self._source(k, passage, asked) for k in range(len(epoch.times))])
         average = epoch.average(sources)
-        recalled = Recollection(self.memory, passage, average) if self.feels else None
+        recalled = None
+        if self.feels:
+            recalled = Recollection(self.memory, passage, average, asked.feedback, similar=not rough)
         return average, np.array([self._step(k, source, average, recalled) for k, source in enumerate(sources)])
 
-    def _source(self, k: int, passage: Passage, rough: bool) -> Array:
+    def _source(self, k: int, passage: Passage, asked: Sources) -> Array:
         if not self.feels:
             return self.minimum.noise
-        covariance, mean = self.kernel.fold(passage.states[k]), self.epoch.fold(passage.means[k])
-        if rough:
-            return self._sources.rough(covariance, mean)
-        return self._sources.close(k, covariance, mean)
+        return asked.source(self.kernel.fold(passage.states[k]), self.epoch.fold(passage.means[k]))
 
     def _step(self, k: int, source: Array, average: Array, recalled: Recollection | None) -> Array:
         """What step `times[k]` adds to the state, but for what it takes back of the average source."""
@@ -181,62 +185,6 @@ class Shuffle:
     def taken(self, source: Array, time: int) -> Array:
         """What the batches so far have taken back of the average source: eps (sum of responses)^2, exactly."""
         return np.asarray(self.eps * self.epoch.between(self.epoch.sums[time], source))
-
-    @cached_property
-    def fixed(self) -> Passage:
-        """The passage that ends as it began; a covariance below the stability limit only."""
-        means, keep = self.means(self.settled_mean), self.slow.gap()
-        if self.sizes[0] == self.problem.population:  # one batch of all samples: what is left is rounding
-            return Passage(np.zeros((len(means), *keep.shape), keep.dtype), means)
-
-        def settle(states: Array, rough: bool = True) -> Array:
-            source, steps = self.added(Passage(states, means), rough=rough)
-            rest = self.through(np.zeros_like(keep), source, steps)[-1]
-            return self.through(rest / keep, source, steps)
-
-        shape = (len(self.epoch.times) + 1, *keep.shape)
-        exact = self._sources.exact
-        states = fixed_point(settle, np.zeros(shape, keep.dtype), rtol=self.rtol if exact else _ROUGH_RTOL)
-        for _ in range(0 if exact else _POLISHED):
-            before, states = states, settle(states, rough=False)
-            if np.linalg.norm(states - before) < _ROUGH_RTOL * np.linalg.norm(states):
-                break
-        return Passage(states, means)
-
-    @property
-    def margin(self) -> float:
-        """1/tr(A S) of the fixed point: it falls to zero at the stability limit, and is negative beyond.
-
-        The map of an epoch keeps covariances positive, so that beyond the limit the fixed point is not one.
-        """
-        moments = self.kernel.variances(self.epoch.average(self.fixed.states))
-        return float(1 / (self.problem.curvatures @ moments))
-
-    @cached_property
-    def stationary(self) -> Passage:
-        """The passage that ends as it began.
-
-        Raises
-        ------
-        NoStationaryState
-            Where the variance grows from epoch to epoch.
-        """
-        lowest, *_, highest = np.linalg.eigvalsh(self.kernel.fold(self.epoch.average(self.fixed.states)))
-        if lowest < -_NEGATIVE * highest:
-            raise NoStationaryState
-        return self.fixed
-
-    def settled_at(self, place: int | None) -> tuple[Array, Array]:
-        """S and E V in the stationary state, (r, r) and (c, r): at one position, or averaged over the epoch."""
-        passage, epoch = self.stationary, self.epoch
-        means = epoch.fold(passage.means)
-        if place is None:
-            return self.kernel.fold(epoch.average(passage.states)), epoch.average(means)
-        return self.at(place, passage, *self._settled), self.mean_at(place, means)
-
-    @cached_property
-    def _settled(self) -> tuple[Array, Array]:
-        return self.added(self.stationary)
 
     def at(self, place: int, passage: Passage, source: Array, added: Array) -> Array:
         """S at one position of a passage, (r, r), given what `added` says of it."""

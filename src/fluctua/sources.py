@@ -1,4 +1,4 @@
-"""The fluctuation source of a large problem, many times over, with few passes over all its samples."""
+"""The fluctuation source of many similar states, with few passes over the samples."""
 
 from __future__ import annotations
 
@@ -10,51 +10,80 @@ from .problem import Minimum
 __all__ = ["Sources"]
 
 Array = NDArray[np.float64]
-_REFRESHED = 0.05  # change of the source's trace after which all samples are asked again
+_FEW = 256  # samples, up to which asking them costs no more than finding what is new
 
 
 class Sources:
-    """C + K[S] + X(E V) at some places, each remembered as last found on all samples.
+    r"""C + K[S] + X(E V), and K[X] of matrices like S, each found from those asked for before, or on the samples.
 
-    Since then it changed by what some of the samples say, which is off by about 1/sqrt(their number) of the change.
+    What a pass finds, <q z z^T> with q_i = z_i^T S z_i + 2 r_i . E V z_i, is linear in (S, E V), and the states of one
+    run are nearly all sums of a few of them. So every state is split into what the states asked for before span and
+    a rest; the samples are asked again only where the rest is more than `rtol`. Its size is the root mean square of q,
+    as for Gaussian z: |q|^2 = 2 |A^1/2 S A^1/2|^2 + tr(A S)^2 + 4 <|r|^2> |E V A^1/2|^2 / c.
 
     Parameters
     ----------
-    whole : Minimum
-    some : Minimum
-        Of a `part` of the same problem, or `whole` itself: then nothing is estimated.
+    minimum : Minimum
+    rtol : float
+
+    Notes
+    -----
+    Cost: 4 N r^2 flops for a state that is new, 4 m r^2 for others, m the states asked of the samples so far. Memory:
+    2 m matrices (r, r), in the precision of the inputs.
     """
 
-    def __init__(self, whole: Minimum, some: Minimum) -> None:
-        self.whole, self.some = whole, some
-        self.found: dict[int, tuple[Array, Array]] = {}  # place: on all samples, and on some
+    def __init__(self, minimum: Minimum, rtol: float) -> None:
+        self.minimum, self.problem, self.rtol = minimum, minimum.problem, rtol
+        a, kind = self.problem.curvatures, self.problem.inputs.dtype
+        power = float(minimum.squared_residuals.mean()) / len(minimum.mode_weights)
+        self._weights = np.sqrt(2 * np.outer(a, a)), np.sqrt(4 * power * a)
+        decay = minimum.weight_decay * minimum.mode_weights
+        self._constant = decay.T @ decay
+        width = a.size**2 + 1 + minimum.mode_weights.size
+        self.spanned = 0  # dimensions
+        self._states, self._found = np.empty((0, width), kind), np.empty((0, a.size**2), kind)
 
-    @property
-    def exact(self) -> bool:
-        """Whether nothing is estimated."""
-        return self.whole is self.some
+    def feedback(self, matrix: Array) -> Array:
+        """K[X], (r, r)."""
+        a, symmetric = self.problem.curvatures, 0.5 * (matrix + matrix.T)
+        return self._scattered(symmetric, None) - a[:, None] * matrix * a
 
-    def rough(self, covariance: Array, mean: Array) -> Array:
-        """The source with K and X from some of the samples, (r, r): linear in `covariance`."""
-        if self.exact:
-            return self.whole.source(covariance, mean)
-        return self.whole.noise + self.some.source(covariance, mean) - self._quiet(mean)
+    def source(self, covariance: Array, mean: Array) -> Array:
+        """C + K[S] + X(E V), (r, r)."""
+        felt = self._scattered(covariance, mean if mean.any() else None)
+        return np.asarray(self.minimum.noise + self._constant + felt - self.minimum.squared_mean(covariance, mean))
 
-    def close(self, place: int, covariance: Array, mean: Array) -> Array:
-        """The source at a place, (r, r)."""
-        if self.exact:
-            return self.whole.source(covariance, mean)
-        now = self.some.source(covariance, mean)
-        if place in self.found:
-            full, then = self.found[place]
-            if abs(np.trace(now - then)) < _REFRESHED * np.trace(full):
-                return np.asarray(full + now - then)
-        full = self.whole.source(covariance, mean)
-        self.found[place] = full, now
-        return full
+    def _scattered(self, form: Array, mean: Array | None) -> Array:
+        """<(z^T form z + 2 r . mean z) z z^T> for a symmetric form, (r, r)."""
+        if self.problem.samples <= _FEW:
+            return self.minimum.felt(form, mean)
+        state = self._coordinates(form, mean)
+        shares = self._states[: self.spanned] @ state
+        if np.vdot(state, state) - np.vdot(shares, shares) <= self.rtol**2 * np.vdot(state, state):
+            return np.asarray(shares @ self._found[: self.spanned], dtype=np.float64).reshape(form.shape)
+        found = self.minimum.felt(form, mean)
+        self._learn(state, shares, found.ravel())
+        return found
 
-    def _quiet(self, mean: Array) -> Array:
-        """C from some of the samples."""
-        if not hasattr(self, "_noise"):
-            self._noise: Array = self.some.source(np.zeros_like(self.whole.noise), np.zeros_like(mean))
-        return self._noise
+    def _coordinates(self, form: Array, mean: Array | None) -> Array:
+        """(S, E V) as a vector whose square is |q|^2, in the precision of the inputs."""
+        scale, slope = self._weights
+        shift = np.zeros((len(self.minimum.mode_weights), len(slope))) if mean is None else mean * slope
+        trace = self.problem.curvatures @ np.diag(form)
+        out = np.concatenate([(form * scale).ravel(), [trace], shift.ravel()])
+        return out.astype(self._states.dtype)
+
+    def _learn(self, state: Array, shares: Array, found: Array) -> None:
+        """Keep what is new in a state, and what was found for it, of unit size."""
+        states = self._states[: self.spanned]
+        state = state - shares @ states
+        again = states @ state  # what rounding left
+        state, shares = state - again @ states, shares + again
+        rest = np.linalg.norm(state)
+        if self.spanned == len(self._states):
+            more = max(8, self.spanned // 2)
+            self._states, self._found = (np.concatenate([each, np.empty((more, each.shape[1]), each.dtype)])
+                                         for each in (self._states, self._found))  # fmt: skip
+        new = (found - shares @ self._found[: self.spanned]) / rest
+        self._states[self.spanned], self._found[self.spanned] = state / rest, new
+        self.spanned += 1

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 __all__ = ["NoStationaryState", "fixed_point", "solve"]
 
 Array = NDArray[np.float64]
+Affine = Callable[[NDArray[Any]], NDArray[Any]]
 _SUBSTITUTIONS, _SLOW = 12, 0.2  # rounds at most, and the factor between two from which Krylov spaces are better
+_POLISHED = 8  # rounds after a Krylov space, at most
 
 
 class NoStationaryState(ArithmeticError):
@@ -88,39 +90,60 @@ def _finished(outcome: tuple[Array, int]) -> Array:
     return flat
 
 
-def fixed_point(affine: Callable[[NDArray[Any]], NDArray[Any]], zero: NDArray[Any], rtol: float) -> NDArray[Any]:
+def fixed_point(
+    affine: Affine, linear: Affine, start: NDArray[Any], rtol: float, slow: float = _SLOW
+) -> tuple[NDArray[Any], bool]:
     """Return x = affine(x), by substitution, or by GMRES where that converges slowly; one evaluation a round.
 
     Parameters
     ----------
     affine : callable
-    zero : ndarray
-        Gives shape and type.
+    linear : callable
+        The same or nearly so, for the Krylov space of GMRES, whose solution is corrected by substitution.
+    start : ndarray
     rtol : float
         Relative error in the Euclidean norm.
+    slow : float
+        Factor between two rounds from which a Krylov space is better.
+
+    Returns
+    -------
+    x : ndarray
+    contracts : bool
+        Whether substitution converged, quickly.
 
     Raises
     ------
     NoStationaryState
         If the iteration stalls.
     """
-    constant = found = affine(zero)
-    step = float(np.linalg.norm(constant))
+    found = affine(start)
+    step = float(np.linalg.norm(found - start))
     for _ in range(_SUBSTITUTIONS):
         then, found = found, affine(found)
         before, step = step, float(np.linalg.norm(found - then))
-        if step > _SLOW * before:
-            return affine(_krylov(affine, constant, rtol))
+        if step > slow * before:
+            return _polished(affine, _krylov(linear, start, rtol), rtol), False
         if step * step / before < rtol * np.linalg.norm(found):  # what the next rounds would add
+            break
+    return found, True
+
+
+def _polished(affine: Affine, found: NDArray[Any], rtol: float) -> NDArray[Any]:
+    for _ in range(_POLISHED):
+        then, found = found, affine(found)
+        if np.linalg.norm(found - then) < rtol * np.linalg.norm(found):
             break
     return found
 
 
-def _krylov(affine: Callable[[NDArray[Any]], NDArray[Any]], constant: NDArray[Any], rtol: float) -> NDArray[Any]:
+def _krylov(linear: Affine, start: NDArray[Any], rtol: float) -> NDArray[Any]:
     from scipy.sparse.linalg import LinearOperator, gmres
 
+    constant = linear(np.zeros_like(start))
+
     def change(flat: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(flat - (affine(flat.reshape(constant.shape)) - constant).ravel())
+        return np.asarray(flat - (linear(flat.reshape(constant.shape)) - constant).ravel())
 
     operator = LinearOperator((constant.size,) * 2, matvec=change, dtype=constant.dtype)
     return _finished(gmres(operator, constant.ravel(), rtol=rtol, restart=30, maxiter=4)).reshape(constant.shape)

@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 from . import stationary
 from ._validate import choice, positive_int, real_number
 from .averaging import Average
+from .cycle import Cycle
 from .errors import UnstableSGD
 from .law import LEVELS, Law, Level
 from .prediction import Prediction, outside
 from .problem import LeastSquares
 from .sgd import SGD
-from .stability import max_stable_lr, mean_stable_lr, warn_unstable
+from .stability import beyond_limit, max_stable_lr, mean_stable_lr, warn_unstable
 from .start import Start
 
 __all__ = ["Prediction", "learning_curve", "predict"]
@@ -86,14 +87,14 @@ def predict(
     try:
         if not law.kernel.contracts:
             raise stationary.NoStationaryState
-        if law.shuffle is not None:
-            covariance, mean = law.shuffle.settled_at(None)
+        if law.cycle is not None:
+            covariance, mean = _shuffled(law, law.cycle)
         else:
             covariance = _independent(law)
     except stationary.NoStationaryState:
         if check_stability and sgd.schedule is None:
-            limit = max_stable_lr if law.feeds_back else mean_stable_lr
-            raise UnstableSGD(sgd.lr, limit(problem, sgd)) from None
+            limit = (max_stable_lr if law.feeds_back else mean_stable_lr)(problem, sgd)
+            raise UnstableSGD(sgd.lr, min(limit, sgd.lr)) from None  # the law may fail a little earlier than its limit
         covariance = np.full((problem.rank,) * 2, np.inf)
     prediction = Prediction(law, covariance, mode_mean=mean)
     return prediction if theory != "equilibrium" else prediction.equilibrated()
@@ -143,6 +144,14 @@ def learning_curve(
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
     curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
     return np.asarray(curve + outside(law, begin, np.arange(last + 1)))
+
+
+def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
+    """Stationary S and E V of shuffled epochs; far beyond the limit the balance may have a solution that is not one."""
+    found = cycle.settled_at(None)
+    if law.feeds_back and not cycle.contracts and beyond_limit(law.problem, law.sgd):
+        raise stationary.NoStationaryState
+    return found
 
 
 def _independent(law: Law) -> Array:
