@@ -42,7 +42,9 @@ SIGNATURES = {
 }  # fmt: skip
 PREDICTED = {
     "excess_loss", "covariance", "mode_variances", "curvatures", "modes", "temperatures", "output_covariance",
-    "optimum", "relaxation_steps", "after",
+    "optimum", "relaxation_steps", "after", "lagged_covariance", "response", "step_response", "circulation",
+    "entropy_production", "entropy_production_in", "detailed_balance_violation", "effective_temperatures",
+    "bath_temperatures",
 }  # fmt: skip
 HEAVY = ("torch", "matplotlib", "scipy", "sklearn", "rich", "jinja2", "pooch", "joblib")
 
