@@ -17,6 +17,7 @@ which are exact. It is the Kullback-Leibler divergence of paths of that process,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +27,20 @@ from .joint import joint_source
 from .kernels import Kernel
 from .law import Law
 
-__all__ = ["Chain", "EntropyProduction", "entropy_production", "gaussian_entropy", "inverse_on_range", "joint_noise"]
+__all__ = [
+    "Chain",
+    "EntropyProduction",
+    "entropy_production",
+    "gaussian_entropy",
+    "inverse_on_range",
+    "joint_noise",
+    "path_entropy",
+    "sweeping_error",
+]
 
 Array = NDArray[np.float64]
 _SINGULAR = 1e-11  # eigenvalue of the noise's correlations, over the largest, below which it is rounding
+_FADED = 1e-4  # share of a sum over lags below which the rest is left out
 _KEPT = 1e-6  # share of B that a range may lose to rounding
 
 
@@ -101,6 +112,14 @@ class Chain:
         first = 2 * np.subtract.outer(a, a) - np.multiply.outer(a, p) + np.multiply.outer(p, a)
         return first, np.subtract.outer(s, s) - np.subtract.outer(p, p)
 
+    def overlaps(self, steps: int) -> Iterator[Array]:
+        """Yield the covariance of p at t and q at t, t + 1, ... per unit of that of the noise, (r, r) each."""
+        (a, b), norm = self._coefficients, 1 / self.gaps
+        now, before = (1 - np.multiply.outer(b, b)) * norm, (a[:, None] - b[:, None] * a) * norm
+        for _ in range(steps + 1):
+            yield now
+            now, before = a * now - b * before, now
+
     @property
     def irreversibility(self) -> Array:
         """B, (r, r), the same for every data set."""
@@ -116,6 +135,50 @@ def entropy_production(law: Law, modes: int) -> EntropyProduction:
     return EntropyProduction(
         gaussian_entropy(noise, backwards), np.array([gaussian_entropy(row, backwards) for row in rows]), modes
     )
+
+
+def sweeping_error(chain: Chain, noise: Array, weights: Array, looks: int, gap: int) -> float:
+    """Return the standard deviation of the mean of x(t)^T weights x(t+1) over `looks` times, `gap` steps apart.
+
+    For the Gaussian chain driven by `noise`, (n r, n r), by pairing (Isserlis): the error bar that a replica's entropy
+    production will have, known before it runs. `weights` are antisymmetric, (n r, n r).
+    """
+    tiles = len(noise) // len(chain.total)
+    overlaps, total = chain.overlaps(gap * looks + 1), 0.0
+    lagged = [noise * np.tile(next(overlaps), (tiles,) * 2)]
+    for step in range(gap * looks):
+        lagged.append(noise * np.tile(next(overlaps), (tiles,) * 2))
+        now, later = lagged[-2:]
+        earlier = lagged[-3] if step else later.T
+        if step % gap == 0:
+            pair = now.T @ weights @ now - earlier.T @ weights @ later
+            found = float(np.sum(weights * pair)) * (looks - step // gap) * (2 if step else 1)
+            total += found
+            if abs(found) < _FADED * abs(total):
+                break
+        lagged = lagged[-2:]
+    return float(np.sqrt(total)) / looks
+
+
+def path_entropy(moments: Array, dimensions: int) -> float:
+    """Return the entropy production of the Gaussian chain with these `moments`, of (x(0), ..., x(n)) one after another.
+
+    The chain is of order n; `dimensions` are those of one x. Nothing of SGD is in it but that it is stationary: of the
+    moments' change under time reversal only the antisymmetric blocks count. From N transitions of d weights it comes
+    out too large by about d (d - 1)/(2 N), because every pair seems to circulate a little.
+    """
+    d = dimensions
+    coefficients = np.linalg.solve(moments[:-d, :-d], moments[:-d, -d:]).T
+    last = np.hstack([-coefficients, np.eye(d)])  # of x(n), what the past does not tell
+    noise = last @ moments @ last.T
+    odd, count = np.zeros_like(moments), len(moments) // d
+    blocks, apart = moments.reshape(count, d, count, d), odd.reshape(count, d, count, d)
+    for lag in range(1, count):
+        mean = np.mean([blocks[i, :, i + lag] for i in range(count - lag)], axis=0)
+        for i in range(count - lag):
+            apart[i, :, i + lag] = 0.5 * (mean - mean.T)
+            apart[i + lag, :, i] = -apart[i, :, i + lag]
+    return float(-np.trace(np.linalg.solve(noise, last @ odd @ last.T)))
 
 
 def joint_noise(law: Law, modes: int) -> Array:

@@ -1,0 +1,115 @@
+"""What theory says of runs that are looked at twice: everything that a dynamic verdict compares with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .entropy import Chain, gaussian_entropy, inverse_on_range, joint_noise, sweeping_error
+from .momentum import effective_lr
+from .theory import Prediction
+from .two_times import Plan, Weights
+
+__all__ = ["Expectation"]
+
+Array = NDArray[np.float64]
+_THEORY_RTOL = 1e-2  # of the worst mode's variance, as in `verify`
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What theory says of a plan."""
+
+    stationary: Prediction
+    plan: Plan
+
+    @cached_property
+    def now(self) -> Prediction:
+        """The law averaged over the origins."""
+        return self.stationary.after(self.plan.origins.tolist(), rtol=_THEORY_RTOL)
+
+    @cached_property
+    def covariance(self) -> Array:
+        """S of the modes looked at, (m, m)."""
+        return self._seen(self.now.mode_covariance)
+
+    @cached_property
+    def lagged(self) -> Array:
+        """Correlations, (k, m, m)."""
+        return np.array([self._seen(self.now.lagged_covariance(lag)) for lag in self.plan.lags])
+
+    @cached_property
+    def responses(self) -> Array:
+        """Answers to a unit kick, (k, m)."""
+        return np.array([self.stationary.response(lag)[: self.plan.modes] for lag in self.plan.lags])
+
+    @cached_property
+    def turned(self) -> Array:
+        """Answers to the kick in a random direction, (k, c, m)."""
+        return np.asarray(self.plan.direction[:, : self.plan.modes] * self.responses[:, None])
+
+    @cached_property
+    def pushed(self) -> Array:
+        """Answers to the step force, (k, c, m)."""
+        m = self.plan.modes
+        force = (self.plan.optimum * self.stationary.law.problem.curvatures)[:, :m]
+        return np.array([force * self.stationary.step_response(lag)[:m] for lag in self.plan.lags])
+
+    @property
+    def markov(self) -> bool:
+        """Whether the weights are the chain whose entropy production is predicted: not with Nesterov's step."""
+        return not self.stationary.law.sgd.nesterov
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The motion of the modes looked at."""
+        chain, m = Chain.of(self.stationary.law.kernel), self.plan.modes
+        return Chain(chain.total[:m], chain.product[:m], chain.gaps[:m, :m])
+
+    @cached_property
+    def noise(self) -> Array:
+        """Covariance of the chain's noise, (c m, c m)."""
+        law = self.stationary.law
+        rate = effective_lr(law.sgd.lr, law.sgd.momentum, law.sgd.dampening) * (1 - law.sgd.momentum)
+        return rate**2 * law.kappa * joint_noise(law, self.plan.modes)
+
+    @cached_property
+    def entropies(self) -> Array:
+        """Entropy production of the stationary state: all outputs together, then each, (1 + c,)."""
+        back = self.chain.irreversibility
+        return np.array([gaussian_entropy(part, back) for part in (self.noise, *self.rows(self.noise))])
+
+    def rows(self, joint: Array) -> Array:
+        """Diagonal blocks, (c, m, m)."""
+        m = self.plan.modes
+        return np.array([joint[k : k + m, k : k + m] for k in range(0, len(joint), m)])
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Of the areas whose sum is the entropy production: the inverse noise times the force."""
+        force = self.chain.forces[0]
+        weigh = [inverse_on_range(part)[0] for part in (self.noise, *self.rows(self.noise))]
+        tiles = len(self.noise) // self.plan.modes
+        return Weights(weigh[0] * np.tile(force, (tiles, tiles)), np.array(weigh[1:]) * force)
+
+    @property
+    def sweeping_errors(self) -> Array:
+        """Standard deviation between replicas of the entropy production that their areas give, (1 + c,)."""
+        looks, gap = len(self.plan.origins), self.plan.gap
+        pairs = [(self.noise, self.weights.total), *zip(self.rows(self.noise), self.weights.outputs, strict=True)]
+        return np.array([sweeping_error(self.chain, noise, weights, looks, gap) for noise, weights in pairs])
+
+    @property
+    def arrived(self) -> float:
+        """Current times force at the origins over that of the stationary state, for the noise summed over outputs."""
+        m = self.plan.modes
+        weight = inverse_on_range(self._seen(self.stationary._source))[0] * self.chain.forces[0]
+        then, ever = (self._seen(each.lagged_covariance(1)) for each in (self.now, self.stationary))
+        full = float(np.sum(weight * ever))
+        return float(np.sum(weight * then)) / full if full and m > 1 else 1.0
+
+    def _seen(self, matrix: Array) -> Array:
+        return matrix[: self.plan.modes, : self.plan.modes]
