@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ._validate import positive_int, real_number
 from .dynamic_verdict import DynamicVerdict
+from .dynamics import slots
 from .errors import InvalidInput
 from .expectation import Expectation
 from .problem import LeastSquares
@@ -17,13 +18,14 @@ from .sgd import SGD
 from .theory import Prediction, predict
 from .trial import Trial
 from .two_times import Plan, watch
+from .verify import default_replicas
 
 __all__ = ["verify_dynamic"]
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 _GROUPS = 32  # of replicas, whose spread is the error bar of matrices
-_MODES, _LAGS, _ORIGINS = 20, (1, 2, 4, 8, 16, 32), 128
+_MODES, _LAGS, _ORIGINS = 20, (1, 2, 4, 8, 16, 32), 512
 
 
 def verify_dynamic(
@@ -31,7 +33,7 @@ def verify_dynamic(
     sgd: SGD,
     *,
     steps: int = 1000,
-    replicas: int = 512,
+    replicas: int | None = None,
     rng: Rng = None,
     modes: int | None = None,
     lags: Sequence[int] | None = None,
@@ -65,7 +67,7 @@ def verify_dynamic(
     sgd : SGD
         Plain or with momentum, at a constant rate, independent batches.
     steps, replicas : int
-        Length and number of the runs; 2 replicas at least.
+        Length and number of the runs; by default replicas for about half a minute on two cores, from 32 to 512.
     rng : numpy.random.Generator, int or None
     modes : int, optional
         How many of the steepest modes are looked at; by default 20, or as many as there are.
@@ -121,7 +123,7 @@ def verify_dynamic(
     seen = min(_MODES, problem.rank) if modes is None else positive_int("modes", modes, maximum=problem.rank)
     root = seed_sequence(rng)
     plan = _plan(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
-    count = positive_int("replicas", replicas, minimum=2)
+    count = _replicas(problem, sgd, steps, seen) if replicas is None else positive_int("replicas", replicas, minimum=2)
     expectation = Expectation(stationary, plan)
     rngs = generators(root.spawn(1)[0], count)
     groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]
@@ -135,6 +137,12 @@ def verify_dynamic(
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
     return Trial(expectation, found, level, resolution).verdict(identity)
+
+
+def _replicas(problem: LeastSquares, sgd: SGD, steps: int, modes: int) -> int:
+    """As many as `verify` would take for runs as long as these and their twins together."""
+    twins = 2 + modes * slots(sgd) / problem.outputs
+    return default_replicas(problem, sgd, int(steps * (1 + twins / 2)))
 
 
 def _silent(stage: str, fraction: float) -> None:
@@ -169,4 +177,14 @@ def _plan(
     shape = prediction.law.minimum.mode_weights.shape
     normal = np.random.default_rng(root).standard_normal((2, *shape))
     gap = max(1, (steps - opened - chosen[-1]) // _ORIGINS)
-    return Plan(steps, opened, gap, tuple(chosen), modes, sizes, normal[0] * sizes, normal[1] * sizes)
+    return Plan(steps, opened, gap, tuple(chosen), modes, sizes, normal[0] * sizes, normal[1] * sizes,
+                _plane(prediction, modes))  # fmt: skip
+
+
+def _plane(prediction: Prediction, modes: int) -> tuple[int, int]:
+    """Return the two modes with the largest circulation in units of their standard deviations."""
+    current = prediction.circulation[:modes, :modes] / np.sqrt(
+        np.multiply.outer(*2 * (prediction.mode_variances[:modes],))
+    )
+    p, q = np.unravel_index(int(np.argmax(np.abs(current))), current.shape)
+    return (int(p), int(q)) if p != q else (0, modes - 1)

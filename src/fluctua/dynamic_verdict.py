@@ -45,7 +45,7 @@ class Statement:
     @property
     def consistent(self) -> bool:
         """Not rejected."""
-        return self.p_value >= self.level
+        return bool(self.p_value >= self.level)
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,7 @@ class Entropy:
     resolution : float
         Standard error that was to be expected before the runs; for "plug-in" NaN, it is not known beforehand.
     bias : float
-        Expected before the runs, d (d - 1)/(2 n) for d weights and n steps seen, and removed. Where it exceeds the
-        prediction the estimate resolves nothing.
+        Expected before the runs, d (d - 1)/n for d weights and n steps seen, and removed.
     """
 
     of: str
@@ -108,8 +107,11 @@ class Entropy:
 
     @property
     def resolves(self) -> bool:
-        """Whether the expected error and bias are small beside the prediction: below a fifth, and below half of it."""
-        return not self.resolution > 0.2 * self.predicted and self.bias < 0.5 * self.predicted
+        """Whether the expected error is below a fifth, and the expected bias below a twentieth, of the prediction.
+
+        What is left of a bias when it has been removed is of the order of its square.
+        """
+        return bool(not self.resolution > 0.2 * self.predicted and self.bias < 0.05 * self.predicted)
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class DynamicVerdict:
     @property
     def sharp(self) -> bool:
         """The runs resolve `resolution`, and reject every mutant."""
-        return self.detectable <= self.resolution and not any(row.consistent for row in self.mutants)
+        return bool(self.detectable <= self.resolution) and not any(row.consistent for row in self.mutants)
 
     @property
     def passed(self) -> bool:

@@ -165,7 +165,7 @@ def path_entropy(moments: Array, dimensions: int) -> float:
 
     The chain is of order n; `dimensions` are those of one x. Nothing of SGD is in it but that it is stationary: of the
     moments' change under time reversal only the antisymmetric blocks count. From N transitions of d weights it comes
-    out too large by about d (d - 1)/(2 N), because every pair seems to circulate a little.
+    out too large by about d (d - 1)/N, because every pair seems to circulate a little.
     """
     d = dimensions
     coefficients = np.linalg.solve(moments[:-d, :-d], moments[:-d, -d:]).T

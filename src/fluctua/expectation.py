@@ -102,6 +102,35 @@ class Expectation:
         pairs = [(self.noise, self.weights.total), *zip(self.rows(self.noise), self.weights.outputs, strict=True)]
         return np.array([sweeping_error(self.chain, noise, weights, looks, gap) for noise, weights in pairs])
 
+    def flow(self, places: Array) -> tuple[Array, Array]:
+        """Density and current at `places` of the plane, (n, 2) in standard deviations: (n,) and (n, 2), per step.
+
+        Each output's own Gaussian, whose weights drift by -J S^-1 x; means over the outputs.
+        """
+        plane = list(self.plan.plane)
+        unit, overlaps = self.plan.sizes[plane], self.chain.overlaps(1)
+        now, one = (self.rows(self.noise) * overlap for overlap in (next(overlaps), next(overlaps)))
+        cut = np.ix_(plane, plane)
+        density, current = np.zeros(len(places)), np.zeros((len(places), 2))
+        for s, lagged in zip(now, one, strict=True):
+            s, j = (each[cut] / np.multiply.outer(unit, unit) for each in (s, 0.5 * (lagged - lagged.T)))
+            pulled = np.linalg.solve(s, places.T)
+            here = np.exp(-0.5 * np.sum(places.T * pulled, axis=0)) / (2 * np.pi * np.sqrt(np.linalg.det(s)))
+            density += here / len(now)
+            current -= here[:, None] * (j @ pulled).T / len(now)
+        return density, current
+
+    @cached_property
+    def decay(self) -> Array:
+        """Correlation of each mode with itself, at all lags up to the longest, (reach + 1, m)."""
+        lagged = [np.diag(self._seen(self.now.lagged_covariance(lag))) for lag in range(self.plan.reach + 1)]
+        return np.array(lagged) / np.diag(self.covariance)
+
+    @property
+    def answers(self) -> Array:
+        """Answers to a unit kick at all lags up to the longest, (reach + 1, m)."""
+        return np.array([self.stationary.response(lag)[: self.plan.modes] for lag in range(self.plan.reach + 1)])
+
     @property
     def arrived(self) -> float:
         """Current times force at the origins over that of the stationary state, for the noise summed over outputs."""

@@ -15,7 +15,7 @@ from .entropy import path_entropy
 from .expectation import Expectation
 from .results import provenance
 from .significance import bands, detectable_error, family_p_value, unit_scores
-from .two_times import Found
+from .two_times import BINS, EDGE, Found
 
 __all__ = ["Trial"]
 
@@ -188,14 +188,14 @@ class Trial:
         return [slice(whole), *(slice(k, k + m) for k in range(0, whole, m))]
 
     def _plug_in(self, name: str, predicted: float, cut: slice) -> Entropy:
-        """From measured moments alone; its bias, about d (d - 1)/(2 n), is removed by leaving groups out in turn."""
+        """From measured moments alone; its bias, about d (d - 1)/n, is removed by leaving groups out in turn."""
         groups, weights = self.found.groups, cut.stop - (cut.start or 0)
         times = np.arange(self.found.joint.shape[-1]).reshape(-1, self._cuts[0].stop)[:, cut].ravel()
         joint = self.found.joint[:, times[:, None], times]
         whole = path_entropy(joint.mean(axis=0), weights)
         left = np.array([path_entropy((joint.sum(axis=0) - part) / (groups - 1), weights) for part in joint])
         transitions = len(self.found.areas) * len(self.expected.plan.origins)
-        bias = weights * (weights - 1) / (2 * transitions)
+        bias = weights * (weights - 1) / transitions
         value = groups * whole - (groups - 1) * float(left.mean())
         error = float(np.sqrt((groups - 1) / groups * np.sum((left - left.mean()) ** 2)))
         return Entropy(name, "plug-in", predicted, value, error, float("nan"), bias)
@@ -213,12 +213,42 @@ class Trial:
             "lagged": expected.lagged,
             "measured_lagged": found.lagged.mean(axis=0),
             "lagged_error": _error(found.lagged),
+            "share_error": self._share_error,
             "by_response": self._by_response.mean(axis=0),
             "by_response_error": _error(self._by_response),
             "fdt_error": _error(found.lagged - self._by_response),
             "responses": expected.responses,
             "measured_responses": own.mean(axis=0),
             "response_error": _error(own),
+            "current_errors": _error(_odd(found.lagged[:, 0])),
+            "decay": expected.decay,
+            "dense_responses": expected.answers,
+            "plane": np.array(expected.plan.plane),
+            **self._flow(),
+        }
+
+    @property
+    def _share_error(self) -> Array:
+        """Standard error of the modes' correlations over their variances, which vary together, (k, m)."""
+        lagged, now = (np.diagonal(each, axis1=2, axis2=3) for each in (self.found.lagged, self._now))
+        share = lagged.mean(axis=0) / now.mean(axis=0)
+        return _error((lagged - share * now) / now.mean(axis=0))
+
+    def _flow(self) -> dict[str, Array]:
+        """The plane's density and current, measured in its fields and predicted at their centres."""
+        if self.expected.plan.modes == 1 or not self.expected.markov:
+            return {}
+        centres = EDGE * ((2 * np.arange(BINS) + 1) / BINS - 1)
+        places = np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1).reshape(-1, 2)
+        field = (2 * EDGE / BINS) ** 2
+        density, current = self.expected.flow(places)
+        return {
+            "places": places,
+            "density": density,
+            "current": current,
+            "measured_density": self.found.density.mean(axis=0).ravel() / field,
+            "measured_current": self.found.flow.mean(axis=0).reshape(-1, 2) / field,
+            "current_error": _error(self.found.flow).reshape(-1, 2) / field,
         }
 
 
@@ -236,6 +266,8 @@ def _error(groups: Array) -> Array:
 
 def _z_rms(deviations: Array) -> float:
     scores = unit_scores(deviations.reshape(len(deviations), -1))
+    if not len(scores):
+        return float("nan")  # one mode has no pairs
     return float(np.sqrt(np.mean(scores**2)))
 
 

@@ -20,10 +20,11 @@ from .problem import LeastSquares
 from .sampling import Draws
 from .sgd import SGD
 
-__all__ = ["Found", "Plan", "Weights", "watch"]
+__all__ = ["BINS", "EDGE", "Found", "Plan", "Weights", "watch"]
 
 Array = NDArray[np.float64]
 Rngs = list[np.random.Generator]
+BINS, EDGE = 13, 3.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Plan:
         Of a kick in all modes.
     optimum : ndarray, (c, r)
         By how much new targets, u x_i more than the old ones, displace the optimum: u. It is a step force u A.
+    plane : tuple of int
+        Two modes in whose plane the flow of the replicas is followed, in `BINS` x `BINS` fields of it, to `EDGE`
+        standard deviations, all outputs together.
     """
 
     steps: int
@@ -56,6 +60,7 @@ class Plan:
     sizes: Array
     direction: Array
     optimum: Array
+    plane: tuple[int, int]
 
     @property
     def reach(self) -> int:
@@ -109,6 +114,11 @@ class Found:
         Second moments of (x(t), ..., x(t + n - 1)), x all outputs' weights; n is 2, with momentum 3.
     areas : ndarray, (R, 1 + c)
         Replica by replica, the sums that `Weights` asks for: all outputs, then each.
+    density : ndarray, (g, BINS, BINS)
+        Share of the weights in each field of the plane.
+    flow : ndarray, (g, BINS, BINS, 2)
+        Their displacement per step, times that share: the mean of the step out of the field and of the step into it, in
+        which what relaxes and what spreads cancel.
     """
 
     lagged: Array
@@ -118,6 +128,8 @@ class Found:
     pushed: Array
     joint: Array
     areas: Array
+    density: Array
+    flow: Array
 
     @property
     def groups(self) -> int:
@@ -191,6 +203,7 @@ class _Group:
         self.pushed = np.zeros((lags, self.outputs, m))
         self.areas = np.zeros((self.replicas, 1 + self.outputs))
         self.joint = np.zeros(((1 + self.slots) * self.outputs * m,) * 2)
+        self.density, self.flow = np.zeros(BINS * BINS), np.zeros((BINS * BINS, 2))
         self.open: dict[int, list[Array]] = {}
 
     @cached_property
@@ -267,9 +280,23 @@ class _Group:
             self.areas[:, 0] += np.einsum("ri,ri->r", x @ self.weights.total, y)
             turned = np.einsum("rcp,cpq->rcq", seen[0], self.weights.outputs, optimize=True)
             self.areas[:, 1:] += np.einsum("rcq,rcq->rc", turned, after)
+            self._flow(*seen)
         if len(seen) == 1 + self.slots:
             path = np.concatenate([each.reshape(self.replicas, -1) for each in seen], axis=1)
             self.joint += path.T @ path
+
+    def _flow(self, before: Array, after: Array) -> None:
+        """Where in the plane, and by how much, a step went: half of it counts where it begins, half where it ends."""
+        plane = list(self.plan.plane)
+        places = [each[..., plane].reshape(-1, 2) / self.plan.sizes[plane] for each in (before, after)]
+        step = places[1] - places[0]
+        for place in places:
+            fields = np.floor((place / EDGE + 1) * BINS / 2).astype(int)
+            inside = np.all((fields >= 0) & (fields < BINS), axis=1)
+            field = fields[inside, 0] * BINS + fields[inside, 1]
+            self.density += 0.5 * np.bincount(field, minlength=BINS * BINS)
+            for axis in range(2):
+                self.flow[:, axis] += 0.5 * np.bincount(field, step[inside, axis], BINS * BINS)
 
     def _answer(self, k: int, kicked: Array, pushed: Array) -> None:
         """How far twins are from their replicas."""
@@ -285,7 +312,8 @@ class _Group:
         return Found(
             lagged=self.lagged[None] / each, now=self.now[None] / each, responses=self._responses(answers)[None],
             turned=answers[None, :, -1], pushed=self.pushed[None] / kicks, joint=self.joint[None] / each,
-            areas=self.areas / origins,
+            areas=self.areas / origins, density=self.density.reshape(1, BINS, BINS) / (each * self.outputs),
+            flow=self.flow.reshape(1, BINS, BINS, 2) / (each * self.outputs),
         )  # fmt: skip
 
     def _responses(self, answers: Array) -> Array:
