@@ -153,6 +153,16 @@ def test_both_estimators_find_the_predicted_entropy_production(verdict, with_mom
         assert abs(each.measured - each.predicted) < 5.5 * each.error
 
 
+@pytest.mark.statistical(alpha=5e-5)
+def test_yaida_s_relations_hold_along_the_run(verdict, with_momentum):
+    """Traces within 5.5 error bars, 31 degrees of freedom, eight of them; 5 % of the work would not pass."""
+    for found in (verdict, with_momentum):
+        for each in found.relations:
+            assert abs(each.work - each.steps) < 5.5 * each.error
+        fdr1 = found.relations[0]
+        assert abs(1.05 * fdr1.work - fdr1.steps) > 5.5 * fdr1.error
+
+
 def test_a_motion_with_another_rate_is_rejected(digits_problem, monkeypatch):
     """The responses of a theory whose rates are 2 % off: the statement about kicks alone notices."""
     right = fl.Prediction.response
@@ -189,7 +199,7 @@ def test_one_mode_has_no_current_and_no_entropy_production(digits_problem):
 def test_with_nesterov_s_step_the_theorem_holds_and_no_entropy_production_is_claimed(small_problem):
     sgd = fl.SGD(0.01, 4, momentum=0.8, nesterov=True)
     found = fl.verify_dynamic(small_problem, sgd, steps=80, replicas=16, rng=1)
-    assert found.entropy == ()
+    assert found.entropy == found.relations == ()
     assert "places" not in found.arrays
 
 

@@ -14,7 +14,7 @@ from .errors import ResultError
 from .results import finite, load_arrays, save_arrays, save_text
 from .significance import POWER
 
-__all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement"]
+__all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
 
 FDT, CURRENT, NO_CURRENT = "correlation = S x response", "circulation", "equilibrium FDT, no current"
 
@@ -115,6 +115,27 @@ class Entropy:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """One of Yaida's relations, `fluctua.relations`, measured from the trajectory alone.
+
+    Attributes
+    ----------
+    name, symbol : str
+    work, steps, error : float
+        Traces of its two sides, and the standard error of their difference.
+    z_rms : float
+        Of the difference, over the elements of the matrix.
+    """
+
+    name: str
+    symbol: str
+    work: float
+    steps: float
+    error: float
+    z_rms: float
+
+
+@dataclass(frozen=True)
 class DynamicVerdict:
     """Consistent? Sharp? And the statements behind it; made by `verify_dynamic`.
 
@@ -127,6 +148,8 @@ class DynamicVerdict:
     circulation : Circulation
     entropy : tuple of Entropy
         Empty with Nesterov's step, whose weights are not the chain that the entropy production is of.
+    relations : tuple of Trace
+        Yaida's; empty with Nesterov's step.
     identity, provenance : dict
         Recipe, seed, versions: what repeats the numbers.
     arrays : dict of str to ndarray
@@ -140,6 +163,7 @@ class DynamicVerdict:
     rows: tuple[Statement, ...]
     circulation: Circulation
     entropy: tuple[Entropy, ...]
+    relations: tuple[Trace, ...]
     identity: Mapping[str, Any]
     provenance: Mapping[str, str]
     arrays: Mapping[str, NDArray[Any]] = field(repr=False)
@@ -222,6 +246,16 @@ class DynamicVerdict:
             )
         return "\n".join(lines)
 
+    @property
+    def relations_table(self) -> str:
+        """Yaida's relations: the work of the gradient beside what the steps do."""
+        head = f"{'relation':<15} {'work':>11} {'steps':>11} {'error':>9} {'z-rms':>7}"
+        lines = (
+            f"{each.name:<15} {each.work:>11.5g} {each.steps:>11.5g} {each.error:>9.2g} {each.z_rms:>7.2f}"
+            for each in self.relations
+        )
+        return "\n".join([head, *lines])
+
     def about(self, data: Mapping[str, Any]) -> DynamicVerdict:
         """Return the verdict with a description of its data (name, sha256) attached."""
         return replace(self, data=dict(data))
@@ -259,7 +293,9 @@ class DynamicVerdict:
         names = ("level", "resolution", "identity", "provenance", "data")
         return cls(
             rows=tuple(Statement(**row) for row in rows), circulation=Circulation(**_nan(header["circulation"])),
-            entropy=tuple(Entropy(**one) for one in entropy), arrays=arrays, **{name: header[name] for name in names},
+            entropy=tuple(Entropy(**one) for one in entropy), arrays=arrays,
+            relations=tuple(Trace(**_nan(one)) for one in header["relations"]),
+            **{name: header[name] for name in names},
         )  # fmt: skip
 
 

@@ -181,9 +181,9 @@ def path_entropy(moments: Array, dimensions: int) -> float:
     return float(-np.trace(np.linalg.solve(noise, last @ odd @ last.T)))
 
 
-def joint_noise(law: Law, modes: int) -> Array:
+def joint_noise(law: Law, modes: int, rtol: float = 0.0) -> Array:
     """Return the covariance of the chain's noise in units of (eta tau)^2 kappa, all outputs, (c modes, c modes)."""
-    source = joint_source(law, modes)
+    source = joint_source(law, modes, rtol)
     if not law.kernel.continuous:
         return source
     gathered = np.asarray(law.kernel.injection())[:modes, :modes]  # noise that has decayed since it came

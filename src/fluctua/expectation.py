@@ -74,7 +74,7 @@ class Expectation:
         """Covariance of the chain's noise, (c m, c m)."""
         law = self.stationary.law
         rate = effective_lr(law.sgd.lr, law.sgd.momentum, law.sgd.dampening) * (1 - law.sgd.momentum)
-        return rate**2 * law.kappa * joint_noise(law, self.plan.modes)
+        return rate**2 * law.kappa * joint_noise(law, self.plan.modes, _THEORY_RTOL**2)
 
     @cached_property
     def entropies(self) -> Array:

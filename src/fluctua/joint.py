@@ -17,12 +17,12 @@ __all__ = ["block", "joint_source", "pair_source"]
 Array = NDArray[np.float64]
 
 
-def block(law: Law, k: int, l: int) -> Array:  # noqa: E741
-    """Return S_kl = E[v_k v_l^T] of the stationary state, (r, r); one solve with C_kl.
+def block(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
+    """Return S_kl = E[v_k v_l^T] of the stationary state, (r, r); one solve with C_kl, to a residual of `rtol`.
 
     It is symmetric but for weight decay, whose part of C_kl is not: there K[S] = -A S A, solved in closed form.
     """
-    even = law.solve(law.minimum.output_noise(k, l), None, law.problem.precision)
+    even = law.stationary_state(law.minimum.output_noise(k, l), rtol)
     odd = _odd_noise(law, k, l)
     if not odd.any():
         return even
@@ -30,13 +30,13 @@ def block(law: Law, k: int, l: int) -> Array:  # noqa: E741
     return np.asarray(even + gain * odd / (1 + gain * np.multiply.outer(a, a) * law.feeds_back))
 
 
-def pair_source(law: Law, k: int, l: int) -> Array:  # noqa: E741
+def pair_source(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
     """Return C_kl + K[S_kl] in the stationary state, (r, r): the covariance of the noise of rows k and l over kappa."""
     noise = law.minimum.output_noise(k, l) + _odd_noise(law, k, l)
-    return noise + law.problem.feedback(block(law, k, l)) if law.feeds_back else noise
+    return noise + law.problem.feedback(block(law, k, l, rtol)) if law.feeds_back else noise
 
 
-def joint_source(law: Law, modes: int) -> Array:
+def joint_source(law: Law, modes: int, rtol: float = 0.0) -> Array:
     """Return the same for all outputs together in the steepest `modes`, (c modes, c modes), row after row.
 
     Cost: c (c + 1)/2 solves of F1.
@@ -44,7 +44,7 @@ def joint_source(law: Law, modes: int) -> Array:
     outputs = law.problem.outputs
     out = np.empty((outputs, modes, outputs, modes))
     for k, l in combinations_with_replacement(range(outputs), 2):  # noqa: E741
-        out[k, :, l] = pair_source(law, k, l)[:modes, :modes]
+        out[k, :, l] = pair_source(law, k, l, rtol)[:modes, :modes]
         out[l, :, k] = out[k, :, l].T
     return out.reshape((outputs * modes,) * 2)
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .dynamic_verdict import CURRENT, FDT, NO_CURRENT, Circulation, DynamicVerdict, Entropy, Statement
+from .dynamic_verdict import CURRENT, FDT, NO_CURRENT, Circulation, DynamicVerdict, Entropy, Statement, Trace
 from .entropy import path_entropy
 from .expectation import Expectation
+from .relations import RELATIONS, sides
 from .results import provenance
 from .significance import bands, detectable_error, family_p_value, unit_scores
 from .two_times import BINS, EDGE, Found
@@ -47,7 +48,8 @@ class Trial:
         ]
         return DynamicVerdict(
             level=self.level, resolution=wrong, rows=tuple(rows), circulation=self._circulation(),
-            entropy=tuple(self._entropy()), identity=identity, provenance=provenance(), arrays=self._arrays(),
+            entropy=tuple(self._entropy()), relations=tuple(self._relations()), identity=identity,
+            provenance=provenance(), arrays=self._arrays(),
         )  # fmt: skip
 
     @cached_property
@@ -180,6 +182,19 @@ class Trial:
             )
         for name, value, cut in zip(names, predicted, self._cuts, strict=True):
             found.append(self._plug_in(name, value, cut))
+        return found
+
+    def _relations(self) -> list[Trace]:
+        """Yaida's relations of the modes looked at, group by group."""
+        sgd, h = self.expected.stationary.law.sgd, self.expected.stationary.curvatures[: self.expected.plan.modes]
+        found = []
+        for relation in () if sgd.nesterov else RELATIONS:
+            left, right = (np.array(side) for side in zip(*(sides(relation, each, h, sgd) for each in self.found.joint),
+                                                          strict=True))  # fmt: skip
+            upper = np.triu_indices(left.shape[-1])
+            work, steps = (np.trace(side, axis1=1, axis2=2) for side in (left, right))
+            found.append(Trace(relation.name, relation.symbol, float(work.mean()), float(steps.mean()),
+                               float(_error(work - steps)), _z_rms((left - right)[:, *upper])))  # fmt: skip
         return found
 
     @property

@@ -77,6 +77,7 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
             f"          measured over predicted {found.ratio:.4f} +- {found.ratio_error:.4f}",
             "",
             *([verdict.entropy_table, ""] if verdict.entropy else []),
+            *([verdict.relations_table, ""] if verdict.relations else []),
             ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
             f"{directory}/: dynamic.json, dynamic.npz, and {figures} as .png and .svg  ({seconds:.0f} s)",
         )
