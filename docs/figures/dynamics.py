@@ -55,15 +55,44 @@ def row(name: str, verdict: fl.DynamicVerdict, seconds: float) -> str:
     )
 
 
+def temperatures(verdict: fl.DynamicVerdict) -> str:
+    """T_eff over T_bath of some modes: from the displacement in one step, which a unit force moves by lr; and exact."""
+    a, lr = verdict.arrays, verdict.identity["recipe"]["lr"]
+    data = fl.load("digits")
+    bath = fl.predict(fl.LeastSquares(data.inputs, data.targets), RUNS["digits"][2]).bath_temperatures
+    lines = ["| mode | h | 1/(1 - lr h/2) | measured |", "|---|---|---|---|"]
+    for p in (0, 1, 2, 4, 9, 19):
+        variance, h, unit = a["measured_covariance"][p, p], a["curvatures"][p], lr * data.targets.shape[1] * bath[p]
+        ratio, error = (variance - a["measured_lagged"][0, p, p]) / unit, a["share_error"][0, p] * variance / unit
+        lines.append(f"| {p + 1} | {h:.3g} | {1 / (1 - lr * h / 2):.4f} | {ratio:.4f} ± {error:.2g} |")
+    return "\n".join(lines)
+
+
+def relations(verdict: fl.DynamicVerdict) -> str:
+    head = [
+        "| relation | trace of the work | of the steps | difference, in errors | z over elements |",
+        "|---|---|---|---|---|",
+    ]
+    lines = (
+        f"| {each.name}: {each.symbol} | {each.work:.5g} | {each.steps:.5g} "
+        f"| {(each.work - each.steps) / each.error:+.2f} | {each.z_rms:.2f} |"
+        for each in verdict.relations
+    )
+    return "\n".join([*head, *lines])
+
+
 def main() -> None:
     print("| run | z, theorem | correlation | response | J | would catch | J seen | its correlation | e, predicted | areas | plug-in | verdict |")  # fmt: skip  # noqa: E501
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    more: list[str] = []
     for name in sys.argv[1:] or RUNS:
         began = time.monotonic()
         verdict = verify(name)
         print(row(name, verdict, time.monotonic() - began), flush=True)
         if name == "digits":
             save_dynamic_figures(verdict, HERE, ["png"])
+            more = [temperatures(verdict), relations(verdict)]
+    print("\n\n".join(["", *more]))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def regression(verdict: DynamicVerdict) -> Figure:
 
 def response(verdict: DynamicVerdict) -> Figure:
     """Correlation against response, both measured: what a mode has lost, and pairs of modes."""
-    figure, (left, right) = canvas("Fluctuation against response, both measured", recipe(verdict), 4.4, ncols=2)
+    figure, (left, right) = canvas("Fluctuation against response, both measured", recipe(verdict), 3.7, ncols=2)
     a = verdict.arrays
     unit = np.sqrt(np.multiply.outer(*2 * (np.diag(a["covariance"]),)))
     now, found, said = (a[name] / unit for name in ("measured_covariance", "measured_lagged", "by_response"))
@@ -73,6 +73,7 @@ def response(verdict: DynamicVerdict) -> Figure:
     right.set(ylabel=r"correlation, $E[V(t)^T V(t+k)]_{pq}$", xlabel=r"$(S R(k))_{pq}$, $R$ from kicks")
     for axes in (left, right):
         _diagonal(axes, "the theorem: equal")
+    right.locator_params(nbins=5)
     remark(left, r"modes, in units of $S_{pp}$")
     remark(right, r"pairs of modes, in units of $\sqrt{S_{pp} S_{qq}}$")
     legend(figure, left)
