@@ -24,10 +24,7 @@ def block(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
     """
     even = law.stationary_state(law.minimum.output_noise(k, l), rtol)
     odd = _odd_noise(law, k, l)
-    if not odd.any():
-        return even
-    gain, a = law.kappa * law.kernel.stationary, law.problem.curvatures
-    return np.asarray(even + gain * odd / (1 + gain * np.multiply.outer(a, a) * law.feeds_back))
+    return even + law.odd_state(odd) if odd.any() else even
 
 
 def pair_source(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
