@@ -11,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_lyapunov
+from scipy.stats import binom
 
 import fluctua as fl
 from enumeration import Enumeration, error, tiny
@@ -21,7 +22,7 @@ from fluctua.errors import InvalidInput, ResultError
 from fluctua.kernels import gradient_step
 from fluctua.momentum import momentum_step
 from fluctua.sampling import Draws, generators, seed_sequence
-from fluctua.two_times import Plan, Weights, watch
+from fluctua.two_times import Agenda, Weights, watch
 
 SGD = fl.SGD(lr=0.05, batch_size=8)
 MOMENTUM = fl.SGD(lr=0.01, batch_size=8, momentum=0.9)
@@ -66,9 +67,9 @@ def test_on_every_sequence_of_batches_the_averages_are_the_enumerated_ones(monke
     direction, optimum = rng.normal(size=(2, c, r))
     skew = rng.normal(size=(c * r, c * r))
     weights = Weights(skew - skew.T, np.array([skew[k : k + r, k : k + r] for k in range(0, c * r, r)]))
-    plan = Plan(4, 2, 1, (1, 2), r, np.array([0.3, 2.0]), direction, optimum, (0, 1))
+    agenda = Agenda(4, 2, 1, (1, 2), r, np.array([0.3, 2.0]), direction, optimum, (0, 1))
     rngs = generators(seed_sequence(1), len(sequences))
-    found = watch(problem, sgd, plan, weights, [rngs], 1)
+    found = watch(problem, sgd, agenda, weights, [rngs], 1)
 
     *_, before = truth.moments(truth.optimum, 2)
     mean, size = truth.maps.mean(axis=0), truth.optimum.size
@@ -78,15 +79,15 @@ def test_on_every_sequence_of_batches_the_averages_are_the_enumerated_ones(monke
         return turn @ moment @ np.linalg.matrix_power(mean, lag).T @ turn.T
 
     one = later(before, 1)
-    assert plan.origins.tolist() == [2]
+    assert agenda.origins.tolist() == [2]
     assert error(found.now[0, 0], np.einsum("kpkq->pq", later(before, 0).reshape(c, r, c, r))) <= 1
-    for k, lag in enumerate(plan.lags):
+    for k, lag in enumerate(agenda.lags):
         assert error(found.lagged[0, k], np.einsum("kpkq->pq", later(before, lag).reshape(c, r, c, r))) <= 1
     joint = found.joint[0]
     assert error(joint[: c * r, c * r : 2 * c * r], one) <= 1
     assert error(found.areas[:, 0].mean(), np.sum((skew - skew.T) * one)) <= 10
     prediction = fl.predict(problem, sgd)
-    for k, lag in enumerate(plan.lags):
+    for k, lag in enumerate(agenda.lags):
         after = (turn @ np.linalg.matrix_power(mean, lag) @ turn.T)[:r, :r]
         assert error(found.responses[0, 0, k], after) <= 10  # differences of numbers of order one
         assert error(found.turned[0, k], direction * prediction.response(lag)) <= 10
@@ -161,6 +162,21 @@ def test_yaida_s_relations_hold_along_the_run(verdict, with_momentum):
             assert abs(each.work - each.steps) < 5.5 * each.error
         fdr1 = found.relations[0]
         assert abs(1.05 * fdr1.work - fdr1.steps) > 5.5 * fdr1.error
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-4)
+def test_false_alarms_and_error_bars_are_as_stated(small_problem):
+    """60 seeds: each statement's alarms at 5 % within their binomial law, and every error bar the one that comes."""
+    runs = [fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=80, replicas=128, modes=6, rng=seed)
+            for seed in range(60)]  # fmt: skip
+    for rows in zip(*(run.statements for run in runs), strict=True):
+        assert sum(row.p_value < 0.05 for row in rows) <= binom.isf(1e-5, 60, 0.05), rows[0].name
+        assert np.mean([row.z_rms for row in rows]) == pytest.approx(1, abs=0.1), rows[0].name
+    for estimates in zip(*(run.entropy for run in runs), strict=True):
+        scores = np.array([(each.measured - each.predicted) / each.error for each in estimates])
+        assert scores.std() == pytest.approx(1, abs=0.45)  # 4.5 of its own errors of 9 %
+        assert abs(scores.mean()) < 0.7
 
 
 def test_a_motion_with_another_rate_is_rejected(digits_problem, monkeypatch):

@@ -17,7 +17,7 @@ from .sampling import Rng, generators, seed_sequence
 from .sgd import SGD
 from .theory import Prediction, predict
 from .trial import Trial
-from .two_times import Plan, watch
+from .two_times import Agenda, watch
 from .verify import default_replicas
 
 __all__ = ["verify_dynamic"]
@@ -25,6 +25,7 @@ __all__ = ["verify_dynamic"]
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 _GROUPS = 32  # of replicas, whose spread is the error bar of matrices
+_STILL = 1e-12  # variance of a mode, over the largest, that is kicked as though it had it: else no kick would be seen
 _MODES, _LAGS, _ORIGINS = 20, (1, 2, 4, 8, 16, 32), 512
 
 
@@ -122,18 +123,18 @@ def verify_dynamic(
     stationary.response(1)  # refuses what has no law in time, before any run
     seen = min(_MODES, problem.rank) if modes is None else positive_int("modes", modes, maximum=problem.rank)
     root = seed_sequence(rng)
-    plan = _plan(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
+    agenda = _agenda(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
     count = _replicas(problem, sgd, steps, seen) if replicas is None else positive_int("replicas", replicas, minimum=2)
-    expectation = Expectation(stationary, plan)
+    expectation = Expectation(stationary, agenda)
     rngs = generators(root.spawn(1)[0], count)
     groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]
-    found = watch(problem, sgd, plan, expectation.weights, groups, _threads(threads),
+    found = watch(problem, sgd, agenda, expectation.weights, groups, _threads(threads),
                   lambda fraction: report("simulation", fraction))  # fmt: skip
     report("comparison", 0.0)
     identity = {
-        "recipe": sgd.to_dict(), "steps": plan.steps, "opened": plan.opened, "gap": plan.gap, "lags": list(plan.lags),
-        "modes": plan.modes, "replicas": count, "groups": len(groups), "entropy": str(root.entropy),
-        "spawn_key": list(root.spawn_key),
+        "recipe": sgd.to_dict(), "steps": agenda.steps, "opened": agenda.opened, "gap": agenda.gap,
+        "lags": list(agenda.lags), "modes": agenda.modes, "replicas": count, "groups": len(groups),
+        "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
     return Trial(expectation, found, level, resolution).verdict(identity)
@@ -155,9 +156,9 @@ def _threads(threads: int | None) -> int:
     return cpu_count() if threads is None else positive_int("threads", threads)
 
 
-def _plan(
+def _agenda(
     prediction: Prediction, steps: int, lags: Sequence[int] | None, modes: int, root: np.random.SeedSequence
-) -> Plan:
+) -> Agenda:
     """When to look: origins in the second half, and kicks of about one standard deviation."""
     opened = steps // 2
     longest = (steps - opened) // 4
@@ -173,11 +174,12 @@ def _plan(
         chosen.insert(0, 1)  # the circulation's
     if prediction.law.kernel.components > 1 and 2 not in chosen:
         chosen.insert(1, 2)
-    sizes = np.sqrt(np.maximum(prediction.mode_variances, np.finfo(float).tiny) / prediction.law.problem.outputs)
+    variances = prediction.mode_variances
+    sizes = np.sqrt(np.maximum(variances, _STILL * variances.max()) / prediction.law.problem.outputs)
     shape = prediction.law.minimum.mode_weights.shape
     normal = np.random.default_rng(root).standard_normal((2, *shape))
     gap = max(1, (steps - opened - chosen[-1]) // _ORIGINS)
-    return Plan(steps, opened, gap, tuple(chosen), modes, sizes, normal[0] * sizes, normal[1] * sizes,
+    return Agenda(steps, opened, gap, tuple(chosen), modes, sizes, normal[0] * sizes, normal[1] * sizes,
                 _plane(prediction, modes))  # fmt: skip
 
 

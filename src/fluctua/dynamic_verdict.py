@@ -33,7 +33,7 @@ class Statement:
     detectable : float
         Smallest relative error that these runs would reject with probability `significance.POWER`.
     level : float
-        Family-wise level of the verdict.
+        Below which it is rejected: a quarter of the verdict's family-wise level, because four statements should hold.
     """
 
     name: str

@@ -21,6 +21,7 @@ from .two_times import BINS, EDGE, Found
 __all__ = ["Trial"]
 
 Array = NDArray[np.float64]
+_STATEMENTS = 4  # that should hold
 _RESOLVED = 3.0  # error bars from which an element of the circulation counts as seen
 _ROUNDING = 1e-12  # of the covariance: a current below it is none
 
@@ -85,8 +86,13 @@ class Trial:
 
     def _statement(self, name: str, deviations: Array, family: Array) -> Statement:
         return Statement(
-            name, family_p_value(family - 1), _z_rms(deviations), detectable_error(family, self.level), self.level
+            name, family_p_value(family - 1), _z_rms(deviations), detectable_error(family, self._share), self._share
         )
+
+    @property
+    def _share(self) -> float:
+        """Of the family-wise level, for each of the four statements."""
+        return self.level / _STATEMENTS
 
     def _ratios(self, lost: Array) -> list[Array]:
         """Of each group, `lost` over the predicted one, in bands of modes and at every lag."""
@@ -98,7 +104,7 @@ class Trial:
 
     @property
     def _bands(self) -> list[slice]:
-        return bands(self.expected.plan.modes)
+        return bands(self.expected.agenda.modes)
 
     def _currents(self, expected: Array, found: Array) -> list[Array]:
         """One more than what `found` has of the predicted current beyond `expected`, at every lag that resolves it."""
@@ -120,19 +126,19 @@ class Trial:
     def _resolves(self, ratio: Array) -> bool:
         """Whether no current would be told from the predicted one, from the spread of `ratio` alone."""
         about_one = (ratio - ratio.mean() + 1)[:, None]
-        return detectable_error(about_one, self.level / len(self.expected.plan.lags)) < 1
+        return detectable_error(about_one, self._share / len(self.expected.agenda.lags)) < 1
 
     def _answers(self) -> Statement:
         """Kicks and pushes against their laws."""
         responses, turned, pushed = self.expected.responses, self.expected.turned, self.expected.pushed
         own, columns = self.found.responses[:, 0], []
-        kick = self.expected.plan.direction[:, : self.expected.plan.modes]
+        kick = self.expected.agenda.direction[:, : self.expected.agenda.modes]
         for k, answer in enumerate(responses):
             lost = 1 - np.diagonal(own[:, k], axis1=1, axis2=2)
             columns += [lost[:, band].mean(axis=1) / (1 - answer[band]).mean() for band in self._bands]
             columns.append(_along(kick - self.found.turned[:, k], kick - turned[k]))
             columns.append(_along(self.found.pushed[:, k], pushed[k]))
-        identity = np.eye(self.expected.plan.modes)
+        identity = np.eye(self.expected.agenda.modes)
         deviations = [own - identity * responses[:, None], self.found.turned - turned, self.found.pushed - pushed]
         flat = np.concatenate([each.reshape(len(own), -1) for each in deviations], axis=1)
         return self._statement("response", flat, np.stack(columns, axis=1))
@@ -140,9 +146,9 @@ class Trial:
     def _current(self) -> Statement:
         ratio = self._current_ratio(self.found.lagged[:, 0], 0)
         deviations = _odd(self.found.lagged[:, 0]) - _odd(self.expected.lagged[0])
-        upper = np.triu_indices(self.expected.plan.modes, 1)
+        upper = np.triu_indices(self.expected.agenda.modes, 1)
         if ratio is None:
-            return Statement(CURRENT, 1.0, float("nan"), float("inf"), self.level)
+            return Statement(CURRENT, 1.0, float("nan"), float("inf"), self._share)
         return self._statement(CURRENT, deviations[:, *upper], ratio[:, None])
 
     def _equilibrium(self) -> Statement:
@@ -154,7 +160,7 @@ class Trial:
 
     def _circulation(self) -> Circulation:
         measured, expected = _odd(self.found.lagged[:, 0]), _odd(self.expected.lagged[0])
-        upper = np.triu_indices(self.expected.plan.modes, 1)
+        upper = np.triu_indices(self.expected.agenda.modes, 1)
         mean, error = measured.mean(axis=0)[upper], _error(measured)[upper]
         with np.errstate(all="ignore"):
             seen = np.abs(expected[upper]) > _RESOLVED * error
@@ -170,7 +176,7 @@ class Trial:
 
     def _entropy(self) -> list[Entropy]:
         """Of all outputs together and of each, by areas with theory's weights and by plugging in what was measured."""
-        if not self.expected.markov or self.expected.plan.modes == 1:
+        if not self.expected.markov or self.expected.agenda.modes == 1:
             return []
         predicted, arrived = self.expected.entropies, self.expected.arrived
         errors = self.expected.sweeping_errors / np.sqrt(len(self.found.areas))
@@ -186,7 +192,7 @@ class Trial:
 
     def _relations(self) -> list[Trace]:
         """Yaida's relations of the modes looked at, group by group."""
-        sgd, h = self.expected.stationary.law.sgd, self.expected.stationary.curvatures[: self.expected.plan.modes]
+        sgd, h = self.expected.stationary.law.sgd, self.expected.stationary.curvatures[: self.expected.agenda.modes]
         found = []
         for relation in () if sgd.nesterov else RELATIONS:
             left, right = (np.array(side) for side in zip(*(sides(relation, each, h, sgd) for each in self.found.joint),
@@ -199,7 +205,7 @@ class Trial:
 
     @property
     def _cuts(self) -> list[slice]:
-        m, whole = self.expected.plan.modes, self.found.turned.shape[-2] * self.expected.plan.modes
+        m, whole = self.expected.agenda.modes, self.found.turned.shape[-2] * self.expected.agenda.modes
         return [slice(whole), *(slice(k, k + m) for k in range(0, whole, m))]
 
     def _plug_in(self, name: str, predicted: float, cut: slice) -> Entropy:
@@ -209,7 +215,7 @@ class Trial:
         joint = self.found.joint[:, times[:, None], times]
         whole = path_entropy(joint.mean(axis=0), weights)
         left = np.array([path_entropy((joint.sum(axis=0) - part) / (groups - 1), weights) for part in joint])
-        transitions = len(self.found.areas) * len(self.expected.plan.origins)
+        transitions = len(self.found.areas) * len(self.expected.agenda.origins)
         bias = weights * (weights - 1) / transitions
         value = groups * whole - (groups - 1) * float(left.mean())
         error = float(np.sqrt((groups - 1) / groups * np.sum((left - left.mean()) ** 2)))
@@ -220,8 +226,8 @@ class Trial:
         found, expected = self.found, self.expected
         own = np.diagonal(found.responses[:, 0], axis1=2, axis2=3)
         return {
-            "curvatures": expected.stationary.curvatures[: expected.plan.modes],
-            "lags": np.array(expected.plan.lags),
+            "curvatures": expected.stationary.curvatures[: expected.agenda.modes],
+            "lags": np.array(expected.agenda.lags),
             "covariance": expected.covariance,
             "measured_covariance": found.now[:, 0].mean(axis=0),
             "covariance_error": _error(found.now[:, 0]),
@@ -238,7 +244,7 @@ class Trial:
             "current_errors": _error(_odd(found.lagged[:, 0])),
             "decay": expected.decay,
             "dense_responses": expected.answers,
-            "plane": np.array(expected.plan.plane),
+            "plane": np.array(expected.agenda.plane),
             **self._flow(),
         }
 
@@ -251,7 +257,7 @@ class Trial:
 
     def _flow(self) -> dict[str, Array]:
         """The plane's density and current, measured in its fields and predicted at their centres."""
-        if self.expected.plan.modes == 1 or not self.expected.markov:
+        if self.expected.agenda.modes == 1 or not self.expected.markov:
             return {}
         centres = EDGE * ((2 * np.arange(BINS) + 1) / BINS - 1)
         places = np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1).reshape(-1, 2)

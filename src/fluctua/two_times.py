@@ -20,7 +20,7 @@ from .problem import LeastSquares
 from .sampling import Draws
 from .sgd import SGD
 
-__all__ = ["BINS", "EDGE", "Found", "Plan", "Weights", "watch"]
+__all__ = ["BINS", "EDGE", "Agenda", "Found", "Weights", "watch"]
 
 Array = NDArray[np.float64]
 Rngs = list[np.random.Generator]
@@ -28,7 +28,7 @@ BINS, EDGE = 13, 3.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class Agenda:
     """When a run is looked at, and how its twins are pushed.
 
     Attributes
@@ -145,7 +145,7 @@ class Found:
 def watch(
     problem: LeastSquares,
     sgd: SGD,
-    plan: Plan,
+    agenda: Agenda,
     weights: Weights,
     groups: Sequence[Rngs],
     threads: int,
@@ -160,14 +160,23 @@ def watch(
     """
     from threadpoolctl import threadpool_limits
 
-    steppers = pushed_in_modes(problem, sgd, problem.projections @ plan.optimum.T.astype(problem.projections.dtype))
+    steppers = pushed_in_modes(problem, sgd, problem.projections @ agenda.optimum.T.astype(problem.projections.dtype))
     found: list[Found] = []
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for each in pool.map(lambda rngs: _Group(problem, sgd, plan, weights, steppers, rngs).run(), groups):
-            found.append(each)
-            if progress:
-                progress(len(found) / len(groups))
+        futures = [pool.submit(_run, problem, sgd, agenda, weights, steppers, rngs) for rngs in groups]
+        try:
+            for future in futures:
+                found.append(future.result())
+                if progress:
+                    progress(len(found) / len(groups))
+        finally:
+            for future in futures:
+                future.cancel()  # an interrupt waits for the groups under way, not for those to come
     return Found.gathered(found)
+
+
+def _run(*setting: Any) -> Found:
+    return _Group(*setting).run()
 
 
 class _Shared(Draws):
@@ -189,15 +198,15 @@ class _Group:
     """One group of replicas and its twins on their way."""
 
     def __init__(
-        self, problem: LeastSquares, sgd: SGD, plan: Plan, weights: Weights, steppers: Any, rngs: Rngs
+        self, problem: LeastSquares, sgd: SGD, agenda: Agenda, weights: Weights, steppers: Any, rngs: Rngs
     ) -> None:
-        self.plan, self.weights, self.replicas = plan, weights, len(rngs)
+        self.agenda, self.weights, self.replicas = agenda, weights, len(rngs)
         self.outputs, self.rank = problem.outputs, problem.rank
         self.step_kicked, self.step_pushed = steppers
         self.draws = _Shared(rngs, problem.samples, sgd)
         self.slots = slots(sgd)
         self.state = np.zeros((self.slots, self.replicas, self.outputs, self.rank))
-        m, lags = plan.modes, len(plan.lags)
+        m, lags = agenda.modes, len(agenda.lags)
         self.lagged, self.now = np.zeros((lags, m, m)), np.zeros((self.slots, m, m))
         self.answers = np.zeros((lags, len(self.kicks), self.outputs, m))
         self.pushed = np.zeros((lags, self.outputs, m))
@@ -209,31 +218,31 @@ class _Group:
     @cached_property
     def kicks(self) -> Array:
         """Displacement of the state of each kicked twin, (twins, s, c, r): one mode per output, the last twin all."""
-        plan, c = self.plan, self.outputs
-        each = -(-plan.modes // c)
+        agenda, c = self.agenda, self.outputs
+        each = -(-agenda.modes // c)
         out = np.zeros((self.slots * each + 1, self.slots, c, self.rank))
         for s in range(self.slots):
-            for mode in range(plan.modes):
-                out[s * each + mode // c, s, mode % c, mode] = plan.sizes[mode]
-        out[-1, 0] = plan.direction
+            for mode in range(agenda.modes):
+                out[s * each + mode // c, s, mode % c, mode] = agenda.sizes[mode]
+        out[-1, 0] = agenda.direction
         return out
 
     def run(self) -> Found:
         """From W* to the end."""
-        plan = self.plan
-        origins, kicks = set(plan.origins.tolist()), set(plan.kicks.tolist())
+        agenda = self.agenda
+        origins, kicks = set(agenda.origins.tolist()), set(agenda.kicks.tolist())
         kicked = pushed = self.state[:, :0]
         born = 0
-        for step in range(plan.steps + 1):
+        for step in range(agenda.steps + 1):
             if step in origins:
                 self._open(step)
-            if step > plan.opened:
+            if step > agenda.opened:
                 self._close(step)
-                if step - born in plan.lags:
-                    self._answer(plan.lags.index(step - born), kicked, pushed)
+                if step - born in agenda.lags:
+                    self._answer(agenda.lags.index(step - born), kicked, pushed)
             if step in kicks:
                 kicked, pushed, born = self._twins(), self.state.copy(), step
-            if step < plan.steps:
+            if step < agenda.steps:
                 kicked, pushed = self._step(step, kicked, pushed)
         return self._found(len(origins), len(kicks))
 
@@ -256,21 +265,21 @@ class _Group:
 
     def _open(self, step: int) -> None:
         """First look."""
-        seen = self.state[..., : self.plan.modes].copy()
+        seen = self.state[..., : self.agenda.modes].copy()
         self.open[step] = [seen[0]]
         for s in range(self.slots):
             self.now[s] += _products(seen[0], seen[s])
 
     def _close(self, step: int) -> None:
         """Second look at every origin that is a lag ago."""
-        seen = self.state[0, ..., : self.plan.modes].copy()
-        for k, lag in enumerate(self.plan.lags):
+        seen = self.state[0, ..., : self.agenda.modes].copy()
+        for k, lag in enumerate(self.agenda.lags):
             if step - lag in self.open:
                 self.lagged[k] += _products(self.open[step - lag][0], seen)
         for lag in range(1, 1 + self.slots):
             if step - lag in self.open:
                 self._join(self.open[step - lag], seen)
-        self.open.pop(step - self.plan.reach, None)
+        self.open.pop(step - self.agenda.reach, None)
 
     def _join(self, seen: list[Array], after: Array) -> None:
         """Follow an origin for as many steps as the motion remembers; one step on, add up what `weights` asks for."""
@@ -287,8 +296,8 @@ class _Group:
 
     def _flow(self, before: Array, after: Array) -> None:
         """Where in the plane, and by how much, a step went: half of it counts where it begins, half where it ends."""
-        plane = list(self.plan.plane)
-        places = [each[..., plane].reshape(-1, 2) / self.plan.sizes[plane] for each in (before, after)]
+        plane = list(self.agenda.plane)
+        places = [each[..., plane].reshape(-1, 2) / self.agenda.sizes[plane] for each in (before, after)]
         step = places[1] - places[0]
         for place in places:
             fields = np.floor((place / EDGE + 1) * BINS / 2).astype(int)
@@ -300,7 +309,7 @@ class _Group:
 
     def _answer(self, k: int, kicked: Array, pushed: Array) -> None:
         """How far twins are from their replicas."""
-        m = self.plan.modes
+        m = self.agenda.modes
         own = self.state[0, ..., :m]
         twins = kicked[0].reshape(-1, *self.state.shape[1:])[..., :m]
         self.answers[k] += (twins - own).mean(axis=1)
@@ -318,9 +327,9 @@ class _Group:
 
     def _responses(self, answers: Array) -> Array:
         """Answers to unit kicks, (s, k, m, m)."""
-        m = self.plan.modes
+        m = self.agenda.modes
         rows = answers[:, :-1].reshape(len(answers), self.slots, -1, m)[:, :, :m]
-        return np.asarray(rows.swapaxes(0, 1) / self.plan.sizes[:m, None])
+        return np.asarray(rows.swapaxes(0, 1) / self.agenda.sizes[:m, None])
 
 
 def _products(left: Array, right: Array) -> Array:
