@@ -38,8 +38,8 @@ SIGNATURES = {
                   "threads", "checkpoint", "progress"],
     fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "average", "records",
                 "level", "resolution", "threads", "checkpoint", "check_stability", "progress"],
-    fl.verify_dynamic: ["problem", "sgd", "steps", "replicas", "rng", "modes", "lags", "level", "resolution", "threads",
-                        "progress"],
+    fl.verify_dynamic: ["problem", "sgd", "steps", "replicas", "rng", "modes", "lags", "level", "resolution", "entropy",
+                        "threads", "progress"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }  # fmt: skip
 PREDICTED = {

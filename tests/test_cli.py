@@ -270,7 +270,7 @@ def test_verify_dynamic_prints_json_of_the_published_schema(run, features):
         (("--dynamic", "--start", "zero"), "--start is of the equal-time verdict"),
         (("--dynamic", "--lags", "1,x"), "numbers of steps between commas"),
         (("--dynamic", "--sampling", "shuffle"), "a motion without memory"),
-        (("--modes", "4"), "--modes and --lags are of --dynamic"),
+        (("--modes", "4"), "--modes, --lags and --entropy are of --dynamic"),
     ],
 )
 def test_what_the_dynamic_verdict_cannot_do_is_refused(run, features, tmp_path, options, message):

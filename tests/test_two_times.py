@@ -219,6 +219,26 @@ def test_with_nesterov_s_step_the_theorem_holds_and_no_entropy_production_is_cla
     assert "places" not in found.arrays
 
 
+def test_without_the_entropy_production_the_rest_is_the_same(small_problem):
+    full, less = (fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=8, rng=5, entropy=asked)
+                  for asked in (None, False))  # fmt: skip
+    assert less.entropy == ()
+    assert set(full.arrays) - set(less.arrays) == {"places", "density", "current", "measured_density",
+                                                   "measured_current", "current_error"}  # fmt: skip
+    assert less.table == full.table
+    assert less.relations == full.relations
+
+
+def test_more_weights_than_fit_are_refused_and_so_is_a_mode_that_rests(digits_problem):
+    many = fl.LeastSquares(digits_problem.inputs, np.eye(60)[np.arange(1797) % 60])
+    with pytest.raises(InvalidInput, match=r"1020 weights.*Use at most 16 modes"):
+        fl.verify_dynamic(many, SGD, steps=40, replicas=4, modes=17)
+    inputs = np.array([[1.0, 0], [-1, 0], [0, 1], [0, 1]])
+    fitted = fl.LeastSquares(inputs, np.array([1.0, 0.5, 1, 1]))  # the second input is fitted by both its samples
+    with pytest.raises(InvalidInput, match=r"mode \d does not fluctuate"):
+        fl.verify_dynamic(fitted, fl.SGD(0.1, 1), steps=40, replicas=4)
+
+
 def test_a_run_is_repeated_by_its_seed_whatever_the_threads(small_problem):
     runs = [fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=8, rng=5, threads=n) for n in (1, 3)]
     assert runs[0].to_json() == runs[1].to_json()
@@ -255,7 +275,7 @@ def test_the_words_say_all_three_parts(verdict):
         (fl.SGD(0.01, 60, sampling="without_replacement"), {}, "does not fluctuate"),
         (fl.SGD(0.01, 4), {"lags": [1, 30]}, "do not fit a window of 20 steps"),
         (fl.SGD(0.01, 4), {"lags": [0]}, "lags must be at least 1"),
-        (fl.SGD(0.01, 4), {"modes": 13}, "modes must be at most"),
+        (fl.SGD(0.01, 4), {"modes": 13}, "must be at most"),
         (fl.SGD(0.01, 4), {"replicas": 1}, "replicas must be at least 2"),
         (fl.SGD(0.01, 4), {"level": 0.0}, "level must be greater"),
     ],

@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 _GROUPS = 32  # of replicas, whose spread is the error bar of matrices
 _STILL = 1e-12  # variance of a mode, over the largest, that is kicked as though it had it: else no kick would be seen
+_MOST, _AFFORDABLE = 1000, 1e13  # weights looked at together; flops of the theory of their entropy production
 _MODES, _LAGS, _ORIGINS = 20, (1, 2, 4, 8, 16, 32), 512
 
 
@@ -40,6 +41,7 @@ def verify_dynamic(
     lags: Sequence[int] | None = None,
     level: float = 0.01,
     resolution: float = 0.05,
+    entropy: bool | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> DynamicVerdict:
@@ -78,6 +80,10 @@ def verify_dynamic(
         Family-wise false-alarm probability.
     resolution : float
         Relative error of the correlations that the run must be able to reject to count as sharp.
+    entropy : bool, optional
+        Whether to predict and measure the entropy production, and the current in a plane. By default where its theory
+        takes less than 1e13 flops, some minutes. Never for one mode, and with Nesterov's step, whose weights are not
+        the chain that it is of.
     threads : int, optional
     progress : callable, optional
         Called with the name of the stage and the fraction of it done.
@@ -95,7 +101,9 @@ def verify_dynamic(
     Notes
     -----
     Cost: a run costs 4 b c r flops a step, a twin as much, and there are 2 + modes/c of them (with momentum twice as
-    many kicked ones) in the second half. Theory: c (c + 1)/2 solutions of F1 for the entropy production.
+    many kicked ones) in the second half. Theory: c (c + 1)/2 solutions of F1 for the entropy production, about 20 N r^2
+    flops each. Memory: 32 float64 matrices of 2 c modes rows and columns, with momentum 3 c modes; c modes is at most
+    1,000.
 
     References
     ----------
@@ -121,12 +129,12 @@ def verify_dynamic(
     report("theory", 0.0)
     stationary = predict(problem, sgd)
     stationary.response(1)  # refuses what has no law in time, before any run
-    seen = min(_MODES, problem.rank) if modes is None else positive_int("modes", modes, maximum=problem.rank)
+    seen = _modes(stationary, modes)
     root = seed_sequence(rng)
     agenda = _agenda(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
     count = _replicas(problem, sgd, steps, seen) if replicas is None else positive_int("replicas", replicas, minimum=2)
-    expectation = Expectation(stationary, agenda)
-    rngs = generators(root.spawn(1)[0], count)
+    expectation = Expectation(stationary, agenda, _entropic(problem, sgd, seen, entropy))
+    rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
     groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]
     found = watch(problem, sgd, agenda, expectation.weights, groups, _threads(threads),
                   lambda fraction: report("simulation", fraction))  # fmt: skip
@@ -138,6 +146,31 @@ def verify_dynamic(
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
     return Trial(expectation, found, level, resolution).verdict(identity)
+
+
+def _modes(prediction: Prediction, modes: int | None) -> int:
+    """How many modes to look at; raises `InvalidInput` for more than fit, and for such as do not fluctuate."""
+    problem, variances = prediction.law.problem, prediction.mode_variances
+    most = min(problem.rank, max(1, _MOST // problem.outputs))
+    chosen = min(_MODES, most) if modes is None else positive_int("modes", modes, maximum=problem.rank)
+    if chosen > most:
+        raise InvalidInput(
+            f"modes = {chosen} of {problem.outputs} outputs are {chosen * problem.outputs} weights to correlate with "
+            f"one another, and {_MOST} are the most that fit into memory 32 times over. Use at most {most} modes."
+        )
+    still = np.flatnonzero(variances[:chosen] <= _STILL * variances.max())
+    if len(still):
+        raise InvalidInput(f"mode {still[0] + 1} does not fluctuate: no batch gradient has a part along it, so it has "
+                           f"no correlation to compare with a response. Look at fewer modes.")  # fmt: skip
+    return chosen
+
+
+def _entropic(problem: LeastSquares, sgd: SGD, modes: int, asked: bool | None) -> bool:
+    """Whether entropy production is in question."""
+    if modes == 1 or sgd.nesterov:
+        return False
+    pairs = problem.outputs * (problem.outputs + 1) / 2
+    return pairs * 20 * problem.samples * problem.rank**2 < _AFFORDABLE if asked is None else asked
 
 
 def _replicas(problem: LeastSquares, sgd: SGD, steps: int, modes: int) -> int:

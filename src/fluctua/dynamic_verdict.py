@@ -147,7 +147,7 @@ class DynamicVerdict:
         The four statements, and the three mutants that have to be rejected.
     circulation : Circulation
     entropy : tuple of Entropy
-        Empty with Nesterov's step, whose weights are not the chain that the entropy production is of.
+        Empty if not asked for, and with Nesterov's step, whose weights are not the chain that it is of.
     relations : tuple of Trace
         Yaida's; empty with Nesterov's step.
     identity, provenance : dict

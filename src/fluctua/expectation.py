@@ -21,10 +21,12 @@ _THEORY_RTOL = 1e-2  # of the worst mode's variance, as in `verify`
 
 @dataclass(frozen=True)
 class Expectation:
-    """What theory says of a agenda."""
+    """What theory says of an agenda."""
 
     stationary: Prediction
     agenda: Agenda
+    entropic: bool
+    """Whether entropy production is asked for, and the weights are the chain that it is of."""
 
     @cached_property
     def now(self) -> Prediction:
@@ -58,11 +60,6 @@ class Expectation:
         force = (self.agenda.optimum * self.stationary.law.problem.curvatures)[:, :m]
         return np.array([force * self.stationary.step_response(lag)[:m] for lag in self.agenda.lags])
 
-    @property
-    def markov(self) -> bool:
-        """Whether the weights are the chain whose entropy production is predicted: not with Nesterov's step."""
-        return not self.stationary.law.sgd.nesterov
-
     @cached_property
     def chain(self) -> Chain:
         """The motion of the modes looked at."""
@@ -89,7 +86,10 @@ class Expectation:
 
     @cached_property
     def weights(self) -> Weights:
-        """Of the areas whose sum is the entropy production: the inverse noise times the force."""
+        """Of the areas whose sum is the entropy production: inverse noise times force; zero if not asked for."""
+        if not self.entropic:
+            c, m = self.stationary.law.problem.outputs, self.agenda.modes
+            return Weights(np.zeros((c * m, c * m)), np.zeros((c, m, m)))
         force = self.chain.forces[0]
         weigh = [inverse_on_range(part)[0] for part in (self.noise, *self.rows(self.noise))]
         tiles = len(self.noise) // self.agenda.modes

@@ -176,7 +176,7 @@ class Trial:
 
     def _entropy(self) -> list[Entropy]:
         """Of all outputs together and of each, by areas with theory's weights and by plugging in what was measured."""
-        if not self.expected.markov or self.expected.agenda.modes == 1:
+        if not self.expected.entropic:
             return []
         predicted, arrived = self.expected.entropies, self.expected.arrived
         errors = self.expected.sweeping_errors / np.sqrt(len(self.found.areas))
@@ -257,7 +257,7 @@ class Trial:
 
     def _flow(self) -> dict[str, Array]:
         """The plane's density and current, measured in its fields and predicted at their centres."""
-        if self.expected.agenda.modes == 1 or not self.expected.markov:
+        if not self.expected.entropic:
             return {}
         centres = EDGE * ((2 * np.arange(BINS) + 1) / BINS - 1)
         places = np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1).reshape(-1, 2)

@@ -58,7 +58,10 @@ CHECKPOINT = "checkpoint.npz"
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
-def verify(*, dynamic: bool, modes: int | None, lags: str | None, **options: Any) -> int:
+@click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
+def verify(
+    *, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any
+) -> int:  # fmt: skip
     """Hold the predicted fluctuation of SGD on DATA against real training runs.
 
     Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
@@ -67,10 +70,10 @@ def verify(*, dynamic: bool, modes: int | None, lags: str | None, **options: Any
     if passed, 1 if not, 2 for bad input.
     """
     if dynamic:
-        return run_dynamic({**options, "modes": modes, "lags": lags})
-    if modes is not None or lags is not None:
-        raise InvalidInput("--modes and --lags are of --dynamic: the equal-time verdict looks at all modes. Leave them "
-                           "out, or add --dynamic.")  # fmt: skip
+        return run_dynamic({**options, "modes": modes, "lags": lags, "entropy": entropy})
+    if any(each is not None for each in (modes, lags, entropy)):
+        raise InvalidInput("--modes, --lags and --entropy are of --dynamic: the equal-time verdict looks at all modes "
+                           "at one time. Leave them out, or add --dynamic.")  # fmt: skip
     defaults: dict[str, Any] = {"steps": 2000, "start": "optimum", "dynamics": "sgd"}
     return _verify(**{**options, **{name: value for name, value in defaults.items() if options[name] is None}})
 
