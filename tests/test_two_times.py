@@ -212,6 +212,16 @@ def test_one_mode_has_no_current_and_no_entropy_production(digits_problem):
     assert json.loads(found.to_json())["circulation"]["correlation"] is None
 
 
+@pytest.mark.parametrize("sgd", [SGD, MOMENTUM])
+def test_few_short_runs_resolve_little_and_say_so(digits_problem, sgd):
+    found = fl.verify_dynamic(digits_problem, sgd, steps=40, replicas=2, rng=1)
+    whole = next(each for each in found.entropy if each.estimator == "plug-in")
+    assert not whole.resolves
+    assert np.isnan(whole.measured)
+    assert not found.sharp
+    assert "unresolved" in found.entropy_table
+
+
 def test_with_nesterov_s_step_the_theorem_holds_and_no_entropy_production_is_claimed(small_problem):
     sgd = fl.SGD(0.01, 4, momentum=0.8, nesterov=True)
     found = fl.verify_dynamic(small_problem, sgd, steps=80, replicas=16, rng=1)

@@ -90,7 +90,7 @@ class Entropy:
     predicted : float
         "areas": averaged over the times looked at; "plug-in": stationary.
     measured, error : float
-        And its standard error.
+        And its standard error; NaN where nothing can be resolved.
     resolution : float
         Standard error that was to be expected before the runs; for "plug-in" NaN, it is not known beforehand.
     bias : float
@@ -111,7 +111,8 @@ class Entropy:
 
         What is left of a bias when it has been removed is of the order of its square.
         """
-        return bool(not self.resolution > 0.2 * self.predicted and self.bias < 0.05 * self.predicted)
+        known = self.measured == self.measured
+        return bool(known and not self.resolution > 0.2 * self.predicted and self.bias < 0.05 * self.predicted)
 
 
 @dataclass(frozen=True)

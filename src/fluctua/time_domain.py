@@ -184,10 +184,12 @@ class TimeDomain:
                                f"the noise of each. Use 'exact' or 'discrete'.")  # fmt: skip
         size = law.problem.outputs * kept
         if size > _MOST:
+            pairs = law.problem.outputs * (law.problem.outputs + 1) // 2
             raise InvalidInput(
                 f"entropy production in {kept} modes of {law.problem.outputs} outputs inverts the joint noise of "
                 f"{size} weights, and {_MOST} are the most. Use entropy_production_in(modes) with at most "
-                f"{_MOST // law.problem.outputs}: a lower bound, exact for what those modes do alone."
+                f"{_MOST // law.problem.outputs}: a lower bound, exact for what those modes do alone. It takes "
+                f"{pairs} solutions of the balance, each as long as predict."
             )
         return entropy_production(law, kept)
 
