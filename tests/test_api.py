@@ -12,11 +12,11 @@ import pytest
 import fluctua as fl
 
 PUBLIC = {
-    "batch_costs", "BatchCost", "Candidate", "Dataset", "EMA", "errors", "FluctuaError", "gradient_noise",
-    "GradientNoise", "held_out_curve", "held_out_loss", "HeldOutLoss", "learning_curve", "LeastSquares", "load",
-    "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan", "Plan", "predict", "Prediction",
-    "Rehearsal", "rehearse",
-    "RunningAverage", "schedules", "SGD", "simulate", "UnstableSGD", "Verdict", "verify",
+    "batch_costs", "BatchCost", "Candidate", "Dataset", "DynamicVerdict", "EMA", "EntropyProduction", "errors",
+    "FluctuaError", "gradient_noise", "GradientNoise", "held_out_curve", "held_out_loss", "HeldOutLoss",
+    "learning_curve", "LeastSquares", "load", "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan",
+    "Plan", "predict", "Prediction", "Rehearsal", "rehearse", "RunningAverage", "schedules", "SGD", "simulate",
+    "UnstableSGD", "Verdict", "verify", "verify_dynamic",
 }  # fmt: skip
 SIGNATURES = {
     fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule",
@@ -38,11 +38,15 @@ SIGNATURES = {
                   "threads", "checkpoint", "progress"],
     fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "average", "records",
                 "level", "resolution", "threads", "checkpoint", "check_stability", "progress"],
+    fl.verify_dynamic: ["problem", "sgd", "steps", "replicas", "rng", "modes", "lags", "level", "resolution", "entropy",
+                        "threads", "progress"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }  # fmt: skip
 PREDICTED = {
     "excess_loss", "covariance", "mode_variances", "curvatures", "modes", "temperatures", "output_covariance",
-    "optimum", "relaxation_steps", "after",
+    "optimum", "relaxation_steps", "after", "lagged_covariance", "response", "step_response", "circulation",
+    "entropy_production", "entropy_production_in", "detailed_balance_violation", "effective_temperatures",
+    "bath_temperatures",
 }  # fmt: skip
 HEAVY = ("torch", "matplotlib", "scipy", "sklearn", "rich", "jinja2", "pooch", "joblib")
 

@@ -234,6 +234,52 @@ def test_noise_prints_and_draws(run, tmp_path):
     jsonschema.validate(json.loads((tmp_path / "fluctua-digits" / "noise.json").read_text()), schema)
 
 
+IN_TIME = ["--dynamic", "--steps", "64", "--replicas", "16", "--modes", "4", "--seed", "1"]
+
+
+def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path):
+    code, out, err = run("verify", "digits", *IN_TIME, "--level", "1e-9", "--resolution", "0.9")
+    assert err == ""
+    for word in ("correlation = S x response", "equilibrium FDT, no current", "pairs of modes", "areas", "plug-in",
+                 "seen from step 32 on"):  # fmt: skip
+        assert word in out
+    assert code in (0, 1)
+    assert ("PASSED" if code == 0 else "FAILED") in out
+    assert max(map(len, out.split("PASSED")[0].split("FAILED")[0].splitlines())) <= 100
+    directory = tmp_path / "fluctua-digits"
+    written = sorted(path.name for path in directory.iterdir())
+    stems = {"circulation", "current", "regression", "response"}
+    assert written == sorted([f"{s}.{e}" for s in stems for e in ("png", "svg")] + ["dynamic.json", "dynamic.npz"])
+    before = {path.name: path.read_bytes() for path in directory.glob("*.svg")}
+    assert run("plot", directory, "--out", tmp_path / "again")[0] == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
+
+
+def test_verify_dynamic_prints_json_of_the_published_schema(run, features):
+    _, out, _ = run("verify", features, *IN_TIME, "--lags", "1,4", "--json")
+    schema = json.loads((files("fluctua") / "schemas" / "dynamic.json").read_text())
+    found = json.loads(out)
+    jsonschema.validate(found, schema)
+    assert found["identity"]["lags"] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--dynamic", "--theory", "exact"), "--theory is of the equal-time verdict"),
+        (("--dynamic", "--start", "zero"), "--start is of the equal-time verdict"),
+        (("--dynamic", "--lags", "1,x"), "numbers of steps between commas"),
+        (("--dynamic", "--sampling", "shuffle"), "a motion without memory"),
+        (("--modes", "4"), "--modes, --lags and --entropy are of --dynamic"),
+    ],
+)
+def test_what_the_dynamic_verdict_cannot_do_is_refused(run, features, tmp_path, options, message):
+    code, _, err = run("verify", features, *options)
+    assert code == 2
+    assert message in err
+    assert {path.name for path in tmp_path.iterdir()} == {"features.npz"}
+
+
 def test_plot_redraws_the_same_figures_from_the_result(run, tmp_path):
     run("verify", "digits", *SMALL)
     directory = tmp_path / "fluctua-digits"
@@ -243,7 +289,7 @@ def test_plot_redraws_the_same_figures_from_the_result(run, tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
 
 
-@pytest.mark.parametrize("name", ["verdict", "prediction", "noise"])
+@pytest.mark.parametrize("name", ["verdict", "dynamic", "prediction", "noise"])
 def test_the_schemas_are_published(run, name):
     code, out, _ = run("schema", name)
     assert code == 0

@@ -285,6 +285,41 @@ def test_the_noise_figure_carries_measured_and_predicted(digits_problem, tmp_pat
     assert [path.name for path in plot.save_noise_figure(found, tmp_path, "digits")] == ["noise.png", "noise.svg"]
 
 
+@pytest.fixture(scope="module")
+def in_time(digits_problem):
+    return fl.verify_dynamic(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=64, replicas=16, modes=5, rng=1)
+
+
+def test_the_figures_in_time_carry_what_was_measured_and_predicted(in_time):
+    figures, a = plot.draw_dynamic(in_time), in_time.arrays
+    assert set(figures) == {"regression", "response", "circulation", "current"}
+    left, right = figures["regression"].axes
+    np.testing.assert_array_equal(left.lines[0].get_ydata()[a["lags"]], a["lagged"][:, 0, 0] / a["covariance"][0, 0])
+    np.testing.assert_array_equal(right.lines[0].get_ydata(), a["dense_responses"][:, 0])
+    np.testing.assert_array_equal(right.containers[0][0].get_xydata().T, [a["lags"], a["measured_responses"][:, 0]])
+    modes, pairs = figures["response"].axes
+    lost = (a["measured_covariance"] - a["measured_lagged"]) / a["covariance"]
+    np.testing.assert_allclose(errorbar(modes)[0][1], np.diagonal(lost, axis1=1, axis2=2).ravel())
+    assert len(errorbar(pairs)[0][0]) == len(a["lags"]) * 5 * 4
+    predicted, measured, both, _bar = figures["circulation"].axes
+    shown = [axes.images[0].get_array() for axes in (predicted, measured)]
+    assert len(errorbar(both)[0][0]) == 10
+    np.testing.assert_allclose(errorbar(both)[0], [each[np.triu_indices(5, 1)] for each in shown])
+    np.testing.assert_array_equal(shown[0], -shown[0].T)
+    flows = [axes.collections[-1] for axes in figures["current"].axes]
+    np.testing.assert_array_equal(flows[0].U, a["current"][:, 0])
+    np.testing.assert_allclose(flows[1].V, 0.5 * (a["measured_current"] - a["measured_current"][::-1])[:, 1])
+    for figure in figures.values():
+        for axes in figure.axes:
+            assert axes.get_xlabel()
+
+
+def test_one_mode_has_no_current_to_draw(digits_problem, tmp_path):
+    one = fl.verify_dynamic(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=40, replicas=8, modes=1, rng=1)
+    drawn = {path.name for path in plot.save_dynamic_figures(one, tmp_path, ["svg"])}
+    assert drawn == {"regression.svg", "response.svg"}
+
+
 def test_from_elsewhere_there_is_no_balance_to_draw(verdict):
     assert set(plot.draw(dataclasses.replace(verdict, balance=None))) == {"modes", "curve"}
 

@@ -56,6 +56,28 @@ def test_an_excess_loss_wrong_by_two_per_cent_disagrees_with_torch(torch_loop, t
     assert not torch_loop.agree(torch_runs, STEPS, wrong_by)
 
 
+@pytest.fixture(scope="module")
+def harada_sasa():
+    return script("harada_sasa")
+
+
+@pytest.fixture(scope="module")
+def bands(harada_sasa):
+    return harada_sasa.measure(modes=5, chunks=8, steps=500, seed=SEED)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-5)
+def test_the_spectrum_s_excess_over_the_response_is_the_entropy_production(harada_sasa, bands):
+    assert harada_sasa.agree(bands, modes=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong_by", [-0.1, 0.1])
+def test_an_entropy_production_wrong_by_ten_per_cent_disagrees_with_the_spectrum(harada_sasa, bands, wrong_by):
+    assert not harada_sasa.agree(bands, modes=5, wrong_by=wrong_by)
+
+
 def test_a_disagreement_is_exit_code_1(torch_loop, capsys):
     assert torch_loop.main(["--runs=16", "--steps=40", "--wrong-by=2"]) == 1
     assert "DISAGREE" in capsys.readouterr().out

@@ -4,6 +4,9 @@ from . import errors, schedules
 from .averaging import EMA, RunningAverage
 from .batch_cost import BatchCost, batch_costs
 from .data import Dataset, load
+from .dynamic import verify_dynamic
+from .dynamic_verdict import DynamicVerdict
+from .entropy import EntropyProduction
 from .errors import FluctuaError, UnstableSGD
 from .held_out import HeldOutLoss, held_out_curve, held_out_loss
 from .measurement import Measurement
@@ -25,6 +28,8 @@ __all__ = [
     "BatchCost",
     "Candidate",
     "Dataset",
+    "DynamicVerdict",
+    "EntropyProduction",
     "FluctuaError",
     "GradientNoise",
     "HeldOutLoss",
@@ -52,4 +57,5 @@ __all__ = [
     "schedules",
     "simulate",
     "verify",
+    "verify_dynamic",
 ]

@@ -7,6 +7,7 @@ float32 the rounding is relative to the small V instead of to W, which keeps the
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from .problem import LeastSquares
 from .sampling import Draws
 from .sgd import SGD
 
-__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "slots", "stepper"]
+__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "pushed_in_modes", "slots", "stepper"]
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
@@ -46,10 +47,22 @@ def stepper(
 
 def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
     """Return the minibatch stepper for a state in the modes, (1 or 2, replicas, c, r), in float64."""
+    return _minibatch(_in_modes(problem, sgd))
+
+
+def pushed_in_modes(problem: LeastSquares, sgd: SGD, push: Floats) -> tuple[Stepper, Stepper]:
+    """Return that stepper, and the one whose targets are `push`, (N, c), more; V stays about the W* of the first."""
+    setting = _in_modes(problem, sgd)
+    pushed = copy(setting)
+    pushed.residuals = setting.residuals - push.astype(np.float64)
+    return _minibatch(setting), _minibatch(pushed)
+
+
+def _in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
     setting = _Setting(problem, sgd, np.dtype(np.float64))
     setting.inputs = problem.projections.astype(np.float64, copy=False)
     setting.constant = sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights
-    return _minibatch(setting)
+    return setting
 
 
 class _Setting:

@@ -167,6 +167,47 @@ class Kernel(Components):
             moments = shrink * moments + injection * source
             yield self.gathered(moments, observed=True)
 
+    def lagged(self, state: Array, lag: int) -> Array:
+        """E[V(t)^T V(t + lag)] of a state at t, (r, r): the later factor has decayed (theory.md section 7)."""
+        return self._paired(state, self.decay**lag)
+
+    def faded(self, state: Array, lag: int) -> Array:
+        """E[V(t)^T (V(t) - V(t + lag))], (r, r), without the cancellation that flat modes would suffer."""
+        return self._paired(state, self._lost_alone(lag))
+
+    def stirred(self, state: Array, lag: int) -> Array:
+        """The antisymmetric part of `lagged`, (r, r), from differences of the rates: exact also where it is small."""
+        blocks, lost = state.reshape((self.components, self.modes) * 2), self._lost_alone(lag)
+        lost = lost.reshape(self.components, self.modes)
+        apart = lost[:, :, None, None] - lost  # m_jq^lag - m_ip^lag
+        return np.asarray(0.5 * np.einsum("ipjq,ipjq->pq", blocks, apart).real)
+
+    def _paired(self, state: Array, later: Vector) -> Array:
+        blocks = state.reshape((self.components, self.modes) * 2)
+        return np.asarray(np.einsum("ipjq,jq->pq", blocks, later.reshape(self.components, self.modes)).real)
+
+    def response(self, lag: int) -> Array:
+        """Shift of E V `lag` steps after a unit kick of V that spares the momentum, (r,)."""
+        shares = self.decay**lag if self.entry is None else self.entry * self.decay**lag
+        return np.asarray(shares.reshape(self.components, self.modes).sum(axis=0).real)
+
+    def step_response(self, lag: int) -> Array:
+        """Shift of E V after `lag` steps under a unit force, a constant -1 in the gradient, (r,)."""
+        push = self.lr if self.drive is None else -self.drive  # only squares of the default drive matter elsewhere
+        shares = (push * self._lost_alone(lag) / self.rate).reshape(self.components, self.modes)
+        return np.asarray(shares.sum(axis=0).real)
+
+    def _lost_alone(self, steps: int) -> Vector:
+        """1 - m^n, (k r,), from the rates."""
+        if self.continuous:
+            return np.asarray(-np.expm1(-steps * self.rate))
+        gone = self.rate == 1
+        x = np.where(gone, 0, self.rate)
+        shrink = 0.5 * np.log1p(np.abs(x) ** 2 - 2 * x.real)  # NumPy's own complex log1p loses the small ones
+        lost = -np.expm1(steps * (shrink + 1j * np.arctan2(-x.imag, 1 - x.real)))
+        lost = np.where(gone, float(steps > 0), lost)
+        return lost if np.iscomplexobj(self.rate) else lost.real
+
     def advance(self, state: Array, sources: Sequence[Array], weights: Array, start: int, steps: int) -> Array:
         """Return the state after `steps` steps under a source that moves linearly in time.
 

@@ -144,6 +144,11 @@ class Law:
             return phi * source
         return stationary.solve(phi, source, self.problem.feedback, rtol=max(rtol, self.problem.precision))
 
+    def odd_state(self, source: Array) -> Array:
+        """Stationary S with an antisymmetric `source` in the place of C, (r, r): there K[S] = -A S A, elementwise."""
+        phi, a = self.kappa * self.kernel.stationary, self.problem.curvatures
+        return np.asarray(phi * source / (1 + phi * np.multiply.outer(a, a) * self.feeds_back))
+
     def averaged(self, covariance: Array) -> Array:
         """Stationary second moment of the average, given S of the weights: it is driven by the same source."""
         if not isinstance(self.average, EMA):

@@ -16,6 +16,7 @@ from .errors import InvalidInput
 from .law import Law, Level
 from .stability import warn_unstable
 from .start import Start
+from .time_domain import TimeDomain
 
 __all__ = ["Prediction", "outside"]
 
@@ -23,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(TimeDomain):
     r"""What SGD's weights do around the optimum, as numbers; made by `predict`, never by hand.
 
     Every quantity is about V = W - W* and is either stationary (`steps` is None) or at the given step, or

@@ -164,14 +164,13 @@ def _twists(prediction: Prediction) -> list[tuple[Array, Array, Array]]:
 
 def _stationary_response(law: Law, left: Array, right: Array) -> Array:
     """Solution of S = Phi o kappa (-left_p right_q - A S A), (r, r), or what it gives in the average."""
-    phi, source, a = law.kappa * law.kernel.stationary, -np.outer(left[0], right[0]), law.problem.curvatures
-    square = np.outer(a, a) if law.feeds_back else np.zeros_like(phi)
-    settled = phi * source / (1 + phi * square)
+    source, a = -np.outer(left[0], right[0]), law.problem.curvatures * law.feeds_back
+    settled = law.odd_state(source)
     if law.average is None:
-        return np.asarray(settled)
+        return settled
     if not isinstance(law.average, EMA):
-        return np.zeros_like(phi)  # a mean over all time
-    return law.kappa * law.kernel.phi(observed=True) * (source - square * settled)
+        return np.zeros_like(settled)  # a mean over all time
+    return law.kappa * law.kernel.phi(observed=True) * (source - np.outer(a, a) * settled)
 
 
 def _response(law: Law, left: Array, right: Array) -> Array:

@@ -12,10 +12,12 @@ import click
 
 from ..averaging import read_average
 from ..dynamics import DYNAMICS
+from ..errors import InvalidInput
 from ..plot import save_figures
 from ..results import output_directory
 from ..verdict import Balance, Verdict
 from ..verify import verify as run
+from .dynamic import LAGS, run_dynamic
 from .options import (
     about,
     average_of,
@@ -40,13 +42,14 @@ CHECKPOINT = "checkpoint.npz"
 @recipe_options
 @theory_option
 @average_options
-@click.option("--steps", type=int, default=2000, show_default=True, help="Steps of each run.")
+@click.option("--steps", type=int, help="Steps of each run.  [default: 2000; with --dynamic 1000]")
 @click.option("--replicas", type=int, help="Independent runs.  [default: about 20 seconds' worth, 32 to 512]")
 @click.option("--records", type=int, help="Steps measured, evenly spaced.  [default: 32; 16 from 2,000 modes on]")
-@click.option("--start", default="optimum", show_default=True, help="optimum or zero.")
-@click.option(
-    "--dynamics", default="sgd", show_default=True, help=f"One of {', '.join(d for d in DYNAMICS if d != 'gd')}."
-)
+@click.option("--start", help="optimum or zero.  [default: optimum]")
+@click.option("--dynamics", help=f"One of {', '.join(d for d in DYNAMICS if d != 'gd')}.  [default: sgd]")
+@click.option("--dynamic", is_flag=True, help="Instead the theorem in time: correlation against response.")
+@click.option("--modes", type=int, help="With --dynamic: so many of the steepest modes.  [default: 20]")
+@click.option("--lags", help=f"With --dynamic: steps between two looks.  [default: {LAGS}]")
 @click.option("--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability.")
 @click.option("--resolution", type=float, default=0.05, show_default=True, help="Error that the run must reject.")
 @click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
@@ -55,12 +58,28 @@ CHECKPOINT = "checkpoint.npz"
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
-def verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_json: bool, **options: Any) -> int:
+@click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
+def verify(
+    *, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any
+) -> int:  # fmt: skip
     """Hold the predicted fluctuation of SGD on DATA against real training runs.
 
     Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
-    result.json, result.npz and figures. Exit code 0 if passed, 1 if not, 2 for bad input.
+    result.json, result.npz and figures. With --dynamic the theorem in time is held against them: the response to a push
+    is a correlation of the unpushed weights; dynamic.json, dynamic.npz and their figures (schema: dynamic). Exit code 0
+    if passed, 1 if not, 2 for bad input.
     """
+    if dynamic:
+        return run_dynamic({**options, "modes": modes, "lags": lags, "entropy": entropy})
+    if any(each is not None for each in (modes, lags, entropy)):
+        raise InvalidInput("--modes, --lags and --entropy are of --dynamic: the equal-time verdict looks at all modes "
+                           "at one time. Leave them out, or add --dynamic.")  # fmt: skip
+    defaults: dict[str, Any] = {"steps": 2000, "start": "optimum", "dynamics": "sgd"}
+    return _verify(**{**options, **{name: value for name, value in defaults.items() if options[name] is None}})
+
+
+def _verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_json: bool, **options: Any) -> int:
+    """Equal times."""
     began = time.monotonic()
     with output_directory(default_out(out, options["data"])) as directory:
         dataset, problem = load_problem(options)

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._validate import choice
+from ..dynamic_verdict import DynamicVerdict
 from ..noise import GradientNoise
 from ..results import save_with, writable_directory
 from ..verdict import Verdict
 from .balance import balance
 from .curve import curve
+from .dynamic import circulation, current, regression, response
 from .modes import modes
 from .noise import noise
 from .style import style
@@ -24,7 +26,7 @@ from .style import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "save_figures", "save_noise_figure"]
+__all__ = ["draw", "draw_dynamic", "save_dynamic_figures", "save_figures", "save_noise_figure"]
 
 _FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
@@ -70,6 +72,38 @@ def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str]
     """
     makers = {name: partial(make, verdict) for name, make in _figures(verdict).items()}
     return _save(makers, directory, formats)
+
+
+def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
+    """Return the figures "regression", "response", "circulation" and "current" of a dynamic verdict; as `draw`.
+
+    regression
+        Correlation of some modes with themselves, and the answer to a kick, against the lag (theory.md section 7).
+    response
+        Correlation against S times the response, both measured, element by element.
+    circulation
+        J predicted beside measured. With one mode there is none.
+    current
+        Probability current over the density, in the plane of the two modes with the largest circulation; not with
+        Nesterov's step, whose chain is not that of the weights.
+    """
+    with style():
+        return {name: make(verdict) for name, make in _dynamic_figures(verdict).items()}
+
+
+def save_dynamic_figures(
+    verdict: DynamicVerdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write the figures of `draw_dynamic` into `directory`; as `save_figures`."""
+    return _save({name: partial(make, verdict) for name, make in _dynamic_figures(verdict).items()}, directory, formats)
+
+
+def _dynamic_figures(verdict: DynamicVerdict) -> dict[str, Callable[[DynamicVerdict], Figure]]:
+    """The figures that this verdict has the evidence for."""
+    figures: dict[str, Callable[[DynamicVerdict], Figure]] = {"regression": regression, "response": response}
+    if verdict.circulation.elements:
+        figures["circulation"] = circulation
+    return {**figures, "current": current} if "places" in verdict.arrays else figures
 
 
 def save_noise_figure(

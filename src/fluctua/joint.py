@@ -1,0 +1,52 @@
+"""All outputs together: S_kl and the source of their noise for every pair of output rows, and the whole matrix.
+
+The rows of the weights share their batches, so their noise is correlated (theory.md sections 2 and 7).
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .law import Law
+
+__all__ = ["block", "joint_source", "pair_source"]
+
+Array = NDArray[np.float64]
+
+
+def block(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
+    """Return S_kl = E[v_k v_l^T] of the stationary state, (r, r); one solve with C_kl, to a residual of `rtol`.
+
+    It is symmetric but for weight decay, whose part of C_kl is not: there K[S] = -A S A, solved in closed form.
+    """
+    even = law.stationary_state(law.minimum.output_noise(k, l), rtol)
+    odd = _odd_noise(law, k, l)
+    return even + law.odd_state(odd) if odd.any() else even
+
+
+def pair_source(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
+    """Return C_kl + K[S_kl] in the stationary state, (r, r): the covariance of the noise of rows k and l over kappa."""
+    noise = law.minimum.output_noise(k, l) + _odd_noise(law, k, l)
+    return noise + law.problem.feedback(block(law, k, l, rtol)) if law.feeds_back else noise
+
+
+def joint_source(law: Law, modes: int, rtol: float = 0.0) -> Array:
+    """Return the same for all outputs together in the steepest `modes`, (c modes, c modes), row after row.
+
+    Cost: c (c + 1)/2 solves of F1.
+    """
+    outputs = law.problem.outputs
+    out = np.empty((outputs, modes, outputs, modes))
+    for k, l in combinations_with_replacement(range(outputs), 2):  # noqa: E741
+        out[k, :, l] = pair_source(law, k, l, rtol)[:modes, :modes]
+        out[l, :, k] = out[k, :, l].T
+    return out.reshape((outputs * modes,) * 2)
+
+
+def _odd_noise(law: Law, k: int, l: int) -> Array:  # noqa: E741
+    """Antisymmetric part of C_kl, -gamma^2 (w*_k w*_l^T - w*_l w*_k^T)/2, (r, r)."""
+    decay = law.minimum.weight_decay**2 * np.outer(law.minimum.mode_weights[k], law.minimum.mode_weights[l])
+    return np.asarray(0.5 * (decay.T - decay))
