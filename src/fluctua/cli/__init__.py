@@ -18,6 +18,7 @@ _COMMANDS = {
     "plan": "plan",
     "noise": "noise",
     "plot": "plot",
+    "report": "report",
     "data": "data",
     "schema": "schema",
 }
@@ -111,4 +112,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("fluctua: interrupted.", err=True)
         code = 130
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"fluctua: {type(error).__name__}: {error}. This should not happen: it is a fault of fluctua's, not "
+                   f"of your input. `fluctua --debug ...` shows where it arose.", err=True)  # fmt: skip
+        code = 3
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,30 @@
+"""fluctua report RESULT...: the page of saved results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..report import save_report
+from ..results import check_writable
+from ..verdict import Verdict
+
+__all__ = ["report"]
+
+
+@click.command()
+@click.argument("results", metavar="RESULT...", type=click.Path(), nargs=-1, required=True)
+@click.option("--out", type=click.Path(dir_okay=False), help="The page.  [default: report.html beside a single result]")
+def report(results: tuple[str, ...], out: str | None) -> int:
+    """Write one self-contained page, report.html, of each RESULT: a directory of `fluctua verify` or its result.npz.
+
+    Several results share the page, below a table of all.
+    """
+    verdicts = [Verdict.load(result) for result in results]
+    first = Path(results[0])
+    beside = (first if first.is_dir() else first.parent) if len(results) == 1 else Path()
+    place = Path(out) if out else beside / "report.html"
+    check_writable(place)
+    click.echo(save_report(verdicts, place))
+    return 0

@@ -1,0 +1,33 @@
+"""Tables on the terminal: rich where it is one, plain text where the output goes elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..verdict import Verdict
+
+__all__ = ["show_ladder"]
+
+WIDTH = 80
+
+
+def show_ladder(verdict: Verdict) -> None:
+    """Print the ladder against the measurement."""
+    if not sys.stdout.isatty():
+        click.echo(verdict.table)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, side in (("theory", "left"), ("excess loss", "right"), ("off by", "right"), ("z-rms", "right"),
+                       ("Frobenius", "right"), ("verdict", "left")):  # fmt: skip
+        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for row, cells in zip(verdict.rows, verdict.cells, strict=True):
+        colour = "green" if row.consistent else "red"
+        style = "bold" if row.name == verdict.theory else None
+        table.add_row(*cells[:-1], f"[{colour}]{cells[-1]}[/]", style=style)
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(table, width=min(WIDTH, console.width))
