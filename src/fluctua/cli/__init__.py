@@ -19,6 +19,7 @@ _COMMANDS = {
     "noise": "noise",
     "plot": "plot",
     "report": "report",
+    "reproduce": "reproduce",
     "data": "data",
     "schema": "schema",
 }

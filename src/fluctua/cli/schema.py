@@ -10,7 +10,7 @@ from .._validate import choice
 
 __all__ = ["schema"]
 
-SCHEMAS = ("verdict", "prediction", "noise", "plans")
+SCHEMAS = ("verdict", "prediction", "noise", "plans", "reproduction")
 
 
 @click.command()

@@ -5,7 +5,7 @@ The page stands alone: figures, numbers and the explorer are inside it, and noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["render", "save_report"]
 _SCRIPTS = ("law.js", "chart.js", "explorer.js")
 
 
-def render(verdicts: Verdict | Sequence[Verdict]) -> str:
+def render(verdicts: Verdict | Sequence[Verdict], *, brief: Collection[int] = ()) -> str:
     """Return the page of one verdict, or of several below a table of all.
 
     Text from outside, such as the name of a data set, is escaped wherever it appears.
@@ -33,6 +33,8 @@ def render(verdicts: Verdict | Sequence[Verdict]) -> str:
     ----------
     verdicts : Verdict or sequence of Verdict
         From `verify` or `Verdict.load`. Those with a survey (`fluctua.survey.surveyed`) get an explorer.
+    brief : collection of int
+        Places in the sequence of the verdicts to report without figures.
 
     Raises
     ------
@@ -42,14 +44,14 @@ def render(verdicts: Verdict | Sequence[Verdict]) -> str:
     given = [verdicts] if isinstance(verdicts, Verdict) else list(verdicts)
     if not given:
         raise InvalidInput("a report needs at least one verdict, got none.")
-    sections = [Section(verdict, f"v{number}") for number, verdict in enumerate(given, 1)]
+    sections = [Section(verdict, f"v{i + 1}", drawn=i not in brief) for i, verdict in enumerate(given)]
     return _environment().get_template("report.html").render(
         sections=sections, style=_page("style.css"), versions=provenance(),
         scripts=[_page(name) for name in _SCRIPTS] if any(section.survey for section in sections) else [],
     )  # fmt: skip
 
 
-def save_report(verdicts: Verdict | Sequence[Verdict], path: Path | str) -> Path:
+def save_report(verdicts: Verdict | Sequence[Verdict], path: Path | str, *, brief: Collection[int] = ()) -> Path:
     """Write the page of `render` to `path`, whole or not at all, and return the path.
 
     Raises
@@ -57,7 +59,7 @@ def save_report(verdicts: Verdict | Sequence[Verdict], path: Path | str) -> Path
     OutputError
         If the file cannot be written.
     """
-    save_text(path, render(verdicts))
+    save_text(path, render(verdicts, brief=brief))
     return Path(path)
 
 

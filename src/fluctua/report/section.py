@@ -32,6 +32,7 @@ class Section:
 
     verdict: Verdict
     key: str
+    drawn: bool = True
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -65,6 +66,8 @@ class Section:
     @cached_property
     def figures(self) -> list[dict[str, Any]]:
         """Each figure with its caption and the numbers behind it."""
+        if not self.drawn:
+            return []
         tables = csv_tables(self.verdict)
         return [
             {"name": name, "caption": _CAPTIONS[name], "svg": svg,
