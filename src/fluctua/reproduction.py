@@ -168,7 +168,7 @@ def summary(found: Sequence[tuple[Cell, Verdict]]) -> str:
 def _line(cell: Cell, verdict: Verdict) -> list[str]:
     balance, rungs = verdict.balance, {row.name: row for row in verdict.rows}
     return [
-        verdict.data["name"], f"{cell.recipe}: {cell.sgd.words}",
+        f"{verdict.data['name']}, {verdict.identity['problem'][0]:,} samples", f"{cell.recipe}: {cell.sgd.words}",
         f"{verdict.excess_loss:.5g} ± {1.96 * verdict.excess_loss_error:.1g}",
         _off(rungs["exact"].excess_loss, verdict),
         _off(rungs["langevin"].excess_loss, verdict) if "langevin" in rungs else "",
