@@ -10,6 +10,8 @@ import time
 import pytest
 
 import fluctua as fl
+import fluctua.report
+import fluctua.survey
 
 PUBLIC = {
     "batch_costs", "BatchCost", "Candidate", "Dataset", "EMA", "errors", "FluctuaError", "gradient_noise",
@@ -38,6 +40,9 @@ SIGNATURES = {
                   "threads", "checkpoint", "progress"],
     fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "average", "records",
                 "level", "resolution", "threads", "checkpoint", "check_stability", "progress"],
+    fluctua.report.render: ["verdicts", "brief"],
+    fluctua.report.save_report: ["verdicts", "path", "brief"],
+    fluctua.survey.surveyed: ["verdict", "problem"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }  # fmt: skip
 PREDICTED = {

@@ -10,7 +10,7 @@ import pytest
 
 import fluctua as fl
 from commands import SMALL
-from fluctua.cli.tables import show_ladder
+from fluctua.cli.tables import show, show_ladder
 
 
 class Terminal(io.StringIO):
@@ -79,6 +79,25 @@ def test_the_ladder_on_a_terminal_is_the_same_in_colour_and_fits_80_columns(resu
     assert [line.split() for line in plain.splitlines()] == [line.split() for line in result.table.splitlines()]
     assert max(map(len, plain.splitlines())) <= 80
     assert max(map(len, result.table.splitlines())) <= 80
+
+
+def test_a_sentence_is_wrapped_on_a_terminal_and_whole_elsewhere(capsys, monkeypatch):
+    sentence = "PASSED  " + "word " * 40 + "end."
+    show(sentence)
+    assert capsys.readouterr().out == sentence + "\n"
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    show(sentence)
+    lines = sys.stdout.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines).split()) == " ".join(sentence.split())
+
+
+def test_the_help_lists_every_command_in_one_line(run):
+    out = run("--help")[1]
+    commands = out.split("Commands:")[1].splitlines()[1:]
+    assert len(commands) == 9
+    assert all(line.endswith(".") and "..." not in line for line in commands)
+    assert "\n    fluctua verify digits\n" in out
 
 
 def test_a_fault_of_ours_is_one_line_unless_debugging(run, features, monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutputError
 from fluctua.report import render, save_report
+from fluctua.stability import mean_stable_lr
 from fluctua.survey import Survey, surveyed
 from pages import EVIL, Page
 
@@ -176,6 +177,29 @@ def test_a_model_that_fits_every_sample_has_a_survey_without_an_exact_level():
     verdict = fl.verify(problem, fl.SGD(0.02, 2), steps=64, replicas=8, rng=1, start="zero")
     page = Page(render(surveyed(verdict, problem)))
     assert "The exact level could not be solved" in page.text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "known"),
+    [
+        ({}, True),
+        ({"momentum": 0.9}, True),
+        ({"momentum": 0.9, "nesterov": True}, False),
+        ({"momentum": 0.9, "dampening": 0.1}, False),
+        ({"dampening": 0.1}, True),  # of no effect without momentum
+        ({"momentum": 0.97}, False),
+        ({"batch_size": 59, "sampling": "without_replacement"}, False),
+    ],
+    ids=str,
+)
+def test_the_limit_is_not_extrapolated(small_problem, verdict, recipe, known):
+    sgd = fl.SGD(**{"lr": 0.001, "batch_size": 4, **recipe})
+    exact = Survey.from_arrays(verdict.arrays).exact
+    kappa = sgd.sampling_factor(60)
+    assert exact.covers(sgd, kappa) is known
+    if known:
+        limit = exact.limit(mean_stable_lr(small_problem, sgd), kappa, sgd.momentum, sgd.weight_decay)
+        assert limit == pytest.approx(fl.max_stable_lr(small_problem, sgd), rel=0.05)
 
 
 def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):

@@ -76,6 +76,13 @@ class ExactGrid:
         """The largest of `misses`."""
         return float(np.abs(self.misses).max())
 
+    def covers(self, sgd: SGD, kappa: float) -> bool:
+        """Whether a recipe lies between the nodes: there is no extrapolation, no Nesterov, and no dampening."""
+        if sgd.nesterov or (sgd.momentum and sgd.dampening):
+            return False
+        inside = sgd.momentum <= self.momenta[-1] and sgd.weight_decay <= self.weight_decays[-1]
+        return bool(inside and kappa * self.batch_sizes[-1] >= 1)
+
     def limit(self, mean_limit: float, kappa: float, momentum: float, weight_decay: float) -> float:
         """Return the largest stable learning rate, given that of the mean."""
         weights = self._weights(kappa, momentum, weight_decay)

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .exact_grid import ExactGrid, exact_grid
-from .law import Law
-from .prediction import Prediction
 from .problem import LeastSquares, Minimum
-from .sgd import SGD
+from .sgd import EPOCHS, SGD, Sampling
 from .stability import mean_stable_lr
+from .theory import predict
 from .verdict import Verdict
 
 __all__ = ["Survey", "survey", "surveyed"]
 
 Array = NDArray[np.float64]
 _PREFIX, _GRID = "survey_", "survey_exact_"
+_INDEPENDENT: dict[Sampling, Sampling] = dict.fromkeys(EPOCHS, "without_replacement")
 _DECADES = 5  # of weight decay, in steps of 1-2-5
 _STEEPEST_DECAY = 0.1  # the largest weight decay, in units of h_max
 
@@ -104,13 +104,13 @@ def survey(problem: LeastSquares, sgd: SGD) -> Survey:
     decays = _weight_decays(float(problem.curvatures[0]), sgd.weight_decay)
     minima = [problem.minimum(gamma) for gamma in decays]
     grid = exact_grid(problem, decays[-1])
-    still = replace(sgd, schedule=None)
+    still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
     return Survey(
         samples=problem.samples, outputs=problem.outputs, curvatures=problem.curvatures,
         signal=np.sum((minima[0].mode_weights * minima[0].curvatures) ** 2, axis=0),
         weight_decays=np.array(decays), optimum_losses=np.array([minimum.loss for minimum in minima]),
         noise=np.array([_noise_variances(minimum) for minimum in minima]),
-        relaxation_steps=Prediction(Law(problem, still, "discrete"), np.empty((0, 0))).relaxation_steps,
+        relaxation_steps=predict(problem, still, theory="discrete", check_stability=False).relaxation_steps,
         limit=_limit(problem, still, grid), exact=grid,
     )  # fmt: skip
 
@@ -138,6 +138,6 @@ def _noise_variances(minimum: Minimum) -> Array:
 
 def _limit(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None) -> float:
     kappa = sgd.sampling_factor(problem.samples)
-    if grid is None or kappa == 0:
+    if grid is None or not grid.covers(sgd, kappa):
         return float("nan")
     return grid.limit(mean_stable_lr(problem, sgd), kappa, sgd.momentum, sgd.weight_decay)

@@ -79,14 +79,14 @@ def _version() -> str:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def _group(ctx: click.Context, debug: bool) -> None:
-    r"""Predict, before training, how far SGD will fluctuate on your data, and prove the prediction.
+    """Predict, before training, how far SGD will fluctuate on your data, and prove the prediction.
 
     DATA is digits, mnist, emnist, cifar10, or a file: features.npz with arrays X and y (or Y).
 
     \b
       fluctua verify digits
       fluctua predict mnist --lr 0.01 --batch-size 32
-    """
+    """  # noqa: D301  (click's own mark, and it must be the character)
     ctx.obj = {"debug": debug}
 
 

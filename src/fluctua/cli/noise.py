@@ -15,7 +15,7 @@ from .options import about, data_options, default_out, describe, load_problem, p
 __all__ = ["noise"]
 
 
-@click.command()
+@click.command(short_help="Measure the gradient noise against theory.")
 @data_options
 @recipe_options
 @click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")

@@ -23,7 +23,7 @@ from .options import about, data_options, load_other, load_problem, progress_bar
 __all__ = ["plan"]
 
 
-@click.command()
+@click.command(short_help="Learning rate, momentum and schedule for a budget.")
 @data_options
 @click.option("--budget", type=int, help="Steps of the run.")
 @click.option("--samples", type=int, help="Budget in samples instead: steps times batch size.")

@@ -12,7 +12,7 @@ from ..verdict import Verdict
 __all__ = ["plot"]
 
 
-@click.command()
+@click.command(short_help="Redraw the figures of a result.")
 @click.argument("result", type=click.Path())
 @click.option("--out", type=click.Path(), help="Directory of the figures.  [default: beside the result]")
 def plot(result: str, out: str | None) -> int:

@@ -36,7 +36,7 @@ __all__ = ["predict"]
 _RTOL = 1e-4  # of every mode's variance at finite time
 
 
-@click.command()
+@click.command(short_help="Noise floor, relaxation and stability, without a run.")
 @data_options
 @recipe_options
 @theory_option

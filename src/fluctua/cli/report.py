@@ -13,7 +13,7 @@ from ..verdict import Verdict
 __all__ = ["report"]
 
 
-@click.command()
+@click.command(short_help="Write the page of one or more results.")
 @click.argument("results", metavar="RESULT...", type=click.Path(), nargs=-1, required=True)
 @click.option("--out", type=click.Path(dir_okay=False), help="The page.  [default: report.html beside a single result]")
 def report(results: tuple[str, ...], out: str | None) -> int:

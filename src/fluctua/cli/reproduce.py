@@ -21,7 +21,7 @@ __all__ = ["reproduce"]
 Found = list[tuple[Cell, Verdict]]
 
 
-@click.command()
+@click.command(short_help="The source paper's claim, on all its data sets.")
 @click.option("--quick", is_flag=True, help="digits, and 4,000 images of MNIST, in shorter runs: minutes.")
 @click.option("--data", "names", multiple=True, help=f"May be repeated: {', '.join(SETS)}.  [default: all; quick: two]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Every cell draws its own from it.")

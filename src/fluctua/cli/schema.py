@@ -13,7 +13,7 @@ __all__ = ["schema"]
 SCHEMAS = ("verdict", "prediction", "noise", "plans", "reproduction")
 
 
-@click.command()
+@click.command(short_help="Print the JSON Schema of a result.")
 @click.argument("name", metavar="|".join(SCHEMAS))
 def schema(name: str) -> int:
     """Print the JSON Schema of a result."""

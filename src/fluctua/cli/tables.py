@@ -8,9 +8,16 @@ import click
 
 from ..verdict import Verdict
 
-__all__ = ["show_ladder"]
+__all__ = ["show", "show_ladder"]
 
 WIDTH = 80
+
+
+def show(text: str) -> None:
+    """Print a sentence, in lines that a terminal holds; whole where the output goes elsewhere."""
+    import textwrap
+
+    click.echo(textwrap.fill(text, WIDTH, subsequent_indent=" " * 8) if sys.stdout.isatty() else text)
 
 
 def show_ladder(verdict: Verdict) -> None:

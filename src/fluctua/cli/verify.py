@@ -31,14 +31,14 @@ from .options import (
     recipe_options,
     theory_option,
 )
-from .tables import show_ladder
+from .tables import show, show_ladder
 
 __all__ = ["verify"]
 
 CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 
 
-@click.command()
+@click.command(short_help="Hold the prediction against real training runs.")
 @data_options
 @recipe_options
 @theory_option
@@ -120,11 +120,7 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> None:
     sampling = verdict.tested.comparison.frobenius_sampling
     click.echo(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
     show_ladder(verdict)
-    click.echo("\n".join((
-        "",
-        f"Frobenius error that sampling alone would give: {sampling:.3g}",
-        f"F0, dissipation against fluctuation: {balance_words(verdict)}",
-        "",
-        ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
-        f"{directory}/: {page}result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)",
-    )))  # fmt: skip
+    click.echo(f"\nFrobenius error that sampling alone would give: {sampling:.3g}\n"
+               f"F0, dissipation against fluctuation: {balance_words(verdict)}\n")  # fmt: skip
+    show(f"{'PASSED' if verdict.passed else 'FAILED'}  {verdict.words}")
+    show(f"{directory}/: {page}result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)")

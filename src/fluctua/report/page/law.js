@@ -101,7 +101,7 @@ const law = (() => {
     const e = s.exact, k = kappa(r, s.samples), gamma = r.weight_decay;
     const none = { limit: null, ratio: null };
     if (!e || r.nesterov || (r.dampening > 0 && r.momentum > 0) || !(k > 0)) return none;
-    if (k < 1 / e.batch_sizes.at(-1) || r.momentum > e.momenta.at(-1) || gamma > e.weight_decays.at(-1)) return none;
+    if (k * e.batch_sizes.at(-1) < 1 || r.momentum > e.momenta.at(-1) || gamma > e.weight_decays.at(-1)) return none;
     const inertia = (beta) => -Math.log1p(-beta), decay = (x) => Math.log1p(x / e.scale);
     const weights = [
       lagrange(e.batch_sizes.map(Math.log), -Math.log(k)),
