@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
 import re
 import sys
 
@@ -66,6 +68,16 @@ def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features,
     out = run("verify", features, *SMALL, "--out", "without")[1]
     assert not (tmp_path / "without" / "report.html").exists()
     assert "report.html" not in out
+
+
+@pytest.mark.parametrize("options", [(), ("--momentum", 0.5, "--nesterov", "--start", "zero", "--weight-decay", 0.01)])
+def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, options):
+    run("verify", features, *SMALL, *options, "--report", "--out", "first")
+    text = html.unescape((tmp_path / "first" / "report.html").read_text())
+    command = re.search(r"<pre>fluctua (verify DATA .*)</pre>", text).group(1).replace("DATA", str(features))
+    run(*command.split(), "--no-report", "--out", "again")
+    first, again = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("first", "again"))
+    assert first == again
 
 
 def test_the_ladder_on_a_terminal_is_the_same_in_colour_and_fits_80_columns(result, monkeypatch):

@@ -133,6 +133,33 @@ def check_exact(page, survey, problem, sgd, floor):
     assert expected == pytest.approx(fl.predict(problem, sgd).excess_loss, rel=0.05)
 
 
+def test_a_recipe_with_dampening_begins_with_its_own_numbers(browser, small_problem, tmp_path):
+    """Its first step is not dampened, its weight decay is a place of the slider, and no exact level is claimed."""
+    sgd = fl.SGD(lr=0.01, batch_size=4, momentum=0.6, dampening=0.3, weight_decay=0.037, sampling="without_replacement")
+    verdict = surveyed(fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1), small_problem)
+    browser.get(save_report(verdict, tmp_path / "report.html", brief=[0]).as_uri())
+    prediction = fl.predict(small_problem, sgd, theory="discrete")
+    assert shown(browser, "floor") == pytest.approx(prediction.excess_loss, rel=1e-9)
+    found = browser.execute_script("return document.querySelector('.explorer').found")
+    np.testing.assert_allclose(found["temperatures"], prediction.temperatures, rtol=1e-9)
+    curve = fl.learning_curve(small_problem, sgd, 64, theory="discrete")
+    np.testing.assert_allclose(found["curve"], curve[found["steps"]], rtol=1e-9)
+    assert shown(browser, "exact-floor") is shown(browser, "limit") is None
+    assert browser.get_log("browser") == []
+
+
+def test_the_numbers_on_show_are_there_as_csv(page):
+    page.execute_script("document.querySelector('[data-csv]').addEventListener('click', e => e.preventDefault())")
+    page.find_element("css selector", "[data-csv]").click()
+    text = page.execute_async_script(
+        "fetch(document.querySelector('[data-csv]').href).then(r => r.text()).then(arguments[0])"
+    )
+    found = page.execute_script("return document.querySelector('.explorer').found")
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    assert [float(row[2]) for row in rows if row[0] == "mode"] == found["temperatures"]
+    assert [float(row[2]) for row in rows if row[0] == "step"] == found["curve"]
+
+
 def test_sliders_move_with_the_keyboard_and_the_numbers_follow(page, digits_problem):
     from selenium.webdriver.common.keys import Keys
 

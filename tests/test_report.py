@@ -102,12 +102,12 @@ def test_names_from_outside_are_text_and_nothing_else(verdict):
     assert not page.all("img")
     assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
     assert page.json("result")[0]["data"]["name"] == EVIL
-    assert len(page.scripts) == len(Page(render(verdict)).scripts)
+    assert len(page.scripts) == len(Page(render(verdict, brief=[0])).scripts)
 
 
 def test_several_verdicts_share_a_page_below_a_table_of_all(verdict):
     failed = dataclasses.replace(verdict, resolution=1e-6)
-    page = Page(render([verdict, failed]))
+    page = Page(render([verdict, failed], brief=[0, 1]))
     passed = verdict.passed + failed.passed
     assert f"{passed} of 2 verdicts passed" in page.text
     assert len(page.json("result")) == 2
@@ -116,7 +116,7 @@ def test_several_verdicts_share_a_page_below_a_table_of_all(verdict):
 
 def test_what_to_keep_in_mind_is_about_this_run(verdict):
     def said(changed):
-        return Page(render(changed)).text
+        return Page(render(changed, brief=[0])).text
 
     assert "relax in more than the run's" in said(verdict)
     assert "directions" not in said(verdict)  # of full rank
@@ -133,27 +133,28 @@ def test_what_to_keep_in_mind_is_about_this_run(verdict):
 
 def test_without_a_survey_there_is_no_explorer(verdict):
     arrays = {name: values for name, values in verdict.arrays.items() if not name.startswith("survey")}
-    page = Page(render(dataclasses.replace(verdict, arrays=arrays)))
+    page = Page(render(dataclasses.replace(verdict, arrays=arrays), brief=[0]))
     assert "What if?" not in page.text
     assert "What was run" in page.text
     assert not [script for attributes, script in page.scripts if "type" not in attributes]
 
 
-def test_epochs_a_schedule_and_an_average_are_reported(small_problem):
+def test_epochs_a_schedule_and_an_average_are_reported(small_problem, verdict):
+    survey = Survey.from_arrays(verdict.arrays).to_arrays()
     for sgd, average, words in (
         (fl.SGD(0.02, 7, sampling="shuffle"), None, "shuffled epoch remember each other"),
         (fl.SGD(0.02, 4, schedule=fl.schedules.CosineAnnealingLR(64)), None, "The learning rate is constant"),
         (fl.SGD(0.02, 4), fl.EMA(0.9), "the weights are not averaged, other than in the run"),
     ):
-        verdict = fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1, average=average)
-        page = Page(render(surveyed(verdict, small_problem)))
+        found = fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1, average=average)
+        page = Page(render(dataclasses.replace(found, arrays={**found.arrays, **survey}), brief=[0]))
         assert words in page.text
         assert "no picture of F0" in page.text
 
 
 def test_a_page_of_a_loaded_result_is_the_same(verdict, tmp_path):
     verdict.save(tmp_path)
-    assert render(fl.Verdict.load(tmp_path)) == render(verdict)
+    assert render(fl.Verdict.load(tmp_path), brief=[0]) == render(verdict, brief=[0])
 
 
 def test_a_page_that_cannot_be_written_leaves_nothing(verdict, tmp_path):
@@ -175,7 +176,7 @@ def test_a_model_that_fits_every_sample_has_a_survey_without_an_exact_level():
     inputs = rng.normal(size=(5, 8))
     problem = fl.LeastSquares(inputs, inputs @ rng.normal(size=8))
     verdict = fl.verify(problem, fl.SGD(0.02, 2), steps=64, replicas=8, rng=1, start="zero")
-    page = Page(render(surveyed(verdict, problem)))
+    page = Page(render(surveyed(verdict, problem), brief=[0]))
     assert "The exact level could not be solved" in page.text
 
 
@@ -209,6 +210,13 @@ def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):
         minimum = small_problem.minimum(float(gamma))
         np.testing.assert_allclose(noise, np.diag(minimum.noise), rtol=1e-11)
         assert loss == minimum.loss
+
+
+@pytest.mark.parametrize("sampling", ["with_replacement", "shuffle"])
+def test_a_survey_knows_how_slow_the_modes_are(small_problem, sampling):
+    found = Survey.from_arrays(surveyed_arrays(small_problem, momentum=0.5, sampling=sampling))
+    independent = fl.predict(small_problem, fl.SGD(0.02, 4, momentum=0.5))
+    np.testing.assert_allclose(found.relaxation_steps, independent.relaxation_steps)
 
 
 def surveyed_arrays(problem, **options):

@@ -66,6 +66,7 @@ def test_an_interrupted_reproduction_goes_on_where_it_stopped(run, tmp_path, mon
         return fl.verify(*arguments, **options)
 
     monkeypatch.setattr(reproduction, "verify", interrupted)
+    monkeypatch.setattr(reproduction, "surveyed", lambda verdict, _: verdict)
     options = "reproduce", "--quick", "--data", "digits"
     assert run(*options)[0] == 130
     directory = tmp_path / "fluctua-reproduction"
