@@ -151,7 +151,7 @@ def run_cell(cell: Cell, directory: Path, bench: Bench, progress: Progress) -> t
     data, problem = bench.problem(cell)
     checkpoint = writable_directory(place) / "checkpoint.npz"
     verdict = verify(problem, cell.sgd, rng=cell.entropy, checkpoint=checkpoint, progress=progress, **cell.run)
-    verdict = verdict.about({"name": data.name, "sha256": data.sha256, "files": dict(data.files)})
+    verdict = verdict.about(data.about)
     if cell.base:
         verdict = surveyed(verdict, problem)
     verdict.save(place)

@@ -10,7 +10,7 @@ import click
 
 from ..noise import GradientNoise, gradient_noise
 from ..results import output_directory, save_text
-from .options import about, data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
+from .options import data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
 
 __all__ = ["noise"]
 
@@ -33,7 +33,7 @@ def noise(
         sgd = recipe(problem, options)
         found = gradient_noise(problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level,
                                progress=lambda fraction: progress("noise", fraction))  # fmt: skip
-        text = json.dumps({**found.to_dict(), "data": about(dataset)}, indent=2)
+        text = json.dumps({**found.to_dict(), "data": dataset.about}, indent=2)
         save_text(directory / "noise.json", text + "\n")
         _draw(found, directory, dataset.name)
     files = f"{directory}/: noise.json, noise.png, noise.svg"

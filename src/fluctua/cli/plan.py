@@ -18,7 +18,7 @@ from ..problem import LeastSquares
 from ..rehearsal import Rehearsal, rehearse
 from ..schedules import SHAPES
 from ..sgd import SAMPLINGS
-from .options import about, data_options, load_other, load_problem, progress_bar, spectrum
+from .options import data_options, load_other, load_problem, progress_bar, spectrum
 
 __all__ = ["plan"]
 
@@ -72,7 +72,7 @@ def plan(
             rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed,
                                  progress=partial(progress, "training"))  # fmt: skip
     if as_json:
-        click.echo(json.dumps(_result(about(dataset), plans, costs, rehearsal), indent=2, allow_nan=False))
+        click.echo(json.dumps(_result(dataset.about, plans, costs, rehearsal), indent=2, allow_nan=False))
     else:
         parts = [_words(one, size) for one, size in zip(plans, sizes, strict=True)]
         parts += [_cost_table(costs, plans[0])] if costs else []

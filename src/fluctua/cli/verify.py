@@ -19,7 +19,6 @@ from ..verdict import Verdict
 from ..verify import verify as run
 from ..words import balance_words, measured_words, run_words
 from .options import (
-    about,
     average_of,
     average_options,
     data_options,
@@ -78,7 +77,7 @@ def verify(
         with progress_bar() as progress, _kept(checkpoint):
             verdict = run(problem, sgd, rng=seed, average=average, checkpoint=checkpoint, check_stability=not force,
                           progress=progress, **options)  # fmt: skip
-            verdict = verdict.about(about(dataset))
+            verdict = verdict.about(dataset.about)
             if report:
                 progress("explorer", 0.0)
                 verdict = surveyed(verdict, problem)
