@@ -36,12 +36,14 @@ def test_plan_json_follows_the_schema_and_the_check_agrees(run):
         ((), "either --budget STEPS or --samples"),
         (("--budget", 10, "--samples", 10), "either --budget STEPS or --samples"),
         (("--budget", 0), "steps must be at least 1"),
+        (("--budget", 10, "--check", "--replicas", 8), "--replicas must be at least 16, got 8"),
         (("--budget", 10, "--schedule", "cosin"), "Did you mean 'cosine'?"),
     ],
 )
 def test_a_plan_without_a_budget_or_with_a_wrong_name_is_refused(run, arguments, message):
-    code, _, err = run("plan", "digits", *arguments)
+    code, out, err = run("plan", "digits", *arguments)
     assert code == 2
+    assert "steps of" not in out
     assert message in err
 
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import fluctua as fl
-from commands import SMALL
+from commands import SMALL, check
 from fluctua.cli.tables import show, show_ladder
 
 
@@ -35,6 +35,14 @@ def test_a_saved_result_becomes_a_page_beside_it(run, result, tmp_path):
     code, out, err = run("report", "first")
     assert (code, out, err) == (0, "first/report.html\n", "")
     assert "What was run" in (tmp_path / "first" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("command", ["report", "plot"])
+def test_the_files_written_are_told_as_json_too(run, result, tmp_path, command):
+    del result
+    told = json.loads(run(command, "first", "--json")[1])
+    check(told, "files")
+    assert all((tmp_path / name).is_file() for name in told["files"])
 
 
 def test_several_results_share_a_page(run, result, tmp_path):

@@ -176,6 +176,8 @@ def test_sliders_move_with_the_keyboard_and_the_numbers_follow(page, digits_prob
         for name in ("lr", "batch_size", "momentum")
     )
     gamma = float(page.find_element("css selector", '[data-shown="weight_decay"]').text)
+    for name, value in (("lr", lr), ("batch_size", batch_size), ("weight_decay", gamma)):
+        assert float(slider(name).get_attribute("aria-valuetext")) == value
     assert lr < 0.05
     assert batch_size > 8
     assert momentum == pytest.approx(0.4)
@@ -205,6 +207,27 @@ def test_beyond_a_limit_the_page_says_so(page):
 def test_names_from_outside_do_nothing(page):
     assert page.execute_script("return window.hacked") is None
     assert EVIL in page.find_element("tag name", "h1").text
+
+
+def media(page, kind, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": kind, "features": features})
+    return page.execute_script(
+        """const style = (name) => getComputedStyle(document.querySelector(name));
+        return [style("body").backgroundColor, style(".explorer").display]"""
+    )
+
+
+def test_it_is_dark_where_asked_for_and_prints_on_white_without_the_sliders(page):
+    try:
+        (light, on_screen), (dark, _), (paper, printed) = (
+            media(page, *given) for given in (("screen", "light"), ("screen", "dark"), ("print", "dark"))
+        )
+        assert light == paper == "rgb(255, 255, 255)"
+        assert dark not in (light, "rgba(0, 0, 0, 0)")
+        assert (on_screen, printed) == ("block", "none")
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 @pytest.mark.parametrize("width", [360, 900])

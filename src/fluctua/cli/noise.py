@@ -11,6 +11,7 @@ import click
 from ..noise import GradientNoise, gradient_noise
 from ..results import output_directory, save_text
 from .options import data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
+from .tables import show
 
 __all__ = ["noise"]
 
@@ -38,7 +39,10 @@ def noise(
         _draw(found, directory, dataset.name)
     files = f"{directory}/: noise.json, noise.png, noise.svg"
     report = "\n".join((describe(dataset, problem, sgd), "", found.words, _kurtosis(found), files))
-    click.echo(text if as_json else report)
+    if as_json:
+        click.echo(text)
+    else:
+        show(report)
     return 0 if found.passed else 1
 
 

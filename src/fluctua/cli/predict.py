@@ -29,6 +29,7 @@ from .options import (
     recipe_options,
     theory_option,
 )
+from .tables import show
 
 __all__ = ["predict"]
 
@@ -77,7 +78,10 @@ def predict(
         loss = held_out_loss(prediction, other.inputs, other.targets)
         result["held_out"] = {"data": other.about, **asdict(loss), "expected": loss.expected}
         report += f"\nheld out      {other.name}: {loss.optimum:.6g} at W*, {loss.excess:+.6g} in expectation"
-    click.echo(json.dumps(finite(result), indent=2, allow_nan=False) if as_json else report)
+    if as_json:
+        click.echo(json.dumps(finite(result), indent=2, allow_nan=False))
+    else:
+        show(report)
     return 0
 
 

@@ -10,7 +10,7 @@ from .._validate import choice
 
 __all__ = ["schema"]
 
-SCHEMAS = ("verdict", "prediction", "noise", "plans", "reproduction")
+SCHEMAS = ("verdict", "prediction", "noise", "plans", "reproduction", "files")
 
 
 @click.command(short_help="Print the JSON Schema of a result.")

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from ..verdict import Verdict
 
-__all__ = ["show", "show_ladder"]
+__all__ = ["show", "show_files", "show_ladder"]
 
 WIDTH = 80
 
 
 def show(text: str) -> None:
-    """Print a sentence, in lines that a terminal holds; whole where the output goes elsewhere."""
+    """Print a report: on a terminal in lines that it holds, elsewhere as it is."""
     import textwrap
 
-    click.echo(textwrap.fill(text, WIDTH, subsequent_indent=" " * 8) if sys.stdout.isatty() else text)
+    def held(line: str) -> str:
+        return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH, subsequent_indent=" " * 10)
+
+    click.echo("\n".join(map(held, text.splitlines())) if sys.stdout.isatty() else text)
+
+
+def show_files(paths: Sequence[Path], as_json: bool) -> None:
+    """Print which files were written, one in a line or as JSON."""
+    import json
+
+    names = [str(path) for path in paths]
+    click.echo(json.dumps({"kind": "files", "files": names}, indent=2) if as_json else "\n".join(names))
 
 
 def show_ladder(verdict: Verdict) -> None:

@@ -72,7 +72,7 @@ def verify(
         sgd = recipe(problem, options, options["steps"])
         average = average_of(options, options["steps"])
         if not as_json:
-            click.echo(describe(dataset, problem, sgd))
+            show(describe(dataset, problem, sgd))
         checkpoint = _checkpoint(directory, resume)
         with progress_bar() as progress, _kept(checkpoint):
             verdict = run(problem, sgd, rng=seed, average=average, checkpoint=checkpoint, check_stability=not force,
@@ -117,7 +117,7 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> None:
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     page = "report.html, " if (directory / REPORT).exists() else ""
     sampling = verdict.tested.comparison.frobenius_sampling
-    click.echo(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
+    show(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
     show_ladder(verdict)
     click.echo(f"\nFrobenius error that sampling alone would give: {sampling:.3g}\n"
                f"F0, dissipation against fluctuation: {balance_words(verdict)}\n")  # fmt: skip

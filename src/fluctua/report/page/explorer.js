@@ -22,10 +22,15 @@ const explorer = (() => {
   function pair(root, name, { low, high, whole }) {
     const [slider, number] = ["range", "number"].map((kind) => root.querySelector(`[data-${kind}="${name}"]`));
     const span = Math.log(high / low);
-    const slide = () => (slider.value = String((SLIDES * Math.log(number.value / low)) / span));
+    const said = () => slider.setAttribute("aria-valuetext", number.value); // its place alone says nothing
+    const slide = () => {
+      slider.value = String((SLIDES * Math.log(number.value / low)) / span);
+      said();
+    };
     slider.addEventListener("input", () => {
       const value = low * Math.exp((span * slider.value) / SLIDES);
       number.value = whole ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+      said();
     });
     number.addEventListener("input", slide);
     slide();
@@ -109,6 +114,7 @@ const explorer = (() => {
     function redraw() {
       const r = settings(root, survey);
       gamma.textContent = brief(r.weight_decay, 6);
+      root.querySelector('[data-range="weight_decay"]').setAttribute("aria-valuetext", gamma.textContent);
       root.querySelector('[data-choice="nesterov"]').disabled = !(r.momentum > 0) || r.dampening > 0;
       pitfall.textContent = problem(r, survey);
       if (pitfall.textContent) return;
