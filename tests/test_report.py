@@ -131,8 +131,9 @@ def test_what_to_keep_in_mind_is_about_this_run(verdict):
     assert "too short to tell" in said(dataclasses.replace(verdict, resolution=1e-6))
 
 
-def test_without_a_survey_there_is_no_explorer(verdict):
-    arrays = {name: values for name, values in verdict.arrays.items() if not name.startswith("survey")}
+@pytest.mark.parametrize("without", ["survey", "survey_limit"])
+def test_without_a_whole_survey_there_is_no_explorer(verdict, without):
+    arrays = {name: values for name, values in verdict.arrays.items() if not name.startswith(without)}
     page = Page(render(dataclasses.replace(verdict, arrays=arrays), brief=[0]))
     assert "What if?" not in page.text
     assert "What was run" in page.text
@@ -201,6 +202,12 @@ def test_the_limit_is_not_extrapolated(small_problem, verdict, recipe, known):
     if known:
         limit = exact.limit(mean_stable_lr(small_problem, sgd), kappa, sgd.momentum, sgd.weight_decay)
         assert limit == pytest.approx(fl.max_stable_lr(small_problem, sgd), rel=0.05)
+
+
+def test_the_page_says_how_far_the_exact_level_is_off_at_the_recipe(verdict, page):
+    miss = Survey.from_arrays(verdict.arrays).miss
+    assert 0 < abs(miss) < 0.02
+    assert f"is known, it is off by {100 * abs(miss):.1f} %" in " ".join(page.text.split())
 
 
 def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):

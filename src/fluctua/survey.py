@@ -49,6 +49,8 @@ class Survey:
         Of the recipe.
     limit : float
         Its largest stable learning rate; interpolated, for shuffled epochs that of independent batches, NaN unknown.
+    miss : float
+        Relative error of the noise floor from `exact` at the recipe, where the exact one is known; otherwise NaN.
     exact : ExactGrid or None
     """
 
@@ -61,6 +63,7 @@ class Survey:
     noise: Array
     relaxation_steps: Array
     limit: float
+    miss: float
     exact: ExactGrid | None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -73,8 +76,8 @@ class Survey:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Survey | None:
-        """Read what `to_arrays` gave; None if a result has none."""
-        if _PREFIX + "noise" not in arrays:
+        """Read what `to_arrays` gave; None if a result has none, or one of another version."""
+        if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name != "exact"):
             return None
         grid = None
         if _GRID + "feedback" in arrays:
@@ -87,8 +90,8 @@ def _read(kind: type, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[s
     return {name: value.item() if value.ndim == 0 else value for name, value in found.items()}
 
 
-def survey(problem: LeastSquares, sgd: SGD) -> Survey:
-    """Survey `problem` around the recipe `sgd`.
+def survey(problem: LeastSquares, sgd: SGD, noise_floor: float = np.nan) -> Survey:
+    """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
 
     Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and the exact grid's.
 
@@ -105,20 +108,29 @@ def survey(problem: LeastSquares, sgd: SGD) -> Survey:
     minima = [problem.minimum(gamma) for gamma in decays]
     grid = exact_grid(problem, decays[-1])
     still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
+    additive, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
     return Survey(
         samples=problem.samples, outputs=problem.outputs, curvatures=problem.curvatures,
         signal=np.sum((minima[0].mode_weights * minima[0].curvatures) ** 2, axis=0),
         weight_decays=np.array(decays), optimum_losses=np.array([minimum.loss for minimum in minima]),
         noise=np.array([_noise_variances(minimum) for minimum in minima]),
-        relaxation_steps=predict(problem, still, theory="discrete", check_stability=False).relaxation_steps,
-        limit=_limit(problem, still, grid), exact=grid,
+        relaxation_steps=additive.relaxation_steps, limit=limit, exact=grid,
+        miss=additive.excess_loss * _ratio(problem, still, grid, limit) / noise_floor - 1,
     )  # fmt: skip
 
 
 def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
     """Return the verdict with a survey around its recipe, so that its report has an explorer."""
-    found = survey(problem, SGD(**verdict.identity["recipe"]))
+    found = survey(problem, SGD(**verdict.identity["recipe"]), _noise_floor(verdict))
     return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
+
+
+def _noise_floor(verdict: Verdict) -> float:
+    """The exact stationary excess loss of the weights under independent batches, where the verdict has it; or NaN."""
+    run = verdict.identity
+    if verdict.theory != "exact" or run["average"] or run["recipe"]["schedule"] or run["recipe"]["sampling"] in EPOCHS:
+        return float("nan")
+    return verdict.row("exact, stationary").excess_loss or float("nan")
 
 
 def _weight_decays(steepest: float, own: float) -> list[float]:
@@ -141,3 +153,10 @@ def _limit(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None) -> float:
     if grid is None or not grid.covers(sgd, kappa):
         return float("nan")
     return grid.limit(mean_stable_lr(problem, sgd), kappa, sgd.momentum, sgd.weight_decay)
+
+
+def _ratio(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None, limit: float) -> float:
+    if grid is None or not sgd.lr <= grid.shares[-1] * limit:
+        return float("nan")
+    kappa = sgd.sampling_factor(problem.samples)
+    return grid.ratio(sgd.lr / limit, kappa, sgd.momentum, sgd.weight_decay)
