@@ -41,8 +41,9 @@ def _literal(_app: Any, _what: str, _name: str, _found: Any, _options: Any, line
     """Keep |x| and W* in docstrings what they are: bars and stars of formulas, not of reStructuredText."""
     for number, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
-            escaped = re.sub(r"(?<!\|)\|(?!\|)", r"\\|", line)
-            lines[number] = re.sub(r"(?<=\bW)\*", r"\\*", escaped)
+            prose = re.split(r"(``.*?``)", line)  # every other piece is literal already
+            prose[::2] = [re.sub(r"\||(?<=\bW)\*", r"\\\g<0>", piece) for piece in prose[::2]]
+            lines[number] = "".join(prose)
 
 
 def setup(app: Any) -> None:
