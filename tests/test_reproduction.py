@@ -104,7 +104,7 @@ def test_the_summary_says_what_the_verdicts_say(small_problem):
     cell = dataclasses.replace(cells(["digits"], quick=True, seed=1)[0], sgd=sgd)
     line = summary([(cell, verdict)]).splitlines()[-1]
     off = 100 * (verdict.tested.excess_loss / verdict.excess_loss - 1)
-    for word in ("small", sgd.words, f"{off:+.2f} %", f"{verdict.tested.comparison.z_rms:.2f}"):
+    for word in ("digits | 60 | base | 0.02 | 4 |", f"| {off:+.2f} |", f"{verdict.tested.comparison.z_rms:.2f}"):
         assert f"{word}" in line
     assert ("passed" in line) == verdict.passed
 
