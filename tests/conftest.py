@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
+from fluctua.cli import main
 
 ALPHA_BUDGET = 0.02
 """Bound on the probability that a run of the whole suite fails although nothing is wrong."""
@@ -60,3 +61,28 @@ def small_problem():
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(60, 12)) * np.linspace(2, 0.2, 12)
     return fl.LeastSquares(inputs, rng.normal(size=(60, 3)) + inputs @ rng.normal(size=(12, 3)))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Call the command line in an empty directory: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLUCTUA_DATA", raising=False)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return stopped.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def features(tmp_path):
+    rng = np.random.default_rng(3)
+    inputs = rng.normal(size=(200, 6))
+    np.savez(
+        tmp_path / "features.npz", X=inputs, y=(inputs @ rng.normal(size=6) + rng.normal(size=200) > 0).astype(int)
+    )
+    return tmp_path / "features.npz"

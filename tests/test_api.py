@@ -10,6 +10,8 @@ import time
 import pytest
 
 import fluctua as fl
+import fluctua.report
+import fluctua.survey
 
 PUBLIC = {
     "batch_costs", "BatchCost", "Candidate", "Dataset", "DynamicVerdict", "EMA", "EntropyProduction", "errors",
@@ -40,6 +42,9 @@ SIGNATURES = {
                 "level", "resolution", "threads", "checkpoint", "check_stability", "progress"],
     fl.verify_dynamic: ["problem", "sgd", "steps", "replicas", "rng", "modes", "lags", "level", "resolution", "entropy",
                         "threads", "progress"],
+    fluctua.report.render: ["verdicts", "brief"],
+    fluctua.report.save_report: ["verdicts", "path", "brief"],
+    fluctua.survey.surveyed: ["verdict", "problem"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }  # fmt: skip
 PREDICTED = {

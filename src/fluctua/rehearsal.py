@@ -19,11 +19,11 @@ from .simulate import simulate
 from .start import Start
 from .thinned import final
 
-__all__ = ["Rehearsal", "Run", "rehearse"]
+__all__ = ["FEWEST", "Rehearsal", "Run", "rehearse"]
 
 _RTOL, _PRECISION = 1e-2, 3e-4  # of the worst mode's variance, and of the loss that follows
 _FAR, _APART = 6e-5, 2.7e-3  # two-sided levels at which a prediction is off, and at which two runs are told apart
-_FEWEST = 16  # replicas: the losses are skewed, and Student's t of fewer of them raises too many alarms
+FEWEST = 16  # replicas: the losses are skewed, and Student's t of fewer of them raises too many alarms
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def rehearse(
     -----
     Cost: four recipes times `replicas` runs, as `simulate`, and four predictions on all samples.
     """
-    positive_int("replicas", replicas, minimum=_FEWEST)
+    positive_int("replicas", replicas, minimum=FEWEST)
     best = found.best.sgd
     top = EDGE * found.limits[best.momentum]
     recipes = [best, replace(best, lr=0.5 * best.lr)]

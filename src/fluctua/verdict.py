@@ -85,7 +85,7 @@ class Verdict:
     diverged_at : int or None
         First recorded step at which a replica overflowed.
     arrays : dict of str to ndarray
-        The points and lines of the figures.
+        The points and lines of the figures, and a survey for the report's explorer where one was made.
     """
 
     theory: Level
@@ -154,16 +154,18 @@ class Verdict:
     @property
     def table(self) -> str:
         """The ladder against the measurement, as plain text."""
-        head = f"{'theory':<20} {'excess loss':>12} {'off by':>8} {'z-rms':>7} {'Frobenius':>10}  verdict"
-        return "\n".join([head, *(self._line(row) for row in self.rows)])
+        head = "theory", "excess loss", "off by", "z-rms", "Frobenius", "verdict"
+        return "\n".join("{:<20} {:>12} {:>8} {:>7} {:>10}  {}".format(*line) for line in [head, *self.cells])
 
-    def _line(self, row: Row) -> str:
-        off = row.excess_loss / self.excess_loss - 1
-        verdict = "consistent" if row.consistent else "rejected"
-        return (
-            f"{row.name:<20} {row.excess_loss:>12.6g} {100 * off:>+7.1f}% {row.comparison.z_rms:>7.2f} "
-            f"{row.comparison.frobenius_error:>10.3g}  {verdict}"
-        )
+    @property
+    def cells(self) -> list[tuple[str, str, str, str, str, str]]:
+        """The same, cell by cell: name, excess loss, its error, z-rms over modes, Frobenius error, verdict."""
+        return [
+            (row.name, f"{row.excess_loss:.6g}", f"{100 * (row.excess_loss / self.excess_loss - 1):+.1f}%",
+             f"{row.comparison.z_rms:.2f}", f"{row.comparison.frobenius_error:.3g}",
+             "consistent" if row.consistent else "rejected")
+            for row in self.rows
+        ]  # fmt: skip
 
     def about(self, data: Mapping[str, Any]) -> Verdict:
         """Return the verdict with a description of its data (name, sha256) attached."""

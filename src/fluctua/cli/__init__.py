@@ -18,6 +18,8 @@ _COMMANDS = {
     "plan": "plan",
     "noise": "noise",
     "plot": "plot",
+    "report": "report",
+    "reproduce": "reproduce",
     "data": "data",
     "schema": "schema",
 }
@@ -77,14 +79,14 @@ def _version() -> str:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def _group(ctx: click.Context, debug: bool) -> None:
-    r"""Predict, before training, how far SGD will fluctuate on your data, and prove the prediction.
+    """Predict, before training, how far SGD will fluctuate on your data, and prove the prediction.
 
     DATA is digits, mnist, emnist, cifar10, or a file: features.npz with arrays X and y (or Y).
 
     \b
       fluctua verify digits
       fluctua predict mnist --lr 0.01 --batch-size 32
-    """
+    """  # noqa: D301  (click's own mark, and it must be the character)
     ctx.obj = {"debug": debug}
 
 
@@ -111,4 +113,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("fluctua: interrupted.", err=True)
         code = 130
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"fluctua: {type(error).__name__}: {error}. This should not happen: it is a fault of fluctua's, not "
+                   f"of your input. `fluctua --debug ...` shows where it arose.", err=True)  # fmt: skip
+        code = 3
     sys.exit(code if isinstance(code, int) else 0)

@@ -12,7 +12,8 @@ from ..dynamic import verify_dynamic
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
 from ..results import output_directory
-from .options import about, default_out, describe, load_problem, progress_bar, recipe
+from .options import default_out, describe, load_problem, progress_bar, recipe
+from .tables import show
 
 __all__ = ["LAGS", "run_dynamic"]
 
@@ -25,7 +26,7 @@ def run_dynamic(options: dict[str, Any]) -> int:
     """Verify the theorem in time; `options` are those of `fluctua verify`."""
     began = time.monotonic()
     _refuse_others(options)
-    seed, out, as_json = options.pop("seed"), options.pop("out"), options.pop("as_json")
+    seed, out, as_json, _ = (options.pop(name) for name in ("seed", "out", "as_json", "report"))
     if options["steps"] is None:
         options["steps"] = _STEPS
     options["lags"] = _lags(options["lags"])
@@ -33,10 +34,10 @@ def run_dynamic(options: dict[str, Any]) -> int:
         dataset, problem = load_problem(options)
         sgd = recipe(problem, options)
         if not as_json:
-            click.echo(describe(dataset, problem, sgd))
+            show(describe(dataset, problem, sgd))
         with progress_bar() as progress:
             verdict = verify_dynamic(problem, sgd, rng=seed, progress=progress, **options)
-        verdict = verdict.about(about(dataset))
+        verdict = verdict.about(dataset.about)
         verdict.save(directory)
         _draw(verdict, directory)
     click.echo(verdict.to_json() if as_json else _report(verdict, directory, time.monotonic() - began))

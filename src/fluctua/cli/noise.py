@@ -10,12 +10,13 @@ import click
 
 from ..noise import GradientNoise, gradient_noise
 from ..results import output_directory, save_text
-from .options import about, data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
+from .options import data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
+from .tables import show
 
 __all__ = ["noise"]
 
 
-@click.command()
+@click.command(short_help="Measure the gradient noise against theory.")
 @data_options
 @recipe_options
 @click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")
@@ -33,12 +34,15 @@ def noise(
         sgd = recipe(problem, options)
         found = gradient_noise(problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level,
                                progress=lambda fraction: progress("noise", fraction))  # fmt: skip
-        text = json.dumps({**found.to_dict(), "data": about(dataset)}, indent=2)
+        text = json.dumps({**found.to_dict(), "data": dataset.about}, indent=2)
         save_text(directory / "noise.json", text + "\n")
         _draw(found, directory, dataset.name)
     files = f"{directory}/: noise.json, noise.png, noise.svg"
     report = "\n".join((describe(dataset, problem, sgd), "", found.words, _kurtosis(found), files))
-    click.echo(text if as_json else report)
+    if as_json:
+        click.echo(text)
+    else:
+        show(report)
     return 0 if found.passed else 1
 
 

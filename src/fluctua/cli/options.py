@@ -23,7 +23,6 @@ from ..schedules import SHAPES, Schedule, read_schedule
 from ..sgd import SAMPLINGS, SGD
 
 __all__ = [
-    "about",
     "average_of",
     "average_options",
     "data_options",
@@ -150,11 +149,6 @@ def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
         f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
         f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}"
     )
-
-
-def about(dataset: Dataset) -> dict[str, Any]:
-    """Return what a result says of its data."""
-    return {"name": dataset.name, "sha256": dataset.sha256, "files": dict(dataset.files)}
 
 
 def default_out(out: str | None, data: str) -> str:

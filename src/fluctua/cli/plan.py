@@ -10,20 +10,22 @@ from typing import Any
 import click
 import numpy as np
 
+from .._validate import positive_int
 from ..batch_cost import BatchCost, batch_costs
 from ..errors import InvalidInput
 from ..plan import Plan
 from ..plan import plan as search
 from ..problem import LeastSquares
-from ..rehearsal import Rehearsal, rehearse
+from ..rehearsal import FEWEST, Rehearsal, rehearse
 from ..schedules import SHAPES
 from ..sgd import SAMPLINGS
-from .options import about, data_options, load_other, load_problem, progress_bar, spectrum
+from .options import data_options, load_other, load_problem, progress_bar, spectrum
+from .tables import show
 
 __all__ = ["plan"]
 
 
-@click.command()
+@click.command(short_help="Learning rate, momentum and schedule for a budget.")
 @data_options
 @click.option("--budget", type=int, help="Steps of the run.")
 @click.option("--samples", type=int, help="Budget in samples instead: steps times batch size.")
@@ -52,10 +54,12 @@ def plan(
     sizes = tuple(dict.fromkeys(batch_sizes)) or (32,)
     if samples is not None and samples < max(sizes):
         raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
+    if check:
+        positive_int("--replicas", replicas, minimum=FEWEST)
     other = None if held_out is None else load_other(held_out, options)
     dataset, problem = load_problem(options)
     if not as_json:
-        click.echo(spectrum(dataset, problem))
+        show(spectrum(dataset, problem))
     asked = {
         "momenta": momenta or (0.0, 0.9), "schedules": schedules or tuple(SHAPES), "weight_decay": weight_decay,
         "sampling": sampling, "held_out": None if other is None else (other.inputs, other.targets),
@@ -72,12 +76,12 @@ def plan(
             rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed,
                                  progress=partial(progress, "training"))  # fmt: skip
     if as_json:
-        click.echo(json.dumps(_result(about(dataset), plans, costs, rehearsal), indent=2, allow_nan=False))
+        click.echo(json.dumps(_result(dataset.about, plans, costs, rehearsal), indent=2, allow_nan=False))
     else:
         parts = [_words(one, size) for one, size in zip(plans, sizes, strict=True)]
         parts += [_cost_table(costs, plans[0])] if costs else []
         parts += [_rehearsal_table(rehearsal)] if rehearsal else []
-        click.echo("\n\n".join(parts))
+        show("\n\n".join(parts))
     return 0 if rehearsal is None or (rehearsal.agrees and rehearsal.ordered) else 1
 
 
@@ -132,9 +136,9 @@ def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
 
 def _rehearsal_table(rehearsal: Rehearsal) -> str:
     lines = [f"check     {rehearsal.replicas} real runs, training loss: winner, also at other rates, and runner-up",
-             f"{'lr':<9} {'predicted':>11} {'measured':>11} {'error':>9} {'z':>6}  recipe"]  # fmt: skip
+             f"{'lr':<8} {'predicted':>10} {'measured':>10} {'error':>8} {'z':>6}  recipe"]  # fmt: skip
     lines += [
-        f"{run.sgd.lr:<9.3g} {run.predicted:>11.6g} {run.measured:>11.6g} {run.error:>9.2g} {run.score:>6.2f}  "
+        f"{run.sgd.lr:<8.3g} {run.predicted:>10.6g} {run.measured:>10.6g} {run.error:>8.2g} {run.score:>6.2f}  "
         f"{'constant' if run.sgd.schedule is None else type(run.sgd.schedule).__name__}, momentum {run.sgd.momentum:g}"
         for run in rehearsal.runs
     ]

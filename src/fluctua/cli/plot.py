@@ -9,16 +9,18 @@ import click
 from ..dynamic_verdict import DynamicVerdict
 from ..results import output_directory
 from ..verdict import Verdict
+from .tables import show_files
 
 __all__ = ["plot"]
 
 DYNAMIC = "dynamic.npz"
 
 
-@click.command()
+@click.command(short_help="Redraw the figures of a result.")
 @click.argument("result", type=click.Path())
 @click.option("--out", type=click.Path(), help="Directory of the figures.  [default: beside the result]")
-def plot(result: str, out: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="The files' names as JSON (schema: fluctua schema files).")
+def plot(*, result: str, out: str | None, as_json: bool) -> int:
     """Redraw the figures of RESULT, a directory written by `fluctua verify` or its result.npz or dynamic.npz."""
     from ..plot import save_dynamic_figures, save_figures
 
@@ -31,6 +33,5 @@ def plot(result: str, out: str | None) -> int:
             drawn += save_figures(Verdict.load(result), directory)
         if in_time:
             drawn += save_dynamic_figures(DynamicVerdict.load(result), directory)
-        for path in drawn:
-            click.echo(path)
+        show_files(drawn, as_json)
     return 0

@@ -19,7 +19,6 @@ from ..stability import max_stable_lr
 from ..theory import Prediction
 from ..theory import predict as solve
 from .options import (
-    about,
     average_of,
     average_options,
     data_options,
@@ -30,13 +29,14 @@ from .options import (
     recipe_options,
     theory_option,
 )
+from .tables import show
 
 __all__ = ["predict"]
 
 _RTOL = 1e-4  # of every mode's variance at finite time
 
 
-@click.command()
+@click.command(short_help="Noise floor, relaxation and stability, without a run.")
 @data_options
 @recipe_options
 @theory_option
@@ -68,7 +68,7 @@ def predict(
     # of epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same, below it
     limit = max_stable_lr(problem, replace(sgd, sampling="without_replacement", drop_last=False) if sgd.epochs else sgd)
     name = "independent_max_stable_lr" if sgd.epochs else "max_stable_lr"
-    result = {"kind": "prediction", "data": about(dataset), name: limit, **prediction.to_dict()}
+    result = {"kind": "prediction", "data": dataset.about, name: limit, **prediction.to_dict()}
     report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}"
     if spread:
         found = loss_spread(prediction)
@@ -76,9 +76,12 @@ def predict(
         report += f"\nspread        loss between runs: +-{found.std:.3g} (Gaussian closure)"
     if other is not None:
         loss = held_out_loss(prediction, other.inputs, other.targets)
-        result["held_out"] = {"data": about(other), **asdict(loss), "expected": loss.expected}
+        result["held_out"] = {"data": other.about, **asdict(loss), "expected": loss.expected}
         report += f"\nheld out      {other.name}: {loss.optimum:.6g} at W*, {loss.excess:+.6g} in expectation"
-    click.echo(json.dumps(finite(result), indent=2, allow_nan=False) if as_json else report)
+    if as_json:
+        click.echo(json.dumps(finite(result), indent=2, allow_nan=False))
+    else:
+        show(report)
     return 0
 
 

@@ -10,10 +10,10 @@ from .._validate import choice
 
 __all__ = ["schema"]
 
-SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans")
+SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "reproduction", "files")
 
 
-@click.command()
+@click.command(short_help="Print the JSON Schema of a result.")
 @click.argument("name", metavar="|".join(SCHEMAS))
 def schema(name: str) -> int:
     """Print the JSON Schema of a result."""

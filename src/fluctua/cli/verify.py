@@ -10,16 +10,17 @@ from typing import Any
 
 import click
 
-from ..averaging import read_average
 from ..dynamics import DYNAMICS
 from ..errors import InvalidInput
 from ..plot import save_figures
+from ..report import save_report
 from ..results import output_directory
-from ..verdict import Balance, Verdict
+from ..survey import surveyed
+from ..verdict import Verdict
 from ..verify import verify as run
+from ..words import balance_words, measured_words, run_words
 from .dynamic import LAGS, run_dynamic
 from .options import (
-    about,
     average_of,
     average_options,
     data_options,
@@ -31,13 +32,14 @@ from .options import (
     recipe_options,
     theory_option,
 )
+from .tables import show, show_ladder
 
 __all__ = ["verify"]
 
-CHECKPOINT = "checkpoint.npz"
+CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 
 
-@click.command()
+@click.command(short_help="Hold the prediction against real training runs.")
 @data_options
 @recipe_options
 @theory_option
@@ -56,6 +58,7 @@ CHECKPOINT = "checkpoint.npz"
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
 @click.option("--out", type=click.Path(), help="Directory of the results.  [default: fluctua-DATA]")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
+@click.option("--report/--no-report", default=True, help="Also write the page report.html, with its explorer.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
 @click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
@@ -65,9 +68,9 @@ def verify(
     """Hold the predicted fluctuation of SGD on DATA against real training runs.
 
     Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
-    result.json, result.npz and figures. With --dynamic the theorem in time is held against them: the response to a push
-    is a correlation of the unpushed weights; dynamic.json, dynamic.npz and their figures (schema: dynamic). Exit code 0
-    if passed, 1 if not, 2 for bad input.
+    report.html, result.json, result.npz and figures. With --dynamic the theorem in time is held against them: the
+    response to a push is a correlation of the unpushed weights; dynamic.json, dynamic.npz and their figures (schema:
+    dynamic). Exit code 0 if passed, 1 if not, 2 for bad input.
     """
     if dynamic:
         return run_dynamic({**options, "modes": modes, "lags": lags, "entropy": entropy})
@@ -78,7 +81,9 @@ def verify(
     return _verify(**{**options, **{name: value for name, value in defaults.items() if options[name] is None}})
 
 
-def _verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_json: bool, **options: Any) -> int:
+def _verify(
+    *, seed: int | None, out: str | None, resume: bool, report: bool, force: bool, as_json: bool, **options: Any
+) -> int:
     """Equal times."""
     began = time.monotonic()
     with output_directory(default_out(out, options["data"])) as directory:
@@ -86,15 +91,23 @@ def _verify(*, seed: int | None, out: str | None, resume: bool, force: bool, as_
         sgd = recipe(problem, options, options["steps"])
         average = average_of(options, options["steps"])
         if not as_json:
-            click.echo(describe(dataset, problem, sgd))
+            show(describe(dataset, problem, sgd))
         checkpoint = _checkpoint(directory, resume)
         with progress_bar() as progress, _kept(checkpoint):
             verdict = run(problem, sgd, rng=seed, average=average, checkpoint=checkpoint, check_stability=not force,
                           progress=progress, **options)  # fmt: skip
-        verdict = verdict.about(about(dataset))
+            verdict = verdict.about(dataset.about)
+            if report:
+                progress("explorer", 0.0)
+                verdict = surveyed(verdict, problem)
         verdict.save(directory)
         save_figures(verdict, directory)
-    click.echo(verdict.to_json() if as_json else _report(verdict, directory, time.monotonic() - began))
+        if report:
+            save_report(verdict, directory / REPORT)
+    if as_json:
+        click.echo(verdict.to_json())
+    else:
+        _report(verdict, directory, time.monotonic() - began)
     return 0 if verdict.passed else 1
 
 
@@ -119,34 +132,13 @@ def _kept(checkpoint: Path) -> Iterator[None]:
         raise
 
 
-def _report(verdict: Verdict, directory: Path, seconds: float) -> str:
-    half = 1.96 * verdict.excess_loss_error
+def _report(verdict: Verdict, directory: Path, seconds: float) -> None:
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
-    identity, floor = verdict.identity, verdict.optimum_loss
-    average = "" if identity["average"] is None else f", {read_average(identity['average']).words}"
-    share = f", {verdict.excess_loss / floor:.2%} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
+    page = "report.html, " if (directory / REPORT).exists() else ""
     sampling = verdict.tested.comparison.frobenius_sampling
-    return "\n".join(
-        (
-            f"run       {identity['steps']} steps x {identity['replicas']} replicas from "
-            f"{identity['start']}{average}, seed {identity['entropy']}",
-            f"measured  excess loss {verdict.excess_loss:.6g} +- {half:.2g} (95 %){share}",
-            "",
-            verdict.table,
-            "",
-            f"Frobenius error that sampling alone would give: {sampling:.3g}",
-            _balance(verdict.balance),
-            "",
-            ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
-            f"{directory}/: result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)",
-        )
-    )
-
-
-def _balance(balance: Balance | None) -> str:
-    if balance is None:
-        return "F0, dissipation against fluctuation: shown for plain SGD, its own weights, independent batches, from W*"
-    return (
-        f"F0, dissipation against fluctuation: {balance.elements:,} elements, z-rms {balance.z_rms:.2f}, "
-        f"trace ratio {balance.trace_ratio:.4f}"
-    )
+    show(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
+    show_ladder(verdict)
+    click.echo(f"\nFrobenius error that sampling alone would give: {sampling:.3g}\n"
+               f"F0, dissipation against fluctuation: {balance_words(verdict)}\n")  # fmt: skip
+    show(f"{'PASSED' if verdict.passed else 'FAILED'}  {verdict.words}")
+    show(f"{directory}/: {page}result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)")

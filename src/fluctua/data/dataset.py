@@ -60,6 +60,11 @@ class Dataset:
                 digest.update(np.ascontiguousarray(array[start : start + _BLOCK]).data.cast("B"))
         return digest.hexdigest()
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a result says of its data: name and hashes."""
+        return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
+
     def __repr__(self) -> str:
         samples, inputs = self.inputs.shape
         outputs = self.targets.shape[1]

@@ -5,6 +5,8 @@ Everything is drawn from what a result keeps, so a saved result gives the same f
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
@@ -26,7 +28,7 @@ from .style import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "draw_dynamic", "save_dynamic_figures", "save_figures", "save_noise_figure"]
+__all__ = ["draw", "draw_dynamic", "draw_svg", "save_dynamic_figures", "save_figures", "save_noise_figure"]
 
 _FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
@@ -58,6 +60,24 @@ def draw(verdict: Verdict) -> dict[str, Figure]:
     """
     with style():
         return {name: make(verdict) for name, make in _figures(verdict).items()}
+
+
+def draw_svg(verdict: Verdict, prefix: str = "") -> dict[str, str]:
+    """Return the figures of `draw` as SVG elements to be put into a page.
+
+    Their backgrounds are transparent, and `prefix` and the figure's name begin every id, so that several figures can
+    share a page.
+    """
+    with style():
+        return {name: _inline(make(verdict), f"{prefix}{name}-") for name, make in _figures(verdict).items()}
+
+
+def _inline(figure: Figure, prefix: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=_FORMATS["svg"], transparent=True)
+    text = buffer.getvalue()
+    element = text[text.index("<svg") :]
+    return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
 
 
 def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:

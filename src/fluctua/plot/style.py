@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..averaging import read_average
-from ..sgd import SGD
 from ..verdict import INDEPENDENT, Verdict
+from ..words import recipe_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,11 +86,10 @@ def recipe(verdict: Verdict) -> str:
     run = verdict.identity
     name = verdict.data.get("name") or f"{run['problem'][0]} samples"
     start = {"optimum": "from the optimum", "zero": "from zero"}.get(run["start"], "from given weights")
-    noise = "" if run["dynamics"] == "sgd" else f", {run['dynamics'].replace('_', ' ')} dynamics"
     end = "" if verdict.diverged_at is None else f", diverged by step {verdict.diverged_at}"
     average = "" if run["average"] is None else f", {read_average(run['average']).words}"
     parts = f"{run['steps']} steps {start}{average}", f"{run['replicas']} replicas{end}"
-    text = ", ".join([f"{name}: {SGD(**run['recipe']).words}{noise}", *parts])
+    text = ", ".join([f"{name}: {recipe_words(verdict)}", *parts])
     return textwrap.fill(text, 100)
 
 

@@ -1,0 +1,24 @@
+"""
+One temperature for all modes?
+==============================
+
+In equilibrium the energy of every mode would be the same, :math:`h_p S_{pp}` over the number of outputs: its
+temperature. In SGD the temperature of a mode follows its own noise, over many orders of magnitude.
+"""
+
+import matplotlib.pyplot as plt
+
+import fluctua as fl
+
+data = fl.load("digits")
+problem = fl.LeastSquares(data.inputs, data.targets)
+
+fig, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+for lr in (0.01, 0.05, 0.15):
+    prediction = fl.predict(problem, fl.SGD(lr=lr, batch_size=8))
+    axes.loglog(prediction.curvatures, prediction.temperatures, ".", label=f"lr {lr:g}")
+    spread = prediction.temperatures.max() / prediction.temperatures.min()
+    print(f"lr {lr:g}: hottest mode over coldest {spread:.2g}")
+axes.set(xlabel="curvature of the mode", ylabel="temperature of the mode")
+axes.legend()
+plt.show()

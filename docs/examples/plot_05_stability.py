@@ -1,0 +1,24 @@
+"""
+The largest stable learning rate
+================================
+
+Above it the variance of the weights grows without bound. Small batches lower it below the textbook 2/h_max, and
+momentum raises it for large batches and lowers it for small ones.
+"""
+
+import matplotlib.pyplot as plt
+
+import fluctua as fl
+
+data = fl.load("digits")
+problem = fl.LeastSquares(data.inputs, data.targets)
+sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+fig, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+for momentum in (0.0, 0.5, 0.9):
+    limits = [fl.max_stable_lr(problem, fl.SGD(lr=0.01, batch_size=b, momentum=momentum)) for b in sizes]
+    axes.loglog(sizes, limits, "o-", label=f"momentum {momentum:g}")
+axes.axhline(2 / problem.curvatures[0], color="k", linestyle=":", label="$2/h_{max}$")
+axes.set(xlabel="batch size", ylabel="largest stable learning rate")
+axes.legend()
+plt.show()

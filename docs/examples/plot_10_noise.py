@@ -1,0 +1,24 @@
+"""
+Is the gradient noise Gaussian?
+===============================
+
+The covariance of the gradient noise follows from theory, and it has no memory. It is not Gaussian: its excess
+kurtosis falls as 1/b with the batch size b, and at small batches it is far from 0. That is where SGD is no Langevin
+process.
+"""
+
+import matplotlib.pyplot as plt
+
+import fluctua as fl
+
+data = fl.load("digits")
+problem = fl.LeastSquares(data.inputs, data.targets)
+noise = fl.gradient_noise(problem, fl.SGD(lr=0.05, batch_size=8), steps=300, replicas=16, rng=5)
+print(noise.words)
+
+fig, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+axes.errorbar(noise.batch_sizes, noise.steep_kurtoses, 2 * noise.steep_errors, fmt="ko", label="measured")
+axes.loglog(noise.batch_sizes, noise.steep_predicted, label="theory")
+axes.set(xlabel="batch size", ylabel="excess kurtosis, steepest modes")
+axes.legend()
+plt.show()

@@ -1,0 +1,32 @@
+"""fluctua report RESULT...: the page of saved results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..report import save_report
+from ..results import check_writable
+from ..verdict import Verdict
+from .tables import show_files
+
+__all__ = ["report"]
+
+
+@click.command(short_help="Write the page of one or more results.")
+@click.argument("results", metavar="RESULT...", type=click.Path(), nargs=-1, required=True)
+@click.option("--out", type=click.Path(dir_okay=False), help="The page.  [default: report.html beside a single result]")
+@click.option("--json", "as_json", is_flag=True, help="The file's name as JSON (schema: fluctua schema files).")
+def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
+    """Write one self-contained page, report.html, of each RESULT: a directory of `fluctua verify` or its result.npz.
+
+    Several results share the page, below a table of all.
+    """
+    verdicts = [Verdict.load(result) for result in results]
+    first = Path(results[0])
+    beside = (first if first.is_dir() else first.parent) if len(results) == 1 else Path()
+    place = Path(out) if out else beside / "report.html"
+    check_writable(place)
+    show_files([save_report(verdicts, place)], as_json)
+    return 0

@@ -1,0 +1,53 @@
+"""Tables on the terminal: rich where it is one, plain text where the output goes elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ..verdict import Verdict
+
+__all__ = ["show", "show_files", "show_ladder"]
+
+WIDTH = 80
+
+
+def show(text: str) -> None:
+    """Print a report: on a terminal in lines that it holds, elsewhere as it is."""
+    import textwrap
+
+    def held(line: str) -> str:
+        return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH, subsequent_indent=" " * 10)
+
+    click.echo("\n".join(map(held, text.splitlines())) if sys.stdout.isatty() else text)
+
+
+def show_files(paths: Sequence[Path], as_json: bool) -> None:
+    """Print which files were written, one in a line or as JSON."""
+    import json
+
+    names = [str(path) for path in paths]
+    click.echo(json.dumps({"kind": "files", "files": names}, indent=2) if as_json else "\n".join(names))
+
+
+def show_ladder(verdict: Verdict) -> None:
+    """Print the ladder against the measurement."""
+    if not sys.stdout.isatty():
+        click.echo(verdict.table)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, side in (("theory", "left"), ("excess loss", "right"), ("off by", "right"), ("z-rms", "right"),
+                       ("Frobenius", "right"), ("verdict", "left")):  # fmt: skip
+        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for row, cells in zip(verdict.rows, verdict.cells, strict=True):
+        colour = "green" if row.consistent else "red"
+        style = "bold" if row.name == verdict.theory else None
+        table.add_row(*cells[:-1], f"[{colour}]{cells[-1]}[/]", style=style)
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(table, width=min(WIDTH, console.width))

@@ -1,0 +1,77 @@
+"""One page that holds everything of a verdict, and of several: `report.html`.
+
+The page stands alone: figures, numbers and the explorer are inside it, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidInput
+from ..results import provenance, save_text
+from ..verdict import Verdict
+from .section import Section
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["render", "save_report"]
+
+_SCRIPTS = ("law.js", "chart.js", "explorer.js")
+
+
+def render(verdicts: Verdict | Sequence[Verdict], *, brief: Collection[int] = ()) -> str:
+    """Return the page of one verdict, or of several below a table of all.
+
+    Text from outside, such as the name of a data set, is escaped wherever it appears.
+
+    Parameters
+    ----------
+    verdicts : Verdict or sequence of Verdict
+        From `verify` or `Verdict.load`. Those with a survey (`fluctua.survey.surveyed`) get an explorer.
+    brief : collection of int
+        Places in the sequence of the verdicts to report without figures.
+
+    Raises
+    ------
+    InvalidInput
+        For an empty sequence.
+    """
+    given = [verdicts] if isinstance(verdicts, Verdict) else list(verdicts)
+    if not given:
+        raise InvalidInput("a report needs at least one verdict, got none.")
+    sections = [Section(verdict, f"v{i + 1}", drawn=i not in brief) for i, verdict in enumerate(given)]
+    return _environment().get_template("report.html").render(
+        sections=sections, style=_page("style.css"), versions=provenance(),
+        scripts=[_page(name) for name in _SCRIPTS] if any(section.survey for section in sections) else [],
+    )  # fmt: skip
+
+
+def save_report(verdicts: Verdict | Sequence[Verdict], path: Path | str, *, brief: Collection[int] = ()) -> Path:
+    """Write the page of `render` to `path`, whole or not at all, and return the path.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    save_text(path, render(verdicts, brief=brief))
+    return Path(path)
+
+
+def _page(name: str) -> str:
+    return (files(__name__) / "page" / name).read_text()
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined,
+                       trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    made.filters["number"] = "{:.17g}".format
+    return made

@@ -1,0 +1,137 @@
+"""What the page says of one verdict, as values for the template to lay out."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..plot import draw_svg
+from ..survey import Survey
+from ..verdict import Row, Verdict
+from ..words import balance_words, data_words, measured_words, recipe_words, run_words
+from .caveats import caveats
+from .numbers import csv_tables
+
+__all__ = ["Section"]
+
+_CAPTIONS = {
+    "modes": "Variance of the weights along every mode of the curvature: measured, and on every rung of the ladder; "
+    "below, the same divided by the theory under test.",
+    "balance": "The fluctuation-dissipation balance, element by element, both sides measured along the runs.",
+    "curve": "Expected excess loss, predicted and measured.",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One verdict on the page; `key` keeps the names of its elements apart from other sections'."""
+
+    verdict: Verdict
+    key: str
+    drawn: bool = True
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What was run, on what, with what."""
+        verdict = self.verdict
+        versions = ", ".join(f"{name} {number}" for name, number in verdict.provenance.items())
+        found = [
+            ("Data", data_words(verdict)), ("Recipe", recipe_words(verdict)), ("Run", run_words(verdict)),
+            ("Precision", f"simulated in {verdict.identity['dtype']}, predicted in float64"),
+            ("Measured", measured_words(verdict)), ("Balance F0", balance_words(verdict)), ("Versions", versions),
+        ]  # fmt: skip
+        if "sha256" in verdict.data:
+            found.append(("SHA-256 of the data", str(verdict.data["sha256"])))
+        return found
+
+    @property
+    def title(self) -> str:
+        """The data and the recipe."""
+        return f"{self.verdict.data.get('name') or 'unnamed data'}: {recipe_words(self.verdict)}"
+
+    @property
+    def rows(self) -> list[tuple[Row, float]]:
+        """The ladder, each with its relative error of the excess loss."""
+        return [(row, row.excess_loss / self.verdict.excess_loss - 1) for row in self.verdict.rows]
+
+    @property
+    def caveats(self) -> list[str]:
+        """What to keep in mind about this run."""
+        return caveats(self.verdict, self.survey)
+
+    @cached_property
+    def figures(self) -> list[dict[str, Any]]:
+        """Each figure with its caption and the numbers behind it."""
+        if not self.drawn:
+            return []
+        tables = csv_tables(self.verdict)
+        return [
+            {"name": name, "caption": _CAPTIONS[name], "svg": svg,
+             "tables": {file: _data_url("text/csv", text) for file, text in tables[name].items()}}
+            for name, svg in draw_svg(self.verdict, prefix=f"{self.key}-").items()
+        ]  # fmt: skip
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The JSON that the section came from."""
+        return self.verdict.to_dict()
+
+    @property
+    def download(self) -> str:
+        """The same as a file."""
+        return _data_url("application/json", self.verdict.to_json())
+
+    @cached_property
+    def survey(self) -> Survey | None:
+        """What the explorer computes from."""
+        return Survey.from_arrays(self.verdict.arrays)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Where the explorer's sliders begin: the recipe, as far as they can hold it."""
+        recipe, run = dict(self.verdict.identity["recipe"]), self.verdict.identity
+        independent = "with_replacement" if recipe["sampling"] == "with_replacement" else "without_replacement"
+        kept = ("lr", "batch_size", "momentum", "dampening", "nesterov", "weight_decay")
+        return {**{name: recipe[name] for name in kept}, "sampling": independent, "horizon": run["steps"]}
+
+    @property
+    def explored(self) -> dict[str, Any]:
+        """The survey and the recipe, for the page's scripts."""
+        assert self.survey is not None
+        arrays = {name.removeprefix("survey_"): value for name, value in self.survey.to_arrays().items()}
+        exact = {name.removeprefix("exact_"): _plain(value) for name, value in arrays.items()
+                 if name.startswith("exact_")}  # fmt: skip
+        own = {name: _plain(value) for name, value in arrays.items() if not name.startswith("exact_")}
+        own["noise"] = [_plain(row) for row in self.survey.noise]
+        return {**own, "exact": exact or None, "recipe": self.settings}
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the run on the same data; empty where it takes more than a command."""
+        run, recipe = self.verdict.identity, dict(self.verdict.identity["recipe"])
+        if recipe.pop("schedule") or run["average"] or run["start"] not in ("optimum", "zero"):
+            return ""
+        asked = {**{name: value for name, value in recipe.items() if value},
+                 **{name: run[name] for name in ("steps", "replicas", "records", "start", "dynamics")},
+                 "theory": self.verdict.theory, "seed": run["entropy"]}  # fmt: skip
+        return " ".join(["fluctua verify DATA", *(_option(name, value) for name, value in asked.items())])
+
+
+def _option(name: str, value: Any) -> str:
+    return f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+
+
+def _plain(value: Any) -> Any:
+    """A number as it is, NaN as null; an array of doubles in base64, so that the page has the same numbers."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return None if isinstance(array.item(), float) and not np.isfinite(array) else array.item()
+    return {"float64": base64.b64encode(array.astype("<f8").tobytes()).decode()}
+
+
+def _data_url(kind: str, text: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"
