@@ -55,6 +55,8 @@ class Cycle:
 
     @cached_property
     def _found(self) -> tuple[Array, bool]:
+        if self.shuffle.sizes[0] == self.shuffle.problem.population:  # one batch of all: what is left is rounding
+            return np.zeros_like(self._first), True
         if not self.shuffle.estimated:
             return fixed_point(self._settle, self._settle, self._first, _RTOL)
         return fixed_point(self._settle, self._settle_roughly, self._first, _ESTIMATED, slow=0.5)
@@ -73,11 +75,8 @@ class Cycle:
         NoStationaryState
             Where the variance grows from epoch to epoch.
         """
-        shuffle = self.shuffle
-        if shuffle.sizes[0] == shuffle.problem.population:  # one batch of all samples: what is left is rounding
-            return Passage(np.zeros_like(self._first), self._means)
         states = self._found[0]
-        if not self._moment(states) > 0:
+        if not self._moment(states) >= 0:
             raise NoStationaryState
         return Passage(states, self._means)
 

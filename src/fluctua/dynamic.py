@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,15 @@ from .expectation import Expectation
 from .problem import LeastSquares
 from .sampling import Rng, generators, seed_sequence
 from .sgd import SGD
+from .simulate import workers_for
 from .theory import Prediction, predict
 from .trial import Trial
 from .two_times import Agenda, watch
-from .verify import default_replicas
+from .verify import Progress, default_replicas, silent
 
 __all__ = ["verify_dynamic"]
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, float], None]
 _GROUPS = 32  # of replicas, whose spread is the error bar of matrices
 _STILL = 1e-12  # variance of a mode, over the largest, that is kicked as though it had it: else no kick would be seen
 _MOST, _AFFORDABLE = 1000, 1e13  # weights looked at together; flops of the theory of their entropy production
@@ -125,7 +125,7 @@ def verify_dynamic(
         raise InvalidInput("full-batch gradient descent does not fluctuate: there is no correlation to verify. Use a "
                            "smaller batch_size.")  # fmt: skip
     problem.minimum(sgd.weight_decay).refuse_interpolation()
-    report = progress or _silent
+    report = progress or silent
     report("theory", 0.0)
     stationary = predict(problem, sgd)
     stationary.response(1)  # refuses what has no law in time, before any run
@@ -136,7 +136,7 @@ def verify_dynamic(
     expectation = Expectation(stationary, agenda, _entropic(problem, sgd, seen, entropy))
     rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
     groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]
-    found = watch(problem, sgd, agenda, expectation.weights, groups, _threads(threads),
+    found = watch(problem, sgd, agenda, expectation.weights, groups, workers_for(threads),
                   lambda fraction: report("simulation", fraction))  # fmt: skip
     report("comparison", 0.0)
     identity = {
@@ -177,16 +177,6 @@ def _replicas(problem: LeastSquares, sgd: SGD, steps: int, modes: int) -> int:
     """As many as `verify` would take for runs as long as these and their twins together."""
     twins = 2 + modes * slots(sgd) / problem.outputs
     return default_replicas(problem, sgd, int(steps * (1 + twins / 2)))
-
-
-def _silent(stage: str, fraction: float) -> None:
-    """Report no progress."""
-
-
-def _threads(threads: int | None) -> int:
-    from joblib import cpu_count
-
-    return cpu_count() if threads is None else positive_int("threads", threads)
 
 
 def _agenda(

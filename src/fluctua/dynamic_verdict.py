@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .errors import ResultError
-from .results import finite, load_arrays, save_arrays, save_text
+from .results import finite
+from .saved import Saved, with_nan
 from .significance import POWER
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
@@ -137,7 +136,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class DynamicVerdict:
+class DynamicVerdict(Saved):
     """Consistent? Sharp? And the statements behind it; made by `verify_dynamic`.
 
     Attributes
@@ -158,6 +157,9 @@ class DynamicVerdict:
     data : dict
         Name and hash of the data.
     """
+
+    KIND, STEM = "dynamic", "dynamic"
+    NOUN, MADE_BY = "dynamic verdict", "fluctua verify --dynamic --out"
 
     level: float
     resolution: float
@@ -257,48 +259,29 @@ class DynamicVerdict:
         )
         return "\n".join([head, *lines])
 
-    def about(self, data: Mapping[str, Any]) -> DynamicVerdict:
-        """Return the verdict with a description of its data (name, sha256) attached."""
-        return replace(self, data=dict(data))
-
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema dynamic`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
         summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
         rows = [{**asdict(row), "consistent": row.consistent} for row in self.rows]
         entropy = [{**asdict(each), "resolves": each.resolves} for each in self.entropy]
-        plain: dict[str, Any] = finite({"kind": "dynamic", **summary, **out, "rows": rows, "entropy": entropy})
+        plain: dict[str, Any] = finite({"kind": self.KIND, **summary, **out, "rows": rows, "entropy": entropy})
         return plain
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return `to_dict` as JSON text; a value that is not finite becomes null."""
-        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
-
-    def save(self, directory: Path | str) -> None:
-        """Write dynamic.json and dynamic.npz (the same, with the figures' arrays) into `directory`."""
-        save_arrays(Path(directory) / "dynamic.npz", self.to_dict(), self.arrays)
-        save_text(Path(directory) / "dynamic.json", self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: Path | str) -> DynamicVerdict:
         """Read a result directory or its dynamic.npz; raises `ResultError`."""
-        place = Path(path) / "dynamic.npz" if Path(path).is_dir() else Path(path).with_suffix(".npz")
-        header, arrays = load_arrays(place)
-        if header.get("kind") != "dynamic":
-            raise ResultError(f"{place} holds no dynamic verdict. Give a directory written by `fluctua verify "
-                              f"--dynamic --out`.")  # fmt: skip
-        rows = [{name: value for name, value in _nan(row).items() if name != "consistent"} for row in header["rows"]]
+        header, arrays = cls.opened(path)
+        rows = [
+            {name: value for name, value in with_nan(row).items() if name != "consistent"} for row in header["rows"]
+        ]
         entropy = [
-            {name: value for name, value in _nan(one).items() if name != "resolves"} for one in header["entropy"]
+            {name: value for name, value in with_nan(one).items() if name != "resolves"} for one in header["entropy"]
         ]
         names = ("level", "resolution", "identity", "provenance", "data")
         return cls(
-            rows=tuple(Statement(**row) for row in rows), circulation=Circulation(**_nan(header["circulation"])),
+            rows=tuple(Statement(**row) for row in rows), circulation=Circulation(**with_nan(header["circulation"])),
             entropy=tuple(Entropy(**one) for one in entropy), arrays=arrays,
-            relations=tuple(Trace(**_nan(one)) for one in header["relations"]),
+            relations=tuple(Trace(**with_nan(one)) for one in header["relations"]),
             **{name: header[name] for name in names},
         )  # fmt: skip
-
-
-def _nan(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: float("nan") if value is None else value for key, value in values.items()}

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,9 @@ from .results import provenance, writable_directory
 from .sgd import SGD
 from .survey import surveyed
 from .verdict import Verdict
-from .verify import verify
+from .verify import Progress, verify
 
 __all__ = ["SETS", "Cell", "cells", "machine", "run_cell", "summary"]
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from .sampling import Draws, Rng, generators, seed_sequence
 from .sgd import SGD
 from .start import Start
 
-__all__ = ["simulate"]
+__all__ = ["simulate", "workers_for"]
 
 Rngs = list[np.random.Generator]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
@@ -143,7 +143,7 @@ def simulate(
     run = _Run(problem, sgd, window, begin, precision, dynamics, average)
     rngs = generators(root, replicas)
     chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
-    workers = _workers(threads)
+    workers = workers_for(threads)
     with (
         _interrupt_between_chunks(run.stop),
         closing(run.chunks(chunks, workers, progress, done=total.replicas / replicas)) as found,
@@ -281,7 +281,8 @@ def _fingerprint(start: ArrayLike) -> str:
     return f"weights {sha256(np.ascontiguousarray(start, dtype=np.float64).tobytes()).hexdigest()[:16]}"
 
 
-def _workers(threads: int | None) -> int:
+def workers_for(threads: int | None) -> int:
+    """Return how many worker threads: as asked, or the cores this process may use."""
     from joblib import cpu_count
 
     return cpu_count() if threads is None else positive_int("threads", threads)

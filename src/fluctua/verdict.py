@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .errors import ResultError
 from .law import Level
-from .results import finite, load_arrays, save_arrays, save_text
+from .results import finite
+from .saved import Saved, with_nan
 from .significance import POWER, Comparison
 
 __all__ = ["INDEPENDENT", "Balance", "Row", "Verdict"]
@@ -64,7 +63,7 @@ class Balance:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Saved):
     """Consistent? Sharp? And the table behind it; made by `verify`.
 
     Attributes
@@ -87,6 +86,9 @@ class Verdict:
     arrays : dict of str to ndarray
         The points and lines of the figures, and a survey for the report's explorer where one was made.
     """
+
+    KIND, STEM = "verdict", "result"
+    NOUN, MADE_BY = "verdict", "fluctua verify --out"
 
     theory: Level
     level: float
@@ -167,43 +169,25 @@ class Verdict:
             for row in self.rows
         ]  # fmt: skip
 
-    def about(self, data: Mapping[str, Any]) -> Verdict:
-        """Return the verdict with a description of its data (name, sha256) attached."""
-        return replace(self, data=dict(data))
-
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
         summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
         plain: dict[str, Any] = finite(
-            {"kind": "verdict", **summary, **out, "rows": [asdict(row) for row in self.rows]}
+            {"kind": self.KIND, **summary, **out, "rows": [asdict(row) for row in self.rows]}
         )
         return plain
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return `to_dict` as JSON text; a value that is not finite becomes null."""
-        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
-
-    def save(self, directory: Path | str) -> None:
-        """Write result.json and result.npz (the same, with the figures' arrays) into `directory`."""
-        save_arrays(Path(directory) / "result.npz", self.to_dict(), self.arrays)
-        save_text(Path(directory) / "result.json", self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: Path | str) -> Verdict:
         """Read a result directory or its result.npz; raises `ResultError`."""
-        place = Path(path) / "result.npz" if Path(path).is_dir() else Path(path).with_suffix(".npz")
-        header, arrays = load_arrays(place)
-        if header.get("kind") != "verdict":
-            raise ResultError(f"{place} holds no verdict. Give a directory written by `fluctua verify --out`.")
-        rows = [Row(**{**_nan(row), "comparison": Comparison(**_nan(row["comparison"]))}) for row in header["rows"]]
+        header, arrays = cls.opened(path)
+        rows = [
+            Row(**{**with_nan(row), "comparison": Comparison(**with_nan(row["comparison"]))}) for row in header["rows"]
+        ]
         names = ("theory", "level", "resolution", "identity", "provenance", "excess_loss", "excess_loss_error",
                  "optimum_loss", "diverged_at", "data")  # fmt: skip
         return cls(
-            rows=tuple(rows), balance=header["balance"] and Balance(**_nan(header["balance"])), arrays=arrays,
-            **_nan({name: header[name] for name in names}, keep=("diverged_at",)),
+            rows=tuple(rows), balance=header["balance"] and Balance(**with_nan(header["balance"])), arrays=arrays,
+            **with_nan({name: header[name] for name in names}, keep=("diverged_at",)),
         )  # fmt: skip
-
-
-def _nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {key: float("nan") if value is None and key not in keep else value for key, value in values.items()}

@@ -24,7 +24,7 @@ from .simulate import simulate
 from .theory import Prediction, predict
 from .verdict import INDEPENDENT, Balance, Row, Verdict
 
-__all__ = ["default_replicas", "verify"]
+__all__ = ["Progress", "default_replicas", "silent", "verify"]
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -121,7 +121,7 @@ def verify(
     if isinstance(start, str) and start == "optimum":
         problem.minimum(sgd.weight_decay).refuse_interpolation()
     tested = LAW_OF[dynamics] if theory is None else theory
-    report = progress or _silent
+    report = progress or silent
     report("theory", 0.0)
     check = check_stability and sgd.schedule is None  # a schedule may well begin above the limit
     stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check)
@@ -134,7 +134,7 @@ def verify(
     return _Trial(stationary, measurement, start, level, resolution).verdict()
 
 
-def _silent(stage: str, fraction: float) -> None:
+def silent(stage: str, fraction: float) -> None:
     """Report no progress."""
 
 
