@@ -17,8 +17,8 @@ PUBLIC = {
     "batch_costs", "BatchCost", "Candidate", "Dataset", "DynamicVerdict", "EMA", "EntropyProduction", "errors",
     "FluctuaError", "gradient_noise", "GradientNoise", "held_out_curve", "held_out_loss", "HeldOutLoss",
     "learning_curve", "LeastSquares", "load", "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan",
-    "Plan", "predict", "Prediction", "Rehearsal", "rehearse", "RunningAverage", "schedules", "SGD", "simulate",
-    "UnstableSGD", "Verdict", "verify", "verify_dynamic",
+    "Plan", "predict", "Prediction", "Rehearsal", "rehearse", "RunningAverage", "schedules", "semi_analytic",
+    "SemiAnalytic", "SGD", "simulate", "UnstableSGD", "Verdict", "verify", "verify_dynamic",
 }  # fmt: skip
 SIGNATURES = {
     fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule",
@@ -45,6 +45,7 @@ SIGNATURES = {
     fluctua.report.render: ["verdicts", "brief"],
     fluctua.report.save_report: ["verdicts", "path", "brief"],
     fluctua.survey.surveyed: ["verdict", "problem"],
+    fl.semi_analytic: ["problem", "sgd", "orders", "rng", "threads", "progress"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }  # fmt: skip
 PREDICTED = {

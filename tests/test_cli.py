@@ -150,6 +150,17 @@ def test_shuffled_epochs_are_predicted_averaged_and_at_a_position(run, features)
     assert len({result["excess_loss"] for result in found}) == 3
 
 
+def test_the_semi_analytic_level_stands_beside_the_law(run, features):
+    options = "predict", features, "--lr", "0.02", "--batch-size", "32", "--sampling", "shuffle", "--orders", "64"
+    code, out, err = run(*options, "--seed", "3")
+    assert (code, err) == (0, "")
+    assert "semi-analytic, from 64 orders of one epoch" in out
+    result = json.loads(run(*options, "--seed", "3", "--json")[1])
+    check(result, "prediction")
+    assert len(result["semi_analytic"]["mode_variances"]) == result["rank"]
+    assert abs(result["semi_analytic"]["excess_loss"] / result["excess_loss"] - 1) < 0.5
+
+
 def test_shuffled_epochs_are_verified_beside_independent_batches(run, features, tmp_path):
     code, out, err = run("verify", features, *SMALL, "--lr", "0.02", "--sampling", "shuffle", "--drop-last")
     assert code in (0, 1), err

@@ -1,9 +1,9 @@
-"""Print the table of docs/shuffle.md: the law of shuffled epochs on real data, against runs begun at W*.
+"""Print the tables of docs/shuffle.md: the law of shuffled epochs, and the semi-analytic level, against real runs.
 
     python docs/figures/shuffle_table.py
 
 The error of the law in the mode variances is the root mean square over modes of predicted / measured - 1, less what
-the measurement's own errors add to it.
+the measurement's own errors add to it. The second table is of the stationary state: its runs are as long as that takes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 from sklearn import datasets
 
 import fluctua as fl
+from fluctua.dynamics import minibatch_in_modes
+from fluctua.sampling import Draws, generators
 
 DECAY, SEED = 0.03, 3
 RECIPES = [
@@ -21,6 +23,12 @@ RECIPES = [
     ("iris", 8, (0.02, 0.1, 0.45), 12, 8192),
     ("wine", 8, (0.01, 0.05, 0.25), 12, 8192),
     ("breast_cancer", 8, (0.005, 0.03, 0.07), 12, 8192),
+]
+
+STATIONARY = [
+    # data, rates; epochs that are measured, replicas, orders
+    ("wine", (0.01, 0.05, 0.25), 100, 2048, 16_384),
+    ("breast_cancer", (0.005, 0.03, 0.07), 60, 1024, 16_384),
 ]
 
 
@@ -54,10 +62,50 @@ def row(name: str, size: int, lr: float, epochs: int, replicas: int) -> str:
     )
 
 
+def stationary(problem: fl.LeastSquares, sgd: fl.SGD, epochs: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mode variances of every replica, (R, r), averaged over some 16 positions of each epoch, and those positions."""
+    n = len(sgd.batch_sizes(problem.samples))
+    slowest = sgd.lr * (problem.curvatures[-1] + DECAY) * n
+    settle = int(np.ceil(3 / slowest))  # exp(-6) of the slowest mode's variance is still to come
+    state = np.zeros((1, replicas, problem.outputs, problem.rank))
+    draws = Draws(generators(np.random.SeedSequence(SEED), replicas), problem.samples, sgd)
+    advance, places = minibatch_in_modes(problem, sgd), np.arange(0, n, max(1, n // 16))
+    total = np.zeros((replicas, problem.rank))
+    for epoch in range(settle + epochs):
+        begin = epoch * n
+        if epoch < settle:
+            advance(state, draws, n, begin)
+            continue
+        for place, then in zip(places, [*places[1:], n], strict=True):
+            total += np.square(state[0]).sum(axis=1) / (epochs * len(places))
+            advance(state, draws, int(then - place), begin + int(place))
+    return total, places
+
+
+def stationary_row(name: str, lr: float, epochs: int, replicas: int, orders: int) -> str:
+    """One line of the second table: excess loss and modes, the law's and the semi-analytic level's."""
+    problem, sgd = problem_of(name), fl.SGD(lr, 8, DECAY, "shuffle")
+    runs, places = stationary(problem, sgd, epochs, replicas)
+    law, semi = fl.predict(problem, sgd), fl.semi_analytic(problem, sgd, orders=orders, rng=SEED)
+    there = np.mean([law.at(int(place)).mode_variances for place in places], axis=0)
+    measured, error = runs.mean(axis=0), runs.std(axis=0, ddof=1) / np.sqrt(replicas)
+    losses, h = 0.5 * runs @ law.curvatures, law.curvatures
+    line = f"| {name} | {lr} | ± {100 * losses.std(ddof=1) / np.sqrt(replicas) / losses.mean():.2f} "
+    errors = np.zeros_like(error), semi.mode_variance_errors
+    for found, own in zip((there, semi.mode_variances + there - law.mode_variances), errors, strict=True):
+        z = np.sqrt(np.mean((found - measured) ** 2 / (error**2 + own**2)))
+        line += f"| {100 * (0.5 * found @ h / losses.mean() - 1):+.2f} "
+        line += f"| {100 * np.median(np.abs(found / measured - 1)):.2f} | {z:.2f} "
+    return line + f"| ± {100 * semi.excess_loss_error / semi.excess_loss:.2f} |"
+
+
 def main() -> None:
     for name, size, rates, epochs, replicas in RECIPES:
         for lr in rates:
             print(row(name, size, lr, epochs, replicas), flush=True)
+    for name, rates, epochs, replicas, orders in STATIONARY:
+        for lr in rates:
+            print(stationary_row(name, lr, epochs, replicas, orders), flush=True)
 
 
 if __name__ == "__main__":

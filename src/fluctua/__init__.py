@@ -14,6 +14,7 @@ from .noise import GradientNoise, gradient_noise
 from .plan import Candidate, Plan, plan
 from .problem import LeastSquares
 from .rehearsal import Rehearsal, rehearse
+from .semi_analytic import SemiAnalytic, semi_analytic
 from .sgd import SGD
 from .simulate import simulate
 from .spread import LossSpread, loss_spread
@@ -40,6 +41,7 @@ __all__ = [
     "Prediction",
     "Rehearsal",
     "RunningAverage",
+    "SemiAnalytic",
     "UnstableSGD",
     "Verdict",
     "batch_costs",
@@ -55,6 +57,7 @@ __all__ = [
     "predict",
     "rehearse",
     "schedules",
+    "semi_analytic",
     "simulate",
     "verify",
     "verify_dynamic",

@@ -20,7 +20,8 @@ from .problem import LeastSquares
 from .sampling import Draws
 from .sgd import SGD
 
-__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "minibatch_in_modes", "pushed_in_modes", "slots", "stepper"]
+__all__ = ["DYNAMICS", "LAW_OF", "Dynamics", "Stepper", "in_modes", "minibatch_in_modes", "pushed_in_modes", "slots",
+           "stepper"]  # fmt: skip
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
@@ -47,18 +48,19 @@ def stepper(
 
 def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
     """Return the minibatch stepper for a state in the modes, (1 or 2, replicas, c, r), in float64."""
-    return _minibatch(_in_modes(problem, sgd))
+    return _minibatch(in_modes(problem, sgd))
 
 
 def pushed_in_modes(problem: LeastSquares, sgd: SGD, push: Floats) -> tuple[Stepper, Stepper]:
     """Return that stepper, and the one whose targets are `push`, (N, c), more; V stays about the W* of the first."""
-    setting = _in_modes(problem, sgd)
+    setting = in_modes(problem, sgd)
     pushed = copy(setting)
     pushed.residuals = setting.residuals - push.astype(np.float64)
     return _minibatch(setting), _minibatch(pushed)
 
 
-def _in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
+def in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
+    """Return data and constants of the minibatch steppers in the modes."""
     setting = _Setting(problem, sgd, np.dtype(np.float64))
     setting.inputs = problem.projections.astype(np.float64, copy=False)
     setting.constant = sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import choice, positive_int
 from .errors import InvalidInput
 from .held_out import HeldOut
+from .law import Law
 from .problem import LeastSquares
 from .schedules import SHAPES
-from .search import EDGE, rounded
+from .search import edge, rounded
 from .sgd import SGD, Sampling
-from .stability import max_stable_lr
+from .stability import apart, max_stable_lr
 from .start import Start
 from .thinned import SAMPLES, SHARE, Thinned, final
 
@@ -66,7 +67,7 @@ class Plan:
     optimum_loss : float
         That loss at W*.
     limits : dict of (float, float)
-        Largest stable learning rate by momentum.
+        Largest stable learning rate by momentum; of independent batches, which shuffled epochs exceed a little.
     candidates : tuple of Candidate
         Best first.
     """
@@ -114,7 +115,7 @@ def plan(
     *,
     batch_size: int = 32,
     momenta: Sequence[float] = (0.0, 0.9),
-    schedules: Sequence[str] = tuple(SHAPES),
+    schedules: Sequence[str] | None = None,
     weight_decay: float = 0.0,
     sampling: Sampling = "with_replacement",
     start: ArrayLike | str = "zero",
@@ -134,10 +135,11 @@ def plan(
         Budget, in steps of `batch_size` samples.
     batch_size : int
     momenta : sequence of float
-    schedules : sequence of str
-        Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse.
+    schedules : sequence of str, optional
+        Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse; by default all that the law covers.
     weight_decay : float
-    sampling : "with_replacement" or "without_replacement"
+    sampling : "with_replacement", "without_replacement" or "shuffle"
+        In shuffled epochs schedules are not covered: there the rate is constant.
     start : "zero" or array_like, (c, d)
     held_out : (inputs, targets), optional
         Minimise the expected loss on these data instead of the training loss.
@@ -164,9 +166,13 @@ def plan(
     ('linear', 0.18)
     """
     budget = positive_int("steps", steps)
-    shapes = [choice("schedule", shape, SHAPES) for shape in _some("schedules", schedules)]
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
-    base.refuse_epochs("plan compares the learning curves of independent batches")
+    given = ["constant"] if base.epochs else list(SHAPES)
+    shapes = [
+        choice("schedule", shape, SHAPES) for shape in _some("schedules", given if schedules is None else schedules)
+    ]
+    for shape in shapes:
+        Law(problem, replace(base, schedule=SHAPES[shape](budget)), "exact")  # refuses what no law covers
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
     recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta)]
     if isinstance(start, str) and start == "optimum":
@@ -190,7 +196,7 @@ def plan(
     finalists = sorted(map(search.settled, found[:last]), key=_loss)
     return Plan(
         budget, "training" if held_out is None else "held-out", search.optimum_loss,
-        {recipe.momentum: max_stable_lr(problem, recipe) for recipe in recipes}, (*finalists, *found[last:]),
+        {recipe.momentum: max_stable_lr(problem, apart(recipe)) for recipe in recipes}, (*finalists, *found[last:]),
     )  # fmt: skip
 
 
@@ -234,16 +240,14 @@ class _Search:
 
     def limit(self, recipe: SGD) -> float:
         """Return the largest stable learning rate, or an estimate of it."""
-        if self.thin is None:
-            return max_stable_lr(self.whole, recipe)
-        return max_stable_lr(self.thin.problem, recipe)
+        return max_stable_lr(self.whole if self.thin is None else self.thin.problem, apart(recipe))
 
     def best(self, recipe: SGD, shape: str) -> Candidate:
         """Minimise over the learning rate: where other schedules suggest, or where a scan does."""
         scheduled = replace(recipe, schedule=SHAPES[shape](self.steps))
         if recipe.momentum not in self.limits:
             self.limits[recipe.momentum] = self.limit(recipe)
-        top = float(np.log(EDGE * self.limits[recipe.momentum]))
+        top = float(np.log(edge(recipe) * self.limits[recipe.momentum]))
         place, loss = (self._scanned if recipe.momentum else self._led)(scheduled, top)
         lr = rounded(float(np.exp(place)), float(np.exp(top)), 3 if self._remembers(recipe) else 2)
         return Candidate(replace(scheduled, lr=lr), shape, loss, exact=False)

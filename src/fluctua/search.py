@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from math import floor, log10
 
-__all__ = ["EDGE", "rounded"]
+from .sgd import SGD
 
-EDGE = 0.97
-"""Share of the largest stable learning rate up to which a rate is sought."""
+__all__ = ["EDGE", "edge", "rounded"]
+
+EDGE, _EPOCHS_EDGE = 0.97, 0.9
+
+
+def edge(sgd: SGD) -> float:
+    """Return the share of the largest stable learning rate up to which a rate is sought.
+
+    Closer to it the law of shuffled epochs is not to be trusted (docs/shuffle.md).
+    """
+    return _EPOCHS_EDGE if sgd.epochs else EDGE
 
 
 def rounded(lr: float, most: float, digits: int = 2) -> float:

@@ -20,7 +20,7 @@ from .sgd import SGD
 from .shuffle import FEW_NODES, SOME
 from .stationary import NoStationaryState
 
-__all__ = ["beyond_limit", "max_stable_lr", "mean_stable_lr", "warn_unstable"]
+__all__ = ["apart", "beyond_limit", "max_stable_lr", "mean_stable_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
 _ROUNDS = 300
@@ -96,19 +96,19 @@ def _shuffled(problem: LeastSquares, sgd: SGD) -> float:
         except NoStationaryState:  # not found, which happens beyond the limit only
             return -1 / shuffle.minimum.loss
 
-    independent = max_stable_lr(some, _apart(sgd))
+    independent = max_stable_lr(some, apart(sgd))
     found = _first_zero(margin, 0.9 * min(edge, independent), edge)
-    return found if some is problem else min(edge, found * max_stable_lr(problem, _apart(sgd)) / independent)
+    return found if some is problem else min(edge, found * max_stable_lr(problem, apart(sgd)) / independent)
 
 
 def beyond_limit(problem: LeastSquares, sgd: SGD) -> bool:
     """Whether shuffled epochs are beyond their limit, which is asked for above that of independent batches only."""
-    return sgd.lr > max_stable_lr(problem, _apart(sgd)) and sgd.lr >= max_stable_lr(problem, sgd)
+    return sgd.lr > max_stable_lr(problem, apart(sgd)) and sgd.lr >= max_stable_lr(problem, sgd)
 
 
-def _apart(sgd: SGD) -> SGD:
-    """The same recipe with independent batches."""
-    return replace(sgd, sampling="without_replacement", drop_last=False)
+def apart(sgd: SGD) -> SGD:
+    """Return the same recipe with independent batches."""
+    return replace(sgd, sampling="without_replacement", drop_last=False) if sgd.epochs else sgd
 
 
 def _first_zero(margin: Callable[[float], float], low: float, edge: float) -> float:

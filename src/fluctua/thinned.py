@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .epochs import Epochs
 from .law import Law
 from .part import part
 from .problem import LeastSquares
@@ -24,8 +25,9 @@ SAMPLES, SHARE = 2048, 0.99
 def final(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol: float) -> Prediction:
     """Return the exact prediction at `steps` alone: `predict(...).after(steps)` without the stationary solution."""
     law = Law(problem, sgd, "exact")
-    covariance, _ = law.relaxation(None if start is None else start.modes, steps, rtol).average([steps])
-    return Prediction(law, covariance, (steps,), start, rtol)
+    relaxation = law.relaxation(None if start is None else start.modes, steps, rtol)
+    mean = relaxation.means([steps]) if isinstance(relaxation, Epochs) else None
+    return Prediction(law, relaxation.average([steps])[0], (steps,), start, rtol, mode_mean=mean)
 
 
 class Thinned:

@@ -31,7 +31,8 @@ __all__ = ["plan"]
 @click.option("--samples", type=int, help="Budget in samples instead: steps times batch size.")
 @click.option("--batch-size", "batch_sizes", type=int, multiple=True, help="May be repeated.  [default: 32]")
 @click.option("--momentum", "momenta", type=float, multiple=True, help="May be repeated.  [default: 0 and 0.9]")
-@click.option("--schedule", "schedules", multiple=True, help=f"May be repeated.  [default: {', '.join(SHAPES)}]")
+@click.option("--schedule", "schedules", multiple=True, help=f"May be repeated.  [default: {', '.join(SHAPES)}; in "
+              "shuffled epochs constant, the only one covered there]")  # fmt: skip
 @click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss.")
 @click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}.")
 @click.option("--held-out", help="Minimise the expected loss on other data: train or test of DATA, or a file.")
@@ -61,7 +62,7 @@ def plan(
     if not as_json:
         show(spectrum(dataset, problem))
     asked = {
-        "momenta": momenta or (0.0, 0.9), "schedules": schedules or tuple(SHAPES), "weight_decay": weight_decay,
+        "momenta": momenta or (0.0, 0.9), "schedules": schedules or None, "weight_decay": weight_decay,
         "sampling": sampling, "held_out": None if other is None else (other.inputs, other.targets),
     }  # fmt: skip
     with progress_bar() as progress:

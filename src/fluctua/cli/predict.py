@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from ..errors import InvalidInput
 from ..held_out import held_out_loss
 from ..problem import LeastSquares
 from ..results import finite
+from ..semi_analytic import SemiAnalytic, semi_analytic
 from ..sgd import SGD
 from ..spread import loss_spread
 from ..stability import max_stable_lr
@@ -25,6 +27,7 @@ from .options import (
     describe,
     load_other,
     load_problem,
+    progress_bar,
     recipe,
     recipe_options,
     theory_option,
@@ -46,10 +49,13 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @click.option("--position", type=int, help="Stationary state so many steps into an epoch; with --sampling shuffle.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--spread", is_flag=True, help="Also how far runs differ in their loss; c(c + 1)/2 times the work.")
+@click.option("--orders", type=int, help="Also the semi-analytic level, from so many measured epochs; for "
+              "small data with --sampling shuffle.")  # fmt: skip
+@click.option("--seed", type=int, help="Of the measured epochs.  [default: fresh]")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(
     *, theory: Any, steps: int | None, start: str, position: int | None, held_out: str | None, spread: bool,
-    as_json: bool, **options: Any,
+    orders: int | None, seed: int | None, as_json: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if steps is None and start != "optimum":
@@ -59,6 +65,10 @@ def predict(
     sgd, average = recipe(problem, options, steps), average_of(options, steps)
     if position is not None:
         _check_position(position, steps, problem, sgd)
+    if orders is not None and (steps is not None or position is not None):
+        raise InvalidInput(f"--orders {orders} is of the stationary state, averaged over the epoch. Give it without "
+                           f"--steps and --position.")  # fmt: skip
+    measured = None if orders is None else _measured(problem, sgd, orders, seed)
     scheduled = sgd.schedule is not None  # then the stationary state at lr is beside the point
     prediction = solve(problem, sgd, theory=theory or "exact", average=average, check_stability=not scheduled)
     if steps is not None:
@@ -74,6 +84,10 @@ def predict(
         found = loss_spread(prediction)
         result["spread"] = {**asdict(found), "closure": "gaussian"}
         report += f"\nspread        loss between runs: +-{found.std:.3g} (Gaussian closure)"
+    if measured is not None:
+        result["semi_analytic"] = measured.to_dict()
+        report += (f"\nmeasured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
+                   f"semi-analytic, from {measured.orders:,} orders of one epoch")  # fmt: skip
     if other is not None:
         loss = held_out_loss(prediction, other.inputs, other.targets)
         result["held_out"] = {"data": other.about, **asdict(loss), "expected": loss.expected}
@@ -83,6 +97,11 @@ def predict(
     else:
         show(report)
     return 0
+
+
+def _measured(problem: LeastSquares, sgd: SGD, orders: int, seed: int | None) -> SemiAnalytic:
+    with progress_bar() as progress:
+        return semi_analytic(problem, sgd, orders=orders, rng=seed, progress=partial(progress, "epochs"))
 
 
 def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd: SGD) -> None:

@@ -1,0 +1,289 @@
+r"""Shuffled epochs without a closure: one epoch is measured, and the stationary state of many is solved from it.
+
+An epoch maps the weights linearly, V(n) = V(0) Phi + xi, with Phi and xi fixed by its order. Orders of different epochs
+are independent, so the second moment at the start of an epoch solves
+
+    S = E[Phi^T S Phi] + E[(m Phi + xi)^T (m Phi + xi)] - E[(m Phi)^T (m Phi)],    m = E V(0),
+
+whose averages are over random orders of one epoch. They are measured: xi by an epoch begun at m, and Phi by one without
+targets begun at the rows of a square root of S - m^T m, so that nothing but the order is sampled. Every order is run
+backwards too: what is odd under that, the noise itself in flat modes, then cancels in E xi. No term in r/N is left out;
+what errs is the number of orders, and it is known how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._validate import positive_int
+from .dynamics import in_modes
+from .errors import InvalidInput
+from .problem import LeastSquares
+from .sampling import Rng, seed_sequence
+from .sgd import SGD
+from .simulate import workers_for
+from .stationary import fixed_point
+from .theory import predict
+
+__all__ = ["SemiAnalytic", "semi_analytic"]
+
+Array = NDArray[np.float64]
+_GROUPS = 16  # of orders, each solved by itself: their spread is the error bar
+_RTOL = 1e-4
+_AT_ONCE = 32  # orders whose states are held
+_AFFORDABLE = 1e15  # flops
+
+
+@dataclass(frozen=True)
+class SemiAnalytic:
+    """Stationary fluctuation in shuffled epochs, from measured epochs; made by `semi_analytic`.
+
+    Attributes
+    ----------
+    sgd : SGD
+    orders : int
+        Random orders of one epoch that were averaged over.
+    excess_loss, excess_loss_error : float
+        E L - L(W*), with weight decay, averaged over the positions of an epoch; and one standard error.
+    mode_covariance : ndarray, (r, r)
+        S about W* in the modes, averaged over the positions.
+    mode_variances, mode_variance_errors : ndarray, (r,)
+        Its diagonal.
+    entropy : str
+        Seed of the orders.
+    """
+
+    sgd: SGD
+    orders: int
+    excess_loss: float
+    excess_loss_error: float
+    mode_covariance: Array
+    mode_variances: Array
+    mode_variance_errors: Array
+    entropy: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the losses and the per-mode vectors as plain JSON types (in `fluctua schema prediction`)."""
+        return {
+            "orders": self.orders, "entropy": self.entropy, "excess_loss": self.excess_loss,
+            "excess_loss_error": self.excess_loss_error, "mode_variances": self.mode_variances.tolist(),
+            "mode_variance_errors": self.mode_variance_errors.tolist(),
+        }  # fmt: skip
+
+
+def semi_analytic(
+    problem: LeastSquares,
+    sgd: SGD,
+    *,
+    orders: int = 1024,
+    rng: Rng = None,
+    threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> SemiAnalytic:
+    """Predict the stationary fluctuation of shuffled epochs from measurements of one epoch.
+
+    For small data, where `predict` leaves out too much: it keeps what batches of one epoch remember of one another to
+    first order in r/N (docs/shuffle.md). This level keeps all of it and has the errors of a measurement instead; the
+    many epochs that a flat mode needs to become stationary are solved, not run.
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    sgd : SGD
+        With sampling="shuffle".
+    orders : int
+        Random orders of one epoch, a multiple of 32; the error falls as one over their square root.
+    rng : Generator, SeedSequence, int or None
+    threads : int, optional
+    progress : callable, optional
+        Called with the fraction done.
+
+    Returns
+    -------
+    SemiAnalytic
+
+    Raises
+    ------
+    UnstableSGD
+        If the law of `predict` finds no stationary state.
+    InvalidInput
+        For other samplings, and where the epochs would cost more than 1e15 flops.
+
+    Notes
+    -----
+    Some 10 epochs of each order with c + k r outputs, k = 2 with momentum: 40 N r (c + k r) flops an order.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", limit=200)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> sgd = fl.SGD(0.05, 8, weight_decay=0.03, sampling="shuffle")
+    >>> found = fl.semi_analytic(problem, sgd, orders=256, rng=1)
+    >>> print(f"{found.excess_loss:.5f} +- {found.excess_loss_error:.5f}")
+    0.00466 +- 0.00004
+    >>> print(f"{fl.predict(problem, sgd).excess_loss:.5f}")
+    0.00474
+    """
+    if sgd.sampling != "shuffle":
+        raise InvalidInput(f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
+                           f"batches have an exact law, predict(problem, sgd).")  # fmt: skip
+    count = positive_int("orders", orders, minimum=2 * _GROUPS)
+    if count % (2 * _GROUPS):
+        raise InvalidInput(f"orders must be a multiple of {2 * _GROUPS}, because they come in {_GROUPS} groups and "
+                           f"each with its reverse; got {count}.")  # fmt: skip
+    _refuse_large(problem, sgd, count)
+    problem.minimum(sgd.weight_decay).refuse_interpolation()
+    from joblib import Parallel, delayed
+
+    root, epoch = seed_sequence(rng), _MeasuredEpoch(problem, sgd)
+    seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)).spawn(_GROUPS)
+    groups = [_orders(seed, count // _GROUPS, problem.samples) for seed in seeds]
+    mean = epoch.settled_mean(np.concatenate(groups))  # of all: its square is the bias of its noise
+    jobs = (delayed(epoch.settled)(orders, mean) for orders in groups)
+    found = []
+    for one in Parallel(workers_for(threads), prefer="threads", return_as="generator")(jobs):
+        found.append(one)
+        if progress:
+            progress(len(found) / _GROUPS)
+    variances = np.diagonal(found, axis1=1, axis2=2)
+    losses = 0.5 * variances @ epoch.minimum.curvatures
+    error = np.sqrt(_GROUPS)
+    return SemiAnalytic(
+        sgd, count, float(losses.mean()), float(losses.std(ddof=1) / error), np.mean(found, axis=0),
+        variances.mean(axis=0), variances.std(axis=0, ddof=1) / error, str(root.entropy),
+    )  # fmt: skip
+
+
+def _refuse_large(problem: LeastSquares, sgd: SGD, orders: int) -> None:
+    rows = problem.outputs + (1 + bool(sgd.momentum)) * problem.rank
+    flops = 40 * problem.samples * problem.rank * rows * orders
+    if flops > _AFFORDABLE:
+        raise InvalidInput(
+            f"{orders} orders of {problem.samples:,} samples in {problem.rank} modes would cost some {flops:.0e} "
+            f"flops, more than {_AFFORDABLE:.0e}. On data so large r/N is small and predict(problem, sgd) is accurate."
+        )
+
+
+def _orders(seed: np.random.SeedSequence, count: int, samples: int) -> NDArray[np.int64]:
+    """Return random orders, each with its reverse."""
+    rng = np.random.Generator(np.random.PCG64DXSM(seed))
+    half = rng.permuted(np.tile(np.arange(samples), (count // 2, 1)), axis=1)
+    return np.concatenate([half, half[:, ::-1]])
+
+
+class _MeasuredEpoch:
+    """Epochs of one recipe, run from any second moment of the state, (k r, k r): V and, with momentum, its buffer."""
+
+    def __init__(self, problem: LeastSquares, sgd: SGD, rtol: float = _RTOL) -> None:
+        self.problem, self.sgd, self.rtol, self.minimum = problem, sgd, rtol, problem.minimum(sgd.weight_decay)
+        self.law = predict(problem, sgd).law
+        self.slots = 1 + bool(sgd.momentum)
+        self.setting = in_modes(problem, sgd)
+        homogeneous = ((0, 0), (0, self.slots * problem.rank))
+        self.residuals = np.pad(self.setting.residuals, homogeneous)
+        self.constant = np.pad(self.setting.constant, homogeneous[::-1])
+        assert self.law.shuffle is not None
+        self.epoch = self.law.shuffle.epoch
+
+    def settled(self, orders: NDArray[np.int64], mean: Array) -> Array:
+        """Return the stationary S, (r, r), averaged over the epoch, of these orders, and E of the state."""
+        rank = self.problem.rank
+
+        def once(moment: Array) -> Array:
+            after = self._run(orders, mean, moment, [self.epoch.steps])[0]
+            return self._relaxed(after - self._carried(moment))
+
+        moment, _ = fixed_point(once, once, mean.T @ mean, self.rtol)
+        return self.epoch.average(self._run(orders, mean, moment, self.epoch.times.tolist())[:, :rank, :rank])
+
+    def settled_mean(self, orders: NDArray[np.int64]) -> Array:
+        """Return E of the state at the start of an epoch, (c, k r)."""
+        drift, r, c = self._drift, self.problem.rank, self.problem.outputs
+        if self.epoch.steps == 1:  # batches are independent, and E V is 0
+            return np.zeros((c, self.slots * r))
+
+        def once(mean: Array) -> Array:
+            rows = np.ascontiguousarray(mean.reshape(c, self.slots, r).swapaxes(0, 1))
+            ends = [state.sum(axis=1) for state, _ in self._advanced(orders, rows, [self.epoch.steps])]
+            after = np.sum(ends, axis=0) / len(orders)
+            left = after.transpose(2, 1, 0) - np.einsum("pia,acp->pci", drift, rows)
+            found = np.linalg.solve((np.eye(self.slots) - drift)[:, None], left[..., None])[..., 0]
+            return np.asarray(found.transpose(1, 2, 0).reshape(c, -1))
+
+        return fixed_point(once, once, np.zeros((c, self.slots * r)), self.rtol)[0]
+
+    def _run(self, orders: NDArray[np.int64], mean: Array, moment: Array, stops: list[int]) -> Array:
+        """Second moments after `stops` steps, averaged over the orders, from `moment` at the start of the epoch."""
+        roots, signs = self._rows(mean, moment)
+        total = np.zeros((len(stops), *moment.shape))
+        for state, k in self._advanced(orders, roots, stops):
+            rows = state.transpose(1, 2, 0, 3).reshape(-1, len(moment))
+            total[k] += (np.tile(signs, state.shape[1])[:, None] * rows).T @ rows
+        return total / len(orders)
+
+    def _advanced(self, orders: NDArray[np.int64], rows: Array, stops: list[int]) -> Iterator[tuple[NDArray[Any], int]]:
+        """Yield states of some orders begun at `rows`, (k, rows, r), after each of `stops` steps, and which that is."""
+        from .descent import descend
+
+        ends, sizes, setting = np.cumsum(self.epoch.sizes), self.epoch.sizes, self.setting
+        residuals, constant = self.residuals[:, : rows.shape[1]], self.constant[: rows.shape[1]]
+        for some in np.array_split(orders, -(-len(orders) // _AT_ONCE)):
+            state, now = np.repeat(rows[:, None], len(some), axis=1), 0
+            for k, stop in enumerate(stops):
+                for step in range(now, stop):
+                    batches = np.ascontiguousarray(some[None, :, ends[step] - sizes[step] : ends[step]])
+                    descend(state, setting.inputs, residuals, batches, constant, self.sgd, None, 1)
+                now = stop
+                yield state, k
+
+    def _rows(self, mean: Array, moment: Array) -> tuple[Array, Array]:
+        """E of the state and a square root of its covariance, as rows, (k, c + k r, r), and the rows' signs."""
+        spread = moment - mean.T @ mean
+        values, vectors = np.linalg.eigh(0.5 * (spread + spread.T))
+        rows = np.concatenate([mean, (vectors * np.sqrt(np.abs(values))).T])
+        signs = np.concatenate([np.ones(len(mean)), np.sign(values)])
+        return np.ascontiguousarray(rows.reshape(len(rows), self.slots, -1).swapaxes(0, 1)), signs
+
+    @cached_property
+    def _drift(self) -> Array:
+        """What an epoch without noise does to (V, u) of each mode, (r, k, k)."""
+        sgd, h = self.sgd, self.minimum.curvatures
+        if not sgd.momentum:
+            return np.asarray((1 - sgd.lr * h) ** self.epoch.steps)[:, None, None]
+        return np.linalg.matrix_power(self._step, self.epoch.steps)
+
+    @property
+    def _step(self) -> Array:
+        """What a step without noise does to them (theory.md section 4)."""
+        sgd, h = self.sgd, self.minimum.curvatures
+        nu, mu = (1.0, sgd.momentum) if sgd.nesterov else (0.0, 1.0)
+        flat = np.ones_like(h)
+        return np.array([[1 - sgd.lr * (nu + mu) * h, -sgd.lr * mu * sgd.momentum * flat], [h, sgd.momentum * flat]]
+                        ).transpose(2, 0, 1)  # fmt: skip
+
+    def _pairs(self, moment: Array) -> Array:
+        """(k r, k r) as (r, r, k, k)."""
+        r = self.problem.rank
+        return moment.reshape(self.slots, r, self.slots, r).transpose(1, 3, 0, 2)
+
+    def _joint(self, pairs: Array) -> Array:
+        """And back."""
+        return pairs.transpose(2, 0, 3, 1).reshape((self.slots * self.problem.rank,) * 2)
+
+    def _carried(self, moment: Array) -> Array:
+        """What is left of a second moment after an epoch without noise."""
+        drift = self._drift
+        return self._joint(np.einsum("pia,pqab,qjb->pqij", drift, self._pairs(moment), drift, optimize=True))
+
+    def _relaxed(self, added: Array) -> Array:
+        """Solve S - D S D^T = added, D the drift of an epoch."""
+        k, r = self.slots, self.problem.rank
+        keep = np.eye(k * k) - np.einsum("pia,qjb->pqijab", self._drift, self._drift).reshape(r, r, k * k, k * k)
+        return self._joint(np.linalg.solve(keep, self._pairs(added).reshape(r, r, k * k, 1)).reshape(r, r, k, k))
