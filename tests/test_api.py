@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -77,12 +77,13 @@ def test_importing_fluctua_imports_nothing_heavy():
 
 @pytest.mark.parametrize("option", ["--version", "--help", "--cite"])
 def test_the_command_line_answers_within_a_second(option):
-    """Best of three: the claim is about the program, not about what else the machine is doing."""
+    """Of processor time, best of three: the claim is about the program, not about what else the machine is doing."""
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "fluctua", option], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - began)
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(seconds) < 1.0
 
 
