@@ -32,9 +32,8 @@ def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str |
     """Verify SGD's fluctuation-dissipation theorem on the source paper's data sets, with several recipes each.
 
     Three learning rates, three batch sizes, with and without replacement, momentum, and on digits and MNIST shuffled
-    epochs.
-    Writes summary.md, report.html, and a directory per cell; repeated, it goes on with the cells that are missing.
-    Exit code 0 if all passed, 1 if not.
+    epochs. Writes summary.md, report.html, and a directory per cell; repeated, it goes on with the cells that are
+    missing. Exit code 0 if all passed, 1 if not.
     """
     asked = names or (("digits", "mnist") if quick else tuple(SETS))
     plan = cells([choice("data set", name, SETS) for name in asked], quick=quick, seed=seed)
