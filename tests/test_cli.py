@@ -188,6 +188,7 @@ def test_noise_prints_and_draws(run, tmp_path):
     check(json.loads((tmp_path / "fluctua-digits" / "noise.json").read_text()), "noise")
 
 
+FILES = ["dynamic.json", "dynamic.npz", "report.html"]
 IN_TIME = ["--dynamic", "--steps", "64", "--replicas", "16", "--modes", "4", "--seed", "1"]
 
 
@@ -203,8 +204,12 @@ def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path
     directory = tmp_path / "fluctua-digits"
     written = sorted(path.name for path in directory.iterdir())
     stems = {"circulation", "current", "regression", "response"}
-    assert written == sorted([f"{s}.{e}" for s in stems for e in ("png", "svg")] + ["dynamic.json", "dynamic.npz"])
+    assert written == sorted(
+        [f"{s}.{e}" for s in stems for e in ("png", "svg")] + ["dynamic.json", "dynamic.npz", "report.html"]
+    )
     before = {path.name: path.read_bytes() for path in directory.glob("*.svg")}
+    assert run("report", directory, "--out", tmp_path / "again.html")[0] == 0
+    assert (tmp_path / "again.html").read_bytes() == (directory / "report.html").read_bytes()
     assert run("plot", directory, "--out", tmp_path / "again")[0] == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
 

@@ -243,9 +243,9 @@ class DynamicVerdict(Saved):
                  f"{'expected':>9} {'bias off':>9}"]  # fmt: skip
         for each in self.entropy:
             measured = f"{each.measured:>10.4g} {each.error:>9.2g}" if each.resolves else f"{'unresolved':>20}"
+            expected = f"{each.resolution:>9.2g}" if each.resolution == each.resolution else f"{'unknown':>9}"
             lines.append(
-                f"{each.of:<13} {each.estimator:<10} {each.predicted:>10.4g} {measured} {each.resolution:>9.2g} "
-                f"{each.bias:>9.2g}"
+                f"{each.of:<13} {each.estimator:<10} {each.predicted:>10.4g} {measured} {expected} {each.bias:>9.2g}"
             )
         return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .averaging import read_average
+from .dynamic_verdict import DynamicVerdict
 from .sgd import SGD
 from .verdict import Verdict
 
@@ -11,7 +12,7 @@ __all__ = ["balance_words", "data_words", "measured_words", "recipe_words", "run
 _NO_BALANCE = "shown for plain SGD, its own weights, independent batches, from W*"
 
 
-def data_words(verdict: Verdict) -> str:
+def data_words(verdict: Verdict | DynamicVerdict) -> str:
     """What was learned from."""
     samples, features, outputs, _ = verdict.identity["problem"]
     name = verdict.data.get("name") or "unnamed data"

@@ -13,6 +13,7 @@ from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
 from ..results import output_directory
 from .options import default_out, describe, load_problem, progress_bar, recipe
+from .report import found_in
 from .tables import show
 
 __all__ = ["LAGS", "run_dynamic"]
@@ -26,7 +27,7 @@ def run_dynamic(options: dict[str, Any]) -> int:
     """Verify the theorem in time; `options` are those of `fluctua verify`."""
     began = time.monotonic()
     _refuse_others(options)
-    seed, out, as_json, _ = (options.pop(name) for name in ("seed", "out", "as_json", "report"))
+    seed, out, as_json, paged = (options.pop(name) for name in ("seed", "out", "as_json", "report"))
     if options["steps"] is None:
         options["steps"] = _STEPS
     options["lags"] = _lags(options["lags"])
@@ -40,6 +41,8 @@ def run_dynamic(options: dict[str, Any]) -> int:
         verdict = verdict.about(dataset.about)
         verdict.save(directory)
         _draw(verdict, directory)
+        if paged:
+            _write_page(directory)
     click.echo(verdict.to_json() if as_json else _report(verdict, directory, time.monotonic() - began))
     return 0 if verdict.passed else 1
 
@@ -66,6 +69,7 @@ def _lags(given: str | None) -> list[int] | None:
 def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
     run, found = verdict.identity, verdict.circulation
     steps = f"{run['steps']} steps x {run['replicas']} replicas from W*, seen from step {run['opened']} on"
+    files = ", ".join(name for name in ("report.html", "dynamic.json", "dynamic.npz") if (directory / name).exists())
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     return "\n".join(
         (
@@ -80,7 +84,7 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
             *([verdict.entropy_table, ""] if verdict.entropy else []),
             *([verdict.relations_table, ""] if verdict.relations else []),
             ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
-            f"{directory}/: dynamic.json, dynamic.npz, and {figures} as .png and .svg  ({seconds:.0f} s)",
+            f"{directory}/: {files}, and {figures} as .png and .svg  ({seconds:.0f} s)",
         )
     )
 
@@ -89,3 +93,10 @@ def _draw(verdict: DynamicVerdict, directory: Path) -> None:
     from ..plot import save_dynamic_figures
 
     save_dynamic_figures(verdict, directory)
+
+
+def _write_page(directory: Path) -> None:
+    """Write the page of all that the directory holds: of the verdict at equal times too, where there is one."""
+    from ..report import save_report
+
+    save_report(found_in(directory), directory / "report.html")

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from ..dynamic_verdict import DynamicVerdict
 from ..report import save_report
 from ..results import check_writable
 from ..verdict import Verdict
 from .tables import show_files
 
-__all__ = ["report"]
+__all__ = ["found_in", "report"]
 
 
 @click.command(short_help="Write the page of one or more results.")
@@ -19,14 +20,23 @@ __all__ = ["report"]
 @click.option("--out", type=click.Path(dir_okay=False), help="The page.  [default: report.html beside a single result]")
 @click.option("--json", "as_json", is_flag=True, help="The file's name as JSON (schema: fluctua schema files).")
 def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
-    """Write one self-contained page, report.html, of each RESULT: a directory of `fluctua verify` or its result.npz.
+    """Write one self-contained page, report.html, of each RESULT: a directory of `fluctua verify`, or an .npz in it.
 
     Several results share the page, below a table of all.
     """
-    verdicts = [Verdict.load(result) for result in results]
+    verdicts = [verdict for result in results for verdict in found_in(result)]
     first = Path(results[0])
     beside = (first if first.is_dir() else first.parent) if len(results) == 1 else Path()
     place = Path(out) if out else beside / "report.html"
     check_writable(place)
     show_files([save_report(verdicts, place)], as_json)
     return 0
+
+
+def found_in(place: Path | str) -> list[Verdict | DynamicVerdict]:
+    """Return the verdict of a file, or those of a directory, at equal times and in time; raises `ResultError`."""
+    path = Path(place)
+    if not path.is_dir():
+        return [DynamicVerdict.load(path) if path.stem == DynamicVerdict.STEM else Verdict.load(path)]
+    kinds = [kind for kind in (Verdict, DynamicVerdict) if (path / f"{kind.STEM}.npz").exists()]
+    return [kind.load(path) for kind in kinds or [Verdict]]

@@ -59,17 +59,17 @@ def draw(verdict: Verdict) -> dict[str, Figure]:
         Without pyplot: nothing is shown, and no global state changes.
     """
     with style():
-        return {name: make(verdict) for name, make in _figures(verdict).items()}
+        return {name: make() for name, make in _makers(verdict).items()}
 
 
-def draw_svg(verdict: Verdict, prefix: str = "") -> dict[str, str]:
-    """Return the figures of `draw` as SVG elements to be put into a page.
+def draw_svg(verdict: Verdict | DynamicVerdict, prefix: str = "") -> dict[str, str]:
+    """Return the figures of `draw`, or of `draw_dynamic`, as SVG elements to be put into a page.
 
     Their backgrounds are transparent, and `prefix` and the figure's name begin every id, so that several figures can
     share a page.
     """
     with style():
-        return {name: _inline(make(verdict), f"{prefix}{name}-") for name, make in _figures(verdict).items()}
+        return {name: _inline(make(), f"{prefix}{name}-") for name, make in _makers(verdict).items()}
 
 
 def _inline(figure: Figure, prefix: str) -> str:
@@ -90,8 +90,7 @@ def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str]
     OutputError
         If a file cannot be written; each is written whole or not at all.
     """
-    makers = {name: partial(make, verdict) for name, make in _figures(verdict).items()}
-    return _save(makers, directory, formats)
+    return _save(_makers(verdict), directory, formats)
 
 
 def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
@@ -108,18 +107,17 @@ def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
         Nesterov's step, whose chain is not that of the weights.
     """
     with style():
-        return {name: make(verdict) for name, make in _dynamic_figures(verdict).items()}
+        return {name: make() for name, make in _makers(verdict).items()}
 
 
 def save_dynamic_figures(
     verdict: DynamicVerdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")
 ) -> list[Path]:
     """Write the figures of `draw_dynamic` into `directory`; as `save_figures`."""
-    return _save({name: partial(make, verdict) for name, make in _dynamic_figures(verdict).items()}, directory, formats)
+    return _save(_makers(verdict), directory, formats)
 
 
 def _dynamic_figures(verdict: DynamicVerdict) -> dict[str, Callable[[DynamicVerdict], Figure]]:
-    """The figures that this verdict has the evidence for."""
     figures: dict[str, Callable[[DynamicVerdict], Figure]] = {"regression": regression, "response": response}
     if verdict.circulation.elements:
         figures["circulation"] = circulation
@@ -133,8 +131,14 @@ def save_noise_figure(
     return _save({"noise": partial(noise, found, name)}, directory, formats)
 
 
+def _makers(verdict: Verdict | DynamicVerdict) -> dict[str, Callable[[], Figure]]:
+    """What draws the figures that this verdict has the evidence for."""
+    if isinstance(verdict, DynamicVerdict):
+        return {name: partial(make, verdict) for name, make in _dynamic_figures(verdict).items()}
+    return {name: partial(make, verdict) for name, make in _figures(verdict).items()}
+
+
 def _figures(verdict: Verdict) -> dict[str, Callable[[Verdict], Figure]]:
-    """The figures that this verdict has the evidence for."""
     return {"modes": modes, **({"balance": balance} if verdict.balance else {}), "curve": curve}
 
 

@@ -11,9 +11,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
 from ..results import provenance, save_text
 from ..verdict import Verdict
+from .in_time import SectionInTime
 from .section import Section
 
 if TYPE_CHECKING:
@@ -21,18 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "save_report"]
 
+Reported = Verdict | DynamicVerdict
 _SCRIPTS = ("law.js", "chart.js", "explorer.js")
 
 
-def render(verdicts: Verdict | Sequence[Verdict], *, brief: Collection[int] = ()) -> str:
+def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = ()) -> str:
     """Return the page of one verdict, or of several below a table of all.
 
     Text from outside, such as the name of a data set, is escaped wherever it appears.
 
     Parameters
     ----------
-    verdicts : Verdict or sequence of Verdict
-        From `verify` or `Verdict.load`. Those with a survey (`fluctua.survey.surveyed`) get an explorer.
+    verdicts : Verdict, DynamicVerdict, or sequence of them
+        From `verify`, `verify_dynamic`, or their `load`. Those with a survey (`fluctua.survey.surveyed`) get an
+        explorer.
     brief : collection of int
         Places in the sequence of the verdicts to report without figures.
 
@@ -41,17 +45,17 @@ def render(verdicts: Verdict | Sequence[Verdict], *, brief: Collection[int] = ()
     InvalidInput
         For an empty sequence.
     """
-    given = [verdicts] if isinstance(verdicts, Verdict) else list(verdicts)
+    given = [verdicts] if isinstance(verdicts, Reported) else list(verdicts)
     if not given:
         raise InvalidInput("a report needs at least one verdict, got none.")
-    sections = [Section(verdict, f"v{i + 1}", drawn=i not in brief) for i, verdict in enumerate(given)]
+    sections = [_section(verdict, f"v{i + 1}", i not in brief) for i, verdict in enumerate(given)]
     return _environment().get_template("report.html").render(
         sections=sections, style=_page("style.css"), versions=provenance(),
         scripts=[_page(name) for name in _SCRIPTS] if any(section.survey for section in sections) else [],
     )  # fmt: skip
 
 
-def save_report(verdicts: Verdict | Sequence[Verdict], path: Path | str, *, brief: Collection[int] = ()) -> Path:
+def save_report(verdicts: Reported | Sequence[Reported], path: Path | str, *, brief: Collection[int] = ()) -> Path:
     """Write the page of `render` to `path`, whole or not at all, and return the path.
 
     Raises
@@ -61,6 +65,12 @@ def save_report(verdicts: Verdict | Sequence[Verdict], path: Path | str, *, brie
     """
     save_text(path, render(verdicts, brief=brief))
     return Path(path)
+
+
+def _section(verdict: Reported, key: str, drawn: bool) -> Section | SectionInTime:
+    if isinstance(verdict, DynamicVerdict):
+        return SectionInTime(verdict, key, drawn)
+    return Section(verdict, key, drawn)
 
 
 def _page(name: str) -> str:

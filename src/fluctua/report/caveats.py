@@ -9,10 +9,10 @@ import numpy as np
 from ..survey import Survey
 from ..verdict import Verdict
 
-__all__ = ["caveats"]
+__all__ = ["FEW", "caveats", "dull"]
 
 _NEAR = 0.7  # share of the stability limit from which tails are heavy
-_FEW = 30  # replicas
+FEW = 30  # replicas
 
 
 def caveats(verdict: Verdict, survey: Survey | None) -> list[str]:
@@ -20,14 +20,19 @@ def caveats(verdict: Verdict, survey: Survey | None) -> list[str]:
     return [*_run(verdict), *_rank(verdict), *(_dynamics(verdict, survey) if survey else [])]
 
 
+def dull(resolution: float) -> str:
+    """Return what to keep in mind of a verdict that is not sharp."""
+    return (f"The run was too short to tell an error of {resolution:.3g} from none: consistent then means little. More "
+            f"replicas sharpen it as the square root of their number.")  # fmt: skip
+
+
 def _run(verdict: Verdict) -> Iterator[str]:
     run = verdict.identity
     if verdict.diverged_at is not None:
         yield f"The run diverged by step {verdict.diverged_at}: nothing below can be compared."
     elif not verdict.sharp:
-        yield (f"The run was too short to tell an error of {verdict.resolution:.3g} from none: consistent then means "
-               f"little. More replicas sharpen it as the square root of their number.")  # fmt: skip
-    if run["replicas"] < _FEW:
+        yield dull(verdict.resolution)
+    if run["replicas"] < FEW:
         yield f"Error bars come from the spread between {run['replicas']} replicas: few, so uncertain themselves."
     if run["recipe"]["sampling"] == "shuffle":
         yield "The law of shuffled epochs is an expansion, of first order in modes over samples, not an identity."

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dynamic_verdict import DynamicVerdict
 from ..verdict import Verdict
 
-__all__ = ["csv_tables"]
+__all__ = ["csv_tables", "dynamic_tables"]
 
 
 def csv_tables(verdict: Verdict) -> dict[str, dict[str, str]]:
@@ -31,11 +33,53 @@ def csv_tables(verdict: Verdict) -> dict[str, dict[str, str]]:
     return tables
 
 
+def dynamic_tables(verdict: DynamicVerdict) -> dict[str, str]:
+    """Return for each figure of a dynamic verdict the table behind it; matrices element by element."""
+    a = verdict.arrays
+    lags, modes = a["lags"].astype(int), len(a["curvatures"])
+    lag, p = (each.ravel() for each in np.meshgrid(lags, np.arange(modes), indexing="ij"))
+    shares = np.diagonal(a["measured_lagged"], axis1=1, axis2=2) / np.diag(a["measured_covariance"])
+    tables = {
+        "regression": _text({
+            "lag": lag, "mode": p, "curvature": a["curvatures"][p],
+            "correlation": shares.ravel(), "correlation_error": a["share_error"].ravel(),
+            "correlation_predicted": a["decay"][lag, p],
+            "response": a["measured_responses"].ravel(), "response_error": a["response_error"].ravel(),
+            "response_predicted": a["dense_responses"][lag, p],
+        }),
+        "response": _text({
+            **_elements(lags, modes), "correlation": a["measured_lagged"].ravel(),
+            "by_response": a["by_response"].ravel(), "difference_error": a["fdt_error"].ravel(),
+        }),
+        "circulation": _text({
+            **_elements(lags[:1], modes), "predicted": _odd(a["lagged"][0]), "measured": _odd(a["measured_lagged"][0]),
+            "error": a["current_errors"].ravel(),
+        }),
+    }  # fmt: skip
+    if "places" in a:
+        fields = ("places", "current", "measured_current", "current_error")
+        vectors = {f"{name}_{axis}": a[name][:, k] for name in fields for k, axis in enumerate("xy")}
+        densities = {name: a[name] for name in ("density", "measured_density")}
+        tables["current"] = _text({**vectors, **densities})
+    return tables
+
+
+def _elements(lags: NDArray[np.int64], modes: int) -> dict[str, NDArray[Any]]:
+    """Indices of all elements of a matrix at every lag."""
+    names = ("lag", "p", "q")
+    every = np.meshgrid(lags, np.arange(modes), np.arange(modes), indexing="ij")
+    return {name: each.ravel() for name, each in zip(names, every, strict=True)}
+
+
+def _odd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (matrix - matrix.T)).ravel()
+
+
 def _csv(verdict: Verdict, names: list[str]) -> str:
     return _text({name: verdict.arrays[name] for name in names})
 
 
-def _text(columns: dict[str, NDArray[np.float64]]) -> str:
+def _text(columns: dict[str, NDArray[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dynamic_verdict import DynamicVerdict
 from ..plot import draw_svg
 from ..survey import Survey
 from ..verdict import Row, Verdict
@@ -16,7 +17,7 @@ from ..words import balance_words, data_words, measured_words, recipe_words, run
 from .caveats import caveats
 from .numbers import csv_tables
 
-__all__ = ["Section"]
+__all__ = ["Section", "data_url", "provenance_facts", "repeat"]
 
 _CAPTIONS = {
     "modes": "Variance of the weights along every mode of the curvature: measured, and on every rung of the ladder; "
@@ -38,15 +39,12 @@ class Section:
     def facts(self) -> list[tuple[str, str]]:
         """What was run, on what, with what."""
         verdict = self.verdict
-        versions = ", ".join(f"{name} {number}" for name, number in verdict.provenance.items())
-        found = [
+        return [
             ("Data", data_words(verdict)), ("Recipe", recipe_words(verdict)), ("Run", run_words(verdict)),
             ("Precision", f"simulated in {verdict.identity['dtype']}, predicted in float64"),
-            ("Measured", measured_words(verdict)), ("Balance F0", balance_words(verdict)), ("Versions", versions),
+            ("Measured", measured_words(verdict)), ("Balance F0", balance_words(verdict)),
+            *provenance_facts(verdict),
         ]  # fmt: skip
-        if "sha256" in verdict.data:
-            found.append(("SHA-256 of the data", str(verdict.data["sha256"])))
-        return found
 
     @property
     def title(self) -> str:
@@ -71,7 +69,7 @@ class Section:
         tables = csv_tables(self.verdict)
         return [
             {"name": name, "caption": _CAPTIONS[name], "svg": svg,
-             "tables": {file: _data_url("text/csv", text) for file, text in tables[name].items()}}
+             "tables": {file: data_url("text/csv", text) for file, text in tables[name].items()}}
             for name, svg in draw_svg(self.verdict, prefix=f"{self.key}-").items()
         ]  # fmt: skip
 
@@ -83,7 +81,7 @@ class Section:
     @property
     def download(self) -> str:
         """The same as a file."""
-        return _data_url("application/json", self.verdict.to_json())
+        return data_url("application/json", self.verdict.to_json())
 
     @cached_property
     def survey(self) -> Survey | None:
@@ -118,7 +116,19 @@ class Section:
         asked = {**{name: value for name, value in recipe.items() if value},
                  **{name: run[name] for name in ("steps", "replicas", "records", "start", "dynamics")},
                  "theory": self.verdict.theory, "seed": run["entropy"]}  # fmt: skip
-        return " ".join(["fluctua verify DATA", *(_option(name, value) for name, value in asked.items())])
+        return repeat("fluctua verify DATA", asked)
+
+
+def provenance_facts(verdict: Verdict | DynamicVerdict) -> list[tuple[str, str]]:
+    """Return what made the result, and of which data."""
+    versions = ", ".join(f"{name} {number}" for name, number in verdict.provenance.items())
+    known = "sha256" in verdict.data
+    return [("Versions", versions), *([("SHA-256 of the data", str(verdict.data["sha256"]))] if known else [])]
+
+
+def repeat(command: str, asked: dict[str, Any]) -> str:
+    """Return the command with its options."""
+    return " ".join([command, *(_option(name, value) for name, value in asked.items())])
 
 
 def _option(name: str, value: Any) -> str:
@@ -133,5 +143,6 @@ def _plain(value: Any) -> Any:
     return {"float64": base64.b64encode(array.astype("<f8").tobytes()).decode()}
 
 
-def _data_url(kind: str, text: str) -> str:
+def data_url(kind: str, text: str) -> str:
+    """Return the text as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"
