@@ -31,8 +31,8 @@ Found = list[tuple[Cell, Verdict]]
 def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str | None, out: str, as_json: bool) -> int:
     """Verify SGD's fluctuation-dissipation theorem on the source paper's data sets, with several recipes each.
 
-    Three learning rates, three batch sizes, with and without replacement, momentum, and on digits and MNIST shuffled
-    epochs. Writes summary.md, report.html, and a directory per cell; repeated, it goes on with the cells that are
+    Three learning rates, three batch sizes, with and without replacement, momentum, and shuffled epochs but on
+    CIFAR-10. Writes summary.md, report.html, and a directory per cell; repeated, it goes on with the cells that are
     missing. Exit code 0 if all passed, 1 if not.
     """
     asked = names or (("digits", "mnist") if quick else tuple(SETS))
