@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .results import finite
@@ -225,6 +226,18 @@ class DynamicVerdict(Saved):
             else "NOT rejected" if self.circulation.resolvable else "not told apart: the current is below what is seen"
         )  # fmt: skip
         return f"{first}; {second}; the equilibrium theorem, without a current, is {third}."
+
+    @property
+    def currents(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """J predicted and measured, (m, m): the odd part of correlations at the first lag."""
+        predicted, measured = (self.arrays[name][0] for name in ("lagged", "measured_lagged"))
+        return 0.5 * (predicted - predicted.T), 0.5 * (measured - measured.T)
+
+    @property
+    def shares(self) -> NDArray[Any]:
+        """Measured correlation of every mode with itself at every lag, over its variance, (k, m)."""
+        lagged = self.arrays["measured_lagged"].diagonal(axis1=1, axis2=2)
+        return np.asarray(lagged / self.arrays["measured_covariance"].diagonal())
 
     @property
     def table(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from .results import load_arrays, save_arrays, save_text
 __all__ = ["Saved", "with_nan"]
 
 
-class Saved:
+class Saved(ABC):
     """What every verdict, a frozen dataclass with `arrays` and `data`, does with files."""
 
     KIND: ClassVar[str]
@@ -32,9 +33,9 @@ class Saved:
         """Return the verdict with a description of its data (name, sha256) attached."""
         return replace(self, data=dict(data))  # type: ignore[type-var]  # (every subclass is a dataclass)
 
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the figures' arrays as plain JSON types."""
-        raise NotImplementedError
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return `to_dict` as JSON text; a value that is not finite becomes null."""

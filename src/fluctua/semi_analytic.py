@@ -183,14 +183,14 @@ class _MeasuredEpoch:
 
     def __init__(self, problem: LeastSquares, sgd: SGD, rtol: float = _RTOL) -> None:
         self.problem, self.sgd, self.rtol, self.minimum = problem, sgd, rtol, problem.minimum(sgd.weight_decay)
-        self.law = predict(problem, sgd).law
+        shuffle = predict(problem, sgd).law.shuffle  # refuses an unstable recipe
+        assert shuffle is not None
+        self.epoch = shuffle.epoch
         self.slots = 1 + bool(sgd.momentum)
         self.setting = in_modes(problem, sgd)
         homogeneous = ((0, 0), (0, self.slots * problem.rank))
         self.residuals = np.pad(self.setting.residuals, homogeneous)
         self.constant = np.pad(self.setting.constant, homogeneous[::-1])
-        assert self.law.shuffle is not None
-        self.epoch = self.law.shuffle.epoch
 
     def settled(self, orders: NDArray[np.int64], mean: Array) -> Array:
         """Return the stationary S, (r, r), averaged over the epoch, of these orders, and E of the state."""

@@ -7,16 +7,20 @@ from .dynamic_verdict import DynamicVerdict
 from .sgd import SGD
 from .verdict import Verdict
 
-__all__ = ["balance_words", "data_words", "measured_words", "recipe_words", "run_words"]
+__all__ = ["balance_words", "data_words", "measured_words", "name_words", "recipe_words", "run_words"]
 
 _NO_BALANCE = "shown for plain SGD, its own weights, independent batches, from W*"
+
+
+def name_words(verdict: Verdict | DynamicVerdict) -> str:
+    """What the data are called."""
+    return str(verdict.data.get("name") or "unnamed data")
 
 
 def data_words(verdict: Verdict | DynamicVerdict) -> str:
     """What was learned from."""
     samples, features, outputs, _ = verdict.identity["problem"]
-    name = verdict.data.get("name") or "unnamed data"
-    return f"{name}: {samples:,} samples, {features} inputs, {outputs} outputs"
+    return f"{name_words(verdict)}: {samples:,} samples, {features} inputs, {outputs} outputs"
 
 
 def recipe_words(verdict: Verdict) -> str:

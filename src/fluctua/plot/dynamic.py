@@ -28,13 +28,12 @@ def regression(verdict: DynamicVerdict) -> Figure:
     """Onsager's regression: correlation of some modes with themselves, and the answer to a kick, against the lag."""
     figure, (left, right) = canvas("A fluctuation decays as a kick does", recipe(verdict), 4.0, ncols=2, sharey=True)
     a, lags = verdict.arrays, verdict.arrays["lags"].astype(float)
-    shares = np.diagonal(a["measured_lagged"], axis1=1, axis2=2) / np.diag(a["measured_covariance"])
     modes = _spread_out(a["decay"][-1])
     for shade, p in zip(np.linspace(0.1, 0.75, len(modes)), modes, strict=True):
         colour = _shade(shade)
         for axes, theory in ((left, a["decay"]), (right, a["dense_responses"])):
             axes.plot(np.arange(len(theory)), theory[:, p], color=colour, linewidth=1.3)
-        points(left, lags, shares[:, p], _TWO * a["share_error"][:, p])
+        points(left, lags, verdict.shares[:, p], _TWO * a["share_error"][:, p])
         points(right, lags, a["measured_responses"][:, p], _TWO * a["response_error"][:, p])
         right.annotate(
             f"$h$ = {a['curvatures'][p]:.2g}", (lags[-1], a["dense_responses"][-1, p]), (4, 0), color=colour,
@@ -86,7 +85,7 @@ def circulation(verdict: DynamicVerdict) -> Figure:
                                             ncols=3)  # fmt: skip
     a = verdict.arrays
     unit = np.sqrt(np.multiply.outer(*2 * (np.diag(a["covariance"]),))) / _MANY_STEPS
-    predicted, measured = (_odd(a[name][0]) / unit for name in ("lagged", "measured_lagged"))
+    predicted, measured = (each / unit for each in verdict.currents)
     reach = float(np.abs(predicted).max()) or 1.0
     for axes, matrix, words in ((first, predicted, "predicted"), (second, measured, "measured")):
         edges = (0.5, len(matrix) + 0.5)
@@ -161,7 +160,3 @@ def _diagonal(axes: Axes, label: str) -> None:
     lowest, highest = min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1])
     axes.plot([lowest, highest], [lowest, highest], color=_THEORY, linewidth=1.2, label=label)
     axes.set(xlim=(lowest, highest), ylim=(lowest, highest), box_aspect=1)
-
-
-def _odd(matrix: Array) -> Array:
-    return np.asarray(0.5 * (matrix - matrix.T))

@@ -4,41 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import ClassVar
 
 from ..dynamic_verdict import DynamicVerdict
-from ..plot import draw_svg
 from ..sgd import SGD
-from ..words import data_words
+from ..words import data_words, name_words
 from .caveats import FEW, dull
 from .numbers import dynamic_tables
-from .section import data_url, provenance_facts, repeat
+from .on_page import OnPage, repeat
 
 __all__ = ["SectionInTime"]
 
-_CAPTIONS = {
-    "regression": "Onsager's regression: how a spontaneous fluctuation of a mode decays, and how a kick does, in "
-    "twins of the runs that share their batches.",
-    "response": "Correlation against response, both measured, element by element: the theorem, with no theory in it.",
-    "circulation": "The circulation J, predicted beside measured: in equilibrium there would be none.",
-    "current": "Probability current in the plane of the two modes with the largest circulation, over the density.",
-}
-
 
 @dataclass(frozen=True)
-class SectionInTime:
-    """One dynamic verdict on the page; `key` keeps the names of its elements apart from other sections'."""
+class SectionInTime(OnPage):
+    """A dynamic verdict on the page; it has no explorer."""
 
     verdict: DynamicVerdict
-    key: str
-    drawn: bool = True
-    survey = None
+    survey: ClassVar = None
+
+    CAPTIONS: ClassVar = {
+        "regression": "Onsager's regression: how a spontaneous fluctuation of a mode decays, and how a kick does, in "
+        "twins of the runs that share their batches.",
+        "response": "Correlation against response, both measured, element by element: the theorem, with no theory "
+        "in it.",
+        "circulation": "The circulation J, predicted beside measured: in equilibrium there would be none.",
+        "current": "Probability current in the plane of the two modes with the largest circulation, over the density.",
+    }
+
+    def tables(self) -> dict[str, dict[str, str]]:
+        """Return for each figure the table behind it: file name to CSV."""
+        return {name: {f"{name}.csv": text} for name, text in dynamic_tables(self.verdict).items()}
 
     @property
     def title(self) -> str:
         """The data and the recipe."""
-        return f"{self.verdict.data.get('name') or 'unnamed data'}, in time: {self._recipe.words}"
+        return f"{name_words(self.verdict)}, in time: {self._recipe.words}"
 
     @property
     def _recipe(self) -> SGD:
@@ -53,7 +54,7 @@ class SectionInTime:
             ("Data", data_words(self.verdict)), ("Recipe", self._recipe.words),
             ("Run", f"{run['steps']} steps x {run['replicas']} replicas from W*, seed {run['entropy']}"),
             ("Seen", f"the {run['modes']} steepest modes from step {run['opened']} on, {lags} steps apart"),
-            *provenance_facts(self.verdict),
+            *self.origin,
         ]  # fmt: skip
 
     @property
@@ -71,28 +72,6 @@ class SectionInTime:
             yield "The current is below what these runs can see, so that they do not tell SGD from equilibrium."
         yield ("Entropy production is that of the Gaussian process with SGD's second moments; the modes that were not "
                "looked at can only add to it.")  # fmt: skip
-
-    @cached_property
-    def figures(self) -> list[dict[str, Any]]:
-        """Each figure with its caption and the numbers behind it."""
-        if not self.drawn:
-            return []
-        tables = dynamic_tables(self.verdict)
-        return [
-            {"name": name, "caption": _CAPTIONS[name], "svg": svg,
-             "tables": {f"{name}.csv": data_url("text/csv", tables[name])}}
-            for name, svg in draw_svg(self.verdict, prefix=f"{self.key}-").items()
-        ]  # fmt: skip
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The JSON that the section came from."""
-        return self.verdict.to_dict()
-
-    @property
-    def download(self) -> str:
-        """The same as a file."""
-        return data_url("application/json", self.verdict.to_json())
 
     @property
     def command(self) -> str:

@@ -38,11 +38,11 @@ def dynamic_tables(verdict: DynamicVerdict) -> dict[str, str]:
     a = verdict.arrays
     lags, modes = a["lags"].astype(int), len(a["curvatures"])
     lag, p = (each.ravel() for each in np.meshgrid(lags, np.arange(modes), indexing="ij"))
-    shares = np.diagonal(a["measured_lagged"], axis1=1, axis2=2) / np.diag(a["measured_covariance"])
+    predicted, measured = verdict.currents
     tables = {
         "regression": _text({
             "lag": lag, "mode": p, "curvature": a["curvatures"][p],
-            "correlation": shares.ravel(), "correlation_error": a["share_error"].ravel(),
+            "correlation": verdict.shares.ravel(), "correlation_error": a["share_error"].ravel(),
             "correlation_predicted": a["decay"][lag, p],
             "response": a["measured_responses"].ravel(), "response_error": a["response_error"].ravel(),
             "response_predicted": a["dense_responses"][lag, p],
@@ -52,7 +52,7 @@ def dynamic_tables(verdict: DynamicVerdict) -> dict[str, str]:
             "by_response": a["by_response"].ravel(), "difference_error": a["fdt_error"].ravel(),
         }),
         "circulation": _text({
-            **_elements(lags[:1], modes), "predicted": _odd(a["lagged"][0]), "measured": _odd(a["measured_lagged"][0]),
+            **_elements(lags[:1], modes), "predicted": predicted.ravel(), "measured": measured.ravel(),
             "error": a["current_errors"].ravel(),
         }),
     }  # fmt: skip
@@ -69,10 +69,6 @@ def _elements(lags: NDArray[np.int64], modes: int) -> dict[str, NDArray[Any]]:
     names = ("lag", "p", "q")
     every = np.meshgrid(lags, np.arange(modes), np.arange(modes), indexing="ij")
     return {name: each.ravel() for name, each in zip(names, every, strict=True)}
-
-
-def _odd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (matrix - matrix.T)).ravel()
 
 
 def _csv(verdict: Verdict, names: list[str]) -> str:

@@ -5,35 +5,36 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..dynamic_verdict import DynamicVerdict
-from ..plot import draw_svg
 from ..survey import Survey
 from ..verdict import Row, Verdict
-from ..words import balance_words, data_words, measured_words, recipe_words, run_words
+from ..words import balance_words, data_words, measured_words, name_words, recipe_words, run_words
 from .caveats import caveats
 from .numbers import csv_tables
+from .on_page import OnPage, repeat
 
-__all__ = ["Section", "data_url", "provenance_facts", "repeat"]
-
-_CAPTIONS = {
-    "modes": "Variance of the weights along every mode of the curvature: measured, and on every rung of the ladder; "
-    "below, the same divided by the theory under test.",
-    "balance": "The fluctuation-dissipation balance, element by element, both sides measured along the runs.",
-    "curve": "Expected excess loss, predicted and measured.",
-}
+__all__ = ["Section"]
 
 
 @dataclass(frozen=True)
-class Section:
-    """One verdict on the page; `key` keeps the names of its elements apart from other sections'."""
+class Section(OnPage):
+    """A verdict at equal times on the page."""
 
     verdict: Verdict
-    key: str
-    drawn: bool = True
+
+    CAPTIONS: ClassVar = {
+        "modes": "Variance of the weights along every mode of the curvature: measured, and on every rung of the "
+        "ladder; below, the same divided by the theory under test.",
+        "balance": "The fluctuation-dissipation balance, element by element, both sides measured along the runs.",
+        "curve": "Expected excess loss, predicted and measured.",
+    }
+
+    def tables(self) -> dict[str, dict[str, str]]:
+        """Return for each figure the tables behind it: file name to CSV."""
+        return csv_tables(self.verdict)
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -43,13 +44,13 @@ class Section:
             ("Data", data_words(verdict)), ("Recipe", recipe_words(verdict)), ("Run", run_words(verdict)),
             ("Precision", f"simulated in {verdict.identity['dtype']}, predicted in float64"),
             ("Measured", measured_words(verdict)), ("Balance F0", balance_words(verdict)),
-            *provenance_facts(verdict),
+            *self.origin,
         ]  # fmt: skip
 
     @property
     def title(self) -> str:
         """The data and the recipe."""
-        return f"{self.verdict.data.get('name') or 'unnamed data'}: {recipe_words(self.verdict)}"
+        return f"{name_words(self.verdict)}: {recipe_words(self.verdict)}"
 
     @property
     def rows(self) -> list[tuple[Row, float]]:
@@ -60,28 +61,6 @@ class Section:
     def caveats(self) -> list[str]:
         """What to keep in mind about this run."""
         return caveats(self.verdict, self.survey)
-
-    @cached_property
-    def figures(self) -> list[dict[str, Any]]:
-        """Each figure with its caption and the numbers behind it."""
-        if not self.drawn:
-            return []
-        tables = csv_tables(self.verdict)
-        return [
-            {"name": name, "caption": _CAPTIONS[name], "svg": svg,
-             "tables": {file: data_url("text/csv", text) for file, text in tables[name].items()}}
-            for name, svg in draw_svg(self.verdict, prefix=f"{self.key}-").items()
-        ]  # fmt: skip
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The JSON that the section came from."""
-        return self.verdict.to_dict()
-
-    @property
-    def download(self) -> str:
-        """The same as a file."""
-        return data_url("application/json", self.verdict.to_json())
 
     @cached_property
     def survey(self) -> Survey | None:
@@ -119,30 +98,9 @@ class Section:
         return repeat("fluctua verify DATA", asked)
 
 
-def provenance_facts(verdict: Verdict | DynamicVerdict) -> list[tuple[str, str]]:
-    """Return what made the result, and of which data."""
-    versions = ", ".join(f"{name} {number}" for name, number in verdict.provenance.items())
-    known = "sha256" in verdict.data
-    return [("Versions", versions), *([("SHA-256 of the data", str(verdict.data["sha256"]))] if known else [])]
-
-
-def repeat(command: str, asked: dict[str, Any]) -> str:
-    """Return the command with its options."""
-    return " ".join([command, *(_option(name, value) for name, value in asked.items())])
-
-
-def _option(name: str, value: Any) -> str:
-    return f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
-
-
 def _plain(value: Any) -> Any:
     """A number as it is, NaN as null; an array of doubles in base64, so that the page has the same numbers."""
     array = np.asarray(value)
     if array.ndim == 0:
         return None if isinstance(array.item(), float) and not np.isfinite(array) else array.item()
     return {"float64": base64.b64encode(array.astype("<f8").tobytes()).decode()}
-
-
-def data_url(kind: str, text: str) -> str:
-    """Return the text as an address that holds it."""
-    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"

@@ -1,0 +1,74 @@
+"""What every verdict has on the page: its figures with the numbers behind them, its result as a file, its origin."""
+
+from __future__ import annotations
+
+import base64
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from ..dynamic_verdict import DynamicVerdict
+from ..plot import draw_svg
+from ..verdict import Verdict
+
+__all__ = ["OnPage", "repeat"]
+
+
+@dataclass(frozen=True)
+class OnPage(ABC):
+    """One verdict on the page; `key` keeps the names of its elements apart from other sections'."""
+
+    verdict: Any
+    key: str
+    drawn: bool = True
+
+    CAPTIONS: ClassVar[dict[str, str]]
+
+    @abstractmethod
+    def tables(self) -> dict[str, dict[str, str]]:
+        """Return for each figure the tables behind it: file name to CSV."""
+
+    @cached_property
+    def figures(self) -> list[dict[str, Any]]:
+        """Each figure with its caption and the numbers behind it."""
+        if not self.drawn:
+            return []
+        tables = self.tables()
+        return [
+            {"name": name, "caption": self.CAPTIONS[name], "svg": svg,
+             "tables": {file: _data_url("text/csv", text) for file, text in tables[name].items()}}
+            for name, svg in draw_svg(self.verdict, prefix=f"{self.key}-").items()
+        ]  # fmt: skip
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The JSON that the section came from."""
+        found: dict[str, Any] = self.verdict.to_dict()
+        return found
+
+    @property
+    def download(self) -> str:
+        """The same as a file."""
+        return _data_url("application/json", self.verdict.to_json())
+
+    @property
+    def origin(self) -> list[tuple[str, str]]:
+        """What made the result, and of which data."""
+        verdict: Verdict | DynamicVerdict = self.verdict
+        versions = ", ".join(f"{name} {number}" for name, number in verdict.provenance.items())
+        known = "sha256" in verdict.data
+        return [("Versions", versions), *([("SHA-256 of the data", str(verdict.data["sha256"]))] if known else [])]
+
+
+def repeat(command: str, asked: dict[str, Any]) -> str:
+    """Return the command with its options."""
+    return " ".join([command, *(_option(name, value) for name, value in asked.items())])
+
+
+def _option(name: str, value: Any) -> str:
+    return f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+
+
+def _data_url(kind: str, text: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"
