@@ -1,4 +1,4 @@
-"""What every test shares: real data, the budget of false alarms, slow tests on demand."""
+"""What every test shares: real data, the budgets of false alarms and of misses, slow tests on demand."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import os
 import numpy as np
 import pytest
 
+import chance
 import fluctua as fl
 from fluctua.cli import main
 
-ALPHA_BUDGET = 0.02
-"""Bound on the probability that a run of the whole suite fails although nothing is wrong."""
+
+def pytest_configure(config):
+    config.pluginmanager.register(chance)
+    chance.count_what_simulates()
 
 
 def pytest_addoption(parser):
@@ -20,29 +23,16 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    spent = 0.0
     for item in items:
         if "slow" in item.keywords and not (config.getoption("--slow") or config.getoption("--rest")):
             item.add_marker(pytest.mark.skip(reason="slow; run with --slow"))
         if "real_data" in item.keywords and not os.environ.get("FLUCTUA_DATA"):
             item.add_marker(pytest.mark.skip(reason="needs FLUCTUA_DATA"))
-        for mark in item.iter_markers("statistical"):
-            spent += _alpha(item, mark)
+    chance.refuse_overspent(items)
     if config.getoption("--rest"):
         rest = [item for item in items if {"slow", "real_data", "torch"} & set(item.keywords)]
         config.hook.pytest_deselected(items=[item for item in items if item not in rest])
         items[:] = rest
-    if spent > ALPHA_BUDGET:
-        raise pytest.UsageError(
-            f"the statistical tests' false-alarm probabilities add up to {spent:.3g} > {ALPHA_BUDGET}"
-        )
-
-
-def _alpha(item, mark):
-    alpha = mark.kwargs.get("alpha")
-    if not isinstance(alpha, float) or not 0 < alpha < 1:
-        raise pytest.UsageError(f"{item.nodeid}: statistical needs alpha, its false-alarm probability, got {alpha!r}")
-    return alpha
 
 
 @pytest.fixture(scope="session")
