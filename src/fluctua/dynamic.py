@@ -115,7 +115,7 @@ def verify_dynamic(
     >>> import fluctua as fl
     >>> data = fl.load("digits")
     >>> problem = fl.LeastSquares(data.inputs, data.targets)
-    >>> verdict = fl.verify_dynamic(problem, fl.SGD(0.05, 8), steps=200, replicas=64, modes=6, rng=1)
+    >>> verdict = fl.verify_dynamic(problem, fl.SGD(0.05, 8), steps=200, replicas=64, modes=6, rng=1, level=1e-6)
     >>> verdict.consistent, verdict.circulation.resolvable
     (True, True)
     """

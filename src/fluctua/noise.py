@@ -151,7 +151,7 @@ def gradient_noise(
     >>> import fluctua as fl
     >>> data = fl.load("digits")
     >>> problem = fl.LeastSquares(data.inputs, data.targets)
-    >>> noise = fl.gradient_noise(problem, fl.SGD(lr=0.05, batch_size=8), steps=200, replicas=16, rng=5)
+    >>> noise = fl.gradient_noise(problem, fl.SGD(lr=0.05, batch_size=8), steps=200, replicas=16, rng=5, level=1e-6)
     >>> noise.holds("memory")
     True
     """

@@ -109,7 +109,7 @@ def verify(
     >>> import fluctua as fl
     >>> data = fl.load("digits")
     >>> problem = fl.LeastSquares(data.inputs, data.targets)
-    >>> verdict = fl.verify(problem, fl.SGD(lr=0.05, batch_size=8), steps=500, replicas=128, rng=7)
+    >>> verdict = fl.verify(problem, fl.SGD(lr=0.05, batch_size=8), steps=500, replicas=128, rng=7, level=1e-6)
     >>> verdict.consistent, verdict.row("langevin").consistent
     (True, False)
     """
