@@ -166,6 +166,7 @@ def test_what_an_average_does_not_have_is_refused(digits_problem):
         _ = fl.predict(digits_problem, sgd, average=average).output_covariance
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("dynamics", ["sgd", "gd", "langevin_state_dependent"])
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
 def test_the_simulator_keeps_that_average_beside_the_weights(small_problem, dynamics, momentum):

@@ -16,6 +16,7 @@ import pytest
 from commands import SMALL, check
 
 
+@pytest.mark.statistical(alpha=1e-6)
 def test_verify_prints_the_ladder_and_writes_its_files(run, tmp_path):
     code, out, err = run("verify", "digits", *SMALL, "--report", "--resolution", "0.5")
     assert code == 0, out
@@ -30,12 +31,14 @@ def test_verify_prints_the_ladder_and_writes_its_files(run, tmp_path):
     )
 
 
+@pytest.mark.any_seed
 def test_a_failed_verdict_has_exit_code_one(run):
     code, out, _ = run("verify", "digits", *SMALL, "--resolution", "0.001")
     assert code == 1
     assert "FAILED" in out
 
 
+@pytest.mark.any_seed
 def test_verify_json_follows_the_schema_and_names_the_data(run):
     _, out, _ = run("verify", "digits", *SMALL, "--json")
     result = json.loads(out)
@@ -44,11 +47,13 @@ def test_verify_json_follows_the_schema_and_names_the_data(run):
     assert len(result["data"]["sha256"]) == 64
 
 
+@pytest.mark.any_seed
 def test_the_same_seed_gives_the_same_numbers(run):
     first, second = (json.loads(run("verify", "digits", *SMALL, "--json")[1]) for _ in range(2))
     assert first == second
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("dynamics", ["langevin", "langevin_state_dependent"])
 def test_other_dynamics_are_held_against_their_own_law(run, features, dynamics):
     _, out, _ = run("verify", features, *SMALL, "--dynamics", dynamics, "--json")
@@ -110,6 +115,7 @@ def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_
     assert "sum over outputs" in err
 
 
+@pytest.mark.statistical(alpha=1e-6)
 def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
     code, out, _ = run("verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--resolution", "0.5")
     assert code == 0
@@ -120,6 +126,7 @@ def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
         assert "momentum" in err
 
 
+@pytest.mark.statistical(alpha=1e-6)
 def test_an_average_of_the_weights_is_predicted_verified_and_drawn(run, tmp_path):
     code, out, _ = run("predict", "digits", "--lr", "0.05", "--ema", "0.99")
     assert code == 0
@@ -150,6 +157,7 @@ def test_shuffled_epochs_are_predicted_averaged_and_at_a_position(run, features)
     assert len({result["excess_loss"] for result in found}) == 3
 
 
+@pytest.mark.statistical(alpha=1e-6)
 def test_the_semi_analytic_level_stands_beside_the_law(run, features):
     options = "predict", features, "--lr", "0.02", "--batch-size", "32", "--sampling", "shuffle", "--orders", "64"
     code, out, err = run(*options, "--seed", "3")
@@ -161,6 +169,7 @@ def test_the_semi_analytic_level_stands_beside_the_law(run, features):
     assert abs(result["semi_analytic"]["excess_loss"] / result["excess_loss"] - 1) < 0.5
 
 
+@pytest.mark.any_seed
 def test_shuffled_epochs_are_verified_beside_independent_batches(run, features, tmp_path):
     code, out, err = run("verify", features, *SMALL, "--lr", "0.02", "--sampling", "shuffle", "--drop-last")
     assert code in (0, 1), err
@@ -170,6 +179,7 @@ def test_shuffled_epochs_are_verified_beside_independent_batches(run, features, 
     assert {path.stem for path in (tmp_path / "fluctua-features").glob("*.png")} == {"curve", "modes"}
 
 
+@pytest.mark.any_seed
 def test_a_users_file_is_verified_and_predicted(run, features, tmp_path):
     code, out, _ = run("verify", features, *SMALL, "--resolution", "0.5")
     assert code in (0, 1)
@@ -178,6 +188,7 @@ def test_a_users_file_is_verified_and_predicted(run, features, tmp_path):
     assert run("predict", features)[0] == 0
 
 
+@pytest.mark.statistical(alpha=1e-6)
 def test_noise_prints_and_draws(run, tmp_path):
     code, out, _ = run("noise", "digits", "--steps", "50", "--replicas", "8", "--seed", "2", "--level", "1e-6")
     assert code == 0, out
@@ -192,6 +203,7 @@ FILES = ["dynamic.json", "dynamic.npz", "report.html"]
 IN_TIME = ["--dynamic", "--steps", "64", "--replicas", "16", "--modes", "4", "--seed", "1"]
 
 
+@pytest.mark.any_seed
 def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path):
     code, out, err = run("verify", "digits", *IN_TIME, "--level", "1e-9", "--resolution", "0.9")
     assert err == ""
@@ -214,6 +226,7 @@ def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
 
 
+@pytest.mark.any_seed
 def test_verify_dynamic_prints_json_of_the_published_schema(run, features):
     _, out, _ = run("verify", features, *IN_TIME, "--lags", "1,4", "--json")
     found = json.loads(out)
@@ -238,6 +251,7 @@ def test_what_the_dynamic_verdict_cannot_do_is_refused(run, features, tmp_path, 
     assert {path.name for path in tmp_path.iterdir()} == {"features.npz"}
 
 
+@pytest.mark.any_seed
 def test_plot_redraws_the_same_figures_from_the_result(run, tmp_path):
     run("verify", "digits", *SMALL)
     directory = tmp_path / "fluctua-digits"
@@ -262,6 +276,7 @@ def test_data_list_and_path(run, tmp_path):
     assert run("data", "path", "--data-dir", tmp_path)[1].strip() == str(tmp_path)
 
 
+@pytest.mark.any_seed
 def test_force_simulates_beyond_the_limit_and_reports_divergence(run):
     code, out, _ = run(
         "verify", "digits", "--lr", "0.5", "--force", "--steps", "1000", "--replicas", "4", "--seed", "1", "--no-report"
@@ -270,6 +285,7 @@ def test_force_simulates_beyond_the_limit_and_reports_divergence(run):
     assert "diverged" in out
 
 
+@pytest.mark.any_seed
 def test_an_interrupt_keeps_finished_replicas_and_resume_gives_the_same_numbers(run, tmp_path):
     arguments = ["verify", "digits", "--steps", "1000", "--replicas", "64", "--seed", "4", "--threads", "1",
                  "--no-report", "--json"]  # fmt: skip

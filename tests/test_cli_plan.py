@@ -47,6 +47,7 @@ def test_a_plan_without_a_budget_or_with_a_wrong_name_is_refused(run, arguments,
     assert message in err
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("command", ["predict", "verify"])
 @pytest.mark.parametrize(
     ("options", "words"),

@@ -30,6 +30,7 @@ def result(small_problem, tmp_path):
     return verdict
 
 
+@pytest.mark.any_seed
 def test_a_saved_result_becomes_a_page_beside_it(run, result, tmp_path):
     del result
     code, out, err = run("report", "first")
@@ -37,6 +38,7 @@ def test_a_saved_result_becomes_a_page_beside_it(run, result, tmp_path):
     assert "What was run" in (tmp_path / "first" / "report.html").read_text()
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("command", ["report", "plot"])
 def test_the_files_written_are_told_as_json_too(run, result, tmp_path, command):
     del result
@@ -45,6 +47,7 @@ def test_the_files_written_are_told_as_json_too(run, result, tmp_path, command):
     assert all((tmp_path / name).is_file() for name in told["files"])
 
 
+@pytest.mark.any_seed
 def test_several_results_share_a_page(run, result, tmp_path):
     (tmp_path / "second").mkdir()
     result.save(tmp_path / "second")
@@ -53,6 +56,7 @@ def test_several_results_share_a_page(run, result, tmp_path):
     assert run("report", "first", "second", "--out", "all.html")[1] == "all.html\n"
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -70,6 +74,7 @@ def test_what_cannot_be_reported_is_refused_and_leaves_nothing(run, result, tmp_
     assert not list(tmp_path.rglob("*.html"))
 
 
+@pytest.mark.any_seed
 def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features, tmp_path):
     run("verify", features, *SMALL, "--report", "--out", "with")
     assert "What if?" in (tmp_path / "with" / "report.html").read_text()
@@ -78,6 +83,7 @@ def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features,
     assert "report.html" not in out
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("options", [(), ("--momentum", 0.5, "--nesterov", "--start", "zero", "--weight-decay", 0.01)])
 def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, options):
     run("verify", features, *SMALL, *options, "--report", "--out", "first")
@@ -88,6 +94,18 @@ def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, option
     assert first == again
 
 
+@pytest.mark.any_seed
+def test_the_command_on_the_page_in_time_repeats_the_run(run, features, tmp_path):
+    asked = ("--steps", 64, "--replicas", 16, "--modes", 3, "--seed", 1, "--level", 1e-4, "--resolution", 0.3)
+    run("verify", features, "--dynamic", *asked, "--out", "first")
+    text = html.unescape((tmp_path / "first" / "report.html").read_text())
+    command = re.search(r"<pre>fluctua (verify DATA .*)</pre>", text).group(1).replace("DATA", str(features))
+    run(*command.split(), "--no-report", "--out", "again")
+    first, again = (json.loads((tmp_path / name / "dynamic.json").read_text()) for name in ("first", "again"))
+    assert first == again
+
+
+@pytest.mark.any_seed
 def test_the_ladder_on_a_terminal_is_the_same_in_colour_and_fits_80_columns(result, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("TERM", "xterm-256color")

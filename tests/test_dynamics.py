@@ -51,6 +51,7 @@ def test_every_dynamics_names_the_level_it_obeys():
     assert set(LAW_OF.values()) <= {"exact", "langevin"}
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("start", ["zero", "array"])
 def test_descent_relaxes_exponentially_mode_by_mode(problem, weight_decay, start):
@@ -67,6 +68,7 @@ def test_descent_relaxes_exponentially_mode_by_mode(problem, weight_decay, start
     assert run.mode_covariance == pytest.approx(np.mean(run.mode_means[1:].transpose(0, 2, 1) @ run.mode_means[1:], 0))
 
 
+@pytest.mark.any_seed
 def test_descent_obeys_the_learning_curve(problem):
     sgd = fl.SGD(lr=0.3, batch_size=50, sampling="without_replacement", weight_decay=0.1)  # kappa = 0: no noise
     run = fl.simulate(problem, sgd, steps=30, records=30, replicas=2, dynamics="gd", start="zero", dtype=np.float64)
@@ -74,6 +76,7 @@ def test_descent_obeys_the_learning_curve(problem):
     np.testing.assert_allclose(run.replica_losses[0], curve, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("dynamics", ["sgd", "langevin_state_dependent"])
 def test_without_noise_every_discrete_dynamics_is_descent(problem, dynamics):
     sgd = fl.SGD(lr=0.3, batch_size=50, sampling="without_replacement", weight_decay=0.1)
@@ -83,6 +86,7 @@ def test_without_noise_every_discrete_dynamics_is_descent(problem, dynamics):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
+@pytest.mark.any_seed
 def test_without_noise_the_langevin_process_is_the_gradient_flow(problem):
     sgd = fl.SGD(lr=0.3, batch_size=50, sampling="without_replacement", weight_decay=0.1)
     run = fl.simulate(problem, sgd, dynamics="langevin", steps=30, records=30, replicas=2, start="zero",
@@ -91,6 +95,7 @@ def test_without_noise_the_langevin_process_is_the_gradient_flow(problem):
     np.testing.assert_allclose(run.mode_means, run.mode_means[0] * flow[:, None], rtol=0, atol=1e-13)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("dynamics", list(DYNAMICS))
 @pytest.mark.parametrize("weight_decay", [0.0, 0.2])
 def test_directions_without_data_are_moved_by_weight_decay_alone(dynamics, weight_decay):
@@ -106,6 +111,7 @@ def test_directions_without_data_are_moved_by_weight_decay_alone(dynamics, weigh
     assert v[0, 0, 0, 2] == pytest.approx(0.7 * each**10, rel=1e-13)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("dynamics", list(DYNAMICS))
 def test_a_replica_moves_as_if_it_were_alone(problem, dynamics):
     sgd = recipe(problem, weight_decay=0.1)
@@ -116,6 +122,7 @@ def test_a_replica_moves_as_if_it_were_alone(problem, dynamics):
     np.testing.assert_allclose(alone[0, 0], together[0, 2], rtol=0, atol=1e-14)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("dynamics", ["gd", "sgd"])
 @pytest.mark.parametrize("options", [{"momentum": 0.7, "dampening": 0.4}, {"momentum": 0.7, "nesterov": True}], ids=str)
 def test_a_full_batch_moves_the_mean_of_momentum(problem, dynamics, options):
@@ -140,6 +147,7 @@ def test_a_langevin_process_has_no_epochs(problem, dynamics, sampling):
         fl.simulate(problem, fl.SGD(0.05, 4, sampling=sampling), steps=2, replicas=2, dynamics=dynamics)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.7, "nesterov": True, "weight_decay": 0.1}], ids=str)
 @pytest.mark.parametrize("sampling", EPOCHS)
 def test_epochs_move_the_modes_as_they_move_the_weights(problem, sampling, options):
@@ -153,6 +161,7 @@ def test_epochs_move_the_modes_as_they_move_the_weights(problem, sampling, optio
     np.testing.assert_allclose(inside, state @ problem.modes, rtol=0, atol=1e-13)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("sampling", EPOCHS)
 def test_full_batch_descent_knows_nothing_of_epochs(problem, sampling, drop_last):
@@ -164,6 +173,7 @@ def test_full_batch_descent_knows_nothing_of_epochs(problem, sampling, drop_last
     np.testing.assert_array_equal(found.mode_means, expected.mode_means)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("sampling", EPOCHS)
 def test_an_epoch_of_one_batch_is_full_batch_descent(problem, sampling):
     sgd = fl.SGD(0.05, problem.samples, 0.1, sampling, momentum=0.7)

@@ -201,6 +201,7 @@ def test_simulated_losses_are_the_enumerated_ones_and_no_others(drop_last):
     assert smallest_p_value(losses, wrong) < ASKED
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("sampling", EPOCHS)
 def test_epochs_have_no_balance_of_independent_steps_and_say_what_was_run(small_problem, sampling):
     run = fl.simulate(small_problem, fl.SGD(0.02, 7, sampling=sampling, drop_last=True), steps=30, replicas=9, rng=1)
@@ -247,6 +248,7 @@ def test_one_order_for_ever_ends_on_a_periodic_orbit(small_problem, sampling, op
     assert (apart == 0) if sampling == "sequential" else (apart > 1e-2)
 
 
+@pytest.mark.any_seed
 def test_an_orbit_is_measured_without_spread_by_the_simulator(small_problem):
     """Records at one position of an epoch have one loss per replica, in one shuffled order as in the data's."""
     for sampling in ("single_shuffle", "sequential"):
@@ -259,6 +261,7 @@ def test_an_orbit_is_measured_without_spread_by_the_simulator(small_problem):
         assert np.ptp(late, axis=1).max() < 1e-10 * late.max()
 
 
+@pytest.mark.statistical(alpha=1e-6)
 def test_a_fresh_order_in_every_epoch_does_not_settle(small_problem):
     sgd = fl.SGD(0.02, 6, weight_decay=0.3, sampling="shuffle")
     run = fl.simulate(small_problem, sgd, steps=8000, records=799, replicas=4, rng=1, dtype=np.float64, start="zero")

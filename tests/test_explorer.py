@@ -102,6 +102,7 @@ def apply(page, survey, changes):
     return sgd
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
 def test_the_numbers_are_pythons(page, verdict, digits_problem, changes):
     survey = Survey.from_arrays(verdict.arrays)
@@ -133,6 +134,7 @@ def check_exact(page, survey, problem, sgd, floor):
     assert expected == pytest.approx(fl.predict(problem, sgd).excess_loss, rel=0.05)
 
 
+@pytest.mark.any_seed
 def test_a_recipe_with_dampening_begins_with_its_own_numbers(browser, small_problem, tmp_path):
     """Its first step is not dampened, its weight decay is a place of the slider, and no exact level is claimed."""
     sgd = fl.SGD(lr=0.01, batch_size=4, momentum=0.6, dampening=0.3, weight_decay=0.037, sampling="without_replacement")
@@ -148,6 +150,7 @@ def test_a_recipe_with_dampening_begins_with_its_own_numbers(browser, small_prob
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.any_seed
 def test_the_numbers_on_show_are_there_as_csv(page):
     page.execute_script("document.querySelector('[data-csv]').addEventListener('click', e => e.preventDefault())")
     page.find_element("css selector", "[data-csv]").click()
@@ -160,6 +163,7 @@ def test_the_numbers_on_show_are_there_as_csv(page):
     assert [float(row[2]) for row in rows if row[0] == "step"] == found["curve"]
 
 
+@pytest.mark.any_seed
 def test_sliders_move_with_the_keyboard_and_the_numbers_follow(page, digits_problem):
     from selenium.webdriver.common.keys import Keys
 
@@ -190,6 +194,7 @@ def test_sliders_move_with_the_keyboard_and_the_numbers_follow(page, digits_prob
     assert shown(page, "floor") == before
 
 
+@pytest.mark.any_seed
 def test_beyond_a_limit_the_page_says_so(page):
     choose(page, "lr", 0.19)  # between the exact limit and that of the mean
     settle(page)
@@ -204,6 +209,7 @@ def test_beyond_a_limit_the_page_says_so(page):
     assert "greater than 0" in page.find_element("css selector", "[data-refusal]").text
 
 
+@pytest.mark.any_seed
 def test_names_from_outside_do_nothing(page):
     assert page.execute_script("return window.hacked") is None
     assert EVIL in page.find_element("tag name", "h1").text
@@ -218,6 +224,7 @@ def media(page, kind, scheme):
     )
 
 
+@pytest.mark.any_seed
 def test_it_is_dark_where_asked_for_and_prints_on_white_without_the_sliders(page):
     try:
         (light, on_screen), (dark, _), (paper, printed) = (
@@ -230,6 +237,7 @@ def test_it_is_dark_where_asked_for_and_prints_on_white_without_the_sliders(page
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("width", [360, 900])
 def test_nothing_is_wider_than_the_screen(page, width):
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",

@@ -71,6 +71,7 @@ def rejected(problem, statement, **options):
     return not noise_of(problem, 5, **{"steps": 1000, "replicas": 64} | options).holds(statement)
 
 
+@pytest.mark.statistical(alpha=1e-3, miss=1e-3)
 def test_a_covariance_two_per_cent_wrong_is_rejected(small_problem, monkeypatch):
     assert not rejected(small_problem, "covariance")
     true = fl.SGD.sampling_factor
@@ -78,6 +79,7 @@ def test_a_covariance_two_per_cent_wrong_is_rejected(small_problem, monkeypatch)
     assert rejected(small_problem, "covariance", replicas=256)
 
 
+@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
 def test_the_other_sampling_s_covariance_is_rejected(small_problem, monkeypatch):
     """kappa differs by 3/59 = 5 % between the samplings at b = 4, N = 60."""
     other = fl.SGD(RECIPE.lr, RECIPE.batch_size).sampling_factor(60)
@@ -85,6 +87,7 @@ def test_the_other_sampling_s_covariance_is_rejected(small_problem, monkeypatch)
     assert rejected(small_problem, "covariance", sgd=replace(RECIPE, sampling="without_replacement"), replicas=128)
 
 
+@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
 def test_batches_of_a_shuffled_epoch_have_memory(small_problem, monkeypatch):
     """A sample that was drawn is not drawn again within the epoch: successive noises are correlated by -1/(N/b - 1)."""
 
@@ -100,6 +103,7 @@ def test_batches_of_a_shuffled_epoch_have_memory(small_problem, monkeypatch):
     assert found.correlations[0] == pytest.approx(-1 / 14 * 14 / 15, rel=0.1)  # 14 of 15 pairs are in one epoch
 
 
+@pytest.mark.statistical(alpha=1e-3, miss=1e-3)
 def test_a_sample_drawn_two_per_cent_too_often_shifts_the_mean(small_problem, monkeypatch):
     true = Draws.batches
 
@@ -125,6 +129,7 @@ def test_the_measured_kurtosis_is_unbiased_for_a_gaussian_and_sees_a_heavy_tail(
     assert family_p_value(ratios[:, None]) < 1e-4
 
 
+@pytest.mark.any_seed
 def test_the_result_keeps_what_it_is_made_of(small_problem):
     found = noise_of(small_problem, 3)
     assert found.to_dict()["words"] == found.words

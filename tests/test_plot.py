@@ -64,6 +64,7 @@ def line(axes, label):
     return found.get_xydata().T
 
 
+@pytest.mark.any_seed
 def test_every_axis_says_what_it_shows(figures):
     assert set(figures) == {"modes", "balance", "curve"}
     for figure in figures.values():
@@ -76,6 +77,7 @@ def test_every_axis_says_what_it_shows(figures):
             assert axes.get_xlabel() or axes.get_shared_x_axes().joined(axes, figure.axes[-1])
 
 
+@pytest.mark.any_seed
 def test_modes_carry_the_measured_and_the_predicted_variances(verdict, figures):
     upper, lower = figures["modes"].axes
     h, measured = verdict.arrays["curvatures"], verdict.arrays["measured_variances"]
@@ -94,6 +96,7 @@ def test_modes_carry_the_measured_and_the_predicted_variances(verdict, figures):
     assert sum(ratio > top) + sum(ratio < bottom) == 2
 
 
+@pytest.mark.any_seed
 def test_the_rungs_below_are_divided_by_the_theory_and_nothing_near_is_lost(verdict, figures):
     lower = figures["modes"].axes[1]
     rungs = [np.asarray(drawn.get_ydata()) for drawn in lower.lines[1:5]]
@@ -105,6 +108,7 @@ def test_the_rungs_below_are_divided_by_the_theory_and_nothing_near_is_lost(verd
         assert not np.any((ratio[~seen] > bottom) & (ratio[~seen] < top))
 
 
+@pytest.mark.any_seed
 def test_the_theory_under_test_is_the_unit_and_thick(verdict):
     rows = [dataclasses.replace(r, name=r.name.replace("exact,", "langevin,")) for r in verdict.rows]
     figures = plot.draw(dataclasses.replace(verdict, theory="langevin", rows=tuple(rows)))
@@ -116,6 +120,7 @@ def test_the_theory_under_test_is_the_unit_and_thick(verdict):
     assert "langevin" in lower.get_ylabel()
 
 
+@pytest.mark.any_seed
 def test_balance_shows_the_diagonal_and_the_pairs(verdict, figures):
     left, right = figures["balance"].axes
     f, d, e = (verdict.arrays[name] for name in ("fluctuation", "dissipation", "dissipation_error"))
@@ -134,6 +139,7 @@ def test_balance_shows_the_diagonal_and_the_pairs(verdict, figures):
         assert end[0] == end[1]
 
 
+@pytest.mark.any_seed
 def test_the_means_of_pairs_are_weighted_by_precision(verdict, figures):
     x, y = line(figures["balance"].axes[1], "one pair")
     p, q = verdict.arrays["element"]
@@ -147,6 +153,7 @@ def test_the_means_of_pairs_are_weighted_by_precision(verdict, figures):
     assert np.median((high - low)[:20]) == pytest.approx(4 / np.sqrt(np.median(error**-2.0) * 91.5), rel=0.3)
 
 
+@pytest.mark.any_seed
 def test_negative_elements_of_the_diagonal_are_counted(verdict):
     dissipation = verdict.arrays["dissipation"].copy()
     dissipation[[3, 5]] *= -1
@@ -154,6 +161,7 @@ def test_negative_elements_of_the_diagonal_are_counted(verdict):
     assert "2 of 61 negative" in left.get_title(loc="left")
 
 
+@pytest.mark.any_seed
 def test_shuffled_epochs_are_drawn_beside_independent_batches(small_problem):
     sgd = fl.SGD(lr=0.02, batch_size=7, sampling="shuffle")
     verdict = fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1)
@@ -168,6 +176,7 @@ def test_shuffled_epochs_are_drawn_beside_independent_batches(small_problem):
     assert any("shuffled epochs of batches of 7" in text for text in texts)
 
 
+@pytest.mark.any_seed
 def test_curve_carries_theory_mean_band_and_stationary_level(verdict, figures):
     (axes,) = figures["curve"].axes
     arrays = verdict.arrays
@@ -182,6 +191,7 @@ def test_curve_carries_theory_mean_band_and_stationary_level(verdict, figures):
     assert axes.get_yscale() == "linear"
 
 
+@pytest.mark.any_seed
 def test_a_falling_curve_has_a_logarithmic_axis(verdict):
     steps = verdict.arrays["curve_steps"]
     (axes,) = plot.draw(changed(verdict, curve=0.01 + 0.5 / (1 + steps)))["curve"].axes
@@ -189,6 +199,7 @@ def test_a_falling_curve_has_a_logarithmic_axis(verdict):
     assert line(axes, "exact theory")[1][0] == 0.51
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(("level", "words"), [(np.inf, "no stationary level"), (5.0, "stationary level, 5, is far")])
 def test_a_level_that_cannot_be_drawn_is_told(verdict, level, words):
     (axes,) = plot.draw(stationary_at(verdict, level))["curve"].axes
@@ -196,6 +207,7 @@ def test_a_level_that_cannot_be_drawn_is_told(verdict, level, words):
     assert axes.get_ylim()[1] < 1
 
 
+@pytest.mark.any_seed
 def test_a_saved_result_gives_the_same_files_to_the_byte(verdict, files, tmp_path):
     verdict.save(tmp_path)
     assert {path.name for path in files} == FILES == {path.name for path in files[0].parent.iterdir()}
@@ -203,6 +215,7 @@ def test_a_saved_result_gives_the_same_files_to_the_byte(verdict, files, tmp_pat
         assert path.read_bytes() == (files[0].parent / path.name).read_bytes()
 
 
+@pytest.mark.any_seed
 @pytest.mark.usefixtures("curve_alone")
 def test_the_users_settings_neither_matter_nor_change(verdict, files, tmp_path):
     mine = {"font.size": 30.0, "text.usetex": True, "axes.grid": False, "svg.hashsalt": "mine", "savefig.dpi": 7}
@@ -213,6 +226,7 @@ def test_the_users_settings_neither_matter_nor_change(verdict, files, tmp_path):
         assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.any_seed
 def test_nothing_half_written(verdict, tmp_path, monkeypatch):
     def fail(_, handle, **__):
         handle.write(b"half")
@@ -224,12 +238,14 @@ def test_nothing_half_written(verdict, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.any_seed
 def test_an_unknown_format_is_refused_before_anything_is_written(verdict, tmp_path):
     with pytest.raises(UnknownName, match="Did you mean 'png'"):
         plot.save_figures(verdict, tmp_path / "new", ["svg", "pngg"])
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("name", ["$x^2_{$.npz", "50$_a_b$.npz", r"\frac$\alpha$", "a long name " * 20])
 @pytest.mark.usefixtures("curve_alone")
 def test_names_of_data_are_shown_as_they_are(verdict, tmp_path, name):
@@ -240,6 +256,7 @@ def test_names_of_data_are_shown_as_they_are(verdict, tmp_path, name):
     assert plot.save_figures(named, tmp_path)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("share", [0.4, 1.0])
 def test_what_is_not_finite_is_left_out(verdict, share):
     keep = ("curvatures", "element", "watched", "curve_steps", "predicted_langevin")
@@ -255,12 +272,14 @@ def test_what_is_not_finite_is_left_out(verdict, share):
     np.testing.assert_array_equal(line(upper, "Langevin")[1], verdict.arrays["predicted_langevin"])
 
 
+@pytest.mark.any_seed
 def test_a_diverged_verdict_can_be_loaded_and_drawn(verdict, tmp_path):
     stationary_at(dataclasses.replace(verdict, diverged_at=64), np.inf).save(tmp_path)
     (axes,) = plot.draw(fl.Verdict.load(tmp_path))["curve"].axes
     assert "no stationary level" in axes.get_title(loc="left")
 
 
+@pytest.mark.any_seed
 @pytest.mark.usefixtures("curve_alone")
 def test_hundreds_of_points_become_pixels_in_an_svg(verdict, files, tmp_path, monkeypatch):
     monkeypatch.setattr(style, "MANY", 10)
@@ -269,6 +288,7 @@ def test_hundreds_of_points_become_pixels_in_an_svg(verdict, files, tmp_path, mo
     assert b"<image" not in (files[0].parent / "modes.svg").read_bytes()
 
 
+@pytest.mark.any_seed
 def test_the_noise_figure_carries_measured_and_predicted(digits_problem, tmp_path):
     found = fl.gradient_noise(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=50, replicas=8, rng=1)
     with plot.style():
@@ -290,6 +310,7 @@ def in_time(digits_problem):
     return fl.verify_dynamic(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=64, replicas=16, modes=5, rng=1)
 
 
+@pytest.mark.any_seed
 def test_the_figures_in_time_carry_what_was_measured_and_predicted(in_time):
     figures, a = plot.draw_dynamic(in_time), in_time.arrays
     assert set(figures) == {"regression", "response", "circulation", "current"}
@@ -314,12 +335,14 @@ def test_the_figures_in_time_carry_what_was_measured_and_predicted(in_time):
             assert axes.get_xlabel()
 
 
+@pytest.mark.any_seed
 def test_one_mode_has_no_current_to_draw(digits_problem, tmp_path):
     one = fl.verify_dynamic(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=40, replicas=8, modes=1, rng=1)
     drawn = {path.name for path in plot.save_dynamic_figures(one, tmp_path, ["svg"])}
     assert drawn == {"regression.svg", "response.svg"}
 
 
+@pytest.mark.any_seed
 def test_from_elsewhere_there_is_no_balance_to_draw(verdict):
     assert set(plot.draw(dataclasses.replace(verdict, balance=None))) == {"modes", "curve"}
 

@@ -43,6 +43,7 @@ def test_without_epochs_the_records_are_where_they_were(steps):
     assert window.gap == max(1, steps // (window.records + 1))
 
 
+@pytest.mark.any_seed
 def test_a_simulation_records_there(small_problem):
     run = fl.simulate(small_problem, fl.SGD(0.02, 6, sampling="shuffle"), steps=330, replicas=2, rng=1)
     assert Window(330, 32).gap == 10

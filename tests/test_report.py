@@ -31,6 +31,7 @@ def page(verdict):
     return Page(render(verdict))
 
 
+@pytest.mark.any_seed
 def test_the_verdict_comes_first_in_words_and_the_ladder_has_every_row(verdict, page):
     words = page.text.split()
     assert words.index("Passed." if verdict.passed else "Failed.") < words.index("ladder")
@@ -42,6 +43,7 @@ def test_the_verdict_comes_first_in_words_and_the_ladder_has_every_row(verdict, 
         assert fact in page.text
 
 
+@pytest.mark.any_seed
 def test_the_page_asks_nothing_of_the_network(verdict):
     text = render(verdict)
     addresses = re.findall(r"""(?:src|href|action|poster)\s*=\s*["']([^"']*)""", text) + re.findall(
@@ -53,12 +55,14 @@ def test_the_page_asks_nothing_of_the_network(verdict):
     assert not re.search(r"\bfetch\(|XMLHttpRequest|import\(", text)
 
 
+@pytest.mark.any_seed
 def test_the_result_is_embedded_and_can_be_downloaded(verdict, page):
     assert page.json("result") == [verdict.to_dict()]
     (link,) = [a for a in page.all("a") if a.get("download") == "result.json"]
     assert json.loads(base64.b64decode(link["href"].split(",")[1])) == verdict.to_dict()
 
 
+@pytest.mark.any_seed
 def test_the_numbers_behind_each_figure_are_there_as_csv(verdict, page):
     tables = {}
     for link in page.all("a"):
@@ -74,6 +78,7 @@ def test_the_numbers_behind_each_figure_are_there_as_csv(verdict, page):
     np.testing.assert_array_equal(tables["balance.csv"]["p"], verdict.arrays["element"][0])
 
 
+@pytest.mark.any_seed
 def test_no_two_elements_share_an_id_and_every_reference_has_its_element(verdict):
     page = Page(render([verdict, verdict]))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -85,6 +90,7 @@ def test_no_two_elements_share_an_id_and_every_reference_has_its_element(verdict
                 assert value.removeprefix("#") in ids
 
 
+@pytest.mark.any_seed
 def test_every_control_has_a_label_and_every_figure_a_description(page):
     labelled = {attributes.get("for") for attributes in page.all("label")}
     controls = [attributes for tag in ("input", "select") for attributes in page.all(tag)]
@@ -95,6 +101,7 @@ def test_every_control_has_a_label_and_every_figure_a_description(page):
     assert len([d for d in page.all("div") if d.get("role") == "img" and d["aria-label"]]) == 3
 
 
+@pytest.mark.any_seed
 def test_names_from_outside_are_text_and_nothing_else(verdict):
     text = render(verdict.about({"name": EVIL, "sha256": EVIL, "files": {EVIL: EVIL}}))
     page = Page(text)
@@ -105,6 +112,7 @@ def test_names_from_outside_are_text_and_nothing_else(verdict):
     assert len(page.scripts) == len(Page(render(verdict, brief=[0])).scripts)
 
 
+@pytest.mark.any_seed
 def test_several_verdicts_share_a_page_below_a_table_of_all(verdict):
     failed = dataclasses.replace(verdict, resolution=1e-6)
     page = Page(render([verdict, failed], brief=[0, 1]))
@@ -114,6 +122,7 @@ def test_several_verdicts_share_a_page_below_a_table_of_all(verdict):
     assert {a["href"] for a in page.all("a")} >= {"#v1", "#v2"}
 
 
+@pytest.mark.any_seed
 def test_what_to_keep_in_mind_is_about_this_run(verdict):
     def said(changed):
         return Page(render(changed, brief=[0])).text
@@ -131,6 +140,7 @@ def test_what_to_keep_in_mind_is_about_this_run(verdict):
     assert "too short to tell" in said(dataclasses.replace(verdict, resolution=1e-6))
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("without", ["survey", "survey_limit"])
 def test_without_a_whole_survey_there_is_no_explorer(verdict, without):
     arrays = {name: values for name, values in verdict.arrays.items() if not name.startswith(without)}
@@ -140,6 +150,7 @@ def test_without_a_whole_survey_there_is_no_explorer(verdict, without):
     assert not [script for attributes, script in page.scripts if "type" not in attributes]
 
 
+@pytest.mark.any_seed
 def test_epochs_a_schedule_and_an_average_are_reported(small_problem, verdict):
     survey = Survey.from_arrays(verdict.arrays).to_arrays()
     for sgd, average, words in (
@@ -153,11 +164,13 @@ def test_epochs_a_schedule_and_an_average_are_reported(small_problem, verdict):
         assert "no picture of F0" in page.text
 
 
+@pytest.mark.any_seed
 def test_a_page_of_a_loaded_result_is_the_same(verdict, tmp_path):
     verdict.save(tmp_path)
     assert render(fl.Verdict.load(tmp_path), brief=[0]) == render(verdict, brief=[0])
 
 
+@pytest.mark.any_seed
 def test_a_page_that_cannot_be_written_leaves_nothing(verdict, tmp_path):
     with pytest.raises(OutputError):
         save_report(verdict, tmp_path / "nowhere" / "report.html")
@@ -166,12 +179,14 @@ def test_a_page_that_cannot_be_written_leaves_nothing(verdict, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.any_seed
 def test_a_survey_survives_a_result_file(verdict):
     found = Survey.from_arrays(verdict.arrays)
     again = Survey.from_arrays(found.to_arrays())
     np.testing.assert_equal(dataclasses.asdict(again), dataclasses.asdict(found))
 
 
+@pytest.mark.any_seed
 def test_a_model_that_fits_every_sample_has_a_survey_without_an_exact_level():
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(5, 8))
@@ -181,6 +196,7 @@ def test_a_model_that_fits_every_sample_has_a_survey_without_an_exact_level():
     assert "The exact level could not be solved" in page.text
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("recipe", "known"),
     [
@@ -204,6 +220,7 @@ def test_the_limit_is_not_extrapolated(small_problem, verdict, recipe, known):
         assert limit == pytest.approx(fl.max_stable_lr(small_problem, sgd), rel=0.05)
 
 
+@pytest.mark.any_seed
 def test_the_page_says_how_far_the_exact_level_is_off_at_the_recipe(verdict, page):
     miss = Survey.from_arrays(verdict.arrays).miss
     assert 0 < abs(miss) < 0.02

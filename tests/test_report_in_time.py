@@ -27,6 +27,7 @@ def page(verdict):
     return Page(render(verdict))
 
 
+@pytest.mark.any_seed
 def test_the_words_the_statements_the_entropy_and_the_relations_are_there(verdict, page):
     assert verdict.words[1:] in page.text
     for row in (*verdict.rows, *verdict.relations):
@@ -39,6 +40,7 @@ def test_the_words_the_statements_the_entropy_and_the_relations_are_there(verdic
         assert fact in page.text
 
 
+@pytest.mark.any_seed
 def test_the_numbers_behind_the_figures_are_there_as_csv(verdict, page):
     tables = {}
     for link in page.all("a"):
@@ -58,12 +60,14 @@ def test_the_numbers_behind_the_figures_are_there_as_csv(verdict, page):
     np.testing.assert_allclose(predicted, a["responses"], rtol=1e-12)
 
 
+@pytest.mark.any_seed
 def test_the_result_is_embedded_and_can_be_downloaded(verdict, page):
     assert page.json("result") == [verdict.to_dict()]
     (link,) = [a for a in page.all("a") if a.get("download") == "dynamic.json"]
     assert json.loads(base64.b64decode(link["href"].split(",")[1])) == verdict.to_dict()
 
 
+@pytest.mark.any_seed
 def test_it_shares_a_page_with_a_verdict_at_equal_times(verdict, small_problem):
     equal = fl.verify(small_problem, fl.SGD(0.02, 4), steps=64, replicas=16, rng=1)
     page = Page(render([equal, verdict]))
@@ -73,6 +77,7 @@ def test_it_shares_a_page_with_a_verdict_at_equal_times(verdict, small_problem):
     assert page.json("result") == [equal.to_dict(), verdict.to_dict()]
 
 
+@pytest.mark.any_seed
 def test_names_from_outside_are_text_and_nothing_else(verdict):
     page = Page(render(verdict.about({"name": EVIL, "sha256": EVIL})))
     assert EVIL in page.text
@@ -80,6 +85,7 @@ def test_names_from_outside_are_text_and_nothing_else(verdict):
     assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
 
 
+@pytest.mark.any_seed
 def test_what_to_keep_in_mind_is_about_this_run(verdict):
     def said(changed):
         return Page(render(changed, brief=[0])).text
@@ -91,6 +97,7 @@ def test_what_to_keep_in_mind_is_about_this_run(verdict):
     assert "do not tell SGD from equilibrium" in said(dataclasses.replace(verdict, circulation=hidden))
 
 
+@pytest.mark.any_seed
 def test_one_mode_has_no_circulation_and_a_page(small_problem):
     found = fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=32, modes=1, rng=1, lags=[1])
     assert "pairs of modes circulate" not in Page(render(found)).text

@@ -56,6 +56,7 @@ def test_the_same_cell_has_the_same_name_and_any_other_another():
     assert len({cell.entropy, *(other.entropy for other in others)}) == 5
 
 
+@pytest.mark.any_seed
 @pytest.mark.usefixtures("tiny")
 def test_an_interrupted_reproduction_goes_on_where_it_stopped(run, tmp_path, monkeypatch):
     made = []
@@ -85,6 +86,7 @@ def test_an_interrupted_reproduction_goes_on_where_it_stopped(run, tmp_path, mon
     assert (directory / "summary.md").read_text() == table
 
 
+@pytest.mark.any_seed
 @pytest.mark.usefixtures("tiny")
 def test_two_data_sets_share_one_summary_and_one_report(run, tmp_path):
     code, out, _ = run("reproduce", "--quick", "--out", "here", "--json")
@@ -99,6 +101,7 @@ def test_two_data_sets_share_one_summary_and_one_report(run, tmp_path):
     assert page.count("<article") == 14
 
 
+@pytest.mark.any_seed
 def test_the_summary_says_what_the_verdicts_say(small_problem):
     sgd = fl.SGD(0.02, 4)
     verdict = fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1).about({"name": "small"})

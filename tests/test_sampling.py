@@ -37,6 +37,7 @@ def neighbour_instead_of_redraw(rng, samples, sgd, steps):
     return rows
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(("samples", "size"), [(1, 1), (5, 12), (1797, 8)])
 def test_with_replacement_every_index_is_in_range(samples, size):
     rows = batches(samples, size, 300, "with_replacement")
@@ -52,6 +53,7 @@ def test_with_replacement_ordered_pairs_are_uniform():
     assert chisquare(np.bincount(rows @ [5, 1], minlength=25)).pvalue > 1e-4
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("size", [1, 2, 5, 6, 9, 10])
 def test_without_replacement_a_batch_holds_distinct_samples(size):
     rows = batches(10, size, 500)
@@ -61,6 +63,7 @@ def test_without_replacement_a_batch_holds_distinct_samples(size):
     assert all(len(set(row)) == size for row in rows.tolist())
 
 
+@pytest.mark.any_seed
 def test_the_full_batch_without_replacement_is_every_sample_once():
     np.testing.assert_array_equal(batches(7, 7, 20), np.tile(np.arange(7), (20, 1)))
 
@@ -71,6 +74,7 @@ def test_without_replacement_every_subset_is_equally_likely(samples, size):
     assert subset_p_value(batches(samples, size, DRAWS), samples) > 1e-4
 
 
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)
 def test_a_sampler_that_redraws_unevenly_is_rejected():
     assert subset_p_value(batches(8, 4, DRAWS, draw=neighbour_instead_of_redraw), 8) < 1e-12
 
@@ -83,12 +87,14 @@ def test_consecutive_batches_are_independent():
     assert chisquare(pairs).pvalue > 1e-4
 
 
+@pytest.mark.any_seed
 def test_a_replicas_stream_does_not_depend_on_how_many_there_are():
     few, many = generators(seed_sequence(3), 4), generators(seed_sequence(3), 9)
     for a, b in zip(few, many[:4], strict=True):
         np.testing.assert_array_equal(a.integers(2**60, size=8), b.integers(2**60, size=8))
 
 
+@pytest.mark.any_seed
 def test_replicas_and_seeds_have_different_streams():
     first = {int(rng.integers(2**60)) for seed in range(20) for rng in generators(seed_sequence(seed), 20)}
     assert len(first) == 400
@@ -108,12 +114,14 @@ def test_a_generator_gives_a_new_seed_each_time_it_is_asked():
     assert seed_sequence(rng).entropy != seed_sequence(rng).entropy
 
 
+@pytest.mark.any_seed
 def test_a_spawned_sequence_keeps_its_own_streams():
     parent = np.random.SeedSequence(5)
     streams = [generators(seed, 1)[0].integers(2**60) for seed in (parent, *parent.spawn(2))]
     assert len(set(streams)) == 3
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize(("samples", "size"), [(50, 20), (50, 50), (2000, 3), (70_000, 60_000)])
 def test_batches_do_not_depend_on_how_many_are_taken_at_a_time(sampling, samples, size):
@@ -138,6 +146,7 @@ def epochs_of(sampling, samples, size, epochs, replicas=2, drop_last=False, orde
     return np.array([np.concatenate(epoch, axis=1) for epoch in found]), sizes
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize(("samples", "size"), [(10, 3), (12, 4), (7, 7), (5, 4), (300, 1), (1, 1)])
 @pytest.mark.parametrize("sampling", EPOCHS)
@@ -151,12 +160,14 @@ def test_an_epoch_visits_every_sample_once_in_batches_of_the_stated_sizes(sampli
         assert set(order.tolist()) <= set(range(samples))
 
 
+@pytest.mark.any_seed
 def test_shuffled_epochs_are_each_replicas_own_permutations_in_turn():
     indices, _ = epochs_of("shuffle", 50, 8, 5, replicas=3)
     for replica, rng in enumerate(generators(seed_sequence(3), 3)):
         np.testing.assert_array_equal(indices[:, replica], [rng.permutation(50) for _ in range(5)])
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_a_single_shuffle_is_repeated_and_differs_between_replicas(drop_last):
     indices, sizes = epochs_of("single_shuffle", 50, 8, 5, replicas=3, drop_last=drop_last)
@@ -164,6 +175,7 @@ def test_a_single_shuffle_is_repeated_and_differs_between_replicas(drop_last):
     np.testing.assert_array_equal(indices, np.tile(first, (5, 1, 1)))
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_sequential_epochs_are_in_the_order_of_the_data(drop_last):
     indices, sizes = epochs_of("sequential", 50, 8, 5, replicas=3, drop_last=drop_last)
@@ -219,12 +231,14 @@ def one_in_fifty_unshuffled(rng, samples):
     return rng.permutation(samples) if rng.random() > 0.02 else np.arange(samples)
 
 
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)
 @pytest.mark.parametrize("order", [naive_shuffle, one_in_fifty_unshuffled])
 def test_a_shuffle_that_is_not_uniform_is_rejected(order):
     indices, _ = epochs_of("shuffle", 4, 1, 1000, replicas=30, order=lambda *given: Mutant(*given, order))
     assert min(permutation_p_values(indices)) < 1e-12
 
 
+@pytest.mark.any_seed
 def test_no_more_than_one_epoch_of_a_replica_and_a_block_of_steps_is_held():
     samples, replicas = 60_000, 4
     sgd = fl.SGD(0.1, 1, sampling="shuffle")
@@ -237,6 +251,7 @@ def test_no_more_than_one_epoch_of_a_replica_and_a_block_of_steps_is_held():
     assert peak < 2 * samples * replicas + 8 * samples + 2**20  # the orders, one permutation as it is drawn, a block
 
 
+@pytest.mark.any_seed
 def test_an_epoch_is_not_drawn_as_if_its_batches_were_independent():
     with pytest.raises(InvalidInput, match="Use sampling='without_replacement'"):
         batches(10, 2, 5, "shuffle")

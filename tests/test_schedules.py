@@ -132,6 +132,7 @@ def test_the_running_average_is_the_mean_of_the_weights():
     assert mean == pytest.approx(values[3:].mean(), rel=1e-14)
 
 
+@pytest.mark.any_seed
 @pytest.mark.torch
 def test_the_simulator_keeps_torchs_equal_average(digits_problem):
     torch = pytest.importorskip("torch")

@@ -78,6 +78,7 @@ def test_on_small_tables_runs_fluctuate_as_it_says(name, lr, wrong):
     assert far < wrong * mean
 
 
+@pytest.mark.any_seed
 def test_threads_change_nothing(small_problem):
     sgd = fl.SGD(0.02, 4, 0.03, "shuffle")
     one, two = (fl.semi_analytic(small_problem, sgd, orders=64, rng=4, threads=threads) for threads in (1, 2))

@@ -42,6 +42,7 @@ def assert_same_bits(one, other):
 # --- the same numbers ---
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("dynamics", "sampling"),
     [*itertools.product(["sgd", "langevin", "langevin_state_dependent"], ["with_replacement", "without_replacement"]),
@@ -58,15 +59,18 @@ def test_a_replica_does_not_depend_on_threads_or_on_its_company(problem, dynamic
     np.testing.assert_array_equal(many.replica_losses, wide.replica_losses[:16])
 
 
+@pytest.mark.any_seed
 def test_threads_change_nothing_at_all(problem):
     assert_same_bits(*(fl.simulate(problem, RECIPE, **SHORT, threads=threads) for threads in (1, 2)))
 
 
+@pytest.mark.any_seed
 def test_more_records_look_at_the_same_run(problem):
     every, last = (fl.simulate(problem, RECIPE, **SHORT, records=records) for records in (30, 1))
     np.testing.assert_array_equal(every.replica_losses[:, -1], last.replica_losses[:, -1])
 
 
+@pytest.mark.any_seed
 def test_a_seed_may_be_an_int_a_sequence_or_a_generator(problem):
     def losses(rng):
         return fl.simulate(problem, RECIPE, steps=5, replicas=2, rng=rng).replica_losses
@@ -78,6 +82,7 @@ def test_a_seed_may_be_an_int_a_sequence_or_a_generator(problem):
     assert (losses(rng) != losses(rng)).any()
 
 
+@pytest.mark.any_seed
 def test_fresh_entropy_is_recorded_and_repeats_the_run(problem):
     first = fl.simulate(problem, RECIPE, steps=5, replicas=2)
     again = fl.simulate(problem, RECIPE, steps=5, replicas=2, rng=int(first.identity["entropy"]))
@@ -85,6 +90,7 @@ def test_fresh_entropy_is_recorded_and_repeats_the_run(problem):
     assert fl.simulate(problem, RECIPE, steps=5, replicas=2).identity["entropy"] != first.identity["entropy"]
 
 
+@pytest.mark.any_seed
 def test_single_precision_differs_from_double_by_rounding(problem):
     single, double = (fl.simulate(problem, RECIPE, **SHORT, dtype=dtype) for dtype in (np.float32, np.float64))
     np.testing.assert_allclose(single.replica_losses, double.replica_losses, rtol=1e-4)
@@ -94,6 +100,7 @@ def test_single_precision_differs_from_double_by_rounding(problem):
 # --- what is measured ---
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("steps", "records", "opened", "recorded"),
     [(100, 7, 16, [28, 40, 52, 64, 76, 88, 100]), (5, None, 0, [1, 2, 3, 4, 5]), (600, 2, 200, [400, 600])],
@@ -108,10 +115,12 @@ def test_records_are_evenly_spaced_and_end_at_the_last_step(problem, steps, reco
     assert found.mode_means.shape == (len(found.watched), 2, 4)
 
 
+@pytest.mark.any_seed
 def test_the_default_is_32_records(problem):
     assert len(fl.simulate(problem, RECIPE, steps=1000, replicas=2, rng=1).recorded) == 32
 
 
+@pytest.mark.any_seed
 def test_the_averages_belong_to_one_another(problem):
     found = fl.simulate(problem, RECIPE, **SHORT, records=7, start="zero", dtype=np.float64)
     curvatures = problem.curvatures
@@ -124,6 +133,7 @@ def test_the_averages_belong_to_one_another(problem):
     assert repr(found).startswith("Measurement(sgd, 16 replicas, 30 steps: excess_loss=")
 
 
+@pytest.mark.any_seed
 def test_the_loss_is_that_of_the_weights_with_decay_and_outside_the_modes(problem):
     rng = np.random.default_rng(2)
     wide = fl.LeastSquares(np.column_stack([problem.inputs, np.zeros(40)]), problem.targets)
@@ -136,6 +146,7 @@ def test_the_loss_is_that_of_the_weights_with_decay_and_outside_the_modes(proble
         weights = weights - 0.1 * (error.T @ wide.inputs / 40 + 0.3 * weights)
 
 
+@pytest.mark.any_seed
 def test_the_balance_of_noiseless_descent_is_zero(problem):
     """S(t+1) - S(t) + eta (H S + S H) - eta^2 H S H = 0, averaged over every step."""
     found = fl.simulate(problem, RECIPE, steps=20, records=20, replicas=2, dynamics="gd", start="zero", dtype="float64")
@@ -215,6 +226,7 @@ def test_error_bars_are_the_errors(calibration, quantity):
     assert calibration_p_value(*calibration[quantity]) > 2e-5
 
 
+@pytest.mark.statistical(alpha=1e-6, miss=1e-4)
 @pytest.mark.slow
 @pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("factor", [(2 / 3) ** 2, (4 / 3) ** 2])
@@ -237,6 +249,7 @@ class InterruptOnceSaved:
             raise KeyboardInterrupt
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("rng", [7, None])
 def test_an_interrupted_run_goes_on_to_the_same_bits(problem, tmp_path, rng):
     path = tmp_path / "run.checkpoint"
@@ -258,6 +271,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(problem, tmp_path, rng):
     assert_same_bits(resumed, fl.simulate(problem, RECIPE, rng=seed, steps=3000, replicas=20, threads=2))
 
 
+@pytest.mark.any_seed
 def test_a_run_seeded_by_a_generator_resumes_with_or_without_it(problem, tmp_path):
     path = tmp_path / "run.checkpoint"
     arguments = {"steps": 3000, "replicas": 20, "threads": 1, "checkpoint": path}
@@ -277,6 +291,7 @@ def press_ctrl_c(_):
     signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("at_once", [raise_interrupt, press_ctrl_c])
 def test_an_interrupt_does_not_wait_for_the_run_to_end(problem, at_once):
     handler, began = signal.getsignal(signal.SIGINT), time.monotonic()
@@ -296,6 +311,7 @@ def checkpoint(problem, tmp_path):
     return path
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -313,6 +329,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(problem, checkpoint, ch
     assert checkpoint.read_bytes() == before
 
 
+@pytest.mark.any_seed
 def test_checkpoints_of_two_starts_given_as_arrays_are_told_apart(problem, tmp_path):
     path = tmp_path / "run.checkpoint"
     arguments = {"steps": 3000, "replicas": 20, "rng": 7, "threads": 1, "checkpoint": path}
@@ -322,6 +339,7 @@ def test_checkpoints_of_two_starts_given_as_arrays_are_told_apart(problem, tmp_p
         fl.simulate(problem, RECIPE, start=np.zeros((2, 4)), **arguments)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("rng", [7, None])
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "another result"])
 def test_a_damaged_checkpoint_is_refused_and_kept(problem, checkpoint, damage, rng):
@@ -345,6 +363,7 @@ def test_a_checkpoint_that_cannot_be_written_is_an_output_error(problem, tmp_pat
 # --- divergence ---
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("dynamics", ["sgd", "gd", "langevin_state_dependent"])
 def test_divergence_is_a_finding_not_a_warning(problem, dynamics):
     sgd = fl.SGD(lr=50.0, batch_size=4)
@@ -354,6 +373,7 @@ def test_divergence_is_a_finding_not_a_warning(problem, dynamics):
     assert fl.simulate(problem, RECIPE, **SHORT).diverged_at is None
 
 
+@pytest.mark.any_seed
 def test_divergence_is_dated_by_its_first_overflow(problem):
     sgd = fl.SGD(lr=50.0, batch_size=4)
     run = fl.simulate(problem, sgd, steps=64, records=64, replicas=8, rng=1)
@@ -365,6 +385,7 @@ def test_divergence_is_dated_by_its_first_overflow(problem):
 # --- bad arguments ---
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -389,6 +410,7 @@ def test_unknown_names_come_with_a_suggestion(problem, change, suggestion):
     assert caught.value.suggestion == suggestion
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("sampling", ["without_replacement", *EPOCHS])
 def test_a_batch_larger_than_the_data_is_refused_without_replacement(problem, sampling):
     with pytest.raises(InvalidInput, match="batch_size = 41"):

@@ -84,12 +84,14 @@ def largest_difference(problem, sgd, start, dtype, replicas=2):
     return worst
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("start", ["zero", "optimum"])
 @pytest.mark.parametrize("sgd", RECIPES, ids=str)
 def test_in_float64_the_trajectories_are_equal_to_rounding(problem, sgd, start):
     assert largest_difference(problem, sgd, start, "float64") < 1e-10
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("start", ["zero", "optimum"])
 @pytest.mark.parametrize("sgd", RECIPES, ids=str)
 def test_in_float32_the_trajectories_differ_by_float32_rounding(problem, sgd, start):
@@ -109,6 +111,7 @@ def loss_of(problem, sgd, run):
     return 0.5 * np.sum(error**2) / problem.samples + 0.5 * sgd.weight_decay * np.sum(run.weights**2)
 
 
+@pytest.mark.any_seed
 def test_a_simulators_losses_are_those_of_torch_on_the_replicas_own_batches(problem):
     sgd = fl.SGD(lr=0.05, batch_size=8, weight_decay=0.03)
     found = fl.simulate(problem, sgd, steps=STEPS, replicas=2, records=1, rng=11, start="zero", dtype=np.float64)
@@ -130,6 +133,7 @@ def shuffled_loader(problem, sgd, seed):
     )  # fmt: skip
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("size", [1, 8, 24, 199, 200])
 @pytest.mark.parametrize("sampling", ["shuffle", "sequential"])
@@ -167,6 +171,7 @@ def test_training_with_torch_s_loader_is_the_simulator_s_trajectory_in_one_call(
     assert np.abs(minimum.weights + state[0, 0] - run.weights).max() < 1e-10
 
 
+@pytest.mark.any_seed
 def test_a_shuffled_simulation_s_losses_are_those_of_torch_on_the_replicas_own_permutations(problem):
     found = fl.simulate(problem, SHUFFLED, steps=25, replicas=2, records=1, rng=11, start="zero", dtype=np.float64)
     minimum = problem.minimum(SHUFFLED.weight_decay)
@@ -178,6 +183,7 @@ def test_a_shuffled_simulation_s_losses_are_those_of_torch_on_the_replicas_own_p
         assert losses[-1] == pytest.approx(loss_of(problem, SHUFFLED, run) - minimum.loss, rel=1e-9)
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("change", [{"weight_decay": 0.031}, {"lr": 0.0501}, {"momentum": 0.01}])
 def test_another_recipe_is_told_apart(problem, change):
     """The mutant: torch trained with a recipe wrong by 0.2 to 3 %."""

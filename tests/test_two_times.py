@@ -53,6 +53,7 @@ def listed(sequences):
     return batches
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.5}, {"momentum": 0.6, "nesterov": True}])
 @pytest.mark.parametrize("decay", [0.0, 0.2])
 def test_on_every_sequence_of_batches_the_averages_are_the_enumerated_ones(monkeypatch, options, decay):
@@ -99,6 +100,7 @@ def test_on_every_sequence_of_batches_the_averages_are_the_enumerated_ones(monke
         assert error(found.responses[0, 1, 0], expected) <= 10
 
 
+@pytest.mark.any_seed
 def test_a_twin_s_push_is_new_targets():
     inputs, targets = tiny("general")
     problem, sgd = fl.LeastSquares(inputs, targets), fl.SGD(0.05, 2)
@@ -182,6 +184,7 @@ def test_false_alarms_and_error_bars_are_as_stated(small_problem):
         assert abs(scores.mean()) < 0.7
 
 
+@pytest.mark.statistical(alpha=1e-5, miss=1e-4)
 def test_a_motion_with_another_rate_is_rejected(digits_problem, monkeypatch):
     """The responses of a theory whose rates are 2 % off: the statement about kicks alone notices."""
     right = fl.Prediction.response
@@ -192,6 +195,7 @@ def test_a_motion_with_another_rate_is_rejected(digits_problem, monkeypatch):
     assert not found.passed
 
 
+@pytest.mark.statistical(alpha=1e-6, miss=1e-4)
 def test_a_circulation_of_the_wrong_sign_is_rejected(digits_problem, monkeypatch):
     right = fl.Prediction.lagged_covariance
     monkeypatch.setattr(fl.Prediction, "lagged_covariance", lambda p, lag: right(p, lag).T)
@@ -200,6 +204,7 @@ def test_a_circulation_of_the_wrong_sign_is_rejected(digits_problem, monkeypatch
     assert not found.row("correlation").consistent
 
 
+@pytest.mark.statistical(alpha=1e-4)
 def test_where_a_current_cannot_be_seen_the_equilibrium_theorem_is_not_called_wrong(small_problem):
     found = fl.verify_dynamic(small_problem, fl.SGD(0.001, 4), steps=40, replicas=8, rng=1)
     assert not found.circulation.resolvable
@@ -207,6 +212,7 @@ def test_where_a_current_cannot_be_seen_the_equilibrium_theorem_is_not_called_wr
     assert found.row(NO_CURRENT) not in found.mutants
 
 
+@pytest.mark.any_seed
 def test_one_mode_has_no_current_and_no_entropy_production(digits_problem):
     found = fl.verify_dynamic(digits_problem, SGD, steps=40, replicas=8, modes=1, rng=1)
     assert found.entropy == ()
@@ -215,6 +221,7 @@ def test_one_mode_has_no_current_and_no_entropy_production(digits_problem):
     assert json.loads(found.to_json())["circulation"]["correlation"] is None
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize("sgd", [SGD, MOMENTUM])
 def test_few_short_runs_resolve_little_and_say_so(digits_problem, sgd):
     found = fl.verify_dynamic(digits_problem, sgd, steps=40, replicas=2, rng=1)
@@ -225,6 +232,7 @@ def test_few_short_runs_resolve_little_and_say_so(digits_problem, sgd):
     assert "unresolved" in found.entropy_table
 
 
+@pytest.mark.any_seed
 def test_with_nesterov_s_step_the_theorem_holds_and_no_entropy_production_is_claimed(small_problem):
     sgd = fl.SGD(0.01, 4, momentum=0.8, nesterov=True)
     found = fl.verify_dynamic(small_problem, sgd, steps=80, replicas=16, rng=1)
@@ -232,6 +240,7 @@ def test_with_nesterov_s_step_the_theorem_holds_and_no_entropy_production_is_cla
     assert "places" not in found.arrays
 
 
+@pytest.mark.any_seed
 def test_without_the_entropy_production_the_rest_is_the_same(small_problem):
     full, less = (fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=8, rng=5, entropy=asked)
                   for asked in (None, False))  # fmt: skip
@@ -252,12 +261,14 @@ def test_more_weights_than_fit_are_refused_and_so_is_a_mode_that_rests(digits_pr
         fl.verify_dynamic(fitted, fl.SGD(0.1, 1), steps=40, replicas=4)
 
 
+@pytest.mark.any_seed
 def test_a_run_is_repeated_by_its_seed_whatever_the_threads(small_problem):
     runs = [fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=8, rng=5, threads=n) for n in (1, 3)]
     assert runs[0].to_json() == runs[1].to_json()
     assert all(np.array_equal(a, b) for a, b in zip(runs[0].arrays.values(), runs[1].arrays.values(), strict=True))
 
 
+@pytest.mark.any_seed
 def test_a_verdict_survives_its_file_and_follows_its_schema(verdict, tmp_path):
     verdict.save(tmp_path)
     again = fl.DynamicVerdict.load(tmp_path)
@@ -273,6 +284,7 @@ def test_a_verdict_survives_its_file_and_follows_its_schema(verdict, tmp_path):
         fl.DynamicVerdict.load(tmp_path)
 
 
+@pytest.mark.statistical(alpha=1e-5)
 def test_the_words_say_all_three_parts(verdict):
     assert "consistent: no deviation" in verdict.words
     assert "sharp: would have caught" in verdict.words

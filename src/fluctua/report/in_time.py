@@ -11,7 +11,7 @@ from ..sgd import SGD
 from ..words import data_words, name_words
 from .caveats import FEW, dull
 from .numbers import dynamic_tables
-from .on_page import OnPage, repeat
+from .on_page import OnPage, repeat, strictness
 
 __all__ = ["SectionInTime"]
 
@@ -79,5 +79,6 @@ class SectionInTime(OnPage):
         run = self.verdict.identity
         asked = {**{name: value for name, value in run["recipe"].items() if value},
                  **{name: run[name] for name in ("steps", "replicas", "modes")},
-                 "lags": ",".join(str(lag) for lag in run["lags"]), "seed": run["entropy"]}  # fmt: skip
+                 "lags": ",".join(str(lag) for lag in run["lags"]), "seed": run["entropy"],
+                 **strictness(self.verdict)}  # fmt: skip
         return repeat("fluctua verify DATA --dynamic", asked)

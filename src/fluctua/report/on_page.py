@@ -6,13 +6,15 @@ import base64
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any, ClassVar
 
 from ..dynamic_verdict import DynamicVerdict
 from ..plot import draw_svg
 from ..verdict import Verdict
+from ..verify import verify
 
-__all__ = ["OnPage", "repeat"]
+__all__ = ["OnPage", "repeat", "strictness"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ class OnPage(ABC):
 def repeat(command: str, asked: dict[str, Any]) -> str:
     """Return the command with its options."""
     return " ".join([command, *(_option(name, value) for name, value in asked.items())])
+
+
+def strictness(verdict: Verdict | DynamicVerdict) -> dict[str, float]:
+    """Return level and resolution of the verdict where they are not the default ones."""
+    usual, given = signature(verify).parameters, {"level": verdict.level, "resolution": verdict.resolution}
+    return {name: value for name, value in given.items() if value != usual[name].default}
 
 
 def _option(name: str, value: Any) -> str:

@@ -14,7 +14,7 @@ from ..verdict import Row, Verdict
 from ..words import balance_words, data_words, measured_words, name_words, recipe_words, run_words
 from .caveats import caveats
 from .numbers import csv_tables
-from .on_page import OnPage, repeat
+from .on_page import OnPage, repeat, strictness
 
 __all__ = ["Section"]
 
@@ -94,7 +94,7 @@ class Section(OnPage):
             return ""
         asked = {**{name: value for name, value in recipe.items() if value},
                  **{name: run[name] for name in ("steps", "replicas", "records", "start", "dynamics")},
-                 "theory": self.verdict.theory, "seed": run["entropy"]}  # fmt: skip
+                 "theory": self.verdict.theory, "seed": run["entropy"], **strictness(self.verdict)}  # fmt: skip
         return repeat("fluctua verify DATA", asked)
 
 
