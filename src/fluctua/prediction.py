@@ -210,7 +210,7 @@ class Prediction(TimeDomain):
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
         """
         law = self.law
-        wanted = tuple(int(t) for t in step_list("steps", steps))
+        wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))  # an average has no order
         tolerance = real_number("rtol", rtol, above=0.0)
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
