@@ -112,8 +112,8 @@ class BelowRounding(UserWarning):
             )
         else:
             text = (
-                f"rounding is {100 * min(error, 1):.2g} % of the residuals at the optimum: L(W*) and the noise there are not "
-                f"known better."
+                f"rounding is {100 * min(error, 1):.2g} % of the residuals at the optimum: L(W*) and the noise there "
+                f"are not known better."
             )
         super().__init__(
             f"{text} Centre the inputs and the targets (subtract their means) or scale each column before, in float64."

@@ -123,7 +123,7 @@ class Prediction(TimeDomain):
         inside = self.modes @ self.mode_covariance @ self.modes.T
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
-        inner, outer = self._drifts(self.steps)
+        inner, outer = self.drifts(self.steps)
         for within, without in zip(inner, outer, strict=True):
             drift, null = (self.start.modes * within) @ self.modes.T, self.start.null * without
             inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
@@ -140,7 +140,7 @@ class Prediction(TimeDomain):
             return inside if self.start is None else inside + self._left_outside
         if self.start is None or self.steps is None:
             return np.zeros_like(self.optimum)
-        drift, null = (factors.mean(axis=0) for factors in self._drifts(self.steps))
+        drift, null = (factors.mean(axis=0) for factors in self.drifts(self.steps))
         return np.asarray((self.start.modes * drift) @ self.modes.T + self.start.null * null)
 
     @property
@@ -151,7 +151,7 @@ class Prediction(TimeDomain):
         drift = self.law.null_motion(max(self.steps)).drift(self.steps, observed=True).mean()
         return np.asarray(self.start.null * drift)
 
-    def _drifts(self, steps: tuple[int, ...]) -> tuple[Array, Array]:
+    def drifts(self, steps: tuple[int, ...]) -> tuple[Array, Array]:
         """Factors of E V in the modes, (n, r), and outside them, (n, 1), at each of `steps`."""
         motions = self.law.motion(max(steps)), self.law.null_motion(max(steps))
         inner, outer = (motion.drift(steps, observed=True) for motion in motions)
@@ -200,7 +200,7 @@ class Prediction(TimeDomain):
         Parameters
         ----------
         steps : int or sequence of int
-            0 is the start itself.
+            0 is the start itself. In any order; a step that comes twice counts twice.
         start : "optimum", "zero" or array_like, (c, d)
             W(0), without spread.
         rtol : float
