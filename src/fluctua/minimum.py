@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 _EPS = float(np.finfo(float).eps)
 _EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, up to which they may be rounding alone:
 # found up to 4 at 1,000 features, in exact fits of all conditions
+_SETTLED = 1e-10  # change of the residuals relative to them, of which L(W*) feels the square
 _VISIBLE, _CHANCE = 1e-3, 1e-6  # share of the loss that is worth a warning; probability that chance finds as much
 _KNOWN = 1e-2  # residuals known to less than this are worth one too
 
@@ -80,10 +81,10 @@ class Minimum:
             rounding = _EPS * float(np.sqrt(power + np.sum((problem.spectrum.scale * self.weights) ** 2)))
             change = slope @ problem.modes / problem.curvatures
             size = float(np.sqrt(np.sum(problem.curvatures * change**2)))
-            if size <= rounding or size > 0.5 * before:
+            left = float(np.sqrt(self.squared_residuals.mean()))
+            if size <= max(rounding, _SETTLED * left) or size > 0.5 * before:
                 break
             self.mode_weights, before = self.mode_weights - change, size
-        left = float(np.sqrt(self.squared_residuals.mean()))
         hidden = left <= _EXACT_FIT * np.sqrt(1 + problem.features / 1000) * rounding
         self.interpolates = problem.rank == problem.samples or (hidden and left <= _VISIBLE * _spread(problem.targets))
         if self.interpolates:
@@ -116,10 +117,8 @@ class Minimum:
         if free < 1 or not dropped.size:
             return np.empty(0)
         crossed, square = np.zeros((problem.outputs, dropped.shape[1])), np.zeros(dropped.shape[1])
-        seen = self._seen_in_modes(dropped)
         for rows in problem.blocks(problem.features):
-            x = problem.inputs[rows].astype(np.float64)
-            z = x @ dropped - x @ seen
+            z = problem.inputs[rows].astype(np.float64) @ dropped
             crossed, square = crossed + self.residuals[rows].astype(np.float64).T @ z, square + np.sum(z**2, axis=0)
         explained = _ratio(crossed**2, square)
         whole = np.sum(self.residuals.astype(np.float64) ** 2, axis=0)
@@ -127,15 +126,6 @@ class Minimum:
         beyond = betainc(0.5 * free, 0.5, left.clip(0, 1)) < _CHANCE / left.size  # Student's t of one direction
         shares = explained.sum(axis=0) / whole.sum()
         return np.asarray(shares[beyond.any(axis=0) & (shares > _VISIBLE)])
-
-    def _seen_in_modes(self, directions: Array) -> Array:
-        """What rounding left of the modes' data in those of `directions`, as directions, (d, k)."""
-        problem, back = self.problem, np.zeros_like(directions)
-        for rows in problem.blocks(problem.features):
-            x = problem.inputs[rows].astype(np.float64)
-            back += x.T @ (x @ directions)
-        shares = problem.modes.T @ back / problem.samples / problem.curvatures[:, None]
-        return np.asarray(problem.modes @ shares)
 
     def _shrink(self, bare: Minimum) -> None:
         """W* from that without weight decay: r = r(0) + (W* - W*(0)) x, of which no term cancels another."""

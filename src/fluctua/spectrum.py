@@ -92,16 +92,22 @@ def _without_data(inputs: NDArray[Any], found: Spectrum, null: Array) -> Array |
     """`null` cleared of the modes found, if the data are zero there to within rounding; None if they are not."""
     allowed = rounding(len(null)) * np.linalg.norm(found.scale[:, None] * null, axis=0)
     for _ in range(_PURGES):
-        square, back = np.zeros(null.shape[1]), np.zeros_like(null)
-        for rows in blocks(*inputs.shape):
-            x = inputs[rows].astype(np.float64)
-            z = x @ null
-            square += np.sum(z**2, axis=0)
-            back += x.T @ z
-        if (np.sqrt(square / len(inputs)) <= allowed).all():
+        size, back = _looked_at(inputs, null)
+        if (size <= allowed).all():
             return null
-        null = null - found.modes @ (found.modes.T @ back / len(inputs) / found.curvatures[:, None])
+        null = null - found.modes @ (found.modes.T @ back / found.curvatures[:, None])
     return None
+
+
+def _looked_at(inputs: NDArray[Any], directions: Array) -> tuple[Array, Array]:
+    """Root mean square of the data in `directions`, (k,), and A applied to these, (d, k), without A."""
+    square, back = np.zeros(directions.shape[1]), np.zeros_like(directions)
+    for rows in blocks(*inputs.shape):
+        x = inputs[rows].astype(np.float64)
+        z = x @ directions
+        square += np.sum(z**2, axis=0)
+        back += x.T @ z
+    return np.sqrt(square / len(inputs)), back / len(inputs)
 
 
 def _scale_by_scale(inputs: NDArray[Any], scale: Array) -> Spectrum:
@@ -113,10 +119,13 @@ def _scale_by_scale(inputs: NDArray[Any], scale: Array) -> Spectrum:
     curvatures = np.sum((triangle @ modes) ** 2, axis=0)
     order = np.argsort(-curvatures, kind="stable")
     curvatures, modes = curvatures[order], modes[:, order]
-    null = _cleared(triangle, modes, null)
     wide = np.zeros((inputs.shape[1], len(order))), np.zeros((inputs.shape[1], null.shape[1]))
-    wide[0][used], wide[1][used] = modes, null
-    return Spectrum(curvatures, *wide, scale)
+    wide[0][used], wide[1][used] = modes, _cleared(triangle, modes, null)
+    found = Spectrum(curvatures, *wide, scale)
+    if not null.size or len(order) == len(inputs):  # the modes fit every sample
+        return found
+    back = _looked_at(inputs, found.dropped)[1]
+    return found._replace(dropped=found.dropped - found.modes @ (found.modes.T @ back / curvatures[:, None]))
 
 
 def _triangle(inputs: NDArray[Any], used: NDArray[np.intp]) -> Array:
