@@ -212,3 +212,13 @@ def test_a_warning_is_given_once_and_not_for_weight_decay_again():
     assert len(found) == 1
     problem.minimum()
     fl.predict(problem, fl.SGD(1e-31, 2))
+
+
+def test_relaxation_steps_are_finite_however_flat_the_mode():
+    """1/(lr h) for a flat mode, to rounding, where 1 - lr h is 1."""
+    inputs, targets = columns("time stamp", 50)
+    problem = fl.LeastSquares(inputs, targets)
+    found = fl.predict(problem, fl.SGD(1e-19, 1)).relaxation_steps
+    assert found[1] == pytest.approx(1 / (1e-19 * problem.curvatures[1]), rel=1e-12)
+    heavy = fl.predict(problem, fl.SGD(1e-20, 1, momentum=0.9)).relaxation_steps
+    assert heavy[1] == pytest.approx(0.1 / (1e-20 * problem.curvatures[1]), rel=1e-9)

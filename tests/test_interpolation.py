@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.errors import UnstableSGD
+from fluctua.errors import InvalidInput, UnstableSGD
 
 BEYOND = [1.001, 1.2, 1.5, 10.0]
 
@@ -137,3 +137,18 @@ def test_an_exact_fit_is_known_as_one_and_a_residual_above_rounding_is_not(shape
         scaled = inputs / np.linalg.norm(inputs, axis=0)
         left = noise - scaled @ np.linalg.lstsq(scaled, noise, rcond=None)[0]
         assert near.minimum().loss == pytest.approx(0.5 * np.sum(left**2) / n, rel=0.01)
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"sampling": "without_replacement"}], ids=str)
+def test_there_is_nothing_to_plan_where_no_recipe_moves(options):
+    problem = problem_of("targets of zero")
+    with pytest.raises(InvalidInput, match="targets are not all zero"):
+        fl.plan(problem, 20, batch_size=4, **options)
+    found = fl.plan(problem, 20, batch_size=4, start=np.ones((1, 4)), momenta=[0.0], schedules=["constant"], **options)
+    assert found.best.loss < fl.learning_curve(problem, fl.SGD(0.01, 4, **options), 1, start=np.ones((1, 4)))[0]
+
+
+def test_an_exact_fit_is_planned_without_warnings():
+    problem = problem_of("fewer samples than features")
+    found = fl.plan(problem, 60, batch_size=3, sampling="without_replacement", schedules=["constant", "linear"])
+    assert 0 <= found.best.loss < 1e-3

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import positive_int, real_number, step_list
 from .epochs import Epochs
 from .errors import InvalidInput
+from .kernels import Kernel
 from .law import Law, Level
 from .stability import warn_unstable
 from .start import Start
@@ -113,7 +114,7 @@ class Prediction(TimeDomain):
         m_p is 1 - eta h_p; with momentum the larger of its two eigenvalues.
         """
         kernel = self.law.kernel
-        return _relaxation_steps(np.abs(kernel.decay).reshape(kernel.components, kernel.modes).max(axis=0))
+        return np.asarray(_relaxation_steps(kernel).reshape(kernel.components, kernel.modes).max(axis=0))
 
     @cached_property
     def covariance(self) -> Array:
@@ -302,10 +303,12 @@ def _contract(law: Law, adjoint: Array) -> Array:
     return minimum.residual_products(adjoint) - minimum.weight_decay**2 * weighted
 
 
-def _relaxation_steps(decay: Array) -> Array:
-    shrink = np.abs(decay)
+def _relaxation_steps(kernel: Kernel) -> Array:
+    """-1/log|m| of each component, infinite where it does not shrink; from 1 - m, which flat modes need."""
     with np.errstate(divide="ignore"):
-        return np.where(shrink < 1, -1.0 / np.log(np.where(shrink < 1, shrink, 0.5)), np.inf)
+        shrink = -0.5 * np.log1p(np.abs(kernel.rate) ** 2 - 2 * kernel.rate.real)
+        lost = kernel.rate.real if kernel.continuous else shrink
+        return np.where(lost > 0, 1 / np.maximum(lost, 0.0), np.inf)
 
 
 def _spell(steps: tuple[int, ...]) -> str:
