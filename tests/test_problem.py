@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-import fluctua.problem
+import fluctua.moments
 from agreement import close
 from fluctua.errors import FluctuaError, InvalidInput
 
@@ -25,7 +25,7 @@ def draw(samples=700, features=6, outputs=3, dtype=np.float64):
 def make(request, monkeypatch):
     """Problems whose products over samples are summed in one block, or in three."""
     if request.param == "several blocks":
-        monkeypatch.setattr(fluctua.problem, "_BLOCK_ELEMENTS", 1)
+        monkeypatch.setattr(fluctua.moments, "BLOCK_ELEMENTS", 1)
 
     def problem(*args, **kwargs):
         made = fl.LeastSquares(*draw(*args, **kwargs))

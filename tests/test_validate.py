@@ -112,10 +112,10 @@ def test_an_array_is_read_from_anything_array_like():
 
 @pytest.mark.parametrize(
     ("value", "steps"),
-    [(5, [5]), (0, [0]), ([3, 1, 2], [1, 2, 3]), (range(2), [0, 1]), (np.array([4, 4], np.uint8), [4, 4])],
+    [(5, [5]), (0, [0]), ([3, 1, 2, 1], [3, 1, 2, 1]), (range(2), [0, 1]), (np.array([4, 4], np.uint8), [4, 4])],
     ids=str,
 )
-def test_steps_are_sorted_counts(value, steps):
+def test_steps_are_counts_in_the_order_given(value, steps):
     found = step_list("steps", value)
     assert found.dtype == np.int64
     assert found.tolist() == steps

@@ -89,7 +89,7 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray
 
 
 def step_list(name: str, value: Any) -> NDArray[np.int64]:
-    """Return one step count or a sequence of them as a sorted int64 array of counts >= 0."""
+    """Return one step count or a sequence of them as an int64 array of counts >= 0, in the order given."""
     steps = np.atleast_1d(as_array(name, value))
     if steps.ndim != 1 or steps.size == 0 or steps.dtype.kind not in "iu":
         raise InvalidInput(f"{name} must be a whole number or a sequence of them, got {value!r}.")
@@ -97,4 +97,4 @@ def step_list(name: str, value: Any) -> NDArray[np.int64]:
         raise InvalidInput(f"{name} counts steps from 0, got {int(steps.min())}.")
     if steps.max() > MOST:
         raise InvalidInput(f"{name} must be at most 2^53 = {MOST}, got {int(steps.max())}.")
-    return np.sort(steps.astype(np.int64))
+    return steps.astype(np.int64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "BelowRounding",
     "CorruptData",
     "DataUnavailable",
     "FluctuaError",
@@ -84,6 +85,38 @@ class UnstableRates(UserWarning):
             f"from step {step} on, at {count} steps, the schedule's learning rate ({lr:.4g} at that step) is above the "
             f"largest stable one, {max_stable_lr:.6g}: the variance of the weights grows meanwhile. Predictions stay "
             f"exact."
+        )
+
+
+class BelowRounding(UserWarning):
+    """Rounding hides a part of what the inputs or the targets say that the loss at the optimum shows.
+
+    Attributes
+    ----------
+    directions : int
+        Directions among the columns that are below rounding beside the others, are left out of the modes, and would
+        explain a visible part of the loss.
+    share : float
+        Of the loss at the optimum that one of them would explain, at least; the largest.
+    error : float
+        Root mean square error of the residuals at the optimum by rounding, relative to their own.
+    """
+
+    def __init__(self, directions: int, share: float, error: float) -> None:
+        self.directions, self.share, self.error = directions, share, error
+        if directions:
+            text = (
+                f"{directions} direction{'s' if directions > 1 else ''} of the inputs, below rounding beside the "
+                f"larger columns, had to be left out and would explain {100 * share:.2g} % of the loss at the optimum "
+                f"or more: L(W*) and W* are not those of the data."
+            )
+        else:
+            text = (
+                f"rounding is {100 * min(error, 1):.2g} % of the residuals at the optimum: L(W*) and the noise there "
+                f"are not known better."
+            )
+        super().__init__(
+            f"{text} Centre the inputs and the targets (subtract their means) or scale each column before, in float64."
         )
 
 

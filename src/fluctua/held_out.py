@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import real_number, step_list
+from ._validate import as_array, real_array, real_number, step_list
 from .averaging import Average
 from .errors import InvalidInput
 from .law import Law
+from .minimum import Minimum
+from .moments import blocks
 from .problem import LeastSquares
 from .relaxation import Relaxation
 from .sgd import SGD
@@ -61,6 +64,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
     prediction : Prediction
         Stationary, or at or averaged over finite steps.
     inputs : array_like, (n, d)
+        One sample is enough.
     targets : array_like, (n, c) or (n,)
 
     Raises
@@ -70,7 +74,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
 
     Notes
     -----
-    Cost: 2 n d^2 flops.
+    Cost: 2 n d r flops.
 
     Examples
     --------
@@ -83,7 +87,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
     >>> print(f"{loss.optimum:.5f} + {loss.excess:.5f}; in training + {prediction.excess_loss:.5f}")
     0.20184 + 0.00872; in training + 0.00875
     """
-    return HeldOut(prediction.optimum, inputs, targets).loss(prediction)
+    return HeldOut(prediction.law.problem, prediction.law.minimum, inputs, targets).loss(prediction)
 
 
 def held_out_curve(
@@ -107,6 +111,7 @@ def held_out_curve(
         The training data.
     sgd : SGD
     steps : sequence of int
+        In any order, which is that of the losses; a step may come twice.
     inputs, targets : array_like, (n, d), (n, c) or (n,)
     start : "zero", "optimum" or array_like, (c, d)
     average : EMA or RunningAverage, optional
@@ -124,51 +129,100 @@ def held_out_curve(
     """
     sgd.refuse_epochs("held_out_curve follows independent batches; see held_out_loss for single predictions")
     wanted, law = step_list("steps", steps), Law(problem, sgd, "exact", average)
-    last, begin = int(wanted[-1]), Start.at(law.minimum, start)
-    held = HeldOut(law.minimum.weights, inputs, targets)
+    last, begin = int(wanted.max()), Start.at(law.minimum, start)
+    held = HeldOut(problem, law.minimum, inputs, targets)
     warn_unstable(problem, sgd, last)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, real_number("rtol", rtol, above=0.0))
     assert isinstance(relaxation, Relaxation)
-    excess = 0.5 * relaxation.readings(wanted.tolist(), problem.modes.T @ held.form @ problem.modes)
-    if begin is None:
-        return np.asarray(held.optimum + excess)
-    drifts = (motion.drift(wanted, observed=True) for motion in (law.motion(last), law.null_motion(last)))
-    for k, (inner, outer) in enumerate(zip(*drifts, strict=True)):
-        mean, null = (begin.modes * inner) @ problem.modes.T, begin.null * outer
-        excess[k] += np.vdot(held.slope, mean + null) + np.vdot(null @ held.form, mean + 0.5 * null)
+    excess = 0.5 * relaxation.readings(wanted.tolist(), held.form)
+    if begin is not None:
+        inner, outer = (motion.drift(wanted, observed=True) for motion in (law.motion(last), law.null_motion(last)))
+        excess += held.drifted(begin, inner, outer)
     return np.asarray(held.optimum + excess)
 
 
 class HeldOut:
     """The loss on other data as a quadratic form about W*, ready for many predictions of one problem.
 
+    It is kept in the modes of the training data, where data whose columns have very different sizes lose nothing.
+
     Parameters
     ----------
-    optimum : ndarray, (c, d)
-        W*.
+    problem : LeastSquares
+        The training data.
+    minimum : Minimum
     inputs : array_like, (n, d)
     targets : array_like, (n, c) or (n,)
+
+    Attributes
+    ----------
+    optimum : float
+        1/2 <|r'|^2>, the loss at W*.
+    form : ndarray, (r, r)
+        <z z^T> of the held-out inputs in the modes, z = U^T x.
+    slope : ndarray, (c, r)
+        <r' z^T>.
     """
 
-    def __init__(self, optimum: Array, inputs: ArrayLike, targets: ArrayLike) -> None:
-        held = LeastSquares(inputs, targets)
-        given, expected = (held.outputs, held.features), optimum.shape
-        if given != expected:
-            raise InvalidInput(
-                f"held-out data have {given[1]} inputs and {given[0]} outputs, the training data {expected[1]} and "
-                f"{expected[0]}. Prepare both in the same way."
-            )
-        self.optimum, self.slope, self.form = 0.0, np.zeros(expected), np.zeros((held.features,) * 2)
-        for rows in held.blocks(held.features):
-            x = held.inputs[rows].astype(np.float64)
-            residuals = x @ optimum.T - held.targets[rows]
-            self.optimum += 0.5 * float(np.sum(residuals**2)) / held.samples
-            self.slope += residuals.T @ x / held.samples
-            self.form += x.T @ x / held.samples
+    def __init__(self, problem: LeastSquares, minimum: Minimum, inputs: ArrayLike, targets: ArrayLike) -> None:
+        given = as_array("held-out targets", targets)
+        given = given[:, None] if given.ndim == 1 else given
+        self.inputs = real_array("held-out inputs", inputs, ndim=2, shape="(samples, features)")
+        self.targets = real_array("held-out targets", given, ndim=2, shape="(samples, outputs)")
+        _refuse_misfit(self.inputs, self.targets, minimum)
+        self.weights, self.modes = minimum.weights, problem.modes
+        self.optimum, self.slope = 0.0, np.zeros((len(self.weights), problem.rank))
+        self.form = np.zeros((problem.rank,) * 2)
+        for x, residuals in self._samples():
+            z = x @ self.modes
+            self.optimum += 0.5 * float(np.sum(residuals**2)) / len(self.inputs)
+            self.slope += residuals.T @ z / len(self.inputs)
+            self.form += z.T @ z / len(self.inputs)
 
     def loss(self, prediction: Prediction) -> HeldOutLoss:
-        """Return the expected loss of the weights that `prediction` describes; 4 d r^2 flops."""
+        """Return the expected loss of the weights that `prediction` describes; 2 r^2 flops."""
         if not np.isfinite(prediction.excess_loss):
             return HeldOutLoss(self.optimum, float("inf"))
-        excess = 0.5 * float(np.vdot(self.form, prediction.covariance)) + float(np.vdot(self.slope, prediction.mean))
+        excess = 0.5 * float(np.vdot(self.form, prediction.mode_covariance))
+        excess += float(np.vdot(self.slope, prediction.mean @ self.modes))
+        if prediction.start is not None and prediction.steps is not None and prediction.start.null.any():
+            inner, outer = prediction.drifts(prediction.steps)
+            excess += float(self._outside(prediction.start, inner, outer).mean())
         return HeldOutLoss(self.optimum, excess)
+
+    def drifted(self, start: Start, inner: Array, outer: Array) -> Array:
+        """What a displaced mean adds to 1/2 tr(form S), (n,), given its factors in the modes, (n, r), and outside."""
+        return np.asarray((self.slope * start.modes).sum(axis=0) @ inner.T + self._outside(start, inner, outer))
+
+    def _outside(self, start: Start, inner: Array, outer: Array) -> Array:
+        """The part of it that the start has outside the modes, null x, at factors (n, r) and (n, 1), (n,)."""
+        constant, square, crossed = 0.0, 0.0, np.zeros(len(self.form))
+        if start.null.any():
+            for x, residuals in self._samples():
+                p = x @ start.null.T
+                constant += float(np.vdot(p, residuals)) / len(self.inputs)
+                square += 0.5 * float(np.sum(p**2)) / len(self.inputs)
+                crossed += (start.modes * (p.T @ (x @ self.modes))).sum(axis=0) / len(self.inputs)
+        shrunk = outer[:, 0]
+        return np.asarray(shrunk * (constant + inner @ crossed) + square * shrunk**2)
+
+    def _samples(self) -> Iterator[tuple[Array, Array]]:
+        """Yield blocks of inputs and of residuals at W*."""
+        for rows in blocks(*self.inputs.shape):
+            x = self.inputs[rows].astype(np.float64)
+            yield x, x @ self.weights.T - self.targets[rows]
+
+
+def _refuse_misfit(inputs: NDArray[Any], targets: NDArray[Any], minimum: Minimum) -> None:
+    """Refuse held-out data of other sizes than the training data's."""
+    given, expected = (targets.shape[1], inputs.shape[1]), minimum.weights.shape
+    if given != expected:
+        raise InvalidInput(
+            f"held-out data have {given[1]} inputs and {given[0]} outputs, the training data {expected[1]} and "
+            f"{expected[0]}. Prepare both in the same way."
+        )
+    if len(inputs) != len(targets):
+        raise InvalidInput(
+            f"held-out inputs hold {len(inputs)} samples and held-out targets {len(targets)}: every sample needs its "
+            f"target."
+        )

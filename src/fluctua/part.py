@@ -36,6 +36,6 @@ def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _
     small.population = problem.population
     small.inputs, small.targets = problem.inputs[rows], problem.targets[rows]
     small.projections = np.ascontiguousarray(problem.projections[rows, modes])
-    spectrum = problem.curvatures[modes], problem.modes[:, modes]
-    small.__dict__.update(_spectrum=spectrum, _minima={minimum.weight_decay: found})
+    spectrum = problem.spectrum._replace(curvatures=problem.curvatures[modes], modes=problem.modes[:, modes])
+    small.__dict__.update(spectrum=spectrum, _minima={minimum.weight_decay: found})
     return small, found

@@ -20,7 +20,7 @@ from .schedules import SHAPES
 from .search import edge, rounded
 from .sgd import SGD, Sampling
 from .stability import apart, max_stable_lr
-from .start import Start
+from .start import Start, refuse_rest
 from .thinned import SAMPLES, SHARE, Thinned, final
 
 __all__ = ["Candidate", "Plan", "plan"]
@@ -223,7 +223,8 @@ class _Search:
         self.whole, self.steps, self.start = whole, steps, start
         self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples * whole.rank > _LARGE else None
         minimum = whole.minimum(weight_decay)
-        self.held = None if held_out is None else HeldOut(minimum.weights, *held_out)
+        refuse_rest(minimum, start)
+        self.held = None if held_out is None else HeldOut(whole, minimum, *held_out)
         self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
         self.limits: dict[float, float] = {}
         self.near: list[float] = []  # logs of the best learning rates without momentum
@@ -277,7 +278,7 @@ class _Search:
 
     def _log_loss(self, sgd: SGD, place: float) -> float:
         loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
-        return float(np.nan_to_num(np.log(loss), nan=np.inf))
+        return float(np.nan_to_num(np.log(max(loss, np.finfo(float).tiny)), nan=np.inf))  # an exact fit may end at 0
 
     def _range(self, top: float) -> tuple[float, float]:
         """Where to look without momentum: a heuristic, checked at its ends."""

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import positive_int, real_number, step_list
 from .epochs import Epochs
 from .errors import InvalidInput
+from .kernels import Kernel
 from .law import Law, Level
 from .stability import warn_unstable
 from .start import Start
@@ -113,7 +114,7 @@ class Prediction(TimeDomain):
         m_p is 1 - eta h_p; with momentum the larger of its two eigenvalues.
         """
         kernel = self.law.kernel
-        return _relaxation_steps(np.abs(kernel.decay).reshape(kernel.components, kernel.modes).max(axis=0))
+        return np.asarray(_relaxation_steps(kernel).reshape(kernel.components, kernel.modes).max(axis=0))
 
     @cached_property
     def covariance(self) -> Array:
@@ -123,7 +124,7 @@ class Prediction(TimeDomain):
         inside = self.modes @ self.mode_covariance @ self.modes.T
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
-        inner, outer = self._drifts(self.steps)
+        inner, outer = self.drifts(self.steps)
         for within, without in zip(inner, outer, strict=True):
             drift, null = (self.start.modes * within) @ self.modes.T, self.start.null * without
             inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
@@ -140,7 +141,7 @@ class Prediction(TimeDomain):
             return inside if self.start is None else inside + self._left_outside
         if self.start is None or self.steps is None:
             return np.zeros_like(self.optimum)
-        drift, null = (factors.mean(axis=0) for factors in self._drifts(self.steps))
+        drift, null = (factors.mean(axis=0) for factors in self.drifts(self.steps))
         return np.asarray((self.start.modes * drift) @ self.modes.T + self.start.null * null)
 
     @property
@@ -151,7 +152,7 @@ class Prediction(TimeDomain):
         drift = self.law.null_motion(max(self.steps)).drift(self.steps, observed=True).mean()
         return np.asarray(self.start.null * drift)
 
-    def _drifts(self, steps: tuple[int, ...]) -> tuple[Array, Array]:
+    def drifts(self, steps: tuple[int, ...]) -> tuple[Array, Array]:
         """Factors of E V in the modes, (n, r), and outside them, (n, 1), at each of `steps`."""
         motions = self.law.motion(max(steps)), self.law.null_motion(max(steps))
         inner, outer = (motion.drift(steps, observed=True) for motion in motions)
@@ -200,7 +201,7 @@ class Prediction(TimeDomain):
         Parameters
         ----------
         steps : int or sequence of int
-            0 is the start itself.
+            0 is the start itself. In any order; a step that comes twice counts twice.
         start : "optimum", "zero" or array_like, (c, d)
             W(0), without spread.
         rtol : float
@@ -210,7 +211,7 @@ class Prediction(TimeDomain):
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
         """
         law = self.law
-        wanted = tuple(int(t) for t in step_list("steps", steps))
+        wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))  # an average has no order
         tolerance = real_number("rtol", rtol, above=0.0)
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
@@ -302,10 +303,12 @@ def _contract(law: Law, adjoint: Array) -> Array:
     return minimum.residual_products(adjoint) - minimum.weight_decay**2 * weighted
 
 
-def _relaxation_steps(decay: Array) -> Array:
-    shrink = np.abs(decay)
+def _relaxation_steps(kernel: Kernel) -> Array:
+    """-1/log|m| of each component, infinite where it does not shrink; from 1 - m, which flat modes need."""
     with np.errstate(divide="ignore"):
-        return np.where(shrink < 1, -1.0 / np.log(np.where(shrink < 1, shrink, 0.5)), np.inf)
+        shrink = -0.5 * np.log1p(np.abs(kernel.rate) ** 2 - 2 * kernel.rate.real)
+        lost = kernel.rate.real if kernel.continuous else shrink
+        return np.where(lost > 0, 1 / np.maximum(lost, 0.0), np.inf)
 
 
 def _spell(steps: tuple[int, ...]) -> str:

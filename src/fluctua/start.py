@@ -11,7 +11,7 @@ from ._validate import choice, real_array
 from .errors import InvalidInput
 from .problem import Minimum
 
-__all__ = ["Start"]
+__all__ = ["Start", "refuse_rest"]
 
 Array = NDArray[np.float64]
 
@@ -42,9 +42,22 @@ class Start:
         if weights.shape != minimum.weights.shape:
             raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
         displacement = weights - minimum.weights
-        modes = displacement @ minimum.problem.modes
-        return cls(modes, displacement - modes @ minimum.problem.modes.T)
+        modes, basis = displacement @ minimum.problem.modes, minimum.problem.modes
+        full = (
+            basis.shape[0] == basis.shape[1]
+        )  # then nothing is outside, and what rounding leaves must not pass for it
+        return cls(modes, np.zeros_like(displacement) if full else displacement - modes @ basis.T)
 
     def displacement(self, basis: Array) -> Array:
         """V(0) in the coordinates of the inputs, (c, d), given the modes' `basis`, (d, r)."""
         return self.modes @ basis.T + self.null
+
+
+def refuse_rest(minimum: Minimum, start: Start | None) -> None:
+    """Refuse a run that never moves: from W*, where no batch has a gradient, as with targets that are all zero."""
+    moved = start is not None and (start.modes.any() or start.null.any())
+    if not moved and not minimum.noise.any():
+        raise InvalidInput(
+            "the run starts at W* and no batch has a gradient there: it never moves, and every recipe ends with the "
+            "same loss, so there is nothing to plan. Check that the targets are not all zero, or give another start."
+        )

@@ -17,7 +17,7 @@ from .sgd import SGD
 from .stability import beyond_limit, max_stable_lr, mean_stable_lr, warn_unstable
 from .start import Start
 
-__all__ = ["Prediction", "learning_curve", "predict"]
+__all__ = ["Prediction", "learning_curve", "predict", "refuse_beyond_limit"]
 
 Array = NDArray[np.float64]
 
@@ -156,10 +156,21 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
 
 def _independent(law: Law) -> Array:
     """Stationary S, or the average's, where batches are independent."""
+    if not law.noise.any():
+        refuse_beyond_limit(law)
     covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
     if law.kernel.components > 1 and not _positive(covariance):
-        raise stationary.NoStationaryState
+        refuse_beyond_limit(law)
     return covariance if law.average is None else law.averaged(covariance)
+
+
+def refuse_beyond_limit(law: Law) -> None:
+    """Raise `NoStationaryState` where the balance cannot tell: the learning rate is at the limit or beyond.
+
+    Without noise at W* its solution is S = 0 at any learning rate, and rounding may make a small variance negative.
+    """
+    if law.feeds_back and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
+        raise stationary.NoStationaryState
 
 
 def _positive(covariance: Array) -> bool:

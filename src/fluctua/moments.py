@@ -1,0 +1,46 @@
+"""Sums over the samples, block by block, in the precision of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log2
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BLOCK_ELEMENTS", "blocks", "quadratic_form", "weighted_square"]
+
+Array = NDArray[np.float64]
+BLOCK_ELEMENTS = 2**23
+"""Of one block of samples: 32 MB in float32, enough for GEMM to run at full speed."""
+
+
+def blocks(samples: int, width: int) -> Iterator[slice]:
+    """Yield slices of samples whose rows of `width` elements fit a block."""
+    rows = max(BLOCK_ELEMENTS // width, 256)
+    for start in range(0, samples, rows):
+        yield slice(start, start + rows)
+
+
+def quadratic_form(z: NDArray[Any], matrix: Array) -> Array:
+    """z_i^T matrix z_i for each row; the products in the precision of z."""
+    unit = _unit(matrix)
+    return np.asarray(np.einsum("ij,ij->i", z @ (matrix / unit).astype(z.dtype), z), dtype=np.float64) * unit
+
+
+def weighted_square(z: NDArray[Any], q: Array) -> Array:
+    """sum_i q_i z_i z_i^T of one block; the symmetric BLAS route needs q >= 0."""
+    unit = _unit(q)
+    q = q / unit
+    if q.min() >= 0:
+        root = z * np.sqrt(q).astype(z.dtype)[:, None]
+        return np.asarray(root.T @ root, dtype=np.float64) * unit
+    product = (z * q.astype(z.dtype)[:, None]).T @ z
+    return np.asarray(0.5 * (product + product.T), dtype=np.float64) * unit
+
+
+def _unit(values: Array) -> float:
+    """A power of four near the largest: in its units, which round nothing, small numbers stay in float32's range."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return 4.0 ** int(np.clip(round(0.5 * log2(largest)), -511, 511)) if 0 < largest < np.inf else 1.0
