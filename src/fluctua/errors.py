@@ -14,8 +14,10 @@ __all__ = [
     "DataUnavailable",
     "FluctuaError",
     "InvalidInput",
+    "NotConverged",
     "OutputError",
     "ResultError",
+    "UncertainLimit",
     "UnknownName",
     "UnstableRates",
     "UnstableSGD",
@@ -46,6 +48,26 @@ class UnknownName(InvalidInput):
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
+class NotConverged(FluctuaError, ArithmeticError):
+    """An iteration ended before its result was as accurate as promised; no number is returned in its place.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds that it was given.
+    residual, tolerance : float
+        What is left of the equation that is solved, relative, and what was to be left at most.
+    """
+
+    def __init__(self, what: str, rounds: int, residual: float, tolerance: float) -> None:
+        self.rounds, self.residual, self.tolerance = rounds, residual, tolerance
+        super().__init__(
+            f"{what} was not found: after {rounds} rounds the relative residual is {residual:.2g}, and {tolerance:.2g} "
+            f"is asked for. A number less accurate than that is not returned. Scale the inputs to similar sizes, or "
+            f"report the data as a case that should work."
+        )
+
+
 class UnstableSGD(InvalidInput):
     """The learning rate is above the largest at which the variance of the weights stays finite.
 
@@ -62,6 +84,26 @@ class UnstableSGD(InvalidInput):
             f"size and sampling: the variance of the weights grows without bound and no stationary state exists. "
             f"Use lr < {max_stable_lr:.4g}, a larger batch, or follow the run at finite time "
             f"(predict(..., check_stability=False).after(steps); --force on the command line)."
+        )
+
+
+class UncertainLimit(UserWarning):
+    """The largest stable learning rate of shuffled epochs is known to no better than several per cent.
+
+    Attributes
+    ----------
+    max_stable_lr, error : float
+        The estimate and its standard error.
+    method : str
+        "random epochs" or "expansion", see `fluctua.StableLimit`.
+    """
+
+    def __init__(self, max_stable_lr: float, error: float, method: str) -> None:
+        self.max_stable_lr, self.error, self.method = max_stable_lr, error, method
+        super().__init__(
+            f"the largest stable learning rate of these shuffled epochs is uncertain: {max_stable_lr:.4g} +- {error:.2g}, "
+            f"found by {method}. It may be lower. Stay well below it, use drop_last=True or a batch size that divides "
+            f"the samples, or sampling='without_replacement', for which the limit is exact."
         )
 
 

@@ -14,7 +14,8 @@ from .law import LEVELS, Law, Level
 from .prediction import Prediction, outside
 from .problem import LeastSquares
 from .sgd import SGD
-from .stability import beyond_limit, max_stable_lr, mean_stable_lr, warn_unstable
+from .epoch_limit import beyond_limit
+from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 from .start import Start
 
 __all__ = ["Prediction", "learning_curve", "predict"]
