@@ -1,9 +1,9 @@
 r"""The largest stable learning rate of shuffled epochs: from all of them, from many of them, or from the expansion.
 
 One epoch is a random linear map of the weights (`epoch_map`), and the limit is the lowest learning rate at which the
-spectral radius of its second moment reaches 1. Where the epochs that differ are few they are all listed, and the limit is
-exact. Otherwise it is estimated from random ones, with its error. Where even that costs too much, the samples are so many
-that the expansion in r/N is accurate, unless the last batch is small (docs/shuffle.md).
+spectral radius of its second moment reaches 1. Where few epochs differ they are all listed, and the limit is exact.
+Otherwise it is estimated from random ones, with its error. Where even that costs too much, the samples are so many that
+the expansion in r/N is accurate, unless the last batch is small (docs/shuffle.md).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from .cycle import Cycle
 from .epoch_map import EpochMap, epoch_map
 from .errors import NotConverged, UncertainLimit
-from .law import Law
-from .orders import GROUPS, Orders, distinct_epochs, draw_orders, list_orders
+from .law import Law, independent_limit
+from .orders import Orders, chosen_orders
 from .part import part
 from .problem import LeastSquares
 from .sgd import SGD
@@ -28,12 +28,9 @@ from .shuffle import FEW_NODES, SOME
 from .stable_limit import StableLimit
 from .stationary import NoStationaryState
 
-__all__ = ["beyond_limit", "chosen_orders", "epoch_limit"]
+__all__ = ["epoch_limit"]
 
 Array = NDArray[np.float64]
-_LISTED = 50_000  # epochs that are listed, at most
-_FLOPS, _FEWEST, _MOST = 5e9, 128, 2048  # for one learning rate; random orders, at least and at most
-_ENTROPY = 20_407  # of the random orders: always the same, so that the limit is a function of its arguments
 _EXACT_XTOL, _XTOL, _LAW_XTOL = 1e-11, 2e-4, 5e-3  # of log lr
 _LISTED_RTOL, _RTOL = 1e-12, 1e-5  # of the radius
 _SHORTEST, _LONGEST = 0.08, 0.7  # differences between log learning rates that are tried
@@ -43,49 +40,21 @@ _DOUBTFUL = 0.05  # relative standard error above which the limit is called unce
 _EXPANDED = 0.1  # relative error of the expansion's limit per r/N
 
 
-def chosen_orders(problem: LeastSquares, sgd: SGD) -> Orders | None:
-    """Return all epochs where they are few, else as many random ones as are affordable; None if that is too few."""
-    if problem.samples != problem.population:
-        return None
-    sizes = sgd.batch_sizes(problem.samples)
-    size = problem.rank * (1 + bool(sgd.momentum))
-    flops = 4 * problem.samples * problem.rank * size + 40 * size**3  # of an order: its epoch, and the eigenvector
-    if distinct_epochs(sizes, problem.samples, int(min(_LISTED, _FLOPS / flops))) is not None:
-        return _listed(tuple(sizes.tolist()), problem.samples)
-    count = int(min(_FLOPS / flops, _MOST)) // (2 * GROUPS) * 2 * GROUPS
-    if count < _FEWEST:
-        return None
-    leverage = np.square(np.einsum("ij,ij->i", problem.projections, problem.projections, dtype=np.float64))
-    return draw_orders(sizes, leverage, count, np.random.SeedSequence(_ENTROPY))
-
-
-@cache
-def _listed(sizes: tuple[int, ...], samples: int) -> Orders:
-    return list_orders(np.array(sizes, np.int64), samples)
-
-
 def epoch_limit(problem: LeastSquares, sgd: SGD) -> StableLimit:
     """Return `max_stable_lr` of sampling="shuffle"."""
-    from .stability import apart, max_stable_lr
-
     Law(problem, sgd, "exact")  # refuses what no law covers
     sizes = sgd.batch_sizes(problem.population)
     if len(sizes) == 1:  # independent batches without replacement, by definition
-        return StableLimit(max_stable_lr(problem, apart(sgd)), "exact")
-    low = 0.5 * min(float(max_stable_lr(problem, apart(replace(sgd, batch_size=size)))) for size in set(sizes.tolist()))
+        return StableLimit(independent_limit(problem, sgd), "exact")
+    low = independent_limit(problem, sgd)
     orders = chosen_orders(problem, sgd)
     if orders is None:
-        return _doubted(_expanded(problem, sgd, low), problem, sgd)
-    found = _Radius(problem, sgd, orders).limit(low)
-    return found if orders.listed else _doubted(found, problem, sgd)
+        return _doubted(_expanded(problem, sgd, 0.9 * low))
+    found = _Radius(problem, sgd, orders).limit(0.5 * low)
+    return found if orders.listed else _doubted(found)
 
 
-def beyond_limit(problem: LeastSquares, sgd: SGD) -> bool:
-    """Whether shuffled epochs are beyond their limit."""
-    return sgd.lr >= epoch_limit(problem, sgd)
-
-
-def _doubted(found: StableLimit, problem: LeastSquares, sgd: SGD) -> StableLimit:
+def _doubted(found: StableLimit) -> StableLimit:
     """Warn where the limit may be too high by more than a few per cent."""
     if found.error > _DOUBTFUL * found:
         warnings.warn(UncertainLimit(float(found), found.error, found.method), stacklevel=4)
@@ -120,21 +89,21 @@ class _Radius:
     def _error(self, lr: float) -> tuple[float, float]:
         """Relative standard error of the limit, and the share of one order in the second moment there.
 
-        With S and U the eigenvectors of M and of its adjoint, an order adds its share of <U, M[S]> to the radius.
+        The radius is <U, M[S]>, with S and U the eigenvectors of M and of its adjoint: an average over orders.
         """
         here, step = self.at(lr * (1 - 1e-6)), 1e-4
         _, s = here.leading(self._last, self.rtol)
         _, u = here.adjoint.leading(s, self.rtol)
-        shares, moved = here.contributions(u, s), self.at(lr * (1 + step)).contributions(u, s)
-        slope = (moved.sum() / shares.sum() - 1) / step
-        shares = shares / shares.sum()
-        groups = shares.reshape(GROUPS, -1).sum(axis=1)
-        spread = np.sqrt(GROUPS) * groups.std(ddof=1)
-        return (float(spread / slope) if slope > 0 else np.inf), float(shares.max())
+        growth, moved = here.contributions(u, s), self.at(lr * (1 + step)).contributions(u, s)
+        weights = self.orders.weights
+        whole = float(weights @ growth)
+        slope = (float(weights @ moved) / whole - 1) / step
+        error = self.orders.error(growth) / whole / slope if slope > 0 else np.inf
+        return error, float((weights * growth).max()) / whole
 
 
 def _first_crossing(excess: Callable[[float], float], low: float, stride: float, xtol: float) -> float:
-    """The lowest place at which `excess` rises through zero, as strides from below find it; `low` is lowered if need be.
+    """The lowest place at which `excess` rises through zero, from a `low` that is lowered if it must be.
 
     A stride aims at the zero of a straight line through the last two places, and a little beyond where that is near.
     """

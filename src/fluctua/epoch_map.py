@@ -1,12 +1,12 @@
 r"""One shuffled epoch as a random linear map of the weights, without any expansion.
 
-In one order of the samples an epoch takes the state s (V and, with momentum, its buffer) to s Phi + xi, and the orders of
-different epochs are independent. Homogeneous second moments therefore follow M[S] = E[Phi^T S Phi] over the orders, and
-the recipe is mean-square stable exactly where the spectral radius of M is below 1.
+In one order of the samples an epoch takes the state s (V and, with momentum, its buffer) to s Phi + xi, and the orders
+of different epochs are independent. Homogeneous second moments therefore follow M[S] = E[Phi^T S Phi] over the orders,
+and the recipe is mean-square stable exactly where the spectral radius of M is below 1.
 
 M keeps covariances positive, so that its radius is one of its eigenvalues. Flat modes have eigenvalues just below 1 at
-any learning rate. The split M = D + G with D[S] = E[Phi]^T S E[Phi] sets them aside: D and G are both positive, so where
-D has a radius below 1, that of M is below 1 exactly where that of (1 - D)^-1 G is.
+any learning rate. The split M = D + G with D[S] = E[Phi]^T S E[Phi] sets them aside: D and G are both positive, so
+where D has a radius below 1, that of M is below 1 exactly where that of (1 - D)^-1 G is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .dynamics import in_modes
 from .errors import NotConverged
 from .orders import Orders
 from .problem import LeastSquares
@@ -42,6 +41,7 @@ def advanced(
     at W* and feels the targets: it becomes xi. Cost: 4 N r (k r + c) flops an order.
     """
     from .descent import descend
+    from .dynamics import in_modes
 
     slots, rank = 1 + bool(sgd.momentum), problem.rank
     setting, size = in_modes(problem, sgd), slots * rank
@@ -50,11 +50,11 @@ def advanced(
         start = np.vstack([start, np.zeros((problem.outputs, size))])
         residuals = np.hstack([residuals, setting.residuals])
         constant = np.vstack([constant, setting.constant])
-    start = start.reshape(-1, slots, rank).swapaxes(0, 1)
+    begin = start.reshape(-1, slots, rank).swapaxes(0, 1)
     sizes = sgd.batch_sizes(problem.samples)
     ends = np.cumsum(sizes)
     for part in np.array_split(np.arange(len(orders.weights)), -(-len(orders.weights) // _AT_ONCE)):
-        state, now = np.ascontiguousarray(np.repeat(start[:, None], len(part), axis=1)), 0
+        state, now = np.ascontiguousarray(np.repeat(begin[:, None], len(part), axis=1)), 0
         for k, stop in enumerate(stops):
             for step in range(now, stop):
                 batches = np.ascontiguousarray(orders.samples[None, part, ends[step] - sizes[step] : ends[step]])
@@ -190,6 +190,5 @@ class EpochMap:
         return complex(values[0]), vectors[:, 0]
 
     def contributions(self, observable: Array, s: Array) -> Array:
-        """Return the share of <U, M[S]> that each order makes, (m,)."""
-        moved = np.einsum("wij,wij->w", self.maps @ observable, np.matmul(s, self.maps))
-        return np.asarray(self.weights * moved)
+        """Return <U, Phi^T S Phi> for every order, (m,): <U, M[S]> is their average."""
+        return np.asarray(np.einsum("wij,wij->w", self.maps @ observable, np.matmul(s, self.maps)))

@@ -17,6 +17,7 @@ __all__ = [
     "NotConverged",
     "OutputError",
     "ResultError",
+    "UncertainFloor",
     "UncertainLimit",
     "UnknownName",
     "UnstableRates",
@@ -77,14 +78,29 @@ class UnstableSGD(InvalidInput):
         Theory.md section 6, mean-square sense, for this batch size and sampling.
     """
 
-    def __init__(self, lr: float, max_stable_lr: float) -> None:
+    def __init__(self, lr: float, max_stable_lr: float, *, larger_batch: bool = True, epochs: bool = False) -> None:
         self.lr, self.max_stable_lr = lr, max_stable_lr
-        super().__init__(
-            f"lr = {lr:g} is above the largest stable learning rate {max_stable_lr:.7g} of this problem, batch "
-            f"size and sampling: the variance of the weights grows without bound and no stationary state exists. "
-            f"Use lr < {max_stable_lr:.4g}, a larger batch, or follow the run at finite time "
-            f"(predict(..., check_stability=False).after(steps); --force on the command line)."
+        error = getattr(max_stable_lr, "error", 0.0)
+        margin = f" (+- {error:.2g})" if error else ""
+        batch = ", a larger batch" if larger_batch else ""
+        follow = (
+            "follow the run at finite time (predict(..., check_stability=False).after(steps); --force on the command "
+            "line)."
         )
+        if lr >= max_stable_lr:
+            text = (
+                f"lr = {lr:.10g} is above the largest stable learning rate {max_stable_lr:.7g}{margin} of this problem, batch "
+                f"size and sampling: the variance of the weights grows without bound and no stationary state exists. "
+                f"Use lr < {max_stable_lr:.7g}{batch}, or {follow}"
+            )
+        else:
+            level = "fl.semi_analytic(problem, sgd), " if epochs else ""
+            text = (
+                f"no stationary state was found at lr = {lr:.10g}, though that is below the largest stable learning "
+                f"rate {max_stable_lr:.7g}{margin}: so near to it ({lr / max_stable_lr:.1%}) the law itself fails. Use "
+                f"{level}lr < {0.9 * max_stable_lr:.4g}{batch}, or {follow}"
+            )
+        super().__init__(text)
 
 
 class UncertainLimit(UserWarning):
@@ -101,9 +117,27 @@ class UncertainLimit(UserWarning):
     def __init__(self, max_stable_lr: float, error: float, method: str) -> None:
         self.max_stable_lr, self.error, self.method = max_stable_lr, error, method
         super().__init__(
-            f"the largest stable learning rate of these shuffled epochs is uncertain: {max_stable_lr:.4g} +- {error:.2g}, "
-            f"found by {method}. It may be lower. Stay well below it, use drop_last=True or a batch size that divides "
+            f"the largest stable learning rate of these shuffled epochs is uncertain: {max_stable_lr:.4g} +- "
+            f"{error:.2g}, found by {method}. It may be lower. Stay well below it, use drop_last=True or a batch size that divides "
             f"the samples, or sampling='without_replacement', for which the limit is exact."
+        )
+
+
+class UncertainFloor(UserWarning):
+    """The stationary fluctuation of shuffled epochs may be off, on the low side too.
+
+    Attributes
+    ----------
+    lr : float
+    reason : str
+    """
+
+    def __init__(self, lr: float, reason: str) -> None:
+        self.lr, self.reason = lr, reason
+        super().__init__(
+            f"the noise floor at lr = {lr:.4g} is uncertain and may be too low: it is {reason}. Use a smaller learning "
+            f"rate, fl.semi_analytic with more orders, drop_last=True or a batch size that divides the samples, or "
+            f"sampling='without_replacement', for which the law is exact."
         )
 
 

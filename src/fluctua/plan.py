@@ -231,7 +231,7 @@ class _Search:
     def loss(self, sgd: SGD, settled: bool = True) -> float:
         """Return the expected loss at the end; an estimate, on large data, unless `settled`."""
         if self.thin is None or settled:
-            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL if settled else _SEARCH_RTOL)
+            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL if settled else _SEARCH_RTOL, not settled)
         else:
             prediction = self.thin.final(sgd, self.steps, self.start, _SEARCH_RTOL)
         if self.held is None:

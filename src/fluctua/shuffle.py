@@ -134,7 +134,9 @@ class Shuffle:
         def once(mean: Array) -> Array:
             return np.asarray((self.means(mean)[-1] - decay * mean) / self.slow.rate)
 
-        return fixed_point(once, once, np.zeros((self.minimum.weights.shape[0], len(decay)), decay.dtype), _MEAN_RTOL)[0]
+        return fixed_point(once, once, np.zeros((self.minimum.weights.shape[0], len(decay)), decay.dtype), _MEAN_RTOL)[
+            0
+        ]
 
     # -- the covariance ---------------------------------------------------------------------------------------------
 
