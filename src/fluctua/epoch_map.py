@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 _AT_ONCE = 32  # orders whose states are held while an epoch passes
 _DENSE = 144  # elements of S up to which the map is written as a matrix
 _VECTORS, _RESTARTS = 6, 300  # of the Krylov space
+_FLATTEST = 1e-11  # of the largest curvature
 _DOUBLINGS = 100  # 2^100 epochs are enough for any mode that forgets in 2^53
 
 
@@ -64,12 +65,16 @@ def advanced(
 
 
 def epoch_map(problem: LeastSquares, sgd: SGD, orders: Orders) -> EpochMap:
-    """Return M of a whole epoch of the recipe, averaged over `orders`."""
-    size, steps = (1 + bool(sgd.momentum)) * problem.rank, len(sgd.batch_sizes(problem.samples))
-    maps = np.empty((len(orders.weights), size, size))
+    """Return M of a whole epoch of the recipe, averaged over `orders`.
+
+    Modes so flat that what an epoch does to them is lost in rounding are left out: nothing grows there.
+    """
+    steps, h = len(sgd.batch_sizes(problem.samples)), problem.minimum(sgd.weight_decay).curvatures
+    kept = np.flatnonzero(np.tile(h > _FLATTEST * h[0], 1 + bool(sgd.momentum)))
+    maps = np.empty((len(orders.weights), len(kept), len(kept)))
     with np.errstate(over="ignore", invalid="ignore"):
         for _, part, rows in advanced(problem, sgd, orders, [steps], outputs=False):
-            maps[part] = rows
+            maps[part] = rows[:, kept][:, :, kept]
     return EpochMap(maps, orders.weights)
 
 

@@ -87,11 +87,12 @@ class UnstableSGD(InvalidInput):
             "follow the run at finite time (predict(..., check_stability=False).after(steps); --force on the command "
             "line)."
         )
+        shown = f"{lr:g}" if float(f"{lr:g}") > max_stable_lr else f"{lr:.10g}"
         if lr >= max_stable_lr:
             text = (
-                f"lr = {lr:.10g} is above the largest stable learning rate {max_stable_lr:.7g}{margin} of this problem, batch "
-                f"size and sampling: the variance of the weights grows without bound and no stationary state exists. "
-                f"Use lr < {max_stable_lr:.7g}{batch}, or {follow}"
+                f"lr = {shown} is above the largest stable learning rate {max_stable_lr:.7g}{margin} of this problem, "
+                f"batch size and sampling: the variance of the weights grows without bound and no stationary state "
+                f"exists. Use lr < {max_stable_lr:.7g}{batch}, or {follow}"
             )
         else:
             level = "fl.semi_analytic(problem, sgd), " if epochs else ""
@@ -118,8 +119,8 @@ class UncertainLimit(UserWarning):
         self.max_stable_lr, self.error, self.method = max_stable_lr, error, method
         super().__init__(
             f"the largest stable learning rate of these shuffled epochs is uncertain: {max_stable_lr:.4g} +- "
-            f"{error:.2g}, found by {method}. It may be lower. Stay well below it, use drop_last=True or a batch size that divides "
-            f"the samples, or sampling='without_replacement', for which the limit is exact."
+            f"{error:.2g}, found by {method}. It may be lower. Stay well below it, use drop_last=True or a batch size "
+            f"that divides the samples, or sampling='without_replacement', for which the limit is exact."
         )
 
 

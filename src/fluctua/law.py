@@ -20,7 +20,7 @@ from .kernels import Kernel, gradient_step, langevin_flow
 from .measured_epochs import MeasuredEpochs
 from .measured_run import MeasuredRun
 from .momentum import effective_lr, momentum_step
-from .orders import chosen_orders
+from .orders import Orders, chosen_orders
 from .problem import LeastSquares, Minimum
 from .relaxation import Relaxation, SourceOf
 from .sgd import SGD
@@ -31,6 +31,7 @@ __all__ = ["FLOWS", "LEVELS", "Law", "Level", "independent_limit"]
 Array = NDArray[np.float64]
 Level = Literal["exact", "discrete", "langevin", "hessian", "equilibrium"]
 LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equilibrium")
+_FLATTEST = 1e-10  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
 FLOWS: tuple[Level, ...] = ("langevin", "hessian")
 """The rungs in continuous time."""
@@ -133,7 +134,7 @@ class Law:
         """
         if self.shuffle is None or not self.feeds_back or len(self.shuffle.sizes) == 1:
             return None
-        orders = chosen_orders(self.problem, self.sgd)
+        orders = self._orders
         if orders is None or not (orders.listed or (not self.rough and self.strained)):
             return None
         found = MeasuredEpochs(self.problem, self.sgd, orders, self.shuffle.epoch)
@@ -147,17 +148,24 @@ class Law:
     @property
     def affordable(self) -> bool:
         """Whether epochs of this size can be measured."""
-        return chosen_orders(self.problem, self.sgd) is not None
+        return self._orders is not None
+
+    @property
+    def _orders(self) -> Orders | None:
+        """Those of an epoch that can be measured; None also where it moves a mode by no more than rounding."""
+        assert self.shuffle is not None
+        flattest = float(self.shuffle.slow.rate.real.min())
+        return chosen_orders(self.problem, self.sgd) if flattest > _FLATTEST else None
 
     def _differs(self, measured: MeasuredEpochs) -> bool:
         assert self.cycle is not None
         h = self.minimum.curvatures
         try:
-            expanded = float(h @ np.diag(self.cycle.settled_at(None)[0]))
             found = float(h @ np.diag(measured.settled_at(None)[0]))
+            expanded = float(h @ np.diag(self.cycle.settled_at(None)[0]))
         except (stationary.NoStationaryState, NotConverged):
             return True
-        return not abs(expanded - found) < 2 * measured.error * found
+        return not abs(expanded - found) <= 2 * measured.error * found
 
     @cached_property
     def overshoots(self) -> bool:

@@ -172,7 +172,8 @@ class MeasuredEpochs:
         worth = fixed_point(once, once, seen, _WORTH_RTOL)[0]
         later = (noise + 2 * mean @ moved.maps) @ worth
         values = moved.contributions(worth, s) + np.einsum("wci,wci->w", later, noise)
-        return self.orders.error(values) / float(h @ np.diag(self.settled_at(None)[0]))
+        excess = float(h @ np.diag(self.settled_at(None)[0]))
+        return self.orders.error(values) / excess if excess else 0.0
 
     @cached_property
     def curvatures(self) -> Array:

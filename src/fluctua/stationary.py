@@ -132,18 +132,19 @@ def fixed_point(
     NotConverged
         If neither way gets there.
     """
-    found = affine(start)
-    step = float(np.linalg.norm(found - start))
-    for _ in range(_SUBSTITUTIONS):
-        if step == 0:
-            return found, True
-        then, found = found, affine(found)
-        before, step = step, float(np.linalg.norm(found - then))
-        if not step <= slow * before:
-            break
-        if step * step / before < rtol * np.linalg.norm(found):  # what the next rounds would add
-            return found, True
-    return _by_krylov(affine, linear, start, rtol), False
+    with np.errstate(over="ignore", invalid="ignore"):  # of what does not converge
+        found = affine(start)
+        step = float(np.linalg.norm(found - start))
+        for _ in range(_SUBSTITUTIONS):
+            if step == 0:
+                return found, True
+            then, found = found, affine(found)
+            before, step = step, float(np.linalg.norm(found - then))
+            if not step <= slow * before:
+                break
+            if step * step / before < rtol * np.linalg.norm(found):  # what the next rounds would add
+                return found, True
+        return _by_krylov(affine, linear, start, rtol), False
 
 
 def _by_krylov(affine: Affine, linear: Affine, start: NDArray[Any], rtol: float) -> NDArray[Any]:
@@ -157,6 +158,8 @@ def _by_krylov(affine: Affine, linear: Affine, start: NDArray[Any], rtol: float)
         left = float(np.linalg.norm(residual) / (np.linalg.norm(after) or 1.0))
         if left < rtol:
             return after
+        if not np.isfinite(left):
+            break
     raise NotConverged("the stationary state", _POLISHED, left, rtol)
 
 
