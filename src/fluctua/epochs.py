@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import NotConverged
 from .grid import Grid
 from .memory import Passage
 from .relaxation import Reading, Relaxation, largest_change
@@ -18,7 +19,7 @@ __all__ = ["EPOCHS_RTOL", "Epochs"]
 Array = NDArray[np.float64]
 EPOCHS_RTOL = 1e-3
 """Relative accuracy to which a run is followed; finer would be lost in what the law leaves out."""
-_ROUNDS = 12
+_ROUNDS = 100  # of one epoch; below the stability limit a dozen are enough
 _CURVES = 12  # epochs whose curve is followed step by step; in those between it is interpolated
 
 
@@ -90,11 +91,18 @@ class Epochs:
         for _ in range(_ROUNDS):
             source, added = shuffle.added(Passage(states, means))
             before, states = states[-1], shuffle.through(state, source, added)
-            felt = 1 - float(np.trace(shuffle.minimum.noise) / np.trace(source))  # by what the next change is smaller
-            if felt * largest_change(np.diag(before), np.diag(states[-1])) < self.rtol:
+            left = self._felt(source) * largest_change(np.diag(before), np.diag(states[-1]))
+            if left < self.rtol:
                 break
+        else:
+            raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
         self._last = Passage(states, means), source, added
         return self._last
+
+    def _felt(self, source: Array) -> float:
+        """The share of the noise that feels the fluctuation, by which the next change is smaller."""
+        total = float(np.trace(source))
+        return 1 - float(np.trace(self.shuffle.minimum.noise)) / total if total else 0.0
 
     def _epochs(self, look: Reading) -> Relaxation:
         shuffle = self.shuffle

@@ -15,8 +15,11 @@ __all__ = [
     "DataUnavailable",
     "FluctuaError",
     "InvalidInput",
+    "NotConverged",
     "OutputError",
     "ResultError",
+    "UncertainFloor",
+    "UncertainLimit",
     "UnknownName",
     "UnstableRates",
     "UnstableSGD",
@@ -47,6 +50,26 @@ class UnknownName(InvalidInput):
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
+class NotConverged(FluctuaError, ArithmeticError):
+    """An iteration ended before its result was as accurate as promised; no number is returned in its place.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds that it was given.
+    residual, tolerance : float
+        What is left of the equation that is solved, relative, and what was to be left at most.
+    """
+
+    def __init__(self, what: str, rounds: int, residual: float, tolerance: float) -> None:
+        self.rounds, self.residual, self.tolerance = rounds, residual, tolerance
+        super().__init__(
+            f"{what} was not found: after {rounds} rounds the relative residual is {residual:.2g}, and {tolerance:.2g} "
+            f"is asked for. A number less accurate than that is not returned. Scale the inputs to similar sizes, or "
+            f"report the data as a case that should work."
+        )
+
+
 class UnstableSGD(InvalidInput):
     """The learning rate is above the largest at which the variance of the weights stays finite.
 
@@ -56,13 +79,67 @@ class UnstableSGD(InvalidInput):
         Theory.md section 6, mean-square sense, for this batch size and sampling.
     """
 
-    def __init__(self, lr: float, max_stable_lr: float) -> None:
+    def __init__(self, lr: float, max_stable_lr: float, *, larger_batch: bool = True, epochs: bool = False) -> None:
         self.lr, self.max_stable_lr = lr, max_stable_lr
+        error = getattr(max_stable_lr, "error", 0.0)
+        margin = f" (+- {error:.2g})" if error else ""
+        batch = ", a larger batch" if larger_batch else ""
+        follow = (
+            "follow the run at finite time (predict(..., check_stability=False).after(steps); --force on the command "
+            "line)."
+        )
+        shown = f"{lr:g}" if float(f"{lr:g}") > max_stable_lr else f"{lr:.10g}"
+        if lr >= max_stable_lr:
+            text = (
+                f"lr = {shown} is above the largest stable learning rate {max_stable_lr:.7g}{margin} of this problem, "
+                f"batch size and sampling: the variance of the weights grows without bound and no stationary state "
+                f"exists. Use lr < {max_stable_lr:.7g}{batch}, or {follow}"
+            )
+        else:
+            level = "fl.semi_analytic(problem, sgd), " if epochs else ""
+            text = (
+                f"no stationary state was found at lr = {lr:.10g}, though that is below the largest stable learning "
+                f"rate {max_stable_lr:.7g}{margin}: so near to it ({lr / max_stable_lr:.1%}) the law itself fails. Use "
+                f"{level}lr < {0.9 * max_stable_lr:.4g}{batch}, or {follow}"
+            )
+        super().__init__(text)
+
+
+class UncertainLimit(UserWarning):
+    """The largest stable learning rate of shuffled epochs is known to no better than several per cent.
+
+    Attributes
+    ----------
+    max_stable_lr, error : float
+        The estimate and its standard error.
+    method : str
+        "random epochs" or "expansion", see `fluctua.StableLimit`.
+    """
+
+    def __init__(self, max_stable_lr: float, error: float, method: str) -> None:
+        self.max_stable_lr, self.error, self.method = max_stable_lr, error, method
         super().__init__(
-            f"lr = {lr:g} is above the largest stable learning rate {max_stable_lr:.7g} of this problem, batch "
-            f"size and sampling: the variance of the weights grows without bound and no stationary state exists. "
-            f"Use lr < {max_stable_lr:.4g}, a larger batch, or follow the run at finite time "
-            f"(predict(..., check_stability=False).after(steps); --force on the command line)."
+            f"the largest stable learning rate of these shuffled epochs is uncertain: {max_stable_lr:.4g} +- "
+            f"{error:.2g}, found by {method}. It may be lower. Stay well below it, use drop_last=True or a batch size "
+            f"that divides the samples, or sampling='without_replacement', for which the limit is exact."
+        )
+
+
+class UncertainFloor(UserWarning):
+    """The stationary fluctuation of shuffled epochs may be off, on the low side too.
+
+    Attributes
+    ----------
+    lr : float
+    reason : str
+    """
+
+    def __init__(self, lr: float, reason: str) -> None:
+        self.lr, self.reason = lr, reason
+        super().__init__(
+            f"the noise floor at lr = {lr:.4g} is uncertain and may be too low: it is {reason}. Use a smaller learning "
+            f"rate, fl.semi_analytic with more orders, drop_last=True or a batch size that divides the samples, or "
+            f"sampling='without_replacement', for which the law is exact."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,19 +15,24 @@ from .averaging import EMA, Average, beside
 from .course import Course, course
 from .cycle import Cycle
 from .epochs import EPOCHS_RTOL, Epochs
-from .errors import InvalidInput
+from .errors import InvalidInput, NotConverged
 from .kernels import Kernel, gradient_step, langevin_flow
+from .measured_epochs import MeasuredEpochs
+from .measured_run import MeasuredRun
 from .momentum import effective_lr, momentum_step
+from .orders import Orders, chosen_orders
 from .problem import LeastSquares, Minimum
 from .relaxation import Relaxation, SourceOf
 from .sgd import SGD
 from .shuffle import FEW_NODES, NODES, SOME, Shuffle
 
-__all__ = ["FLOWS", "LEVELS", "Law", "Level"]
+__all__ = ["FLOWS", "LEVELS", "Law", "Level", "independent_limit"]
 
 Array = NDArray[np.float64]
 Level = Literal["exact", "discrete", "langevin", "hessian", "equilibrium"]
 LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equilibrium")
+_FLATTEST = 1e-10  # what an epoch takes from a mode at least, where it is measured
+_NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
 FLOWS: tuple[Level, ...] = ("langevin", "hessian")
 """The rungs in continuous time."""
 
@@ -36,13 +41,15 @@ FLOWS: tuple[Level, ...] = ("langevin", "hessian")
 class Law:
     """The balance S = Phi o kappa (C + K[S]) at one level of the ladder (theory.md section 2).
 
-    The "equilibrium" level carries the exact balance: it keeps nothing of it but the excess loss.
+    The "equilibrium" level carries the exact balance: it keeps nothing of it but the excess loss. In shuffled epochs a
+    `rough` law, of a search, is the expansion wherever not all epochs can be listed.
     """
 
     problem: LeastSquares
     sgd: SGD
     level: Level
     average: Average | None = None
+    rough: bool = False
 
     def __post_init__(self) -> None:
         if self.sgd.epochs:
@@ -118,6 +125,56 @@ class Law:
         """Its stationary state."""
         return None if self.shuffle is None else Cycle(self.shuffle)
 
+    @cached_property
+    def measured(self) -> MeasuredEpochs | None:
+        """Epochs as they are, in the place of the expansion: where few differ, or where it is seen to be off.
+
+        It may be where a small last batch overshoots, and near the stability limit. There random epochs are measured
+        too, and taken where the excess losses differ by more than two standard errors.
+        """
+        if self.shuffle is None or not self.feeds_back or len(self.shuffle.sizes) == 1:
+            return None
+        orders = self._orders
+        if orders is None or not (orders.listed or (not self.rough and self.strained)):
+            return None
+        found = MeasuredEpochs(self.problem, self.sgd, orders, self.shuffle.epoch)
+        return found if orders.listed or self._differs(found) else None
+
+    @property
+    def strained(self) -> bool:
+        """Whether the expansion of shuffled epochs may be off by more than a few per cent."""
+        return self.overshoots or self.sgd.lr > _NEAR * independent_limit(self.problem, self.sgd)
+
+    @property
+    def affordable(self) -> bool:
+        """Whether epochs of this size can be measured."""
+        return self._orders is not None
+
+    @property
+    def _orders(self) -> Orders | None:
+        """Those of an epoch that can be measured; None also where it moves a mode by no more than rounding."""
+        assert self.shuffle is not None
+        flattest = float(self.shuffle.slow.rate.real.min())
+        return chosen_orders(self.problem, self.sgd) if flattest > _FLATTEST else None
+
+    def _differs(self, measured: MeasuredEpochs) -> bool:
+        assert self.cycle is not None
+        h = self.minimum.curvatures
+        try:
+            found = float(h @ np.diag(measured.settled_at(None)[0]))
+            expanded = float(h @ np.diag(self.cycle.settled_at(None)[0]))
+        except (stationary.NoStationaryState, NotConverged):
+            return True
+        return not abs(expanded - found) <= 2 * measured.error * found
+
+    @cached_property
+    def overshoots(self) -> bool:
+        """Whether a last batch of at most half the size could overshoot W*: eta max |x|^2/(1 - beta) > l."""
+        assert self.shuffle is not None
+        sizes, x = self.shuffle.sizes, self.problem.projections
+        longest = float(np.einsum("ij,ij->i", x, x).max())
+        return bool(2 * sizes[-1] <= sizes[0] and self.sgd.lr / (1 - self.sgd.momentum) * longest > sizes[-1])
+
     @property
     def feeds_back(self) -> bool:
         """Whether the source depends on S."""
@@ -156,8 +213,10 @@ class Law:
         source = self.noise + self.problem.feedback(covariance) if self.feeds_back else self.noise
         return self.kappa * self.kernel.phi(observed=True) * source
 
-    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Epochs:
+    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Epochs | MeasuredRun:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
+        if self.measured is not None:
+            return MeasuredRun(self.measured, mean)
         if self.shuffle is not None:
             large = self.shuffle.nodes < NODES
             return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
@@ -187,3 +246,11 @@ def _refuse_beyond_shuffling(law: Law) -> None:
         if given:
             raise InvalidInput(f"{name} is not covered by the law of shuffled epochs. Leave it out, or use "
                                f"sampling='without_replacement', independent batches of the same size.")  # fmt: skip
+
+
+def independent_limit(problem: LeastSquares, sgd: SGD) -> float:
+    """Return the largest stable learning rate of independent batches of the sizes of an epoch, the lowest of them."""
+    from .stability import apart, max_stable_lr
+
+    sizes = set(sgd.batch_sizes(problem.population).tolist())
+    return min(float(max_stable_lr(problem, apart(replace(sgd, batch_size=size)))) for size in sizes)

@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from ._validate import choice, positive_int
 from .errors import InvalidInput
 from .held_out import HeldOut
-from .law import Law
+from .law import Law, independent_limit
 from .problem import LeastSquares
 from .schedules import SHAPES
 from .search import edge, rounded
 from .sgd import SGD, Sampling
-from .stability import apart, max_stable_lr
+from .stability import max_stable_lr
 from .start import Start, refuse_rest
 from .thinned import SAMPLES, SHARE, Thinned, final
 
@@ -67,7 +67,8 @@ class Plan:
     optimum_loss : float
         That loss at W*.
     limits : dict of (float, float)
-        Largest stable learning rate by momentum; of independent batches, which shuffled epochs exceed a little.
+        Largest stable learning rate by momentum. In shuffled epochs of data that are searched thinned it is that of
+        independent batches of the sizes that come in an epoch, the lower of two.
     candidates : tuple of Candidate
         Best first.
     """
@@ -196,12 +197,16 @@ def plan(
     finalists = sorted(map(search.settled, found[:last]), key=_loss)
     return Plan(
         budget, "training" if held_out is None else "held-out", search.optimum_loss,
-        {recipe.momentum: max_stable_lr(problem, apart(recipe)) for recipe in recipes}, (*finalists, *found[last:]),
+        {recipe.momentum: search.whole_limit(recipe) for recipe in recipes}, (*finalists, *found[last:]),
     )  # fmt: skip
 
 
 def _loss(one: Candidate) -> float:
     return one.loss
+
+
+def _cheap_limit(problem: LeastSquares, recipe: SGD) -> float:
+    return independent_limit(problem, recipe) if recipe.epochs else max_stable_lr(problem, recipe)
 
 
 def _some(name: str, values: Iterable[Any]) -> list[Any]:
@@ -232,7 +237,7 @@ class _Search:
     def loss(self, sgd: SGD, settled: bool = True) -> float:
         """Return the expected loss at the end; an estimate, on large data, unless `settled`."""
         if self.thin is None or settled:
-            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL if settled else _SEARCH_RTOL)
+            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL if settled else _SEARCH_RTOL, not settled)
         else:
             prediction = self.thin.final(sgd, self.steps, self.start, _SEARCH_RTOL)
         if self.held is None:
@@ -241,7 +246,13 @@ class _Search:
 
     def limit(self, recipe: SGD) -> float:
         """Return the largest stable learning rate, or an estimate of it."""
-        return max_stable_lr(self.whole if self.thin is None else self.thin.problem, apart(recipe))
+        if self.thin is None:
+            return max_stable_lr(self.whole, recipe)
+        return _cheap_limit(self.thin.problem, recipe)
+
+    def whole_limit(self, recipe: SGD) -> float:
+        """Return the limit that is told: of all samples."""
+        return self.limits[recipe.momentum] if self.thin is None else _cheap_limit(self.whole, recipe)
 
     def best(self, recipe: SGD, shape: str) -> Candidate:
         """Minimise over the learning rate: where other schedules suggest, or where a scan does."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._validate import positive_int, real_number, step_list
-from .epochs import Epochs
 from .errors import InvalidInput
 from .kernels import Kernel
 from .law import Law, Level
+from .relaxation import Relaxation
 from .stability import warn_unstable
 from .start import Start
 from .time_domain import TimeDomain
@@ -218,7 +218,7 @@ class Prediction(TimeDomain):
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
-        mean = relaxation.means(wanted) if isinstance(relaxation, Epochs) else None
+        mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
         finite = replace(self, mode_covariance=averaged, steps=wanted, start=begin, rtol=tolerance, curve=kept,
                          position=None, mode_mean=mean)  # fmt: skip
         return finite if self.theory != "equilibrium" else finite.equilibrated()
@@ -234,7 +234,9 @@ class Prediction(TimeDomain):
         place = positive_int("position", position, minimum=0)
         if place >= cycle.shuffle.epoch.steps:
             raise InvalidInput(f"position must be below the epoch's {cycle.shuffle.epoch.steps} steps, got {place}.")
-        covariance, mean = cycle.settled_at(place)
+        if self._unbounded:
+            return replace(self, position=place)
+        covariance, mean = (self.law.measured or cycle).settled_at(place)
         return replace(self, mode_covariance=covariance, mode_mean=mean, position=place)
 
     def equilibrated(self) -> Prediction:

@@ -23,13 +23,17 @@ from numpy.typing import NDArray
 
 from ._validate import positive_int
 from .dynamics import in_modes
-from .errors import InvalidInput
+from .epoch_map import epoch_map
+from .errors import InvalidInput, UnstableSGD
+from .law import Law
+from .measured_epochs import MeasuredEpochs
+from .orders import Orders
 from .problem import LeastSquares
 from .sampling import Rng, seed_sequence
 from .sgd import SGD
 from .simulate import workers_for
-from .stationary import fixed_point
-from .theory import predict
+from .stability import max_stable_lr
+from .stationary import NoStationaryState, fixed_point
 
 __all__ = ["SemiAnalytic", "semi_analytic"]
 
@@ -48,7 +52,7 @@ class SemiAnalytic:
     ----------
     sgd : SGD
     orders : int
-        Random orders of one epoch that were averaged over.
+        Orders of one epoch that were averaged over: random ones, or all that differ, where these are few.
     excess_loss, excess_loss_error : float
         E L - L(W*), with weight decay, averaged over the positions of an epoch; and one standard error.
     mode_covariance : ndarray, (r, r)
@@ -98,7 +102,8 @@ def semi_analytic(
     sgd : SGD
         With sampling="shuffle".
     orders : int
-        Random orders of one epoch, a multiple of 32; the error falls as one over their square root.
+        Random orders of one epoch, a multiple of 32; the error falls as one over their square root. Where not more
+        than 50,000 epochs differ, all of them are taken instead, and nothing errs.
     rng : Generator, SeedSequence, int or None
     threads : int, optional
     progress : callable, optional
@@ -111,9 +116,11 @@ def semi_analytic(
     Raises
     ------
     UnstableSGD
-        If the law of `predict` finds no stationary state.
+        If the second moment of the weights grows in the orders drawn.
     InvalidInput
-        For other samplings, and where the epochs would cost more than 1e15 flops.
+        For other samplings, where the epochs would cost more than 1e15 flops, and close to the stability limit if in
+        one of the 16 groups of orders the second moment grows. A little below that, orders rarer than those drawn may
+        still make much of the second moment: its tails are heavy, and the standard errors do not know of them.
 
     Notes
     -----
@@ -134,6 +141,7 @@ def semi_analytic(
     if sgd.sampling != "shuffle":
         raise InvalidInput(f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
                            f"batches have an exact law, predict(problem, sgd).")  # fmt: skip
+    law = Law(problem, sgd, "exact")  # refuses what no law covers
     count = positive_int("orders", orders, minimum=2 * _GROUPS)
     if count % (2 * _GROUPS):
         raise InvalidInput(f"orders must be a multiple of {2 * _GROUPS}, because they come in {_GROUPS} groups and "
@@ -142,9 +150,13 @@ def semi_analytic(
     problem.minimum(sgd.weight_decay).refuse_interpolation()
     from joblib import Parallel, delayed
 
-    root, epoch = seed_sequence(rng), _MeasuredEpoch(problem, sgd)
+    root = seed_sequence(rng)
+    if law.measured is not None and law.measured.orders.listed:
+        return _listed(law.measured, str(root.entropy))
+    epoch = _MeasuredEpoch(problem, sgd)
     seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)).spawn(_GROUPS)
     groups = [_orders(seed, count // _GROUPS, problem.samples) for seed in seeds]
+    _refuse_unstable(epoch, groups)
     mean = epoch.settled_mean(np.concatenate(groups))  # of all: its square is the bias of its noise
     jobs = (delayed(epoch.settled)(orders, mean) for orders in groups)
     found = []
@@ -171,6 +183,38 @@ def _refuse_large(problem: LeastSquares, sgd: SGD, orders: int) -> None:
         )
 
 
+def _listed(measured: MeasuredEpochs, entropy: str) -> SemiAnalytic:
+    """All epochs that differ, without any error."""
+    try:
+        covariance, _ = measured.settled_at(None)
+    except NoStationaryState as missing:
+        limit = max_stable_lr(measured.problem, measured.sgd)
+        raise UnstableSGD(measured.sgd.lr, limit, epochs=True) from missing
+    variances = np.diag(covariance)
+    loss = float(0.5 * variances @ measured.curvatures)
+    count = len(measured.orders.weights)
+    return SemiAnalytic(measured.sgd, count, loss, 0.0, covariance, variances, np.zeros_like(variances), entropy)
+
+
+def _refuse_unstable(epoch: _MeasuredEpoch, groups: list[NDArray[np.int64]]) -> None:
+    """Refuse where the second moment grows in the orders drawn: in all groups beyond the limit, in some near it."""
+    problem, sgd = epoch.problem, epoch.sgd
+    unstable = 0
+    for orders in groups:
+        drawn = Orders(orders, np.full(len(orders), 1 / len(orders)), listed=False)
+        unstable += not epoch_map(problem, sgd, drawn).leading(rtol=_RTOL)[0] < 1
+    if not unstable:
+        return
+    limit = max_stable_lr(problem, sgd)
+    if unstable == len(groups) or sgd.lr >= limit:
+        raise UnstableSGD(sgd.lr, limit, epochs=True)
+    raise InvalidInput(
+        f"in {unstable} of {len(groups)} groups of {len(groups[0])} orders the variance grows from epoch to epoch at "
+        f"lr = {sgd.lr:g}, {sgd.lr / limit:.0%} of the largest stable learning rate {limit:.5g}: so near to it rare "
+        f"orders decide, and an average over these few has no meaning. Use more orders, or a smaller lr."
+    )
+
+
 def _orders(seed: np.random.SeedSequence, count: int, samples: int) -> NDArray[np.int64]:
     """Return random orders, each with its reverse."""
     rng = np.random.Generator(np.random.PCG64DXSM(seed))
@@ -183,7 +227,7 @@ class _MeasuredEpoch:
 
     def __init__(self, problem: LeastSquares, sgd: SGD, rtol: float = _RTOL) -> None:
         self.problem, self.sgd, self.rtol, self.minimum = problem, sgd, rtol, problem.minimum(sgd.weight_decay)
-        shuffle = predict(problem, sgd).law.shuffle  # refuses an unstable recipe
+        shuffle = Law(problem, sgd, "exact").shuffle
         assert shuffle is not None
         self.epoch = shuffle.epoch
         self.slots = 1 + bool(sgd.momentum)
@@ -196,12 +240,21 @@ class _MeasuredEpoch:
         """Return the stationary S, (r, r), averaged over the epoch, of these orders, and E of the state."""
         rank = self.problem.rank
 
-        def once(moment: Array) -> Array:
-            after = self._run(orders, mean, moment, [self.epoch.steps])[0]
-            return self._relaxed(after - self._carried(moment))
+        units = np.multiply.outer(self._units, self._units)
 
-        moment, _ = fixed_point(once, once, mean.T @ mean, self.rtol)
+        def once(scaled: Array) -> Array:
+            moment = scaled / units
+            after = self._run(orders, mean, moment, [self.epoch.steps])[0]
+            return units * self._relaxed(after - self._carried(moment))
+
+        moment = fixed_point(once, once, units * (mean.T @ mean), self.rtol)[0] / units
         return self.epoch.average(self._run(orders, mean, moment, self.epoch.times.tolist())[:, :rank, :rank])
+
+    @property
+    def _units(self) -> Array:
+        """What makes V, and the buffer, of all modes comparable, (k r,): the square root of the loss."""
+        root = np.sqrt(self.minimum.curvatures)
+        return np.concatenate([root, 1 / root][: self.slots])
 
     def settled_mean(self, orders: NDArray[np.int64]) -> Array:
         """Return E of the state at the start of an epoch, (c, k r)."""

@@ -25,6 +25,7 @@ from .memory import Memory, Passage, Recollection
 from .part import part
 from .problem import LeastSquares, Minimum
 from .sources import Sources
+from .stationary import fixed_point
 
 __all__ = ["Shuffle"]
 
@@ -32,6 +33,7 @@ Array = NDArray[np.float64]
 NODES, FEW_NODES = 12, 8
 """Positions, and lags, that stand for all of an epoch; 8 change the excess loss of digits by less than 1e-4."""
 SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
+_MEAN_RTOL = 1e-8
 _SPANNED, _ROUGH = 1e-4, 1e-2  # of what noise feels of a state, left out with few and with many samples
 
 
@@ -109,10 +111,12 @@ class Shuffle:
         out = np.array([start * epoch.powers[t] for t in ends])
         if not self.feels:
             return out
-        for _ in range(4):  # the drift is small: each round multiplies what is left by some r/N
-            push = self.memory.shifts + self.memory.drifted(epoch.fold(out[:-1]))
-            out = np.array([self._pushed(start, push, t) for t in ends])
-        return out
+
+        def pushed(means: Array) -> Array:  # the drift is small: each round multiplies what is left by some r/N
+            push = self.memory.shifts + self.memory.drifted(epoch.fold(means[:-1]))
+            return np.array([self._pushed(start, push, t) for t in ends])
+
+        return fixed_point(pushed, pushed, out, _MEAN_RTOL)[0]
 
     def _pushed(self, start: Array, push: Array, time: int) -> Array:
         epoch = self.epoch
@@ -126,10 +130,13 @@ class Shuffle:
     def settled_mean(self) -> Array:
         """E of the components at the start of an epoch, in the stationary state, (c, k r)."""
         decay = self.epoch.powers[-1]
-        mean = np.zeros((self.minimum.weights.shape[0], len(decay)), decay.dtype)
-        for _ in range(4):
-            mean = (self.means(mean)[-1] - decay * mean) / self.slow.rate
-        return mean
+
+        def once(mean: Array) -> Array:
+            return np.asarray((self.means(mean)[-1] - decay * mean) / self.slow.rate)
+
+        return fixed_point(once, once, np.zeros((self.minimum.weights.shape[0], len(decay)), decay.dtype), _MEAN_RTOL)[
+            0
+        ]
 
     # -- the covariance ---------------------------------------------------------------------------------------------
 

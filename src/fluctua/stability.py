@@ -9,18 +9,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .cycle import Cycle
 from .errors import UnstableRates
 from .kernels import Kernel
-from .law import Law
 from .momentum import mean_limit, momentum_step
-from .part import part
 from .problem import LeastSquares
 from .sgd import SGD
-from .shuffle import FEW_NODES, SOME
-from .stationary import NoStationaryState
 
-__all__ = ["apart", "beyond_limit", "max_stable_lr", "mean_stable_lr", "warn_unstable"]
+__all__ = ["apart", "max_stable_lr", "mean_stable_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
 _ROUNDS = 300
@@ -57,7 +52,9 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     if sgd.epochs:
-        return _shuffled(problem, sgd)
+        from .epoch_limit import epoch_limit
+
+        return epoch_limit(problem, sgd)
     h = problem.minimum(sgd.weight_decay).curvatures
     kappa = sgd.sampling_factor(problem.population)
     if sgd.momentum:
@@ -78,55 +75,9 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     return float(1.0 / top[0])
 
 
-def _shuffled(problem: LeastSquares, sgd: SGD) -> float:
-    """The learning rate at which 1/tr(A S) of shuffled epochs falls to zero, to about 1e-3 and the closure's error.
-
-    Where all samples are too many, its ratio to that of independent batches, from some of them for both.
-    """
-    edge = mean_stable_lr(problem, sgd)
-    if len(sgd.batch_sizes(problem.population)) == 1:
-        return edge
-    some = part(problem, problem.minimum(sgd.weight_decay), SOME // problem.rank)[0]
-
-    def margin(lr: float) -> float:
-        shuffle = Law(some, replace(sgd, lr=lr), "exact").shuffle
-        assert shuffle is not None
-        try:
-            return Cycle(replace(shuffle, nodes=FEW_NODES)).margin()
-        except NoStationaryState:  # not found, which happens beyond the limit only
-            return -1 / shuffle.minimum.loss
-
-    independent = max_stable_lr(some, apart(sgd))
-    found = _first_zero(margin, 0.9 * min(edge, independent), edge)
-    return found if some is problem else min(edge, found * max_stable_lr(problem, apart(sgd)) / independent)
-
-
-def beyond_limit(problem: LeastSquares, sgd: SGD) -> bool:
-    """Whether shuffled epochs are beyond their limit, which is asked for above that of independent batches only."""
-    return sgd.lr > max_stable_lr(problem, apart(sgd)) and sgd.lr >= max_stable_lr(problem, sgd)
-
-
 def apart(sgd: SGD) -> SGD:
     """Return the same recipe with independent batches."""
     return replace(sgd, sampling="without_replacement", drop_last=False) if sgd.epochs else sgd
-
-
-def _first_zero(margin: Callable[[float], float], low: float, edge: float) -> float:
-    """Where a falling and nearly straight `margin` reaches zero, from below; `edge` if it does not.
-
-    The last step is one of half a per cent at most, so that bending costs its square.
-    """
-    before, high = (low, margin(low)), min(1.03 * low, 0.999 * edge)
-    for _ in range(_ROUNDS):
-        now = high, margin(high)
-        fall = (before[1] - now[1]) / (now[0] - before[0])
-        ahead = now[1] / fall if fall > 0 else np.inf
-        if abs(ahead) < 5e-3 * high:
-            return high + ahead
-        if high == 0.999 * edge and ahead > 0:
-            break
-        before, high = now, min(high + float(np.clip(ahead, -0.2 * high, 0.1 * high)), 0.999 * edge)
-    return edge
 
 
 def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:

@@ -8,16 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import FluctuaError, NotConverged
+
 __all__ = ["NoStationaryState", "fixed_point", "solve"]
 
 Array = NDArray[np.float64]
 Affine = Callable[[NDArray[Any]], NDArray[Any]]
 _SUBSTITUTIONS, _SLOW = 12, 0.2  # rounds at most, and the factor between two from which Krylov spaces are better
-_POLISHED = 8  # rounds after a Krylov space, at most
+_POLISHED = 8  # corrections by Krylov spaces, at most
+_ROUNDS, _RESTART, _RESTARTS, _FEW_RESTARTS = 500, 40, 12, 4  # of conjugate gradients; of GMRES
 
 
-class NoStationaryState(ArithmeticError):
+class NoStationaryState(FluctuaError, ArithmeticError):
     """The balance F1 has no positive solution: the recipe is beyond the mean-square stability limit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the balance of dissipation and fluctuation has no solution with positive variances at this learning rate, "
+            "so no stationary state was found. Use a smaller learning rate, below max_stable_lr(problem, sgd)."
+        )
 
 
 def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: float) -> Array:
@@ -44,7 +53,9 @@ def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: f
     Raises
     ------
     NoStationaryState
-        If the operator is found not to be positive definite, or the iteration stalls.
+        If the operator is found not to be positive definite.
+    NotConverged
+        If the iteration stalls, which it does within rounding of the limit.
 
     Notes
     -----
@@ -69,7 +80,7 @@ def _conjugate_gradients(phi: Array, source: Array, feedback: Callable[[Array], 
     shape = (phi.size,) * 2
     operator = LinearOperator(shape, matvec=balance, dtype=np.float64)
     scaling = LinearOperator(shape, matvec=lambda flat: phi.ravel() * flat.ravel(), dtype=np.float64)
-    return _finished(cg(operator, source.ravel(), rtol=rtol, maxiter=500, M=scaling))
+    return _finished(cg(operator, source.ravel(), rtol=rtol, maxiter=_ROUNDS, M=scaling), operator, source, rtol)
 
 
 def _minimal_residual(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: float) -> Array:
@@ -80,13 +91,17 @@ def _minimal_residual(phi: Array, source: Array, feedback: Callable[[Array], Arr
         return (s - phi * feedback(s)).ravel()
 
     operator = LinearOperator((phi.size,) * 2, matvec=balance, dtype=np.float64)
-    return _finished(gmres(operator, (phi * source).ravel(), rtol=rtol, restart=40, maxiter=12))
+    right = phi * source
+    found = gmres(operator, right.ravel(), rtol=rtol, restart=_RESTART, maxiter=_RESTARTS)
+    return _finished(found, operator, right, rtol)
 
 
-def _finished(outcome: tuple[Array, int]) -> Array:
-    flat, stalled = outcome
-    if stalled:  # only within rounding of the limit
-        raise NoStationaryState
+def _finished(outcome: tuple[NDArray[Any], int], operator: Any, right: NDArray[Any], rtol: float) -> NDArray[Any]:
+    """The solution of operator x = right, or `NotConverged` with what is left of it."""
+    flat, rounds = outcome
+    if rounds:
+        left = np.linalg.norm(operator.matvec(flat) - right.ravel()) / np.linalg.norm(right)
+        raise NotConverged("the stationary state", abs(rounds), float(left), rtol)
     return flat
 
 
@@ -114,36 +129,49 @@ def fixed_point(
 
     Raises
     ------
-    NoStationaryState
-        If the iteration stalls.
+    NotConverged
+        If neither way gets there.
     """
-    found = affine(start)
-    step = float(np.linalg.norm(found - start))
-    for _ in range(_SUBSTITUTIONS):
-        then, found = found, affine(found)
-        before, step = step, float(np.linalg.norm(found - then))
-        if step > slow * before:
-            return _polished(affine, _krylov(linear, start, rtol), rtol), False
-        if step * step / before < rtol * np.linalg.norm(found):  # what the next rounds would add
-            break
-    return found, True
+    with np.errstate(over="ignore", invalid="ignore"):  # of what does not converge
+        found = affine(start)
+        step = float(np.linalg.norm(found - start))
+        for _ in range(_SUBSTITUTIONS):
+            if step == 0:
+                return found, True
+            then, found = found, affine(found)
+            before, step = step, float(np.linalg.norm(found - then))
+            if not step <= slow * before:
+                break
+            if step * step / before < rtol * np.linalg.norm(found):  # what the next rounds would add
+                return found, True
+        return _by_krylov(affine, linear, start, rtol), False
 
 
-def _polished(affine: Affine, found: NDArray[Any], rtol: float) -> NDArray[Any]:
-    for _ in range(_POLISHED):
-        then, found = found, affine(found)
-        if np.linalg.norm(found - then) < rtol * np.linalg.norm(found):
-            break
-    return found
-
-
-def _krylov(linear: Affine, start: NDArray[Any], rtol: float) -> NDArray[Any]:
-    from scipy.sparse.linalg import LinearOperator, gmres
-
+def _by_krylov(affine: Affine, linear: Affine, start: NDArray[Any], rtol: float) -> NDArray[Any]:
+    """Newton's steps with `linear` in the place of `affine`: one, and a check, where they are the same."""
     constant = linear(np.zeros_like(start))
+    found, residual = np.zeros_like(start), constant
+    for _ in range(_POLISHED):
+        found = found + _krylov(linear, constant, residual, rtol)
+        after = affine(found)
+        residual = after - found
+        left = float(np.linalg.norm(residual) / (np.linalg.norm(after) or 1.0))
+        if left < rtol:
+            return after
+        if not np.isfinite(left):
+            break
+    raise NotConverged("the stationary state", _POLISHED, left, rtol)
+
+
+def _krylov(linear: Affine, constant: NDArray[Any], right: NDArray[Any], rtol: float) -> NDArray[Any]:
+    """Solve x - (linear(x) - linear(0)) = right."""
+    from scipy.sparse.linalg import LinearOperator, gmres
 
     def change(flat: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(flat - (linear(flat.reshape(constant.shape)) - constant).ravel())
 
+    if not right.any():
+        return np.zeros_like(right)
     operator = LinearOperator((constant.size,) * 2, matvec=change, dtype=constant.dtype)
-    return _finished(gmres(operator, constant.ravel(), rtol=rtol, restart=30, maxiter=4)).reshape(constant.shape)
+    found = gmres(operator, right.ravel(), rtol=rtol, restart=30, maxiter=_FEW_RESTARTS)
+    return _finished(found, operator, right, rtol).reshape(constant.shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,17 +11,18 @@ from . import stationary
 from ._validate import choice, positive_int, real_number
 from .averaging import Average
 from .cycle import Cycle
-from .errors import UnstableSGD
+from .errors import UncertainFloor, UnstableSGD
 from .law import LEVELS, Law, Level
 from .prediction import Prediction, outside
 from .problem import LeastSquares
 from .sgd import SGD
-from .stability import beyond_limit, max_stable_lr, mean_stable_lr, warn_unstable
+from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 from .start import Start
 
 __all__ = ["Prediction", "learning_curve", "predict", "refuse_beyond_limit"]
 
 Array = NDArray[np.float64]
+_DOUBTFUL, _NEAR_LIMIT = 0.1, 0.9  # relative error of a floor, and share of the limit, from which a warning says so
 
 
 def predict(
@@ -85,16 +88,10 @@ def predict(
     law = Law(problem, sgd, theory, average)
     mean: Array | None = None
     try:
-        if not law.kernel.contracts:
-            raise stationary.NoStationaryState
-        if law.cycle is not None:
-            covariance, mean = _shuffled(law, law.cycle)
-        else:
-            covariance = _independent(law)
-    except stationary.NoStationaryState:
+        covariance, mean = _independent(law) if law.cycle is None else _shuffled(law, law.cycle)
+    except stationary.NoStationaryState as missing:
         if check_stability and sgd.schedule is None:
-            limit = (max_stable_lr if law.feeds_back else mean_stable_lr)(problem, sgd)
-            raise UnstableSGD(sgd.lr, min(limit, sgd.lr)) from None  # the law may fail a little earlier than its limit
+            raise _refusal(law) from missing
         covariance = np.full((problem.rank,) * 2, np.inf)
     prediction = Prediction(law, covariance, mode_mean=mean)
     return prediction if theory != "equilibrium" else prediction.equilibrated()
@@ -146,22 +143,53 @@ def learning_curve(
     return np.asarray(curve + outside(law, begin, np.arange(last + 1)))
 
 
+def _refusal(law: Law) -> UnstableSGD:
+    """What to raise where no stationary state was found: the limit decides whether there is none."""
+    limit = (max_stable_lr if law.feeds_back else mean_stable_lr)(law.problem, law.sgd)
+    full = law.sgd.batch_size >= law.problem.population
+    return UnstableSGD(law.sgd.lr, limit, larger_batch=not full, epochs=law.shuffle is not None)
+
+
 def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
-    """Stationary S and E V of shuffled epochs; far beyond the limit the balance may have a solution that is not one."""
-    found = cycle.settled_at(None)
-    if law.feeds_back and not cycle.contracts and beyond_limit(law.problem, law.sgd):
+    """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
+    if law.measured is not None:
+        found = law.measured.settled_at(None)
+        if law.measured.error > _DOUBTFUL:
+            _warn(UncertainFloor(law.sgd.lr, f"measured with random epochs to {law.measured.error:.0%}"))
+        return found
+    if not law.kernel.contracts:
         raise stationary.NoStationaryState
+    if law.feeds_back and law.minimum.interpolates and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
+        raise stationary.NoStationaryState  # where there is no noise nothing else would tell
+    found = cycle.settled_at(None)
+    if law.feeds_back and not cycle.contracts and not law.affordable:
+        _check_limit(law)
     return found
 
 
-def _independent(law: Law) -> Array:
+def _check_limit(law: Law) -> None:
+    """Far beyond the limit the balance may have a solution that is not one, and close below it the expansion is off."""
+    limit = max_stable_lr(law.problem, law.sgd)
+    if law.sgd.lr >= limit:
+        raise stationary.NoStationaryState
+    if law.overshoots or law.sgd.lr > _NEAR_LIMIT * limit:
+        _warn(UncertainFloor(law.sgd.lr, "an expansion, and the data are too large for measuring epochs instead"))
+
+
+def _warn(message: UserWarning) -> None:
+    warnings.warn(message, stacklevel=4)
+
+
+def _independent(law: Law) -> tuple[Array, None]:
     """Stationary S, or the average's, where batches are independent."""
+    if not law.kernel.contracts:
+        raise stationary.NoStationaryState
     if not law.noise.any():
         refuse_beyond_limit(law)
     covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
     if law.kernel.components > 1 and not _positive(covariance):
         refuse_beyond_limit(law)
-    return covariance if law.average is None else law.averaged(covariance)
+    return (covariance if law.average is None else law.averaged(covariance)), None
 
 
 def refuse_beyond_limit(law: Law) -> None:

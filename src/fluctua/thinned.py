@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .epochs import Epochs
 from .law import Law
 from .part import part
 from .problem import LeastSquares
+from .relaxation import Relaxation
 from .sgd import SGD
 from .start import Start
 from .theory import Prediction
@@ -22,11 +22,16 @@ SAMPLES, SHARE = 2048, 0.99
 """Of a search: what K is averaged over at most, and the part of mean |x|^2 in the modes that fluctuate."""
 
 
-def final(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol: float) -> Prediction:
-    """Return the exact prediction at `steps` alone: `predict(...).after(steps)` without the stationary solution."""
-    law = Law(problem, sgd, "exact")
+def final(
+    problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol: float, rough: bool = False
+) -> Prediction:
+    """Return the prediction at `steps` alone: `predict(...).after(steps)` without the stationary solution.
+
+    If `rough`, for a search, shuffled epochs are expanded even where that is off by more than a few per cent.
+    """
+    law = Law(problem, sgd, "exact", rough=rough)
     relaxation = law.relaxation(None if start is None else start.modes, steps, rtol)
-    mean = relaxation.means([steps]) if isinstance(relaxation, Epochs) else None
+    mean = None if isinstance(relaxation, Relaxation) else relaxation.means([steps])
     return Prediction(law, relaxation.average([steps])[0], (steps,), start, rtol, mode_mean=mean)
 
 
@@ -55,7 +60,7 @@ class Thinned:
     def final(self, sgd: SGD, steps: int, start: Start | None, rtol: float) -> Prediction:
         """Return an estimate of the prediction at `steps`."""
         begin = None if start is None else replace(start, modes=start.modes[:, : self.kept])
-        inside = final(self.problem, sgd, steps, begin, rtol).mode_covariance
+        inside = final(self.problem, sgd, steps, begin, rtol, rough=True).mode_covariance
         law, r = Law(self.whole, sgd, "exact"), self.whole.rank
         mean = np.zeros((1, r)) if start is None else start.modes * law.motion(steps).drift(steps)
         covariance = mean.T @ mean

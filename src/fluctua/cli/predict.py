@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..results import finite
 from ..semi_analytic import SemiAnalytic, semi_analytic
 from ..sgd import SGD
 from ..spread import loss_spread
-from ..stability import max_stable_lr
+from ..stability import apart, max_stable_lr
 from ..theory import Prediction
 from ..theory import predict as solve
 from .options import (
@@ -75,11 +75,12 @@ def predict(
         prediction = prediction.after(steps, start=start, rtol=_RTOL)
     if position is not None:
         prediction = prediction.at(position)
-    # of epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same, below it
-    limit = max_stable_lr(problem, replace(sgd, sampling="without_replacement", drop_last=False) if sgd.epochs else sgd)
-    name = "independent_max_stable_lr" if sgd.epochs else "max_stable_lr"
+    # of many epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same
+    independent = sgd.epochs and prediction.law.measured is None
+    limit = max_stable_lr(problem, apart(sgd) if independent else sgd)
+    name = "independent_max_stable_lr" if independent else "max_stable_lr"
     result = {"kind": "prediction", "data": dataset.about, name: limit, **prediction.to_dict()}
-    report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit)}"
+    report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit, independent)}"
     if spread:
         found = loss_spread(prediction)
         result["spread"] = {**asdict(found), "closure": "gaussian"}
@@ -118,7 +119,7 @@ def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd
                            f"{position}.")  # fmt: skip
 
 
-def _report(prediction: Prediction, limit: float) -> str:
+def _report(prediction: Prediction, limit: float, independent: bool) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
     average = prediction.law.average
     what = "" if average is None else f", {average.words}"
@@ -133,7 +134,7 @@ def _report(prediction: Prediction, limit: float) -> str:
             f"relaxation    {_count(slow.min())} steps in the fastest mode, {_count(np.median(slow))} in the median, "
             f"{_count(slow.max())} in the slowest",
             f"stability     lr is {sgd.lr / limit:.1%} of the largest stable one"
-            f"{' for independent batches' if sgd.epochs else ''}, {limit:.7g}",
+            f"{' for independent batches' if independent else ''}, {limit:.7g}",
         )
     )
 

@@ -1,0 +1,44 @@
+"""A largest stable learning rate that says how it was found."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+__all__ = ["StableLimit"]
+
+Method = Literal["exact", "all epochs", "random epochs", "expansion"]
+
+
+class StableLimit(float):
+    """A learning rate, usable as any float, with the way it was found and how far it can be trusted.
+
+    Attributes
+    ----------
+    method : str
+        "exact": an eigenvalue, for independent batches and for epochs of one batch. "all epochs": the spectral radius
+        of the second-moment map of shuffled epochs, all of which were listed. "random epochs": the same, averaged over
+        random ones. "expansion": where the law of `predict`, to first order in modes over samples, diverges.
+    error : float
+        One standard error of it, absolute, for "random epochs"; an estimate for "expansion"; otherwise 0.
+    orders : int
+        Epochs that it is an average over; 0 where it needs none.
+    largest_share : float
+        Share of the second moment at the limit that the one order makes which adds most. Where that is large, still
+        rarer orders may decide, and the true limit may lie below this one by more than `error`.
+    """
+
+    method: Method
+    error: float
+    orders: int
+    largest_share: float
+
+    def __new__(
+        cls, value: float, method: Method, error: float = 0.0, orders: int = 0, largest_share: float = 0.0
+    ) -> StableLimit:
+        """Take the learning rate and what is known of it."""
+        found = super().__new__(cls, value)
+        found.method, found.error, found.orders, found.largest_share = method, error, orders, largest_share
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (float(self), self.method, self.error, self.orders, self.largest_share)
