@@ -24,8 +24,8 @@ __all__ = ["simulation_dtype"]
 
 Array = NDArray[np.float64]
 _SPACING = float(np.finfo(np.float32).eps)
-_CLEAR = 4.0  # spacings that a step has to have, for what is lost up and down to balance
-_LOST = 1e-6  # of a weight: what may be lost over a run
+_CLEAR = 2.0  # spacings that a step has to have, for what is lost up and down to balance
+_LOST = 1e-5  # of a weight: what may be lost over a run
 _SHIFT = 1e-3  # of a mode's variance: what rounded inputs may add, by the square of the shift of the optimum
 _NOTHING = 1e-6  # of the largest weight: what rounding leaves of one that does not move
 _LACK = 0.1  # share of the batches
@@ -44,7 +44,7 @@ def simulation_dtype(
     """Return `dtype`, or the precision that a run needs where it is None.
 
     float64 where float32 would lose steps that matter: from a start other than W*, or under a schedule, wherever more
-    than 1e-6 of a weight's way is made in steps of less than 4 spacings of the floats about it (steps of its typical
+    than 1e-5 of a weight's way is made in steps of less than 2 spacings of the floats about it (steps of its typical
     batch noise at W*); for an average from a start other than W*; and where float64 inputs, rounded, have another
     optimum, by more than 1e-3 of a mode's variance.
 
@@ -75,7 +75,7 @@ def _asked(dtype: DTypeLike) -> np.dtype[Any]:
     except TypeError:
         found = None
     if found not in (np.float32, np.float64):
-        raise InvalidInput(f"dtype must be float32, float64 or None, got {dtype!r}.")
+        raise InvalidInput(f"dtype must be float32 or float64, or None to let the run decide, got {dtype!r}.")
     return found
 
 
@@ -125,12 +125,18 @@ def _typical_noise(problem: LeastSquares, weight_decay: float, v: Array | None) 
         if v is not None:
             error += problem.inputs[rows] @ v.T
         x = np.abs(problem.inputs[rows][:, columns])
-        present = np.count_nonzero(x, axis=0)
-        middle = len(x) - present + (present - 1) // 2  # zeros are sorted to the front
         for k, r in enumerate(np.abs(error).T):
-            found = np.sort(np.where(x > 0, np.maximum(r[:, None], np.finfo(float).tiny) * x, 0.0), axis=0)
-            out[k, columns] = np.where(present > 0, found[np.minimum(middle, len(x) - 1), np.arange(len(present))], 0.0)
+            out[k, columns] = _median_of_present(np.maximum(r[:, None], np.finfo(float).tiny) * x)
     return out
+
+
+def _median_of_present(values: Array) -> Array:
+    """Median of the elements of each column that are not zero, the lower one of two; 0 without any."""
+    present = np.count_nonzero(values, axis=0)
+    if not len(values):
+        return np.zeros(len(present))
+    middle = np.minimum(len(values) - present + (present - 1) // 2, len(values) - 1)  # zeros are sorted to the front
+    return np.asarray(np.where(present > 0, np.sort(values, axis=0)[middle, np.arange(len(present))], 0.0))
 
 
 def _loses_decay(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None) -> bool:
