@@ -93,10 +93,11 @@ class NoiseSums:
 
     def p_values(self) -> dict[str, float]:
         """Family-wise p-values of the three statements: totals per output and mode, variances in bands, lags."""
-        modes = self._noisy.any(axis=0) | (self._predicted() > smallest_noise(self.problem))
+        predicted = self._predicted()
+        modes = self._noisy.any(axis=0) | (predicted > smallest_noise(self.problem))
         return {
             "mean": family_p_value(self.total[:, self._noisy]),
-            "covariance": family_p_value(_banded((self._variances() / self._predicted())[:, modes]) - 1),
+            "covariance": family_p_value(_banded(self._variances()[:, modes] / predicted[modes]) - 1),
             "memory": family_p_value(self._correlations()),
         }
 
