@@ -39,7 +39,7 @@ SIGNATURES = {
     fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "average", "dtype",
                   "threads", "checkpoint", "progress"],
     fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "average", "records",
-                "level", "resolution", "threads", "checkpoint", "check_stability", "progress"],
+                "level", "resolution", "dtype", "threads", "checkpoint", "check_stability", "progress"],
     fl.verify_dynamic: ["problem", "sgd", "steps", "replicas", "rng", "modes", "lags", "level", "resolution", "entropy",
                         "threads", "progress"],
     fluctua.report.render: ["verdicts", "brief"],

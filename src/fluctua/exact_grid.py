@@ -1,14 +1,14 @@
 """The exact noise floor between settings: from a few solutions, how far the additive one is below it.
 
 The additive level has closed forms in the modes, the exact one a balance over all samples. Their ratio hardly moves
-with the data's details: with s the share of the exact stability limit, (1/ratio - 1)/s is smooth in s, log kappa,
+with the data's details: with s the share of the exact stability limit, (ratio - 1) (1 - s)/s is smooth in s, log kappa,
 log(1 - beta) and log gamma, and so is (mean limit)/(limit) - 1. Polynomials through a few nodes carry the logarithms of
-both; what they miss is measured where nothing was fitted.
+both; what they miss is measured where nothing was fitted. The floor has a pole at the limit, so that a relative error
+epsilon of the limit is one of about epsilon s/(1 - s) of the floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -28,16 +28,15 @@ __all__ = ["ExactGrid", "exact_grid"]
 
 Array = NDArray[np.float64]
 _SHARES = 0.02, 0.9
-_LARGEST_BATCH = 512
-_MOMENTA = (0.0, 0.5, 0.9, 0.95)
-_DECAY_SCALE = 0.01  # of h_max; with it two weight decays are enough
-_NODES = 5  # along the shares and the batch sizes
+_NODES = 4  # along the shares
+_BATCHES = (1, 2, 4, 10, 30, 120, 512)
+_CLOSEST = 0.8  # nodes lie below this share of N, and at it
+_MOMENTA = (0.0, 0.5, 0.7, 0.85, 0.9, 0.95)
+_DECAYS = (0.0, 0.06, 0.25, 1.0)  # shares of the largest weight decay
+_DECAY_SCALE = 0.003  # of h_max
 _MODES, _WORK = 128, 2.5e7  # modes, and samples times modes^2, kept of a large problem
-_CHECKS = (
-    (0.3, 3, 0.0, 0.0), (0.7, 24, 0.0, 0.0), (0.4, 8, 0.0, 0.1), (0.5, 10, 0.3, 0.0), (0.6, 8, 0.9, 0.0),
-    (0.8, 100, 0.9, 0.0), (0.4, 30, 0.9, 0.3), (0.5, 40, 0.7, 0.0),
-)  # fmt: skip
-"""Share of the limit, batch size, momentum, share of the largest weight decay: between the nodes."""
+_CHECKS = 24
+_SAFETY = 2.0  # of the stated errors over the largest that the checks met
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,18 @@ class ExactGrid:
         The nodes: of lr over the stability limit, b = 1/kappa, beta, gamma.
     scale : float
         gamma enters as log(1 + gamma/scale).
-    feedback : ndarray, one axis each
-        log of (exact/additive - 1)/share, of the stationary excess loss.
+    feedback : ndarray, (shares, batch sizes, momenta, 2)
+        log of (exact/additive - 1)(1/share - 1), of the stationary excess loss, at the first and last weight decay.
     narrowing : ndarray, (batch sizes, momenta, weight decays)
         log of (limit of the mean)/(limit of the variance) - 1.
     samples, modes : int
         Of which part of the problem these are; all of a small one.
-    misses : ndarray
-        Relative errors of the exact excess loss in between, where nothing was fitted.
+    limit_error : float
+        Stated relative error of the limit: twice the largest of a few settings in between, where nothing was fitted.
+    floor_error : float
+        The same of the floor, beside what the limit's makes of it.
+    checks : int
+        How many these settings were.
     """
 
     shares: Array
@@ -69,12 +72,13 @@ class ExactGrid:
     narrowing: Array
     samples: int
     modes: int
-    misses: Array
+    limit_error: float
+    floor_error: float
+    checks: int
 
-    @property
-    def worst(self) -> float:
-        """The largest of `misses`."""
-        return float(np.abs(self.misses).max())
+    def error_at(self, share: float) -> float:
+        """Return the stated relative error of the exact floor at a share of the limit."""
+        return self.floor_error + self.limit_error * share / (1 - share)
 
     def covers(self, sgd: SGD, kappa: float) -> bool:
         """Whether a recipe lies between the nodes: there is no extrapolation, no Nesterov, and no dampening."""
@@ -90,51 +94,88 @@ class ExactGrid:
 
     def ratio(self, share: float, kappa: float, momentum: float, weight_decay: float) -> float:
         """Return the exact excess loss over the additive one at a share of the stability limit."""
-        weights = lagrange(self.shares, np.array([share]))[0], *self._weights(kappa, momentum, weight_decay)
-        return float(1 + share * np.exp(np.einsum("ijkl,i,j,k,l", self.feedback, *weights)))
+        sizes, momenta, _ = self._weights(kappa, momentum, weight_decay)
+        weights = _weights(self.shares, share), sizes, momenta, self._decay_weights([0, -1], weight_decay)
+        return float(1 + share / (1 - share) * np.exp(np.einsum("ijkl,i,j,k,l", self.feedback, *weights)))
 
-    def _weights(self, kappa: float, momentum: float, weight_decay: float) -> list[Array]:
-        places = np.log(self.batch_sizes), _inertia(self.momenta), np.log1p(self.weight_decays / self.scale)
-        at = -np.log(kappa), _inertia(momentum), np.log1p(weight_decay / self.scale)
-        return [lagrange(np.asarray(x), np.array([y]))[0] for x, y in zip(places, at, strict=True)]
+    def _weights(self, kappa: float, momentum: float, weight_decay: float) -> tuple[Array, Array, Array]:
+        sizes = _weights(np.log(self.batch_sizes), -np.log(kappa))
+        momenta = _weights(_inertia(self.momenta), float(_inertia(momentum)))
+        return sizes, momenta, self._decay_weights(slice(None), weight_decay)
+
+    def _decay_weights(self, nodes: Any, weight_decay: float) -> Array:
+        return _weights(np.log1p(self.weight_decays[nodes] / self.scale), float(np.log1p(weight_decay / self.scale)))
 
 
 def exact_grid(problem: LeastSquares, largest_decay: float) -> ExactGrid | None:
     """Return the grid for weight decays up to `largest_decay`; None where there is no noise, or no solution was found.
 
-    Cost: 40 stability limits and 200 stationary states of at most 128 modes and a few thousand samples, the steepest
-    ones of a random part of a large problem: 6 seconds on digits, 20 on all of MNIST.
+    Cost: 190 stability limits and 370 stationary states at two levels, of at most 128 modes and a few thousand samples,
+    the steepest ones of a random part of a large problem: COST.
     """
     if problem.minimum().interpolates or problem.samples < 3:
         return None
-    decays = np.array([0.0, largest_decay])
-    sizes = np.unique(np.rint(np.exp(_chebyshev(0.0, np.log(min(_LARGEST_BATCH, problem.samples)))))).astype(int)
-    shares = _chebyshev(*_SHARES)
+    decays = largest_decay * np.array(_DECAYS)
+    most = min(_BATCHES[-1], problem.samples)
+    sizes = np.array([b for b in _BATCHES if b < _CLOSEST * most or b == most] + [most] * (most < _BATCHES[-1]))
     with np.errstate(divide="ignore"):
         try:
-            grid = _solved(problem, shares, sizes, decays)
-            misses = np.array(list(_misses(problem, grid, largest_decay)))
+            grid = _checked(problem, _solved(problem, _chebyshev(*_SHARES), np.unique(sizes), decays))
         except UnstableSGD:
             return None
     usable = np.isfinite(grid.feedback).all() and np.isfinite(grid.narrowing).all()
-    return replace(grid, misses=misses) if usable else None
+    return grid if usable else None
 
 
 def _solved(problem: LeastSquares, shares: Array, sizes: NDArray[Any], decays: Array) -> ExactGrid:
     axes = len(sizes), len(_MOMENTA), len(decays)
-    narrowing, feedback = np.empty(axes), np.empty((len(shares), *axes))
+    narrowing, feedback = np.empty(axes), np.empty((len(shares), *axes[:2], 2))
     small = [_small(problem, float(gamma)) for gamma in decays]
     for place in product(*map(range, axes)):
         some, sgd = small[place[2]], _recipe(sizes[place[0]], _MOMENTA[place[1]], decays[place[2]])
         limit = max_stable_lr(some, sgd)
         narrowing[place] = np.log(mean_stable_lr(some, sgd) / limit - 1)
-        for i, share in enumerate(shares):
-            feedback[i, *place] = np.log((_ratio(some, replace(sgd, lr=share * limit)) - 1) / share)
+        if place[2] in (0, len(decays) - 1):
+            found = [(_ratio(some, replace(sgd, lr=share * limit)) - 1) * (1 / share - 1) for share in shares]
+            feedback[:, place[0], place[1], min(place[2], 1)] = np.log(found)
     return ExactGrid(
         shares=shares, batch_sizes=sizes.astype(float), momenta=np.array(_MOMENTA), weight_decays=decays,
         scale=_DECAY_SCALE * float(problem.curvatures[0]), feedback=feedback, narrowing=narrowing,
-        samples=small[0].samples, modes=small[0].rank, misses=np.empty(0),
+        samples=small[0].samples, modes=small[0].rank, limit_error=np.nan, floor_error=np.nan, checks=_CHECKS,
     )  # fmt: skip
+
+
+def _checked(problem: LeastSquares, grid: ExactGrid) -> ExactGrid:
+    """The grid with its errors, from settings spread over it by Halton's sequence."""
+    places = [[_mirrored(i, base) for base in (2, 3, 5, 7)] for i in range(1, _CHECKS + 1)]
+    share, limit, floor = np.array([_miss(problem, grid, *place) for place in places]).T
+    limit_error = float(limit.max())
+    beside = float(np.max(floor - limit_error * share / (1 - share)))
+    return replace(grid, limit_error=_SAFETY * limit_error, floor_error=_SAFETY * max(beside, 0.0))
+
+
+def _mirrored(i: int, base: int) -> float:
+    """The digits of i mirrored at the point."""
+    out, digit = 0.0, 1.0 / base
+    while i:
+        out, i, digit = out + digit * (i % base), i // base, digit / base
+    return out
+
+
+def _miss(
+    problem: LeastSquares, grid: ExactGrid, share: float, size: float, inertia: float, decay: float
+) -> tuple[float, float, float]:
+    """A share of the true limit, and the relative errors of the limit and of the floor there.
+
+    All places from 0 to 1 along an axis of the grid.
+    """
+    gamma = grid.scale * np.expm1(decay * np.log1p(grid.weight_decays[-1] / grid.scale))
+    sgd = _recipe(grid.batch_sizes[-1] ** size, -np.expm1(-inertia * _inertia(grid.momenta[-1])), gamma)
+    small, at = _small(problem, float(gamma)), (sgd.sampling_factor(problem.samples), sgd.momentum, sgd.weight_decay)
+    limit, found = max_stable_lr(small, sgd), grid.limit(mean_stable_lr(small, sgd), *at)
+    share *= grid.shares[-1] * min(1.0, found / limit)
+    floor = grid.ratio(share * limit / found, *at) / _ratio(small, replace(sgd, lr=share * limit)) - 1
+    return share, abs(found / limit - 1), abs(floor)
 
 
 def _small(problem: LeastSquares, gamma: float) -> LeastSquares:
@@ -151,18 +192,12 @@ def _ratio(problem: LeastSquares, sgd: SGD) -> float:
     return predict(problem, sgd).excess_loss / predict(problem, sgd, theory="discrete").excess_loss
 
 
-def _misses(problem: LeastSquares, grid: ExactGrid, largest_decay: float) -> Iterator[float]:
-    for share, size, momentum, decay in _CHECKS:
-        gamma = decay * largest_decay
-        sgd = _recipe(min(size, problem.samples), momentum, gamma)
-        small = _small(problem, gamma)
-        place = sgd.sampling_factor(problem.samples), momentum, gamma
-        limit = grid.limit(mean_stable_lr(small, sgd), *place)
-        yield grid.ratio(share, *place) / _ratio(small, replace(sgd, lr=share * limit)) - 1
+def _recipe(batch_size: Any, momentum: Any, weight_decay: float) -> SGD:
+    return SGD(lr=1.0, batch_size=int(batch_size), momentum=float(momentum), weight_decay=float(weight_decay))
 
 
-def _recipe(batch_size: Any, momentum: float, weight_decay: float) -> SGD:
-    return SGD(lr=1.0, batch_size=int(batch_size), momentum=momentum, weight_decay=float(weight_decay))
+def _weights(places: Array, at: float) -> Array:
+    return np.asarray(lagrange(places, np.array([at]))[0])
 
 
 def _inertia(momentum: float | Array) -> Array:

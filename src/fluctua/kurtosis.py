@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .problem import LeastSquares
 from .sgd import SGD
 
-__all__ = ["excess_kurtosis"]
+__all__ = ["excess_kurtosis", "jackknife", "mean_of_noisy", "smallest_noise"]
 
 Array = NDArray[np.float64]
 
@@ -27,8 +29,7 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
     """
     sgd.refuse_epochs("the kurtosis is that of a batch drawn independently")
     m2, m4 = _central_moments(problem, sgd.weight_decay)
-    rounding = problem.precision**2 * float(np.mean(np.square(problem.targets, dtype=np.float64))) * problem.curvatures
-    m2[m2 <= rounding] = np.nan
+    m2[m2 <= smallest_noise(problem)] = np.nan
     if sgd.sampling == "with_replacement":
         return np.asarray((m4 / m2**2 - 3) / sgd.batch_size)
     n, b = problem.samples, sgd.batch_size
@@ -47,3 +48,31 @@ def _central_moments(problem: LeastSquares, weight_decay: float) -> tuple[Array,
             raw[power] += (r ** (power + 1)).T @ z ** (power + 1) / problem.samples
     first, second, third, fourth = raw
     return second - first**2, fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+
+
+def smallest_noise(problem: LeastSquares) -> Array:
+    """Return what rounding makes of a variance of the noise that is zero, per mode, (r,)."""
+    scale = float(np.mean(np.square(problem.targets, dtype=np.float64)))
+    return np.asarray(problem.precision**2 * scale * problem.curvatures)
+
+
+def mean_of_noisy(values: Array, axes: tuple[int, ...]) -> Array:
+    """Return the mean over what is not NaN, as a kurtosis is without noise; NaN where nothing is left."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nansum(values, axis=axes) / np.sum(~np.isnan(values), axis=axes))
+
+
+def jackknife(second: Array, fourth: Array, over_modes: bool = False) -> tuple[Any, Any]:
+    """Return the excess kurtosis averaged over outputs (and modes), and its error.
+
+    From moments per replica, (R, c, r), which are NaN where there is no noise.
+    """
+    axes = (-2, -1) if over_modes else (-2,)
+    replicas = len(second)
+
+    def statistic(m2: Array, m4: Array) -> Array:
+        return mean_of_noisy(m4 / m2**2 - 3, axes)
+
+    value = statistic(second.mean(axis=0), fourth.mean(axis=0))
+    left_out = statistic((second.sum(axis=0) - second) / (replicas - 1), (fourth.sum(axis=0) - fourth) / (replicas - 1))
+    return value, np.sqrt((replicas - 1) * np.var(left_out, axis=0))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._validate import positive_int
 from .plan import Plan
@@ -19,7 +19,7 @@ from .simulate import simulate
 from .start import Start
 from .thinned import final
 
-__all__ = ["FEWEST", "Rehearsal", "Run", "rehearse"]
+__all__ = ["FEWEST", "Rehearsal", "Run", "rehearse", "spread_of_mean"]
 
 _RTOL, _PRECISION = 1e-2, 3e-4  # of the worst mode's variance, and of the loss that follows
 _CLOSURE = 5e-3  # of the excess loss: what the law of shuffled epochs leaves out (docs/shuffle.md)
@@ -38,7 +38,7 @@ class Run:
         Expected training loss at the end.
     measured, error : float
         Mean over the replicas, and its standard error with the prediction's own accuracy: 3e-4 of it, and with shuffled
-        epochs 0.5 % of the excess loss.
+        epochs 0.5 % of the excess loss. The standard error is that of `spread_of_mean`.
     """
 
     sgd: SGD
@@ -67,7 +67,12 @@ class Rehearsal:
 
     @property
     def agrees(self) -> bool:
-        """Whether no measured loss is off by Student's t at level 6e-5; skewed losses raise somewhat more alarms."""
+        """Whether no measured loss is off by Student's t at level 6e-5 for each run.
+
+        Of true predictions, 12 and 150 samples, a run was called off in 0.01 % of 9,000 checks with 64 replicas, and in
+        0.04 % of 36,000 with 16, up to half the stability limit; at 0.8 and 0.9 of it in up to 1 %, because the spread
+        of 64 runs is there mostly far below that of all.
+        """
         return all(abs(run.score) < self._quantile(_FAR) for run in self.runs)
 
     @property
@@ -129,6 +134,19 @@ def rehearse(
                             start=start, records=1, progress=share)  # fmt: skip
         last = predicted.optimum_loss + measured.replica_losses[:, -1]
         own = _PRECISION * last.mean() + sgd.epochs * _CLOSURE * predicted.excess_loss
-        error = float(np.hypot(last.std(ddof=1) / np.sqrt(replicas), own))
+        error = float(np.hypot(spread_of_mean(measured.replica_losses[:, -1], predicted.excess_loss), own))
         runs.append(Run(sgd, predicted.optimum_loss + predicted.excess_loss, float(last.mean()), error))
     return Rehearsal(tuple(runs), replicas)
+
+
+def spread_of_mean(excess: NDArray[np.float64], predicted: float) -> float:
+    """Return the standard error of the mean of the runs' excess losses, (R,), for a test of `predicted`.
+
+    Losses are skewed, so that a low mean comes with a low spread, and Student's t calls it far off too often. What
+    hardly moves with the mean is the spread over the mean. Where the mean is below the prediction by a factor q, the
+    spread is therefore taken (q + q^(1/2))/2 times as large, which makes the distance in spreads 2 (1 - q^(-1/2)):
+    calibrated as a spread in proportion to the prediction is, and with twice its power against a far one.
+    """
+    mean, error = excess.mean(), excess.std(ddof=1) / np.sqrt(len(excess))
+    low = max(1.0, predicted / mean) if mean > 0 else 1.0
+    return float(error * 0.5 * (low + np.sqrt(low)))

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ._validate import choice, positive_int
 from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics, slots, stepper
-from .errors import InvalidInput
 from .law import Law
 from .measurement import Chunk, Measurement, Tally, checkpoint_identity
+from .precision import simulation_dtype
 from .problem import LeastSquares
 from .recording import Book, Window
 from .results import check_writable, load_arrays
@@ -49,7 +49,7 @@ def simulate(
     records: int | None = None,
     dynamics: Dynamics = "sgd",
     average: Average | None = None,
-    dtype: DTypeLike = np.float32,
+    dtype: DTypeLike | None = None,
     threads: int | None = None,
     checkpoint: Path | str | None = None,
     progress: Callable[[float], None] | None = None,
@@ -79,7 +79,9 @@ def simulate(
         "exact" as SGD does; neither has epochs. All but "sgd" pass over all the data in every step.
     average : EMA or RunningAverage, optional
         Measure this average of the weights along each run instead of the weights.
-    dtype : float32 or float64
+    dtype : float32, float64 or None
+        None: float32, or float64 where float32 would lose steps that matter, as on the way from a far start along flat
+        directions (`precision.simulation_dtype` has the rule). The measurement's identity names it.
     threads : int, optional
         Worker threads, one BLAS thread each; by default the cores this process may use.
     checkpoint : path, optional
@@ -115,7 +117,6 @@ def simulate(
     >>> run.replicas, run.recorded[:3].tolist(), run.mode_variances.shape
     (16, [20, 30, 40], (61,))
     """
-    precision = _simulation_dtype(dtype)
     choice("dynamics", dynamics, DYNAMICS)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
@@ -125,6 +126,7 @@ def simulate(
         if part is not None:
             part.refuse_beyond(window.steps)
     begin = Start.at(problem.minimum(sgd.weight_decay), start)
+    precision = simulation_dtype(dtype, problem, sgd, window.steps, begin, average, dynamics)
     root = _root(rng, checkpoint)
     identity = {
         "recipe": sgd.to_dict(), "dynamics": dynamics, "average": None if average is None else average.to_dict(),
@@ -264,16 +266,6 @@ def _chunk_sizes(replicas: int) -> list[int]:
     """Replicas of each chunk: at least `_CHUNKS` chunks where there are replicas, so often is a checkpoint written."""
     count = max(-(-replicas // _MOST), min(_CHUNKS, replicas))
     return [replicas // count + (i < replicas % count) for i in range(count)]
-
-
-def _simulation_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise InvalidInput(f"dtype must be float32 or float64, got {dtype!r}.")
-    return found
 
 
 def _fingerprint(start: ArrayLike) -> str:

@@ -80,7 +80,7 @@ class Survey:
         if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name != "exact"):
             return None
         grid = None
-        if _GRID + "feedback" in arrays:
+        if all(_GRID + item.name in arrays for item in fields(ExactGrid)):
             grid = ExactGrid(**_read(ExactGrid, _GRID, arrays))
         return cls(**_read(cls, _PREFIX, arrays), exact=grid)
 

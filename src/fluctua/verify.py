@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ._validate import choice, real_number
 from .averaging import Average
@@ -48,6 +48,7 @@ def verify(
     records: int | None = None,
     level: float = 0.01,
     resolution: float = 0.05,
+    dtype: DTypeLike | None = None,
     threads: int | None = None,
     checkpoint: Path | str | None = None,
     check_stability: bool = True,
@@ -83,7 +84,7 @@ def verify(
         Family-wise false-alarm probability.
     resolution : float
         Relative error of all variances that the run must be able to reject to count as sharp.
-    threads, checkpoint
+    dtype, threads, checkpoint
         As in `simulate`.
     check_stability : bool
         If False, simulate even where no stationary state exists, as is always done with a schedule.
@@ -127,8 +128,8 @@ def verify(
     stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check)
     measurement = simulate(
         problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
-        rng=rng, start=start, records=records, dynamics=dynamics, average=average, threads=threads,
-        checkpoint=checkpoint, progress=lambda fraction: report("simulation", fraction),
+        rng=rng, start=start, records=records, dynamics=dynamics, average=average, dtype=dtype,
+        threads=threads, checkpoint=checkpoint, progress=lambda fraction: report("simulation", fraction),
     )  # fmt: skip
     report("comparison", 0.0)
     return _Trial(stationary, measurement, start, level, resolution).verdict()

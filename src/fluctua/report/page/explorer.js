@@ -66,17 +66,19 @@ const explorer = (() => {
     place.dataset.value = value === null ? "" : String(value);
   }
 
-  function numbers(root, found, r) {
+  function numbers(root, found, r, limitError) {
     const share = (v) => ` (${brief(100 * v, 3)} % of L(W*))`;
     tell(root, "optimum", found.optimum, brief(found.optimum, 6));
     tell(root, "mean-limit", found.meanLimit, brief(found.meanLimit, 6));
     tell(root, "limit", found.limit, found.limit === null ? "unknown here" :
-      `about ${brief(found.limit)}; lr is ${brief((100 * r.lr) / found.limit, 3)} % of it`);
+      `about ${brief(found.limit)} ± ${brief(100 * limitError, 2)} %; lr is ${brief((100 * r.lr) / found.limit, 3)} % of it`);
     tell(root, "floor", found.floor, found.floor === null ? "none: lr is above the limit of the mean"
       : brief(found.floor, 6) + (found.optimum > 0 ? share(found.floor / found.optimum) : ""));
     const beyond = found.limit !== null && r.lr >= found.limit;
-    tell(root, "exact-floor", found.exactFloor, found.exactFloor !== null ? `about ${brief(found.exactFloor)}`
-      : beyond ? "none: lr is above the exact limit" : "unknown here: outside Python's grid");
+    tell(root, "exact-floor", found.exactFloor, found.exactFloor !== null
+      ? `about ${brief(found.exactFloor)} ± ${brief(100 * found.floorError, 2)} %`
+      : beyond ? "none: lr is above the exact limit"
+      : found.limit !== null ? "unknown so near the limit: use fluctua predict" : "unknown here: outside Python's grid");
     const off = found.exactFloor === null ? null : found.floor / found.exactFloor - 1;
     tell(root, "difference", off, off === null ? "—" : percent(off));
   }
@@ -120,7 +122,7 @@ const explorer = (() => {
       if (pitfall.textContent) return;
       const found = law.at(survey, r, r.horizon);
       root.found = found;
-      numbers(root, found, r);
+      numbers(root, found, r, survey.exact?.limit_error);
       charts(root, found, first);
     }
 

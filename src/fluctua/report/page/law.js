@@ -96,22 +96,26 @@ const law = (() => {
     return first.reduce((sum, w, i) => sum + w * interpolated(values.slice(i * size, (i + 1) * size), rest), 0);
   }
 
-  /** The exact stability limit and noise floor between Python's solutions: {limit, ratio}, each null where unknown. */
+  /** The exact stability limit and noise floor between Python's solutions, and the floor's stated relative error:
+      {limit, ratio, error}, each null where unknown. */
   function exact(s, r) {
     const e = s.exact, k = kappa(r, s.samples), gamma = r.weight_decay;
-    const none = { limit: null, ratio: null };
+    const none = { limit: null, ratio: null, error: null };
     if (!e || r.nesterov || (r.dampening > 0 && r.momentum > 0) || !(k > 0)) return none;
     if (k * e.batch_sizes.at(-1) < 1 || r.momentum > e.momenta.at(-1) || gamma > e.weight_decays.at(-1)) return none;
     const inertia = (beta) => -Math.log1p(-beta), decay = (x) => Math.log1p(x / e.scale);
+    const decays = (nodes) => lagrange(nodes.map(decay), decay(gamma));
     const weights = [
       lagrange(e.batch_sizes.map(Math.log), -Math.log(k)),
       lagrange(e.momenta.map(inertia), inertia(r.momentum)),
-      lagrange(e.weight_decays.map(decay), decay(gamma)),
     ];
-    const limit = meanLimit(s.curvatures[0] + gamma, r) / (1 + Math.exp(interpolated(e.narrowing, weights)));
+    const narrowing = interpolated(e.narrowing, [...weights, decays(e.weight_decays)]);
+    const limit = meanLimit(s.curvatures[0] + gamma, r) / (1 + Math.exp(narrowing));
     const share = r.lr / limit;
-    if (share > e.shares.at(-1)) return { limit, ratio: null };
-    return { limit, ratio: 1 + share * Math.exp(interpolated(e.feedback, [lagrange(e.shares, share), ...weights])) };
+    if (share > e.shares.at(-1)) return { ...none, limit };
+    const ends = [e.weight_decays[0], e.weight_decays.at(-1)], near = share / (1 - share);
+    const feedback = interpolated(e.feedback, [lagrange(e.shares, share), ...weights, decays(ends)]);
+    return { limit, ratio: 1 + near * Math.exp(feedback), error: e.floor_error + e.limit_error * near };
   }
 
   /** Everything that the page shows of recipe r, of which r.weight_decay is s.weight_decays[g]. */
@@ -124,7 +128,7 @@ const law = (() => {
       optimum: s.optimum_losses[g], curvatures: h, floor,
       temperatures: found && found.map((v, p) => (h[p] * v) / s.outputs),
       steps, curve: curve(s, g, r, steps), meanLimit: meanLimit(h[0], r), limit: solved.limit,
-      exactFloor: floor !== null && solved.ratio !== null ? floor * solved.ratio : null,
+      exactFloor: floor !== null && solved.ratio !== null ? floor * solved.ratio : null, floorError: solved.error,
     };
   }
 
