@@ -14,6 +14,7 @@ __all__ = [
     "DataUnavailable",
     "FluctuaError",
     "InvalidInput",
+    "NotConverged",
     "OutputError",
     "ResultError",
     "UnknownName",
@@ -44,6 +45,26 @@ class UnknownName(InvalidInput):
         self.name, self.known, self.suggestion = name, known, suggestion
         hint = f" Did you mean {suggestion!r}?" if suggestion else ""
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+
+
+class NotConverged(FluctuaError, ArithmeticError):
+    """An iteration ended before its result was as accurate as promised; no number is returned in its place.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds that it was given.
+    residual, tolerance : float
+        What is left of the equation that is solved, relative, and what was to be left at most.
+    """
+
+    def __init__(self, what: str, rounds: int, residual: float, tolerance: float) -> None:
+        self.rounds, self.residual, self.tolerance = rounds, residual, tolerance
+        super().__init__(
+            f"{what} was not found: after {rounds} rounds the relative residual is {residual:.2g}, and {tolerance:.2g} "
+            f"is asked for. A number less accurate than that is not returned. Scale the inputs to similar sizes, or "
+            f"report the data as a case that should work."
+        )
 
 
 class UnstableSGD(InvalidInput):
