@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -209,8 +209,7 @@ class TimeDomain:
         if law.level == "equilibrium":
             raise InvalidInput("theory='equilibrium' has weights and no velocity. Use another level with momentum.")
         if self.steps is None:
-            whole = np.tile(law.kappa * self._source, (kernel.components,) * 2)
-            return np.asarray(kernel.injection() / kernel.gap() * whole)
+            return kernel.settled(law.kappa * self._source)
         return self._marched(self.steps)
 
     def _marched(self, steps: Sequence[int]) -> Array:
@@ -220,8 +219,7 @@ class TimeDomain:
             return np.zeros((len(law.kernel.rate),) * 2)
         relaxation = law.relaxation(None if self.start is None else self.start.modes, max(later), self.rtol)
         assert isinstance(relaxation, Relaxation)
-        shown = {item.name: getattr(law.kernel, item.name) for item in fields(Kernel)}
-        relaxation = Relaxation(**{**vars(relaxation), "kernel": _Shown(**shown)})
+        relaxation = replace(relaxation, kernel=replace(law.kernel, whole=True))
         return relaxation.total(sorted(later)) / len(steps)
 
     @property
@@ -253,11 +251,3 @@ class TimeDomain:
         if self.steps is not None:
             raise InvalidInput(f"{what} is of the stationary state, and this prediction is of some steps. Leave "
                                f".after(...) out.")  # fmt: skip
-
-
-class _Shown(Kernel):
-    """A kernel of whose state everything is observed."""
-
-    def fold(self, state: Array, *, observed: bool = False) -> Array:
-        """The state itself where a kernel shows what is observed of it."""
-        return state if observed else super().fold(state)
