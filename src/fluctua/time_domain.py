@@ -112,15 +112,18 @@ class TimeDomain:
         if kernel.components == 1:
             return one
         turned = one - 0.5 * kernel.faded(self._state, 2).T  # of V and U; a folded state is symmetric
-        return np.block([[one, turned], [-turned.T, 2 * one - kernel.stirred(self._state, 2)]])
+        return np.block([[one, turned], [0.0 - turned.T, 2 * one - kernel.stirred(self._state, 2)]])
 
     @property
     def detailed_balance_violation(self) -> float:
-        """|H G - G H| / |H G + G H| in the Frobenius norm, G = C + K[S]: zero in detailed balance, at most 1."""
+        """|H G - G H| / |H G + G H| in the Frobenius norm, G = C + K[S]: zero in detailed balance, at most 1.
+
+        Zero where nothing fluctuates, as with a full batch: at rest there is no current.
+        """
         self._kernel("detailed balance")
         h, g = self.law.minimum.curvatures, self._source
         both = np.linalg.norm(np.add.outer(h, h) * g)
-        return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both else 0.0
+        return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both and self.law.kappa else 0.0
 
     @property
     def bath_temperatures(self) -> Array:
@@ -153,9 +156,10 @@ class TimeDomain:
         r"""Entropy production per step as seen in the steepest `modes`: per output, and of all outputs together.
 
         Of the Gaussian process with SGD's exact second moments; a minibatch's noise is not Gaussian. Zero in detailed
-        balance. e = tr[(kappa (C + K[S]))^-1 (H S H - H^2 S)] for plain SGD and heavy-ball momentum, over c r weights
-        for the total (theory.md section 7; `fluctua.entropy`). The state of momentum is the last two weights: V and its
-        velocity have noise in one of them only.
+        balance, and where the weights rest without noise, as with a full batch. e = tr[(kappa (C + K[S]))^-1
+        (H S H - H^2 S)] for plain SGD and heavy-ball momentum, over c r weights for the total (theory.md section 7;
+        `fluctua.entropy`). The state of momentum is the last two weights: V and its velocity have noise in one of them
+        only.
 
         Parameters
         ----------
