@@ -11,7 +11,7 @@ triangular system for each pair of modes, with no difference of rates in any den
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,8 +212,8 @@ class CoupledKernel(Kernel):
         height = max(1, _BLOCK_ELEMENTS // self.modes)
         yield from (coupled[p : p + height] for p in range(0, len(coupled), height))
 
-    def follow(self, state: Array, sources: Array, start: int) -> Iterator[Array]:
-        """Yield what is observed of S_pp, (r,), step after step; `sources` is the diagonal of kappa G, (n, r)."""
+    def follow(self, state: Array, sources: Iterable[Array], start: int) -> Iterator[Array]:
+        """Yield what is observed of S_pp, (r,), step after step; `sources` are diagonals of kappa G, (r,) each."""
         del start  # every step is alike
         step, drive, moments = self._transition, self._parted(self._push), self.within(state)
         injection = np.einsum("ip,jp->ijp", drive, drive)

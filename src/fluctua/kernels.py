@@ -13,7 +13,7 @@ A new optimiser is a new kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -167,8 +167,8 @@ class Kernel(Components):
         slowest = float(np.abs(alternating).max())
         return float("inf") if slowest >= 1 else origin + log(rtol) / log(slowest)
 
-    def follow(self, state: Array, sources: Array, start: int) -> Iterator[Array]:
-        """Yield what is observed of S_pp, (r,), step after step; `sources` is the diagonal of kappa G, (n, r)."""
+    def follow(self, state: Array, sources: Iterable[Array], start: int) -> Iterator[Array]:
+        """Yield what is observed of S_pp, (r,), step after step; `sources` are diagonals of kappa G, (r,) each."""
         del start  # every step is alike
         decay = self.decay.reshape(self.components, self.modes)
         shrink, moments = decay[:, None] * decay, self.within(state)
