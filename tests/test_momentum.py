@@ -10,7 +10,6 @@ from enumeration import TINY, Enumeration, away_from, error, tiny
 from fluctua.errors import InvalidInput, UnstableSGD
 from fluctua.kernels import gradient_step
 from fluctua.momentum import mean_limit, momentum_step
-from fluctua.stability import _paired
 
 OPTIMISERS = {
     "heavy ball": {"momentum": 0.9},
@@ -131,13 +130,6 @@ def test_the_printed_numbers_of_theory_section_4(digits_problem, options, expect
     assert found == pytest.approx(expected, abs=5.1e-8)
     effective = fl.predict(digits_problem, fl.SGD(0.02 / (1 - 0.9), 4, weight_decay=0.03), check_stability=False)
     assert effective.excess_loss != pytest.approx(expected, rel=0.1)  # not the floor of an effective rate
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 32])
-def test_the_moving_limit_finds_the_limit_that_lanczos_finds(digits_problem, batch_size):
-    h, sgd = digits_problem.curvatures, fl.SGD(0.1, batch_size)
-    found = _paired(digits_problem, 1 / batch_size, 2 / h[0], lambda lr: gradient_step(h, lr))
-    assert found == pytest.approx(fl.max_stable_lr(digits_problem, sgd), rel=1e-9)
 
 
 @case

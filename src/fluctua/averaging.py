@@ -3,13 +3,14 @@ r"""Averages of the weights along a run: one more component beside the optimiser
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._validate import positive_int, real_number
+from .coupled import CoupledKernel
 from .errors import InvalidInput
 from .kernels import Kernel
 
@@ -17,7 +18,7 @@ __all__ = ["EMA", "Average", "RunningAverage", "beside", "read_average"]
 
 Array = NDArray[np.float64]
 
-_APART = 1e-5  # closer, the two components cancel to eps/_APART^2
+_NEAR, _NEAR_CHAIN = 0.1, 0.5  # relative distance of rates, below which components, or a chain of them, are coupled
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,10 @@ def read_average(given: Mapping[str, Any]) -> Average:
 def beside(kernel: Kernel, average: EMA) -> Kernel:
     r"""Return the kernel that follows V and its average together.
 
-    With y = 1 - decay, the average w' = (1 - y) w + y V' of components s' = (1 - x) s + f n is sum g s + a, where
-    g = y (1 - x)/(y - x) and a' = (1 - y) a - y (1 - y) sum f/(y - x) n. A mode in which x is within 1e-5 of y,
-    relative, has its y held apart, at a relative error of that size in this mode: a heuristic.
+    With y = 1 - decay, the average w' = (1 - y) w + y V' of V = sum v s, s' = T s + f n, is sum g s + a, where
+    a' = (1 - y) a + c s + (y v - g) f n and c = (1 - y) g + (y v - g) T. For components of a rate x far from y,
+    g = y (1 - x) v/(y - x) makes c zero; where x is near y, g = 0 and c couples the average to them
+    (`fluctua.coupled`).
 
     Raises
     ------
@@ -143,17 +145,39 @@ def beside(kernel: Kernel, average: EMA) -> Kernel:
     """
     if kernel.continuous:
         raise InvalidInput("an average over steps is not defined in continuous time: use theory='exact' or 'discrete'.")
-    x = kernel.rate.reshape(kernel.components, kernel.modes)
-    f = np.full_like(x, kernel.lr) if kernel.drive is None else kernel.drive.reshape(x.shape)
-    y = np.full(kernel.modes, 1 - average.decay)
-    y = np.where((np.abs(x - y) < _APART * y).any(axis=0), y * (1 + 2 * _APART), y)
+    shape = kernel.components, kernel.modes
+    v = np.ones(shape) if kernel.weights is None else kernel.weights.reshape(shape)
+    f = (np.full(len(kernel.rate), -kernel.lr) if kernel.drive is None else kernel.drive).reshape(shape)
+    y, links = 1 - average.decay, kernel.coupling if isinstance(kernel, CoupledKernel) else None
+    shares, coupled = _shares(kernel.rate.reshape(shape), v, y, links)
     entered, driven = kernel.opened
-    # the first update copies W: a(1) = V(1) - sum g s(1), and 1 - g = -x (1 - y)/(y - x)
-    lag = -x * (1 - y) / (y - x)
-    opening = [np.vstack([part.reshape(x.shape), (lag * part.reshape(x.shape)).sum(axis=0)]).ravel()
-               for part in (entered, f if driven is None else driven)]  # fmt: skip
-    return replace(
-        kernel, components=kernel.components + 1, entry=None, opening=(opening[0], opening[1]), beside=1,
-        rate=np.vstack([x, y]).ravel(), drive=np.vstack([f, -y * (1 - y) * (f / (y - x)).sum(axis=0)]).ravel(),
-        observed=np.vstack([y * (1 - x) / (y - x), np.ones_like(y)]).ravel(),
-    )  # fmt: skip
+    # the first update copies W: a(1) = V(1) - sum g s(1)
+    opening = [np.vstack([part, ((v - shares) * part).sum(axis=0)]).ravel()
+               for part in (entered.reshape(shape), f if driven is None else driven.reshape(shape))]  # fmt: skip
+    whole = {
+        **vars(kernel), "components": shape[0] + 1, "entry": None, "opening": (opening[0], opening[1]),
+        "rate": np.concatenate([kernel.rate, np.full(shape[1], y)]),
+        "drive": np.vstack([f, ((y * v - shares) * f).sum(axis=0)]).ravel(),
+        "observed": np.vstack([shares, np.ones(shape[1])]).ravel(),
+        "weights": np.vstack([v, np.zeros(shape[1])]).ravel(),
+    }  # fmt: skip
+    if links is None and not coupled.any():
+        return Kernel(**whole)
+    coupling = np.pad(np.zeros((*shape[:1], *shape)) if links is None else links, ((0, 1), (0, 1), (0, 0)))
+    coupling = coupling.astype(np.result_type(coupling, coupled))
+    coupling[-1, :-1] = coupled
+    return CoupledKernel(**{**whole, "coupling": coupling})
+
+
+def _shares(x: Array, v: Array, y: float, links: Array | None) -> tuple[Array, Array]:
+    """The vectors g and c of `beside`, (k, r): one of them is zero in each component."""
+    near = np.abs(y - x) < _NEAR * y
+    if links is not None:  # a chain is near as a whole
+        near |= (np.abs(y - x) < _NEAR_CHAIN * y).any(axis=0) & links.any(axis=(0, 1))
+    g, c = np.zeros(x.shape, np.result_type(x, v)), np.zeros(x.shape, np.result_type(x, v))
+    for i in reversed(range(len(x))):
+        fed = y * v[i] * (1 - x[i])
+        if links is not None:
+            fed = fed + ((y * v - g)[i + 1 :] * links[i + 1 :, i]).sum(axis=0)
+        c[i], g[i] = np.where(near[i], fed, 0.0), np.where(near[i], 0.0, fed / np.where(near[i], 1.0, y - x[i]))
+    return g, c

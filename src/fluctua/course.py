@@ -15,7 +15,7 @@ is F0 summed (theory.md sections 2 to 4): two matrix products over the steps, fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._sizes import refuse_bytes
 from .averaging import Average
 from .components import Components
 from .sgd import SGD
@@ -162,8 +163,8 @@ class Course(Components):
         back[:, 0] += response * self.curvatures
         return back
 
-    def follow(self, state: Array, sources: Array, start: int) -> Iterator[Array]:
-        """Yield what is observed of S_pp, (r,), step after step; `sources` is the diagonal of kappa G, (n, r)."""
+    def follow(self, state: Array, sources: Iterable[Array], start: int) -> Iterator[Array]:
+        """Yield what is observed of S_pp, (r,), step after step; `sources` are diagonals of kappa G, (r,) each."""
         moments = self.within(state)
         for step, source in enumerate(sources, start):
             m, e = self._transition(step), self.push[step]
@@ -178,8 +179,18 @@ def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> 
     """Return the course of `sgd` over its first `steps` steps, with torch.optim.SGD's first step.
 
     u' = beta u + tau g, V' = V - eta_t (nu g + mu u') as in `momentum_step`; an average a' = (1 - w_t) a + w_t V'.
+    Memory and time are proportional to `steps`.
+
+    Raises
+    ------
+    InvalidInput
+        If so many steps do not fit into memory.
     """
     parts = 1 + bool(sgd.momentum) + (average is not None)
+    refuse_bytes(
+        f"a schedule, or an average that runs, over {steps:,} steps", 8.0 * steps * (parts**2 + 2 * parts + 4),
+        "Its coefficients are kept for every step: ask for fewer steps, or for a constant learning rate and an EMA.",
+    )  # fmt: skip
     motion, push = np.zeros((steps, parts, parts)), np.zeros((steps, parts))
     rates = sgd.rates(np.arange(steps))
     nu, mu = (1.0, sgd.momentum) if sgd.nesterov else (0.0, 1.0) if sgd.momentum else (1.0, 0.0)

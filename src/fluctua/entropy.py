@@ -41,6 +41,7 @@ __all__ = [
 Array = NDArray[np.float64]
 _SINGULAR = 1e-11  # eigenvalue of the noise's correlations, over the largest, below which it is rounding
 _FADED = 1e-4  # share of a sum over lags below which the rest is left out
+_ROUNDING = 100.0  # times eps sqrt(h_max/h_min): a residual over its target, below which it is rounding
 _KEPT = 1e-6  # share of B that a range may lose to rounding
 
 
@@ -127,8 +128,13 @@ class Chain:
 
 
 def entropy_production(law: Law, modes: int) -> EntropyProduction:
-    """Return that of the stationary state, as seen in the `modes` steepest modes."""
+    """Return that of the stationary state, as seen in the `modes` steepest modes.
+
+    Zero where the weights rest, without noise: with a full batch, and in an output that is fitted exactly.
+    """
     kernel, outputs = law.kernel, law.problem.outputs
+    if law.kappa == 0:
+        return EntropyProduction(0.0, np.zeros(outputs), modes)
     backwards = Chain.of(kernel).irreversibility[:modes, :modes]
     noise = joint_noise(law, modes)
     rows = [noise[k * modes : (k + 1) * modes, k * modes : (k + 1) * modes] for k in range(outputs)]
@@ -183,11 +189,21 @@ def path_entropy(moments: Array, dimensions: int) -> float:
 
 def joint_noise(law: Law, modes: int, rtol: float = 0.0) -> Array:
     """Return the covariance of the chain's noise in units of (eta tau)^2 kappa, all outputs, (c modes, c modes)."""
-    source = joint_source(law, modes, rtol)
+    source, rests = joint_source(law, modes, rtol), np.repeat(_resting(law), modes)
+    source[rests], source[:, rests] = 0.0, 0.0
     if not law.kernel.continuous:
         return source
     gathered = np.asarray(law.kernel.injection())[:modes, :modes]  # noise that has decayed since it came
     return np.asarray(source * np.tile(gathered, (law.problem.outputs,) * 2))
+
+
+def _resting(law: Law) -> NDArray[np.bool_]:
+    """Which outputs are fitted to within rounding: what noise they seem to have is that rounding, (c,)."""
+    h = law.problem.curvatures
+    rounding = _ROUNDING * np.finfo(float).eps * np.sqrt(h[0] / h[-1])  # of W* on the samples
+    left = np.mean(np.square(law.minimum.residuals, dtype=np.float64), axis=0)
+    size = np.mean(np.square(law.problem.targets, dtype=np.float64), axis=0)
+    return np.asarray(left <= rounding**2 * size)
 
 
 def gaussian_entropy(noise: Array, irreversibility: Array) -> float:
@@ -204,7 +220,7 @@ def gaussian_entropy(noise: Array, irreversibility: Array) -> float:
     weight, null = inverse_on_range(noise)
     if np.sum(null**2 * back) > _KEPT * back.max():
         return float("inf")
-    return float(-np.sum(noise * weight * back))
+    return float(-np.sum(noise * weight * back)) + 0.0  # no minus zero
 
 
 def inverse_on_range(noise: Array) -> tuple[Array, Array]:

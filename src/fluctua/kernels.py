@@ -13,7 +13,7 @@ A new optimiser is a new kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -28,6 +28,7 @@ __all__ = ["Kernel", "gradient_step", "langevin_flow"]
 Array = NDArray[np.float64]
 Vector = NDArray[Any]
 _ALL = slice(None)
+_SMALL, _TERMS = 1e-2, 6  # n times a gap below which a series of so many terms is used: what it leaves out is 1e-15
 _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an array, so that its passes stay in cache
 
 
@@ -57,8 +58,10 @@ class Kernel(Components):
     observed : ndarray, (k r,), optional
         Weights of the components in an average of the weights that the optimiser keeps beside them; by default what
         is observed is V.
-    beside : int
-        How many of the last components belong to such an average and not to V.
+    weights : ndarray, (k r,), optional
+        Weights of the components in V; by default 1.
+    whole : bool
+        Whether what is observed is the state itself.
     """
 
     rate: Vector
@@ -69,7 +72,8 @@ class Kernel(Components):
     entry: Vector | None = None
     opening: tuple[Vector, Vector] | None = None
     observed: Vector | None = None
-    beside: int = 0
+    weights: Vector | None = None
+    whole: bool = False
 
     @property
     def decay(self) -> Vector:
@@ -111,10 +115,16 @@ class Kernel(Components):
 
     def _readout(self, observed: bool) -> Vector:
         """Weights of the components in V, or in what is observed, (k, r)."""
-        if observed and self.observed is not None:
-            return self.observed.reshape(self.components, self.modes)
-        inside = np.arange(self.components) < self.components - self.beside
-        return np.repeat(inside[:, None].astype(float), self.modes, axis=1)
+        given = self.observed if observed and self.observed is not None else self.weights
+        return np.ones((self.components, self.modes)) if given is None else self._parted(given)
+
+    def _parted(self, values: Vector) -> Vector:
+        """Values of all components, (k r,) to (k, r)."""
+        return values.reshape(self.components, self.modes)
+
+    def fold(self, state: Array, *, observed: bool = False) -> Array:
+        """S of a state, (r, r), or the second moment of what is observed."""
+        return state if observed and self.whole else super().fold(state, observed=observed)
 
     def gap(self, rows: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates: the decays would lose the flat modes to rounding."""
@@ -157,8 +167,8 @@ class Kernel(Components):
         slowest = float(np.abs(alternating).max())
         return float("inf") if slowest >= 1 else origin + log(rtol) / log(slowest)
 
-    def follow(self, state: Array, sources: Array, start: int) -> Iterator[Array]:
-        """Yield what is observed of S_pp, (r,), step after step; `sources` is the diagonal of kappa G, (n, r)."""
+    def follow(self, state: Array, sources: Iterable[Array], start: int) -> Iterator[Array]:
+        """Yield what is observed of S_pp, (r,), step after step; `sources` are diagonals of kappa G, (r,) each."""
         del start  # every step is alike
         decay = self.decay.reshape(self.components, self.modes)
         shrink, moments = decay[:, None] * decay, self.within(state)
@@ -167,35 +177,53 @@ class Kernel(Components):
             moments = shrink * moments + injection * source
             yield self.gathered(moments, observed=True)
 
+    def settled(self, source: Array) -> Vector:
+        """Stationary state, (k r, k r), under `source` = kappa G, (r, r)."""
+        return np.asarray(self.injection() / self.gap() * np.tile(source, (self.components,) * 2))
+
     def lagged(self, state: Array, lag: int) -> Array:
         """E[V(t)^T V(t + lag)] of a state at t, (r, r): the later factor has decayed (theory.md section 7)."""
-        return self._paired(state, self.decay**lag)
+        return self._paired(state, self._ahead(lag))
 
     def faded(self, state: Array, lag: int) -> Array:
         """E[V(t)^T (V(t) - V(t + lag))], (r, r), without the cancellation that flat modes would suffer."""
-        return self._paired(state, self._lost_alone(lag))
+        return self._paired(state, self._fading(lag))
 
     def stirred(self, state: Array, lag: int) -> Array:
-        """The antisymmetric part of `lagged`, (r, r), from differences of the rates: exact also where it is small."""
-        blocks, lost = state.reshape((self.components, self.modes) * 2), self._lost_alone(lag)
-        lost = lost.reshape(self.components, self.modes)
-        apart = lost[:, :, None, None] - lost  # m_jq^lag - m_ip^lag
+        """The antisymmetric part of `lagged`, (r, r), from what has faded: exact also where it is small."""
+        blocks, lost, now = state.reshape((self.components, self.modes) * 2), self._fading(lag), self._readout(False)
+        apart = np.multiply.outer(lost, now) - np.multiply.outer(now, lost)
         return np.asarray(0.5 * np.einsum("ipjq,ipjq->pq", blocks, apart).real)
 
     def _paired(self, state: Array, later: Vector) -> Array:
-        blocks = state.reshape((self.components, self.modes) * 2)
-        return np.asarray(np.einsum("ipjq,jq->pq", blocks, later.reshape(self.components, self.modes)).real)
+        blocks, now = state.reshape((self.components, self.modes) * 2), self._readout(False)
+        return np.asarray(np.einsum("ip,ipjq,jq->pq", now, blocks, later, optimize=True).real)
 
     def response(self, lag: int) -> Array:
         """Shift of E V `lag` steps after a unit kick of V that spares the momentum, (r,)."""
-        shares = self.decay**lag if self.entry is None else self.entry * self.decay**lag
-        return np.asarray(shares.reshape(self.components, self.modes).sum(axis=0).real)
+        entry = 1.0 if self.entry is None else self._parted(self.entry)
+        return np.asarray((entry * self._ahead(lag)).sum(axis=0).real)
 
     def step_response(self, lag: int) -> Array:
         """Shift of E V after `lag` steps under a unit force, a constant -1 in the gradient, (r,)."""
-        push = self.lr if self.drive is None else -self.drive  # only squares of the default drive matter elsewhere
-        shares = (push * self._lost_alone(lag) / self.rate).reshape(self.components, self.modes)
-        return np.asarray(shares.sum(axis=0).real)
+        return np.asarray(-(self._fading(lag) * self._built()).sum(axis=0).real)
+
+    def _ahead(self, lag: int) -> Vector:
+        """Weights of the components in the mean of V `lag` steps later, (k, r)."""
+        return self._readout(False) * self._parted(self.decay**lag)
+
+    def _fading(self, lag: int) -> Vector:
+        """Weights of the components in V less those, (k, r)."""
+        return self._readout(False) * self._parted(self._lost_alone(lag))
+
+    def _built(self) -> Vector:
+        """What a constant unit of noise builds up in the components, (k, r)."""
+        return self._parted(self._push / self.rate)
+
+    @property
+    def _push(self) -> Vector:
+        """f, (k r,), with its sign, which squares do not show."""
+        return np.full(len(self.rate), -self.lr) if self.drive is None else self.drive
 
     def _lost_alone(self, steps: int) -> Vector:
         """1 - m^n, (k r,), from the rates."""
@@ -245,14 +273,12 @@ class Kernel(Components):
         n, g = steps, self.gap(rows)
         if n == 1:
             return np.ones_like(g), np.zeros_like(g)
-        small = np.abs(n * g) < 1e-3  # the first neglected terms below are O((n g)^4), under 1e-12
-        if small.any():
-            y, g[small] = g[small], 1.0
+        small = np.abs(n * g) < _SMALL
+        y = g[small]
+        g[small] = 1.0
         a = self._lost(n, rows) / g
         b = (n - a) / (n * g)
-        if small.any():
-            a[small] = n * (1 - (n - 1) / 2 * y * (1 - (n - 2) / 3 * y * (1 - (n - 3) / 4 * y)))
-            b[small] = (n - 1) / 2 * (1 - (n - 2) / 3 * y * (1 - (n - 3) / 4 * y * (1 - (n - 4) / 5 * y)))
+        a[small], b[small] = n * _series(n, y, 1), (n - 1) / 2 * _series(n, y, 2)
         return a, b
 
     def _lost(self, steps: int, rows: slice) -> Array:
@@ -260,12 +286,19 @@ class Kernel(Components):
         if self.continuous:
             lost = -np.expm1(-steps * self.rate)
             return np.asarray(lost[rows, None] + lost - lost[rows, None] * lost)
-        monotone, power = self.rate.real < 1, self.decay**steps
-        lost = -np.expm1(steps * np.log1p(-np.where(monotone, self.rate, 0)))
+        monotone, power, lost = self.rate.real < 1, self.decay**steps, self._lost_alone(steps)
         pairs = lost[rows, None] + lost - lost[rows, None] * lost
         if monotone.all():
             return np.asarray(pairs)
         return np.asarray(np.where(monotone[rows, None] & monotone, pairs, 1 - power[rows, None] * power))
+
+
+def _series(n: int, y: Vector, first: int) -> Vector:
+    """1 - (n - f)/(f + 1) y (1 - (n - f - 1)/(f + 2) y (...)), from f = `first` on, as far as it shows."""
+    out = np.ones_like(y)
+    for j in reversed(range(first, first + _TERMS)):
+        out = 1 - (n - j) / (j + 1) * y * out
+    return out
 
 
 def gradient_step(curvatures: Array, lr: float) -> Kernel:

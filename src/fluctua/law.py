@@ -103,7 +103,8 @@ class Law:
         if self._flows:  # overdamped: without inertia, momentum only changes the rate
             return langevin_flow(curvatures, effective_lr(sgd.lr, sgd.momentum, sgd.dampening))
         if sgd.momentum:
-            return momentum_step(curvatures, sgd.lr, sgd.momentum, sgd.dampening, sgd.nesterov)
+            options = sgd.momentum, sgd.dampening, sgd.nesterov
+            return momentum_step(curvatures, sgd.lr, *options, diagonal=sgd.epochs)
         return gradient_step(curvatures, sgd.lr)
 
     @property

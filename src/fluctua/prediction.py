@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._sizes import refuse_bytes
 from ._validate import positive_int, real_number, step_list
 from .errors import InvalidInput
 from .kernels import Kernel
@@ -19,7 +20,7 @@ from .stability import warn_unstable
 from .start import Start
 from .time_domain import TimeDomain
 
-__all__ = ["Prediction", "outside"]
+__all__ = ["Prediction", "outside", "refuse_curve"]
 
 Array = NDArray[np.float64]
 
@@ -209,9 +210,21 @@ class Prediction(TimeDomain):
             on large data, because fewer passes over them are needed.
         curve : bool
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
+
+        Raises
+        ------
+        InvalidInput
+            If a curve, a schedule or an average that runs has more steps than fit into memory.
+
+        Notes
+        -----
+        With a constant learning rate, of the weights or of their `EMA`, time has closed forms: a late step costs its
+        logarithm. A curve, a schedule and a `RunningAverage` cost time and memory in proportion to the steps.
         """
         law = self.law
         wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))  # an average has no order
+        if curve:
+            refuse_curve(wanted[-1])
         tolerance = real_number("rtol", rtol, above=0.0)
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
@@ -285,6 +298,12 @@ class Prediction(TimeDomain):
         return (
             f"Prediction({self.theory}, {self.when}: excess_loss={self.excess_loss:.7g}, rank={len(self.curvatures)})"
         )
+
+
+def refuse_curve(steps: int) -> None:
+    """Raise `InvalidInput` where a curve of so many steps does not fit into memory."""
+    refuse_bytes(f"a learning curve of {steps:,} steps", 48.0 * steps,
+                 "Ask for fewer steps, or for single ones with predict(...).after(steps).")  # fmt: skip
 
 
 def outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:

@@ -24,6 +24,7 @@ _STENCIL = 4  # nodes the interpolant passes through: cubic
 _CUBIC_BELOW = 1 / 30  # share of K in the source: cubic extrapolation multiplies noise by 15, and K must not return it
 _EVALUATIONS = 3  # of the source at the end of an interval, at most
 _BENT, _MOVED = 1 / 3, 2.5  # weights of the two errors; measured, see Relaxation.rtol
+_AT_ONCE = 2**10  # steps of a curve whose sources are held
 _LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 data can tell
 
 
@@ -79,8 +80,13 @@ class Interval:
 
     def diagonals(self) -> Iterator[Array]:
         """Yield what is observed of S_pp(t), (r,), for t = start + 1..end: it closes on the diagonal of the source."""
-        sources = self._weights(range(self.start, self.end)) @ self._source_diagonals
-        return self.kernel.follow(self.state, sources, self.start)
+        yield from self.kernel.follow(self.state, self._sources(), self.start)
+
+    def _sources(self) -> Iterator[Array]:
+        """Yield the diagonal of the interpolant, (r,), at t = start..end - 1."""
+        nodes = self._source_diagonals
+        for begin in range(self.start, self.end, _AT_ONCE):
+            yield from self._weights(range(begin, min(begin + _AT_ONCE, self.end))) @ nodes
 
     @property
     def _source_diagonals(self) -> Array:
@@ -152,18 +158,30 @@ class Relaxation:
             return np.asarray(sum(passed for passed, _ in self._march(stops)))
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
-        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them.
+
+        Without an observable there is no curve, and time costs its logarithm.
+        """
         wanted = sorted(int(t) for t in steps)
         total = self.covariance * wanted.count(0)
-        curve = [0.0 if observable is None else observable @ np.diag(self.covariance)]
-        if wanted[-1] == 0:
-            return total / len(wanted), np.array(curve)
-        with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
-            for passed, variances in self._march(wanted):
-                total = total + passed
-                if observable is not None:
-                    curve.extend(observable @ each for each in variances)
-        return total / len(wanted), np.nan_to_num(curve, nan=np.inf)  # where the squares have overflowed
+        curve = [np.empty(0)] if observable is None else [self._begun(observable)]
+        if wanted[-1] > 0:
+            with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+                for passed, variances in self._march(wanted):
+                    total = total + passed
+                    if observable is not None:
+                        curve.append(_seen(observable, variances))
+        return total / len(wanted), np.nan_to_num(np.concatenate(curve), nan=np.inf)  # where squares have overflowed
+
+    def curve(self, last: int, observable: Array) -> Iterator[Array]:
+        """Yield observable . S_pp(t) from t = 0 to `last`, an interval of the march after another."""
+        yield self._begun(observable)
+        for _, variances in self._march([last]):
+            yield np.nan_to_num(_seen(observable, variances), nan=np.inf)
+
+    def _begun(self, observable: Array) -> Array:
+        """Observable . S_pp(0), (1,)."""
+        return np.array([observable @ np.diag(self.covariance)])
 
     def _march(self, stops: Sequence[int]) -> Iterator[tuple[Array | float, Iterator[Array]]]:
         """From 0 to the last of the sorted `stops`: yield the sum of what is read at them, and every S_pp(t)."""
@@ -269,6 +287,11 @@ class _Trial:
     arrived: Array
     passed: Array | float
     error: float
+
+
+def _seen(observable: Array, variances: Iterator[Array]) -> Array:
+    """Observable . S_pp of every step."""
+    return np.fromiter((observable @ each for each in variances), np.float64)
 
 
 def _next_width(length: int, error: float) -> float:

@@ -10,23 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UnstableRates
-from .kernels import Kernel
+from .kernels import Kernel, gradient_step
 from .momentum import mean_limit, momentum_step
 from .problem import LeastSquares
+from .radius import unit_radius
 from .sgd import SGD
 
 __all__ = ["apart", "max_stable_lr", "mean_stable_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
-_ROUNDS = 300
 
 
 def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     r"""Return the learning rate above which the variance of the weights grows without bound.
 
     eta_max = 1 / spectral radius of T[S]_pq = (h_p h_q S_pq + kappa K[S]_pq) / (h_p + h_q), theory.md section 6:
-    necessary and sufficient for independent batches, at any batch size, and never above 2/h_max. With momentum it is
-    the learning rate at which the map S -> Phi o kappa K[S] of the stationary balance has spectral radius 1.
+    necessary and sufficient for independent batches, at any batch size, and never above 2/h_max. It is the learning
+    rate at which the map S -> Phi o kappa K[S] of the stationary balance has spectral radius 1, with momentum too.
 
     Parameters
     ----------
@@ -34,12 +34,16 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     sgd : SGD
         All of it matters but its lr.
 
+    Raises
+    ------
+    NotConverged
+        Where the limit was not found as accurately as stated below.
+
     Notes
     -----
-    T is similar to a self-adjoint operator, so its largest eigenvalue comes from a Lanczos iteration started at
-    S = I, which converges in a few rounds: about ten passes over the data at 4 N r^2 flops, never a
-    d^2 x d^2 matrix. Relative accuracy 1e-9 for float64 inputs, 1e-6 for float32. With momentum a power iteration
-    moves the learning rate along: about as many passes, more at small batches.
+    For independent batches, with momentum or without: a Krylov space started at S = I, in which the learning rate moves
+    along with the eigenvector (`fluctua.radius`): about ten passes over the data at 4 N r^2 flops, never a d^2 x d^2
+    matrix. Relative accuracy 1e-9 for float64 inputs, 1e-6 for float32, or `NotConverged`.
 
     Examples
     --------
@@ -49,30 +53,31 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     >>> print(f"{fl.max_stable_lr(problem, fl.SGD(lr=0.01, batch_size=4)):.7f}")
     0.1834962
     """
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
     if sgd.epochs:
         from .epoch_limit import epoch_limit
 
         return epoch_limit(problem, sgd)
-    h = problem.minimum(sgd.weight_decay).curvatures
-    kappa = sgd.sampling_factor(problem.population)
-    if sgd.momentum:
-        options = sgd.momentum, sgd.dampening, sgd.nesterov
-        return _paired(problem, kappa, mean_stable_lr(problem, sgd), lambda lr: momentum_step(h, lr, *options))
-    if kappa == 0.0 or problem.rank < 2:  # one mode leaves Lanczos nothing to iterate on
-        return float(1.0 / _growth(problem, h, kappa, np.ones((problem.rank, problem.rank)))[0, 0])
-    scale = np.sqrt(np.add.outer(h, h))
+    return _independent(problem, sgd)
 
-    def symmetrised(flat: Array) -> Array:
-        s = flat.reshape(scale.shape) / scale
-        return ((np.outer(h, h) * s + kappa * problem.feedback(s)) / scale).ravel()
 
-    operator = LinearOperator((scale.size, scale.size), matvec=symmetrised, dtype=np.float64)
-    start = (np.eye(problem.rank) * scale).ravel()
-    top = eigsh(operator, k=1, which="LA", v0=start, ncv=min(8, scale.size), tol=1e3 * problem.precision,
-                return_eigenvectors=False)  # fmt: skip
-    return float(1.0 / top[0])
+def _independent(problem: LeastSquares, sgd: SGD) -> float:
+    """The limit of independent batches, found in units in which the largest curvature is 1."""
+    kappa, edge = sgd.sampling_factor(problem.population), mean_stable_lr(problem, sgd)
+    if kappa == 0.0:
+        return edge
+    curvatures = problem.minimum(sgd.weight_decay).curvatures
+    steepest = float(curvatures[0])
+    h = curvatures / steepest
+
+    def feedback(s: Array) -> Array:
+        return kappa * (problem.feedback(s) / steepest / steepest)
+
+    def kernel(lr: float) -> Kernel:
+        if sgd.momentum:
+            return momentum_step(h, lr, sgd.momentum, sgd.dampening, sgd.nesterov)
+        return gradient_step(h, lr)
+
+    return unit_radius(feedback, kernel, edge * steepest, problem.rank, problem.precision) / steepest
 
 
 def apart(sgd: SGD) -> SGD:
@@ -108,34 +113,3 @@ def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int, *, additive: bool
     if above.size:
         found = UnstableRates(int(above[0]), above.size, float(rates[above[0]]), limit)
         warnings.warn(found, stacklevel=3)
-
-
-def _growth(problem: LeastSquares, h: Array, kappa: float, s: Array) -> Array:
-    """T[S] where no feedback mixes the modes: the leading element decides."""
-    feedback = problem.feedback(s) if kappa else np.zeros_like(s)
-    return (np.outer(h, h) * s + kappa * feedback) / np.add.outer(h, h)
-
-
-def _paired(problem: LeastSquares, kappa: float, edge: float, kernel: Callable[[float], Kernel]) -> float:
-    """The learning rate below `edge`, where E V stops to decay, at which Phi o kappa K has spectral radius 1.
-
-    Z = kappa K[S] is the left eigenvector when S is the right one, so <Z, Phi o Z>/<Z, S> is a generalised Rayleigh
-    quotient: its error is the square of the vector's, and any learning rate can be tried without another pass.
-    """
-    from scipy.optimize import brentq
-
-    if kappa == 0.0:
-        return edge
-    s, limit = np.eye(problem.rank), edge
-    for _ in range(_ROUNDS):
-        z = kappa * problem.feedback(s)
-
-        def excess(share: float, z: Array = z, norm: float = float(np.vdot(z, s))) -> float:
-            return float(np.log(np.vdot(z * z, kernel(edge * share).stationary) / norm))
-
-        before, limit = limit, edge * brentq(excess, 1e-12, 1 - 1e-12, rtol=1e-13)
-        s = kernel(limit).stationary * z
-        s /= np.linalg.norm(s)
-        if abs(limit / before - 1) < 10 * problem.precision:
-            break
-    return float(limit)

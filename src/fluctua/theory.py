@@ -13,7 +13,7 @@ from .averaging import Average
 from .cycle import Cycle
 from .errors import UncertainFloor, UnstableSGD
 from .law import LEVELS, Law, Level
-from .prediction import Prediction, outside
+from .prediction import Prediction, outside, refuse_curve
 from .problem import LeastSquares
 from .sgd import SGD
 from .stability import max_stable_lr, mean_stable_lr, warn_unstable
@@ -124,6 +124,11 @@ def learning_curve(
     rtol : float
         Relative accuracy asked of every mode's variance.
 
+    Raises
+    ------
+    InvalidInput
+        If so many steps do not fit into memory.
+
     Examples
     --------
     >>> import fluctua as fl
@@ -136,6 +141,7 @@ def learning_curve(
     choice("theory", theory, LEVELS)
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
+    refuse_curve(last)
     begin = Start.at(law.minimum, start)
     warn_unstable(problem, sgd, last, additive=not law.feeds_back)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -112,15 +112,18 @@ class TimeDomain:
         if kernel.components == 1:
             return one
         turned = one - 0.5 * kernel.faded(self._state, 2).T  # of V and U; a folded state is symmetric
-        return np.block([[one, turned], [-turned.T, 2 * one - kernel.stirred(self._state, 2)]])
+        return np.block([[one, turned], [0.0 - turned.T, 2 * one - kernel.stirred(self._state, 2)]])
 
     @property
     def detailed_balance_violation(self) -> float:
-        """|H G - G H| / |H G + G H| in the Frobenius norm, G = C + K[S]: zero in detailed balance, at most 1."""
+        """|H G - G H| / |H G + G H| in the Frobenius norm, G = C + K[S]: zero in detailed balance, at most 1.
+
+        Zero where nothing fluctuates, as with a full batch: at rest there is no current.
+        """
         self._kernel("detailed balance")
         h, g = self.law.minimum.curvatures, self._source
         both = np.linalg.norm(np.add.outer(h, h) * g)
-        return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both else 0.0
+        return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both and self.law.kappa else 0.0
 
     @property
     def bath_temperatures(self) -> Array:
@@ -153,9 +156,10 @@ class TimeDomain:
         r"""Entropy production per step as seen in the steepest `modes`: per output, and of all outputs together.
 
         Of the Gaussian process with SGD's exact second moments; a minibatch's noise is not Gaussian. Zero in detailed
-        balance. e = tr[(kappa (C + K[S]))^-1 (H S H - H^2 S)] for plain SGD and heavy-ball momentum, over c r weights
-        for the total (theory.md section 7; `fluctua.entropy`). The state of momentum is the last two weights: V and its
-        velocity have noise in one of them only.
+        balance, and where the weights rest without noise, as with a full batch. e = tr[(kappa (C + K[S]))^-1
+        (H S H - H^2 S)] for plain SGD and heavy-ball momentum, over c r weights for the total (theory.md section 7;
+        `fluctua.entropy`). The state of momentum is the last two weights: V and its velocity have noise in one of them
+        only.
 
         Parameters
         ----------
@@ -209,8 +213,7 @@ class TimeDomain:
         if law.level == "equilibrium":
             raise InvalidInput("theory='equilibrium' has weights and no velocity. Use another level with momentum.")
         if self.steps is None:
-            whole = np.tile(law.kappa * self._source, (kernel.components,) * 2)
-            return np.asarray(kernel.injection() / kernel.gap() * whole)
+            return kernel.settled(law.kappa * self._source)
         return self._marched(self.steps)
 
     def _marched(self, steps: Sequence[int]) -> Array:
@@ -220,8 +223,7 @@ class TimeDomain:
             return np.zeros((len(law.kernel.rate),) * 2)
         relaxation = law.relaxation(None if self.start is None else self.start.modes, max(later), self.rtol)
         assert isinstance(relaxation, Relaxation)
-        shown = {item.name: getattr(law.kernel, item.name) for item in fields(Kernel)}
-        relaxation = Relaxation(**{**vars(relaxation), "kernel": _Shown(**shown)})
+        relaxation = replace(relaxation, kernel=replace(law.kernel, whole=True))
         return relaxation.total(sorted(later)) / len(steps)
 
     @property
@@ -253,11 +255,3 @@ class TimeDomain:
         if self.steps is not None:
             raise InvalidInput(f"{what} is of the stationary state, and this prediction is of some steps. Leave "
                                f".after(...) out.")  # fmt: skip
-
-
-class _Shown(Kernel):
-    """A kernel of whose state everything is observed."""
-
-    def fold(self, state: Array, *, observed: bool = False) -> Array:
-        """The state itself where a kernel shows what is observed of it."""
-        return state if observed else super().fold(state)
