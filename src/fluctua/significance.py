@@ -46,6 +46,7 @@ ROUNDING = {"float64": 1e-9, "float32": 1e-5}
 """Error bar below which a ratio of order one is rounding, by the precision of the run."""
 _STEEPEST_BEND = 1.5  # of skewness times deviation: beyond it the transformation flattens, and is continued as a line
 _HALVINGS = 60
+_LAST_DIGITS = 100  # smallest numbers of the precision, by which a weight that small is off
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,22 @@ def compare(measurement: Measurement, excess_loss: float, covariance: Array, lev
 
 
 def _compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
-    predicted, floor = np.diag(covariance), ROUNDING[measurement.identity.get("dtype", "float64")]
-    scores = unit_scores(measurement.replica_variances - predicted, floor * predicted)
-    excess = measurement.replica_excess[:, None]
-    family = _contrasts(measurement, excess_loss, predicted)
-    norm = float(np.linalg.norm(measurement.mode_covariance))
+    dtype = measurement.identity.get("dtype", "float64")
+    least = max(float(np.finfo(dtype).smallest_subnormal) ** 2, 1e-300)
+    predicted, excess_loss = np.maximum(np.diag(covariance), least), max(excess_loss, least)
+    excess, rounding = measurement.replica_excess[:, None], _rounding(dtype, predicted)
+    scores = unit_scores(measurement.replica_variances - predicted, rounding * predicted)
+    family = _contrasts(measurement.replica_variances, measurement.replica_excess, excess_loss, predicted)
+    floor = np.array([rounding.min(), *(rounding[band].mean() for band in bands(len(predicted)))])
+    norm = np.linalg.norm(measurement.mode_covariance)
     return Comparison(
         p_value=family_p_value(family - 1, floor, relative=True),
         detectable=detectable_error(family, level, floor, relative=True),
-        z_excess_loss=float(unit_scores(excess - excess_loss, floor * excess_loss)[0]),
+        z_excess_loss=float(unit_scores(excess - excess_loss, floor[0] * excess_loss)[0]),
         z_rms=float(np.sqrt(np.mean(scores**2))),
         inside_95=float(np.mean(np.abs(scores) < 1.959964)),
-        frobenius_error=float(np.linalg.norm(measurement.mode_covariance - covariance)) / norm,
-        frobenius_sampling=measurement.covariance_error / norm,
+        frobenius_error=float(np.linalg.norm(measurement.mode_covariance - covariance) / norm),
+        frobenius_sampling=float(measurement.covariance_error / norm),
     )
 
 
@@ -109,14 +113,17 @@ def bands(modes: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(edges, [*edges[1:], modes], strict=True)]
 
 
-def _contrasts(measurement: Measurement, excess_loss: float, predicted: Array) -> Array:
+def _rounding(dtype: str, predicted: Array) -> Array:
+    """Rounding of a measured over a predicted mode variance, (r,); weights near the smallest numbers stop short."""
+    stop = _LAST_DIGITS * float(np.finfo(dtype).smallest_subnormal) / np.sqrt(predicted)
+    return np.asarray(np.clip(ROUNDING[dtype] + 2 * stop + stop**2, 0.0, 1e300))
+
+
+def _contrasts(variances: Array, excess: Array, excess_loss: float, predicted: Array) -> Array:
     """Measured over predicted, per replica: excess loss, then the mean over each band, (R, 1 + bands)."""
-    ratios = measurement.replica_variances / predicted
-    columns = [
-        measurement.replica_excess / excess_loss,
-        *(ratios[:, band].mean(axis=1) for band in bands(len(predicted))),
-    ]
-    return np.stack(columns, axis=1)
+    ratios = np.where(variances == predicted, 1.0, variances / predicted)
+    loss = np.where(excess == excess_loss, 1.0, excess / excess_loss)
+    return np.stack([loss, *(ratios[:, band].mean(axis=1) for band in bands(len(predicted)))], axis=1)
 
 
 def unit_scores(deviations: Array, floor: ArrayLike = 0.0) -> Array:

@@ -143,7 +143,7 @@ class Statements:
         """What correlations have lost after k steps against S (1 - R(k)), made `wrong` by a share."""
         lost = (1 + wrong) * (self.now - self.by_response)
         deviations, family = self.now - self.found.lagged - lost, _Family()
-        self._add_ratios(family, deviations + self._lost)
+        self._add_ratios(family, deviations + self._lost, relative=False)
         family.add(self._currents(self.now - lost, self.found.lagged))
         return self._statement(name, deviations, np.sqrt(self._products), family, deviations)
 
@@ -152,19 +152,19 @@ class Statements:
         found, expected, family = self.found.lagged, self.expected, _Family()
         variances = np.diagonal(self.now[:, 0], axis1=1, axis2=2) / np.diag(expected.covariance)
         family.add((variances[:, band].mean(axis=1) for band in self._bands), relative=True)
-        self._add_ratios(family, self.now - found)
+        self._add_ratios(family, self.now - found, relative=True)
         family.add(self._currents(expected.lagged[None], found))
         deviations = found - expected.lagged
         return self._statement("correlation", deviations, np.sqrt(self._products), family, deviations)
 
-    def _add_ratios(self, family: _Family, lost: Array) -> None:
+    def _add_ratios(self, family: _Family, lost: Array, relative: bool) -> None:
         """Of each group, `lost` over the predicted one, in bands of modes and at every lag."""
         variances = np.diag(self.expected.covariance)
         for k, each in enumerate(self._lost):
             measured, expected = np.diagonal(lost[:, k], axis1=1, axis2=2) / variances, np.diag(each) / variances
             for band in self._bands:
                 left = float(expected[band].mean())
-                family.add([measured[:, band].mean(axis=1) / left], relative=True, left=left)
+                family.add([measured[:, band].mean(axis=1) / left], relative=relative, left=left)
 
     def _currents(self, expected: Array, found: Array) -> list[Array]:
         """One more than what `found` has of the predicted current beyond `expected`, at every lag that resolves it."""

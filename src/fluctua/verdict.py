@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -113,6 +114,12 @@ class Verdict(Saved):
                 return row
         raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
 
+    def off(self, row: Row) -> float:
+        """Return the relative error of a row's excess loss; 0 where nothing was predicted and nothing measured."""
+        if self.excess_loss:
+            return row.excess_loss / self.excess_loss - 1
+        return math.copysign(math.inf, row.excess_loss) if row.excess_loss else 0.0
+
     @property
     def tested(self) -> Row:
         """The row of the level under test."""
@@ -166,7 +173,7 @@ class Verdict(Saved):
     def cells(self) -> list[tuple[str, str, str, str, str, str]]:
         """The same, cell by cell: name, excess loss, its error, z-rms over modes, Frobenius error, verdict."""
         return [
-            (row.name, shown(row.excess_loss, ".6g"), shown(row.excess_loss / self.excess_loss - 1, "+.1%"),
+            (row.name, shown(row.excess_loss, ".6g"), shown(self.off(row), "+.1%"),
              f"{row.comparison.z_rms:.2f}", f"{row.comparison.frobenius_error:.3g}",
              "consistent" if row.consistent else "rejected")
             for row in self.rows
