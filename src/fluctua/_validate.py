@@ -12,8 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInput, UnknownName
 
-__all__ = ["as_array", "choice", "positive_int", "real_array", "real_number", "step_list"]
+__all__ = [
+    "as_array",
+    "choice",
+    "false_alarm_level",
+    "positive_int",
+    "real_array",
+    "real_number",
+    "resolution_share",
+    "step_list",
+]
 
+SMALLEST_LEVEL = 1e-12
+"""Below it a false-alarm level means nothing: the law of a mean of real numbers is not known so far out."""
 MOST = 2**53  # the last whole number that floats count without a gap
 
 
@@ -51,6 +62,22 @@ def real_number(
     if number >= below:
         raise InvalidInput(f"{name} must be less than {below:g}, got {number:g}.")
     return number
+
+
+def false_alarm_level(value: Any) -> float:
+    """Return a false-alarm level, from `SMALLEST_LEVEL` to below 1; every verdict's is checked here."""
+    level = real_number("level", value, above=0.0, below=1.0)
+    if level < SMALLEST_LEVEL:
+        raise InvalidInput(
+            f"level must be at least {SMALLEST_LEVEL:g}, got {level:g}: so far out the law of a mean over replicas is "
+            f"not known, and the level would not be kept. Use 1e-6 for a verdict that should hardly ever be wrong."
+        )
+    return level
+
+
+def resolution_share(value: Any) -> float:
+    """Return the relative error that a verdict has to reject, between 0 and 1: predictions are made wrong by it."""
+    return real_number("resolution", value, above=0.0, below=1.0)
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validate import positive_int, real_number
+from ._validate import false_alarm_level, positive_int, resolution_share
 from .dynamic_verdict import DynamicVerdict
 from .dynamics import slots
 from .errors import InvalidInput
 from .expectation import Expectation
+from .near_limit import share_of_limit
 from .problem import LeastSquares
 from .sampling import Rng, generators, seed_sequence
 from .sgd import SGD
 from .simulate import workers_for
 from .theory import Prediction, predict
-from .trial import Trial
+from .trial import verdict_of
 from .two_times import Agenda, watch
 from .verify import Progress, default_replicas, silent
 
@@ -119,8 +120,7 @@ def verify_dynamic(
     >>> verdict.consistent, verdict.circulation.resolvable
     (True, True)
     """
-    real_number("level", level, above=0.0)
-    real_number("resolution", resolution, above=0.0)
+    level, resolution = false_alarm_level(level), resolution_share(resolution)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("full-batch gradient descent does not fluctuate: there is no correlation to verify. Use a "
                            "smaller batch_size.")  # fmt: skip
@@ -134,6 +134,7 @@ def verify_dynamic(
     agenda = _agenda(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
     count = _replicas(problem, sgd, steps, seen) if replicas is None else positive_int("replicas", replicas, minimum=2)
     expectation = Expectation(stationary, agenda, _entropic(problem, sgd, seen, entropy))
+    share = share_of_limit(problem, sgd, agenda.steps)
     rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
     groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]
     found = watch(problem, sgd, agenda, expectation.weights, groups, workers_for(threads),
@@ -143,9 +144,10 @@ def verify_dynamic(
         "recipe": sgd.to_dict(), "steps": agenda.steps, "opened": agenda.opened, "gap": agenda.gap,
         "lags": list(agenda.lags), "modes": agenda.modes, "replicas": count, "groups": len(groups),
         "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
+        "share_of_limit": share,
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
     }  # fmt: skip
-    return Trial(expectation, found, level, resolution).verdict(identity)
+    return verdict_of(expectation, found, level, resolution, identity)
 
 
 def _modes(prediction: Prediction, modes: int | None) -> int:

@@ -10,130 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, WRONG, Circulation, Entropy, Statement, Trace
+from .formats import caught, shown
+from .near_limit import heavy_tails
 from .results import finite
 from .saved import Saved, with_nan
 from .significance import POWER
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
-
-FDT, CURRENT, NO_CURRENT = "correlation = S x response", "circulation", "equilibrium FDT, no current"
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One statement held against the measurement.
-
-    Attributes
-    ----------
-    name : str
-    p_value : float
-        Family-wise, over bands of modes, lags and the current.
-    z_rms : float
-        Over elements one by one: root mean square of the normal scores.
-    detectable : float
-        Smallest relative error that these runs would reject with probability `significance.POWER`.
-    level : float
-        Below which it is rejected: a quarter of the verdict's family-wise level, because four statements should hold.
-    """
-
-    name: str
-    p_value: float
-    z_rms: float
-    detectable: float
-    level: float
-
-    @property
-    def consistent(self) -> bool:
-        """Not rejected."""
-        return bool(self.p_value >= self.level)
-
-
-@dataclass(frozen=True)
-class Circulation:
-    """J, the area swept per step, measured and predicted.
-
-    Attributes
-    ----------
-    elements, resolved : int
-        Pairs of modes, and those whose predicted J exceeds three error bars.
-    correlation : float
-        Of measured and predicted J over the resolved ones; NaN for fewer than three.
-    z_rms : float
-        Over all pairs.
-    ratio, ratio_error : float
-        Measured over predicted, all pairs weighted as J is seen best, and its standard error.
-    resolvable : bool
-        Whether these runs would tell the predicted J from none.
-    """
-
-    elements: int
-    resolved: int
-    correlation: float
-    z_rms: float
-    ratio: float
-    ratio_error: float
-    resolvable: bool
-
-
-@dataclass(frozen=True)
-class Entropy:
-    """Entropy production per step, in nats, in the modes looked at: one estimate.
-
-    Attributes
-    ----------
-    of : str
-        "all outputs", or one.
-    estimator : str
-        "areas": the measured areas one step apart, weighted by theory's force over theory's noise; linear in what is
-        measured, so it has no bias. "plug-in": of the Gaussian process with the measured moments, nothing of theory in
-        it, its bias removed by leaving groups of replicas out in turn.
-    predicted : float
-        "areas": averaged over the times looked at; "plug-in": stationary.
-    measured, error : float
-        And its standard error; NaN where nothing can be resolved.
-    resolution : float
-        Standard error that was to be expected before the runs; for "plug-in" NaN, it is not known beforehand.
-    bias : float
-        Expected before the runs, d (d - 1)/n for d weights and n steps seen, and removed.
-    """
-
-    of: str
-    estimator: str
-    predicted: float
-    measured: float
-    error: float
-    resolution: float
-    bias: float
-
-    @property
-    def resolves(self) -> bool:
-        """Whether the expected error is below a fifth, and the expected bias below a twentieth, of the prediction.
-
-        What is left of a bias when it has been removed is of the order of its square.
-        """
-        known = self.measured == self.measured
-        return bool(known and not self.resolution > 0.2 * self.predicted and self.bias < 0.05 * self.predicted)
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One of Yaida's relations, `fluctua.relations`, measured from the trajectory alone.
-
-    Attributes
-    ----------
-    name, symbol : str
-    work, steps, error : float
-        Traces of its two sides, and the standard error of their difference.
-    z_rms : float
-        Of the difference, over the elements of the matrix.
-    """
-
-    name: str
-    symbol: str
-    work: float
-    steps: float
-    error: float
-    z_rms: float
 
 
 @dataclass(frozen=True)
@@ -145,7 +29,7 @@ class DynamicVerdict(Saved):
     level, resolution : float
         Family-wise level; relative error of the correlations that the runs had to reject.
     rows : tuple of Statement
-        The four statements, and the three mutants that have to be rejected.
+        The four statements, and the mutants that have to be rejected where these runs can tell them.
     circulation : Circulation
     entropy : tuple of Entropy
         Empty if not asked for, and with Nesterov's step, whose weights are not the chain that it is of.
@@ -182,14 +66,15 @@ class DynamicVerdict(Saved):
 
     @property
     def mutants(self) -> tuple[Statement, ...]:
-        """Statements that are wrong on purpose; that of no current only where a current can be resolved."""
-        wrong = tuple(row for row in self.rows if row.name.startswith(f"{FDT} x "))
-        return (*wrong, self.row(NO_CURRENT)) if self.circulation.resolvable else wrong
+        """Statements that are wrong on purpose; those about the current only where these runs can tell them."""
+        found = self.circulation
+        told = {NO_CURRENT: found.resolvable, NONE: found.tells_none, TURNED: found.tells_turned}
+        return tuple(row for row in self.rows if row.name.startswith(f"{FDT} x ") or told.get(row.name, False))
 
     @property
     def statements(self) -> tuple[Statement, ...]:
         """Those that should hold."""
-        return tuple(row for row in self.rows if row.name != NO_CURRENT and not row.name.startswith(f"{FDT} x "))
+        return tuple(row for row in self.rows if row.name not in WRONG and not row.name.startswith(f"{FDT} x "))
 
     @property
     def consistent(self) -> bool:
@@ -219,13 +104,21 @@ class DynamicVerdict(Saved):
             f"NOT consistent: {', '.join(wrong)} at family-wise level {100 * self.level:.3g} %" if wrong
             else f"consistent: no deviation beyond sampling at family-wise level {100 * self.level:.3g} %"
         )  # fmt: skip
-        caught = f"would have caught {100 * self.detectable:.2g} % (with probability {POWER:g})"
-        second = f"sharp: {caught}" if self.sharp else f"NOT sharp: {caught}, asked was {100 * self.resolution:.3g} %"
-        third = (
-            "rejected" if self.circulation.resolvable and not self.row(NO_CURRENT).consistent
-            else "NOT rejected" if self.circulation.resolvable else "not told apart: the current is below what is seen"
-        )  # fmt: skip
-        return f"{first}; {second}; the equilibrium theorem, without a current, is {third}."
+        second = f"would have caught {caught(self.detectable)} (with probability {POWER:g})"
+        if not self.sharp:
+            second += f", asked was {100 * self.resolution:.3g} %"
+        parts = [first, f"{'sharp' if self.sharp else 'NOT sharp'}: {second}", self._of_equilibrium]
+        return "; ".join([*parts, *filter(None, [heavy_tails(self.identity)])]) + "."
+
+    @property
+    def _of_equilibrium(self) -> str:
+        """What the runs say of the equilibrium theorem."""
+        found, rejected = self.circulation, not self.row(NO_CURRENT).consistent
+        told = f"the equilibrium theorem, without a current, is {'rejected' if rejected else 'NOT rejected'}"
+        if found.resolvable or rejected:
+            return told if found.predicted else f"{told}, and theory predicts none"
+        why = "the current is below what is seen" if found.predicted else "theory predicts none"
+        return f"the equilibrium theorem, without a current, is not told apart: {why}"
 
     @property
     def currents(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -245,8 +138,8 @@ class DynamicVerdict(Saved):
         lines = [f"{'statement':<34} {'z-rms':>7} {'p':>9} {'would catch':>12}  verdict"]
         for row in self.rows:
             verdict = "consistent" if row.consistent else "rejected"
-            caught = f"{row.detectable:.2%}" if row in self.statements else ""
-            lines.append(f"{row.name:<34} {row.z_rms:>7.2f} {row.p_value:>9.2g} {caught:>12}  {verdict}")
+            least = caught(row.detectable) if row in self.statements else ""
+            lines.append(f"{row.name:<34} {row.z_rms:>7.2f} {row.p_value:>9.2g} {least:>12}  {verdict}")
         return "\n".join(lines)
 
     @property
@@ -255,11 +148,12 @@ class DynamicVerdict(Saved):
         lines = [f"{'nats per step':<13} {'estimator':<10} {'predicted':>10} {'measured':>10} {'error':>9} "
                  f"{'expected':>9} {'bias off':>9}"]  # fmt: skip
         for each in self.entropy:
-            measured = f"{each.measured:>10.4g} {each.error:>9.2g}" if each.resolves else f"{'unresolved':>20}"
-            expected = f"{each.resolution:>9.2g}" if each.resolution == each.resolution else f"{'unknown':>9}"
-            lines.append(
-                f"{each.of:<13} {each.estimator:<10} {each.predicted:>10.4g} {measured} {expected} {each.bias:>9.2g}"
+            measured = (
+                f"{shown(each.measured, '>10.4g')} {each.error:>9.2g}" if each.resolves else f"{'unresolved':>20}"
             )
+            expected = f"{each.resolution:>9.2g}" if each.resolution == each.resolution else f"{'unknown':>9}"
+            lines.append(f"{each.of:<13} {each.estimator:<10} {shown(each.predicted, '>10.4g')} {measured} {expected} "
+                         f"{each.bias:>9.2g}")  # fmt: skip
         return "\n".join(lines)
 
     @property
@@ -267,7 +161,8 @@ class DynamicVerdict(Saved):
         """Yaida's relations: the work of the gradient beside what the steps do."""
         head = f"{'relation':<15} {'work':>11} {'steps':>11} {'error':>9} {'z-rms':>7}"
         lines = (
-            f"{each.name:<15} {each.work:>11.5g} {each.steps:>11.5g} {each.error:>9.2g} {each.z_rms:>7.2f}"
+            f"{each.name:<15} {shown(each.work, '>11.5g')} {shown(each.steps, '>11.5g')} {each.error:>9.2g} "
+            f"{each.z_rms:>7.2f}"
             for each in self.relations
         )
         return "\n".join([head, *lines])

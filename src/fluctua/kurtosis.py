@@ -35,7 +35,9 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
     n, b = problem.samples, sgd.batch_size
     chance = np.cumprod([max(b - j, 0) / max(n - j, 1) for j in range(4)])
     fourth = n * m4 * (chance @ [1, -7, 12, -6]) + (n * m2) ** 2 * (chance @ [0, 3, -6, 3])
-    return np.asarray(fourth / (n * m2 * (chance[0] - chance[1])) ** 2 - 3)
+    spread = n * m2 * (chance[0] - chance[1])
+    spread[spread <= 0] = np.nan  # a batch of all samples
+    return np.asarray(fourth / spread**2 - 3)
 
 
 def _central_moments(problem: LeastSquares, weight_decay: float) -> tuple[Array, Array]:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validate import positive_int, real_number
+from ._validate import false_alarm_level, positive_int
 from .dynamics import minibatch_in_modes, slots
 from .errors import InvalidInput
+from .formats import shown
 from .kurtosis import excess_kurtosis, jackknife, mean_of_noisy
 from .noise_sums import LAGS, NoiseSums
 from .problem import LeastSquares
@@ -93,12 +94,13 @@ class GradientNoise:
         }
         ratio = self.variances.sum() / self.predicted_variances.sum()
         lag, error = self.correlations[0], self.correlation_errors[0]
-        median, worst = np.nanmedian(self.predicted_kurtoses), np.nanmax(self.predicted_kurtoses)
+        trace, first = shown(ratio - 1, "+.2%"), shown(lag, "+.1e")
+        median, worst = (shown(of(self.predicted_kurtoses), ".3g") for of in (np.nanmedian, np.nanmax))
         lines = (
             f"mean        {fails['mean'] or 'zero within sampling'}",
-            f"covariance  {fails['covariance'] or 'kappa (C + K[S]) within sampling'}; trace off by {ratio - 1:+.2%}",
-            f"memory      {fails['memory'] or 'none within sampling'}; correlation at lag 1 {lag:+.1e} +- {error:.0e}",
-            f"Gaussian?   excess kurtosis {median:.3g} in the median mode, {worst:.3g} in the worst (Gaussian: 0)",
+            f"covariance  {fails['covariance'] or 'kappa (C + K[S]) within sampling'}; trace off by {trace}",
+            f"memory      {fails['memory'] or 'none within sampling'}; correlation at lag 1 {first} +- {error:.0e}",
+            f"Gaussian?   excess kurtosis {median} in the median mode, {worst} in the worst (Gaussian: 0)",
         )
         return "\n".join(lines)
 
@@ -186,7 +188,7 @@ def gradient_noise(
 def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: float) -> None:
     positive_int("steps", steps, minimum=LAGS + 1)
     positive_int("replicas", replicas, minimum=2)
-    real_number("level", level, above=0.0)
+    false_alarm_level(level)
     sgd.refuse_epochs("the noise is compared with that of independent batches, which has no memory")
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("a full batch without replacement has no gradient noise. Use a smaller batch_size.")

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .data import Dataset, load
+from .formats import shown
 from .problem import LeastSquares
 from .results import provenance, writable_directory
 from .sgd import SGD
@@ -182,7 +183,7 @@ def _line(cell: Cell, verdict: Verdict) -> list[str]:
 
 
 def _off(predicted: float, verdict: Verdict) -> str:
-    return f"{100 * (predicted / verdict.excess_loss - 1):+.2f}"
+    return shown(100 * (predicted / verdict.excess_loss - 1), "+.2f")
 
 
 def machine() -> str:

@@ -149,9 +149,11 @@ def _temporary_beside(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
 
 
 def finite(value: Any) -> Any:
-    """Return a result as JSON can hold it: it has no infinity and no NaN, they become null."""
+    """Return a result as JSON can hold it: no infinity and no NaN, they become null; and no negative zero."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    if not isinstance(value, float):
+        return value
+    return value + 0.0 if np.isfinite(value) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .formats import caught, shown
 from .law import Level
+from .near_limit import heavy_tails
 from .results import finite
 from .saved import Saved, with_nan
 from .significance import POWER, Comparison
@@ -111,6 +114,12 @@ class Verdict(Saved):
                 return row
         raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
 
+    def off(self, row: Row) -> float:
+        """Return the relative error of a row's excess loss; 0 where nothing was predicted and nothing measured."""
+        if self.excess_loss:
+            return row.excess_loss / self.excess_loss - 1
+        return math.copysign(math.inf, row.excess_loss) if row.excess_loss else 0.0
+
     @property
     def tested(self) -> Row:
         """The row of the level under test."""
@@ -148,10 +157,11 @@ class Verdict(Saved):
             else f"NOT consistent: the deviation has p = {self.tested.comparison.p_value:.2g} (family-wise level "
             f"{100 * self.level:.3g} %)"
         )
-        second = f"would have caught {100 * self.detectable:.2g} % (with probability {POWER:g})"
-        if self.sharp:
-            return f"{first}; sharp: {second}."
-        return f"{first}; NOT sharp: {second}, asked was {100 * self.resolution:.3g} %; run more replicas or steps."
+        second = f"would have caught {caught(self.detectable)} (with probability {POWER:g})"
+        if not self.sharp:
+            second += f", asked was {100 * self.resolution:.3g} %; run more replicas or steps"
+        tails = heavy_tails(self.identity)
+        return f"{first}; {'sharp' if self.sharp else 'NOT sharp'}: {second}{tails and '; ' + tails}."
 
     @property
     def table(self) -> str:
@@ -163,7 +173,7 @@ class Verdict(Saved):
     def cells(self) -> list[tuple[str, str, str, str, str, str]]:
         """The same, cell by cell: name, excess loss, its error, z-rms over modes, Frobenius error, verdict."""
         return [
-            (row.name, f"{row.excess_loss:.6g}", f"{100 * (row.excess_loss / self.excess_loss - 1):+.1f}%",
+            (row.name, shown(row.excess_loss, ".6g"), shown(self.off(row), "+.1%"),
              f"{row.comparison.z_rms:.2f}", f"{row.comparison.frobenius_error:.3g}",
              "consistent" if row.consistent else "rejected")
             for row in self.rows

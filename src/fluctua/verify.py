@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ._validate import choice, real_number
+from ._validate import choice, false_alarm_level, positive_int, resolution_share
 from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics
 from .errors import InvalidInput
 from .law import FLOWS, LEVELS, Law, Level
 from .measurement import Measurement
+from .near_limit import share_of_limit
 from .problem import LeastSquares
 from .results import provenance
 from .sampling import Rng
@@ -114,8 +115,7 @@ def verify(
     >>> verdict.consistent, verdict.row("langevin").consistent
     (True, False)
     """
-    real_number("level", level, above=0.0)
-    real_number("resolution", resolution, above=0.0)
+    level, resolution = false_alarm_level(level), resolution_share(resolution)
     if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("full-batch gradient descent does not fluctuate, so there is no variance to verify. "
                            "Use simulate(dynamics='gd') and learning_curve.")  # fmt: skip
@@ -126,13 +126,14 @@ def verify(
     report("theory", 0.0)
     check = check_stability and sgd.schedule is None  # a schedule may well begin above the limit
     stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check)
+    share = share_of_limit(problem, sgd, positive_int("steps", steps)) if stationary.law.feeds_back else None
     measurement = simulate(
         problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
         rng=rng, start=start, records=records, dynamics=dynamics, average=average, dtype=dtype,
         threads=threads, checkpoint=checkpoint, progress=lambda fraction: report("simulation", fraction),
     )  # fmt: skip
     report("comparison", 0.0)
-    return _Trial(stationary, measurement, start, level, resolution).verdict()
+    return _Trial(stationary, measurement, start, level, resolution, share).verdict()
 
 
 def silent(stage: str, fraction: float) -> None:
@@ -155,6 +156,8 @@ class _Trial:
     start: ArrayLike | str
     level: float
     resolution: float
+    share: float | None
+    """Of the stability limit, where it is near."""
 
     def verdict(self) -> Verdict:
         measured = self.measurement
@@ -178,9 +181,9 @@ class _Trial:
             balance, elements = _balance(measured, self._fluctuation())
         return Verdict(
             theory=tested.theory, level=self.level, resolution=wrong, rows=tuple(rows), balance=balance,
-            identity=measured.identity, provenance=provenance(), excess_loss=measured.excess_loss,
-            excess_loss_error=measured.excess_loss_error, optimum_loss=tested.optimum_loss,
-            diverged_at=measured.diverged_at,
+            identity={**measured.identity, "share_of_limit": self.share}, provenance=provenance(),
+            excess_loss=measured.excess_loss, excess_loss_error=measured.excess_loss_error,
+            optimum_loss=tested.optimum_loss, diverged_at=measured.diverged_at,
             arrays={**_measured(measured, tested), **_curve(tested), **elements,
                     **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()}},
         )  # fmt: skip
@@ -246,6 +249,8 @@ def _measured(measured: Measurement, tested: Prediction) -> dict[str, Array]:
     """Return what the figures of the mode variances and of the learning curve show of the measurement."""
     losses = measured.replica_losses
     spread = losses.std(axis=0, ddof=1) if measured.diverged_at is None else np.full(losses.shape[1], np.nan)
+    with np.errstate(invalid="ignore"):  # between infinite losses there is no quantile
+        low, high = np.quantile(losses, [0.05, 0.95], axis=0)
     return {
         "curvatures": tested.curvatures,
         "measured_variances": measured.mode_variances,
@@ -253,6 +258,6 @@ def _measured(measured: Measurement, tested: Prediction) -> dict[str, Array]:
         "watched": measured.watched,
         "loss_mean": losses.mean(axis=0),
         "loss_error": spread / np.sqrt(len(losses)),
-        "loss_low": np.quantile(losses, 0.05, axis=0),
-        "loss_high": np.quantile(losses, 0.95, axis=0),
+        "loss_low": low,
+        "loss_high": high,
     }

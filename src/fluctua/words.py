@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .averaging import read_average
 from .dynamic_verdict import DynamicVerdict
+from .formats import shown
 from .sgd import SGD
 from .verdict import Verdict
 
@@ -40,8 +41,8 @@ def run_words(verdict: Verdict) -> str:
 def measured_words(verdict: Verdict) -> str:
     """What came out."""
     half, floor = 1.96 * verdict.excess_loss_error, verdict.optimum_loss
-    share = f", {verdict.excess_loss / floor:.2%} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
-    return f"excess loss {verdict.excess_loss:.6g} +- {half:.2g} (95 %){share}"
+    share = f", {shown(verdict.excess_loss / floor, '.2%')} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
+    return f"excess loss {shown(verdict.excess_loss, '.6g')} +- {half:.2g} (95 %){share}"
 
 
 def balance_words(verdict: Verdict) -> str:
@@ -49,4 +50,4 @@ def balance_words(verdict: Verdict) -> str:
     balance = verdict.balance
     if balance is None:
         return _NO_BALANCE
-    return f"{balance.elements:,} elements, z-rms {balance.z_rms:.2f}, trace ratio {balance.trace_ratio:.4f}"
+    return f"{balance.elements:,} elements, z-rms {balance.z_rms:.2f}, trace ratio {shown(balance.trace_ratio, '.4f')}"

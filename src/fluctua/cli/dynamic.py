@@ -11,6 +11,7 @@ import click
 from ..dynamic import verify_dynamic
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
+from ..formats import shown
 from ..results import output_directory
 from .options import default_out, describe, load_problem, progress_bar, recipe
 from .report import found_in
@@ -78,8 +79,8 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
             verdict.table,
             "",
             f"current   {found.resolved} of {found.elements} pairs of modes above 3 error bars, correlation with "
-            f"theory {found.correlation:.4f};",
-            f"          measured over predicted {found.ratio:.4f} +- {found.ratio_error:.4f}",
+            f"theory {shown(found.correlation, '.4f')};",
+            f"          measured over predicted {shown(found.ratio, '.4f')} +- {found.ratio_error:.4f}",
             "",
             *([verdict.entropy_table, ""] if verdict.entropy else []),
             *([verdict.relations_table, ""] if verdict.relations else []),

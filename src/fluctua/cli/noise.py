@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..formats import shown
 from ..noise import GradientNoise, gradient_noise
 from ..results import output_directory, save_text
 from .options import data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
@@ -49,7 +50,9 @@ def noise(
 def _kurtosis(found: GradientNoise) -> str:
     head = "\nbatch size  excess kurtosis, steepest modes   predicted"
     rows = zip(found.batch_sizes, found.steep_kurtoses, found.steep_errors, found.steep_predicted, strict=True)
-    return "\n".join([head, *(f"{b:>10}  {k:>16.4f} +- {e:<12.4f} {p:>10.4f}" for b, k, e, p in rows)])
+    return "\n".join(
+        [head, *(f"{b:>10}  {shown(k, '>16.4f')} +- {e:<12.4f} {shown(p, '>10.4f')}" for b, k, e, p in rows)]
+    )
 
 
 def _draw(found: GradientNoise, directory: Path, name: str) -> None:

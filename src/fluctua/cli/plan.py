@@ -13,6 +13,7 @@ import numpy as np
 from .._validate import positive_int
 from ..batch_cost import BatchCost, batch_costs
 from ..errors import InvalidInput
+from ..formats import shown
 from ..plan import Plan
 from ..plan import plan as search
 from ..problem import LeastSquares
@@ -139,7 +140,8 @@ def _rehearsal_table(rehearsal: Rehearsal) -> str:
     lines = [f"check     {rehearsal.replicas} real runs, training loss: winner, also at other rates, and runner-up",
              f"{'lr':<8} {'predicted':>10} {'measured':>10} {'error':>8} {'z':>6}  recipe"]  # fmt: skip
     lines += [
-        f"{run.sgd.lr:<8.3g} {run.predicted:>10.6g} {run.measured:>10.6g} {run.error:>8.2g} {run.score:>6.2f}  "
+        f"{run.sgd.lr:<8.3g} {run.predicted:>10.6g} {run.measured:>10.6g} {run.error:>8.2g} "
+        f"{shown(run.score, '>6.2f')}  "
         f"{'constant' if run.sgd.schedule is None else type(run.sgd.schedule).__name__}, momentum {run.sgd.momentum:g}"
         for run in rehearsal.runs
     ]

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from ..errors import InvalidInput
+from ..formats import shown
 from ..held_out import held_out_loss
 from ..problem import LeastSquares
 from ..results import finite
@@ -92,7 +93,7 @@ def predict(
     if other is not None:
         loss = held_out_loss(prediction, other.inputs, other.targets)
         result["held_out"] = {"data": other.about, **asdict(loss), "expected": loss.expected}
-        report += f"\nheld out      {other.name}: {loss.optimum:.6g} at W*, {loss.excess:+.6g} in expectation"
+        report += f"\nheld out      {other.name}: {loss.optimum:.6g} at W*, {shown(loss.excess, '+.6g')} in expectation"
     if as_json:
         click.echo(json.dumps(finite(result), indent=2, allow_nan=False))
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from .._validate import choice
+from ..formats import caught
 from ..report import save_report
 from ..reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
 from ..results import output_directory, save_text
@@ -74,7 +75,7 @@ def _run(plan: list[Cell], directory: Path, bench: Bench, say: Callable[[str], N
 
 def _brief(verdict: Verdict) -> str:
     word = "passed" if verdict.passed else "FAILED"
-    return f"{word}  z-rms {verdict.tested.comparison.z_rms:4.2f}, catches {100 * verdict.detectable:4.1f} %"
+    return f"{word}  z-rms {verdict.tested.comparison.z_rms:4.2f}, catches {caught(verdict.detectable)}"
 
 
 def _json(cell: Cell, verdict: Verdict) -> dict[str, object]:

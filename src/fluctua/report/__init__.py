@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
+from ..formats import caught, shown
 from ..results import provenance, save_text
 from ..verdict import Verdict
 from .in_time import SectionInTime
@@ -84,4 +85,5 @@ def _environment() -> Environment:
     made = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined,
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     made.filters["number"] = "{:.17g}".format
+    made.filters.update(shown=shown, caught=caught)
     return made

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from ..near_limit import heavy_tails
 from ..survey import Survey
 from ..verdict import Verdict
 
-__all__ = ["FEW", "caveats", "dull"]
+__all__ = ["FEW", "caveats", "dull", "near"]
 
-_NEAR = 0.7  # share of the stability limit from which tails are heavy
 FEW = 30  # replicas
 
 
 def caveats(verdict: Verdict, survey: Survey | None) -> list[str]:
     """Return the caveats that apply, each a sentence or two."""
-    return [*_run(verdict), *_rank(verdict), *(_dynamics(verdict, survey) if survey else [])]
+    return [*_run(verdict), *_rank(verdict), *(_dynamics(verdict, survey) if survey else []), *near(verdict.identity)]
+
+
+def near(identity: Mapping[str, Any]) -> list[str]:
+    """Return what to keep in mind near the stability limit, if the run was there."""
+    tails = heavy_tails(identity)
+    return [f"{tails[0].upper()}{tails[1:]}."] if tails else []
 
 
 def dull(resolution: float) -> str:
@@ -55,7 +62,3 @@ def _dynamics(verdict: Verdict, survey: Survey) -> Iterator[str]:
         yield (f"{late} of {len(slow)} modes relax in more than the run's {steps:,} steps (the slowest in "
                f"{slow.max():,.0f}) and have not equilibrated: their variances are held against the law at finite "
                f"time, and would go on growing.")  # fmt: skip
-    share = verdict.identity["recipe"]["lr"] / survey.limit
-    if share > _NEAR:
-        yield (f"The learning rate is about {100 * share:.0f} % of the largest stable one. There the fluctuation has "
-               f"heavy tails, and error bars from a few replicas are too small now and then.")  # fmt: skip

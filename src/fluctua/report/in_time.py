@@ -9,7 +9,7 @@ from typing import ClassVar
 from ..dynamic_verdict import DynamicVerdict
 from ..sgd import SGD
 from ..words import data_words, name_words
-from .caveats import FEW, dull
+from .caveats import FEW, dull, near
 from .numbers import dynamic_tables
 from .on_page import OnPage, repeat, strictness
 
@@ -69,7 +69,8 @@ class SectionInTime(OnPage):
         if run["replicas"] < FEW:
             yield f"Error bars come from {run['replicas']} replicas: few, so uncertain themselves."
         if not verdict.circulation.resolvable:
-            yield "The current is below what these runs can see, so that they do not tell SGD from equilibrium."
+            yield _unresolved(bool(verdict.circulation.predicted))
+        yield from near(run)
         yield ("Entropy production is that of the Gaussian process with SGD's second moments; the modes that were not "
                "looked at can only add to it.")  # fmt: skip
 
@@ -82,3 +83,10 @@ class SectionInTime(OnPage):
                  "lags": ",".join(str(lag) for lag in run["lags"]), "seed": run["entropy"],
                  **strictness(self.verdict)}  # fmt: skip
         return repeat("fluctua verify DATA --dynamic", asked)
+
+
+def _unresolved(predicted: bool) -> str:
+    """Why the runs do not tell SGD from equilibrium."""
+    if predicted:
+        return "The current is below what these runs can see, so that they do not tell SGD from equilibrium."
+    return "Theory predicts no current, so that there is none to tell SGD from equilibrium by."

@@ -55,7 +55,7 @@ class Section(OnPage):
     @property
     def rows(self) -> list[tuple[Row, float]]:
         """The ladder, each with its relative error of the excess loss."""
-        return [(row, row.excess_loss / self.verdict.excess_loss - 1) for row in self.verdict.rows]
+        return [(row, self.verdict.off(row)) for row in self.verdict.rows]
 
     @property
     def caveats(self) -> list[str]:
