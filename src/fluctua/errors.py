@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AmbiguousTargets",
     "CorruptData",
     "DataUnavailable",
     "FluctuaError",
@@ -85,6 +86,10 @@ class UnstableRates(UserWarning):
             f"largest stable one, {max_stable_lr:.6g}: the variance of the weights grows meanwhile. Predictions stay "
             f"exact."
         )
+
+
+class AmbiguousTargets(UserWarning):
+    """Targets that may be meant otherwise than they were read; the text says how, and how to get the other."""
 
 
 class DataUnavailable(FluctuaError):

@@ -17,6 +17,7 @@ from .relaxation import Relaxation
 from .sgd import SGD
 from .stability import warn_unstable
 from .start import Start
+from .targets import columns_of
 from .theory import Prediction
 
 __all__ = ["HeldOut", "HeldOutLoss", "held_out_curve", "held_out_loss"]
@@ -62,11 +63,12 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
         Stationary, or at or averaged over finite steps.
     inputs : array_like, (n, d)
     targets : array_like, (n, c) or (n,)
+        Read as the training targets were: labels are scored by the training's outputs, whichever of them occur here.
 
     Raises
     ------
     InvalidInput
-        For arrays that do not fit the training data's.
+        For arrays that do not fit the training data's, and for a label that they do not have.
 
     Notes
     -----
@@ -83,7 +85,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
     >>> print(f"{loss.optimum:.5f} + {loss.excess:.5f}; in training + {prediction.excess_loss:.5f}")
     0.20184 + 0.00872; in training + 0.00875
     """
-    return HeldOut(prediction.optimum, inputs, targets).loss(prediction)
+    return HeldOut(prediction.law.problem, prediction.optimum, inputs, targets).loss(prediction)
 
 
 def held_out_curve(
@@ -125,7 +127,7 @@ def held_out_curve(
     sgd.refuse_epochs("held_out_curve follows independent batches; see held_out_loss for single predictions")
     wanted, law = step_list("steps", steps), Law(problem, sgd, "exact", average)
     last, begin = int(wanted[-1]), Start.at(law.minimum, start)
-    held = HeldOut(law.minimum.weights, inputs, targets)
+    held = HeldOut(problem, law.minimum.weights, inputs, targets)
     warn_unstable(problem, sgd, last)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, real_number("rtol", rtol, above=0.0))
     assert isinstance(relaxation, Relaxation)
@@ -144,19 +146,24 @@ class HeldOut:
 
     Parameters
     ----------
+    problem : LeastSquares
+        The training data; they say what held-out targets are.
     optimum : ndarray, (c, d)
         W*.
     inputs : array_like, (n, d)
     targets : array_like, (n, c) or (n,)
     """
 
-    def __init__(self, optimum: Array, inputs: ArrayLike, targets: ArrayLike) -> None:
-        held = LeastSquares(inputs, targets)
+    def __init__(self, problem: LeastSquares, optimum: Array, inputs: ArrayLike, targets: ArrayLike) -> None:
+        outputs = columns_of(
+            "held-out targets", targets, problem.coding.classes, problem.inputs.dtype, "the training data"
+        )
+        held = LeastSquares(inputs, outputs, targets_are="values")
         given, expected = (held.outputs, held.features), optimum.shape
         if given != expected:
             raise InvalidInput(
                 f"held-out data have {given[1]} inputs and {given[0]} outputs, the training data {expected[1]} and "
-                f"{expected[0]}. Prepare both in the same way."
+                f"{expected[0]}. Prepare both in the same way: labels for both, or a column per output for both."
             )
         self.optimum, self.slope, self.form = 0.0, np.zeros(expected), np.zeros((held.features,) * 2)
         for rows in held.blocks(held.features):

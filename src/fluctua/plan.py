@@ -223,7 +223,7 @@ class _Search:
         self.whole, self.steps, self.start = whole, steps, start
         self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples * whole.rank > _LARGE else None
         minimum = whole.minimum(weight_decay)
-        self.held = None if held_out is None else HeldOut(minimum.weights, *held_out)
+        self.held = None if held_out is None else HeldOut(whole, minimum.weights, *held_out)
         self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
         self.limits: dict[float, float] = {}
         self.near: list[float] = []  # logs of the best learning rates without momentum
