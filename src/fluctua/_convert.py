@@ -55,8 +55,8 @@ def remedy(array: NDArray[Any]) -> str:
     if place is None:
         return "its entries are Python's own numbers: convert it to float first, .astype(float)"
     return (
-        f"the entry at index {tuple(map(int, place))} is {array[place]!r:.60}, a {type(array[place]).__name__}. Leave out "
-        f"or fill what is missing (dropna, fillna), and convert the rest to float first, .astype(float)"
+        f"the entry at index {tuple(map(int, place))} is {array[place]!r:.60}, a {type(array[place]).__name__}. Leave "
+        f"out or fill what is missing (dropna, fillna), and convert the rest to float first, .astype(float)"
     )
 
 
@@ -81,7 +81,7 @@ def _unwrapped(name: str, value: Any) -> Any:
 
 
 def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
-    masked = int(np.ma.count_masked(value))
+    masked = int(np.ma.getmaskarray(value).sum())
     if masked:
         raise InvalidInput(
             f"{name} is a masked array with {masked:,} of {value.size:,} entries masked, and what lies under the mask "

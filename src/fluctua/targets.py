@@ -17,8 +17,23 @@ from numpy.typing import NDArray
 from ._validate import as_array, choice, real_array
 from .errors import AmbiguousTargets, InvalidInput
 
-__all__ = ["KINDS", "VALUES", "Coding", "Kind", "Label", "TargetsAre", "columns_of", "decided", "listed", "one_hot", "plain", "read_labels",
-           "read_targets", "values_of"]  # fmt: skip
+__all__ = [
+    "KINDS",
+    "VALUES",
+    "Coding",
+    "Kind",
+    "Label",
+    "TargetsAre",
+    "columns_of",
+    "decided",
+    "listed",
+    "one_hot",
+    "plain",
+    "read_labels",
+    "read_targets",
+    "refuse_unknown",
+    "values_of",
+]
 
 Kind = Literal["labels", "values"]
 TargetsAre = Kind | None
@@ -26,7 +41,6 @@ Label = int | str
 KINDS: tuple[Kind, ...] = ("labels", "values")
 _MOST_CLASSES = 5  # samples per class, on average, below which the rule asks
 _TOY = 20  # samples below which it does not ask: labels where one comes twice, values where all differ
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -169,10 +183,12 @@ def refuse_unknown(name: str, labels: NDArray[Any], classes: Iterable[Label], ot
         )
 
 
-def listed(labels: Iterable[Label]) -> str:
-    """Return labels in text, the first dozen of many."""
+def listed(labels: Iterable[Label], width: int = 60) -> str:
+    """Return labels in text, as many as fit the width and one at least."""
     every = [repr(label) if isinstance(label, str) else str(label) for label in labels]
-    return ", ".join(every[:_SHOWN]) + (f", ... ({len(every):,} in all)" if len(every) > _SHOWN else "")
+    ends = np.cumsum([len(label) + 2 for label in every])
+    some = max(int(np.searchsorted(ends, width, side="right")), 1)
+    return ", ".join(every[:some]) + (f", ... ({len(every):,} in all)" if len(every) > some else "")
 
 
 def _one_per_sample(array: NDArray[Any]) -> bool:
@@ -192,8 +208,8 @@ def _numbers_as_text(array: NDArray[Any]) -> bool:
 
 def _undecided(name: str, classes: int, samples: int) -> InvalidInput:
     return InvalidInput(
-        f"{name} holds {classes:,} distinct labels or whole numbers in {samples:,} samples, more than a fifth: are they "
-        f"labels, with {classes:,} outputs, or values to regress on, with one? Say targets_are='labels' or "
+        f"{name} holds {classes:,} distinct labels or whole numbers in {samples:,} samples, more than a fifth: are "
+        f"they labels, with {classes:,} outputs, or values to regress on, with one? Say targets_are='labels' or "
         f"targets_are='values' (--targets-are labels|values on the command line)."
     )
 

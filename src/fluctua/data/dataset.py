@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._validate import choice
 from ..errors import InvalidInput
-from ..targets import plain
+from ..targets import listed, plain
 
 __all__ = ["Dataset", "chosen_labels", "chosen_samples"]
 
@@ -68,6 +68,19 @@ class Dataset:
     def about(self) -> dict[str, Any]:
         """What a result says of its data: name and hashes."""
         return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
+
+    @property
+    def targets_words(self) -> str:
+        """What the outputs are, in a line, and in a second how to have a file's numbers read otherwise."""
+        outputs = self.targets.shape[1]
+        if self.labels is not None:
+            number = self.name.lower().endswith((".npz", ".npy")) and self.labels.dtype.kind != "U"
+            other = "\n--targets-are values: one output, the numbers themselves" if number else ""
+            return f"labels, {outputs} outputs: {listed(self.classes, width=40)}{other}"
+        distinct = np.unique(self.targets) if outputs == 1 else np.array([0.5])
+        whole = (distinct == np.round(distinct)).all()
+        other = f"\n--targets-are labels: {len(distinct):,} outputs, one for each number" if whole else ""
+        return f"values, {outputs} output{'s' * (outputs > 1)}{other}"
 
     def __repr__(self) -> str:
         samples, inputs = self.inputs.shape
