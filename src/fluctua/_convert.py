@@ -51,13 +51,18 @@ def remedy(array: NDArray[Any]) -> str:
         return _REMEDIES.get({"S": "U", "T": "U"}.get(array.dtype.kind, array.dtype.kind), "convert it to float first")
     if array.ndim == 0:
         return f"a {type(array.item()).__name__} is no array. Give rows of numbers, or numpy.array(list(...)) of them"
-    place = next((k for k, entry in np.ndenumerate(array) if not isinstance(entry, Real)), None)
+    place = next((k for k, entry in np.ndenumerate(array) if _missing(entry)), None)
+    place = place or next((k for k, entry in np.ndenumerate(array) if not isinstance(entry, Real)), None)
     if place is None:
         return "its entries are Python's own numbers: convert it to float first, .astype(float)"
     return (
         f"the entry at index {tuple(map(int, place))} is {array[place]!r:.60}, a {type(array[place]).__name__}. Leave "
         f"out or fill what is missing (dropna, fillna), and convert the rest to float first, .astype(float)"
     )
+
+
+def _missing(entry: Any) -> bool:
+    return not isinstance(entry, Real | str) or (isinstance(entry, Real) and entry != entry)
 
 
 def _unwrapped(name: str, value: Any) -> Any:

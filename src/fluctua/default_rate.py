@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import InvalidInput
 from .momentum import effective_lr
 from .problem import LeastSquares
 from .schedules import ArrayLR
@@ -89,7 +88,4 @@ def _peak(sgd: SGD, steps: int | None) -> float:
     if sgd.schedule is None:
         return 1.0
     known = len(tuple(sgd.schedule.factors)) if isinstance(sgd.schedule, ArrayLR) else steps or 1
-    peak = float(np.max(replace(sgd, lr=1.0).rates(np.arange(known))))
-    if not peak:
-        raise InvalidInput("every factor of the schedule is zero: such a run never moves, and has no rate to choose.")
-    return max(peak, 1.0)
+    return max(float(np.max(replace(sgd, lr=1.0).rates(np.arange(known)))), 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -107,15 +106,17 @@ def _posed(dataset: Dataset) -> LeastSquares:
 
 
 def _load(options: dict[str, Any], like: Dataset | None = None) -> Dataset:
-    data, given = options["data"], {name: options[name] for name in PLACES[1:]}
-    return load(data, **given | {"classes": _labels(given["classes"])}, like=like)
+    given = {name: options[name] for name in PLACES[1:]}
+    given["classes"] = [_label(part) for part in given["classes"].split(",")] if given["classes"] else None
+    return load(options["data"], **given, like=like)
 
 
-def _labels(classes: str | None) -> list[int | str] | None:
-    """Read --classes: whole numbers where an entry is one, names otherwise."""
-    if not classes:
-        return None
-    return [int(entry) if re.fullmatch(r"-?[0-9]{1,20}", entry) else entry for entry in classes.split(",")]
+def _label(text: str) -> int | str:
+    """Return the number that `text` spells, or a class's name."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def load_other(held_out: str, places: dict[str, Any], training: Dataset) -> Dataset:

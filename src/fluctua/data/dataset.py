@@ -95,6 +95,8 @@ def chosen_labels(
     """Return the labels to keep, in the order given, and their names; None keeps all of `known`."""
     if classes is None:
         return list(known), tuple(class_names)
+    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray):
+        raise InvalidInput(f"classes must be a sequence of labels such as [3, 8], got {classes!r}.")
     columns = [_column(entry, known, class_names, name) for entry in classes]
     if not columns or len(set(columns)) < len(columns):
         raise InvalidInput(f"classes must name at least one label, and none twice, got {list(classes)!r}.")

@@ -104,18 +104,12 @@ def recoded(dataset: Dataset, like: Dataset) -> Dataset:
     return replace(dataset, targets=targets, class_names=like.class_names, classes=like.classes)
 
 
-def class_list(classes: Any) -> list[int | str] | None:
-    """Return what `classes` holds as a list of plain labels; raises `InvalidInput` for what is no sequence."""
-    if classes is None:
-        return None
-    if isinstance(classes, str | bytes | dict) or not hasattr(classes, "__len__"):
-        raise InvalidInput(f"classes must be a sequence of labels such as [3, 8], got {classes!r}.")
-    if isinstance(classes, list | tuple | range):
-        return list(classes)
+def class_list(classes: Any) -> Any:
+    """Return the labels in an array of any library as a list; anything else as it is, for `chosen_labels` to check."""
+    if classes is None or isinstance(classes, Sequence) or not hasattr(classes, "__array__"):
+        return classes
     array = as_array("classes", classes)
-    if array.ndim != 1:
-        raise InvalidInput(f"classes must be a sequence of labels such as [3, 8], got shape {array.shape}.")
-    return list(array.tolist())
+    return array if array.ndim == 0 else array.tolist()
 
 
 def _inputs(array: NDArray[Any], index: NDArray[Any] | slice) -> NDArray[Any]:
