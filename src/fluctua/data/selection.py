@@ -67,6 +67,7 @@ class Selection:
             return "values"
         if y.dtype.kind == "f":  # refused, and the text says what to do
             columns_of(f"y of {name}", y, like.classes, np.dtype(float), f"the data of {like.name}")
+            return "values"
         return "labels"
 
     def _labelled(self, name: str, inputs: NDArray[Any], labels: NDArray[Any], files: Mapping[str, str]) -> Dataset:
