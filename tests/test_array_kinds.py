@@ -237,7 +237,7 @@ class Stranger:
     def __init__(self, array):
         self.array = array
 
-    def __array__(self, dtype=None, copy=None):  # noqa: ARG002
+    def __array__(self, dtype=None, copy=None):
         if isinstance(self.array, Exception):
             raise self.array
         return self.array
