@@ -101,10 +101,21 @@ def test_shuffled_epochs_are_stable(size, recipe):
             assert epoch_radius(x, chosen(problem, batch_size=size, sampling="shuffle", **RECIPES[recipe])) < 1
 
 
-@pytest.mark.parametrize(("samples", "features", "size"), [(1000, 40, 8), (1000, 100, 8), (600, 200, 4), (500, 400, 1)])
-def test_ordinary_features_are_stable(samples, features, size):
+WIDE = {
+    "40 normal": (lambda: normal(1000, 40), 8),
+    "100 normal": (lambda: normal(1000, 100), 8),
+    "200 normal": (lambda: normal(600, 200), 4),
+    "400 normal": (lambda: normal(500, 400), 1),
+    "images": (lambda: fl.load("digits").inputs[:, fl.load("digits").inputs.any(axis=0)], 1),
+    "rare ones": (lambda: (normal(400, 50) > 1).astype(float), 2),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_ordinary_features_are_stable(name):
     """The second moment, iterated from the identity, decays: its growth per step settles below one."""
-    x = normal(samples, features)
+    x, size = WIDE[name][0](), WIDE[name][1]
+    samples, features = x.shape
     sgd = chosen(fl.LeastSquares(x, x[:, :1] * 1.0), batch_size=size)
     h, s, kappa = x.T @ x / samples, np.eye(features), 1 / size
     for _ in range(60):
