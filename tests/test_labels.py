@@ -180,7 +180,7 @@ def test_arrays_and_files_are_read_by_one_rule(kind, tmp_path, capsys):
     data = fl.load(path)
     assert problem.coding.kind == expected
     np.testing.assert_array_equal(problem.targets, data.targets)
-    assert f"outputs from {expected}" in repr(problem)
+    assert f"output{'s' * (problem.outputs > 1)} from {expected}, " in repr(problem)
     if expected == "labels":
         distinct, inverse = np.unique(y, return_inverse=True)
         np.testing.assert_array_equal(problem.targets, np.eye(len(distinct))[inverse.reshape(-1)])

@@ -87,7 +87,7 @@ class LeastSquares:
         self._minima: dict[float, Minimum] = {}
 
     def __repr__(self) -> str:
-        sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} outputs"
+        sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} output{'s' * (self.outputs > 1)}"
         return f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype})"
 
     @property
