@@ -321,3 +321,9 @@ def test_built_in_data_have_their_own_labels(capsys):
 @pytest.mark.parametrize("classes", [np.array([2, 0]), (2, 0), range(2, -1, -2)])
 def test_classes_come_in_any_sequence(classes, tmp_path):
     assert fl.load(saved(tmp_path, "data.npz", X, LABELS), classes=classes).classes == (2, 0)
+
+
+@pytest.mark.parametrize("classes", [np.array(3), np.array([[3, 8]]), "38", 3])
+def test_classes_that_are_no_sequence_are_refused(classes):
+    with pytest.raises(InvalidInput, match="classes must be a sequence of labels"):
+        fl.load("digits", classes=classes)

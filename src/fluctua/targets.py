@@ -26,7 +26,7 @@ __all__ = [
     "TargetsAre",
     "columns_of",
     "decided",
-    "listed",
+    "labels_text",
     "one_hot",
     "plain",
     "read_labels",
@@ -160,7 +160,7 @@ def columns_of(
         return values_of(name, array)
     if array.dtype.kind == "f":
         raise InvalidInput(
-            f"{name} holds floats, and {others} learn labels, {listed(classes)}: give labels here too, "
+            f"{name} holds floats, and {others} learn labels, {labels_text(classes)}: give labels here too, "
             f".astype(int), or a column for each."
         )
     labels = read_labels(name, array)
@@ -177,13 +177,13 @@ def refuse_unknown(name: str, labels: NDArray[Any], classes: Iterable[Label], ot
     }
     if unknown:
         raise InvalidInput(
-            f"{name} holds the label{'s' * (len(unknown) > 1)} {listed(unknown)} (in {sum(unknown.values()):,} of "
-            f"{len(labels):,} samples), for which {others} have no output; they know {listed(known)}. Leave such "
+            f"{name} holds the label{'s' * (len(unknown) > 1)} {labels_text(unknown)} (in {sum(unknown.values()):,} of "
+            f"{len(labels):,} samples), for which {others} have no output; they know {labels_text(known)}. Leave such "
             f"samples out, or learn from data with these labels."
         )
 
 
-def listed(labels: Iterable[Label], width: int = 60) -> str:
+def labels_text(labels: Iterable[Label], width: int = 60) -> str:
     """Return labels in text, as many as fit the width and one at least."""
     every = [repr(label) if isinstance(label, str) else str(label) for label in labels]
     ends = np.cumsum([len(label) + 2 for label in every])
@@ -219,7 +219,7 @@ def _mind_negative(name: str, distinct: NDArray[Any]) -> None:
         return
     negative = [int(label) for label in distinct if label < 0]
     warnings.warn(AmbiguousTargets(
-        f"{name} holds labels below zero beside others: {listed(negative)}. Each became a class with an output of its "
+        f"{name} holds labels below zero beside others: {labels_text(negative)}. Each became a class with an output of its "
         f"own. If they mark samples without a label, as torch's ignore_index does, leave those out (classes=, "
         f"--classes); if the numbers are values to regress on, say targets_are='values' (--targets-are values)."
     ), stacklevel=5)  # fmt: skip

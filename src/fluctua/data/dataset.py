@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._validate import choice
 from ..errors import InvalidInput
-from ..targets import listed, plain
+from ..targets import labels_text, plain
 
 __all__ = ["Dataset", "chosen_labels", "chosen_samples"]
 
@@ -76,7 +76,7 @@ class Dataset:
         if self.labels is not None:
             number = self.name.lower().endswith((".npz", ".npy")) and self.labels.dtype.kind != "U"
             other = "\n--targets-are values: one output, the numbers themselves" if number else ""
-            return f"labels, {outputs} outputs: {listed(self.classes, width=40)}{other}"
+            return f"labels, {outputs} outputs: {labels_text(self.classes, width=40)}{other}"
         distinct = np.unique(self.targets) if outputs == 1 else np.array([0.5])
         whole = (distinct == np.round(distinct)).all()
         other = f"\n--targets-are labels: {len(distinct):,} outputs, one for each number" if whole else ""

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from .._validate import as_array, choice, real_array
 from ..errors import InvalidInput
-from ..targets import KINDS, Kind, TargetsAre, columns_of, decided, listed, one_hot, plain, read_labels, refuse_unknown
+from ..targets import (
+    KINDS,
+    Kind,
+    TargetsAre,
+    columns_of,
+    decided,
+    labels_text,
+    one_hot,
+    plain,
+    read_labels,
+    refuse_unknown,
+)
 from .dataset import Dataset, chosen_labels, chosen_samples
 
 __all__ = ["Selection", "class_list", "recoded"]
@@ -97,7 +108,7 @@ def recoded(dataset: Dataset, like: Dataset) -> Dataset:
         return dataset
     if dataset.labels is None or like.labels is None:
         raise InvalidInput(
-            f"{dataset.name} holds labels ({listed(dataset.classes)}) and {like.name} values: their losses cannot be "
+            f"{dataset.name} holds labels ({labels_text(dataset.classes)}) and {like.name} values: their losses cannot be "
             f"compared. Give labels for both, or values for both."
         )
     refuse_unknown(dataset.name, dataset.labels, like.classes, f"the data of {like.name}")
@@ -110,7 +121,9 @@ def class_list(classes: Any) -> Any:
     if classes is None or isinstance(classes, Sequence) or not hasattr(classes, "__array__"):
         return classes
     array = as_array("classes", classes)
-    return array if array.ndim == 0 else array.tolist()
+    if array.ndim != 1:
+        raise InvalidInput(f"classes must be a sequence of labels such as [3, 8], got an array of shape {array.shape}.")
+    return array.tolist()
 
 
 def _inputs(array: NDArray[Any], index: NDArray[Any] | slice) -> NDArray[Any]:
