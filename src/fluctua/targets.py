@@ -219,8 +219,8 @@ def _mind_negative(name: str, distinct: NDArray[Any]) -> None:
         return
     negative = [int(label) for label in distinct if label < 0]
     warnings.warn(AmbiguousTargets(
-        f"{name} holds labels below zero beside others: {labels_text(negative)}. Each became a class with an output of its "
-        f"own. If they mark samples without a label, as torch's ignore_index does, leave those out (classes=, "
+        f"{name} holds labels below zero beside others: {labels_text(negative)}. Each became a class with an output of "
+        f"its own. If they mark samples without a label, as torch's ignore_index does, leave those out (classes=, "
         f"--classes); if the numbers are values to regress on, say targets_are='values' (--targets-are values)."
     ), stacklevel=5)  # fmt: skip
 

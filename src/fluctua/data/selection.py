@@ -108,8 +108,8 @@ def recoded(dataset: Dataset, like: Dataset) -> Dataset:
         return dataset
     if dataset.labels is None or like.labels is None:
         raise InvalidInput(
-            f"{dataset.name} holds labels ({labels_text(dataset.classes)}) and {like.name} values: their losses cannot be "
-            f"compared. Give labels for both, or values for both."
+            f"{dataset.name} holds labels ({labels_text(dataset.classes)}) and {like.name} values: their losses cannot "
+            f"be compared. Give labels for both, or values for both."
         )
     refuse_unknown(dataset.name, dataset.labels, like.classes, f"the data of {like.name}")
     targets = one_hot(dataset.labels, like.classes, dataset.targets.dtype)
