@@ -107,8 +107,10 @@ def test_the_functions_score_by_label_too(files):
         fl.held_out_curve(problem, sgd, [5], *data["unseen"])
     with pytest.raises(InvalidInput, match="the label 3 "):
         fl.plan(problem, 20, held_out=data["unseen"])
-    with pytest.raises(InvalidInput, match=r"floats, and the training data learn labels, 0, 1, 2.*astype\(int\)"):
-        fl.held_out_loss(floor, data["lacks"][0], data["lacks"][1].astype(float))
+    as_floats = fl.held_out_loss(floor, data["lacks"][0], data["lacks"][1].astype(float))
+    assert as_floats == fl.held_out_loss(floor, *data["lacks"])
+    with pytest.raises(InvalidInput, match=r"holds \d\.5, and labels are whole numbers"):
+        fl.held_out_loss(floor, data["lacks"][0], data["lacks"][1] + 0.5)
 
 
 def test_held_out_labels_of_other_types_meet_their_columns():
@@ -141,10 +143,12 @@ def test_values_stay_values_where_the_held_out_ones_happen_to_be_whole(tmp_path,
     assert f"{0.5 * np.mean((X @ weights - whole) ** 2):.6g} at W*" in out
 
 
-def test_load_reads_held_out_data_like_the_training_data(files):
+def test_load_reads_held_out_data_like_the_training_data(files, tmp_path):
     data, paths = files
     train = fl.load(paths["train"])
     lacks = fl.load(paths["lacks"], like=train)
+    np.savez(tmp_path / "floats.npz", X=data["lacks"][0], y=data["lacks"][1].astype(float))
+    np.testing.assert_array_equal(fl.load(tmp_path / "floats.npz", like=train).targets, lacks.targets)
     assert lacks.classes == train.classes == (0, 1, 2)
     np.testing.assert_array_equal(lacks.targets, np.eye(3)[data["lacks"][1]])
     with pytest.raises(InvalidInput, match="the label 3 "):

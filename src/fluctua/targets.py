@@ -120,9 +120,11 @@ def read_labels(name: str, array: NDArray[Any]) -> NDArray[Any]:
     flat = array.reshape(-1)
     if flat.dtype.kind in "fO":
         flat = real_array(name, flat, ndim=1, shape="(samples,)")
-        if (flat != np.round(flat)).any() or np.abs(flat).max() > 2**53:
+        broken = flat[(flat != np.round(flat)) | (np.abs(flat) > 2**53)]
+        if len(broken):
             raise InvalidInput(
-                f"{name} holds {flat[flat != np.round(flat)][:1]}, and labels are whole numbers or text."
+                f"{name} holds {broken[0]:g}, and labels are whole numbers or text. If these are values to regress on, "
+                f"say targets_are='values' (of the training data, for held-out ones)."
             )
     if flat.dtype.kind in "ST":
         flat = np.char.decode(flat, "utf-8", "backslashreplace") if flat.dtype.kind == "S" else flat.astype(str)
@@ -153,16 +155,12 @@ def columns_of(
 ) -> NDArray[Any]:
     """Return other targets as the outputs that `classes` name; those of the training data, called `others`.
 
-    A label that has no sample keeps its column; a label that has no column is refused by name.
+    None stands for values. Floats are labels here if they are whole, because the training data's are. A label that has
+    no sample keeps its column; a label that has no column is refused by name.
     """
     array = as_array(name, given)
     if classes is None or not _one_per_sample(array) or (array.dtype.kind == "f" and len(classes) == 1):
         return values_of(name, array)
-    if array.dtype.kind == "f":
-        raise InvalidInput(
-            f"{name} holds floats, and {others} learn labels, {labels_text(classes)}: give labels here too, "
-            f".astype(int), or a column for each."
-        )
     labels = read_labels(name, array)
     refuse_unknown(name, labels, classes, others)
     return one_hot(labels, classes, dtype)

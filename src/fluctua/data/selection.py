@@ -15,7 +15,6 @@ from ..targets import (
     KINDS,
     Kind,
     TargetsAre,
-    columns_of,
     decided,
     labels_text,
     one_hot,
@@ -68,18 +67,10 @@ class Selection:
         one_per_sample = y.size > 0 and (y.ndim == 1 or y.shape[1:] == (1,))
         whole = one_per_sample and y.dtype.kind in "iubUST"
         if self.targets_are is None and self.like is not None:
-            return self._kind_of(self.like, name, y, one_per_sample)
+            return "values" if self.like.labels is None or not one_per_sample else "labels"
         if self.targets_are is None and self.classes is not None and whole:
             return "labels"
         return decided(f"y of {name}", y, self.targets_are)
-
-    def _kind_of(self, like: Dataset, name: str, y: NDArray[Any], one_per_sample: bool) -> Kind:
-        if like.labels is None or not one_per_sample:
-            return "values"
-        if y.dtype.kind == "f":  # refused, and the text says what to do
-            columns_of(f"y of {name}", y, like.classes, np.dtype(float), f"the data of {like.name}")
-            return "values"
-        return "labels"
 
     def _labelled(self, name: str, inputs: NDArray[Any], labels: NDArray[Any], files: Mapping[str, str]) -> Dataset:
         # The columns come from the whole file, so that `limit` does not change how many outputs there are.
