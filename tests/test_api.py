@@ -23,8 +23,8 @@ PUBLIC = {
 SIGNATURES = {
     fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule",
              "drop_last"],
-    fl.LeastSquares: ["inputs", "targets"],
-    fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir"],
+    fl.LeastSquares: ["inputs", "targets", "targets_are"],
+    fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir", "targets_are", "like"],
     fl.predict: ["problem", "sgd", "theory", "average", "check_stability"],
     fl.Prediction.after: ["self", "steps", "start", "rtol", "curve"],
     fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "average", "rtol"],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._convert import plain_array, remedy
 from .errors import InvalidInput, UnknownName
 
 __all__ = [
@@ -81,11 +82,8 @@ def resolution_share(value: Any) -> float:
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:
-    """Return `value` as an array; rows of unequal length are refused."""
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise InvalidInput(f"{name} cannot be read as one array, its rows differ in length: {error}") from None
+    """Return whatever holds an array as one: a tensor, a frame, rows; masks and rows of unequal length are refused."""
+    return plain_array(name, value)
 
 
 def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray[Any]:
@@ -96,13 +94,14 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray
     """
     array = as_array(name, value)
     if array.dtype.kind not in "fiub":
-        raise InvalidInput(f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float first.")
+        raise InvalidInput(f"{name} must hold real numbers, got dtype {array.dtype}; {remedy(array)}.")
     if array.ndim != ndim:
         raise InvalidInput(f"{name} must have shape {shape}, got {array.shape}.")
     if 0 in array.shape:
         raise InvalidInput(f"{name} is empty: its shape is {array.shape}, and {shape} needs at least one of each.")
     if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float64)
+        with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below
+            array = array.astype(np.float64)
     for start in range(0, len(array), 4096):
         bad = ~np.isfinite(array[start : start + 4096])
         if bad.any():
@@ -110,7 +109,7 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray
             where = (start + int(first[0]), *(int(i) for i in first[1:]))
             raise InvalidInput(
                 f"{name} holds {array[where]} at index {where}: every moment of the data would become NaN. "
-                f"Remove or impute such samples first."
+                f"Remove or impute such samples first, and rescale what leaves the range of float64."
             )
     return array
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AmbiguousTargets",
     "BelowRounding",
     "CorruptData",
     "DataUnavailable",
@@ -195,6 +196,10 @@ class BelowRounding(UserWarning):
         super().__init__(
             f"{text} Centre the inputs and the targets (subtract their means) or scale each column before, in float64."
         )
+
+
+class AmbiguousTargets(UserWarning):
+    """Targets that may be meant otherwise than they were read; the text says how, and how to get the other."""
 
 
 class DataUnavailable(FluctuaError):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import as_array, real_array, real_number, step_list
+from ._validate import real_array, real_number, step_list
 from .averaging import Average
 from .errors import InvalidInput
 from .law import Law
@@ -20,6 +20,7 @@ from .relaxation import Relaxation
 from .sgd import SGD
 from .stability import warn_unstable
 from .start import Start
+from .targets import columns_of
 from .theory import Prediction
 
 __all__ = ["HeldOut", "HeldOutLoss", "held_out_curve", "held_out_loss"]
@@ -66,11 +67,12 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
     inputs : array_like, (n, d)
         One sample is enough.
     targets : array_like, (n, c) or (n,)
+        Read as the training targets were: labels are scored by the training's outputs, whichever of them occur here.
 
     Raises
     ------
     InvalidInput
-        For arrays that do not fit the training data's.
+        For arrays that do not fit the training data's, and for a label that they do not have.
 
     Notes
     -----
@@ -149,7 +151,7 @@ class HeldOut:
     Parameters
     ----------
     problem : LeastSquares
-        The training data.
+        The training data; they say what held-out targets are.
     minimum : Minimum
     inputs : array_like, (n, d)
     targets : array_like, (n, c) or (n,)
@@ -165,8 +167,9 @@ class HeldOut:
     """
 
     def __init__(self, problem: LeastSquares, minimum: Minimum, inputs: ArrayLike, targets: ArrayLike) -> None:
-        given = as_array("held-out targets", targets)
-        given = given[:, None] if given.ndim == 1 else given
+        given = columns_of(
+            "held-out targets", targets, problem.coding.classes, problem.inputs.dtype, "the training data"
+        )
         self.inputs = real_array("held-out inputs", inputs, ndim=2, shape="(samples, features)")
         self.targets = real_array("held-out targets", given, ndim=2, shape="(samples, outputs)")
         _refuse_misfit(self.inputs, self.targets, minimum)
@@ -219,7 +222,7 @@ def _refuse_misfit(inputs: NDArray[Any], targets: NDArray[Any], minimum: Minimum
     if given != expected:
         raise InvalidInput(
             f"held-out data have {given[1]} inputs and {given[0]} outputs, the training data {expected[1]} and "
-            f"{expected[0]}. Prepare both in the same way."
+            f"{expected[0]}. Prepare both in the same way: labels for both, or a column per output for both."
         )
     if len(inputs) != len(targets):
         raise InvalidInput(

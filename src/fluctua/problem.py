@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import as_array, real_array, real_number
+from ._validate import real_array, real_number
 from .errors import InvalidInput
 from .minimum import Minimum
 from .moments import blocks, quadratic_form, weighted_square
 from .spectrum import Spectrum, spectrum
+from .targets import VALUES, Coding, TargetsAre, read_targets
 
 __all__ = ["LeastSquares", "Minimum"]
 
@@ -35,11 +36,27 @@ class LeastSquares:
         Any real type. float32 data keep the products over samples in float32 (relative error about 1e-6, half
         the memory); everything of size d x d is float64 always, and so are the curvatures.
     targets : array_like, (N, c) or (N,)
+        Whole numbers or strings of shape (N,) or (N, 1) are labels, one output each; floats, and several columns, are
+        values. `fluctua.load` reads files by the same rule.
+    targets_are : {"labels", "values"}, optional
+        What they are, where the rule would have it otherwise. It is asked for where whole numbers are more different
+        ones than a fifth of the samples; below 20 samples those are labels where one comes twice, values otherwise.
+
+    Attributes
+    ----------
+    coding : Coding
+        How the targets were read: `.kind` is "labels" or "values", `.classes` are the labels of the outputs.
 
     Raises
     ------
     InvalidInput
-        For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs.
+        For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs, and where labels and values
+        cannot be told apart.
+
+    Warns
+    -----
+    AmbiguousTargets
+        For labels of which some are negative, and floats that look like labels.
 
     Notes
     -----
@@ -60,16 +77,19 @@ class LeastSquares:
     0.15494089737
     """
 
-    def __init__(self, inputs: ArrayLike, targets: ArrayLike) -> None:
+    coding: Coding = VALUES
+
+    def __init__(self, inputs: ArrayLike, targets: ArrayLike, *, targets_are: TargetsAre = None) -> None:
         self.inputs = real_array("inputs", inputs, ndim=2, shape="(samples, features)")
-        given = as_array("targets", targets)
-        self.targets = real_array(
-            "targets", given[:, None] if given.ndim == 1 else given, ndim=2, shape="(samples, outputs)"
-        )
+        self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
         _refuse_scale("inputs", self.inputs)
         _refuse_scale("targets", self.targets)
         _refuse_degenerate(self.inputs, self.targets)
         self._minima: dict[float, Minimum] = {}
+
+    def __repr__(self) -> str:
+        sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} output{'s' * (self.outputs > 1)}"
+        return f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype})"
 
     @property
     def samples(self) -> int:

@@ -189,7 +189,27 @@ def read_schedule(given: Schedule | Mapping[str, Any] | ArrayLike) -> Schedule:
         options = dict(given)
         kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
         return kinds[choice("schedule", options.pop("name"), kinds)](**options)
+    _refuse_code(given)
     return ArrayLR(given)  # type: ignore[arg-type]
+
+
+def _refuse_code(given: Any) -> None:
+    """Raise `InvalidInput`, with what to call, for what makes rates and holds none: a scheduler, a function, a name."""
+    kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
+    if isinstance(given, str):
+        name, how = given, f"the shapes are {', '.join(f'fluctua.schedules.{kind}' for kind in kinds)}"
+    elif isinstance(given, type) or hasattr(given, "get_last_lr"):
+        name = given.__name__ if isinstance(given, type) else type(given).__name__
+        call = f"call fluctua.schedules.{name} with the same arguments, or " if name in kinds else ""
+        how = f"{call}record get_last_lr()[0] before each step of a run of the scheduler alone, and divide by lr"
+    elif callable(given):
+        name, how = getattr(given, "__name__", type(given).__name__), "numpy.array([f(t) for t in range(steps)])"
+    else:
+        return
+    raise InvalidInput(
+        f"schedule must be one of fluctua.schedules or an array of the factors of lr, one for each step, because rates "
+        f"are needed before there is a run; got {name!r}. To make one: {how}."
+    )
 
 
 SHAPES: dict[str, Callable[[int], Schedule | None]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..errors import FluctuaError, UnstableRates
+from ..errors import AmbiguousTargets, FluctuaError, UnstableRates
 
 __all__ = ["main"]
 
@@ -99,7 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("default", UnstableRates)
+            for kind in (AmbiguousTargets, UnstableRates):
+                warnings.simplefilter("default", kind)
             warnings.showwarning = _show_warning
             code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
     except FluctuaError as error:

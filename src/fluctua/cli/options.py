@@ -15,12 +15,13 @@ from .._validate import choice, positive_int
 from ..averaging import EMA, Average, RunningAverage
 from ..data import Dataset, load
 from ..data.own import existing, load_npy
+from ..default_rate import default_rate
 from ..errors import InvalidInput
 from ..law import LEVELS
-from ..momentum import effective_lr
 from ..problem import LeastSquares
 from ..schedules import SHAPES, Schedule, read_schedule
 from ..sgd import SAMPLINGS, SGD
+from ..targets import KINDS
 
 __all__ = [
     "average_of",
@@ -28,6 +29,7 @@ __all__ = [
     "data_options",
     "default_out",
     "describe",
+    "load_both",
     "load_other",
     "load_problem",
     "progress_bar",
@@ -52,10 +54,20 @@ data_options = _all(
     click.option("--classes", help="Keep these labels only, such as 0,1."),
     click.option("--limit", type=int, help="Keep the first so many samples."),
     click.option("--targets", help="For an .npy of inputs: the .npy of its targets."),
+    click.option(
+        "--targets-are",
+        type=click.Choice(KINDS),
+        help="Of a file's y: labels, an output each, or values. "
+        "[default: whole numbers and text are labels, floats values]",
+    ),
     click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA)."),
 )
 recipe_options = _all(
-    click.option("--lr", type=float, help="Learning rate.  [default: a quarter of 2/h_max, to one digit]"),
+    click.option(
+        "--lr",
+        type=float,
+        help="Learning rate.  [default: a quarter of 2/h_max or of 2/(kappa max |x|^2), the lesser, to one digit]",
+    ),
     click.option("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, show_default=True, help="Samples per batch."),
     click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
     click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
@@ -72,30 +84,49 @@ average_options = _all(
 theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
 
 
-PLACES = ("data", "subset", "split", "classes", "limit", "targets", "data_dir")
+PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
 RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "drop_last", "momentum", "dampening", "nesterov", "schedule")
 
 
 def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
     """Load the named data and pose the problem; takes what `data_options` gave out of `options`."""
     dataset = _load({name: options.pop(name) for name in PLACES})
-    return dataset, LeastSquares(dataset.inputs, dataset.targets)
+    return dataset, _posed(dataset)
 
 
-def _load(options: dict[str, Any]) -> Dataset:
-    data, subset, split, classes, limit, targets, data_dir = (options[name] for name in PLACES)
-    labels = [int(c) if c.lstrip("-").isdigit() else c for c in classes.split(",")] if classes else None
-    return load(data, subset=subset, split=split, classes=labels, limit=limit, targets=targets, data_dir=data_dir)
+def load_both(options: dict[str, Any], held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
+    """Load the named data and pose the problem, and with `held_out` also other data, read as the first were."""
+    places = {name: options.pop(name) for name in PLACES}
+    dataset = _load(places)
+    return dataset, _posed(dataset), None if held_out is None else load_other(held_out, places, dataset)
 
 
-def load_other(held_out: str, options: dict[str, Any]) -> Dataset:
-    """Load held-out data: another part of the same data set, or a file of its own."""
+def _posed(dataset: Dataset) -> LeastSquares:
+    return LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
+
+
+def _load(options: dict[str, Any], like: Dataset | None = None) -> Dataset:
+    given = {name: options[name] for name in PLACES[1:]}
+    given["classes"] = [_label(part) for part in given["classes"].split(",")] if given["classes"] else None
+    return load(options["data"], **given, like=like)
+
+
+def _label(text: str) -> int | str:
+    """Return the number that `text` spells, or a class's name."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def load_other(held_out: str, places: dict[str, Any], training: Dataset) -> Dataset:
+    """Load held-out data: another part of the same data set, or a file of its own, with the training's outputs."""
     if held_out.endswith(".npy"):
         raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with targets, X and y, as an .npz.")
     changes = (
         {"subset": held_out} if held_out in ("train", "test") else {"data": held_out, "subset": None, "split": None}
     )
-    return _load({**options, **changes, "limit": None, "targets": None})
+    return _load({**places, **changes, "limit": None, "targets": None}, training)
 
 
 def average_of(options: dict[str, Any], steps: int | None) -> Average | None:
@@ -126,27 +157,35 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
 def recipe(problem: LeastSquares, options: dict[str, Any], steps: int | None = None) -> SGD:
     """Return the recipe of a run of `steps`; takes what `recipe_options` gave out of `options`.
 
-    Without a learning rate, a quarter of 2/h_max, rounded to one digit; with momentum the rate that drifts as fast.
+    Without a learning rate it has the one of `default_rate`, and `describe` says so.
     """
     given = {name: options.pop(name) for name in RECIPE}
     lr, schedule = given.pop("lr"), _schedule(given.pop("schedule"), steps)
     checked = SGD(lr=1.0 if lr is None else lr, schedule=schedule, **given)  # refuses before h_max is found
     if lr is not None:
         return checked
-    inertia = effective_lr(1.0, checked.momentum, checked.dampening)
-    return replace(checked, lr=float(f"{0.5 / (problem.curvatures[0] + checked.weight_decay) / inertia:.0e}"))
+    found = default_rate(problem, checked, steps)
+    click.get_current_context().meta[__name__] = found.words
+    return replace(checked, lr=found.lr)
 
 
 def describe(dataset: Dataset, problem: LeastSquares, sgd: SGD) -> str:
     """Return the data, their spectrum, and the recipe, in a line each."""
-    return f"{spectrum(dataset, problem)}\nrecipe    {sgd.words}"
+    default = click.get_current_context().meta.get(__name__)
+    words = sgd.words if default is None else f"{sgd.words}\n{default}"
+    return f"{spectrum(dataset, problem)}\nrecipe    {_indented(words)}"
+
+
+def _indented(words: str) -> str:
+    return words.replace("\n", "\n          ")
 
 
 def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
-    """Return the data and their spectrum, in a line each."""
+    """Return the data, what their targets are, and their spectrum, in a line each."""
     h = problem.curvatures
     return (
         f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
+        f"targets   {_indented(dataset.targets_words)}\n"
         f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}"
     )
 
@@ -163,13 +202,16 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # a bar that is off still ends in a new line before rich 14.1
+        yield lambda _stage, _fraction: None
+        return
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),
         TextColumn("{task.percentage:3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, fraction: float) -> None:

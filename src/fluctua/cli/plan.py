@@ -14,13 +14,14 @@ from .._validate import positive_int
 from ..batch_cost import BatchCost, batch_costs
 from ..errors import InvalidInput
 from ..formats import shown
+from ..mse_loss import mse_words
 from ..plan import Plan
 from ..plan import plan as search
 from ..problem import LeastSquares
 from ..rehearsal import FEWEST, Rehearsal, rehearse
 from ..schedules import SHAPES
 from ..sgd import SAMPLINGS
-from .options import data_options, load_other, load_problem, progress_bar, spectrum
+from .options import data_options, load_both, progress_bar, spectrum
 from .tables import show
 
 __all__ = ["plan"]
@@ -58,8 +59,7 @@ def plan(
         raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
     if check:
         positive_int("--replicas", replicas, minimum=FEWEST)
-    other = None if held_out is None else load_other(held_out, options)
-    dataset, problem = load_problem(options)
+    dataset, problem, other = load_both(options, held_out)
     if not as_json:
         show(spectrum(dataset, problem))
     asked = {
@@ -80,7 +80,7 @@ def plan(
     if as_json:
         click.echo(json.dumps(_result(dataset.about, plans, costs, rehearsal), indent=2, allow_nan=False))
     else:
-        parts = [_words(one, size) for one, size in zip(plans, sizes, strict=True)]
+        parts = [_words(one, size, problem.outputs) for one, size in zip(plans, sizes, strict=True)]
         parts += [_cost_table(costs, plans[0])] if costs else []
         parts += [_rehearsal_table(rehearsal)] if rehearsal else []
         show("\n\n".join(parts))
@@ -116,13 +116,14 @@ def _result(
             "rehearsal": trained}  # fmt: skip
 
 
-def _words(found: Plan, size: int) -> str:
+def _words(found: Plan, size: int, outputs: int) -> str:
     return "\n".join(
         (
             f"plan      {found.steps:,} steps of {size} samples; {found.objective} loss at the optimum "
             f"{found.optimum_loss:.6g}",
             found.table,
             f"use       {found.best.sgd.words}",
+            f"torch     {mse_words(found.best.sgd, outputs)}",
         )
     )
 

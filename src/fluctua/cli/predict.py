@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..formats import shown
 from ..held_out import held_out_loss
+from ..mse_loss import mse_words
 from ..problem import LeastSquares
 from ..results import finite
 from ..semi_analytic import SemiAnalytic, semi_analytic
@@ -26,8 +27,7 @@ from .options import (
     average_options,
     data_options,
     describe,
-    load_other,
-    load_problem,
+    load_both,
     progress_bar,
     recipe,
     recipe_options,
@@ -61,8 +61,7 @@ def predict(
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if steps is None and start != "optimum":
         raise InvalidInput(f"--start {start} needs --steps: the stationary state has forgotten where it began.")
-    other = None if held_out is None else load_other(held_out, options)
-    dataset, problem = load_problem(options)
+    dataset, problem, other = load_both(options, held_out)
     sgd, average = recipe(problem, options, steps), average_of(options, steps)
     if position is not None:
         _check_position(position, steps, problem, sgd)
@@ -81,7 +80,10 @@ def predict(
     limit = max_stable_lr(problem, apart(sgd) if independent else sgd)
     name = "independent_max_stable_lr" if independent else "max_stable_lr"
     result = {"kind": "prediction", "data": dataset.about, name: limit, **prediction.to_dict()}
-    report = f"{describe(dataset, problem, sgd)}\n{_report(prediction, limit, independent)}"
+    report = (
+        f"{describe(dataset, problem, sgd)}\ntorch     {mse_words(sgd, problem.outputs)}\n"
+        f"{_report(prediction, limit, independent)}"
+    )
     if spread:
         found = loss_spread(prediction)
         result["spread"] = {**asdict(found), "closure": "gaussian"}

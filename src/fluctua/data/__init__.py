@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .._validate import choice, positive_int
 from ..errors import InvalidInput
+from ..targets import TargetsAre
 from .dataset import Dataset
 from .download import fetch
 from .formats import read_cifar10_binary, read_idx
@@ -15,6 +16,7 @@ from .locate import Entry, available, data_home
 from .own import looks_like_path, own_dataset
 from .published import published_dataset, variant_key
 from .registry import REGISTRY
+from .selection import Selection, class_list, recoded
 
 __all__ = [
     "Dataset",
@@ -37,6 +39,8 @@ def load(
     limit: int | None = None,
     targets: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    targets_are: TargetsAre = None,
+    like: Dataset | None = None,
 ) -> Dataset:
     """Load a built-in data set or a file of arrays as inputs (N, d) and targets (N, c).
 
@@ -55,9 +59,9 @@ def load(
     ----------
     name : str or path
         A name from the table; or an .npz holding `X` and `y` (or `Y`); or an .npy of inputs with `targets`.
-        In a user's file, integer y of shape (N,) or (N, 1) become one-hot over their sorted distinct values in
-        the whole file; any other numbers are targets as they are, (N,) becoming (N, 1). Inputs of more than two
-        axes are flattened to (N, d); integer inputs become float64.
+        In a user's file, integer or text y of shape (N,) or (N, 1) become one-hot over their sorted distinct values
+        in the whole file; any other numbers are targets as they are, (N,) becoming (N, 1). `LeastSquares` reads
+        arrays by the same rule. Inputs of more than two axes are flattened to (N, d); integer inputs become float64.
     subset : {"train", "test"}, optional
         Default "train" for mnist and cifar10. Default "test" for emnist, whose ByClass train subset has
         697,932 images and takes about 3 GB. digits has only "all".
@@ -74,6 +78,13 @@ def load(
         Directory with the files of built-in data sets, plain or .gz; default: the environment variable
         FLUCTUA_DATA. If either is set it is the only place looked at, and nothing is fetched. With neither,
         the files are fetched into the cache (`data_home`) once.
+    targets_are : {"labels", "values"}, optional
+        What y of a user's file holds, where the rule would have it otherwise. It is asked for where y holds more
+        different whole numbers than a fifth of the samples; below 20 samples those are labels where one comes twice,
+        values otherwise.
+    like : Dataset, optional
+        The training data, when these are held-out data: targets become the outputs of those. A label without a sample
+        here keeps its column; a label that those data do not have is refused, or left out where `classes` is given.
 
     Returns
     -------
@@ -88,7 +99,13 @@ def load(
     CorruptData
         If a file is damaged, or not what its name says.
     InvalidInput
-        For arguments that do not fit together, and for NaN, infinity or mismatched shapes in a user's file.
+        For arguments that do not fit together, for NaN, infinity or mismatched shapes in a user's file, and where
+        labels and values cannot be told apart.
+
+    Warns
+    -----
+    AmbiguousTargets
+        For labels of which some are negative, and floats that look like labels.
 
     Notes
     -----
@@ -108,11 +125,14 @@ def load(
         limit = positive_int("limit", limit)
     if not isinstance(name, str | os.PathLike):
         raise InvalidInput(f"name must be a data set's name or a path, got {name!r}.")
+    wanted = Selection(class_list(classes), limit, targets_are, like)
     if isinstance(name, str) and (name in REGISTRY or not looks_like_path(name)):
         source = REGISTRY[choice("data set", name, REGISTRY)]
-        if targets is not None:
-            raise InvalidInput(f"targets belongs to a user's .npy of inputs; {name} has its own labels.")
-        return published_dataset(source, variant_key(source, subset, split), classes, limit, data_dir)
+        if targets is not None or targets_are is not None:
+            which = "targets" if targets is not None else "targets_are"
+            raise InvalidInput(f"{which} belongs to a user's own file; {name} has its own labels.")
+        found = published_dataset(source, variant_key(source, subset, split), wanted.classes, limit, data_dir)
+        return found if like is None else recoded(found, like)
     if subset is not None or split is not None:
         raise InvalidInput(f"subset and split belong to the built-in data sets, and {name} is read as a file.")
-    return own_dataset(Path(name), targets, classes, limit)
+    return own_dataset(Path(name), targets, wanted)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from .._validate import choice
 from ..errors import InvalidInput
+from ..targets import labels_text, plain
 
-__all__ = ["Dataset", "chosen_labels", "chosen_samples", "one_hot"]
+__all__ = ["Dataset", "chosen_labels", "chosen_samples"]
 
 _BLOCK = 4096
 
@@ -30,7 +31,7 @@ class Dataset:
         float32 or float64; nothing is centred and no bias is added.
     targets : ndarray, shape (N, c)
         One-hot for labelled data, otherwise the numbers of the user's file.
-    labels : ndarray of int64, shape (N,), or None
+    labels : ndarray of int64, uint64 or str, shape (N,), or None
         Labels as the files have them (EMNIST's letters count from 1); None where the targets are numbers.
     name : str
         Such as "mnist/train", "emnist/byclass/test", "features.npz".
@@ -39,16 +40,19 @@ class Dataset:
     files : mapping of str to str
         sha256 of each file read: of the uncompressed bytes for the built-in data sets, whose names lose their
         .gz here; of the file as it is for a user's .npz or .npy. Empty for digits.
+    classes : tuple of int or str
+        Label of each column of `targets`; empty where the targets are numbers.
     sha256 : str
         Of inputs and targets as used, so `subset`, `classes` and `limit` change it. Computed on first use.
     """
 
     inputs: NDArray[Any]
     targets: NDArray[Any]
-    labels: NDArray[np.int64] | None
+    labels: NDArray[Any] | None
     name: str
     class_names: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[int | str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -65,6 +69,19 @@ class Dataset:
         """What a result says of its data: name and hashes."""
         return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
 
+    @property
+    def targets_words(self) -> str:
+        """What the outputs are, in a line, and in a second how to have a file's numbers read otherwise."""
+        outputs = self.targets.shape[1]
+        if self.labels is not None:
+            number = self.name.lower().endswith((".npz", ".npy")) and self.labels.dtype.kind != "U"
+            other = "\n--targets-are values: one output, the numbers themselves" if number else ""
+            return f"labels, {outputs} outputs: {labels_text(self.classes, width=40)}{other}"
+        distinct = np.unique(self.targets) if outputs == 1 else np.array([0.5])
+        whole = (distinct == np.round(distinct)).all()
+        other = f"\n--targets-are labels: {len(distinct):,} outputs, one for each number" if whole else ""
+        return f"values, {outputs} output{'s' * (outputs > 1)}{other}"
+
     def __repr__(self) -> str:
         samples, inputs = self.inputs.shape
         outputs = self.targets.shape[1]
@@ -73,8 +90,8 @@ class Dataset:
 
 
 def chosen_labels(
-    classes: Sequence[int | str] | None, known: Sequence[int], class_names: Sequence[str], name: str
-) -> tuple[list[int], tuple[str, ...]]:
+    classes: Sequence[int | str] | None, known: Sequence[int | str], class_names: Sequence[str], name: str
+) -> tuple[list[int | str], tuple[str, ...]]:
     """Return the labels to keep, in the order given, and their names; None keeps all of `known`."""
     if classes is None:
         return list(known), tuple(class_names)
@@ -86,26 +103,24 @@ def chosen_labels(
     return [known[column] for column in columns], tuple(class_names[column] for column in columns)
 
 
-def _column(entry: object, known: Sequence[int], class_names: Sequence[str], name: str) -> int:
+def _column(entry: object, known: Sequence[int | str], class_names: Sequence[str], name: str) -> int:
     if isinstance(entry, str):
         return list(class_names).index(choice(f"class of {name}", entry, class_names))
-    if isinstance(entry, Integral) and not isinstance(entry, bool) and int(entry) in known:
-        return list(known).index(int(entry))
+    if isinstance(entry, Integral) and not isinstance(entry, bool):
+        if int(entry) in known:
+            return list(known).index(int(entry))
+        if str(int(entry)) in known:  # labels that are text
+            return list(known).index(str(int(entry)))
     shown = ", ".join(str(label) for label in known[:70]) + (", ..." if len(known) > 70 else "")
     raise InvalidInput(f"classes holds {entry!r}, which is not a label of {name}. Its labels: {shown}.")
 
 
-def chosen_samples(labels: NDArray[np.int64], wanted: Sequence[int], limit: int | None) -> NDArray[np.intp] | slice:
+def chosen_samples(labels: NDArray[Any], wanted: Sequence[int | str], limit: int | None) -> NDArray[np.intp] | slice:
     """Return an index of the first `limit` samples whose label is `wanted`; a slice if all labels are."""
-    keep = np.isin(labels, wanted)
+    distinct, inverse = np.unique(labels, return_inverse=True)
+    keep = np.array([plain(label) in wanted for label in distinct])[inverse]
     if keep.all():
         return slice(limit)
     if not keep.any():
         raise InvalidInput(f"no sample has a label in {list(wanted)}: an empty problem has no loss.")
     return np.flatnonzero(keep)[:limit]
-
-
-def one_hot(labels: NDArray[np.int64], wanted: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return the (N, c) indicator of each label among `wanted`, one column each, in that order."""
-    hits: NDArray[np.bool_] = labels[:, None] == np.asarray(wanted, np.int64)
-    return hits.astype(dtype)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validate import real_array
 from ..errors import CorruptData, DataUnavailable, InvalidInput
-from .dataset import Dataset, chosen_labels, chosen_samples, one_hot
+from .dataset import Dataset
+from .selection import Selection
 
 __all__ = ["existing", "load_npy", "looks_like_path", "own_dataset"]
 
@@ -34,8 +34,7 @@ def looks_like_path(name: str | os.PathLike[str]) -> bool:
 def own_dataset(
     path: Path,
     targets: str | os.PathLike[str] | None,
-    classes: Sequence[int | str] | None,
-    limit: int | None,
+    wanted: Selection,
 ) -> Dataset:
     """Load a user's file; `fluctua.data.load` documents the rules."""
     path = existing(path)
@@ -44,7 +43,7 @@ def own_dataset(
         raise InvalidInput(f"targets belongs to an .npy of inputs; {path.name} must hold X and y itself.")
     inputs, y = [load_npy(item) for item in paths] if len(paths) == 2 else _pair_in_npz(path)
     _same_length(inputs, y, path)
-    return _assembled(path.name, inputs, y, classes, limit, {item.name: _file_hash(item) for item in paths})
+    return wanted.dataset(path.name, inputs, y, {item.name: _file_hash(item) for item in paths})
 
 
 def existing(path: Path) -> Path:
@@ -133,59 +132,6 @@ def _same_length(inputs: NDArray[Any], y: NDArray[Any], path: Path) -> None:
             f"{path.name}: X has {len(inputs):,} samples and y has {len(y):,} (shapes {inputs.shape} and "
             f"{y.shape}); row i of both must belong to the same sample."
         )
-
-
-def _assembled(
-    name: str,
-    inputs: NDArray[Any],
-    y: NDArray[Any],
-    classes: Sequence[int | str] | None,
-    limit: int | None,
-    files: dict[str, str],
-) -> Dataset:
-    if y.dtype.kind in "iub" and (y.ndim == 1 or y.shape[1:] == (1,)) and y.size:
-        return _labelled(name, inputs, y.reshape(-1), classes, limit, files)
-    if classes is not None:
-        raise InvalidInput(
-            f"classes chooses among integer labels, and y of {name} has dtype {y.dtype}, shape {y.shape}."
-        )
-    chosen_inputs, chosen_targets = _inputs(inputs, slice(limit)), _kept(y, slice(limit))
-    targets = real_array("y", _as_columns(chosen_targets), ndim=2, shape="(N,) or (N, c)")
-    return Dataset(chosen_inputs, targets, None, name, (), files)
-
-
-def _labelled(
-    name: str,
-    inputs: NDArray[Any],
-    y: NDArray[Any],
-    classes: Sequence[int | str] | None,
-    limit: int | None,
-    files: dict[str, str],
-) -> Dataset:
-    # The columns come from the whole file, so that `limit` does not change how many outputs there are.
-    labels = y.astype(np.int64)
-    known = [int(label) for label in np.unique(labels)]
-    wanted, class_names = chosen_labels(classes, known, [str(label) for label in known], name)
-    index = chosen_samples(labels, wanted, limit)
-    chosen_inputs, kept = _inputs(inputs, index), _kept(labels, index)
-    return Dataset(chosen_inputs, one_hot(kept, wanted, chosen_inputs.dtype), kept, name, class_names, files)
-
-
-def _inputs(array: NDArray[Any], index: NDArray[Any] | slice) -> NDArray[Any]:
-    kept = _kept(array, index)
-    flat = kept.reshape(len(kept), -1) if kept.ndim > 2 and kept.size else kept
-    return real_array("X", flat, ndim=2, shape="(N, d)")
-
-
-def _kept(array: NDArray[Any], index: NDArray[Any] | slice) -> NDArray[Any]:
-    if array.ndim == 0 or (isinstance(index, slice) and (index.stop is None or index.stop >= len(array))):
-        return array
-    # A copy, so that a small choice does not keep a large file in memory.
-    return array[index].copy() if isinstance(index, slice) else array[index]
-
-
-def _as_columns(array: NDArray[Any]) -> NDArray[Any]:
-    return array[:, None] if array.ndim == 1 else array
 
 
 def _file_hash(path: Path) -> str:

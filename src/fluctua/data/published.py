@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from .._validate import choice
 from ..errors import CorruptData, InvalidInput
-from .dataset import Dataset, chosen_labels, chosen_samples, one_hot
+from ..targets import one_hot
+from .dataset import Dataset, chosen_labels, chosen_samples
 from .download import fetch
 from .formats import content, parse_cifar10, parse_idx
 from .locate import data_home, find, missing, names_a_place
@@ -49,7 +50,7 @@ def published_dataset(
     # Copied even where it is a view, so that a small choice does not keep the whole file's labels.
     kept = labels[index].copy()
     inputs = _scaled(source, pixels[index])
-    return Dataset(inputs, one_hot(kept, wanted, inputs.dtype), kept, title, class_names, files)
+    return Dataset(inputs, one_hot(kept, wanted, inputs.dtype), kept, title, class_names, files, tuple(wanted))
 
 
 def _read(

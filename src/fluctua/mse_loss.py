@@ -1,0 +1,35 @@
+"""torch's `nn.MSELoss` beside this loss: the recipe under which it makes the same run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .sgd import SGD
+
+__all__ = ["for_mse_loss", "mse_words"]
+
+
+def for_mse_loss(sgd: SGD, outputs: int) -> SGD:
+    r"""Return the recipe with which a run on `nn.MSELoss` takes the steps that `sgd` takes on this package's loss.
+
+    MSELoss is the mean over samples *and* over the c outputs, without a half: 2/c times L. So its gradient is 2/c times
+    ours, and lr must be c/2 times as much; weight decay, which torch adds to the gradient whatever the loss, must be
+    2/c times as much, so that their product stays. Momentum, dampening and schedule stay.
+
+    Parameters
+    ----------
+    sgd : SGD
+    outputs : int
+        c.
+    """
+    return replace(sgd, lr=sgd.lr * outputs / 2, weight_decay=sgd.weight_decay * 2 / outputs)
+
+
+def mse_words(sgd: SGD, outputs: int) -> str:
+    """Return both losses in torch, and the numbers for either in full, in three lines."""
+    there, over = for_mse_loss(sgd, outputs), f", mean over {outputs} outputs too" if outputs > 1 else ""
+    return (
+        f"0.5 * ((out - y) ** 2).sum(1).mean(): lr {sgd.lr:.15g}, weight_decay {sgd.weight_decay:.15g}\n"
+        f"          nn.MSELoss(){over}: lr {there.lr:.15g}, weight_decay {there.weight_decay:.15g}\n"
+        f"          (c/2 = {outputs / 2:g} times the lr, 2/c = {2 / outputs:.4g} times the weight decay)"
+    )
