@@ -16,6 +16,7 @@ __all__ = [
     "InvalidInput",
     "OutputError",
     "ResultError",
+    "TooLarge",
     "UnknownName",
     "UnstableRates",
     "UnstableSGD",
@@ -44,6 +45,20 @@ class UnknownName(InvalidInput):
         self.name, self.known, self.suggestion = name, known, suggestion
         hint = f" Did you mean {suggestion!r}?" if suggestion else ""
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+
+
+class TooLarge(InvalidInput):
+    """What was asked for would not fit into memory, or not end in time; refused before it is begun.
+
+    Attributes
+    ----------
+    needed, available : float
+        Bytes, or days.
+    """
+
+    def __init__(self, text: str, needed: float, available: float) -> None:
+        self.needed, self.available = needed, available
+        super().__init__(text)
 
 
 class UnstableSGD(InvalidInput):
