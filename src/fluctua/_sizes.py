@@ -84,7 +84,7 @@ def _of_the_group() -> float:
 def _groups() -> Iterator[Path]:
     """The folders of this process's control groups, and of those that hold them."""
     for line in ("0::/", *_lines(_CGROUP)):
-        _, controllers, name = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, name = (*line.split(":", 2), "", "")[:3]
         root = _GROUPS / "memory" if "memory" in controllers.split(",") else _GROUPS
         place = root / name.lstrip("/")
         yield from (place, *(parent for parent in place.parents if parent.is_relative_to(_GROUPS)))
