@@ -33,14 +33,20 @@ _WORDS = 200  # characters of a reason that are shown
 
 
 @contextmanager
-def reading(fault: Fault) -> Iterator[None]:
-    """Raise `fault(reason)` for whatever the body raises, `FluctuaError` excepted, and keep its warnings to itself."""
+def reading(fault: Fault, ours: bool = False) -> Iterator[None]:
+    """Raise `fault(reason)` for whatever the body raises, and keep its warnings to itself.
+
+    A `FluctuaError` says already what is wrong, and passes; with `ours` it is a reason too, because the body does with
+    the file's values what the door is for.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except FluctuaError:
-        raise
+    except FluctuaError as problem:
+        if not ours:
+            raise
+        raise fault(_reason(problem)) from problem
     except MemoryError as problem:
         raise fault("reading it takes more memory than there is") from problem
     except Exception as problem:

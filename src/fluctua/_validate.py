@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,15 @@ from .errors import InvalidInput, UnknownName
 __all__ = ["as_array", "choice", "positive_int", "real_array", "real_number", "step_list"]
 
 MOST = 2**53  # the last whole number that floats count without a gap
+
+
+def shown(value: Any) -> str:
+    """Return how `value` looks, in one short line, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a stranger's own, or a number of too many digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def choice(kind: str, name: str, known: Iterable[str]) -> str:
@@ -51,6 +62,16 @@ def real_number(
     if number >= below:
         raise InvalidInput(f"{name} must be less than {below:g}, got {number:g}.")
     return number
+
+
+def as_path(name: str, value: Any) -> Path:
+    """Return `value` as a path; only text and path objects are one."""
+    if isinstance(value, str | os.PathLike):
+        try:
+            return Path(value)
+        except (TypeError, ValueError):  # of bytes
+            pass
+    raise InvalidInput(f"{name} must be a path, got {shown(value)}.")
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:

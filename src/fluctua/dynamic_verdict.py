@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -282,15 +281,11 @@ class DynamicVerdict(Saved):
         return plain
 
     @classmethod
-    def load(cls, path: Path | str) -> DynamicVerdict:
-        """Read a result directory or its dynamic.npz; raises `ResultError`."""
-        header, arrays = cls.opened(path)
-        rows = [
-            {name: value for name, value in with_nan(row).items() if name != "consistent"} for row in header["rows"]
-        ]
-        entropy = [
-            {name: value for name, value in with_nan(one).items() if name != "resolves"} for one in header["entropy"]
-        ]
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> DynamicVerdict:
+        rows, entropy = (
+            [{key: value for key, value in with_nan(one).items() if key != derived} for one in header[name]]
+            for name, derived in (("rows", "consistent"), ("entropy", "resolves"))
+        )
         names = ("level", "resolution", "identity", "provenance", "data")
         return cls(
             rows=tuple(Statement(**row) for row in rows), circulation=Circulation(**with_nan(header["circulation"])),

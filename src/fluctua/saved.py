@@ -6,13 +6,18 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
+from ._layout import hold_header
+from ._promised import HOLD
+from ._stored import reading
+from ._validate import as_path
 from .errors import ResultError
-from .results import load_arrays, save_arrays, save_text
+from .results import load_arrays, provenance, save_arrays, save_text
 
 __all__ = ["Saved", "with_nan"]
 
@@ -47,13 +52,46 @@ class Saved(ABC):
         save_text(Path(directory) / f"{self.STEM}.json", self.to_json() + "\n")
 
     @classmethod
-    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return header and arrays of a result directory or its .npz; raises `ResultError`."""
-        place = Path(path) / f"{cls.STEM}.npz" if Path(path).is_dir() else Path(path).with_suffix(".npz")
+    def load(cls, path: Path | str) -> Self:
+        """Read a result directory, or the .npz in it.
+
+        Raises
+        ------
+        ResultError
+            If it is missing, damaged, or of another version: the header is held against the published schema, the
+            arrays against what the header promises, and what is derived from both against what the header says.
+        """
+        header, arrays, place = cls.opened(path)
+        with reading(partial(_foreign, place, header), ours=True):
+            hold_header(header, cls.KIND)
+            HOLD[cls.KIND](header, arrays)
+            found = cls._read(header, arrays)
+            said = {**found.to_dict(), "words": header["words"], "format": header["format"]}
+            if changed := [name for name in {**said, **header} if said.get(name) != header.get(name)]:
+                raise ValueError(f"{', '.join(changed)}: not what follows from the rest")
+        return found
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the verdict of a header that the schema allows."""
+
+    @classmethod
+    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Path]:
+        """Return header and arrays of a result directory or its .npz, and that file; raises `ResultError`."""
+        place = as_path("path", path)
+        place = place / f"{cls.STEM}.npz" if place.is_dir() else place.with_suffix(".npz")
         header, arrays = load_arrays(place)
         if header.get("kind") != cls.KIND:
             raise ResultError(f"{place} holds no {cls.NOUN}. Give a directory written by `{cls.MADE_BY}`.")
-        return header, arrays
+        return header, arrays, place
+
+
+def _foreign(place: Path, header: Mapping[str, Any], reason: str) -> ResultError:
+    made, own = header.get("provenance"), provenance().get("fluctua")
+    by = made.get("fluctua") if isinstance(made, Mapping) else None
+    who = f"It was written by fluctua {by!s:.40}, this is {own}" if by != own else "It is damaged or was changed"
+    return ResultError(f"{place} does not hold what a result must: {reason}. {who}. Delete it and run again.")
 
 
 def with_nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ._resumed import chunk_sizes
+from ._stored import reading
 from ._validate import choice, positive_int
 from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics, slots, stepper
 from .errors import InvalidInput
 from .law import Law
-from .measurement import Chunk, Measurement, Tally, checkpoint_identity
+from .measurement import Chunk, Measurement, Tally, checkpoint_identity, damaged
 from .problem import LeastSquares
 from .recording import Book, Window
 from .results import check_writable, load_arrays
@@ -33,8 +36,6 @@ from .start import Start
 __all__ = ["simulate", "workers_for"]
 
 Rngs = list[np.random.Generator]
-_CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
-_MOST = 64  # replicas of a chunk
 _POLL_FLOPS = 1e9  # between two looks at the keyboard
 
 
@@ -120,7 +121,7 @@ def simulate(
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
     window = Window.of(steps, records, problem.rank, epoch)
-    sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2))
+    sizes = chunk_sizes(positive_int("replicas", replicas, minimum=2))
     for part in (sgd.schedule, average):
         if part is not None:
             part.refuse_beyond(window.steps)
@@ -137,7 +138,7 @@ def simulate(
     if checkpoint is not None:
         check_writable(checkpoint)
         if Path(checkpoint).exists():
-            total = Tally.load(Path(checkpoint), identity)
+            total = Tally.load(Path(checkpoint), identity, window, problem.rank)
     plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
     gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap() if plain else None
     run = _Run(problem, sgd, window, begin, precision, dynamics, average)
@@ -260,12 +261,6 @@ class _Run:
         book.look(step, state, outside)
 
 
-def _chunk_sizes(replicas: int) -> list[int]:
-    """Replicas of each chunk: at least `_CHUNKS` chunks where there are replicas, so often is a checkpoint written."""
-    count = max(-(-replicas // _MOST), min(_CHUNKS, replicas))
-    return [replicas // count + (i < replicas % count) for i in range(count)]
-
-
 def _simulation_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         found = np.dtype(dtype)
@@ -292,5 +287,14 @@ def _root(rng: Rng, checkpoint: Path | str | None) -> np.random.SeedSequence:
     """Return the run's seed; an unseeded run that goes on takes its checkpoint's."""
     if rng is None and checkpoint is not None and Path(checkpoint).exists():
         identity = checkpoint_identity(load_arrays(checkpoint)[0], Path(checkpoint))
-        return np.random.SeedSequence(literal_eval(identity["entropy"]), spawn_key=identity["spawn_key"])
+        with reading(partial(damaged, Path(checkpoint))):
+            return _seed_of(literal_eval(identity["entropy"]), identity["spawn_key"])
     return seed_sequence(rng)
+
+
+def _seed_of(entropy: Any, spawn_key: Any) -> np.random.SeedSequence:
+    """Return the seed that a checkpoint kept: whole numbers, and nothing that NumPy would take for some."""
+    words = [*(entropy if isinstance(entropy, list | tuple) else [entropy]), *spawn_key]
+    if any(type(word) is not int or word < 0 for word in words):
+        raise ValueError(f"its seed {entropy!r}, {spawn_key!r} holds what is no whole number")
+    return np.random.SeedSequence(entropy, spawn_key=spawn_key)

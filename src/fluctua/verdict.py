@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -179,9 +178,7 @@ class Verdict(Saved):
         return plain
 
     @classmethod
-    def load(cls, path: Path | str) -> Verdict:
-        """Read a result directory or its result.npz; raises `ResultError`."""
-        header, arrays = cls.opened(path)
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Verdict:
         rows = [
             Row(**{**with_nan(row), "comparison": Comparison(**with_nan(row["comparison"]))}) for row in header["rows"]
         ]
