@@ -19,8 +19,9 @@ def answer(call, *arguments, **options):
         try:
             return call(*arguments, **options)
         except FluctuaError as error:
-            assert str(error), "an error without a text"
-            return error
+            found = error
+    assert str(found), "an error without a text"
+    return found
 
 
 def flipped(whole, count, seed):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validate import positive_int, real_number
+from ._door import door
+from ._validate import listed, positive_int, real_number
 from .dynamic_verdict import DynamicVerdict
 from .dynamics import slots
 from .errors import InvalidInput
@@ -119,8 +120,13 @@ def verify_dynamic(
     >>> verdict.consistent, verdict.circulation.resolvable
     (True, True)
     """
-    real_number("level", level, above=0.0)
-    real_number("resolution", resolution, above=0.0)
+    door(problem, sgd, staged=progress, **({} if entropy is None else {"entropy": entropy}))
+    for name, count in {"steps": steps, "replicas": replicas, "modes": modes, "threads": threads}.items():
+        if count is not None:
+            positive_int(name, count)
+    if lags is not None:
+        lags = [positive_int("lags", lag) for lag in listed("lags", lags, "steps")]
+    level, resolution = real_number("level", level, above=0.0), real_number("resolution", resolution, above=0.0)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("full-batch gradient descent does not fluctuate: there is no correlation to verify. Use a "
                            "smaller batch_size.")  # fmt: skip
@@ -185,9 +191,7 @@ def _agenda(
     """When to look: origins in the second half, and kicks of about one standard deviation."""
     opened = steps // 2
     longest = (steps - opened) // 4
-    chosen = (
-        [lag for lag in _LAGS if lag <= longest] if lags is None else sorted({positive_int("lags", k) for k in lags})
-    )
+    chosen = [lag for lag in _LAGS if lag <= longest] if lags is None else sorted(set(lags))
     if not chosen or chosen[-1] > longest:
         raise InvalidInput(
             f"lags = {chosen} do not fit a window of {steps - opened} steps, the second half of the run: the longest "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .results import finite
-from .saved import Saved, with_nan
+from .saved import Saved, named, with_nan
 from .significance import POWER
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
@@ -173,11 +173,8 @@ class DynamicVerdict(Saved):
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, name: str) -> Statement:
-        """Return the statement of that name."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+        """Return the statement of that name; raises `UnknownRow`."""
+        return named(self.rows, name)
 
     @property
     def mutants(self) -> tuple[Statement, ...]:

@@ -18,6 +18,7 @@ __all__ = [
     "ResultError",
     "TooLarge",
     "UnknownName",
+    "UnknownRow",
     "UnstableRates",
     "UnstableSGD",
 ]
@@ -45,6 +46,12 @@ class UnknownName(InvalidInput):
         self.name, self.known, self.suggestion = name, known, suggestion
         hint = f" Did you mean {suggestion!r}?" if suggestion else ""
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+
+
+class UnknownRow(UnknownName, KeyError):
+    """A verdict has no row of that name."""
+
+    __str__ = Exception.__str__  # a KeyError's would quote it
 
 
 class TooLarge(InvalidInput):

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validate import positive_int, real_number
+from ._door import door
+from ._validate import choice, positive_int, real_number
 from .dynamics import minibatch_in_modes, slots
 from .errors import InvalidInput
 from .kurtosis import excess_kurtosis
@@ -78,7 +79,7 @@ class GradientNoise:
 
     def holds(self, statement: str) -> bool:
         """Whether "mean", "covariance" or "memory" is as theory says, at the family-wise level."""
-        return self.p_values[statement] >= self.level / len(self.p_values)
+        return self.p_values[choice("statement", statement, self.p_values)] >= self.level / len(self.p_values)
 
     @property
     def passed(self) -> bool:
@@ -155,6 +156,7 @@ def gradient_noise(
     >>> noise.holds("memory")
     True
     """
+    door(problem, sgd, progress=progress)
     _check(problem, sgd, steps, replicas, level)
     root = seed_sequence(rng)
     run, draws = root.spawn(2)

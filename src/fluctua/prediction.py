@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import positive_int, real_number, step_list
+from ._validate import flag, positive_int, real_number, step_list
 from .epochs import Epochs
 from .errors import InvalidInput
 from .law import Law, Level
@@ -212,6 +212,7 @@ class Prediction(TimeDomain):
         law = self.law
         wanted = tuple(int(t) for t in step_list("steps", steps))
         tolerance = real_number("rtol", rtol, above=0.0)
+        flag("curve", curve)
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)

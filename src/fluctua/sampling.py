@@ -14,6 +14,7 @@ __all__ = ["Draws", "draw_batches", "generators", "seed_sequence"]
 
 Indices = NDArray[np.int64]
 Rng = np.random.Generator | np.random.SeedSequence | int | None
+_LARGEST_SEED = 2.0**256
 _BLOCK = 256  # steps whose batches are drawn at once,
 _BLOCK_INDICES = 2**20  # if they are no more indices than this
 
@@ -25,7 +26,7 @@ def seed_sequence(rng: Rng) -> np.random.SeedSequence:
     if isinstance(rng, np.random.Generator):
         return np.random.SeedSequence([int(word) for word in rng.integers(2**32, size=4)])
     if rng is not None:
-        positive_int("rng (the seed)", rng, minimum=0, maximum=np.inf)
+        positive_int("rng (the seed)", rng, minimum=0, maximum=_LARGEST_SEED)
     return np.random.SeedSequence(rng)
 
 

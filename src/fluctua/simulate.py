@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ._door import door
 from ._resumed import chunk_sizes
 from ._stored import reading
-from ._validate import choice, positive_int
+from ._validate import as_path, choice, positive_int, shown
 from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics, slots, stepper
 from .errors import InvalidInput
@@ -116,6 +117,9 @@ def simulate(
     >>> run.replicas, run.recorded[:3].tolist(), run.mode_variances.shape
     (16, [20, 30, 40], (61,))
     """
+    door(problem, sgd, average=average, progress=progress)
+    if checkpoint is not None:
+        checkpoint = as_path("checkpoint", checkpoint)
     precision = _simulation_dtype(dtype)
     choice("dynamics", dynamics, DYNAMICS)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
@@ -264,10 +268,10 @@ class _Run:
 def _simulation_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         found = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # NumPy's word for what is no dtype depends on what it is
         found = None
     if found not in (np.float32, np.float64):
-        raise InvalidInput(f"dtype must be float32 or float64, got {dtype!r}.")
+        raise InvalidInput(f"dtype must be float32 or float64, got {shown(dtype)}.")
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ._door import door
 from .cycle import Cycle
 from .errors import UnstableRates
 from .kernels import Kernel
@@ -56,6 +57,7 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
+    door(problem, sgd)
     if sgd.epochs:
         return _shuffled(problem, sgd)
     h = problem.minimum(sgd.weight_decay).curvatures

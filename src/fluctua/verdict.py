@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .law import Level
 from .results import finite
-from .saved import Saved, with_nan
+from .saved import Saved, named, with_nan
 from .significance import POWER, Comparison
 
 __all__ = ["INDEPENDENT", "Balance", "Row", "Verdict"]
@@ -104,11 +104,8 @@ class Verdict(Saved):
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, name: str) -> Row:
-        """Return the row of that name, such as "langevin" or "exact, stationary"."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+        """Return the row of that name, such as "langevin" or "exact, stationary"; raises `UnknownRow`."""
+        return named(self.rows, name)
 
     @property
     def tested(self) -> Row:

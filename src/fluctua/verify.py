@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import choice, real_number
+from ._door import door
+from ._validate import as_path, choice, positive_int, real_number
 from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics
 from .errors import InvalidInput
@@ -17,7 +18,7 @@ from .law import FLOWS, LEVELS, Law, Level
 from .measurement import Measurement
 from .problem import LeastSquares
 from .results import provenance
-from .sampling import Rng
+from .sampling import Rng, seed_sequence
 from .sgd import SGD
 from .significance import compare, normal_scores
 from .simulate import simulate
@@ -113,8 +114,14 @@ def verify(
     >>> verdict.consistent, verdict.row("langevin").consistent
     (True, False)
     """
-    real_number("level", level, above=0.0)
-    real_number("resolution", resolution, above=0.0)
+    door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
+    _refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
+    if checkpoint is not None:
+        as_path("checkpoint", checkpoint)
+    seed_sequence(rng)
+    if theory is not None:
+        choice("theory", theory, LEVELS)
+    level, resolution = real_number("level", level, above=0.0), real_number("resolution", resolution, above=0.0)
     if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("full-batch gradient descent does not fluctuate, so there is no variance to verify. "
                            "Use simulate(dynamics='gd') and learning_curve.")  # fmt: skip
@@ -132,6 +139,13 @@ def verify(
     )  # fmt: skip
     report("comparison", 0.0)
     return _Trial(stationary, measurement, start, level, resolution).verdict()
+
+
+def _refuse_counts(**counts: int | None) -> None:
+    """Refuse what the simulation would, before the theory's work."""
+    for name, count in counts.items():
+        if count is not None:
+            positive_int(name, count)
 
 
 def silent(stage: str, fraction: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .._validate import shown
 from ..dynamic import verify_dynamic
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
@@ -60,10 +61,10 @@ def _refuse_others(options: dict[str, Any]) -> None:
 def _lags(given: str | None) -> list[int] | None:
     if given is None:
         return None
-    parts = given.split(",")
-    if not all(part.strip().isdigit() for part in parts):
-        raise InvalidInput(f"--lags {given} must be numbers of steps between commas, such as 1,2,8.")
-    return [int(part) for part in parts]
+    try:
+        return [int(part) for part in given.split(",")]
+    except ValueError:
+        raise InvalidInput(f"--lags {shown(given)} must be numbers of steps between commas, such as 1,2,8.") from None
 
 
 def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:

@@ -84,8 +84,16 @@ def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
 
 def _load(options: dict[str, Any]) -> Dataset:
     data, subset, split, classes, limit, targets, data_dir = (options[name] for name in PLACES)
-    labels = [int(c) if c.lstrip("-").isdigit() else c for c in classes.split(",")] if classes else None
+    labels = [_label(part) for part in classes.split(",")] if classes else None
     return load(data, subset=subset, split=split, classes=labels, limit=limit, targets=targets, data_dir=data_dir)
+
+
+def _label(text: str) -> int | str:
+    """Return the number that `text` spells, or a class's name."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def load_other(held_out: str, options: dict[str, Any]) -> Dataset:

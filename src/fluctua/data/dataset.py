@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validate import choice
+from .._sizes import refuse_bytes
+from .._validate import choice, listed, shown
 from ..errors import InvalidInput
 
 __all__ = ["Dataset", "chosen_labels", "chosen_samples", "one_hot"]
@@ -78,11 +79,9 @@ def chosen_labels(
     """Return the labels to keep, in the order given, and their names; None keeps all of `known`."""
     if classes is None:
         return list(known), tuple(class_names)
-    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray):
-        raise InvalidInput(f"classes must be a sequence of labels such as [3, 8], got {classes!r}.")
-    columns = [_column(entry, known, class_names, name) for entry in classes]
+    columns = [_column(entry, known, class_names, name) for entry in listed("classes", classes, "labels, as [3, 8]")]
     if not columns or len(set(columns)) < len(columns):
-        raise InvalidInput(f"classes must name at least one label, and none twice, got {list(classes)!r}.")
+        raise InvalidInput(f"classes must name at least one label, and none twice, got {shown(classes)}.")
     return [known[column] for column in columns], tuple(class_names[column] for column in columns)
 
 
@@ -91,8 +90,8 @@ def _column(entry: object, known: Sequence[int], class_names: Sequence[str], nam
         return list(class_names).index(choice(f"class of {name}", entry, class_names))
     if isinstance(entry, Integral) and not isinstance(entry, bool) and int(entry) in known:
         return list(known).index(int(entry))
-    shown = ", ".join(str(label) for label in known[:70]) + (", ..." if len(known) > 70 else "")
-    raise InvalidInput(f"classes holds {entry!r}, which is not a label of {name}. Its labels: {shown}.")
+    first = ", ".join(str(label) for label in known[:70]) + (", ..." if len(known) > 70 else "")
+    raise InvalidInput(f"classes holds {shown(entry)}, which is not a label of {name}. Its labels: {first}.")
 
 
 def chosen_samples(labels: NDArray[np.int64], wanted: Sequence[int], limit: int | None) -> NDArray[np.intp] | slice:
@@ -107,5 +106,9 @@ def chosen_samples(labels: NDArray[np.int64], wanted: Sequence[int], limit: int 
 
 def one_hot(labels: NDArray[np.int64], wanted: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the (N, c) indicator of each label among `wanted`, one column each, in that order."""
+    refuse_bytes(
+        f"one column for each of {len(wanted):,} labels of {len(labels):,} samples", (1.0 + dtype.itemsize) *
+        len(labels) * len(wanted), "Are they labels? Give numbers to be predicted as floats, or fewer classes.",
+    )  # fmt: skip
     hits: NDArray[np.bool_] = labels[:, None] == np.asarray(wanted, np.int64)
     return hits.astype(dtype)
