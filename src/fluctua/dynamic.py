@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._door import door
+from ._needs import refuse_twins
 from ._validate import listed, positive_int, real_number
 from .dynamic_verdict import DynamicVerdict
 from .dynamics import slots
@@ -139,6 +140,7 @@ def verify_dynamic(
     root = seed_sequence(rng)
     agenda = _agenda(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
     count = _replicas(problem, sgd, steps, seen) if replicas is None else positive_int("replicas", replicas, minimum=2)
+    refuse_twins(problem, sgd, agenda.steps, count, seen, agenda.reach)
     expectation = Expectation(stationary, agenda, _entropic(problem, sgd, seen, entropy))
     rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
     groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]

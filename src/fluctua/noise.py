@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._door import door
+from ._needs import refuse_noise
 from ._validate import choice, positive_int, real_number
 from .dynamics import minibatch_in_modes, slots
 from .errors import InvalidInput
@@ -183,6 +184,7 @@ def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: fl
     positive_int("steps", steps, minimum=LAGS + 1)
     positive_int("replicas", replicas, minimum=2)
     real_number("level", level, above=0.0)
+    refuse_noise(problem, sgd, steps, replicas, LAGS)
     sgd.refuse_epochs("the noise is compared with that of independent batches, which has no memory")
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("a full batch without replacement has no gradient noise. Use a smaller batch_size.")

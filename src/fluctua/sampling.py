@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ._sizes import refuse_bytes
 from ._validate import positive_int
 from .sgd import SGD
 
@@ -44,6 +45,8 @@ class Draws:
 
     def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
         self.rngs, self.samples, self.sgd = rngs, samples, sgd
+        held = len(rngs) * (samples if sgd.epochs else _block(sgd) * sgd.batch_size)
+        refuse_bytes(f"batches of {sgd.batch_size} for {len(rngs)} replicas", 24.0 * held, "Use a smaller batch_size.")
         self._source = _Epochs(rngs, samples, sgd) if sgd.epochs else _Independent(rngs, samples, sgd)
 
     def batches(self, steps: int) -> Iterator[Indices]:

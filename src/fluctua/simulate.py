@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ._door import door
+from ._needs import refuse_runs
 from ._resumed import chunk_sizes
 from ._stored import reading
 from ._validate import as_path, choice, positive_int, shown
@@ -125,7 +126,7 @@ def simulate(
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
     window = Window.of(steps, records, problem.rank, epoch)
-    sizes = chunk_sizes(positive_int("replicas", replicas, minimum=2))
+    replicas = positive_int("replicas", replicas, minimum=2)
     for part in (sgd.schedule, average):
         if part is not None:
             part.refuse_beyond(window.steps)
@@ -145,10 +146,11 @@ def simulate(
             total = Tally.load(Path(checkpoint), identity, window, problem.rank)
     plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
     gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap() if plain else None
-    run = _Run(problem, sgd, window, begin, precision, dynamics, average)
-    rngs = generators(root, replicas)
-    chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
     workers = workers_for(threads)
+    refuse_runs(problem, window, replicas, workers, sgd.batch_size if dynamics == "sgd" else problem.samples)
+    run = _Run(problem, sgd, window, begin, precision, dynamics, average)
+    rngs, sizes = generators(root, replicas), chunk_sizes(replicas)
+    chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
     with (
         _interrupt_between_chunks(run.stop),
         closing(run.chunks(chunks, workers, progress, done=total.replicas / replicas)) as found,

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from ._needs import refuse_spread
 from ._validate import instance, real_number
 from .averaging import EMA
 from .errors import InvalidInput
@@ -93,6 +94,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     instance("prediction", prediction, Prediction, "a prediction, fluctua.predict(problem, sgd)")
     tolerance = real_number("rtol", rtol, above=0.0)
     _refuse(prediction)
+    refuse_spread(prediction.law.problem)
     h = prediction.curvatures
     pull, variance = h * (prediction.mean @ prediction.modes), 0.0
     if not np.isfinite(prediction.mode_covariance).all():
