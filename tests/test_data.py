@@ -358,7 +358,7 @@ BAD_ARGUMENTS = {
     "targets of mnist": ("mnist", {"targets": "y.npy"}, InvalidInput, "its own labels"),
     "limit 0": ("digits", {"limit": 0}, InvalidInput, "limit must be at least 1"),
     "limit 2.5": ("digits", {"limit": 2.5}, InvalidInput, "whole number"),
-    "no classes": ("digits", {"classes": []}, InvalidInput, "at least one label"),
+    "no classes": ("digits", {"classes": []}, InvalidInput, "classes is empty: give at least one of the labels"),
     "a class twice": ("digits", {"classes": [3, 3]}, InvalidInput, "none twice"),
     "an absent class": ("digits", {"classes": [3, 10]}, InvalidInput, "10, which is not a label.*0, 1, 2"),
     "classes as text": ("digits", {"classes": "38"}, InvalidInput, "sequence of labels"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import positive_int, real_number
+from ._door import door
+from ._validate import listed, positive_int, real_number
 from .errors import InvalidInput
 from .problem import LeastSquares
 from .search import EDGE, rounded
@@ -83,9 +84,12 @@ def batch_costs(
     K is estimated from 2,048 samples, in the modes that hold 99 % of mean |x|^2: steps are good to about 1 %, and the
     learning rate is found to 15 %, where they are flat. About ten curves of up to `longest` steps a batch size.
     """
-    sizes = sorted({positive_int("batch_sizes", size) for size in batch_sizes}, reverse=True)
+    door(problem, progress=progress)
+    positive_int("longest", longest)
+    sizes = sorted({positive_int("batch_sizes", size) for size in listed("batch_sizes", batch_sizes, "sizes")})[::-1]
     floor = problem.minimum(weight_decay).loss
-    if real_number("target", target) <= floor:
+    target = real_number("target", target)
+    if target <= floor:
         raise InvalidInput(
             f"target = {target:.7g} is not above the loss at the optimum, {floor:.7g}: no run gets there."
         )
@@ -101,7 +105,7 @@ def batch_costs(
     costs: list[BatchCost] = []
     for size in sizes:
         sgd = SGD(1.0, size, weight_decay=weight_decay)
-        horizon = _horizon(costs, size, positive_int("longest", longest))
+        horizon = _horizon(costs, size, longest)
         costs.append(_Passage(thin, begin, target, horizon).least(sgd))
         if progress:
             progress(len(costs) / len(sizes))

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validate import false_alarm_level, positive_int, resolution_share
+from ._door import door
+from ._needs import refuse_twins
+from ._validate import false_alarm_level, listed, positive_int, resolution_share
 from .dynamic_verdict import DynamicVerdict
 from .dynamics import slots
 from .errors import InvalidInput
@@ -120,6 +122,12 @@ def verify_dynamic(
     >>> verdict.consistent, verdict.circulation.resolvable
     (True, True)
     """
+    door(problem, sgd, staged=progress, **({} if entropy is None else {"entropy": entropy}))
+    for name, count in {"steps": steps, "replicas": replicas, "modes": modes, "threads": threads}.items():
+        if count is not None:
+            positive_int(name, count)
+    if lags is not None:
+        lags = [positive_int("lags", lag) for lag in listed("lags", lags, "steps")]
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("full-batch gradient descent does not fluctuate: there is no correlation to verify. Use a "
@@ -133,6 +141,7 @@ def verify_dynamic(
     root = seed_sequence(rng)
     agenda = _agenda(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
     count = _replicas(problem, sgd, steps, seen) if replicas is None else positive_int("replicas", replicas, minimum=2)
+    refuse_twins(problem, sgd, agenda.steps, count, seen, agenda.reach)
     expectation = Expectation(stationary, agenda, _entropic(problem, sgd, seen, entropy))
     share = share_of_limit(problem, sgd, agenda.steps)
     rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
@@ -187,9 +196,7 @@ def _agenda(
     """When to look: origins in the second half, and kicks of about one standard deviation."""
     opened = steps // 2
     longest = (steps - opened) // 4
-    chosen = (
-        [lag for lag in _LAGS if lag <= longest] if lags is None else sorted({positive_int("lags", k) for k in lags})
-    )
+    chosen = [lag for lag in _LAGS if lag <= longest] if lags is None else sorted(set(lags))
     if not chosen or chosen[-1] > longest:
         raise InvalidInput(
             f"lags = {chosen} do not fit a window of {steps - opened} steps, the second half of the run: the longest "

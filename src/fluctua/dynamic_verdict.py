@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, WRONG, Circulation
 from .formats import caught, shown
 from .near_limit import heavy_tails
 from .results import finite
-from .saved import Saved, with_nan
+from .saved import Saved, named, with_nan
 from .significance import POWER
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
@@ -58,11 +57,8 @@ class DynamicVerdict(Saved):
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, name: str) -> Statement:
-        """Return the statement of that name."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+        """Return the statement of that name; raises `UnknownRow`."""
+        return named(self.rows, name)
 
     @property
     def mutants(self) -> tuple[Statement, ...]:
@@ -177,15 +173,11 @@ class DynamicVerdict(Saved):
         return plain
 
     @classmethod
-    def load(cls, path: Path | str) -> DynamicVerdict:
-        """Read a result directory or its dynamic.npz; raises `ResultError`."""
-        header, arrays = cls.opened(path)
-        rows = [
-            {name: value for name, value in with_nan(row).items() if name != "consistent"} for row in header["rows"]
-        ]
-        entropy = [
-            {name: value for name, value in with_nan(one).items() if name != "resolves"} for one in header["entropy"]
-        ]
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> DynamicVerdict:
+        rows, entropy = (
+            [{key: value for key, value in with_nan(one).items() if key != derived} for one in header[name]]
+            for name, derived in (("rows", "consistent"), ("entropy", "resolves"))
+        )
         names = ("level", "resolution", "identity", "provenance", "data")
         return cls(
             rows=tuple(Statement(**row) for row in rows), circulation=Circulation(**with_nan(header["circulation"])),

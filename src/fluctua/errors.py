@@ -19,9 +19,11 @@ __all__ = [
     "NotConverged",
     "OutputError",
     "ResultError",
+    "TooLarge",
     "UncertainFloor",
     "UncertainLimit",
     "UnknownName",
+    "UnknownRow",
     "UnstableRates",
     "UnstableSGD",
 ]
@@ -69,6 +71,26 @@ class NotConverged(FluctuaError, ArithmeticError):
             f"is asked for. A number less accurate than that is not returned. Scale the inputs to similar sizes, or "
             f"report the data as a case that should work."
         )
+
+
+class UnknownRow(UnknownName, KeyError):
+    """A verdict has no row of that name."""
+
+    __str__ = Exception.__str__  # a KeyError's would quote it
+
+
+class TooLarge(InvalidInput):
+    """What was asked for would not fit into memory, or not end in time; refused before it is begun.
+
+    Attributes
+    ----------
+    needed, available : float
+        Bytes, or days.
+    """
+
+    def __init__(self, text: str, needed: float, available: float) -> None:
+        self.needed, self.available = needed, available
+        super().__init__(text)
 
 
 class UnstableSGD(InvalidInput):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import real_array, real_number, step_list
+from ._door import door
+from ._validate import instance, real_array, real_number, step_list
 from .averaging import Average
 from .errors import InvalidInput
 from .law import Law
@@ -89,6 +90,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
     >>> print(f"{loss.optimum:.5f} + {loss.excess:.5f}; in training + {prediction.excess_loss:.5f}")
     0.20184 + 0.00872; in training + 0.00875
     """
+    instance("prediction", prediction, Prediction, "a prediction, fluctua.predict(problem, sgd)")
     return HeldOut(prediction.law.problem, prediction.law.minimum, inputs, targets).loss(prediction)
 
 
@@ -129,6 +131,7 @@ def held_out_curve(
     >>> fl.held_out_curve(problem, sgd, [0, 100, 1000], data.inputs[held_out], data.targets[held_out]).round(4)
     array([0.5   , 0.2412, 0.2057])
     """
+    door(problem, sgd, average=average)
     sgd.refuse_epochs("held_out_curve follows independent batches; see held_out_loss for single predictions")
     wanted, law = step_list("steps", steps), Law(problem, sgd, "exact", average)
     last, begin = int(wanted.max()), Start.at(law.minimum, start)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._resumed import hold_tally
+from ._stored import reading
 from .errors import ResultError
 from .results import load_arrays, save_arrays
 
-__all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "window_average"]
+if TYPE_CHECKING:
+    from .recording import Window
+
+__all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "damaged", "window_average"]
 
 Array = NDArray[np.float64]
 _overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverges says so by `diverged_at`
@@ -182,8 +188,14 @@ class Tally:
         save_arrays(path, {"identity": identity}, arrays)
 
     @classmethod
-    def load(cls, path: Path, identity: dict[str, Any]) -> Tally:
-        """Read a checkpoint of the run `identity`; raises `ResultError` if it belongs to another."""
+    def load(cls, path: Path, identity: dict[str, Any], window: Window, rank: int) -> Tally:
+        """Read a checkpoint of the run `identity`, looked at as `window` says, in `rank` modes.
+
+        Raises
+        ------
+        ResultError
+            If it belongs to another run, or does not hold what this one would have left.
+        """
         header, arrays = load_arrays(path)
         kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
         if kept != asked:
@@ -192,9 +204,11 @@ class Tally:
                 f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
                 f"was interrupted, or delete the file to start anew."
             )
-        lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
-        scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
-        return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
+        with reading(partial(damaged, path)):
+            hold_tally(arrays, window, identity["replicas"], identity["problem"][2], rank)
+            lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
+            scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
+            return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
 
     @_overflowing
     def measurement(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
@@ -240,7 +254,13 @@ def checkpoint_identity(header: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the identity of the run that a checkpoint belongs to; raises `ResultError` if it is not one."""
     if "identity" not in header or "kind" in header:
         raise ResultError(f"{path} is not a checkpoint of a simulation. Give another path, or delete the file.")
-    return dict(header["identity"])
+    with reading(partial(damaged, path)):
+        return dict(header["identity"])
+
+
+def damaged(path: Path, reason: str) -> ResultError:
+    """Return what is raised of a file that is no checkpoint of any run."""
+    return ResultError(f"{path} does not hold what an interrupted run leaves: {reason}. Delete it to start anew.")
 
 
 def window_average(mean_of_records: Any, change: Any, records: int, steps: int) -> Array:

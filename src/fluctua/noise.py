@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validate import false_alarm_level, positive_int
+from ._door import door
+from ._needs import refuse_noise
+from ._validate import choice, false_alarm_level, positive_int
 from .dynamics import minibatch_in_modes, slots
 from .errors import InvalidInput
 from .formats import shown
@@ -79,7 +81,7 @@ class GradientNoise:
 
     def holds(self, statement: str) -> bool:
         """Whether "mean", "covariance" or "memory" is as theory says, at the family-wise level."""
-        return self.p_values[statement] >= self.level / len(self.p_values)
+        return self.p_values[choice("statement", statement, self.p_values)] >= self.level / len(self.p_values)
 
     @property
     def passed(self) -> bool:
@@ -163,6 +165,7 @@ def gradient_noise(
     >>> noise.holds("memory")
     True
     """
+    door(problem, sgd, progress=progress)
     _check(problem, sgd, steps, replicas, level)
     root = seed_sequence(rng)
     run, draws = root.spawn(2)
@@ -189,6 +192,7 @@ def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: fl
     positive_int("steps", steps, minimum=LAGS + 1)
     positive_int("replicas", replicas, minimum=2)
     false_alarm_level(level)
+    refuse_noise(problem, sgd, steps, replicas, LAGS)
     sgd.refuse_epochs("the noise is compared with that of independent batches, which has no memory")
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("a full batch without replacement has no gradient noise. Use a smaller batch_size.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import choice, positive_int
+from ._door import door
+from ._validate import choice, listed, positive_int, shown
 from .errors import InvalidInput
 from .held_out import HeldOut
 from .law import Law, independent_limit
@@ -166,19 +167,20 @@ def plan(
     >>> found.best.shape, round(found.best.sgd.lr, 2)
     ('linear', 0.18)
     """
+    door(problem, progress=progress)
+    held = _held(held_out)
     budget = positive_int("steps", steps)
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
     given = ["constant"] if base.epochs else list(SHAPES)
-    shapes = [
-        choice("schedule", shape, SHAPES) for shape in _some("schedules", given if schedules is None else schedules)
-    ]
+    asked = _some("schedules", given if schedules is None else schedules, "names")
+    shapes = [choice("schedule", shape, SHAPES) for shape in asked]
     for shape in shapes:
         Law(problem, replace(base, schedule=SHAPES[shape](budget)), "exact")  # refuses what no law covers
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
-    recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta)]
+    recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta, "numbers")]
     if isinstance(start, str) and start == "optimum":
         raise InvalidInput("from the optimum every step makes the loss worse; plan from start='zero' or from weights.")
-    search = _Search(problem, weight_decay, budget, Start.at(problem.minimum(weight_decay), start), held_out)
+    search = _Search(problem, weight_decay, budget, Start.at(problem.minimum(weight_decay), start), held)
     total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes)) + _FINALISTS
     found: list[Candidate] = []
 
@@ -209,13 +211,21 @@ def _cheap_limit(problem: LeastSquares, recipe: SGD) -> float:
     return independent_limit(problem, recipe) if recipe.epochs else max_stable_lr(problem, recipe)
 
 
-def _some(name: str, values: Iterable[Any]) -> list[Any]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InvalidInput(f"{name} must be a sequence, got {values!r}.")
-    listed = list(dict.fromkeys(values))
-    if not listed:
-        raise InvalidInput(f"{name} is empty: give at least one to choose from.")
-    return listed
+def _some(name: str, values: Any, what: str) -> list[Any]:
+    """Return each of `values` once, in their order; what cannot be compared is left for the next door to refuse."""
+    found: list[Any] = []
+    for value in listed(name, values, what):
+        if not any(value is one or (np.ndim(value) == 0 and bool(value == one)) for one in found):
+            found.append(value)
+    return found
+
+
+def _held(held_out: Any) -> tuple[ArrayLike, ArrayLike] | None:
+    if held_out is None:
+        return None
+    if not isinstance(held_out, tuple | list) or len(held_out) != 2:
+        raise InvalidInput(f"held_out must be a pair of arrays, (inputs, targets), or None; got {shown(held_out)}.")
+    return held_out[0], held_out[1]
 
 
 class _Search:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._sizes import refuse_bytes
-from ._validate import positive_int, real_number, step_list
+from ._validate import flag, positive_int, real_number, step_list
 from .errors import InvalidInput
 from .kernels import Kernel
 from .law import Law, Level
@@ -226,6 +226,7 @@ class Prediction(TimeDomain):
         if curve:
             refuse_curve(wanted[-1])
         tolerance = real_number("rtol", rtol, above=0.0)
+        flag("curve", curve)
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._sizes import refuse_bytes
 from ._validate import real_array, real_number
 from .errors import InvalidInput
 from .minimum import Minimum
@@ -85,6 +86,7 @@ class LeastSquares:
         _refuse_scale("inputs", self.inputs)
         _refuse_scale("targets", self.targets)
         _refuse_degenerate(self.inputs, self.targets)
+        _refuse_large(self.features, self.outputs)
         self._minima: dict[float, Minimum] = {}
 
     def __repr__(self) -> str:
@@ -192,6 +194,12 @@ def _refuse_scale(name: str, values: NDArray[Any]) -> None:
             f"{name} have a largest magnitude of {largest:.3g}, outside {1 / most:.0e} to {most:.0e}: products of four "
             f"such {values.dtype} numbers leave the range of floats. Rescale them, to about 1."
         )
+
+
+def _refuse_large(features: int, outputs: int) -> None:
+    """Refuse what could not be solved: the curvature and its modes are d x d, in float64, whatever N is."""
+    needed = 8.0 * features * (4.0 * features + outputs)
+    refuse_bytes(f"the curvature of {features:,} inputs", needed, "Use fewer inputs, such as their leading components.")
 
 
 def _refuse_degenerate(inputs: NDArray[Any], targets: NDArray[Any]) -> None:

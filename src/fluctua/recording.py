@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._sizes import refuse_bytes
 from ._validate import positive_int
 from .errors import InvalidInput
 from .measurement import Chunk
@@ -18,6 +19,7 @@ __all__ = ["Book", "Window"]
 
 Array = NDArray[np.float64]
 _MANY_MODES = 2000  # from which a record, quadratic in the modes, costs more than the steps between two of them
+_BYTES = 64.0  # of a record's place in the lists of steps
 _LOOKS = 24  # log-spaced, at the loss only
 
 
@@ -48,6 +50,7 @@ class Window:
         looks = default if records is None else positive_int("records", records)
         if looks > count:
             raise InvalidInput(f"records = {looks} is more than the {count} steps of the run; at most every step.")
+        refuse_bytes(f"records = {looks}", _BYTES * looks, "Use fewer records.")
         return cls(count, looks, epoch)
 
     @cached_property

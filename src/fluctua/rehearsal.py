@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import positive_int
+from ._door import door
+from ._validate import instance, positive_int
 from .plan import Plan
 from .problem import LeastSquares
 from .sampling import Rng, seed_sequence
@@ -118,6 +119,8 @@ def rehearse(
     -----
     Cost: four recipes times `replicas` runs, as `simulate`, and four predictions on all samples.
     """
+    door(problem, progress=progress)
+    instance("found", found, Plan, "a plan, fluctua.plan(problem, steps)")
     positive_int("replicas", replicas, minimum=FEWEST)
     best = found.best.sgd
     top = edge(best) * found.limits[best.momentum]

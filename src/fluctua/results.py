@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._stored import Stored, opened, reading
 from .errors import OutputError, ResultError
 
 __all__ = [
@@ -74,17 +75,28 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
     ResultError
         If the file is missing, damaged or not one of ours.
     """
-    try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:  # noqa: PTH123  (str or Path)
-            arrays = {name: stored[name] for name in stored.files}
-        header = json.loads(str(arrays.pop(_HEADER)))
-    except FileNotFoundError:
-        raise ResultError(f"{path}: no such result. Run `fluctua verify ... --out DIR` to make one.") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ResultError(f"{path} is not a readable fluctua result ({error}). Delete it and run again.") from error
+    with reading(partial(_unreadable, path)):
+        try:
+            with opened(path) as stored:
+                if isinstance(stored, Stored):
+                    raise ValueError("it is a single array, not an .npz")
+                arrays = {name: stored[name].read() for name in stored}
+        except FileNotFoundError:
+            raise ResultError(f"{path}: no such result. Run `fluctua verify ... --out DIR` to make one.") from None
+        header = json.loads(str(arrays.pop(_HEADER)), parse_constant=_refuse_constant)
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
     if header.get("format") != _FORMAT:
         raise ResultError(f"{path} has the format {header.get('format')!r}; this version reads {_FORMAT!r}.")
     return header, arrays
+
+
+def _unreadable(path: Path | str, reason: str) -> ResultError:
+    return ResultError(f"{path} is not a readable fluctua result ({reason}). Delete it and run again.")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"its header holds {name}")
 
 
 def writable_directory(path: Path | str) -> Path:

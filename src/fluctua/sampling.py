@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ._sizes import refuse_bytes
 from ._validate import positive_int
 from .sgd import SGD
 
@@ -14,6 +15,7 @@ __all__ = ["Draws", "draw_batches", "generators", "seed_sequence"]
 
 Indices = NDArray[np.int64]
 Rng = np.random.Generator | np.random.SeedSequence | int | None
+_LARGEST_SEED = 2.0**256
 _BLOCK = 256  # steps whose batches are drawn at once,
 _BLOCK_INDICES = 2**20  # if they are no more indices than this
 
@@ -25,7 +27,7 @@ def seed_sequence(rng: Rng) -> np.random.SeedSequence:
     if isinstance(rng, np.random.Generator):
         return np.random.SeedSequence([int(word) for word in rng.integers(2**32, size=4)])
     if rng is not None:
-        positive_int("rng (the seed)", rng, minimum=0, maximum=np.inf)
+        positive_int("rng (the seed)", rng, minimum=0, maximum=_LARGEST_SEED)
     return np.random.SeedSequence(rng)
 
 
@@ -43,6 +45,8 @@ class Draws:
 
     def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
         self.rngs, self.samples, self.sgd = rngs, samples, sgd
+        held = len(rngs) * (samples if sgd.epochs else _block(sgd) * sgd.batch_size)
+        refuse_bytes(f"batches of {sgd.batch_size} for {len(rngs)} replicas", 24.0 * held, "Use a smaller batch_size.")
         self._source = _Epochs(rngs, samples, sgd) if sgd.epochs else _Independent(rngs, samples, sgd)
 
     def batches(self, steps: int) -> Iterator[Indices]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from .errors import ResultError
-from .results import load_arrays, save_arrays, save_text
+from ._layout import hold_header
+from ._promised import HOLD
+from ._stored import reading
+from ._validate import as_path, choice, instance
+from .errors import ResultError, UnknownName, UnknownRow
+from .results import load_arrays, provenance, save_arrays, save_text
 
-__all__ = ["Saved", "with_nan"]
+__all__ = ["Saved", "named", "with_nan"]
 
 
 class Saved(ABC):
@@ -29,9 +34,14 @@ class Saved(ABC):
 
     arrays: Mapping[str, NDArray[Any]]
 
+    @property
+    @abstractmethod
+    def table(self) -> str:
+        """Return what is compared, as plain text."""
+
     def about(self, data: Mapping[str, Any]) -> Self:
         """Return the verdict with a description of its data (name, sha256) attached."""
-        return replace(self, data=dict(data))  # type: ignore[type-var]  # (every subclass is a dataclass)
+        return replace(self, data=dict(instance("data", data, Mapping, "a dict of its name and hashes")))  # type: ignore[type-var]  # (every subclass is a dataclass)
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -43,17 +53,73 @@ class Saved(ABC):
 
     def save(self, directory: Path | str) -> None:
         """Write the .json and the .npz (the same, with the figures' arrays) into `directory`."""
-        save_arrays(Path(directory) / f"{self.STEM}.npz", self.to_dict(), self.arrays)
-        save_text(Path(directory) / f"{self.STEM}.json", self.to_json() + "\n")
+        place = as_path("directory", directory)
+        save_arrays(place / f"{self.STEM}.npz", self.to_dict(), self.arrays)
+        save_text(place / f"{self.STEM}.json", self.to_json() + "\n")
 
     @classmethod
-    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return header and arrays of a result directory or its .npz; raises `ResultError`."""
-        place = Path(path) / f"{cls.STEM}.npz" if Path(path).is_dir() else Path(path).with_suffix(".npz")
+    def load(cls, path: Path | str) -> Self:
+        """Read a result directory, or the .npz in it.
+
+        Raises
+        ------
+        ResultError
+            If it is missing, damaged, or of another version: the header is held against the published schema, the
+            arrays against what the header promises, and what is derived from both against what the header says.
+        """
+        header, arrays, place = cls.opened(path)
+        with reading(partial(_foreign, place, header), ours=True):
+            hold_header(header, cls.KIND)
+            HOLD[cls.KIND](header, arrays)
+            found = cls._read(header, arrays)
+            found.table  # noqa: B018  (what is printed: it must be possible)
+            said = {**found.to_dict(), "words": header["words"], "format": header["format"]}
+            if changed := [name for name in {**said, **header} if said.get(name) != header.get(name)]:
+                raise ValueError(f"{', '.join(changed)}: not what follows from the rest")
+        return found
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the verdict of a header that the schema allows."""
+
+    @classmethod
+    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Path]:
+        """Return header and arrays of a result directory or its .npz, and that file; raises `ResultError`."""
+        given = as_path("path", path)
+        with reading(lambda reason: ResultError(f"{path} cannot be read: {reason}.")):
+            place = given / f"{cls.STEM}.npz" if given.is_dir() else given.with_suffix(".npz")
         header, arrays = load_arrays(place)
         if header.get("kind") != cls.KIND:
             raise ResultError(f"{place} holds no {cls.NOUN}. Give a directory written by `{cls.MADE_BY}`.")
-        return header, arrays
+        return header, arrays, place
+
+
+def _foreign(place: Path, header: Mapping[str, Any], reason: str) -> ResultError:
+    made, own = header.get("provenance"), provenance().get("fluctua")
+    by = made.get("fluctua") if isinstance(made, Mapping) else None
+    who = f"It was written by fluctua {by!s:.40}, this is {own}" if by != own else "It is damaged or was changed"
+    return ResultError(f"{place} does not hold what a result must: {reason}. {who}. Delete it and run again.")
+
+
+class Named(Protocol):
+    """A row with its name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
+Row = TypeVar("Row", bound=Named)
+
+
+def named(rows: Iterable[Row], name: str) -> Row:
+    """Return the row of that name; raises `UnknownRow`."""
+    found = {row.name: row for row in rows}
+    try:
+        return found[choice("row", name, found)]
+    except UnknownName as error:
+        raise UnknownRow("row", error.name, error.known, error.suggestion) from None
 
 
 def with_nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -7,18 +7,19 @@ torch loop which calls ``scheduler.step()`` after every ``optimizer.step()``. An
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import choice, positive_int, real_array, real_number
+from ._validate import choice, positive_int, real_array, real_number, shown
 from .errors import InvalidInput
 
 __all__ = ["SHAPES", "ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "Schedule", "StepLR", "read_schedule"]
 
 Array = NDArray[np.float64]
+LARGEST = 1e150  # of a rate: its square is still inside the range of floats
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class StepLR(Schedule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step_size", positive_int("step_size", self.step_size))
-        object.__setattr__(self, "gamma", real_number("gamma", self.gamma, above=0.0))
+        object.__setattr__(self, "gamma", real_number("gamma", self.gamma, above=0.0, below=LARGEST))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
@@ -83,7 +84,7 @@ class CosineAnnealingLR(Schedule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "T_max", positive_int("T_max", self.T_max))
-        object.__setattr__(self, "eta_min", real_number("eta_min", self.eta_min, minimum=0.0))
+        object.__setattr__(self, "eta_min", real_number("eta_min", self.eta_min, minimum=0.0, below=LARGEST))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
@@ -108,8 +109,10 @@ class LinearLR(Schedule):
     total_iters: int = 5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start_factor", real_number("start_factor", self.start_factor, minimum=0.0))
-        object.__setattr__(self, "end_factor", real_number("end_factor", self.end_factor, minimum=0.0))
+        for name in ("start_factor", "end_factor"):
+            object.__setattr__(self, name, real_number(name, getattr(self, name), minimum=0.0, below=LARGEST))
+        if not self.start_factor and not self.end_factor:
+            raise InvalidInput("start_factor and end_factor are both 0: every rate would be, and nothing be trained.")
         object.__setattr__(self, "total_iters", positive_int("total_iters", self.total_iters))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
@@ -131,7 +134,7 @@ class InverseTimeLR(Schedule):
     half_time: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "half_time", real_number("half_time", self.half_time, above=0.0))
+        object.__setattr__(self, "half_time", real_number("half_time", self.half_time, above=1 / LARGEST))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
@@ -156,6 +159,11 @@ class ArrayLR(Schedule):
             bad = int(np.argmin(values))
             raise InvalidInput(
                 f"a learning rate cannot be negative: the schedule's factor at step {bad} is {values[bad]:g}."
+            )
+        if not 0 < values.max() < LARGEST:
+            raise InvalidInput(
+                f"the largest factor of a schedule must be above 0, or nothing is trained, and below {LARGEST:g}, or "
+                f"squares of rates leave the range of floats; got {values.max():g}."
             )
         object.__setattr__(self, "factors", tuple(values.tolist()))
 
@@ -186,9 +194,7 @@ def read_schedule(given: Schedule | Mapping[str, Any] | ArrayLike) -> Schedule:
     if isinstance(given, Schedule):
         return given
     if isinstance(given, Mapping):
-        options = dict(given)
-        kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
-        return kinds[choice("schedule", options.pop("name"), kinds)](**options)
+        return _described(dict(given))
     _refuse_code(given)
     return ArrayLR(given)  # type: ignore[arg-type]
 
@@ -210,6 +216,18 @@ def _refuse_code(given: Any) -> None:
         f"schedule must be one of fluctua.schedules or an array of the factors of lr, one for each step, because rates "
         f"are needed before there is a run; got {name!r}. To make one: {how}."
     )
+
+
+def _described(options: dict[Any, Any]) -> Schedule:
+    kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
+    kind = kinds[choice("schedule", options.pop("name", None), kinds)]
+    known = [item.name for item in fields(kind)]
+    if unknown := [name for name in options if name not in known]:
+        raise InvalidInput(f"the schedule {kind.__name__} has no {shown(unknown[0])}; it has {', '.join(known)}.")
+    try:
+        return kind(**options)
+    except TypeError:
+        raise InvalidInput(f"the schedule {kind.__name__} needs {', '.join(known)}, got {shown(options)}.") from None
 
 
 SHAPES: dict[str, Callable[[int], Schedule | None]] = {

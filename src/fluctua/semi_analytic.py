@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._door import door
 from ._validate import positive_int
 from .dynamics import in_modes
 from .epoch_map import epoch_map
@@ -138,6 +139,8 @@ def semi_analytic(
     >>> print(f"{fl.predict(problem, sgd).excess_loss:.5f}")
     0.00474
     """
+    door(problem, sgd, progress=progress)
+    workers = workers_for(threads)
     if sgd.sampling != "shuffle":
         raise InvalidInput(f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
                            f"batches have an exact law, predict(problem, sgd).")  # fmt: skip
@@ -160,7 +163,7 @@ def semi_analytic(
     mean = epoch.settled_mean(np.concatenate(groups))  # of all: its square is the bias of its noise
     jobs = (delayed(epoch.settled)(orders, mean) for orders in groups)
     found = []
-    for one in Parallel(workers_for(threads), prefer="threads", return_as="generator")(jobs):
+    for one in Parallel(workers, prefer="threads", return_as="generator")(jobs):
         found.append(one)
         if progress:
             progress(len(found) / _GROUPS)

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import choice, positive_int, real_number
+from ._validate import choice, flag, positive_int, real_number
 from .errors import InvalidInput
-from .schedules import Schedule, read_schedule
+from .schedules import LARGEST, Schedule, read_schedule
 
 __all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Sampling"]
 
@@ -87,13 +87,15 @@ class SGD:
     drop_last: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))
+        object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0, below=LARGEST))
         object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
-        object.__setattr__(self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0))
-        choice("sampling", self.sampling, SAMPLINGS)
+        object.__setattr__(
+            self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
+        )
+        object.__setattr__(self, "sampling", choice("sampling", self.sampling, SAMPLINGS))
         object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
         object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
-        object.__setattr__(self, "nesterov", bool(self.nesterov))
+        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
         if self.schedule is not None:
             object.__setattr__(self, "schedule", read_schedule(self.schedule))
         if self.nesterov and (not self.momentum or self.dampening):
@@ -101,7 +103,7 @@ class SGD:
                 f"nesterov needs momentum > 0 and dampening 0, as in torch.optim.SGD; got momentum = {self.momentum:g} "
                 f"and dampening = {self.dampening:g}."
             )
-        object.__setattr__(self, "drop_last", bool(self.drop_last))
+        object.__setattr__(self, "drop_last", flag("drop_last", self.drop_last))
         if self.drop_last and not self.epochs:
             raise InvalidInput(
                 f"drop_last needs epochs, and sampling = {self.sampling!r} draws independent batches, all of the same "

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ._validate import choice, positive_int
+from ._door import door
+from ._needs import refuse_runs
+from ._resumed import chunk_sizes
+from ._stored import reading
+from ._validate import as_path, choice, positive_int
 from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics, slots, stepper
 from .law import Law
-from .measurement import Chunk, Measurement, Tally, checkpoint_identity
+from .measurement import Chunk, Measurement, Tally, checkpoint_identity, damaged
 from .precision import simulation_dtype
 from .problem import LeastSquares
 from .recording import Book, Window
@@ -33,8 +38,6 @@ from .start import Start
 __all__ = ["simulate", "workers_for"]
 
 Rngs = list[np.random.Generator]
-_CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
-_MOST = 64  # replicas of a chunk
 _POLL_FLOPS = 1e9  # between two looks at the keyboard
 
 
@@ -117,11 +120,14 @@ def simulate(
     >>> run.replicas, run.recorded[:3].tolist(), run.mode_variances.shape
     (16, [20, 30, 40], (61,))
     """
+    door(problem, sgd, average=average, progress=progress)
+    if checkpoint is not None:
+        checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
     window = Window.of(steps, records, problem.rank, epoch)
-    sizes = _chunk_sizes(positive_int("replicas", replicas, minimum=2))
+    replicas = positive_int("replicas", replicas, minimum=2)
     for part in (sgd.schedule, average):
         if part is not None:
             part.refuse_beyond(window.steps)
@@ -139,13 +145,14 @@ def simulate(
     if checkpoint is not None:
         check_writable(checkpoint)
         if Path(checkpoint).exists():
-            total = Tally.load(Path(checkpoint), identity)
+            total = Tally.load(Path(checkpoint), identity, window, problem.rank)
     plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
     gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap() if plain else None
-    run = _Run(problem, sgd, window, begin, precision, dynamics, average)
-    rngs = generators(root, replicas)
-    chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
     workers = workers_for(threads)
+    refuse_runs(problem, window, replicas, workers, sgd.batch_size if dynamics == "sgd" else problem.samples)
+    run = _Run(problem, sgd, window, begin, precision, dynamics, average)
+    rngs, sizes = generators(root, replicas), chunk_sizes(replicas)
+    chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
     with (
         _interrupt_between_chunks(run.stop),
         closing(run.chunks(chunks, workers, progress, done=total.replicas / replicas)) as found,
@@ -262,12 +269,6 @@ class _Run:
         book.look(step, state, outside)
 
 
-def _chunk_sizes(replicas: int) -> list[int]:
-    """Replicas of each chunk: at least `_CHUNKS` chunks where there are replicas, so often is a checkpoint written."""
-    count = max(-(-replicas // _MOST), min(_CHUNKS, replicas))
-    return [replicas // count + (i < replicas % count) for i in range(count)]
-
-
 def _fingerprint(start: ArrayLike) -> str:
     """Tell starts given as arrays apart."""
     return f"weights {sha256(np.ascontiguousarray(start, dtype=np.float64).tobytes()).hexdigest()[:16]}"
@@ -284,5 +285,14 @@ def _root(rng: Rng, checkpoint: Path | str | None) -> np.random.SeedSequence:
     """Return the run's seed; an unseeded run that goes on takes its checkpoint's."""
     if rng is None and checkpoint is not None and Path(checkpoint).exists():
         identity = checkpoint_identity(load_arrays(checkpoint)[0], Path(checkpoint))
-        return np.random.SeedSequence(literal_eval(identity["entropy"]), spawn_key=identity["spawn_key"])
+        with reading(partial(damaged, Path(checkpoint))):
+            return _seed_of(literal_eval(identity["entropy"]), identity["spawn_key"])
     return seed_sequence(rng)
+
+
+def _seed_of(entropy: Any, spawn_key: Any) -> np.random.SeedSequence:
+    """Return the seed that a checkpoint kept: whole numbers, and nothing that NumPy would take for some."""
+    words = [*(entropy if isinstance(entropy, list | tuple) else [entropy]), *spawn_key]
+    if any(type(word) is not int or word < 0 for word in words):
+        raise ValueError(f"its seed {entropy!r}, {spawn_key!r} holds what is no whole number")
+    return np.random.SeedSequence(entropy, spawn_key=spawn_key)

@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validate import real_number
+from ._needs import refuse_spread
+from ._validate import instance, real_number
 from .averaging import EMA
 from .errors import InvalidInput
 from .law import Law
@@ -90,8 +91,10 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     >>> print(f"{spread.mean:.5f} +- {spread.std:.5f}")
     0.00935 +- 0.00377
     """
+    instance("prediction", prediction, Prediction, "a prediction, fluctua.predict(problem, sgd)")
     tolerance = real_number("rtol", rtol, above=0.0)
     _refuse(prediction)
+    refuse_spread(prediction.law.problem)
     h = prediction.curvatures
     pull, variance = h * (prediction.mean @ prediction.modes), 0.0
     if not np.isfinite(prediction.mode_covariance).all():

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ._door import door
 from .errors import UnstableRates
 from .kernels import Kernel, gradient_step
 from .momentum import mean_limit, momentum_step
@@ -52,6 +53,7 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     >>> print(f"{fl.max_stable_lr(problem, fl.SGD(lr=0.01, batch_size=4)):.7f}")
     0.1834962
     """
+    door(problem, sgd)
     if sgd.epochs:
         from .epoch_limit import epoch_limit
 

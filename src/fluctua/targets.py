@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ._sizes import refuse_bytes
 from ._validate import as_array, choice, real_array
 from .errors import AmbiguousTargets, InvalidInput
 
@@ -138,6 +139,11 @@ def read_labels(name: str, array: NDArray[Any]) -> NDArray[Any]:
 def one_hot(labels: NDArray[Any], classes: Iterable[Label], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the (N, c) indicator of each label among `classes`, one column each, in that order."""
     column = {label: k for k, label in enumerate(classes)}
+    refuse_bytes(
+        f"one column for each of {len(column):,} labels of {len(labels):,} samples",
+        float(dtype.itemsize) * len(labels) * len(column),
+        "Are they labels? Give numbers to be predicted as floats, or fewer classes.",
+    )
     distinct, inverse = np.unique(labels, return_inverse=True)
     place = np.array([column[plain(label)] for label in distinct])
     out = np.zeros((len(labels), len(column)), dtype)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import stationary
+from ._door import door
 from ._validate import choice, positive_int, real_number
 from .averaging import Average
 from .cycle import Cycle
@@ -84,6 +85,7 @@ def predict(
     >>> print(f"{shuffled.excess_loss:.4f}; after the smaller last batch, of 5, {shuffled.at(0).excess_loss:.4f}")
     0.0083; after the smaller last batch, of 5, 0.0114
     """
+    door(problem, sgd, average=average, check_stability=check_stability)
     choice("theory", theory, LEVELS)
     law = Law(problem, sgd, theory, average)
     mean: Array | None = None
@@ -138,6 +140,7 @@ def learning_curve(
     >>> print(curve[[0, 1, 10, 100, 200]].round(6))
     [0.345059 0.31284  0.236022 0.070483 0.042923]
     """
+    door(problem, sgd, average=average)
     choice("theory", theory, LEVELS)
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)

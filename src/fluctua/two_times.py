@@ -73,9 +73,9 @@ class Agenda:
         return np.arange(self.opened, self.steps - self.reach + 1, self.gap)
 
     @property
-    def kicks(self) -> NDArray[np.int64]:
+    def kicks(self) -> range:
         """Steps at which twins are made and kicked."""
-        return np.arange(self.opened, self.steps - self.reach + 1, self.reach)
+        return range(self.opened, self.steps - self.reach + 1, self.reach)
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ class _Group:
     def run(self) -> Found:
         """From W* to the end."""
         agenda = self.agenda
-        origins, kicks = set(agenda.origins.tolist()), set(agenda.kicks.tolist())
+        origins, kicks = set(agenda.origins.tolist()), agenda.kicks
         kicked = pushed = self.state[:, :0]
         born = 0
         for step in range(agenda.steps + 1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from .formats import caught, shown
 from .law import Level
 from .near_limit import heavy_tails
 from .results import finite
-from .saved import Saved, with_nan
+from .saved import Saved, named, with_nan
 from .significance import POWER, Comparison
 
 __all__ = ["INDEPENDENT", "Balance", "Row", "Verdict"]
@@ -108,11 +107,8 @@ class Verdict(Saved):
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, name: str) -> Row:
-        """Return the row of that name, such as "langevin" or "exact, stationary"."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+        """Return the row of that name, such as "langevin" or "exact, stationary"; raises `UnknownRow`."""
+        return named(self.rows, name)
 
     def off(self, row: Row) -> float:
         """Return the relative error of a row's excess loss; 0 where nothing was predicted and nothing measured."""
@@ -189,9 +185,7 @@ class Verdict(Saved):
         return plain
 
     @classmethod
-    def load(cls, path: Path | str) -> Verdict:
-        """Read a result directory or its result.npz; raises `ResultError`."""
-        header, arrays = cls.opened(path)
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Verdict:
         rows = [
             Row(**{**with_nan(row), "comparison": Comparison(**with_nan(row["comparison"]))}) for row in header["rows"]
         ]

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ._validate import choice, false_alarm_level, positive_int, resolution_share
+from ._door import door
+from ._validate import as_path, choice, false_alarm_level, positive_int, resolution_share
 from .averaging import Average
 from .dynamics import DYNAMICS, LAW_OF, Dynamics
 from .errors import InvalidInput
@@ -18,7 +19,7 @@ from .measurement import Measurement
 from .near_limit import share_of_limit
 from .problem import LeastSquares
 from .results import provenance
-from .sampling import Rng
+from .sampling import Rng, seed_sequence
 from .sgd import SGD
 from .significance import compare, normal_scores
 from .simulate import simulate
@@ -115,6 +116,13 @@ def verify(
     >>> verdict.consistent, verdict.row("langevin").consistent
     (True, False)
     """
+    door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
+    _refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
+    if checkpoint is not None:
+        as_path("checkpoint", checkpoint)
+    seed_sequence(rng)
+    if theory is not None:
+        choice("theory", theory, LEVELS)
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("full-batch gradient descent does not fluctuate, so there is no variance to verify. "
@@ -134,6 +142,13 @@ def verify(
     )  # fmt: skip
     report("comparison", 0.0)
     return _Trial(stationary, measurement, start, level, resolution, share).verdict()
+
+
+def _refuse_counts(**counts: int | None) -> None:
+    """Refuse what the simulation would, before the theory's work."""
+    for name, count in counts.items():
+        if count is not None:
+            positive_int(name, count)
 
 
 def silent(stage: str, fraction: float) -> None:

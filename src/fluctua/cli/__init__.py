@@ -114,6 +114,12 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("fluctua: interrupted.", err=True)
         code = 130
+    except MemoryError as error:
+        if debug:
+            raise
+        click.echo(f"fluctua: what was asked for does not fit into memory ({error or 'no more was to be had'}). Give "
+                   f"fewer samples, outputs, replicas or steps, or more memory.", err=True)  # fmt: skip
+        code = 2
     except Exception as error:
         if debug:
             raise

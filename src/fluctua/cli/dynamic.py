@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from .._validate import shown
 from ..dynamic import verify_dynamic
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
-from ..formats import shown
+from ..formats import shown as number_text
 from ..results import output_directory
 from .options import default_out, describe, load_problem, progress_bar, recipe
 from .report import found_in
@@ -61,10 +62,10 @@ def _refuse_others(options: dict[str, Any]) -> None:
 def _lags(given: str | None) -> list[int] | None:
     if given is None:
         return None
-    parts = given.split(",")
-    if not all(part.strip().isdigit() for part in parts):
-        raise InvalidInput(f"--lags {given} must be numbers of steps between commas, such as 1,2,8.")
-    return [int(part) for part in parts]
+    try:
+        return [int(part) for part in given.split(",")]
+    except ValueError:
+        raise InvalidInput(f"--lags {shown(given)} must be numbers of steps between commas, such as 1,2,8.") from None
 
 
 def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
@@ -79,8 +80,8 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
             verdict.table,
             "",
             f"current   {found.resolved} of {found.elements} pairs of modes above 3 error bars, correlation with "
-            f"theory {shown(found.correlation, '.4f')};",
-            f"          measured over predicted {shown(found.ratio, '.4f')} +- {found.ratio_error:.4f}",
+            f"theory {number_text(found.correlation, '.4f')};",
+            f"          measured over predicted {number_text(found.ratio, '.4f')} +- {found.ratio_error:.4f}",
             "",
             *([verdict.entropy_table, ""] if verdict.entropy else []),
             *([verdict.relations_table, ""] if verdict.relations else []),

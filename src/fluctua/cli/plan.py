@@ -54,7 +54,7 @@ def plan(
     """
     if (budget is None) == (samples is None):
         raise InvalidInput("give the budget of the run: either --budget STEPS or --samples SAMPLES.")
-    sizes = tuple(dict.fromkeys(batch_sizes)) or (32,)
+    sizes = tuple(dict.fromkeys(positive_int("--batch-size", size) for size in batch_sizes)) or (32,)
     if samples is not None and samples < max(sizes):
         raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
     if check:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import click
 
+from .._layout import schema_text
 from .._validate import choice
 
 __all__ = ["schema"]
@@ -17,5 +16,5 @@ SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "reproduction",
 @click.argument("name", metavar="|".join(SCHEMAS))
 def schema(name: str) -> int:
     """Print the JSON Schema of a result."""
-    click.echo((files("fluctua") / "schemas" / f"{choice('schema', name, SCHEMAS)}.json").read_text(), nl=False)
+    click.echo(schema_text(choice("schema", name, SCHEMAS)), nl=False)
     return 0

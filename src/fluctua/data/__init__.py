@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .._validate import choice, positive_int
+from .._validate import as_path, choice, positive_int, shown
 from ..errors import InvalidInput
 from ..targets import TargetsAre
 from .dataset import Dataset
@@ -124,7 +124,10 @@ def load(
     if limit is not None:
         limit = positive_int("limit", limit)
     if not isinstance(name, str | os.PathLike):
-        raise InvalidInput(f"name must be a data set's name or a path, got {name!r}.")
+        raise InvalidInput(f"name must be a data set's name or a path, got {shown(name)}.")
+    for argument, place in (("name", name), ("targets", targets), ("data_dir", data_dir)):
+        if place is not None:
+            as_path(argument, place)
     wanted = Selection(class_list(classes), limit, targets_are, like)
     if isinstance(name, str) and (name in REGISTRY or not looks_like_path(name)):
         source = REGISTRY[choice("data set", name, REGISTRY)]

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from .._stored import reading
 from ..errors import CorruptData
 
 __all__ = ["extract"]
 
 _CHUNK = 1 << 20
 _REMEDY = "Nothing was kept of it. Fetch again; if it happens again, the publisher's file is not what it was."
-# RuntimeError is zipfile's word for an encrypted member or an unknown compression.
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError)
 
 
 def extract(archive: Path, members: Sequence[str], folder: Path, limit: int) -> list[Path]:
@@ -36,16 +33,21 @@ def extract(archive: Path, members: Sequence[str], folder: Path, limit: int) -> 
         file should be, or holds more than `limit` bytes in `members`.
     """
     written, budget = [], limit
-    try:
-        with _opened(archive) as (names, opener):
-            _check(archive, names, members)
-            for member in members:
-                target = folder / PurePosixPath(member).name
-                budget -= _copy(archive, member, opener(member), target, budget)
-                written.append(target)
-    except _BROKEN as problem:
-        raise CorruptData(archive.name, f"the archive cannot be read ({problem})", _REMEDY) from problem
+    with ExitStack() as stack:
+        with reading(partial(_broken, archive)):
+            names, opener = stack.enter_context(_opened(archive))
+        _check(archive, names, members)
+        for member in members:
+            with reading(partial(_broken, archive)):
+                source = opener(member)
+            target = folder / PurePosixPath(member).name
+            budget -= _copy(archive, member, source, target, budget)
+            written.append(target)
     return written
+
+
+def _broken(archive: Path, reason: str) -> CorruptData:
+    return CorruptData(archive.name, f"the archive cannot be read ({reason})", _REMEDY)
 
 
 @contextmanager
@@ -85,10 +87,20 @@ def _copy(archive: Path, member: str, source: IO[bytes] | None, target: Path, bu
         raise CorruptData(archive.name, f"its member {member} is not a regular file", _REMEDY)
     size = 0
     with source, target.open("wb") as sink:
-        while chunk := source.read(_CHUNK):
+        for chunk in _chunks(archive, source):
             size += len(chunk)
             if size > budget:
                 what = f"its member {member} is larger than the {budget:,} bytes that the real one leaves room for"
                 raise CorruptData(archive.name, what, _REMEDY)
             sink.write(chunk)
     return size
+
+
+def _chunks(archive: Path, source: IO[bytes]) -> Iterator[bytes]:
+    """What the member holds; an error of the disk that it is copied to is none of the archive's."""
+    more = True
+    while more:
+        with reading(partial(_broken, archive)):
+            chunk = source.read(_CHUNK)
+        more = bool(chunk)
+        yield chunk

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validate import choice
+from .._validate import choice, listed, shown
 from ..errors import InvalidInput
 from ..targets import labels_text, plain
 
@@ -95,11 +95,9 @@ def chosen_labels(
     """Return the labels to keep, in the order given, and their names; None keeps all of `known`."""
     if classes is None:
         return list(known), tuple(class_names)
-    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray):
-        raise InvalidInput(f"classes must be a sequence of labels such as [3, 8], got {classes!r}.")
-    columns = [_column(entry, known, class_names, name) for entry in classes]
+    columns = [_column(entry, known, class_names, name) for entry in listed("classes", classes, "labels, as [3, 8]")]
     if not columns or len(set(columns)) < len(columns):
-        raise InvalidInput(f"classes must name at least one label, and none twice, got {list(classes)!r}.")
+        raise InvalidInput(f"classes must name at least one label, and none twice, got {shown(classes)}.")
     return [known[column] for column in columns], tuple(class_names[column] for column in columns)
 
 
@@ -111,8 +109,8 @@ def _column(entry: object, known: Sequence[int | str], class_names: Sequence[str
             return list(known).index(int(entry))
         if str(int(entry)) in known:  # labels that are text
             return list(known).index(str(int(entry)))
-    shown = ", ".join(str(label) for label in known[:70]) + (", ..." if len(known) > 70 else "")
-    raise InvalidInput(f"classes holds {entry!r}, which is not a label of {name}. Its labels: {shown}.")
+    first = ", ".join(str(label) for label in known[:70]) + (", ..." if len(known) > 70 else "")
+    raise InvalidInput(f"classes holds {shown(entry)}, which is not a label of {name}. Its labels: {first}.")
 
 
 def chosen_samples(labels: NDArray[Any], wanted: Sequence[int | str], limit: int | None) -> NDArray[np.intp] | slice:

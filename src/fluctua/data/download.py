@@ -113,7 +113,9 @@ def _from_mirrors(source: Source, download: Download, stage: Path, bar: bool) ->
         for url in download.urls:
             try:
                 return _get(url, stage / download.file, download.md5, bar)
-            except (requests.RequestException, _WrongHash) as problem:
+            except Exception as problem:  # whatever an answer leads to, but for what the disk says
+                if isinstance(problem, OSError) and not isinstance(problem, requests.RequestException):
+                    raise
                 # A wrong hash is worth more to the reader than another mirror's silence.
                 failure = failure if isinstance(failure, _WrongHash) else problem
     raise _explained(source, download, failure) from failure

@@ -10,13 +10,15 @@ import hashlib
 import math
 import os
 import struct
-import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._sizes import refuse_bytes
+from .._stored import reading
 from ..errors import CorruptData, DataUnavailable
 
 __all__ = ["content", "parse_cifar10", "parse_idx", "read_cifar10_binary", "read_idx"]
@@ -79,19 +81,29 @@ def read_cifar10_binary(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8]
 def content(path: Path) -> tuple[bytearray, str]:
     """Return the uncompressed bytes of `path` and their sha256."""
     data, digest = bytearray(), hashlib.sha256()
-    try:
-        with path.open("rb") as raw:
-            stream: Any = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP_MAGIC else raw
-            with stream:
-                while chunk := stream.read(_CHUNK):
-                    data += chunk
-                    digest.update(chunk)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
-        what = f"its gzip stream is broken; {len(data):,} bytes could be read ({problem})"
-        raise CorruptData(path, what, _REMEDY) from problem
-    except OSError as problem:
-        raise DataUnavailable(f"{path} cannot be read: {problem.strerror or problem}.") from problem
+    with reading(lambda reason: _broken(path, data, reason)):
+        try:
+            for chunk in _chunks(path):
+                refuse_bytes(f"{path}, unpacked,", len(chunk) + len(data) // 8, "Is it what its name says?")
+                data += chunk
+                digest.update(chunk)
+        except OSError as problem:
+            if problem.errno is None:  # gzip's own
+                raise
+            raise DataUnavailable(f"{path} cannot be read: {problem.strerror}.") from problem
     return data, digest.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as raw:
+        stream: Any = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP_MAGIC else raw
+        with stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+
+
+def _broken(path: Path, data: bytearray, reason: str) -> CorruptData:
+    return CorruptData(path, f"its gzip stream is broken; {len(data):,} bytes could be read ({reason})", _REMEDY)
 
 
 def parse_idx(path: Path, data: bytearray) -> NDArray[np.uint8]:

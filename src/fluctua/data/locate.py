@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._validate import as_path
 from ..errors import DataUnavailable, InvalidInput
 from .registry import REGISTRY, Source
 
@@ -45,7 +46,7 @@ def data_home(data_dir: str | os.PathLike[str] | None = None) -> Path:
     """
     for place in (data_dir, os.environ.get("FLUCTUA_DATA"), os.environ.get("FLUCTUA_CACHE")):
         if place:
-            return Path(place).expanduser().absolute()
+            return as_path("data_dir", place).expanduser().absolute()
     import pooch
 
     return Path(pooch.os_cache("fluctua"))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from .._stored import Stored, opened, reading
 from ..errors import CorruptData, DataUnavailable, InvalidInput
 from .dataset import Dataset
 from .selection import Selection
@@ -41,8 +40,8 @@ def own_dataset(
     paths = [path, _targets_file(path, targets)] if path.suffix.lower() == ".npy" else [path]
     if len(paths) == 1 and targets is not None:
         raise InvalidInput(f"targets belongs to an .npy of inputs; {path.name} must hold X and y itself.")
-    inputs, y = [load_npy(item) for item in paths] if len(paths) == 2 else _pair_in_npz(path)
-    _same_length(inputs, y, path)
+    rows = wanted.limit if wanted.classes is None else None  # with classes, the first so many are anywhere
+    inputs, y = _pair(paths, rows)
     return wanted.dataset(path.name, inputs, y, {item.name: _file_hash(item) for item in paths})
 
 
@@ -66,25 +65,41 @@ def _arrays_in(folder: Path) -> list[Path]:
     return [item for item in folder.iterdir() if item.suffix.lower() in _SUFFIXES] if folder.is_dir() else []
 
 
-def _pair_in_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    with _opened(path) as archive:
-        if isinstance(archive, np.ndarray):
-            raise CorruptData(path, "it is a single array, not an .npz archive", "Rename it to .npy.")
-        names = list(archive.files)
-        found = [name for name in ("y", "Y") if name in names]
-        if "X" not in names or len(found) != 1:
-            raise InvalidInput(
-                f"{path} must hold the array X (samples x inputs) and either y or Y (labels or targets); it holds "
-                f"{', '.join(names) or 'nothing'}. Save it with numpy.savez(path, X=X, y=y)."
-            )
-        return _member(path, archive, "X"), _member(path, archive, found[0])
+def _pair(paths: list[Path], rows: int | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the first `rows` of X, and y whole: its distinct values are those of the whole file."""
+    with ExitStack() as stack:
+        inputs, y = (_both_in_npz if len(paths) == 1 else _one_in_each)(stack, paths)
+        _same_length(inputs, y, paths[0])
+        return _values(paths[0], inputs, rows), _values(paths[-1], y)
 
 
-def _member(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
-    try:
-        return np.asarray(archive[name])
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as problem:
-        raise _unreadable(path, f"its array {name} cannot be read", problem) from problem
+def _one_in_each(stack: ExitStack, paths: list[Path]) -> tuple[Stored, Stored]:
+    inputs, y = (stack.enter_context(_array_in(path)) for path in paths)
+    return inputs, y
+
+
+def _both_in_npz(stack: ExitStack, paths: list[Path]) -> tuple[Stored, Stored]:
+    (path,) = paths
+    archive = stack.enter_context(_opened(path))
+    if isinstance(archive, Stored):
+        raise CorruptData(path, "it is a single array, not an .npz archive", "Rename it to .npy.")
+    found = [name for name in ("y", "Y") if name in archive]
+    if "X" not in archive or len(found) != 1:
+        raise InvalidInput(
+            f"{path} must hold the array X (samples x inputs) and either y or Y (labels or targets); it holds "
+            f"{', '.join(archive) or 'nothing'}. Save it with numpy.savez(path, X=X, y=y)."
+        )
+    return _member(path, archive, "X"), _member(path, archive, found[0])
+
+
+def _member(path: Path, archive: Mapping[str, Stored], name: str) -> Stored:
+    with reading(partial(_unreadable, path, f"its array {name} cannot be read")):
+        return archive[name]
+
+
+def _values(path: Path, stored: Stored, rows: int | None = None) -> NDArray[Any]:
+    with reading(partial(_unreadable, path, f"{stored.name} cannot be read")):
+        return stored.read(rows)
 
 
 def _targets_file(path: Path, targets: str | os.PathLike[str] | None) -> Path:
@@ -98,38 +113,41 @@ def _targets_file(path: Path, targets: str | os.PathLike[str] | None) -> Path:
 
 def load_npy(path: Path) -> NDArray[Any]:
     """Return the array of an .npy file; raises `CorruptData` if it is not one."""
-    with _opened(path) as array:
-        if isinstance(array, np.lib.npyio.NpzFile):
-            raise CorruptData(path, "it is an .npz archive, not a single array", "Rename it to .npz.")
-        return array
+    with _array_in(path) as stored:
+        return _values(path, stored)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[NDArray[Any] | np.lib.npyio.NpzFile]:
+def _array_in(path: Path) -> Iterator[Stored]:
+    with _opened(path) as stored:
+        if not isinstance(stored, Stored):
+            raise CorruptData(path, "it is an .npz archive, not a single array", "Rename it to .npz.")
+        yield stored
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Stored | Mapping[str, Stored]]:
     with ExitStack() as stack:
-        try:
-            # Opened here, because np.load leaves a broken archive's file open.
-            stream = stack.enter_context(path.open("rb"))
-            loaded = np.load(stream, allow_pickle=False)
-        except PermissionError as problem:
-            raise DataUnavailable(f"{path} cannot be read: {problem.strerror}.") from problem
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile) as problem:
-            raise _unreadable(path, "NumPy cannot read it", problem) from problem
-        yield stack.enter_context(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+        with reading(partial(_unreadable, path, "NumPy cannot read it")):
+            try:
+                stored = stack.enter_context(opened(path))
+            except PermissionError as problem:
+                raise DataUnavailable(f"{path} cannot be read: {problem.strerror}.") from problem
+        yield stored
 
 
-def _unreadable(path: Path, what: str, problem: Exception) -> CorruptData:
-    if any(word in str(problem).lower() for word in ("pickle", "object array")):
+def _unreadable(path: Path, what: str, reason: str) -> CorruptData:
+    if any(word in reason.lower() for word in ("pickle", "object array")):
         remedy = "Pickled objects are never loaded, since they can run code. Save plain numeric arrays."
         return CorruptData(path, f"{what}: object array, pickle, or no NumPy file at all", remedy)
     remedy = "Save it again with numpy.savez or numpy.save."
-    return CorruptData(path, f"{what} ({problem or type(problem).__name__}); it may be cut short", remedy)
+    return CorruptData(path, f"{what} ({reason}); it may be cut short", remedy)
 
 
-def _same_length(inputs: NDArray[Any], y: NDArray[Any], path: Path) -> None:
-    if inputs.ndim and y.ndim and len(inputs) != len(y):
+def _same_length(inputs: Stored, y: Stored, path: Path) -> None:
+    if inputs.shape and y.shape and inputs.shape[0] != y.shape[0]:
         raise InvalidInput(
-            f"{path.name}: X has {len(inputs):,} samples and y has {len(y):,} (shapes {inputs.shape} and "
+            f"{path.name}: X has {inputs.shape[0]:,} samples and y has {y.shape[0]:,} (shapes {inputs.shape} and "
             f"{y.shape}); row i of both must belong to the same sample."
         )
 

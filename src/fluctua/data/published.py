@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._sizes import refuse_bytes
 from .._validate import choice
 from ..errors import CorruptData, InvalidInput
 from ..targets import one_hot
@@ -104,14 +105,24 @@ def _read_cifar10(variant: Variant, paths: list[Path]) -> tuple[NDArray[np.uint8
     for path, name in zip(paths, variant.files, strict=True):
         data, files[name] = content(path)
         batches.append(parse_cifar10(path, data))
+    _check_batches(paths, [len(labels) for _, labels in batches])
     pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return pixels, labels.astype(np.int64), files
+
+
+def _check_batches(paths: list[Path], counts: list[int]) -> None:
+    """CIFAR-10's batches are of one size: a shorter one was cut, at the end of a record."""
+    for path, count in zip(paths, counts, strict=True):
+        if count < max(counts):
+            what = f"it holds {count:,} images, and {paths[counts.index(max(counts))].name} {max(counts):,}"
+            raise CorruptData(path, what, "Get all batches anew, from the same release.")
 
 
 def _scaled(source: Source, pixels: NDArray[Any]) -> NDArray[Any]:
     if source.format == "sklearn":
         return np.asarray(pixels / 16.0)
     upright = pixels.transpose(0, 2, 1) if source.transposed else pixels
+    refuse_bytes(f"{source.name}, {len(upright):,} samples in float32,", 4.0 * upright.size, "Use a smaller limit.")
     scaled = np.empty(upright.shape, np.float32)
     np.divide(upright, np.float32(255), out=scaled)
     return scaled.reshape(len(scaled), -1)
