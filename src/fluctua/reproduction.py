@@ -19,11 +19,12 @@ import numpy as np
 
 from .data import Dataset, load
 from .problem import LeastSquares
-from .results import provenance, writable_directory
+from .results import provenance
 from .sgd import SGD
 from .survey import surveyed
 from .verdict import Verdict
 from .verify import Progress, verify
+from .writing import writable_directory
 
 __all__ = ["SETS", "Cell", "cells", "machine", "run_cell", "summary"]
 

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Self
 from numpy.typing import NDArray
 
 from .errors import ResultError
-from .results import load_arrays, save_arrays, save_text
+from .results import load_arrays, save_arrays
+from .writing import save_text
 
 __all__ = ["Saved", "with_nan"]
 

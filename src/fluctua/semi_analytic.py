@@ -27,9 +27,9 @@ from .errors import InvalidInput
 from .problem import LeastSquares
 from .sampling import Rng, seed_sequence
 from .sgd import SGD
-from .simulate import workers_for
 from .stationary import fixed_point
 from .theory import predict
+from .workers import workers_for
 
 __all__ = ["SemiAnalytic", "semi_analytic"]
 

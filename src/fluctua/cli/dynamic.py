@@ -11,7 +11,7 @@ import click
 from ..dynamic import verify_dynamic
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
-from ..results import output_directory
+from ..writing import output_directory
 from .options import default_out, describe, load_problem, progress_bar, recipe
 from .report import found_in
 from .tables import show

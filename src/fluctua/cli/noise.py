@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..noise import GradientNoise, gradient_noise
-from ..results import output_directory, save_text
+from ..writing import output_directory, save_text
 from .options import data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
 from .tables import show
 

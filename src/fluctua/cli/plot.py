@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from ..dynamic_verdict import DynamicVerdict
-from ..results import output_directory
 from ..verdict import Verdict
+from ..writing import output_directory
 from .tables import show_files
 
 __all__ = ["plot"]

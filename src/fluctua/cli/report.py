@@ -8,8 +8,8 @@ import click
 
 from ..dynamic_verdict import DynamicVerdict
 from ..report import save_report
-from ..results import check_writable
 from ..verdict import Verdict
+from ..writing import check_writable
 from .tables import show_files
 
 __all__ = ["found_in", "report"]

@@ -12,8 +12,8 @@ import click
 from .._validate import choice
 from ..report import save_report
 from ..reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
-from ..results import output_directory, save_text
 from ..verdict import Verdict
+from ..writing import output_directory, save_text
 from .options import progress_bar
 
 __all__ = ["reproduce"]

@@ -14,11 +14,11 @@ from ..dynamics import DYNAMICS
 from ..errors import InvalidInput
 from ..plot import save_figures
 from ..report import save_report
-from ..results import output_directory
 from ..survey import surveyed
 from ..verdict import Verdict
 from ..verify import verify as run
 from ..words import balance_words, measured_words, run_words
+from ..writing import output_directory
 from .dynamic import LAGS, run_dynamic
 from .options import (
     average_of,

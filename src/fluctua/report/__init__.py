@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
-from ..results import provenance, save_text
+from ..results import provenance
 from ..verdict import Verdict
+from ..writing import save_text
 from .in_time import SectionInTime
 from .section import Section
 
