@@ -8,7 +8,7 @@ both; what they miss is measured where nothing was fitted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -99,8 +99,12 @@ class ExactGrid:
         return [lagrange(np.asarray(x), np.array([y]))[0] for x, y in zip(places, at, strict=True)]
 
 
-def exact_grid(problem: LeastSquares, largest_decay: float) -> ExactGrid | None:
+def exact_grid(
+    problem: LeastSquares, largest_decay: float, progress: Callable[[float], None] | None = None
+) -> ExactGrid | None:
     """Return the grid for weight decays up to `largest_decay`; None where there is no noise, or no solution was found.
+
+    `progress` is called with the fraction done.
 
     Cost: 40 stability limits and 200 stationary states of at most 128 modes and a few thousand samples, the steepest
     ones of a random part of a large problem: 6 seconds on digits, 20 on all of MNIST.
@@ -112,7 +116,7 @@ def exact_grid(problem: LeastSquares, largest_decay: float) -> ExactGrid | None:
     shares = _chebyshev(*_SHARES)
     with np.errstate(divide="ignore"):
         try:
-            grid = _solved(problem, shares, sizes, decays)
+            grid = _solved(problem, shares, sizes, decays, progress)
             misses = np.array(list(_misses(problem, grid, largest_decay)))
         except UnstableSGD:
             return None
@@ -120,11 +124,15 @@ def exact_grid(problem: LeastSquares, largest_decay: float) -> ExactGrid | None:
     return replace(grid, misses=misses) if usable else None
 
 
-def _solved(problem: LeastSquares, shares: Array, sizes: NDArray[Any], decays: Array) -> ExactGrid:
+def _solved(
+    problem: LeastSquares, shares: Array, sizes: NDArray[Any], decays: Array, progress: Callable[[float], None] | None
+) -> ExactGrid:
     axes = len(sizes), len(_MOMENTA), len(decays)
     narrowing, feedback = np.empty(axes), np.empty((len(shares), *axes))
     small = [_small(problem, float(gamma)) for gamma in decays]
-    for place in product(*map(range, axes)):
+    for done, place in enumerate(product(*map(range, axes))):
+        if progress:
+            progress(done / (narrowing.size + len(_CHECKS)))
         some, sgd = small[place[2]], _recipe(sizes[place[0]], _MOMENTA[place[1]], decays[place[2]])
         limit = max_stable_lr(some, sgd)
         narrowing[place] = np.log(mean_stable_lr(some, sgd) / limit - 1)

@@ -28,11 +28,15 @@ def kind_of(path: Path | str, refusal: type[FluctuaError] = InvalidInput) -> Kin
     Raises
     ------
     refusal
-        If the system does not say: no permission on the way, a name too long, a loop of links, a null character.
+        If the system does not say: no permission on the way, a name too long, a loop of links, a null character, a
+        working directory that is gone.
     """
     try:
         mode = Path(path).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
+        if not Path(path).is_absolute() and _adrift():
+            raise refusal(f"{printable(path)} is relative to the working directory, and that has been removed. Change "
+                          f"to one that exists.") from None  # fmt: skip
         return "nothing"
     except (OSError, ValueError) as error:
         raise refusal(f"{printable(path)} cannot be reached: {reason(error)}. Give a path that can be.") from error
@@ -73,6 +77,15 @@ def printable(path: Path | str) -> str:
 def reason(error: BaseException) -> str:
     """Return the system's reason in an error, without the name and the number that Python puts around it."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _adrift() -> bool:
+    """Whether the working directory is gone."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def _has_surrogates(text: str) -> bool:

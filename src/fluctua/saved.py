@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from numpy.typing import NDArray
 
 from .errors import ResultError
+from .paths import kind_of
 from .results import load_arrays, save_arrays
 from .writing import save_text
 
@@ -50,7 +51,8 @@ class Saved(ABC):
     @classmethod
     def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return header and arrays of a result directory or its .npz; raises `ResultError`."""
-        place = Path(path) / f"{cls.STEM}.npz" if Path(path).is_dir() else Path(path).with_suffix(".npz")
+        folder = kind_of(path, ResultError) == "directory"
+        place = Path(path) / f"{cls.STEM}.npz" if folder else Path(path).with_suffix(".npz")
         header, arrays = load_arrays(place)
         if header.get("kind") != cls.KIND:
             raise ResultError(f"{place} holds no {cls.NOUN}. Give a directory written by `{cls.MADE_BY}`.")

@@ -37,8 +37,7 @@ def run_dynamic(options: dict[str, Any]) -> int:
         if not as_json:
             show(describe(dataset, problem, sgd))
         with progress_bar() as progress:
-            verdict = verify_dynamic(problem, sgd, rng=seed, progress=progress, **options)
-        verdict = verdict.about(dataset.about)
+            verdict = verify_dynamic(problem, sgd, rng=seed, progress=progress, **options).about(dataset.about)
         verdict.save(directory)
         _draw(verdict, directory)
         if paged:

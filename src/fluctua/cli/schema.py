@@ -17,5 +17,6 @@ SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "reproduction",
 @click.argument("name", metavar="|".join(SCHEMAS))
 def schema(name: str) -> int:
     """Print the JSON Schema of a result."""
-    click.echo((files("fluctua") / "schemas" / f"{choice('schema', name, SCHEMAS)}.json").read_text(), nl=False)
+    file = files("fluctua") / "schemas" / f"{choice('schema', name, SCHEMAS)}.json"
+    click.echo(file.read_text(encoding="utf-8"), nl=False)
     return 0

@@ -75,7 +75,7 @@ def _section(verdict: Reported, key: str, drawn: bool) -> Section | SectionInTim
 
 
 def _page(name: str) -> str:
-    return (files(__name__) / "page" / name).read_text()
+    return (files(__name__) / "page" / name).read_text(encoding="utf-8")
 
 
 @cache
