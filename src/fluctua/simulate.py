@@ -176,7 +176,7 @@ class _Run:
     replica_steps: int = 0
 
     def __post_init__(self) -> None:
-        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype, self.average)
+        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype, self.average, self.look_up)
         rows = self.sgd.batch_size if self.dynamics == "sgd" else self.problem.samples
         self.step_flops = 4 * rows * self.problem.outputs * self.problem.features
         self.modes = self.problem.modes.astype(self.dtype)
@@ -210,12 +210,16 @@ class _Run:
                 now = step
         return book.close()
 
+    def look_up(self) -> None:
+        """Raise `InterruptedError` if nobody wants the rest."""
+        if self.stop.is_set():
+            raise InterruptedError("the simulation was stopped")
+
     def _steps(self, state: NDArray[Any], draws: Draws, now: int, until: int) -> None:
         replicas = len(draws.rngs)
         poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
         for begin in range(now, until, poll):
-            if self.stop.is_set():
-                raise InterruptedError("the simulation was stopped")
+            self.look_up()
             block = min(poll, until - begin)
             self.advance(state, draws, block, begin)
             self.replica_steps += block * replicas  # read for progress only

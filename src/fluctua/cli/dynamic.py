@@ -12,7 +12,8 @@ from ..dynamic import verify_dynamic
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
 from ..writing import output_directory
-from .options import default_out, describe, load_problem, progress_bar, recipe
+from .options import default_out, describe, load_problem, recipe
+from .progress import progress_bar
 from .report import found_in
 from .tables import show
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..momentum import effective_lr
 from ..problem import LeastSquares
 from ..schedules import SHAPES, Schedule, read_schedule
 from ..sgd import SAMPLINGS, SGD
+from .progress import progress_bar
 
 __all__ = [
     "average_of",
@@ -30,7 +30,6 @@ __all__ = [
     "describe",
     "load_other",
     "load_problem",
-    "progress_bar",
     "recipe",
     "recipe_options",
     "spectrum",
@@ -78,8 +77,10 @@ RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "drop_last", "momentum
 
 def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
     """Load the named data and pose the problem; takes what `data_options` gave out of `options`."""
-    dataset = _load({name: options.pop(name) for name in PLACES})
-    return dataset, LeastSquares(dataset.inputs, dataset.targets)
+    with progress_bar() as progress:
+        progress("data", 0.0)
+        dataset = _load({name: options.pop(name) for name in PLACES})
+        return dataset, LeastSquares(dataset.inputs, dataset.targets)
 
 
 def _load(options: dict[str, Any]) -> Dataset:
@@ -154,27 +155,3 @@ def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
 def default_out(out: str | None, data: str) -> str:
     """Return --out, by default fluctua-NAME in the working directory."""
     return out or f"fluctua-{Path(data).stem}"
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """Show a bar with the time left on stderr, only where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, fraction: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=1.0)
-            bar.update(tasks[stage], completed=fraction)
-
-        yield report

@@ -19,7 +19,8 @@ from ..problem import LeastSquares
 from ..rehearsal import FEWEST, Rehearsal, rehearse
 from ..schedules import SHAPES
 from ..sgd import SAMPLINGS
-from .options import data_options, load_other, load_problem, progress_bar, spectrum
+from .options import data_options, load_other, load_problem, spectrum
+from .progress import progress_bar
 from .tables import show
 
 __all__ = ["plan"]

@@ -30,11 +30,11 @@ from .options import (
     default_out,
     describe,
     load_problem,
-    progress_bar,
     recipe,
     recipe_options,
     theory_option,
 )
+from .progress import progress_bar
 from .tables import show, show_ladder
 
 __all__ = ["verify"]
