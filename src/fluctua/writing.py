@@ -55,7 +55,7 @@ def save_with(path: Path | str, write: Callable[[IO[bytes]], Any]) -> None:
         if (descriptor := _stream(place)) is not None:
             _send(descriptor, write)
             return
-        target = Path(os.path.realpath(place))
+        target = _target(place)
         with _temporary_beside(target) as (handle, temporary):
             write(handle)
             handle.flush()
@@ -74,7 +74,7 @@ def check_writable(path: Path | str) -> None:
             if not os.access(place, os.W_OK):
                 raise PermissionError(None, "Permission denied")
             return
-        target = Path(os.path.realpath(place))
+        target = _target(place)
         with _temporary_beside(target):
             pass
         clear_leftovers(target.parent)
@@ -144,7 +144,7 @@ def remove(path: Path | str) -> None:
     """
     with _as_output_error(Path(path)):
         if kind_of(path, OutputError) == "file":
-            Path(os.path.realpath(path)).unlink(missing_ok=True)
+            _target(Path(path)).unlink(missing_ok=True)
 
 
 def clear_leftovers(directory: Path) -> None:
@@ -180,6 +180,11 @@ def _remove_empty(directories: list[Path]) -> None:
     for each in directories:
         with contextlib.suppress(OSError):  # not empty: it holds results
             each.rmdir()
+
+
+def _target(place: Path) -> Path:
+    """Return what a symbolic link leads to in the end, and any other path as it is."""
+    return Path(os.path.realpath(place)) if place.is_symlink() else place
 
 
 def _streamed(place: Path) -> bool:
