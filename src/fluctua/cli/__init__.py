@@ -113,7 +113,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _called(arguments: list[str]) -> int:
-    code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
+    try:
+        code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
+    except click.Abort as abort:  # what click makes of an interrupt, and of EOFError
+        raise abort.__cause__ or abort from None
     return code if isinstance(code, int) else 0
 
 
@@ -121,7 +124,7 @@ def _ended(call: Callable[[list[str]], int], arguments: list[str], debug: bool) 
     """Call, and say in one paragraph how it went wrong if it does; return the exit code."""
     try:
         return call(arguments)
-    except (KeyboardInterrupt, click.Abort) as interrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo("fluctua: interrupted.", err=True)
         return exit_code(interrupt)
     except click.ClickException as error:
