@@ -30,6 +30,14 @@ SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 WITHIN = 4.0
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """Ctrl-C, which a shell lets its background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def sends(name, then=lambda *_, **__: None):
     """Press the key, so to say, and go on."""
 
@@ -206,19 +214,9 @@ def test_outside_the_main_thread_nothing_is_touched():
 @pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("mode", [(), ("--dynamic", "--modes", "3", "--no-entropy")])
 def test_a_real_process_ends_within_seconds(features, tmp_path, name, mode):
-    arguments = [
-        "verify",
-        str(features),
-        "--steps",
-        "10000000",
-        "--replicas",
-        "64",
-        "--out",
-        str(tmp_path / "out"),
-        *mode,
-    ]
-    child = subprocess.Popen([sys.executable, "-m", "fluctua", *arguments], stderr=subprocess.PIPE, text=True,
-                             stdout=subprocess.PIPE)  # fmt: skip
+    arguments = "verify", features, "--steps", "10000000", "--replicas", "64", "--out", tmp_path / "out", *mode
+    child = subprocess.Popen([sys.executable, "-m", "fluctua", *map(str, arguments)], text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     assert "data" in child.stdout.readline()
     time.sleep(4)  # into the runs
     began = time.monotonic()

@@ -113,6 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _called(arguments: list[str]) -> int:
+    if any("\0" in argument for argument in arguments):
+        raise click.UsageError("an argument holds a null character, which no name of a file and no option can.")
     try:
         code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
     except click.Abort as abort:  # what click makes of an interrupt, and of EOFError

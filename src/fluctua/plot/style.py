@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..averaging import read_average
+from ..errors import InvalidInput
 from ..verdict import INDEPENDENT, Verdict
 from ..words import recipe_words
 
@@ -69,7 +70,12 @@ def _import_matplotlib() -> None:
         for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
             del sys.modules[name]  # of a package that is not there
         with _environment(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull):
-            import matplotlib  # noqa: F401
+            try:
+                import matplotlib  # noqa: F401
+            except (ValueError, OSError) as error:  # of ./matplotlibrc, which it reads before all others
+                raise InvalidInput(f"Matplotlib cannot be loaded with the settings in the working directory ({error}). "
+                                   f"Mend or remove the file matplotlibrc there; the numbers are saved, `fluctua plot` "
+                                   f"and `fluctua report` draw them.") from error  # fmt: skip
 
 
 @contextmanager
