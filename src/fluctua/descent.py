@@ -6,6 +6,7 @@ lock: twice the time on MNIST at b 32 (benchmarks/simulate_vs_torch.py).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numba
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .averaging import Average
+from .compiled_code import KeptCode
 from .sgd import SGD
 
 __all__ = ["descend"]
@@ -24,10 +26,10 @@ _TILE = 4  # samples handled at once: 12 sums in the first product, as many as t
 
 
 def _compiled(function: Any) -> Any:
-    try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # nowhere to keep the compiled code: compile it in every process
-        return numba.njit(**_OPTIONS)(function)
+    dispatcher = numba.njit(**_OPTIONS)(function)
+    with suppress(RuntimeError):  # nowhere to keep the compiled code: compile it in every process
+        dispatcher._cache = KeptCode(function)
+    return dispatcher
 
 
 @_compiled

@@ -18,11 +18,11 @@ from .near_limit import share_of_limit
 from .problem import LeastSquares
 from .sampling import Rng, generators, seed_sequence
 from .sgd import SGD
-from .simulate import workers_for
 from .theory import Prediction, predict
 from .trial import verdict_of
 from .two_times import Agenda, watch
 from .verify import Progress, default_replicas, silent
+from .workers import workers_for
 
 __all__ = ["verify_dynamic"]
 

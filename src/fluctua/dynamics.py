@@ -6,7 +6,7 @@ float32 the rounding is relative to the small V instead of to W, which keeps the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ Stepper = Callable[[Floats, Draws, int, int], None]
 A state is (`slots`, replicas, c, d): V; with momentum its buffer; with an average of the weights that, about W*.
 """
 
+_PART_FLOPS = 1e9  # of a step, beyond which it can be stopped between two replicas
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
 
@@ -40,10 +41,16 @@ def slots(sgd: SGD, average: Average | None = None) -> int:
 
 
 def stepper(
-    problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any], average: Average | None = None
-) -> Stepper:
-    """Return the function that advances a group of replicas under `dynamics`."""
-    return DYNAMICS[dynamics](_Setting(problem, sgd, dtype, average))
+    problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any], average: Average | None = None,
+    look_up: Callable[[], None] = lambda: None,
+) -> Stepper:  # fmt: skip
+    """Return the function that advances a group of replicas under `dynamics`.
+
+    Before each replica of a step that takes long it calls `look_up`, which may raise to end the run.
+    """
+    setting = _Setting(problem, sgd, dtype, average)
+    setting.look_up = look_up
+    return DYNAMICS[dynamics](setting)
 
 
 def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
@@ -77,6 +84,7 @@ class _Setting:
         self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
         self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
         self.kappa = sgd.sampling_factor(problem.samples)
+        self.look_up: Callable[[], None] = lambda: None
 
     def move(self, state: Floats, gradient: Floats, step: int) -> None:
         """Step number `step` of one replica, (slots, c, d), given the data's part of the gradient."""
@@ -96,12 +104,22 @@ def _minibatch(setting: _Setting) -> Stepper:
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for batches in draws.batches(steps):
-            descend(
-                state, setting.inputs, setting.residuals, batches, setting.constant, setting.sgd, setting.average, begin
-            )
+            for part in _parts(state, batches):
+                setting.look_up()
+                few = np.ascontiguousarray(batches[:, part])  # no copy of the whole
+                descend(state[:, part], setting.inputs, setting.residuals, few, setting.constant, setting.sgd,
+                        setting.average, begin)  # fmt: skip
             begin += len(batches)
 
     return advance
+
+
+def _parts(state: Floats, batches: NDArray[np.int64]) -> Iterator[slice]:
+    """Cut the replicas so that each part of this run of steps is quick enough to be stopped in between."""
+    replicas = state.shape[1]
+    flops = 4 * batches.size * state.shape[2] * state.shape[3]
+    size = max(1, int(replicas * min(1, _PART_FLOPS / max(flops, 1))))
+    return (slice(first, first + size) for first in range(0, replicas, size))
 
 
 def _full_batch(setting: _Setting) -> Stepper:
@@ -113,6 +131,7 @@ def _full_batch(setting: _Setting) -> Stepper:
         del draws
         for step in range(begin, begin + steps):
             for replica in state.swapaxes(0, 1):
+                setting.look_up()
                 setting.move(replica, (share * (x @ replica[0].T + r)).T @ x, step)
 
     return advance
@@ -130,6 +149,7 @@ def _langevin_state_dependent(setting: _Setting) -> Stepper:
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for step in range(begin, begin + steps):
             for replica, rng in zip(state.swapaxes(0, 1), draws.rngs, strict=True):
+                setting.look_up()
                 share = 1 / len(x) + _gaussian_shares(rng, setting)
                 gradient = ((x @ replica[0].T + r) * share[:, None]).T @ x
                 setting.move(replica, gradient, step)
@@ -164,6 +184,7 @@ def _langevin(setting: _Setting) -> Stepper:
         outside = v - inside @ modes.T
         for _ in range(steps):
             for each, rng in zip(inside, draws.rngs, strict=True):
+                setting.look_up()
                 each *= decay
                 for flow in flows.astype(x.dtype):
                     share = _gaussian_shares(rng, setting)

@@ -9,6 +9,7 @@ epsilon of the limit is one of about epsilon s/(1 - s) of the floor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -107,8 +108,12 @@ class ExactGrid:
         return _weights(np.log1p(self.weight_decays[nodes] / self.scale), float(np.log1p(weight_decay / self.scale)))
 
 
-def exact_grid(problem: LeastSquares, largest_decay: float) -> ExactGrid | None:
+def exact_grid(
+    problem: LeastSquares, largest_decay: float, progress: Callable[[float], None] | None = None
+) -> ExactGrid | None:
     """Return the grid for weight decays up to `largest_decay`; None where there is no noise, or no solution was found.
+
+    `progress` is called with the fraction done.
 
     Cost: 190 stability limits and 370 stationary states at two levels, of at most 128 modes and a few thousand samples,
     the steepest ones of a random part of a large problem: COST.
@@ -120,18 +125,22 @@ def exact_grid(problem: LeastSquares, largest_decay: float) -> ExactGrid | None:
     sizes = np.array([b for b in _BATCHES if b < _CLOSEST * most or b == most] + [most] * (most < _BATCHES[-1]))
     with np.errstate(divide="ignore"):
         try:
-            grid = _checked(problem, _solved(problem, _chebyshev(*_SHARES), np.unique(sizes), decays))
+            grid = _checked(problem, _solved(problem, _chebyshev(*_SHARES), np.unique(sizes), decays, progress))
         except UnstableSGD:
             return None
     usable = np.isfinite(grid.feedback).all() and np.isfinite(grid.narrowing).all()
     return grid if usable else None
 
 
-def _solved(problem: LeastSquares, shares: Array, sizes: NDArray[Any], decays: Array) -> ExactGrid:
+def _solved(
+    problem: LeastSquares, shares: Array, sizes: NDArray[Any], decays: Array, progress: Callable[[float], None] | None
+) -> ExactGrid:
     axes = len(sizes), len(_MOMENTA), len(decays)
     narrowing, feedback = np.empty(axes), np.empty((len(shares), *axes[:2], 2))
     small = [_small(problem, float(gamma)) for gamma in decays]
-    for place in product(*map(range, axes)):
+    for done, place in enumerate(product(*map(range, axes))):
+        if progress:
+            progress(done / (narrowing.size + _CHECKS))
         some, sgd = small[place[2]], _recipe(sizes[place[0]], _MOMENTA[place[1]], decays[place[2]])
         limit = max_stable_lr(some, sgd)
         narrowing[place] = np.log(mean_stable_lr(some, sgd) / limit - 1)

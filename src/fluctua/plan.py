@@ -18,7 +18,7 @@ from .held_out import HeldOut
 from .law import Law, independent_limit
 from .problem import LeastSquares
 from .schedules import SHAPES
-from .search import edge, rounded
+from .search import Stages, edge, rounded
 from .sgd import SGD, Sampling
 from .stability import max_stable_lr
 from .start import Start, refuse_rest
@@ -181,26 +181,17 @@ def plan(
     if isinstance(start, str) and start == "optimum":
         raise InvalidInput("from the optimum every step makes the loss worse; plan from start='zero' or from weights.")
     search = _Search(problem, weight_decay, budget, Start.at(problem.minimum(weight_decay), start), held)
-    total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes)) + _FINALISTS
-    found: list[Candidate] = []
-
-    def add(recipe: SGD, shape: str) -> None:
-        found.append(search.best(recipe, shape))
-        if progress:
-            progress(len(found) / total)
-
-    for shape in shapes:
-        add(recipes[0], shape)
+    total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes))
+    search.stages = Stages(total + (min(_FINALISTS, total) if search.thin else total) + len(recipes), progress)
+    found = [search.best(recipes[0], shape) for shape in shapes]
     better = [one.shape for one in sorted(found, key=_loss)[:_WITH_MOMENTUM]]
-    for recipe, shape in product(recipes[1:], better):
-        add(recipe, shape)
+    found += [search.best(recipe, shape) for recipe, shape in product(recipes[1:], better)]
     found.sort(key=_loss)
     last = _FINALISTS if search.thin else len(found)
     finalists = sorted(map(search.settled, found[:last]), key=_loss)
-    return Plan(
-        budget, "training" if held_out is None else "held-out", search.optimum_loss,
-        {recipe.momentum: search.whole_limit(recipe) for recipe in recipes}, (*finalists, *found[last:]),
-    )  # fmt: skip
+    limits = {recipe.momentum: search.settled_limit(recipe) for recipe in recipes}
+    return Plan(budget, "training" if held_out is None else "held-out", search.optimum_loss, limits,
+                (*finalists, *found[last:]))  # fmt: skip
 
 
 def _loss(one: Candidate) -> float:
@@ -235,7 +226,7 @@ class _Search:
         self, whole: LeastSquares, weight_decay: float, steps: int, start: Start | None,
         held_out: tuple[ArrayLike, ArrayLike] | None,
     ) -> None:  # fmt: skip
-        self.whole, self.steps, self.start = whole, steps, start
+        self.whole, self.steps, self.start, self.stages = whole, steps, start, Stages(1, None)
         self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples * whole.rank > _LARGE else None
         minimum = whole.minimum(weight_decay)
         refuse_rest(minimum, start)
@@ -246,6 +237,7 @@ class _Search:
 
     def loss(self, sgd: SGD, settled: bool = True) -> float:
         """Return the expected loss at the end; an estimate, on large data, unless `settled`."""
+        self.stages.evaluated()
         if self.thin is None or settled:
             prediction = final(self.whole, sgd, self.steps, self.start, _RTOL if settled else _SEARCH_RTOL, not settled)
         else:
@@ -260,10 +252,6 @@ class _Search:
             return max_stable_lr(self.whole, recipe)
         return _cheap_limit(self.thin.problem, recipe)
 
-    def whole_limit(self, recipe: SGD) -> float:
-        """Return the limit that is told: of all samples."""
-        return self.limits[recipe.momentum] if self.thin is None else _cheap_limit(self.whole, recipe)
-
     def best(self, recipe: SGD, shape: str) -> Candidate:
         """Minimise over the learning rate: where other schedules suggest, or where a scan does."""
         scheduled = replace(recipe, schedule=SHAPES[shape](self.steps))
@@ -272,6 +260,7 @@ class _Search:
         top = float(np.log(edge(recipe) * self.limits[recipe.momentum]))
         place, loss = (self._scanned if recipe.momentum else self._led)(scheduled, top)
         lr = rounded(float(np.exp(place)), float(np.exp(top)), 3 if self._remembers(recipe) else 2)
+        self.stages.ended()
         return Candidate(replace(scheduled, lr=lr), shape, loss, exact=False)
 
     def _scanned(self, sgd: SGD, top: float) -> tuple[float, float]:
@@ -321,4 +310,12 @@ class _Search:
 
     def settled(self, one: Candidate) -> Candidate:
         """Return the candidate with its loss, at the rounded rate, on all samples."""
-        return replace(one, loss=self.loss(one.sgd), exact=True)
+        loss = self.loss(one.sgd)
+        self.stages.ended()
+        return replace(one, loss=loss, exact=True)
+
+    def settled_limit(self, recipe: SGD) -> float:
+        """Return the limit that is told: of all samples."""
+        limit = self.limits[recipe.momentum] if self.thin is None else _cheap_limit(self.whole, recipe)
+        self.stages.ended()
+        return limit

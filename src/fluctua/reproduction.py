@@ -17,14 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from .checkpoint import Checkpoint, kept_until_done
 from .data import Dataset, load
+from .errors import ResultError
 from .formats import shown
+from .paths import kind_of
 from .problem import LeastSquares
-from .results import provenance, writable_directory
+from .results import provenance
 from .sgd import SGD
 from .survey import surveyed
 from .verdict import Verdict
 from .verify import Progress, verify
+from .writing import clear_leftovers, writable_directory
 
 __all__ = ["SETS", "Cell", "cells", "machine", "run_cell", "summary"]
 
@@ -147,15 +151,18 @@ class Bench:
 def run_cell(cell: Cell, directory: Path, bench: Bench, progress: Progress) -> tuple[Verdict, bool]:
     """Return the verdict of a cell, and whether it was there already; otherwise it is made and kept in `directory`."""
     place = directory / cell.key
-    if (place / "result.json").exists():  # the last file that is written
+    if kind_of(place / "result.json", ResultError) == "file":  # the last file that is written
         return Verdict.load(place), True
     data, problem = bench.problem(cell)
     checkpoint = writable_directory(place) / "checkpoint.npz"
-    verdict = verify(problem, cell.sgd, rng=cell.entropy, checkpoint=checkpoint, progress=progress, **cell.run)
-    verdict = verdict.about(data.about)
-    if cell.base:
-        verdict = surveyed(verdict, problem)
-    verdict.save(place)
+    clear_leftovers(place)
+    with kept_until_done(checkpoint):
+        verdict = verify(problem, cell.sgd, rng=cell.entropy, checkpoint=Checkpoint(checkpoint), progress=progress,
+                         **cell.run)  # fmt: skip
+        verdict = verdict.about(data.about)
+        if cell.base:
+            verdict = surveyed(verdict, problem)
+        verdict.save(place)
     return verdict, False
 
 

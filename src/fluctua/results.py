@@ -1,12 +1,10 @@
-"""Files of results: one .npz with a JSON header, written under a temporary name and then renamed."""
+"""Files of results: one .npz with a JSON header."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,19 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._stored import Stored, opened, reading
-from .errors import OutputError, ResultError
+from .errors import ResultError
+from .paths import refuse_irregular
+from .writing import save_with
 
-__all__ = [
-    "check_writable",
-    "finite",
-    "load_arrays",
-    "output_directory",
-    "provenance",
-    "save_arrays",
-    "save_text",
-    "save_with",
-    "writable_directory",
-]
+__all__ = ["finite", "load_arrays", "provenance", "save_arrays"]
 
 Arrays = dict[str, NDArray[Any]]
 _HEADER = "header"
@@ -48,23 +38,7 @@ def save_arrays(path: Path | str, header: Mapping[str, Any], arrays: Mapping[str
     def write(handle: IO[bytes]) -> None:
         np.savez(handle, **{_HEADER: np.array(text)}, **arrays)  # type: ignore[arg-type]  # (a stub too narrow)
 
-    _replace(Path(path), write)
-
-
-def save_text(path: Path | str, text: str) -> None:
-    """Write `text` to `path`, whole or not at all; raises `OutputError`."""
-    _replace(Path(path), lambda handle: handle.write(text.encode()))
-
-
-def save_with(path: Path | str, write: Callable[[IO[bytes]], Any]) -> None:
-    """Let `write` fill a file that takes the name `path` only once complete; raises `OutputError`."""
-    _replace(Path(path), write)
-
-
-def check_writable(path: Path | str) -> None:
-    """Raise `OutputError` now if a file `path` could not be written later."""
-    with _temporary_beside(Path(path)):
-        pass
+    save_with(path, write)
 
 
 def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
@@ -75,6 +49,7 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
     ResultError
         If the file is missing, damaged or not one of ours.
     """
+    refuse_irregular(path, ResultError)
     with reading(partial(_unreadable, path)):
         try:
             with opened(path) as stored:
@@ -99,35 +74,6 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"its header holds {name}")
 
 
-def writable_directory(path: Path | str) -> Path:
-    """Return `path` as a directory that exists and takes files, made if missing.
-
-    Raises
-    ------
-    OutputError
-    """
-    directory = Path(path)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise OutputError(f"cannot write to {directory}: {error.strerror}. Choose another --out.") from error
-    return directory
-
-
-@contextlib.contextmanager
-def output_directory(path: Path | str) -> Iterator[Path]:
-    """Give a writable directory before any work starts, and leave none behind if the work is refused or fails."""
-    existed = Path(path).exists()
-    try:
-        yield writable_directory(path)
-    finally:
-        if not existed:
-            with contextlib.suppress(OSError):  # not empty: it holds results
-                Path(path).rmdir()
-
-
 def provenance() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     found = {}
@@ -135,29 +81,6 @@ def provenance() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    with _temporary_beside(path) as (handle, temporary):
-        write(handle)
-        handle.close()
-        temporary.replace(path)
-
-
-@contextlib.contextmanager
-def _temporary_beside(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """Give a file in the directory of `path` that is gone at the end unless renamed; raises `OutputError`."""
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as handle:
-                temporary.chmod(0o644)
-                yield handle, temporary
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
 
 
 def finite(value: Any) -> Any:

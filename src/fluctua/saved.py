@@ -17,7 +17,9 @@ from ._promised import HOLD
 from ._stored import reading
 from ._validate import as_path, choice, instance
 from .errors import ResultError, UnknownName, UnknownRow
-from .results import load_arrays, provenance, save_arrays, save_text
+from .paths import kind_of
+from .results import load_arrays, provenance, save_arrays
+from .writing import save_text
 
 __all__ = ["Saved", "named", "with_nan"]
 
@@ -87,8 +89,7 @@ class Saved(ABC):
     def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Path]:
         """Return header and arrays of a result directory or its .npz, and that file; raises `ResultError`."""
         given = as_path("path", path)
-        with reading(lambda reason: ResultError(f"{path} cannot be read: {reason}.")):
-            place = given / f"{cls.STEM}.npz" if given.is_dir() else given.with_suffix(".npz")
+        place = given / f"{cls.STEM}.npz" if kind_of(given, ResultError) == "directory" else given.with_suffix(".npz")
         header, arrays = load_arrays(place)
         if header.get("kind") != cls.KIND:
             raise ResultError(f"{place} holds no {cls.NOUN}. Give a directory written by `{cls.MADE_BY}`.")

@@ -1,14 +1,16 @@
-"""How a learning rate is sought: how near the stability limit, and to how many digits."""
+"""How a learning rate is sought: how near the stability limit, to how many digits, and how far the search is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor, log10
 
 from .sgd import SGD
 
-__all__ = ["EDGE", "edge", "rounded"]
+__all__ = ["EDGE", "Stages", "edge", "rounded"]
 
 EDGE, _EPOCHS_EDGE = 0.97, 0.9
+_USUAL = 6.0  # evaluations after which half of a stage counts as done
 
 
 def edge(sgd: SGD) -> float:
@@ -26,3 +28,25 @@ def rounded(lr: float, most: float, digits: int = 2) -> float:
         return value
     unit = 10.0 ** (floor(log10(most)) + 1 - digits)
     return float(f"{floor(most / unit) * unit:.{digits}g}")
+
+
+class Stages:
+    """Progress of a search of `count` stages, which moves at each evaluation: how many a stage has is not known."""
+
+    def __init__(self, count: int, progress: Callable[[float], None] | None) -> None:
+        self.count, self.progress = count, progress
+        self.done = self.evaluations = 0
+
+    def evaluated(self) -> None:
+        """Count an evaluation."""
+        self.evaluations += 1
+        self._report()
+
+    def ended(self) -> None:
+        """Count a stage."""
+        self.done, self.evaluations = self.done + 1, 0
+        self._report()
+
+    def _report(self) -> None:
+        if self.progress:
+            self.progress((self.done + self.evaluations / (self.evaluations + _USUAL)) / self.count)

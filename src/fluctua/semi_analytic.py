@@ -32,9 +32,9 @@ from .orders import Orders
 from .problem import LeastSquares
 from .sampling import Rng, seed_sequence
 from .sgd import SGD
-from .simulate import workers_for
 from .stability import max_stable_lr
 from .stationary import NoStationaryState, fixed_point
+from .workers import workers_for
 
 __all__ = ["SemiAnalytic", "semi_analytic"]
 

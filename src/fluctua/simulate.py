@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from ast import literal_eval
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -24,18 +21,22 @@ from ._resumed import chunk_sizes
 from ._stored import reading
 from ._validate import as_path, choice, positive_int
 from .averaging import Average
+from .checkpoint import Checkpoint, kept_until_done
 from .dynamics import DYNAMICS, LAW_OF, Dynamics, slots, stepper
+from .interrupts import deferred
 from .law import Law
 from .measurement import Chunk, Measurement, Tally, checkpoint_identity, damaged
 from .precision import simulation_dtype
 from .problem import LeastSquares
 from .recording import Book, Window
-from .results import check_writable, load_arrays
+from .results import load_arrays
 from .sampling import Draws, Rng, generators, seed_sequence
 from .sgd import SGD
 from .start import Start
+from .workers import in_order, workers_for
+from .writing import check_writable, remove
 
-__all__ = ["simulate", "workers_for"]
+__all__ = ["simulate"]
 
 Rngs = list[np.random.Generator]
 _POLL_FLOPS = 1e9  # between two looks at the keyboard
@@ -54,7 +55,7 @@ def simulate(
     average: Average | None = None,
     dtype: DTypeLike | None = None,
     threads: int | None = None,
-    checkpoint: Path | str | None = None,
+    checkpoint: Checkpoint | Path | str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Measurement:
     r"""Run independent replicas of a training run and measure their fluctuation about W*.
@@ -87,9 +88,10 @@ def simulate(
         directions (`precision.simulation_dtype` has the rule). The measurement's identity names it.
     threads : int, optional
         Worker threads, one BLAS thread each; by default the cores this process may use.
-    checkpoint : path, optional
+    checkpoint : path or Checkpoint, optional
         File that keeps the finished chunks of replicas: an interrupted run called again with the same arguments
-        goes on from there and ends with the same numbers. Removed when the run is complete.
+        goes on from there and ends with the same numbers. Removed when the run is complete, unless it came as a
+        `fluctua.checkpoint.Checkpoint`, which its owner keeps until the result is written.
     progress : callable, optional
         Called with the fraction done, from the calling thread.
 
@@ -121,7 +123,7 @@ def simulate(
     (16, [20, 30, 40], (61,))
     """
     door(problem, sgd, average=average, progress=progress)
-    if checkpoint is not None:
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
@@ -131,52 +133,40 @@ def simulate(
     for part in (sgd.schedule, average):
         if part is not None:
             part.refuse_beyond(window.steps)
-    begin = Start.at(problem.minimum(sgd.weight_decay), start)
+    begin, workers = Start.at(problem.minimum(sgd.weight_decay), start), workers_for(threads)
     precision = simulation_dtype(dtype, problem, sgd, window.steps, begin, average, dynamics)
-    root = _root(rng, checkpoint)
-    identity = {
-        "recipe": sgd.to_dict(), "dynamics": dynamics, "average": None if average is None else average.to_dict(),
-        "steps": window.steps, "records": window.records, "replicas": replicas, "dtype": precision.name,
-        "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
-        "start": start if isinstance(start, str) else _fingerprint(start),
-        "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
-    }  # fmt: skip
-    total = Tally(window.recorded, window.opened, window.watched)
-    if checkpoint is not None:
-        check_writable(checkpoint)
-        if Path(checkpoint).exists():
-            total = Tally.load(Path(checkpoint), identity, window, problem.rank)
-    plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
-    gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap() if plain else None
-    workers = workers_for(threads)
     refuse_runs(problem, window, replicas, workers, sgd.batch_size if dynamics == "sgd" else problem.samples)
-    run = _Run(problem, sgd, window, begin, precision, dynamics, average)
-    rngs, sizes = generators(root, replicas), chunk_sizes(replicas)
-    chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
-    with (
-        _interrupt_between_chunks(run.stop),
-        closing(run.chunks(chunks, workers, progress, done=total.replicas / replicas)) as found,
-    ):
-        for chunk in found:
-            total.add(chunk, gap)
-            if checkpoint is not None and total.replicas < replicas:
-                total.save(Path(checkpoint), identity)
-    if checkpoint is not None:
-        Path(checkpoint).unlink(missing_ok=True)
-    return total.measurement(identity, gap)
+    with kept_until_done(checkpoint) as kept:
+        root = _root(rng, kept)
+        identity = {
+            "recipe": sgd.to_dict(), "dynamics": dynamics, "average": None if average is None else average.to_dict(),
+            "steps": window.steps, "records": window.records, "replicas": replicas, "dtype": precision.name,
+            "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
+            "start": start if isinstance(start, str) else _fingerprint(start),
+            "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
+        }  # fmt: skip
+        run = _Run(problem, sgd, window, begin, precision, dynamics, average, replicas)
+        total = _begun(kept, identity, window, problem.rank)
+        plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
+        gap = Law(problem, sgd, LAW_OF[dynamics]).kernel.gap() if plain else None
+        rngs, sizes = generators(root, replicas), chunk_sizes(replicas)
+        chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
+        with deferred(run.stop), closing(run.chunks(chunks, workers, progress)) as found:
+            for chunk in found:
+                total.add(chunk, gap)
+                if kept is not None:
+                    total.save(kept.path, identity)
+        return total.measurement(identity, gap)
 
 
-@contextmanager
-def _interrupt_between_chunks(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C set `stop` instead of raising anywhere: raised inside a lock, it would leave the workers hanging."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _begun(kept: Checkpoint | None, identity: dict[str, Any], window: Window, rank: int) -> Tally:
+    """Return what a checkpoint holds of the run, or nothing yet; one that is not to be gone on with is dropped."""
+    if kept is not None:
+        check_writable(kept.path)
+        if kept.begun:
+            return Tally.load(kept.path, identity, window, rank)
+        remove(kept.path)
+    return Tally(window.recorded, window.opened, window.watched)
 
 
 @dataclass
@@ -190,46 +180,26 @@ class _Run:
     dtype: np.dtype[Any]
     dynamics: Dynamics
     average: Average | None
+    replicas: int
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
 
     def __post_init__(self) -> None:
-        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype, self.average)
+        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype, self.average, self.look_up)
         rows = self.sgd.batch_size if self.dynamics == "sgd" else self.problem.samples
         self.step_flops = 4 * rows * self.problem.outputs * self.problem.features
         self.modes = self.problem.modes.astype(self.dtype)
         self.minimum = self.problem.minimum(self.sgd.weight_decay)
 
-    def chunks(
-        self, chunks: list[Rngs], threads: int, progress: Callable[[float], None] | None, done: float
-    ) -> Generator[Chunk]:
-        """Yield the chunks in order; at most one more than `threads` is under way or waiting."""
-        from threadpoolctl import threadpool_limits
+    def chunks(self, chunks: list[Rngs], threads: int, progress: Callable[[float], None] | None) -> Generator[Chunk]:
+        """Yield the chunks in order."""
+        done, work = 1 - sum(map(len, chunks)) / self.replicas, self.replicas * self.window.steps
 
-        work = sum(map(len, chunks)) * self.window.steps
-        pending: deque[Future[Chunk]] = deque()
-        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-            try:
-                for rngs in chunks:
-                    pending.append(pool.submit(self.chunk, rngs))
-                    if len(pending) > threads:
-                        yield self._await(pending.popleft(), progress, done, work)
-                while pending:
-                    yield self._await(pending.popleft(), progress, done, work)
-            finally:
-                self.stop.set()  # an interrupt must not wait for runs that nobody will read
-                for future in pending:
-                    future.cancel()
-
-    def _await(self, future: Future[Chunk], progress: Callable[[float], None] | None, done: float, work: int) -> Chunk:
-        finished = False
-        while not finished:
-            finished = bool(wait([future], timeout=0.2).done)
-            if self.stop.is_set():
-                raise KeyboardInterrupt
+        def look() -> None:
             if progress:
-                progress(done + (1 - done) * self.replica_steps / work)
-        return future.result()
+                progress(done + self.replica_steps / work)
+
+        return in_order(self.chunk, chunks, threads, self.stop, look)
 
     def chunk(self, rngs: Rngs) -> Chunk:
         """Run one group of replicas from start to end."""
@@ -249,12 +219,16 @@ class _Run:
                 now = step
         return book.close()
 
+    def look_up(self) -> None:
+        """Raise `InterruptedError` if nobody wants the rest."""
+        if self.stop.is_set():
+            raise InterruptedError("the simulation was stopped")
+
     def _steps(self, state: NDArray[Any], draws: Draws, now: int, until: int) -> None:
         replicas = len(draws.rngs)
         poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
         for begin in range(now, until, poll):
-            if self.stop.is_set():
-                raise InterruptedError("the simulation was stopped")
+            self.look_up()
             block = min(poll, until - begin)
             self.advance(state, draws, block, begin)
             self.replica_steps += block * replicas  # read for progress only
@@ -274,18 +248,11 @@ def _fingerprint(start: ArrayLike) -> str:
     return f"weights {sha256(np.ascontiguousarray(start, dtype=np.float64).tobytes()).hexdigest()[:16]}"
 
 
-def workers_for(threads: int | None) -> int:
-    """Return how many worker threads: as asked, or the cores this process may use."""
-    from joblib import cpu_count
-
-    return cpu_count() if threads is None else positive_int("threads", threads)
-
-
-def _root(rng: Rng, checkpoint: Path | str | None) -> np.random.SeedSequence:
+def _root(rng: Rng, kept: Checkpoint | None) -> np.random.SeedSequence:
     """Return the run's seed; an unseeded run that goes on takes its checkpoint's."""
-    if rng is None and checkpoint is not None and Path(checkpoint).exists():
-        identity = checkpoint_identity(load_arrays(checkpoint)[0], Path(checkpoint))
-        with reading(partial(damaged, Path(checkpoint))):
+    if rng is None and kept is not None and kept.begun:
+        identity = checkpoint_identity(load_arrays(kept.path)[0], kept.path)
+        with reading(partial(damaged, kept.path)):
             return _seed_of(literal_eval(identity["entropy"]), identity["spawn_key"])
     return seed_sequence(rng)
 

@@ -7,7 +7,7 @@ and C with it through every sample, so C is found at some values of it. The exac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ _PREFIX, _GRID = "survey_", "survey_exact_"
 _INDEPENDENT: dict[Sampling, Sampling] = dict.fromkeys(EPOCHS, "without_replacement")
 _DECADES = 5  # of weight decay, in steps of 1-2-5
 _STEEPEST_DECAY = 0.1  # the largest weight decay, in units of h_max
+_SHARE = 0.2  # of the time, about, that the weight decays take; the rest is the exact grid's
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def _read(kind: type, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[s
     return {name: value.item() if value.ndim == 0 else value for name, value in found.items()}
 
 
-def survey(problem: LeastSquares, sgd: SGD, noise_floor: float = np.nan) -> Survey:
+def survey(
+    problem: LeastSquares, sgd: SGD, noise_floor: float = np.nan, progress: Callable[[float], None] | None = None
+) -> Survey:
     """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
 
     Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and the exact grid's.
@@ -105,23 +108,28 @@ def survey(problem: LeastSquares, sgd: SGD, noise_floor: float = np.nan) -> Surv
     True
     """
     decays = _weight_decays(float(problem.curvatures[0]), sgd.weight_decay)
-    minima = [problem.minimum(gamma) for gamma in decays]
-    grid = exact_grid(problem, decays[-1])
+    report = progress or (lambda _: None)
+    minima, noise = [], []
+    for done, gamma in enumerate(decays):
+        report(_SHARE * done / len(decays))
+        minima.append(problem.minimum(gamma))
+        noise.append(_noise_variances(minima[-1]))
+    grid = exact_grid(problem, decays[-1], lambda fraction: report(_SHARE + (1 - _SHARE) * fraction))
     still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
     additive, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
     return Survey(
         samples=problem.samples, outputs=problem.outputs, curvatures=problem.curvatures,
         signal=np.sum((minima[0].mode_weights * minima[0].curvatures) ** 2, axis=0),
         weight_decays=np.array(decays), optimum_losses=np.array([minimum.loss for minimum in minima]),
-        noise=np.array([_noise_variances(minimum) for minimum in minima]),
+        noise=np.array(noise),
         relaxation_steps=additive.relaxation_steps, limit=limit, exact=grid,
         miss=additive.excess_loss * _ratio(problem, still, grid, limit) / noise_floor - 1,
     )  # fmt: skip
 
 
-def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
+def surveyed(verdict: Verdict, problem: LeastSquares, progress: Callable[[float], None] | None = None) -> Verdict:
     """Return the verdict with a survey around its recipe, so that its report has an explorer."""
-    found = survey(problem, SGD(**verdict.identity["recipe"]), _noise_floor(verdict))
+    found = survey(problem, SGD(**verdict.identity["recipe"]), _noise_floor(verdict), progress)
     return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
 
 

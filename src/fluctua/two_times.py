@@ -7,7 +7,7 @@ between groups of replicas (theory.md section 8).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dynamics import pushed_in_modes, slots
+from .interrupts import deferred
 from .problem import LeastSquares
 from .sampling import Draws
 from .sgd import SGD
+from .workers import Clock, in_order
 
 __all__ = ["BINS", "EDGE", "Agenda", "Found", "Weights", "watch"]
 
@@ -158,25 +160,14 @@ def watch(
     Cost per replica and step of the window: 4 b c r flops for itself and for each of 2 + m s/c twins, s = 1, with
     momentum 2; 2 c m^2 for each lag of an origin.
     """
-    from threadpoolctl import threadpool_limits
-
     steppers = pushed_in_modes(problem, sgd, problem.projections @ agenda.optimum.T.astype(problem.projections.dtype))
-    found: list[Found] = []
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(_run, problem, sgd, agenda, weights, steppers, rngs) for rngs in groups]
-        try:
-            for future in futures:
-                found.append(future.result())
-                if progress:
-                    progress(len(found) / len(groups))
-        finally:
-            for future in futures:
-                future.cancel()  # an interrupt waits for the groups under way, not for those to come
-    return Found.gathered(found)
+    clock = Clock(len(groups) * agenda.steps, progress)
 
+    def run(rngs: Rngs) -> Found:
+        return _Group(problem, sgd, agenda, weights, steppers, rngs).run(clock)
 
-def _run(*setting: Any) -> Found:
-    return _Group(*setting).run()
+    with deferred(clock.stop), closing(in_order(run, groups, threads, clock.stop, clock.look)) as found:
+        return Found.gathered(list(found))
 
 
 class _Shared(Draws):
@@ -227,7 +218,7 @@ class _Group:
         out[-1, 0] = agenda.direction
         return out
 
-    def run(self) -> Found:
+    def run(self, clock: Clock) -> Found:
         """From W* to the end."""
         agenda = self.agenda
         origins, kicks = set(agenda.origins.tolist()), agenda.kicks
@@ -243,6 +234,7 @@ class _Group:
             if step in kicks:
                 kicked, pushed, born = self._twins(), self.state.copy(), step
             if step < agenda.steps:
+                clock.tick()
                 kicked, pushed = self._step(step, kicked, pushed)
         return self._found(len(origins), len(kicks))
 

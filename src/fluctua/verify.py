@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ._door import door
 from ._validate import as_path, choice, false_alarm_level, positive_int, resolution_share
 from .averaging import Average
+from .checkpoint import Checkpoint, kept_until_done
 from .dynamics import DYNAMICS, LAW_OF, Dynamics
 from .errors import InvalidInput
 from .law import FLOWS, LEVELS, Law, Level
@@ -52,7 +54,7 @@ def verify(
     resolution: float = 0.05,
     dtype: DTypeLike | None = None,
     threads: int | None = None,
-    checkpoint: Path | str | None = None,
+    checkpoint: Checkpoint | Path | str | None = None,
     check_stability: bool = True,
     progress: Progress | None = None,
 ) -> Verdict:
@@ -87,7 +89,7 @@ def verify(
     resolution : float
         Relative error of all variances that the run must be able to reject to count as sharp.
     dtype, threads, checkpoint
-        As in `simulate`.
+        As in `simulate`; the checkpoint is kept until there is a verdict.
     check_stability : bool
         If False, simulate even where no stationary state exists, as is always done with a schedule.
     progress : callable, optional
@@ -118,7 +120,7 @@ def verify(
     """
     door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
     _refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
-    if checkpoint is not None:
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         as_path("checkpoint", checkpoint)
     seed_sequence(rng)
     if theory is not None:
@@ -135,13 +137,13 @@ def verify(
     check = check_stability and sgd.schedule is None  # a schedule may well begin above the limit
     stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check)
     share = share_of_limit(problem, sgd, positive_int("steps", steps)) if stationary.law.feeds_back else None
-    measurement = simulate(
-        problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
-        rng=rng, start=start, records=records, dynamics=dynamics, average=average, dtype=dtype,
-        threads=threads, checkpoint=checkpoint, progress=lambda fraction: report("simulation", fraction),
-    )  # fmt: skip
-    report("comparison", 0.0)
-    return _Trial(stationary, measurement, start, level, resolution, share).verdict()
+    with kept_until_done(checkpoint) as kept:
+        measurement = simulate(
+            problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
+            rng=rng, start=start, records=records, dynamics=dynamics, average=average, dtype=dtype, threads=threads,
+            checkpoint=kept, progress=partial(report, "simulation"),
+        )  # fmt: skip
+        return _Trial(stationary, measurement, start, level, resolution, share, partial(report, "comparison")).verdict()
 
 
 def _refuse_counts(**counts: int | None) -> None:
@@ -173,14 +175,19 @@ class _Trial:
     resolution: float
     share: float | None
     """Of the stability limit, where it is near."""
+    progress: Callable[[float], None]
 
     def verdict(self) -> Verdict:
         measured = self.measurement
+        self.progress(0.0)
         tested = self._at_records(self.stationary, curve=True)
         law = tested.law
         timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
         levels = [name for name in LEVELS if not (timed and name in FLOWS)]
-        rungs: dict[str, Prediction] = {name: self._rung(name, tested) for name in reversed(levels)}
+        rungs: dict[str, Prediction] = {}
+        for name in reversed(levels):
+            self.progress((1 + len(rungs)) / (1 + len(levels)))  # the curve of the one under test is done
+            rungs[name] = self._rung(name, tested)
         if law.sgd.epochs:
             rungs[INDEPENDENT] = self._independent(law)
         exact, wrong = tested.mode_covariance, self.resolution

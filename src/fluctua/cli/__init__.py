@@ -1,14 +1,21 @@
-"""The command line: the API's verbs with the API's names. Exit codes: 0 passed, 1 the verdict failed, 2 bad input."""
+"""The command line: the API's verbs with the API's names.
+
+Exit codes: 0 passed, 1 the verdict failed, 2 bad input or an output that takes nothing, 3 a fault of fluctua's own,
+128 + n ended by signal n: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. A reader that has gone (`| head -1`) changes none.
+"""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from ..errors import AmbiguousTargets, FluctuaError, UnstableRates
+from ..errors import AmbiguousTargets, BelowRounding, FluctuaError, UncertainFloor, UncertainLimit, UnstableRates
+from ..interrupts import exit_code, raised
+from .streams import streams
 
 __all__ = ["main"]
 
@@ -23,6 +30,8 @@ _COMMANDS = {
     "data": "data",
     "schema": "schema",
 }
+_SAID = (AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnstableRates)
+"""Warnings that are shown each time."""
 _CITATION = """\
 Han, Park, Lee and Han, "Fluctuation-dissipation-type theorem in stochastic
 linear learning", Phys. Rev. E 104, 034126 (2021), arXiv:2106.02220.
@@ -96,34 +105,48 @@ def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; the console script `fluctua`."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    with streams(), raised(), warnings.catch_warnings():
+        for kind in _SAID:
+            warnings.simplefilter("default", kind)
+        warnings.showwarning = _show_warning
+        code = _ended(_called, given, "--debug" in given)
+        code = max(code, _ended(lambda _: sys.stdout.flush() or 0, given, False))
+    sys.exit(code)
+
+
+def _called(arguments: list[str]) -> int:
+    if any("\0" in argument for argument in arguments):
+        raise click.UsageError("an argument holds a null character, which no name of a file and no option can.")
     try:
-        with warnings.catch_warnings():
-            for kind in (AmbiguousTargets, UnstableRates):
-                warnings.simplefilter("default", kind)
-            warnings.showwarning = _show_warning
-            code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
-    except FluctuaError as error:
-        if debug:
-            raise
-        click.echo(f"fluctua: {error}", err=True)
-        code = 2
+        code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
+    except click.Abort as abort:  # what click makes of an interrupt, and of EOFError
+        raise abort.__cause__ or abort from None
+    return code if isinstance(code, int) else 0
+
+
+def _ended(call: Callable[[list[str]], int], arguments: list[str], debug: bool) -> int:
+    """Call, and say in one paragraph how it went wrong if it does; return the exit code."""
+    try:
+        return call(arguments)
+    except KeyboardInterrupt as interrupt:
+        click.echo("fluctua: interrupted.", err=True)
+        return exit_code(interrupt)
     except click.ClickException as error:
         error.show()
-        code = 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("fluctua: interrupted.", err=True)
-        code = 130
+        return 2
     except MemoryError as error:
         if debug:
             raise
         click.echo(f"fluctua: what was asked for does not fit into memory ({error or 'no more was to be had'}). Give "
                    f"fewer samples, outputs, replicas or steps, or more memory.", err=True)  # fmt: skip
-        code = 2
+        return 2
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, FluctuaError):
+            click.echo(f"fluctua: {error}", err=True)
+            return 2
         click.echo(f"fluctua: {type(error).__name__}: {error}. This should not happen: it is a fault of fluctua's, not "
                    f"of your input. `fluctua --debug ...` shows where it arose.", err=True)  # fmt: skip
-        code = 3
-    sys.exit(code if isinstance(code, int) else 0)
+        return 3

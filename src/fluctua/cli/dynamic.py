@@ -13,8 +13,9 @@ from ..dynamic import verify_dynamic
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
 from ..formats import shown as number_text
-from ..results import output_directory
-from .options import default_out, describe, load_problem, progress_bar, recipe
+from ..writing import output_directory
+from .options import default_out, describe, load_problem, recipe
+from .progress import progress_bar
 from .report import found_in
 from .tables import show
 
@@ -39,8 +40,7 @@ def run_dynamic(options: dict[str, Any]) -> int:
         if not as_json:
             show(describe(dataset, problem, sgd))
         with progress_bar() as progress:
-            verdict = verify_dynamic(problem, sgd, rng=seed, progress=progress, **options)
-        verdict = verdict.about(dataset.about)
+            verdict = verify_dynamic(problem, sgd, rng=seed, progress=progress, **options).about(dataset.about)
         verdict.save(directory)
         _draw(verdict, directory)
         if paged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import click
 
 from ..formats import shown
 from ..noise import GradientNoise, gradient_noise
-from ..results import output_directory, save_text
-from .options import data_options, default_out, describe, load_problem, progress_bar, recipe, recipe_options
+from ..writing import output_directory, save_text
+from .options import data_options, default_out, describe, load_problem, recipe, recipe_options
+from .progress import progress_bar
 from .tables import show
 
 __all__ = ["noise"]
@@ -30,11 +32,13 @@ def noise(
     *, steps: int, replicas: int, level: float, seed: int | None, out: str | None, as_json: bool, **options: Any
 ) -> int:
     """Measure the gradient noise of SGD on DATA: the evidence that SGD is a Langevin process, and where it is not."""
-    with output_directory(default_out(out, options["data"])) as directory, progress_bar() as progress:
+    with output_directory(default_out(out, options["data"])) as directory:
         dataset, problem = load_problem(options)
         sgd = recipe(problem, options)
-        found = gradient_noise(problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level,
-                               progress=lambda fraction: progress("noise", fraction))  # fmt: skip
+        with progress_bar() as progress:
+            progress("noise", 0.0)
+            found = gradient_noise(problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level,
+                                   progress=partial(progress, "noise"))  # fmt: skip
         text = json.dumps({**found.to_dict(), "data": dataset.about}, indent=2)
         save_text(directory / "noise.json", text + "\n")
         _draw(found, directory, dataset.name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..problem import LeastSquares
 from ..schedules import SHAPES, Schedule, read_schedule
 from ..sgd import SAMPLINGS, SGD
 from ..targets import KINDS
+from .progress import progress_bar
 
 __all__ = [
     "average_of",
@@ -32,7 +32,6 @@ __all__ = [
     "load_both",
     "load_other",
     "load_problem",
-    "progress_bar",
     "recipe",
     "recipe_options",
     "spectrum",
@@ -90,15 +89,21 @@ RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "drop_last", "momentum
 
 def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
     """Load the named data and pose the problem; takes what `data_options` gave out of `options`."""
-    dataset = _load({name: options.pop(name) for name in PLACES})
+    dataset = _loaded({name: options.pop(name) for name in PLACES})
     return dataset, _posed(dataset)
 
 
 def load_both(options: dict[str, Any], held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
     """Load the named data and pose the problem, and with `held_out` also other data, read as the first were."""
     places = {name: options.pop(name) for name in PLACES}
-    dataset = _load(places)
+    dataset = _loaded(places)
     return dataset, _posed(dataset), None if held_out is None else load_other(held_out, places, dataset)
+
+
+def _loaded(places: dict[str, Any]) -> Dataset:
+    with progress_bar() as progress:
+        progress("data", 0.0)
+        return _load(places)
 
 
 def _posed(dataset: Dataset) -> LeastSquares:
@@ -193,30 +198,3 @@ def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
 def default_out(out: str | None, data: str) -> str:
     """Return --out, by default fluctua-NAME in the working directory."""
     return out or f"fluctua-{Path(data).stem}"
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """Show a bar with the time left on stderr, only where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:  # a bar that is off still ends in a new line before rich 14.1
-        yield lambda _stage, _fraction: None
-        return
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, fraction: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=1.0)
-            bar.update(tasks[stage], completed=fraction)
-
-        yield report

@@ -21,7 +21,8 @@ from ..problem import LeastSquares
 from ..rehearsal import FEWEST, Rehearsal, rehearse
 from ..schedules import SHAPES
 from ..sgd import SAMPLINGS
-from .options import data_options, load_both, progress_bar, spectrum
+from .options import data_options, load_both, spectrum
+from .progress import progress_bar
 from .tables import show
 
 __all__ = ["plan"]

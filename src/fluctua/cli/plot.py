@@ -7,13 +7,11 @@ from pathlib import Path
 import click
 
 from ..dynamic_verdict import DynamicVerdict
-from ..results import output_directory
-from ..verdict import Verdict
+from ..writing import output_directory
+from .report import folder_of, found_in
 from .tables import show_files
 
 __all__ = ["plot"]
-
-DYNAMIC = "dynamic.npz"
 
 
 @click.command(short_help="Redraw the figures of a result.")
@@ -24,14 +22,13 @@ def plot(*, result: str, out: str | None, as_json: bool) -> int:
     """Redraw the figures of RESULT, a directory written by `fluctua verify` or its result.npz or dynamic.npz."""
     from ..plot import save_dynamic_figures, save_figures
 
-    beside = Path(result) if Path(result).is_dir() else Path(result).parent
+    verdicts = found_in(result)
     drawn: list[Path] = []
-    in_time = (beside / DYNAMIC).exists() if Path(result).is_dir() else Path(result).name == DYNAMIC
-    equal = (beside / "result.npz").exists() or not in_time if Path(result).is_dir() else not in_time
-    with output_directory(out or beside) as directory:
-        if equal:
-            drawn += save_figures(Verdict.load(result), directory)
-        if in_time:
-            drawn += save_dynamic_figures(DynamicVerdict.load(result), directory)
+    with output_directory(out or folder_of(result)) as directory:
+        for verdict in verdicts:
+            if isinstance(verdict, DynamicVerdict):
+                drawn += save_dynamic_figures(verdict, directory)
+            else:
+                drawn += save_figures(verdict, directory)
         show_files(drawn, as_json)
     return 0

@@ -16,7 +16,7 @@ from ..held_out import held_out_loss
 from ..mse_loss import mse_words
 from ..problem import LeastSquares
 from ..results import finite
-from ..semi_analytic import SemiAnalytic, semi_analytic
+from ..semi_analytic import semi_analytic
 from ..sgd import SGD
 from ..spread import loss_spread
 from ..stability import apart, max_stable_lr
@@ -28,11 +28,11 @@ from .options import (
     data_options,
     describe,
     load_both,
-    progress_bar,
     recipe,
     recipe_options,
     theory_option,
 )
+from .progress import progress_bar
 from .tables import show
 
 __all__ = ["predict"]
@@ -68,24 +68,29 @@ def predict(
     if orders is not None and (steps is not None or position is not None):
         raise InvalidInput(f"--orders {orders} is of the stationary state, averaged over the epoch. Give it without "
                            f"--steps and --position.")  # fmt: skip
-    measured = None if orders is None else _measured(problem, sgd, orders, seed)
     scheduled = sgd.schedule is not None  # then the stationary state at lr is beside the point
-    prediction = solve(problem, sgd, theory=theory or "exact", average=average, check_stability=not scheduled)
-    if steps is not None:
-        prediction = prediction.after(steps, start=start, rtol=_RTOL)
-    if position is not None:
-        prediction = prediction.at(position)
-    # of many epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same
-    independent = sgd.epochs and prediction.law.measured is None
-    limit = max_stable_lr(problem, apart(sgd) if independent else sgd)
+    with progress_bar() as progress:
+        progress("theory", 0.0)
+        measured = None if orders is None else semi_analytic(problem, sgd, orders=orders, rng=seed,
+                                                             progress=partial(progress, "epochs"))  # fmt: skip
+        prediction = solve(problem, sgd, theory=theory or "exact", average=average, check_stability=not scheduled)
+        if steps is not None:
+            prediction = prediction.after(steps, start=start, rtol=_RTOL)
+        if position is not None:
+            prediction = prediction.at(position)
+        progress("limit", 0.0)
+        # of many epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same
+        independent = sgd.epochs and prediction.law.measured is None
+        limit = max_stable_lr(problem, apart(sgd) if independent else sgd)
+        progress("outputs", 0.0)
+        found = loss_spread(prediction) if spread else None
     name = "independent_max_stable_lr" if independent else "max_stable_lr"
     result = {"kind": "prediction", "data": dataset.about, name: limit, **prediction.to_dict()}
     report = (
         f"{describe(dataset, problem, sgd)}\ntorch     {mse_words(sgd, problem.outputs)}\n"
         f"{_report(prediction, limit, independent)}"
     )
-    if spread:
-        found = loss_spread(prediction)
+    if found is not None:
         result["spread"] = {**asdict(found), "closure": "gaussian"}
         report += f"\nspread        loss between runs: +-{found.std:.3g} (Gaussian closure)"
     if measured is not None:
@@ -101,11 +106,6 @@ def predict(
     else:
         show(report)
     return 0
-
-
-def _measured(problem: LeastSquares, sgd: SGD, orders: int, seed: int | None) -> SemiAnalytic:
-    with progress_bar() as progress:
-        return semi_analytic(problem, sgd, orders=orders, rng=seed, progress=partial(progress, "epochs"))
 
 
 def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd: SGD) -> None:

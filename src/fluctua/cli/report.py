@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from ..dynamic_verdict import DynamicVerdict
+from ..errors import ResultError
+from ..paths import kind_of
 from ..report import save_report
-from ..results import check_writable
 from ..verdict import Verdict
+from ..writing import check_writable
 from .tables import show_files
 
-__all__ = ["found_in", "report"]
+__all__ = ["folder_of", "found_in", "report"]
 
 
 @click.command(short_help="Write the page of one or more results.")
@@ -25,18 +27,22 @@ def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
     Several results share the page, below a table of all.
     """
     verdicts = [verdict for result in results for verdict in found_in(result)]
-    first = Path(results[0])
-    beside = (first if first.is_dir() else first.parent) if len(results) == 1 else Path()
+    beside = folder_of(results[0]) if len(results) == 1 else Path()
     place = Path(out) if out else beside / "report.html"
     check_writable(place)
     show_files([save_report(verdicts, place)], as_json)
     return 0
 
 
+def folder_of(result: Path | str) -> Path:
+    """Return the directory of a result: itself, or that of the file."""
+    return Path(result) if kind_of(result, ResultError) == "directory" else Path(result).parent
+
+
 def found_in(place: Path | str) -> list[Verdict | DynamicVerdict]:
     """Return the verdict of a file, or those of a directory, at equal times and in time; raises `ResultError`."""
     path = Path(place)
-    if not path.is_dir():
+    if kind_of(path, ResultError) != "directory":
         return [DynamicVerdict.load(path) if path.stem == DynamicVerdict.STEM else Verdict.load(path)]
-    kinds = [kind for kind in (Verdict, DynamicVerdict) if (path / f"{kind.STEM}.npz").exists()]
+    kinds = [kind for kind in (Verdict, DynamicVerdict) if kind_of(path / f"{kind.STEM}.npz", ResultError) == "file"]
     return [kind.load(path) for kind in kinds or [Verdict]]

@@ -13,9 +13,9 @@ from .._validate import choice
 from ..formats import caught
 from ..report import save_report
 from ..reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
-from ..results import output_directory, save_text
 from ..verdict import Verdict
-from .options import progress_bar
+from ..writing import output_directory, save_text
+from .progress import progress_bar
 
 __all__ = ["reproduce"]
 
@@ -40,7 +40,11 @@ def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str |
     plan = cells([choice("data set", name, SETS) for name in asked], quick=quick, seed=seed)
     began = time.monotonic()
     with output_directory(out) as directory:
-        found = _run(plan, directory, Bench(data_dir), (lambda _: None) if as_json else click.echo)
+        try:
+            found = _run(plan, directory, Bench(data_dir), (lambda _: None) if as_json else click.echo)
+        except KeyboardInterrupt:
+            click.echo(f"finished cells and replicas are kept in {directory}; repeat the command to go on.", err=True)
+            raise
         text = f"{summary(found)}\n{machine()}. Seed {seed}{', --quick' if quick else ''}.\n"
         save_text(directory / "summary.md", text)
         save_report([verdict for _, verdict in found], directory / "report.html",

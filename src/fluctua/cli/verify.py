@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..checkpoint import Checkpoint, kept_until_done
 from ..dynamics import DYNAMICS
 from ..errors import InvalidInput
+from ..paths import kind_of
 from ..plot import save_figures
 from ..report import save_report
-from ..results import output_directory
 from ..survey import surveyed
 from ..verdict import Verdict
 from ..verify import verify as run
 from ..words import balance_words, measured_words, run_words
+from ..writing import output_directory
 from .dynamic import LAGS, run_dynamic
 from .options import (
     average_of,
@@ -27,11 +30,11 @@ from .options import (
     default_out,
     describe,
     load_problem,
-    progress_bar,
     recipe,
     recipe_options,
     theory_option,
 )
+from .progress import progress_bar
 from .tables import show, show_ladder
 
 __all__ = ["verify"]
@@ -92,18 +95,20 @@ def _verify(
         average = average_of(options, options["steps"])
         if not as_json:
             show(describe(dataset, problem, sgd))
-        checkpoint = _checkpoint(directory, resume)
-        with progress_bar() as progress, _kept(checkpoint):
-            verdict = run(problem, sgd, rng=seed, average=average, checkpoint=checkpoint, check_stability=not force,
+        place = _checkpoint(directory, resume)
+        with progress_bar() as progress, _kept(place), kept_until_done(place.path):
+            verdict = run(problem, sgd, rng=seed, average=average, checkpoint=place, check_stability=not force,
                           progress=progress, **options)  # fmt: skip
             verdict = verdict.about(dataset.about)
+            verdict.save(directory)
+        with _saved(directory):
             if report:
-                progress("explorer", 0.0)
-                verdict = surveyed(verdict, problem)
-        verdict.save(directory)
-        save_figures(verdict, directory)
-        if report:
-            save_report(verdict, directory / REPORT)
+                with progress_bar() as progress:
+                    verdict = surveyed(verdict, problem, partial(progress, "explorer"))
+                verdict.save(directory)
+            save_figures(verdict, directory)
+            if report:
+                save_report(verdict, directory / REPORT)
     if as_json:
         click.echo(verdict.to_json())
     else:
@@ -111,24 +116,33 @@ def _verify(
     return 0 if verdict.passed else 1
 
 
-def _checkpoint(directory: Path, resume: bool) -> Path:
-    """Return the checkpoint's place; without --resume what an earlier run left there is dropped."""
-    place = directory / CHECKPOINT
-    if resume and not place.exists():
+def _checkpoint(directory: Path, resume: bool) -> Checkpoint:
+    """Return the checkpoint; without --resume what an earlier run left there is dropped when this one's runs begin."""
+    place = Checkpoint(directory / CHECKPOINT, resume)
+    if resume and not place.begun:
         click.echo(f"nothing to resume in {directory}: starting anew.", err=True)
-    if not resume:
-        place.unlink(missing_ok=True)
     return place
 
 
 @contextmanager
-def _kept(checkpoint: Path) -> Iterator[None]:
+def _kept(place: Checkpoint) -> Iterator[None]:
     """Tell how to go on when a run is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
-        if checkpoint.exists():
-            click.echo(f"finished replicas are kept in {checkpoint}; repeat with --resume to go on.", err=True)
+        if kind_of(place.path) == "file":
+            click.echo(f"finished replicas are kept in {place.path}; repeat with --resume to go on.", err=True)
+        raise
+
+
+@contextmanager
+def _saved(directory: Path) -> Iterator[None]:
+    """Tell that the verdict is safe when an interrupt comes while it is drawn."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"the verdict is in {directory}; `fluctua plot {directory}` and `fluctua report {directory}` "
+                   f"draw it.", err=True)  # fmt: skip
         raise
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from .._validate import choice
 from ..errors import CorruptData, DataUnavailable, InvalidInput, OutputError
+from ..writing import stage_in
 from .archive import extract
 from .locate import data_home, find, plain_or_gzip, present
 from .progress import progress_bar
@@ -23,6 +24,7 @@ _ROUNDS = 3
 _PAUSE = 1.0
 _TIMEOUT = (10.0, 60.0)
 _CHUNK = 1 << 16
+_DIGITS = 20  # more than any size has
 
 
 class _WrongHash(Exception):
@@ -83,8 +85,8 @@ def _writable(folder: Path) -> Iterator[Path]:
     """Yield a temporary directory inside `folder`, on the same file system, so that renaming is atomic."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as stage:
-            yield Path(stage)
+        with stage_in(folder) as stage:
+            yield stage
     except OSError as problem:
         advice = "Free or unlock it, or name another directory (data_dir, --data-dir, FLUCTUA_DATA)."
         raise OutputError(f"{folder} cannot be written: {problem.strerror or problem}. {advice}") from problem
@@ -112,7 +114,7 @@ def _from_mirrors(source: Source, download: Download, stage: Path, bar: bool) ->
         time.sleep(attempt * _PAUSE)
         for url in download.urls:
             try:
-                return _get(url, stage / download.file, download.md5, bar)
+                return _get(url, stage / download.file, download, bar)
             except Exception as problem:  # whatever an answer leads to, but for what the disk says
                 if isinstance(problem, OSError) and not isinstance(problem, requests.RequestException):
                     raise
@@ -121,20 +123,43 @@ def _from_mirrors(source: Source, download: Download, stage: Path, bar: bool) ->
     raise _explained(source, download, failure) from failure
 
 
-def _get(url: str, target: Path, md5: str, bar: bool) -> Path:
+def _get(url: str, target: Path, download: Download, bar: bool) -> Path:
     import pooch
 
     with ExitStack() as stack:
         # pooch leaves the connection of a refused request open; without "identity" a server may send a .gz unpacked.
-        hooks = {"response": lambda answer, **_: stack.enter_context(closing(answer))}
-        options = {"timeout": _TIMEOUT, "hooks": hooks, "headers": {"Accept-Encoding": "identity"}}
+        def opened(answer: Any, **_: Any) -> None:
+            stack.enter_context(closing(answer))
+            _bound(url, answer, download.size_limit)
+
+        options = {"timeout": _TIMEOUT, "hooks": {"response": opened}, "headers": {"Accept-Encoding": "identity"}}
         shown = stack.enter_context(progress_bar(target.name, bar)) or False
         pooch.HTTPDownloader(progressbar=shown, chunk_size=_CHUNK, **options)(url, str(target), None)
     found = pooch.file_hash(str(target), alg="md5")
-    if found != md5:
+    if found != download.md5:
         size = target.stat().st_size
-        raise _WrongHash(f"{url} sent {size:,} bytes with md5 {found}, the publisher's file has md5 {md5}")
+        raise _WrongHash(f"{url} sent {size:,} bytes with md5 {found}, the publisher's file has md5 {download.md5}")
     return target
+
+
+def _bound(url: str, answer: Any, limit: int) -> None:
+    """Let an answer end after `limit` bytes, and believe its Content-Length only if that is a number."""
+    announced = answer.headers.get("Content-Length", "0")
+    if not (announced.isascii() and announced.isdigit() and len(announced) < _DIGITS):
+        del answer.headers["Content-Length"]
+    elif int(announced) > limit:
+        raise _WrongHash(f"{url} announced {int(announced):,} bytes, the publisher's file has less than {limit:,}")
+    chunks = answer.iter_content
+
+    def counted(*given: Any, **options: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in chunks(*given, **options):
+            size += len(chunk)
+            if size > limit:
+                raise _WrongHash(f"{url} sent more than {limit:,} bytes, the publisher's file has less")
+            yield chunk
+
+    answer.iter_content = counted
 
 
 def _explained(source: Source, download: Download, failure: Exception | None) -> Exception:

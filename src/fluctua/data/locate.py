@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .._validate import as_path
 from ..errors import DataUnavailable, InvalidInput
+from ..paths import absolute, kind_of
 from .registry import REGISTRY, Source
 
 __all__ = ["Entry", "available", "data_home", "find", "missing", "names_a_place", "present"]
@@ -46,7 +47,7 @@ def data_home(data_dir: str | os.PathLike[str] | None = None) -> Path:
     """
     for place in (data_dir, os.environ.get("FLUCTUA_DATA"), os.environ.get("FLUCTUA_CACHE")):
         if place:
-            return as_path("data_dir", place).expanduser().absolute()
+            return absolute(as_path("data_dir", place))
     import pooch
 
     return Path(pooch.os_cache("fluctua"))
@@ -92,13 +93,13 @@ def find(source: Source, key: str, home: Path) -> list[Path] | None:
 def plain_or_gzip(path: Path) -> Path | None:
     """Return `path`, or `path` with .gz, whichever is a file; None if neither is."""
     candidates = (path, path.with_name(path.name + ".gz"))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if kind_of(candidate, DataUnavailable) == "file"), None)
 
 
 def missing(source: Source, key: str, home: Path, data_dir: str | os.PathLike[str] | None) -> DataUnavailable:
     """Return the error that says where variant `key` was looked for and what is there instead."""
-    if home.exists() and not home.is_dir():
-        raise InvalidInput(f"{_origin(data_dir)} must be a directory, and {home} is a file.")
+    if (kind := kind_of(home, DataUnavailable)) not in ("directory", "nothing"):
+        raise InvalidInput(f"{_origin(data_dir)} must be a directory, and {home} is a {kind}.")
     files = ", ".join(source.variants[key].files)
     folders = ", ".join(source.folders)
     option = f" --data-dir {data_dir}" if data_dir else ""
@@ -115,7 +116,7 @@ def _origin(data_dir: str | os.PathLike[str] | None) -> str:
 
 
 def _nearest(source: Source, home: Path) -> str:
-    if not home.exists():
+    if kind_of(home, DataUnavailable) == "nothing":
         return "That directory does not exist."
     if complete := present(source, home):
         choices = " or ".join(_arguments(key) for key in complete)

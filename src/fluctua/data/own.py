@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._stored import Stored, opened, reading
 from ..errors import CorruptData, DataUnavailable, InvalidInput
+from ..paths import expanded, kind_of, printable
 from .dataset import Dataset
 from .selection import Selection
 
@@ -42,17 +43,19 @@ def own_dataset(
         raise InvalidInput(f"targets belongs to an .npy of inputs; {path.name} must hold X and y itself.")
     rows = wanted.limit if wanted.classes is None else None  # with classes, the first so many are anywhere
     inputs, y = _pair(paths, rows)
-    return wanted.dataset(path.name, inputs, y, {item.name: _file_hash(item) for item in paths})
+    files = {printable(item.name): _file_hash(item) for item in paths}
+    return wanted.dataset(printable(path.name), inputs, y, files)
 
 
 def existing(path: Path) -> Path:
     """Return the path of an .npz or .npy that is there; raises `DataUnavailable` or `InvalidInput` otherwise."""
-    path = path.expanduser()
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [item.name for item in _arrays_in(path.parent)], n=3)
+    path = expanded(path)
+    kind = kind_of(path, DataUnavailable)
+    if kind != "file":
+        near = difflib.get_close_matches(path.name, _arrays_in(path.parent) if kind == "nothing" else [], n=3)
         hint = f"Near it: {', '.join(near)}. " if near else ""
-        what = "is a directory" if path.is_dir() else "does not exist"
-        raise DataUnavailable(f"{path} {what}. {hint}Expected an .npz with X and y, or an .npy of inputs.")
+        what = "does not exist" if kind == "nothing" else f"is a {kind}"
+        raise DataUnavailable(f"{path} {what}. {hint}Expected a file: an .npz with X and y, or an .npy of inputs.")
     if path.suffix.lower() not in _SUFFIXES:
         raise InvalidInput(
             f"{path} ends in {path.suffix or 'nothing'}; only .npz (arrays X and y) and .npy are read. "
@@ -61,8 +64,11 @@ def existing(path: Path) -> Path:
     return path
 
 
-def _arrays_in(folder: Path) -> list[Path]:
-    return [item for item in folder.iterdir() if item.suffix.lower() in _SUFFIXES] if folder.is_dir() else []
+def _arrays_in(folder: Path) -> list[str]:
+    try:
+        return [item.name for item in folder.iterdir() if item.suffix.lower() in _SUFFIXES]
+    except OSError:  # not there, or not to be read: no hint
+        return []
 
 
 def _pair(paths: list[Path], rows: int | None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -52,6 +52,8 @@ class Download:
         Names to extract when the file is an archive; empty for a plain file.
     extracted_limit : int
         Bytes that all extracted members together may take.
+    size_limit : int
+        Bytes that the download may take: more than the publisher's has, so that an answer without an end has one.
     """
 
     file: str
@@ -59,6 +61,7 @@ class Download:
     md5: str
     members: tuple[str, ...] = ()
     extracted_limit: int = 0
+    size_limit: int = 2**24
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ def _emnist() -> Source:
         subsets=("test", "train"),
         splits=tuple(_EMNIST_CLASSES),
         folders=("emnist", ".", "emnist/gzip", "gzip", "EMNIST/raw", "emnist/raw"),
-        downloads=(Download("gzip.zip", (url,), "58c8d27c78d21e728a6bc7b3cc06412e", members, 1_000_000_000),),
+        downloads=(Download("gzip.zip", (url,), "58c8d27c78d21e728a6bc7b3cc06412e", members, 1_000_000_000, 2**30),),
         download_size="562 MB",
         transposed=True,
     )
@@ -207,7 +210,7 @@ def _cifar10() -> Source:
         subsets=("train", "test"),
         folders=("cifar10/cifar-10-batches-bin", "cifar-10-batches-bin", "cifar10", "."),
         downloads=(
-            Download("cifar-10-binary.tar.gz", (url,), "c32a1d4ab5d03f1284b67883e8d87530", members, 200_000_000),
+            Download("cifar-10-binary.tar.gz", (url,), "c32a1d4ab5d03f1284b67883e8d87530", members, 200_000_000, 2**28),
         ),
         download_size="170 MB",
     )

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from .._validate import choice
 from ..dynamic_verdict import DynamicVerdict
 from ..noise import GradientNoise
-from ..results import save_with, writable_directory
 from ..verdict import Verdict
+from ..writing import save_with, writable_directory
 from .balance import balance
 from .curve import curve
 from .dynamic import circulation, current, regression, response

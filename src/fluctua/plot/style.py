@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..averaging import read_average
+from ..errors import InvalidInput
 from ..verdict import INDEPENDENT, Verdict
 from ..words import recipe_words
 
@@ -52,10 +55,49 @@ _STYLE = {
 @contextmanager
 def style() -> Iterator[None]:
     """Matplotlib's own defaults under ours, whatever the user's are; theirs return afterwards."""
+    _import_matplotlib()
     from matplotlib import style
 
     with style.context(["default", _STYLE]):
         yield
+
+
+def _import_matplotlib() -> None:
+    """Import it; where the user's settings keep it from that (MPLBACKEND=nonsense, a broken matplotlibrc), without."""
+    try:
+        import matplotlib
+    except (ValueError, OSError):
+        for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+            del sys.modules[name]  # of a package that is not there
+        with _environment(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull):
+            try:
+                import matplotlib  # noqa: F401
+            except (ValueError, OSError) as error:  # of ./matplotlibrc, which it reads before all others
+                raise InvalidInput(f"Matplotlib cannot be loaded with the settings in the working directory ({error}). "
+                                   f"Mend or remove the file matplotlibrc there; the numbers are saved, `fluctua plot` "
+                                   f"and `fluctua report` draw them.") from error  # fmt: skip
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set variables of the environment for a while."""
+    kept = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def legible(text: str) -> str:
+    """Return the text with U+FFFD for every character that the figures' font has not, such as Chinese ones."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(letter if letter == "\n" or ord(letter) in known else "\ufffd" for letter in text)
 
 
 def decades(axes: Axes) -> None:
@@ -72,6 +114,7 @@ def canvas(title: str, recipe: str, height: float, **grid: Any) -> tuple[Figure,
     """Return a figure with its title and recipe above a grid of axes."""
     from matplotlib.figure import Figure
 
+    recipe = legible(recipe)
     more = recipe.count("\n")
     figure = Figure(figsize=(_WIDTH, height + more / 6))
     line = 1 / 6 / figure.get_figheight()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
 from ..formats import caught, shown
-from ..results import provenance, save_text
+from ..results import provenance
 from ..verdict import Verdict
+from ..writing import save_text
 from .in_time import SectionInTime
 from .section import Section
 
@@ -75,7 +76,7 @@ def _section(verdict: Reported, key: str, drawn: bool) -> Section | SectionInTim
 
 
 def _page(name: str) -> str:
-    return (files(__name__) / "page" / name).read_text()
+    return (files(__name__) / "page" / name).read_text(encoding="utf-8")
 
 
 @cache
