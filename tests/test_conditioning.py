@@ -204,11 +204,12 @@ def test_residuals_that_are_mostly_rounding_are_no_exact_fit_and_are_named(offse
     assert floor > 0.01
 
 
-def test_a_warning_is_given_once_and_not_for_weight_decay_again():
+def test_a_warning_is_given_once_and_where_weight_decay_does_not_take_the_direction_anyway():
     inputs = np.c_[1e15 + np.arange(50.0), np.ones(50)]
     problem = fl.LeastSquares(inputs, np.arange(50.0))
+    assert problem.minimum(0.1).loss > 0  # the direction has a curvature of 1e-28
     with pytest.warns(BelowRounding) as found:
-        problem.minimum(0.1)
+        problem.minimum()
     assert len(found) == 1
     problem.minimum()
     fl.predict(problem, fl.SGD(1e-31, 2))

@@ -55,7 +55,7 @@ class Minimum:
     -----
     W* without weight decay comes from the normal equations in the modes, applied to its own residuals again until they
     say no more than rounding: as accurate as a QR decomposition of the inputs. Weight decay then shrinks each mode,
-    W*_p = h_p/(h_p + gamma) W*_p(0), and adds what it took to the residuals, so that they are exact however small.
+    W*_p = h_p/(h_p + gamma) W*_p(0); what it takes from an exact fit is the residual, exact however small.
     Cost: 4 N c d flops a round, 2 of them as a rule.
     """
 
@@ -63,8 +63,9 @@ class Minimum:
         self.problem, self.weight_decay = problem, weight_decay
         self.residuals = np.zeros((problem.samples, problem.outputs), problem.inputs.dtype)
         self.squared_residuals: Array = np.zeros(problem.samples)
+        self._warned, self._unsettled = False, 0.0  # and the last change of W*, where it was more than rounding
         if weight_decay:
-            self._shrink(problem.minimum())
+            self._shrink(problem.undecayed)
         else:
             self._solve()
         decay = weight_decay * float(np.sum(self.weights**2))
@@ -73,24 +74,28 @@ class Minimum:
     def _solve(self) -> None:
         """W* without weight decay, by the normal equations of the residuals, repeated."""
         problem, before = self.problem, np.inf
-        power = np.sum(np.square(problem.targets, dtype=np.float64)) / problem.samples
         self.mode_weights: Array = np.zeros((problem.outputs, problem.rank))
         while True:  # each round halves the change or is the last, and below rounding it ends: 55 at most
             self.weights: Array = self.mode_weights @ problem.modes.T
             slope = self._measure_residuals()
-            rounding = _EPS * float(np.sqrt(power + np.sum((problem.spectrum.scale * self.weights) ** 2)))
+            rounding = self._rounding()
             change = slope @ problem.modes / problem.curvatures
             size = float(np.sqrt(np.sum(problem.curvatures * change**2)))
             left = float(np.sqrt(self.squared_residuals.mean()))
-            if size <= max(rounding, _SETTLED * left) or size > 0.5 * before:
+            if size <= max(rounding, _SETTLED * left) or not size <= 0.5 * before:
                 break
             self.mode_weights, before = self.mode_weights - change, size
+        self._unsettled = size
         hidden = left <= _EXACT_FIT * np.sqrt(1 + problem.features / 1000) * rounding
         self.interpolates = problem.rank == problem.samples or (hidden and left <= _VISIBLE * _spread(problem.targets))
         if self.interpolates:
             self.residuals[:] = self.squared_residuals[:] = 0.0
-        else:
-            self._warn_below_rounding(left, max(rounding, size))
+
+    def _rounding(self) -> float:
+        """What rounding makes of residuals, root mean square: eps times the root sum of squares of their terms."""
+        targets = self.problem.targets
+        power = np.sum(np.square(targets, dtype=np.float64)) / len(targets)
+        return _EPS * float(np.sqrt(power + np.sum((self.problem.spectrum.scale * self.weights) ** 2)))
 
     def _measure_residuals(self) -> Array:
         """Residuals at the weights; returns <r x^T>, (c, d)."""
@@ -102,11 +107,15 @@ class Minimum:
             slope += r.T @ x
         return slope / problem.samples
 
-    def _warn_below_rounding(self, left: float, error: float) -> None:
-        """Warn where a direction left out, or rounding, hides a visible part of the residuals."""
-        shares = self._shares_left_out()
-        if shares.size or error > _KNOWN * left:
-            warnings.warn(BelowRounding(shares.size, float(shares.max(initial=0.0)), error / left), stacklevel=5)
+    def warn_below_rounding(self) -> None:
+        """Warn, once, where a direction left out, or rounding, hides a visible part of the residuals."""
+        warned, self._warned = self._warned, True
+        if warned or self.problem.undecayed.interpolates:
+            return
+        shares, left = self._shares_left_out(), float(np.sqrt(self.squared_residuals.mean()))
+        error = max(self._rounding(), self._unsettled) / left
+        if shares.size or error > _KNOWN:
+            warnings.warn(BelowRounding(shares.size, float(shares.max(initial=0.0)), error), stacklevel=3)
 
     def _shares_left_out(self) -> Array:
         """Shares of the squared residuals that directions left out of the modes explain, beyond chance and visibly."""
@@ -124,18 +133,19 @@ class Minimum:
         whole = np.sum(self.residuals.astype(np.float64) ** 2, axis=0)
         left = 1 - _ratio(explained, whole[:, None])
         beyond = betainc(0.5 * free, 0.5, left.clip(0, 1)) < _CHANCE / left.size  # Student's t of one direction
-        shares = explained.sum(axis=0) / whole.sum()
+        felt = _ratio(square, square + problem.samples * self.weight_decay)
+        shares = felt * explained.sum(axis=0) / whole.sum()
         return np.asarray(shares[beyond.any(axis=0) & (shares > _VISIBLE)])
 
     def _shrink(self, bare: Minimum) -> None:
-        """W* from that without weight decay: r = r(0) + (W* - W*(0)) x, of which no term cancels another."""
+        """W* from that without weight decay; where that fits every sample, so do the residuals, (W* - W*(0)) x."""
         problem = self.problem
         lost = bare.mode_weights * (self.weight_decay / self.curvatures)
         self.mode_weights = bare.mode_weights * (problem.curvatures / self.curvatures)
         self.weights, step = self.mode_weights @ problem.modes.T, lost @ problem.modes.T
         for rows in problem.blocks(problem.features):
             x = problem.inputs[rows].astype(np.float64)
-            r = (0.0 if bare.interpolates else x @ bare.weights.T - problem.targets[rows]) - x @ step.T
+            r = -x @ step.T if bare.interpolates else x @ self.weights.T - problem.targets[rows]
             self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
         self.interpolates = bare.interpolates and not self.mode_weights.any()
 

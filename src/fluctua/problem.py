@@ -151,7 +151,15 @@ class LeastSquares:
         gamma = real_number("weight_decay", weight_decay, minimum=0.0)
         if gamma not in self._minima:
             self._minima[gamma] = Minimum(self, gamma)
+        self._minima[gamma].warn_below_rounding()
         return self._minima[gamma]
+
+    @property
+    def undecayed(self) -> Minimum:
+        """The minimum without weight decay, from which all others follow; without its warnings."""
+        if 0.0 not in self._minima:
+            self._minima[0.0] = Minimum(self, 0.0)
+        return self._minima[0.0]
 
     def combined(self, weights: Array) -> LeastSquares:
         """Return the problem of one output, the sum of all with `weights`, (c,); what it knows of the inputs is shared.
