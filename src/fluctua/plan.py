@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._validate import choice, positive_int
-from .errors import InvalidInput
+from .errors import InvalidInput, NotConverged
 from .held_out import HeldOut
 from .law import Law, independent_limit
 from .problem import LeastSquares
@@ -287,7 +287,10 @@ class _Search:
         return place, loss
 
     def _log_loss(self, sgd: SGD, place: float) -> float:
-        loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
+        try:
+            loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
+        except NotConverged:  # the law of shuffled epochs, at rates too near the limit for it
+            return np.inf
         return float(np.nan_to_num(np.log(loss), nan=np.inf))
 
     def _range(self, top: float) -> tuple[float, float]:
