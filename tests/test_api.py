@@ -18,7 +18,7 @@ PUBLIC = {
     "FluctuaError", "gradient_noise", "GradientNoise", "held_out_curve", "held_out_loss", "HeldOutLoss",
     "learning_curve", "LeastSquares", "load", "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan",
     "Plan", "predict", "Prediction", "Rehearsal", "rehearse", "RunningAverage", "schedules", "semi_analytic",
-    "SemiAnalytic", "SGD", "simulate", "UnstableSGD", "Verdict", "verify", "verify_dynamic",
+    "SemiAnalytic", "SGD", "simulate", "StableLimit", "UnstableSGD", "Verdict", "verify", "verify_dynamic",
 }  # fmt: skip
 SIGNATURES = {
     fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule",

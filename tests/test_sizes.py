@@ -14,8 +14,8 @@ import pytest
 import fluctua as fl
 from fluctua import _sizes
 from fluctua._sizes import available_bytes, refuse_bytes, refuse_work
-from fluctua.data.dataset import one_hot
 from fluctua.errors import FluctuaError, TooLarge
+from fluctua.targets import one_hot
 
 pytestmark = pytest.mark.any_seed
 RECIPE = fl.SGD(lr=0.02, batch_size=4)

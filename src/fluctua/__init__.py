@@ -19,6 +19,7 @@ from .sgd import SGD
 from .simulate import simulate
 from .spread import LossSpread, loss_spread
 from .stability import max_stable_lr
+from .stable_limit import StableLimit
 from .theory import Prediction, learning_curve, predict
 from .verdict import Verdict
 from .verify import verify
@@ -42,6 +43,7 @@ __all__ = [
     "Rehearsal",
     "RunningAverage",
     "SemiAnalytic",
+    "StableLimit",
     "UnstableSGD",
     "Verdict",
     "batch_costs",

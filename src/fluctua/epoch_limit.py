@@ -37,7 +37,7 @@ _SHORTEST, _LONGEST = 0.08, 0.7  # differences between log learning rates that a
 _SMALLEST = 1e-9  # radius that counts as none
 _TRIED = 400  # learning rates at most
 _DOUBTFUL = 0.05  # relative standard error above which the limit is called uncertain
-_EXPANDED = 0.1  # relative error of the expansion's limit per r/N
+_EXPANDED, _SMALL_LAST = 1.0, 0.1  # relative errors of the expansion: per r/N, and where the last batch decides
 
 
 def epoch_limit(problem: LeastSquares, sgd: SGD) -> StableLimit:
@@ -136,7 +136,10 @@ def _expanded(problem: LeastSquares, sgd: SGD, low: float) -> StableLimit:
     some = part(problem, problem.minimum(sgd.weight_decay), SOME // problem.rank)[0]
     whole, few = (float(max_stable_lr(each, apart(sgd))) for each in (problem, some))
     found = _first_zero(partial(_margin, some, sgd), low * few / whole) * whole / few
-    return StableLimit(found, "expansion", _EXPANDED * problem.rank / problem.population * found)
+    error = _EXPANDED * problem.rank / problem.population
+    if low < 0.5 * found:  # a last batch so small that the rest of the epoch must outweigh it
+        error = max(error, _SMALL_LAST)
+    return StableLimit(found, "expansion", error * found)
 
 
 def _margin(problem: LeastSquares, sgd: SGD, lr: float) -> float:

@@ -31,7 +31,7 @@ __all__ = ["FLOWS", "LEVELS", "Law", "Level", "independent_limit"]
 Array = NDArray[np.float64]
 Level = Literal["exact", "discrete", "langevin", "hessian", "equilibrium"]
 LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equilibrium")
-_FLATTEST = 1e-10  # what an epoch takes from a mode at least, where it is measured
+_FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
 FLOWS: tuple[Level, ...] = ("langevin", "hessian")
 """The rungs in continuous time."""
@@ -133,7 +133,7 @@ class Law:
         It may be where a small last batch overshoots, and near the stability limit. There random epochs are measured
         too, and taken where the excess losses differ by more than two standard errors.
         """
-        if self.shuffle is None or not self.feeds_back or len(self.shuffle.sizes) == 1:
+        if self.shuffle is None or not self.feeds_back:
             return None
         orders = self._orders
         if orders is None or not (orders.listed or (not self.rough and self.strained)):
@@ -144,6 +144,9 @@ class Law:
     @property
     def strained(self) -> bool:
         """Whether the expansion of shuffled epochs may be off by more than a few per cent."""
+        assert self.shuffle is not None
+        if len(self.shuffle.sizes) == 1:  # independent batches: the expansion is exact
+            return False
         return self.overshoots or self.sgd.lr > _NEAR * independent_limit(self.problem, self.sgd)
 
     @property
@@ -166,7 +169,7 @@ class Law:
             expanded = float(h @ np.diag(self.cycle.settled_at(None)[0]))
         except (stationary.NoStationaryState, NotConverged):
             return True
-        return not abs(expanded - found) <= 2 * measured.error * found
+        return not abs(expanded - found) < 2 * measured.error * found
 
     @cached_property
     def overshoots(self) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._door import door
 from ._validate import choice, listed, positive_int, shown
-from .errors import InvalidInput
+from .errors import InvalidInput, NotConverged
 from .held_out import HeldOut
 from .law import Law, independent_limit
 from .problem import LeastSquares
@@ -287,7 +287,10 @@ class _Search:
         return place, loss
 
     def _log_loss(self, sgd: SGD, place: float) -> float:
-        loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
+        try:
+            loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
+        except NotConverged:  # the law of shuffled epochs, at rates too near the limit for it
+            return np.inf
         return float(np.nan_to_num(np.log(max(loss, np.finfo(float).tiny)), nan=np.inf))  # an exact fit may end at 0
 
     def _range(self, top: float) -> tuple[float, float]:

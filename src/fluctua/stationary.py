@@ -15,7 +15,7 @@ __all__ = ["NoStationaryState", "fixed_point", "solve"]
 Array = NDArray[np.float64]
 Affine = Callable[[NDArray[Any]], NDArray[Any]]
 _SUBSTITUTIONS, _SLOW = 12, 0.2  # rounds at most, and the factor between two from which Krylov spaces are better
-_POLISHED = 8  # corrections by Krylov spaces, at most
+_POLISHED = 20  # corrections by Krylov spaces, at most
 _ROUNDS, _RESTART, _RESTARTS, _FEW_RESTARTS = 500, 40, 12, 4  # of conjugate gradients; of GMRES
 
 

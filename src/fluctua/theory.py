@@ -47,8 +47,10 @@ def predict(
     ===========  ============================================================================
 
     With sampling="shuffle" the state is averaged over the positions of an epoch (theory.md section 5); `.at` gives one.
-    There "exact" is an expansion in r/N, modes over samples: 0.2 % off on digits, see docs/shuffle.md. S, about W*,
-    includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
+    There "exact" lists all epochs where at most 50,000 differ, and is an expansion in r/N, modes over samples,
+    elsewhere: 0.2 % off on digits, see docs/shuffle.md. Where it may be far off, because a small last batch overshoots
+    or near the stability limit, random epochs are measured too, and taken where they differ significantly. S, about
+    W*, includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
 
     Parameters
     ----------
@@ -65,6 +67,11 @@ def predict(
     ------
     UnstableSGD
         If no stationary state exists (theory.md section 6).
+
+    Warns
+    -----
+    UncertainFloor
+        In shuffled epochs, where the floor may be off by more than 10 % and nothing affordable tells.
 
     Notes
     -----
