@@ -176,8 +176,14 @@ class Relaxation:
     def curve(self, last: int, observable: Array) -> Iterator[Array]:
         """Yield observable . S_pp(t) from t = 0 to `last`, an interval of the march after another."""
         yield self._begun(observable)
-        for _, variances in self._march([last]):
-            yield np.nan_to_num(_seen(observable, variances), nan=np.inf)
+        march = self._march([last]) if last else iter(())
+        while True:
+            with np.errstate(over="ignore", invalid="ignore"):
+                _, variances = next(march, (None, None))
+                piece = None if variances is None else _seen(observable, variances)
+            if piece is None:
+                return
+            yield np.nan_to_num(piece, nan=np.inf)
 
     def _begun(self, observable: Array) -> Array:
         """Observable . S_pp(0), (1,)."""
@@ -270,7 +276,7 @@ class Relaxation:
     def _gain(self, found: Array) -> float:
         """How much of an error of the source comes back through K, from the diagonal of G found and that of C."""
         quiet = max(self.kappa * float(np.abs(np.diag(self.noise)).sum()), np.finfo(float).tiny)
-        return float(np.clip(np.abs(found).sum() / quiet, 1.0, _LARGEST_GAIN))
+        return max(1.0, min(float(np.abs(found).sum()), _LARGEST_GAIN * quiet) / quiet)
 
     def _evaluate(self, step: int, state: Array) -> Array:
         if not callable(self.source):

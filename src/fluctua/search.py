@@ -1,12 +1,14 @@
-"""How a learning rate is sought: how near the stability limit, and to how many digits."""
+"""How a learning rate is sought: how near the stability limit, by which minimiser, and to how many digits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor, log10
 
+from .errors import NotConverged
 from .sgd import SGD
 
-__all__ = ["EDGE", "edge", "rounded"]
+__all__ = ["EDGE", "edge", "minimised", "rounded"]
 
 EDGE, _EPOCHS_EDGE = 0.97, 0.9
 
@@ -17,6 +19,22 @@ def edge(sgd: SGD) -> float:
     Closer to it the law of shuffled epochs is not to be trusted (docs/shuffle.md).
     """
     return _EPOCHS_EDGE if sgd.epochs else EDGE
+
+
+def minimised(function: Callable[[float], float], low: float, high: float, tolerance: float) -> tuple[float, float]:
+    """Return where `function` is least between `low` and `high`, to `tolerance`, and its value: bounded Brent.
+
+    Raises
+    ------
+    NotConverged
+        If the minimiser gives up.
+    """
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": tolerance})
+    if not found.success:
+        raise NotConverged("the best learning rate", int(found.nfev), high - low, tolerance)
+    return float(found.x), float(found.fun)
 
 
 def rounded(lr: float, most: float, digits: int = 2) -> float:
