@@ -101,14 +101,34 @@ def detectable_error(family: Array, level: float) -> float:
     `family` holds, per replica, each contrast's ratio of measured to predicted. A theory wrong by a factor 1 + e
     shifts every mean ratio by e; the sharpest contrast alone, by the noncentral t, bounds the power from below.
     """
-    from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.stats import t
 
     freedom = len(family) - 1
-    critical = float(t.isf(level / (2 * family.shape[1]), freedom))
-    shift = brentq(lambda x: float(nct.sf(critical, freedom, x)) - POWER, 0.0, 20 * critical)
+    shift = _needed_shift(float(t.isf(level / (2 * family.shape[1]), freedom)), freedom)
     relative = family.std(axis=0, ddof=1) / np.sqrt(len(family)) / family.mean(axis=0)
     return float(shift * relative.min())
+
+
+def _needed_shift(critical: float, freedom: int) -> float:
+    """Return the noncentrality at which Student's t is above `critical` with probability `POWER`.
+
+    (Z + shift)/s > critical, s^2 chi-squared over its freedom: a sum over Z, which few replicas and small levels, where
+    series for the noncentral t fail, leave smooth.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import chdtr, chdtri, ndtr
+
+    if not np.isfinite(critical):
+        return float("inf")
+    edges = np.linspace(-9.0, 9.0, 4097)
+    places, weights = 0.5 * (edges[1:] + edges[:-1]), np.diff(ndtr(edges))
+
+    def lacking(shift: float) -> float:
+        ratio = np.maximum(places + shift, 0.0) / critical
+        return float(weights @ chdtr(freedom, freedom * ratio**2)) - POWER
+
+    most = critical * np.sqrt(chdtri(freedom, 0.1 * (1 - POWER)) / freedom) + 9.0
+    return float(brentq(lacking, 0.0, most))
 
 
 def _contrasts(measurement: Measurement, excess_loss: float, predicted: Array) -> Array:
