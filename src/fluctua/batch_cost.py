@@ -12,7 +12,7 @@ from ._door import door
 from ._validate import listed, positive_int, real_number
 from .errors import InvalidInput
 from .problem import LeastSquares
-from .search import EDGE, rounded
+from .search import EDGE, minimised, rounded
 from .sgd import SGD
 from .stability import max_stable_lr
 from .start import Start
@@ -22,7 +22,6 @@ __all__ = ["BatchCost", "batch_costs"]
 
 Array = NDArray[np.float64]
 _RTOL = 3e-2
-_POINTS = 400  # of a curve in time, between which it is interpolated in log time
 _WIDEST, _TOLERANCE = 4.0, 0.15  # log range in which the rate is sought, and to how much of it
 
 
@@ -61,7 +60,8 @@ def batch_costs(
 ) -> tuple[BatchCost, ...]:
     """Return, for each batch size, the least number of steps of plain SGD to an expected training loss of `target`.
 
-    The first passage of the exact learning curve (theory.md section 3) is minimised over a constant learning rate.
+    The first passage of the exact learning curve (theory.md section 3) is minimised over a constant learning rate; it
+    is a whole step at the earliest, and linear in the loss between two steps.
     Large batches approach the fewest steps, small ones the fewest samples; where both are twice their least is the
     critical batch size (McCandlish et al., arXiv 1812.06162).
 
@@ -79,14 +79,21 @@ def batch_costs(
     progress : callable, optional
         Called with the fraction done.
 
+    Returns
+    -------
+    tuple of BatchCost
+        In the order of `batch_sizes`.
+
     Notes
     -----
     K is estimated from 2,048 samples, in the modes that hold 99 % of mean |x|^2: steps are good to about 1 %, and the
-    learning rate is found to 15 %, where they are flat. About ten curves of up to `longest` steps a batch size.
+    learning rate is found to 15 %, where they are flat. About ten curves a batch size, each
+    followed until it passes the target, or for `longest` steps.
     """
     door(problem, progress=progress)
     positive_int("longest", longest)
-    sizes = sorted({positive_int("batch_sizes", size) for size in listed("batch_sizes", batch_sizes, "sizes")})[::-1]
+    wanted = [positive_int("batch_sizes", size) for size in listed("batch_sizes", batch_sizes, "sizes")]
+    sizes = sorted(set(wanted), reverse=True)  # the steps of a larger batch bound those of a smaller one
     floor = problem.minimum(weight_decay).loss
     target = real_number("target", target)
     if target <= floor:
@@ -109,7 +116,8 @@ def batch_costs(
         costs.append(_Passage(thin, begin, target, horizon).least(sgd))
         if progress:
             progress(len(costs) / len(sizes))
-    return tuple(costs)
+    found = {cost.batch_size: cost for cost in costs}
+    return tuple(found[size] for size in wanted)
 
 
 def _horizon(costs: Sequence[BatchCost], size: int, longest: int) -> int:
@@ -130,26 +138,24 @@ class _Passage:
 
     def least(self, sgd: SGD) -> BatchCost:
         """Minimise the steps over the learning rate."""
-        from scipy.optimize import minimize_scalar
+        top = float(np.log(EDGE * max_stable_lr(self.thin.problem, sgd)))
 
-        top = np.log(EDGE * max_stable_lr(self.thin.problem, sgd))
-        found = minimize_scalar(
-            lambda place: np.log(self.steps(replace(sgd, lr=float(np.exp(place))))), bounds=(top - _WIDEST, top),
-            method="bounded", options={"xatol": _TOLERANCE},
-        )  # fmt: skip
-        lr = rounded(float(np.exp(found.x)), float(np.exp(top)))
+        def log_steps(place: float) -> float:
+            return float(np.log(self.steps(replace(sgd, lr=float(np.exp(place))))))
+
+        place, _ = minimised(log_steps, top - _WIDEST, top, _TOLERANCE)
+        lr = rounded(float(np.exp(place)), float(np.exp(top)))
         steps = self.steps(replace(sgd, lr=lr))
         return BatchCost(sgd.batch_size, lr, steps if steps <= self.horizon else float("inf"))
 
     def steps(self, sgd: SGD) -> float:
         """Step at which the curve passes the target; beyond the horizon the longer the further away it ends."""
-        times = np.unique(np.geomspace(1, self.horizon, _POINTS).astype(int))
-        curve = self.thin.curve(sgd, times, self.start, _RTOL)
-        below = np.flatnonzero(curve <= self.target)
-        if not below.size:
-            return float(self.horizon * min(curve.min() / self.target, 1e6) + 1)
-        last = int(below[0])
-        if last == 0:
-            return 1.0
-        share = np.log(curve[last - 1] / self.target) / np.log(curve[last - 1] / curve[last])
-        return float(np.exp(np.log(times[last - 1]) + share * np.log(times[last] / times[last - 1])))
+        now, before, least = 0, np.inf, np.inf
+        for losses in self.thin.curve(sgd, self.horizon, self.start, _RTOL):
+            below = np.flatnonzero(losses <= self.target)
+            if below.size:
+                first = int(below[0])
+                above = losses[first - 1] if first else before
+                return max(1.0, now + first - float((self.target - losses[first]) / (above - losses[first])))
+            now, before, least = now + len(losses), losses[-1], min(least, losses.min())
+        return float(self.horizon * min(least / self.target, 1e6) + 1)

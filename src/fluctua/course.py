@@ -28,7 +28,7 @@ from .averaging import Average
 from .components import Components
 from .sgd import SGD
 
-__all__ = ["Course", "course"]
+__all__ = ["Course", "course", "refuse_long"]
 
 Array = NDArray[np.float64]
 _BLOCK_ELEMENTS = 2**22  # of the responses held at once: 32 MB
@@ -175,6 +175,14 @@ class Course(Components):
             yield self.gathered(moments, observed=True)
 
 
+def refuse_long(steps: int, parts: int = 1) -> None:
+    """Raise `InvalidInput` where the coefficients of so many steps do not fit into memory."""
+    refuse_bytes(
+        f"a schedule, or an average that runs, over {steps:,} steps", 8.0 * steps * (parts**2 + 2 * parts + 4),
+        "Its coefficients are kept for every step: ask for fewer steps, or for a constant learning rate and an EMA.",
+    )  # fmt: skip
+
+
 def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> Course:
     """Return the course of `sgd` over its first `steps` steps, with torch.optim.SGD's first step.
 
@@ -187,10 +195,7 @@ def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> 
         If so many steps do not fit into memory.
     """
     parts = 1 + bool(sgd.momentum) + (average is not None)
-    refuse_bytes(
-        f"a schedule, or an average that runs, over {steps:,} steps", 8.0 * steps * (parts**2 + 2 * parts + 4),
-        "Its coefficients are kept for every step: ask for fewer steps, or for a constant learning rate and an EMA.",
-    )  # fmt: skip
+    refuse_long(steps, parts)
     motion, push = np.zeros((steps, parts, parts)), np.zeros((steps, parts))
     rates = sgd.rates(np.arange(steps))
     nu, mu = (1.0, sgd.momentum) if sgd.nesterov else (0.0, 1.0) if sgd.momentum else (1.0, 0.0)

@@ -16,12 +16,12 @@ from ._validate import choice, listed, positive_int, shown
 from .errors import InvalidInput, NotConverged
 from .held_out import HeldOut
 from .law import Law, independent_limit
-from .problem import LeastSquares
+from .problem import LeastSquares, Minimum
 from .schedules import SHAPES
-from .search import Stages, edge, rounded
+from .search import Stages, edge, minimised, rounded
 from .sgd import SGD, Sampling
 from .stability import max_stable_lr
-from .start import Start, refuse_rest
+from .start import Start
 from .thinned import SAMPLES, SHARE, Thinned, final
 
 __all__ = ["Candidate", "Plan", "plan"]
@@ -32,6 +32,8 @@ _SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is so
 _LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
 _WIDEST = 5.0  # log range in which the rate is sought
 _SCANNED, _FINE, _SWING = 10, 100, 1e-2  # places looked at first with momentum; many where a swing above this remains
+_TINY = np.finfo(float).tiny  # of a loss that has decayed beyond the range of floats
+_AT_OPTIMUM = 1e-12  # distance of a start from the optimum, in the size of the targets, that is rounding
 _FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
 
 
@@ -152,6 +154,11 @@ def plan(
     -------
     Plan
 
+    Raises
+    ------
+    InvalidInput
+        For a start at the optimum, as weights of zero are where all targets are.
+
     Notes
     -----
     About seven curves per line of the table. On data of more than a million projections, samples times modes, the
@@ -178,9 +185,8 @@ def plan(
         Law(problem, replace(base, schedule=SHAPES[shape](budget)), "exact")  # refuses what no law covers
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
     recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta, "numbers")]
-    if isinstance(start, str) and start == "optimum":
-        raise InvalidInput("from the optimum every step makes the loss worse; plan from start='zero' or from weights.")
-    search = _Search(problem, weight_decay, budget, Start.at(problem.minimum(weight_decay), start), held)
+    begin = _begun(problem.minimum(weight_decay), start)
+    search = _Search(problem, weight_decay, budget, begin, held)
     total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes))
     search.stages = Stages(total + (min(_FINALISTS, total) if search.thin else total) + len(recipes), progress)
     found = [search.best(recipes[0], shape) for shape in shapes]
@@ -192,6 +198,24 @@ def plan(
     limits = {recipe.momentum: search.settled_limit(recipe) for recipe in recipes}
     return Plan(budget, "training" if held_out is None else "held-out", search.optimum_loss, limits,
                 (*finalists, *found[last:]))  # fmt: skip
+
+
+def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
+    """The start, if it is not the optimum: there every rate is as good as none."""
+    begin = Start.at(minimum, start)
+    size = float(np.mean(np.square(minimum.problem.targets, dtype=np.float64).sum(axis=1)))
+    if begin is None:
+        above = 0.0
+    else:
+        above = float(minimum.curvatures @ np.square(begin.modes).sum(axis=0))
+        above += minimum.weight_decay * float(np.square(begin.null).sum())
+    if begin is None or above <= _AT_OPTIMUM**2 * size:
+        what = (
+            "Plan from start='zero' or from weights." if size else "All targets are zero, which zero weights predict."
+        )
+        raise InvalidInput(f"the start is the optimum, and from there every step makes the loss worse or leaves it: no "
+                           f"learning rate is better than 0. {what}")  # fmt: skip
+    return begin
 
 
 def _loss(one: Candidate) -> float:
@@ -229,7 +253,6 @@ class _Search:
         self.whole, self.steps, self.start, self.stages = whole, steps, start, Stages(1, None)
         self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples * whole.rank > _LARGE else None
         minimum = whole.minimum(weight_decay)
-        refuse_rest(minimum, start)
         self.held = None if held_out is None else HeldOut(whole, minimum, *held_out)
         self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
         self.limits: dict[float, float] = {}
@@ -291,7 +314,7 @@ class _Search:
             loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
         except NotConverged:  # the law of shuffled epochs, at rates too near the limit for it
             return np.inf
-        return float(np.nan_to_num(np.log(max(loss, np.finfo(float).tiny)), nan=np.inf))  # an exact fit may end at 0
+        return float(np.nan_to_num(np.log(max(loss, _TINY)), nan=np.inf))
 
     def _range(self, top: float) -> tuple[float, float]:
         """Where to look without momentum: a heuristic, checked at its ends."""
@@ -302,11 +325,8 @@ class _Search:
 
     def _minimise(self, sgd: SGD, low: float, high: float, tolerance: float = _LR_TOLERANCE) -> tuple[float, float]:
         """Bounded Brent in log lr, for the log of the loss: the best place and the loss there."""
-        from scipy.optimize import minimize_scalar
-
         log_loss = partial(self._log_loss, sgd)
-        found = minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": tolerance})
-        place, least = float(found.x), float(found.fun)
+        place, least = minimised(log_loss, low, high, tolerance)
         if high - place < 2 * tolerance and (end := log_loss(high)) < least:  # Brent stays inside
             place, least = high, end
         return place, float(np.exp(least))

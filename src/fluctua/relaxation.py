@@ -11,91 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .course import Course
-from .grid import lagrange
+from .interval import Interval, Nodes, Reading, covariance_itself, followed
 from .kernels import Kernel
 
 __all__ = ["Interval", "Reading", "Relaxation", "SourceOf", "largest_change"]
 
 Array = NDArray[np.float64]
-Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
 SourceOf = Callable[[Array, Array | None], Array]
-Reading = Callable[[int, Array], Array]
 _STENCIL = 4  # nodes the interpolant passes through: cubic
 _CUBIC_BELOW = 1 / 30  # share of K in the source: cubic extrapolation multiplies noise by 15, and K must not return it
 _EVALUATIONS = 3  # of the source at the end of an interval, at most
 _BENT, _MOVED = 1 / 3, 2.5  # weights of the two errors; measured, see Relaxation.rtol
-_AT_ONCE = 2**10  # steps of a curve whose sources are held
 _LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 data can tell
-
-
-def _covariance(step: int, covariance: Array) -> Array:
-    """Read S itself."""
-    del step
-    return covariance
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A stretch of time on which the source is known as an interpolant, and S(t) therefore in closed form.
-
-    Attributes
-    ----------
-    start, end : int
-        Steps.
-    state : ndarray, (k r, k r)
-        The kernel's state at `start`; with one component S itself.
-    nodes : tuple of (int, ndarray)
-        Steps and the source kappa G there; the interpolant is their polynomial in log(1 + t - origin).
-    origin : int
-        Step of the last corner of the source.
-    read : callable
-        What is wanted of S at a step.
-    pieces : int
-        Parts of the whole interval on which the interpolant is taken as linear.
-    """
-
-    kernel: Kernel | Course
-    start: int
-    end: int
-    state: Array
-    nodes: Nodes
-    origin: int = 0
-    read: Reading = _covariance
-    pieces: int = 1
-
-    def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
-        """Yield (t, state), (k r, k r), for the sorted `steps` in (start, end]."""
-        now, state, sources = self.start, self.state, [source for _, source in self.nodes]
-        stride = max(1, ceil((self.end - self.start) / self.pieces))
-        for target in steps:
-            while now < target:
-                then = min(now + stride, target)
-                state = self.kernel.advance(state, sources, self._weights([now, then]), now, then - now)
-                now = then
-            yield target, state
-
-    def foreseen(self, step: float) -> Array:
-        """Diagonal of the interpolant at `step`, (r,)."""
-        return np.asarray(self._weights([step])[0] @ self._source_diagonals)
-
-    def diagonals(self) -> Iterator[Array]:
-        """Yield what is observed of S_pp(t), (r,), for t = start + 1..end: it closes on the diagonal of the source."""
-        yield from self.kernel.follow(self.state, self._sources(), self.start)
-
-    def _sources(self) -> Iterator[Array]:
-        """Yield the diagonal of the interpolant, (r,), at t = start..end - 1."""
-        nodes = self._source_diagonals
-        for begin in range(self.start, self.end, _AT_ONCE):
-            yield from self._weights(range(begin, min(begin + _AT_ONCE, self.end))) @ nodes
-
-    @property
-    def _source_diagonals(self) -> Array:
-        return np.array([np.diag(source) for _, source in self.nodes])
-
-    def _weights(self, steps: Sequence[float]) -> Array:
-        """Weights of the nodes in the interpolant at each of `steps`, (len(steps), nodes)."""
-        places, at = (np.log1p(np.subtract(when, self.origin)) for when in ([step for step, _ in self.nodes], steps))
-        return lagrange(places, at)
 
 
 @dataclass(frozen=True)
@@ -141,7 +68,7 @@ class Relaxation:
     covariance: Array
     mean: Array | None
     rtol: float
-    read: Reading = _covariance
+    read: Reading = covariance_itself
 
     def readings(self, steps: Sequence[int], form: Array) -> Array:
         """Return tr(form S(t)) at each of `steps`, (n,)."""
@@ -176,8 +103,14 @@ class Relaxation:
     def curve(self, last: int, observable: Array) -> Iterator[Array]:
         """Yield observable . S_pp(t) from t = 0 to `last`, an interval of the march after another."""
         yield self._begun(observable)
-        for _, variances in self._march([last]):
-            yield np.nan_to_num(_seen(observable, variances), nan=np.inf)
+        march = self._march([last]) if last else iter(())
+        while True:
+            with np.errstate(over="ignore", invalid="ignore"):
+                _, variances = next(march, (None, None))
+                piece = None if variances is None else _seen(observable, variances)
+            if piece is None:
+                return
+            yield np.nan_to_num(piece, nan=np.inf)
 
     def _begun(self, observable: Array) -> Array:
         """Observable . S_pp(0), (1,)."""
@@ -229,17 +162,17 @@ class Relaxation:
     def _propose(self, guess: Interval, stops: Sequence[int]) -> _Trial:
         """Extrapolate, evaluate the source at the end, correct; again while the correction moves the source."""
         if not callable(self.source):
-            return _Trial(guess, *_follow(guess, stops), 0.0)
+            return _Trial(guess, *followed(guess, stops), 0.0)
         nodes, end = guess.nodes, guess.end
         before = np.diag(nodes[-1][1])
         if self._share(before) >= _CUBIC_BELOW:
             guess = replace(guess, nodes=nodes[-2:])
         pieces = self._pieces(before, guess.foreseen(end))
-        predicted = _follow(replace(guess, pieces=ceil(pieces / 2)), [])[0]
+        predicted = followed(replace(guess, pieces=ceil(pieces / 2)), [])[0]
         for _ in range(_EVALUATIONS):
             found = self._evaluate(end, self.kernel.fold(predicted))
             interval = replace(guess, nodes=(*nodes[1 - _STENCIL :], (end, found)), pieces=pieces)
-            arrived, passed = _follow(interval, stops)
+            arrived, passed = followed(interval, stops)
             bent, moved = self._errors(interval, predicted, arrived)
             predicted = arrived
             if bent > 1 or not moved > 1:
@@ -270,7 +203,7 @@ class Relaxation:
     def _gain(self, found: Array) -> float:
         """How much of an error of the source comes back through K, from the diagonal of G found and that of C."""
         quiet = max(self.kappa * float(np.abs(np.diag(self.noise)).sum()), np.finfo(float).tiny)
-        return float(np.clip(np.abs(found).sum() / quiet, 1.0, _LARGEST_GAIN))
+        return max(1.0, min(float(np.abs(found).sum()), _LARGEST_GAIN * quiet) / quiet)
 
     def _evaluate(self, step: int, state: Array) -> Array:
         if not callable(self.source):
@@ -304,13 +237,3 @@ def _next_width(length: int, error: float) -> float:
 def largest_change(before: Array, after: Array) -> float:
     """Largest relative change."""
     return float(np.max(np.abs(after - before) / np.maximum(np.abs(after), np.finfo(float).tiny)))
-
-
-def _follow(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | float]:
-    """The state at the end of the interval, and the sum of what is read at the stops inside, in one march."""
-    total: Array | float = 0.0
-    state = interval.state
-    for visit, (step, state) in enumerate(interval.states([*stops, interval.end])):
-        if visit < len(stops):
-            total = total + interval.read(step, interval.kernel.fold(state, observed=True))
-    return state, total

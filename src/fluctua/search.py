@@ -1,13 +1,14 @@
-"""How a learning rate is sought: how near the stability limit, to how many digits, and how far the search is."""
+"""How a learning rate is sought: how near the limit, by which minimiser, to how many digits, how far the search is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import floor, log10
 
+from .errors import NotConverged
 from .sgd import SGD
 
-__all__ = ["EDGE", "Stages", "edge", "rounded"]
+__all__ = ["EDGE", "Stages", "edge", "minimised", "rounded"]
 
 EDGE, _EPOCHS_EDGE = 0.97, 0.9
 _USUAL = 6.0  # evaluations after which half of a stage counts as done
@@ -19,6 +20,22 @@ def edge(sgd: SGD) -> float:
     Closer to it the law of shuffled epochs is not to be trusted (docs/shuffle.md).
     """
     return _EPOCHS_EDGE if sgd.epochs else EDGE
+
+
+def minimised(function: Callable[[float], float], low: float, high: float, tolerance: float) -> tuple[float, float]:
+    """Return where `function` is least between `low` and `high`, to `tolerance`, and its value: bounded Brent.
+
+    Raises
+    ------
+    NotConverged
+        If the minimiser gives up.
+    """
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": tolerance})
+    if not found.success:
+        raise NotConverged("the best learning rate", int(found.nfev), high - low, tolerance)
+    return float(found.x), float(found.fun)
 
 
 def rounded(lr: float, most: float, digits: int = 2) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._needs import refuse_spread
+from ._sizes import refuse_bytes
 from ._validate import instance, real_number
 from .averaging import EMA
 from .errors import InvalidInput
@@ -73,7 +74,8 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Raises
     ------
     InvalidInput
-        For a level that models the sum over outputs only, for a prediction averaged over several steps, and for epochs.
+        For a level that models the sum over outputs only, for a prediction averaged over several steps, for epochs, and
+        for more steps than fit into memory, with weight decay or from elsewhere than W*.
 
     Notes
     -----
@@ -154,9 +156,14 @@ def _twists(prediction: Prediction) -> list[tuple[Array, Array, Array]]:
     gradient. So Q = alt(S_kl) obeys F0 with the source -A Q A - alt((E p_k)^T E p_l), elementwise in the modes. E p is
     a sum of vectors that differ between outputs times courses in time that do not: few responses serve all pairs.
     """
-    law, start = prediction.law, prediction.start
-    steps = np.arange(1 if prediction.steps is None else prediction.steps[0])
-    parts = []
+    law, start, count = prediction.law, prediction.start, 1 if prediction.steps is None else prediction.steps[0]
+    parts: list[tuple[Array, Array]] = []
+    if not law.sgd.weight_decay and (start is None or not law.feeds_back):
+        return []
+    refuse_bytes(f"the spread of the loss after {count:,} steps, with weight decay or from elsewhere than the optimum,",
+                 32.0 * count * law.problem.rank,
+                 "It follows how outputs turn against each other step by step: ask for fewer steps.")  # fmt: skip
+    steps = np.arange(count)
     if law.sgd.weight_decay:
         parts.append((law.minimum.mode_weights, np.full((len(steps), law.problem.rank), -law.sgd.weight_decay)))
     if start is not None and law.feeds_back and len(steps):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._door import door
+from .course import refuse_long
 from .errors import UnstableRates
 from .kernels import Kernel, gradient_step
 from .momentum import mean_limit, momentum_step
@@ -120,6 +121,7 @@ def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int, *, additive: bool
     if sgd.schedule is None or steps == 0:
         return
     sgd.schedule.refuse_beyond(steps)
+    refuse_long(steps)
     rates = sgd.rates(np.arange(steps))
     steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
     longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in map(problem.inputs.__getitem__, problem.blocks(1)))

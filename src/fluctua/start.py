@@ -11,7 +11,7 @@ from ._validate import choice, real_array
 from .errors import InvalidInput
 from .problem import Minimum
 
-__all__ = ["Start", "refuse_rest"]
+__all__ = ["Start"]
 
 Array = NDArray[np.float64]
 
@@ -51,13 +51,3 @@ class Start:
     def displacement(self, basis: Array) -> Array:
         """V(0) in the coordinates of the inputs, (c, d), given the modes' `basis`, (d, r)."""
         return self.modes @ basis.T + self.null
-
-
-def refuse_rest(minimum: Minimum, start: Start | None) -> None:
-    """Refuse a run that never moves: from W*, where no batch has a gradient, as with targets that are all zero."""
-    moved = start is not None and (start.modes.any() or start.null.any())
-    if not moved and not minimum.noise.any():
-        raise InvalidInput(
-            "the run starts at W* and no batch has a gradient there: it never moves, and every recipe ends with the "
-            "same loss, so there is nothing to plan. Check that the targets are not all zero, or give another start."
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from .theory import Prediction
 __all__ = ["SAMPLES", "SHARE", "Thinned", "final"]
 
 Array = NDArray[np.float64]
+_AT_ONCE = 2**10  # steps of a curve
 SAMPLES, SHARE = 2048, 0.99
 """Of a search: what K is averaged over at most, and the part of mean |x|^2 in the modes that fluctuate."""
 
@@ -67,11 +69,16 @@ class Thinned:
         covariance[: self.kept, : self.kept] = inside
         return Prediction(law, covariance, (steps,), start, rtol)
 
-    def curve(self, sgd: SGD, steps: NDArray[np.int64], start: Start, rtol: float) -> Array:
-        """Return an estimate of E L(W_t) at the given steps; plain SGD from a start inside the modes."""
+    def curve(self, sgd: SGD, last: int, start: Start, rtol: float) -> Iterator[Array]:
+        """Yield estimates of E L(W_t) from t = 0 to `last`, some steps at a time; plain SGD, a start in the modes."""
         law, h = Law(self.problem, sgd, "exact"), self.whole.minimum(sgd.weight_decay).curvatures
-        relaxation = law.relaxation(start.modes[:, : self.kept], int(steps[-1]), rtol)
-        inside = relaxation.average([int(steps[-1])], 0.5 * h[: self.kept])[1][steps]
-        rest = Law(self.whole, sgd, "exact").motion(int(steps[-1])).drift(steps)[:, self.kept :] ** 2
-        outside = 0.5 * rest @ (h[self.kept :] * np.square(start.modes[:, self.kept :]).sum(axis=0))
-        return np.asarray(law.minimum.loss + inside + outside)
+        relaxation = law.relaxation(start.modes[:, : self.kept], last, rtol)
+        assert isinstance(relaxation, Relaxation)
+        motion, now = Law(self.whole, sgd, "exact").motion(last), 0
+        left = 0.5 * h[self.kept :] * np.square(start.modes[:, self.kept :]).sum(axis=0)
+        for piece in relaxation.curve(last, 0.5 * h[: self.kept]):
+            for cut in range(0, len(piece), _AT_ONCE):
+                inside = piece[cut : cut + _AT_ONCE]
+                rest = motion.drift(np.arange(now, now + len(inside)))[:, self.kept :] ** 2
+                yield law.minimum.loss + inside + rest @ left
+                now += len(inside)
