@@ -45,7 +45,7 @@ POWER = 0.95
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}
 """Error bar below which a ratio of order one is rounding, by the precision of the run."""
 _STEEPEST_BEND = 1.5  # of skewness times deviation: beyond it the transformation flattens, and is continued as a line
-_HALVINGS = 60
+_HALVINGS = 40
 _LAST_DIGITS = 100  # smallest numbers of the precision, by which a weight that small is off
 
 

@@ -117,8 +117,9 @@ def current(verdict: DynamicVerdict) -> Figure:
     a, (p, q) = verdict.arrays, verdict.arrays["plane"] + 1
     side = round(np.sqrt(len(a["places"])))
     x, y = (each.reshape(side, side) for each in a["places"].T)
-    longest = float(np.linalg.norm(a["current"], axis=1).max())
     measured = 0.5 * (a["measured_current"] - a["measured_current"][::-1])
+    shown = a["current"] if verdict.circulation.predicted else measured  # of one unit, theory's where it has any
+    longest = float(np.linalg.norm(shown, axis=1).max()) or 1.0
     for axes, density, flow, colour in (
         (panels[0], a["density"], a["current"], _THEORY), (panels[1], a["measured_density"], measured, INK),
     ):  # fmt: skip
