@@ -17,8 +17,10 @@ import pytest
 
 import fluctua.data as data
 from fluctua.data import download
+from fluctua.data.archive import extract
 from fluctua.data.registry import REGISTRY, Download
 from fluctua.errors import CorruptData, DataUnavailable, InvalidInput, OutputError, UnknownName
+from fuzz import answer, flipped
 
 
 class Server:
@@ -26,6 +28,7 @@ class Server:
 
     def __init__(self):
         self.pages, self.asked, self.failures, self.drops = {}, [], {}, set()
+        self.lengths = {}  # said instead of the true ones
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -48,8 +51,9 @@ class Server:
             self.failures[handler.path] -= 1
             body = None
         handler.send_response(503 if body is None else 200)
-        handler.send_header("Content-Length", str(len(body or b"busy")))
+        handler.send_header("Content-Length", self.lengths.get(handler.path, str(len(body or b"busy"))))
         handler.end_headers()
+        handler.close_connection = handler.path in self.lengths  # nobody knows where such a body ends
         if handler.path in self.drops:
             body, handler.close_connection = body[:9], True
         handler.wfile.write(body or b"busy")
@@ -166,6 +170,14 @@ def test_a_dropped_connection_passes_to_the_next_mirror(server, cache):
     data.fetch("mnist")
     assert len(files_under(cache)) == 4
     assert len(server.asked) == 8
+
+
+@pytest.mark.usefixtures("mnist")
+@pytest.mark.parametrize("length", ["zzz", "-5", "²", "1e3", "9" * 5000])
+def test_a_length_that_is_none_passes_to_the_next_mirror(server, cache, length):
+    server.lengths = {path: length for path in server.pages if path.startswith("/a/")}
+    data.fetch("mnist", progress=True)
+    assert len(files_under(cache)) == 4
 
 
 @pytest.mark.usefixtures("mnist")
@@ -387,6 +399,27 @@ def test_a_suspicious_zip_is_refused_whole(server, monkeypatch, tmp_path, case):
     with pytest.raises(CorruptData, match=words):
         data.fetch("emnist")
     assert files_under(tmp_path) == []
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("name", ["cifar10", "emnist"])
+def test_flipped_bytes_of_an_archive_are_its_fault(tmp_path, name):
+    entries = GOOD_TAR if name == "cifar10" else list(good_zip())
+    whole = tar_of(entries) if name == "cifar10" else zip_of(entries)
+    path = tmp_path / ("a.tar.gz" if name == "cifar10" else "a.zip")
+    members = [each for each, _ in entries][:3]
+    for number, (_, spoiled) in enumerate(flipped(whole, 80, seed=6)):
+        path.write_bytes(spoiled)
+        (folder := tmp_path / str(number)).mkdir()
+        found = answer(extract, path, members, folder, 10**6)
+        assert isinstance(found, list | CorruptData)
+
+
+def test_a_disk_that_is_full_is_not_the_archives_fault(tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(zip_of([("one", b"content")]))
+    with pytest.raises(OSError, match="No such file or directory"):
+        extract(path, ["one"], tmp_path / "nowhere", 100)
 
 
 @pytest.mark.parametrize("name", ["cifar10", "emnist"])

@@ -303,7 +303,7 @@ def test_a_saved_result_loads_as_it_was(files):
 
 def test_reading_is_quick_where_a_header_lies(tmp_path):
     np.save(tmp_path / "y.npy", np.ones(3))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(CorruptData):
         fl.load(npy(tmp_path / "odd.npy", HEADERS["a huge shape"]), targets=tmp_path / "y.npy")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

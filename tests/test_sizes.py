@@ -31,10 +31,10 @@ def wide():
 
 
 def quickly(call, *arguments, **options):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(TooLarge) as caught:
         call(*arguments, **options)
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert caught.value.needed > caught.value.available >= 0
     return str(caught.value)
 

@@ -83,7 +83,8 @@ class Measurement:
     @_overflowing
     def mode_variances(self) -> Array:
         """S_pp, (r,)."""
-        return np.asarray(self.replica_variances.mean(axis=0))
+        with np.errstate(all="ignore"):
+            return np.asarray(self.replica_variances.mean(axis=0))
 
     @property
     def mode_variance_errors(self) -> Array:
@@ -94,7 +95,8 @@ class Measurement:
     @_overflowing
     def replica_excess(self) -> Array:
         """Excess loss of each replica, averaged over the recorded steps, (R,)."""
-        return np.asarray(self.replica_losses[:, np.isin(self.watched, self.recorded)].mean(axis=1))
+        with np.errstate(all="ignore"):
+            return np.asarray(self.replica_losses[:, np.isin(self.watched, self.recorded)].mean(axis=1))
 
     @property
     @_overflowing
@@ -166,10 +168,14 @@ class Tally:
         With momentum or an average F0 holds for V and what is kept beside it together, with a schedule it changes from
         step to step, in an epoch a batch depends on those before and so on V: then `gap` is None.
         """
-        n = chunk.replicas
         self.chunks += 1
         self.replica_variances.append(chunk.replica_variances)
         self.replica_losses.append(chunk.replica_losses)
+        with np.errstate(all="ignore"):  # divergence is a finding, not a warning
+            self._sum(chunk, gap)
+
+    def _sum(self, chunk: Chunk, gap: Array | None) -> None:
+        n = chunk.replicas
         self.mean_sum = self.mean_sum + n * chunk.means
         self.covariance_sum = self.covariance_sum + n * chunk.covariance
         self.covariance_squares += n * float(np.vdot(chunk.covariance, chunk.covariance))
@@ -213,6 +219,10 @@ class Tally:
     @_overflowing
     def measurement(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
         """Turn the sums into averages and error bars."""
+        with np.errstate(all="ignore"):  # divergence is a finding, not a warning
+            return self._averaged(identity, gap)
+
+    def _averaged(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
         total = self.replicas
         covariance, change = self.covariance_sum / total, self.change_sum / total
         balance = None if gap is None else self._balance(covariance, change, gap)
@@ -273,7 +283,8 @@ def window_average(mean_of_records: Any, change: Any, records: int, steps: int) 
 
 @_overflowing
 def _standard_error(values: Array) -> Any:
-    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+    with np.errstate(all="ignore"):
+        return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
 def _stacked(value: Any) -> Any:

@@ -43,9 +43,7 @@ class Start:
             raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
         displacement = weights - minimum.weights
         modes, basis = displacement @ minimum.problem.modes, minimum.problem.modes
-        full = (
-            basis.shape[0] == basis.shape[1]
-        )  # then nothing is outside, and what rounding leaves must not pass for it
+        full = basis.shape[0] == basis.shape[1]  # then what rounding leaves outside must not pass for a part
         return cls(modes, np.zeros_like(displacement) if full else displacement - modes @ basis.T)
 
     def displacement(self, basis: Array) -> Array:

@@ -35,6 +35,7 @@ Progress = Callable[[str, float], None]
 _THEORY_RTOL = 1e-2  # of the worst mode's variance; measured on MNIST: excess loss to 3e-4 at b = 1, 2e-5 at b = 32
 _ELEMENTS = 4000  # of F0 kept for the figure
 _CURVE_POINTS = 400
+_BLOCK = 2**16  # steps whose rates are looked at together
 _EVERY_STEP = 20_000  # in epochs the curve has teeth, one step wide where the last batch is smaller
 
 
@@ -131,6 +132,8 @@ def verify(
                            "Use simulate(dynamics='gd') and learning_curve.")  # fmt: skip
     if isinstance(start, str) and start == "optimum":
         problem.minimum(sgd.weight_decay).refuse_interpolation()
+    if sgd.schedule is not None:
+        _refuse_rest(sgd, steps)
     tested = LAW_OF[dynamics] if theory is None else theory
     report = progress or silent
     report("theory", 0.0)
@@ -151,6 +154,16 @@ def _refuse_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None:
             positive_int(name, count)
+
+
+def _refuse_rest(sgd: SGD, steps: int) -> None:
+    """Refuse a schedule that leaves the weights where they are for all of the run."""
+    assert sgd.schedule is not None
+    sgd.schedule.refuse_beyond(steps)
+    blocks = (np.arange(begin, min(begin + _BLOCK, steps)) for begin in range(0, steps, _BLOCK))
+    if not any(sgd.rates(block).any() for block in blocks):  # mostly the first rate of all is one
+        raise InvalidInput(f"the schedule's rate is 0 at each of the {steps} steps: nothing is trained, and there is "
+                           f"no fluctuation to verify.")  # fmt: skip
 
 
 def silent(stage: str, fraction: float) -> None:

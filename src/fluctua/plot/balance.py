@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..verdict import Verdict
-from .style import MANY, RUNGS, canvas, decades, drawable, legend, points, quantile, recipe, remark
+from .style import MANY, RUNGS, canvas, decades, drawable, legend, points, positive, quantile, recipe, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def balance(verdict: Verdict) -> Figure:
 
 
 def _single_modes(axes: Axes, x: Array, y: Array, error: Array) -> None:
-    points(axes, x, y, 2 * error, "one mode, with 2 standard errors")
+    points(axes, positive(x), positive(y), 2 * error, "one mode, with 2 standard errors")
     axes.set(xscale="log", yscale="log")
     _diagonal(axes, *axes.get_xlim())
     decades(axes)

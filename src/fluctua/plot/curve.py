@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..verdict import Verdict
-from .style import RUNGS, canvas, drawable, legend, points, quantile, recipe, remark, student
+from .style import RUNGS, canvas, drawable, legend, points, positive, quantile, recipe, remark, student
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+_MEASURED = ("low", "high", "mean")
 _CONTRAST = 4.0  # between parts of a learning curve, from which a linear axis would flatten one of them
 
 
@@ -23,14 +24,16 @@ def curve(verdict: Verdict) -> Figure:
     figure, (axes,) = canvas("Learning curve, predicted and measured", recipe(verdict), 4.4)
     arrays = {name: drawable(values) for name, values in verdict.arrays.items()}
     t, bar = arrays["watched"], student(verdict) * arrays["loss_error"]
-    axes.fill_between(t, arrays["loss_low"], arrays["loss_high"], color="#d8d8d8", label="5 to 95 % of the replicas")
-    points(axes, t, arrays["loss_mean"], bar, "mean of the replicas, with 95 % interval")
     colour, curve = RUNGS[verdict.theory][0], arrays["curve"]
     level = float(drawable(verdict.row(f"{verdict.theory}, stationary").excess_loss))
     peak, end = quantile(curve, 1.0), np.maximum(level, curve[-1])
-    if not peak <= _CONTRAST * end:  # falls far, or grows without bound: then `end` is not a number
+    far = not peak <= _CONTRAST * end  # falls far, or grows without bound: then `end` is not a number
+    able = positive if far else drawable
+    if far:
         axes.set_yscale("log")
-        curve = np.where(curve > 0, curve, np.nan)
+    curve, low, high, mean = (able(each) for each in (curve, *(arrays[f"loss_{name}"] for name in _MEASURED)))
+    axes.fill_between(t, low, high, color="#d8d8d8", label="5 to 95 % of the replicas")
+    points(axes, t, mean, bar, "mean of the replicas, with 95 % interval")
     words = f"{verdict.theory} theory, nothing fitted"
     axes.plot(arrays["curve_steps"], curve, color=colour, linewidth=1.8, label=words)
     held = "stationary level at this lr, held" if verdict.identity["recipe"]["schedule"] else "its stationary level"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..dynamic_verdict import DynamicVerdict
 from ..sgd import SGD
-from .style import INK, RUNGS, canvas, decades, legend, points, remark
+from .style import INK, RUNGS, canvas, decades, legend, points, positive, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +59,8 @@ def response(verdict: DynamicVerdict) -> Figure:
     lost, answer = (np.diagonal(now - each, axis1=1, axis2=2).ravel() for each in (found, said))
     points(
         left,
-        answer,
-        lost,
+        positive(answer),
+        positive(lost),
         _TWO * np.diagonal(error, axis1=1, axis2=2).ravel(),
         "one mode at one lag, with 2 standard errors",
     )

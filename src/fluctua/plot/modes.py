@@ -9,7 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..verdict import INDEPENDENT, Verdict
-from .style import INK, MANY, RUNGS, canvas, decades, drawable, legend, points, quantile, recipe, remark, student
+from .style import (
+    INK,
+    MANY,
+    RUNGS,
+    canvas,
+    decades,
+    drawable,
+    legend,
+    points,
+    positive,
+    quantile,
+    recipe,
+    remark,
+    student,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,10 +40,10 @@ def modes(verdict: Verdict) -> Figure:
     figure, (upper, lower) = canvas(title, recipe(verdict), 6.4, nrows=2, sharex=True, height_ratios=[1.3, 1])
     h, measured = verdict.arrays["curvatures"], drawable(verdict.arrays["measured_variances"])
     bar = student(verdict) * verdict.arrays["measured_errors"]
-    rungs: dict[str, Array] = {name: drawable(verdict.arrays[f"predicted_{name}"])
+    rungs: dict[str, Array] = {name: positive(verdict.arrays[f"predicted_{name}"])
                                for name in RUNGS if f"predicted_{name}" in verdict.arrays}  # fmt: skip
     tested = rungs[verdict.theory]
-    points(upper, h, measured, bar, "measured, with 95 % interval")
+    points(upper, h, positive(measured), bar, "measured, with 95 % interval")
     for name, predicted in rungs.items():
         colour, dashes, words = RUNGS[name]
         if name == "exact" and INDEPENDENT in rungs:
@@ -50,8 +64,7 @@ def modes(verdict: Verdict) -> Figure:
 def _frame(axes: Axes, values: Array) -> None:
     """Fit the logarithmic axis to these `values`: "equilibrium" misses flat modes by many decades and runs out."""
     shown = values[values > 0]
-    if len(shown):
-        axes.set_ylim(shown.min() / 2, shown.max() * 2)
+    axes.set_ylim(*((shown.min() / 2, shown.max() * 2) if len(shown) else (0.1, 10)))  # a diverged run shows none
 
 
 def _ratios(axes: Axes, h: Array, measured: Array, bar: Array, rungs: Mapping[str, Array]) -> None:

@@ -172,6 +172,12 @@ def drawable(values: ArrayLike | None) -> Array:
     return np.where(np.abs(numbers) < _LARGEST, numbers, np.nan)
 
 
+def positive(values: ArrayLike) -> Array:
+    """Replace what a logarithmic axis cannot hold by NaN; an axis with nothing else would warn."""
+    numbers = drawable(values)
+    return np.where(numbers > 0, numbers, np.nan)
+
+
 def quantile(values: Array, share: float) -> float:
     """Return a quantile of the finite values; 0 if there are none."""
     finite = values[np.isfinite(values)]

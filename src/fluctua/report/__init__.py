@@ -9,8 +9,9 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .._validate import instance
 from ..dynamic_verdict import DynamicVerdict
 from ..errors import InvalidInput
 from ..formats import caught, shown
@@ -47,9 +48,11 @@ def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = 
     InvalidInput
         For an empty sequence.
     """
-    given = [verdicts] if isinstance(verdicts, Reported) else list(verdicts)
+    given: list[Any] = list(verdicts) if isinstance(verdicts, list | tuple) else [verdicts]
     if not given:
         raise InvalidInput("a report needs at least one verdict, got none.")
+    for one in given:
+        instance("verdicts", one, (Verdict, DynamicVerdict), "a Verdict, a DynamicVerdict, or a list of them")
     sections = [_section(verdict, f"v{i + 1}", i not in brief) for i, verdict in enumerate(given)]
     return _environment().get_template("report.html").render(
         sections=sections, style=_page("style.css"), versions=provenance(),
