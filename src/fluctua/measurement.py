@@ -16,6 +16,7 @@ from .results import load_arrays, save_arrays
 __all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "window_average"]
 
 Array = NDArray[np.float64]
+_overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverges says so by `diverged_at`
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Measurement:
         return len(self.replica_variances)
 
     @property
+    @_overflowing
     def mode_variances(self) -> Array:
         """S_pp, (r,)."""
         return np.asarray(self.replica_variances.mean(axis=0))
@@ -83,11 +85,13 @@ class Measurement:
         return np.asarray(_standard_error(self.replica_variances))
 
     @property
+    @_overflowing
     def replica_excess(self) -> Array:
         """Excess loss of each replica, averaged over the recorded steps, (R,)."""
         return np.asarray(self.replica_losses[:, np.isin(self.watched, self.recorded)].mean(axis=1))
 
     @property
+    @_overflowing
     def excess_loss(self) -> float:
         """E L(W) - L(W*), averaged over the recorded steps."""
         return float(self.replica_excess.mean())
@@ -149,6 +153,7 @@ class Tally:
     change_sum: Array | np.float64 = _ZERO
     balance_squares: Array | np.float64 = _ZERO
 
+    @_overflowing
     def add(self, chunk: Chunk, gap: Array | None) -> None:
         """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r).
 
@@ -191,6 +196,7 @@ class Tally:
         scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
         return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
 
+    @_overflowing
     def measurement(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
         """Turn the sums into averages and error bars."""
         total = self.replicas
@@ -245,6 +251,7 @@ def window_average(mean_of_records: Any, change: Any, records: int, steps: int) 
     return np.asarray(mean_of_records - 0.5 * change * (1 / records + 1 / steps))
 
 
+@_overflowing
 def _standard_error(values: Array) -> Any:
     return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
