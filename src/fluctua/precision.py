@@ -81,15 +81,25 @@ def _asked(dtype: DTypeLike) -> np.dtype[Any]:
 
 def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, kappa: float) -> bool:
     """Whether some weight makes more than `_LOST` of its way in steps below `_CLEAR` spacings."""
-    if start is None and sgd.schedule is None:
-        return False
     rates = np.sort(sgd.rates(np.arange(steps)))
     way = (1 - sgd.dampening if sgd.momentum else 1.0) / (1 - sgd.momentum) * np.cumsum([0.0, *rates])
-    size, pull = _displacement(problem, sgd, float(rates[-1]), start, kappa)
-    noise = np.sqrt(kappa) * _typical_noise(problem, sgd.weight_decay, _end(problem, sgd, float(way[-1]), start))
-    clear = _CLEAR * _SPACING / (1 - sgd.momentum)  # momentum lets the noise of a rare input fade in ever smaller steps
+    if kappa and not (start is None and sgd.schedule is None):
+        size, pull = _displacement(problem, sgd, float(rates[-1]), start, kappa)
+        noise = np.sqrt(kappa) * _typical_noise(problem, sgd.weight_decay, _end(problem, sgd, float(way[-1]), start))
+        seen = size / (1 - sgd.momentum)  # in momentum the noise of a rare input fades in ever smaller steps
+        return _loses(rates, way, size, pull, seen, noise)
+    if start is not None and not kappa:  # no noise makes up for what is lost: every mode's own steps have to be seen
+        size = np.abs(start.modes)
+        pull = size * problem.minimum(sgd.weight_decay).curvatures
+        largest = np.full_like(size, np.abs(start.displacement(problem.modes)).max())
+        return _loses(rates, way, size, pull, largest, pull)
+    return False
+
+
+def _loses(rates: Array, way: Array, size: Array, pull: Array, seen: Array, step: Array) -> bool:
+    """Whether something of a `size` with a gradient `pull` moves, by `step` x rate beside floats about `seen`."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        slow = np.where(size > _NOTHING * size.max(), clear * size / noise, 0.0)  # the rate below which steps are lost
+        slow = np.where(size > _NOTHING * size.max(), _CLEAR * _SPACING * seen / step, 0.0)
     return bool(np.any(way[np.searchsorted(rates, slow)] * pull > _LOST * size))
 
 
@@ -151,7 +161,7 @@ def _loses_decay(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
 
 def _moves_the_optimum(problem: LeastSquares, sgd: SGD, steps: int, kappa: float) -> bool:
     """Whether data rounded to float32 have a gradient at W* that shifts a mode by more than a share of its noise."""
-    if problem.inputs.dtype == np.float32:
+    if problem.inputs.dtype == np.float32 or not kappa:
         return False
     minimum = problem.minimum(sgd.weight_decay)
     if minimum.interpolates:

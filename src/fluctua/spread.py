@@ -55,9 +55,10 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Var L = 1/2 sum_kl tr(H S_kl H S_kl^T) + sum_kl m_k H S_kl H m_l^T.
 
     Assumption: that closure and nothing else. V is a sum of many batches' noise, so it is good where many modes and
-    many steps add up. It is low where single steps are large, because multiplicative noise gives V heavier tails than
-    a Gaussian's and at last an infinite fourth moment: on digits by 2 to 4 % at b = 8 and 32 up to half the largest
-    stable learning rate, by 10 to 20 % at b = 1, by up to 30 % at 0.9 of the limit (docs/spread.md).
+    many steps add up. Where single steps are large, multiplicative noise gives V heavier tails than a Gaussian's and at
+    last an infinite fourth moment: on digits the spread is low by 2 to 4 % at b = 8 and 32 up to half the largest
+    stable learning rate, by 10 to 20 % at b = 1, by up to 30 % at 0.9 of the limit. Where few samples make noise of
+    lighter tails it is high: 0.9 to 1.5 times the measured one with 12 samples, b = 1, half the limit (docs/spread.md).
 
     Parameters
     ----------
