@@ -103,7 +103,7 @@ def test_many_orders_weighted_average_to_all_of_them(size):
     """The importance of the last batch and the strata of a single sample change no expectation."""
     chance = np.array([0.1, 0.2, 0.4, 0.05, 0.05, 0.1, 0.1])
     sizes = np.array(all_orders.sizes_of(7, size if size > 1 else 3))
-    drawn = orders.draw_orders(sizes if size > 1 else np.array([3, 3, 1]), chance, 20_000, np.random.SeedSequence(0))
+    drawn = orders.draw_orders(sizes if size > 1 else np.array([3, 3, 1]), chance, 20_000, np.random.default_rng(0))
     assert drawn.weights.sum() == pytest.approx(1)
     last = np.bincount(drawn.samples[:, -1], drawn.weights, minlength=7)
     if drawn.strata is not None:

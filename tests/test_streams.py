@@ -17,7 +17,7 @@ from fluctua.cli import main
 from fluctua.cli.progress import progress_bar
 
 pytestmark = [pytest.mark.any_seed, pytest.mark.skipif(os.name == "nt", reason="pipes and devices of POSIX")]
-QUICK = [*SMALL, "--lr", "0.05", "--resolution", "5"]
+QUICK = [*SMALL, "--lr", "0.05", "--resolution", "0.9"]
 
 
 def broken_pipe():
@@ -55,7 +55,7 @@ def here(tmp_path, monkeypatch, features):
     return features
 
 
-@pytest.mark.parametrize("resolution", [5, 0.001])
+@pytest.mark.parametrize("resolution", [0.9, 0.001])
 @pytest.mark.parametrize("make", [broken_pipe, lambda: "closed"])
 def test_a_reader_that_has_gone_changes_no_verdict(here, monkeypatch, capsys, make, resolution):
     arguments = ["verify", here, *QUICK, "--resolution", resolution, "--out"]

@@ -79,7 +79,7 @@ def chosen_orders(problem: LeastSquares, sgd: SGD) -> Orders | None:
         count = covering
     if count < _FEWEST:
         return None
-    return draw_orders(sizes, _chance(problem, sgd), count, np.random.SeedSequence(_ENTROPY))
+    return draw_orders(sizes, _chance(problem, sgd), count, np.random.default_rng(_ENTROPY))
 
 
 def _chance(problem: LeastSquares, sgd: SGD) -> Array:
@@ -121,7 +121,7 @@ def _epochs(sizes: list[int], left: tuple[int, ...]) -> Iterator[tuple[int, ...]
             yield batch + after
 
 
-def draw_orders(sizes: Integers, chance: Array, count: int, seed: np.random.SeedSequence) -> Orders:
+def draw_orders(sizes: Integers, chance: Array, count: int, rng: np.random.Generator) -> Orders:
     """Return `count` random orders, an even number, with the weights that make their averages unbiased.
 
     Where the last batch is smaller, what an epoch does is decided by who is in it, and by rare cases. A single sample
@@ -136,9 +136,9 @@ def draw_orders(sizes: Integers, chance: Array, count: int, seed: np.random.Seed
     chance : ndarray, (N,)
         Positive, of sum 1.
     count : int
-    seed : SeedSequence
+    rng : Generator
     """
-    rng, half, samples = np.random.Generator(np.random.PCG64DXSM(seed)), count // 2, len(chance)
+    half, samples = count // 2, len(chance)
     drawn = rng.permuted(np.tile(np.arange(samples), (half, 1)), axis=1)
     regular, last = int(sizes[sizes == sizes[0]].sum()), int(sizes[-1])
     if last == sizes[0]:

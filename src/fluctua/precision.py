@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._validate import shown
 from .averaging import Average
 from .dynamics import Dynamics
 from .errors import InvalidInput
@@ -27,6 +28,7 @@ _SPACING = float(np.finfo(np.float32).eps)
 _CLEAR = 2.0  # spacings that a step has to have, for what is lost up and down to balance
 _LOST = 1e-5  # of a weight: what may be lost over a run
 _SHIFT = 1e-3  # of a mode's variance: what rounded inputs may add, by the square of the shift of the optimum
+_SEEN = 1e-3  # of the inputs in a mode: what rounding them may change
 _NOTHING = 1e-6  # of the largest weight: what rounding leaves of one that does not move
 _LACK = 0.1  # share of the batches
 _ROWS = 256  # samples from which the noise of one weight is estimated
@@ -46,7 +48,7 @@ def simulation_dtype(
     float64 where float32 would lose steps that matter: from a start other than W*, or under a schedule, wherever more
     than 1e-5 of a weight's way is made in steps of less than 2 spacings of the floats about it (steps of its typical
     batch noise at W*); for an average from a start other than W*; and where float64 inputs, rounded, have another
-    optimum, by more than 1e-3 of a mode's variance.
+    optimum, by more than 1e-3 of a mode's variance, or are others in a mode, by 1e-3 of it.
 
     Raises
     ------
@@ -65,6 +67,7 @@ def simulation_dtype(
         or _loses_steps(problem, sgd, steps, start, kappa)
         or _loses_decay(problem, sgd, steps, start)
         or _moves_the_optimum(problem, sgd, steps, kappa)
+        or _cancels(problem)
     )
     return np.dtype(np.float64 if needed else np.float32)
 
@@ -72,10 +75,10 @@ def simulation_dtype(
 def _asked(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         found = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # NumPy's word for what is no dtype depends on what it is
         found = None
     if found not in (np.float32, np.float64):
-        raise InvalidInput(f"dtype must be float32 or float64, or None to let the run decide, got {dtype!r}.")
+        raise InvalidInput(f"dtype must be float32 or float64, or None to let the run decide, got {shown(dtype)}.")
     return found
 
 
@@ -157,6 +160,14 @@ def _loses_decay(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
     rates = sgd.rates(np.arange(steps))
     lost = float(np.sum(rates[rates * sgd.weight_decay < _CLEAR * _SPACING])) * sgd.weight_decay
     return bool(lost > _LOST and np.any((1 - lit) ** sgd.batch_size > _LACK))
+
+
+def _cancels(problem: LeastSquares) -> bool:
+    """Whether the columns of float64 inputs cancel in some mode to less than rounding to float32 leaves of it."""
+    if problem.inputs.dtype == np.float32:
+        return False
+    rounding = _SPACING * np.linalg.norm(problem.spectrum.scale[:, None] * problem.modes, axis=0)
+    return bool(np.any(rounding > _SEEN * np.sqrt(problem.curvatures)))
 
 
 def _moves_the_optimum(problem: LeastSquares, sgd: SGD, steps: int, kappa: float) -> bool:

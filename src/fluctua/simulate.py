@@ -134,8 +134,8 @@ def simulate(
         if part is not None:
             part.refuse_beyond(window.steps)
     begin, workers = Start.at(problem.minimum(sgd.weight_decay), start), workers_for(threads)
-    precision = simulation_dtype(dtype, problem, sgd, window.steps, begin, average, dynamics)
     refuse_runs(problem, window, replicas, workers, sgd.batch_size if dynamics == "sgd" else problem.samples)
+    precision = simulation_dtype(dtype, problem, sgd, window.steps, begin, average, dynamics)
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)
         identity = {
