@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import combinations
 from math import comb
 
@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _LISTED = 50_000  # epochs that are listed, at most
 _FLOPS, _FEWEST, _MOST = 5e9, 128, 2048  # for one learning rate; random orders, at least and at most
+_NUMBERS = 2e7  # of samples in all orders that are held
 _ENTROPY = 20_407  # of the random orders: always the same, so that results are functions of their arguments
 _COVERED, _STRETCHED = 1.2, 4  # pairs of orders for each sample, where a single one is left over; and flops for that
 
@@ -71,11 +72,12 @@ def chosen_orders(problem: LeastSquares, sgd: SGD) -> Orders | None:
         return None
     sizes, size = sgd.batch_sizes(problem.samples), problem.rank * (1 + bool(sgd.momentum))
     flops = 4 * problem.samples * problem.rank * size + 40 * size**3  # of an order: its epoch, and the eigenvector
-    if distinct_epochs(sizes, problem.samples, int(min(_LISTED, _FLOPS / flops))) is not None:
+    held = _NUMBERS / problem.samples
+    if distinct_epochs(sizes, problem.samples, int(min(_LISTED, _FLOPS / flops, held))) is not None:
         return _listed(tuple(sizes.tolist()), problem.samples)
-    count = int(min(_FLOPS / flops, _MOST)) // 2 * 2
+    count = int(min(_FLOPS / flops, _MOST, held)) // 2 * 2
     covering = 2 * int(np.ceil(_COVERED * problem.samples))
-    if sizes[-1] == 1 and count < covering < _STRETCHED * _FLOPS / flops:
+    if sizes[-1] == 1 and count < covering < min(_STRETCHED * _FLOPS / flops, held):
         count = covering
     if count < _FEWEST:
         return None
@@ -100,7 +102,7 @@ def distinct_epochs(sizes: Integers, samples: int, most: int) -> int | None:
     return count
 
 
-@cache
+@lru_cache(maxsize=4)
 def _listed(sizes: tuple[int, ...], samples: int) -> Orders:
     return list_orders(np.array(sizes, np.int64), samples)
 
@@ -116,7 +118,8 @@ def _epochs(sizes: list[int], left: tuple[int, ...]) -> Iterator[tuple[int, ...]
         yield ()
         return
     for batch in combinations(left, sizes[0]):
-        rest = tuple(i for i in left if i not in batch)
+        taken = set(batch)
+        rest = tuple(i for i in left if i not in taken)
         for after in _epochs(sizes[1:], rest):
             yield batch + after
 
