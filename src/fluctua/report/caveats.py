@@ -27,8 +27,10 @@ def near(identity: Mapping[str, Any], limit: float = float("nan")) -> list[str]:
     share = identity.get("share_of_limit") or identity["recipe"]["lr"] / limit
     if not share > NEAR:
         return []
-    return [f"The learning rate is about {100 * share:.0f} % of the largest stable one. There the fluctuation has heavy "
-            f"tails, error bars are too small now and then, and verdicts alarm more often than stated."]  # fmt: skip
+    return [
+        f"The learning rate is about {100 * share:.0f} % of the largest stable one. There the fluctuation has "
+        f"heavy tails, error bars are too small now and then, and verdicts alarm more often than stated."
+    ]
 
 
 def dull(resolution: float) -> str:
