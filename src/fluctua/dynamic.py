@@ -62,10 +62,17 @@ def verify_dynamic(
     circulation          the antisymmetric part of the correlation one step apart, against J
     ===================  =========================================================================================
 
+    Each is tested along what theory names (bands of modes, the predicted J), and over all of its elements along what
+    one half of the runs found for the other half, so that a deviation need not lie where theory looks.
+
     *Consistent*: none deviates at the family-wise `level`. *Sharp*: the same runs reject a loss of correlation,
     S - E[V(t)^T V(t+k)], that is wrong by `resolution` either way, and the equilibrium theorem, whose correlations
     have no antisymmetric part, wherever J is resolvable: where its predicted size is one that the runs would miss with
-    a probability of 0.05 at most.
+    a probability of 0.05 at most. Where they would tell it, they also reject a theory without J, and one with half of J
+    turned into what is at a right angle to it.
+
+    Levels hold from 2 replicas up. From 0.7 of the stability limit on tails are heavy, and `words` say how much more
+    often a true theory is rejected.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..near_limit import heavy_tails
+from ..near_limit import NEAR
 from ..survey import Survey
 from ..verdict import Verdict
 
@@ -18,13 +18,19 @@ FEW = 30  # replicas
 
 def caveats(verdict: Verdict, survey: Survey | None) -> list[str]:
     """Return the caveats that apply, each a sentence or two."""
-    return [*_run(verdict), *_rank(verdict), *(_dynamics(verdict, survey) if survey else []), *near(verdict.identity)]
+    return [*_run(verdict), *_rank(verdict), *(_dynamics(verdict, survey) if survey else []),
+            *near(verdict.identity, survey.limit if survey else float("nan"))]  # fmt: skip
 
 
-def near(identity: Mapping[str, Any]) -> list[str]:
-    """Return what to keep in mind near the stability limit, if the run was there."""
-    tails = heavy_tails(identity)
-    return [f"{tails[0].upper()}{tails[1:]}."] if tails else []
+def near(identity: Mapping[str, Any], limit: float = float("nan")) -> list[str]:
+    """Return what to keep in mind near the stability limit, if the run was there; `limit` where it is not recorded."""
+    share = identity.get("share_of_limit") or identity["recipe"]["lr"] / limit
+    if not share > NEAR:
+        return []
+    return [
+        f"The learning rate is about {100 * share:.0f} % of the largest stable one. There the fluctuation has "
+        f"heavy tails, error bars are too small now and then, and verdicts alarm more often than stated."
+    ]
 
 
 def dull(resolution: float) -> str:
