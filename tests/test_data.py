@@ -215,6 +215,14 @@ def test_images_of_a_wrong_shape_are_corrupt(tmp_path, empty):
         data.load("mnist", data_dir=tmp_path)
 
 
+def test_a_batch_of_cifar10_cut_at_the_end_of_a_record_is_corrupt(tmp_path):
+    for number in range(1, 6):
+        labels = [1, 2] if number == 3 else [1, 2, 3]
+        put(tmp_path / "cifar10" / f"data_batch_{number}.bin", cifar_batch(labels)[1])
+    with pytest.raises(CorruptData, match=r"data_batch_3\.bin: it holds 2 images, and data_batch_1\.bin 3"):
+        data.load("cifar10", data_dir=tmp_path)
+
+
 # Where files lie
 
 

@@ -123,7 +123,7 @@ def tried(line, capsys, folder):
     return stopped.value.code
 
 
-@pytest.mark.parametrize(("count", "seed"), [(60, 8), pytest.param(240, 9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "seed"), [(30, 8), pytest.param(150, 9, marks=pytest.mark.slow)])
 def test_random_command_lines(tmp_path, monkeypatch, capsys, count, seed):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FLUCTUA_DATA", raising=False)
