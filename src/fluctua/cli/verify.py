@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..paths import kind_of
 from ..plot import save_figures
 from ..report import save_report
-from ..survey import surveyed
+from ..survey import with_survey
 from ..verdict import Verdict
 from ..verify import verify as run
 from ..words import balance_words, measured_words, run_words
@@ -104,7 +104,7 @@ def _verify(
         with saved_in(directory):
             if report:
                 with progress_bar() as progress:
-                    verdict = surveyed(verdict, problem, partial(progress, "explorer"))
+                    verdict = with_survey(verdict, problem, partial(progress, "explorer"))
                 verdict.save(directory)
             save_figures(verdict, directory)
             if report:
