@@ -57,7 +57,7 @@ STAGES = {
     "simulation": (module("measurement").Tally, "save", "repeat with --resume"),
     "comparison": (module("verify")._Trial, "_row", "repeat with --resume"),
     "writing": (module("verdict").Verdict, "save", "repeat with --resume"),
-    "explorer": (module("cli.verify"), "surveyed", "the verdict is in"),
+    "explorer": (module("cli.verify"), "with_survey", "the verdict is in"),
     "figures": (module("cli.verify"), "save_figures", "the verdict is in"),
 }
 
@@ -70,7 +70,7 @@ CASES = [*product(SIGNALS, ["simulation", "comparison"]), ("SIGTERM", "writing")
 def test_no_simulation_is_lost_whatever_stage_a_signal_comes_in(run, features, monkeypatch, tmp_path, name, stage):
     arguments = "verify", features, "--steps", 40, "--replicas", 16, "--seed", 1, "--threads", 1, "--json"
     place, attribute, said = STAGES[stage]
-    monkeypatch.setattr(module("cli.verify"), "surveyed", lambda verdict, *_: verdict)
+    monkeypatch.setattr(module("cli.verify"), "with_survey", lambda verdict, *_: verdict)
     monkeypatch.setattr(module("cli.verify"), "save_figures", lambda *_: None)
     with monkeypatch.context() as patch:
         patch.setattr(place, attribute, sends(name, getattr(place, attribute)))

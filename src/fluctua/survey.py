@@ -21,7 +21,7 @@ from .stability import mean_stable_lr
 from .theory import predict
 from .verdict import Verdict
 
-__all__ = ["Survey", "survey", "surveyed"]
+__all__ = ["Survey", "survey", "surveyed", "with_survey"]
 
 Array = NDArray[np.float64]
 _PREFIX, _GRID = "survey_", "survey_exact_"
@@ -127,8 +127,13 @@ def survey(
     )  # fmt: skip
 
 
-def surveyed(verdict: Verdict, problem: LeastSquares, progress: Callable[[float], None] | None = None) -> Verdict:
+def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
     """Return the verdict with a survey around its recipe, so that its report has an explorer."""
+    return with_survey(verdict, problem, None)
+
+
+def with_survey(verdict: Verdict, problem: LeastSquares, progress: Callable[[float], None] | None) -> Verdict:
+    """Return `surveyed`, calling `progress` with the fraction done."""
     found = survey(problem, SGD(**verdict.identity["recipe"]), _noise_floor(verdict), progress)
     return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
 

@@ -17,7 +17,7 @@ from ..writing import output_directory
 from .options import default_out, describe, load_problem, recipe
 from .progress import progress_bar
 from .report import found_in
-from .tables import show
+from .tables import saved_in, show
 
 __all__ = ["LAGS", "run_dynamic"]
 
@@ -42,9 +42,10 @@ def run_dynamic(options: dict[str, Any]) -> int:
         with progress_bar() as progress:
             verdict = verify_dynamic(problem, sgd, rng=seed, progress=progress, **options).about(dataset.about)
         verdict.save(directory)
-        _draw(verdict, directory)
-        if paged:
-            _write_page(directory)
+        with saved_in(directory):
+            _draw(verdict, directory)
+            if paged:
+                _write_page(directory)
     click.echo(verdict.to_json() if as_json else _report(verdict, directory, time.monotonic() - began))
     return 0 if verdict.passed else 1
 

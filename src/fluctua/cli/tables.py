@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from ..verdict import Verdict
 
-__all__ = ["show", "show_files", "show_ladder"]
+__all__ = ["saved_in", "show", "show_files", "show_ladder"]
 
 WIDTH = 80
 
@@ -51,3 +52,14 @@ def show_ladder(verdict: Verdict) -> None:
         table.add_row(*cells[:-1], f"[{colour}]{cells[-1]}[/]", style=style)
     console = Console(file=sys.stdout, highlight=False)
     console.print(table, width=min(WIDTH, console.width))
+
+
+@contextmanager
+def saved_in(directory: Path) -> Iterator[None]:
+    """Tell that the verdict is safe when an interrupt comes while it is drawn."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"the verdict is in {directory}; `fluctua plot {directory}` and `fluctua report {directory}` "
+                   f"draw it.", err=True)  # fmt: skip
+        raise

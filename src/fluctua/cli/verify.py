@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..paths import kind_of
 from ..plot import save_figures
 from ..report import save_report
-from ..survey import surveyed
+from ..survey import with_survey
 from ..verdict import Verdict
 from ..verify import verify as run
 from ..words import balance_words, measured_words, run_words
@@ -35,7 +35,7 @@ from .options import (
     theory_option,
 )
 from .progress import progress_bar
-from .tables import show, show_ladder
+from .tables import saved_in, show, show_ladder
 
 __all__ = ["verify"]
 
@@ -101,10 +101,10 @@ def _verify(
                           progress=progress, **options)  # fmt: skip
             verdict = verdict.about(dataset.about)
             verdict.save(directory)
-        with _saved(directory):
+        with saved_in(directory):
             if report:
                 with progress_bar() as progress:
-                    verdict = surveyed(verdict, problem, partial(progress, "explorer"))
+                    verdict = with_survey(verdict, problem, partial(progress, "explorer"))
                 verdict.save(directory)
             save_figures(verdict, directory)
             if report:
@@ -132,17 +132,6 @@ def _kept(place: Checkpoint) -> Iterator[None]:
     except KeyboardInterrupt:
         if kind_of(place.path) == "file":
             click.echo(f"finished replicas are kept in {place.path}; repeat with --resume to go on.", err=True)
-        raise
-
-
-@contextmanager
-def _saved(directory: Path) -> Iterator[None]:
-    """Tell that the verdict is safe when an interrupt comes while it is drawn."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(f"the verdict is in {directory}; `fluctua plot {directory}` and `fluctua report {directory}` "
-                   f"draw it.", err=True)  # fmt: skip
         raise
 
 
