@@ -130,8 +130,12 @@ def check_exact(page, survey, problem, sgd, floor):
     assert shown(page, "limit") == pytest.approx(limit, rel=1e-9)
     assert shown(page, "exact-floor") == pytest.approx(expected, rel=1e-9)
     assert shown(page, "difference") == pytest.approx(floor / expected - 1, rel=1e-6)
-    assert limit == pytest.approx(fl.max_stable_lr(problem, sgd), rel=0.05)
-    assert expected == pytest.approx(fl.predict(problem, sgd).excess_loss, rel=0.05)
+    found = page.execute_script("return document.querySelector('.explorer').found")
+    assert found["floorError"] == pytest.approx(survey.exact.error_at(sgd.lr / limit), rel=1e-9)
+    for name in ("limit", "exact-floor"):
+        assert " ± " in page.find_element("css selector", f'[data-shown="{name}"]').text
+    assert limit == pytest.approx(fl.max_stable_lr(problem, sgd), rel=survey.exact.limit_error)
+    assert expected == pytest.approx(fl.predict(problem, sgd).excess_loss, rel=found["floorError"])
 
 
 @pytest.mark.any_seed
@@ -196,6 +200,9 @@ def test_sliders_move_with_the_keyboard_and_the_numbers_follow(page, digits_prob
 
 @pytest.mark.any_seed
 def test_beyond_a_limit_the_page_says_so(page):
+    choose(page, "lr", 0.18)  # 0.95 of the exact limit: its error would be amplified twentyfold
+    settle(page)
+    assert "so near the limit: use" in page.find_element("css selector", '[data-shown="exact-floor"]').text
     choose(page, "lr", 0.19)  # between the exact limit and that of the mean
     settle(page)
     text = page.find_element("css selector", '[data-shown="exact-floor"]').text

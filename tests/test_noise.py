@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,12 @@ def test_an_output_and_a_mode_without_noise_are_left_out():
     assert found.passed
     assert np.isnan(found.predicted_kurtoses).sum() == 1
     assert "nan" not in found.words
+    assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.any_seed
+def test_a_full_batch_has_no_kurtosis(small_problem):
+    assert np.isnan(excess_kurtosis(small_problem, fl.SGD(0.1, 60, sampling="without_replacement"))).all()
 
 
 def rejected(problem, statement, **options):

@@ -119,8 +119,8 @@ def exact_grid(
     `progress` is called with the fraction done.
 
     Cost: 190 stability limits and 370 stationary states at two levels, of at most 128 modes and a few thousand samples,
-    the steepest ones of a random part of a large problem: a second on 150 samples of
-    5 features, 10 to 15 on digits, half a minute on all of MNIST.
+    the steepest ones of a random part of a large problem: 1 second on 150 samples of 5 features, 15 on digits, 25 on
+    all of MNIST.
     """
     if problem.minimum().interpolates or problem.samples < 3:
         return None

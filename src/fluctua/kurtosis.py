@@ -29,7 +29,8 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
     """
     sgd.refuse_epochs("the kurtosis is that of a batch drawn independently")
     m2, m4 = _central_moments(problem, sgd.weight_decay)
-    m2[m2 <= smallest_noise(problem)] = np.nan
+    full = sgd.sampling_factor(problem.samples) == 0  # a full batch has no noise at all
+    m2[(m2 <= smallest_noise(problem)) | full] = np.nan
     if sgd.sampling == "with_replacement":
         return np.asarray((m4 / m2**2 - 3) / sgd.batch_size)
     n, b = problem.samples, sgd.batch_size

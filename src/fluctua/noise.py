@@ -22,6 +22,7 @@ from .formats import shown
 from .kurtosis import excess_kurtosis, jackknife, mean_of_noisy
 from .noise_sums import LAGS, NoiseSums
 from .problem import LeastSquares
+from .results import finite
 from .sampling import Draws, Rng, draw_batches, generators, seed_sequence
 from .sgd import SGD
 from .theory import predict
@@ -107,9 +108,10 @@ class GradientNoise:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON types."""
+        """Return everything as plain JSON types; a kurtosis of no noise is null."""
         raw = {"kind": "noise", "passed": self.passed, "words": self.words, **asdict(self)}
-        return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in raw.items()}
+        plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in raw.items()}
+        return dict(finite(plain))
 
 
 def gradient_noise(

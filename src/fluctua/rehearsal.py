@@ -71,8 +71,8 @@ class Rehearsal:
         """Whether no measured loss is off by Student's t at level 6e-5 for each run.
 
         Of true predictions, 12 and 150 samples, a run was called off in 0.01 % of 9,000 checks with 64 replicas, and in
-        0.04 % of 36,000 with 16, up to half the stability limit; at 0.8 and 0.9 of it in up to 1 %, because the spread
-        of 64 runs is there mostly far below that of all.
+        0.04 % of 36,000 with 16 (0.1 % on the worst data), up to half the stability limit; at 0.8 and 0.9 of it in up
+        to 1 %, because the spread of 64 runs is there mostly far below that of all.
         """
         return all(abs(run.score) < self._quantile(_FAR) for run in self.runs)
 
