@@ -59,13 +59,15 @@ def unit_radius(
     """
     space, s = _Space(modes), np.eye(modes) / np.sqrt(modes)
     lr, tolerance = edge, max(_RESIDUAL, 10 * precision)
+    phi = _phi(kernel, lr, edge)
     for number in range(_ROUNDS):
         space.extend(s, feedback)
-        s, z = space.leading(_phi(kernel, lr, edge))
+        s, z = space.leading(phi)
         before, lr = lr, _crossing(s, z, kernel, edge, lr)
         if lr == before == edge and number:
             return edge
-        s, then = _phi(kernel, lr, edge) * z, s
+        phi = _phi(kernel, lr, edge)
+        s, then = phi * z, s
         residual = float(np.linalg.norm(s - then))
         if residual < tolerance and abs(lr / before - 1) < 10 * precision and _positive(s):
             return lr
@@ -88,13 +90,17 @@ def _crossing(s: Array, z: Array, kernel: Callable[[float], Kernel], edge: float
     def excess(place: float) -> float:
         return float(np.vdot(squares, kernel(edge * np.exp(place)).stationary)) / norm - 1
 
-    high = np.log1p(-_END)
-    if norm == 0 or excess(high) < 0:
+    most, width = float(np.log1p(-_END)), 1e-3
+    low = high = min(float(np.log(otherwise / edge)), most)
+    if norm == 0 or (high == most and excess(most) < 0):
         return edge
-    low = high - 1
     while excess(low) > 0:
-        low *= 2
-    return edge * float(np.exp(brentq(excess, low, high, xtol=1e-15, rtol=1e-13)))
+        high, low, width = low, low - width, 8 * width
+    while high < most and excess(high) < 0:
+        low, high, width = high, min(high + width, most), 8 * width
+    if high == most and excess(most) < 0:
+        return edge
+    return edge * float(np.exp(brentq(excess, low, high, xtol=1e-15, rtol=1e-13))) if low < high else otherwise
 
 
 def _positive(s: Array) -> bool:
