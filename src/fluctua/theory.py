@@ -65,8 +65,8 @@ def predict(
     Raises
     ------
     UnstableSGD
-        If no stationary state exists (theory.md section 6), or the expansion of shuffled epochs fails close to the limit
-        and they are too large to measure; the text says which.
+        If no stationary state exists (theory.md section 6), or the expansion of shuffled epochs fails close to the
+        limit and they are too large to measure; the text says which.
     NotConverged
         If the stationary state was not found to the accuracy stated.
 
