@@ -46,11 +46,10 @@ def epoch_limit(problem: LeastSquares, sgd: SGD) -> StableLimit:
     sizes = sgd.batch_sizes(problem.population)
     if len(sizes) == 1:  # independent batches without replacement, by definition
         return StableLimit(independent_limit(problem, sgd), "exact")
-    low = independent_limit(problem, sgd)
     orders = chosen_orders(problem, sgd)
     if orders is None:
-        return _doubted(_expanded(problem, sgd, 0.9 * low))
-    found = _Radius(problem, sgd, orders).limit(0.5 * low)
+        return _doubted(_expanded(problem, sgd))
+    found = _Radius(problem, sgd, orders).limit(0.5 * independent_limit(problem, sgd))
     return found if orders.listed else _doubted(found)
 
 
@@ -126,7 +125,7 @@ def _first_crossing(excess: Callable[[float], float], low: float, stride: float,
     raise NotConverged("the largest stable learning rate of shuffled epochs", _TRIED, float(abs(value)), xtol)
 
 
-def _expanded(problem: LeastSquares, sgd: SGD, low: float) -> StableLimit:
+def _expanded(problem: LeastSquares, sgd: SGD) -> StableLimit:
     """The learning rate at which 1/tr(A S) of the expansion falls to zero, to half a per cent of bending squared.
 
     Where all samples are too many, its ratio to that of independent batches, from some of them for both.
@@ -135,11 +134,12 @@ def _expanded(problem: LeastSquares, sgd: SGD, low: float) -> StableLimit:
 
     some = part(problem, problem.minimum(sgd.weight_decay), SOME // problem.rank)[0]
     whole, few = (float(max_stable_lr(each, apart(sgd))) for each in (problem, some))
-    found = _first_zero(partial(_margin, some, sgd), low * few / whole) * whole / few
+    low = independent_limit(some, sgd)
+    found = _first_zero(partial(_margin, some, sgd), 0.9 * low)
     error = _EXPANDED * problem.rank / problem.population
     if low < 0.5 * found:  # a last batch so small that the rest of the epoch must outweigh it
         error = max(error, _SMALL_LAST)
-    return StableLimit(found, "expansion", error * found)
+    return StableLimit(found * whole / few, "expansion", error * found * whole / few)
 
 
 def _margin(problem: LeastSquares, sgd: SGD, lr: float) -> float:
@@ -159,7 +159,7 @@ def _first_zero(margin: Callable[[float], float], low: float) -> float:
         if now[1] > 0:
             break
         now = 0.3 * now[0], margin(0.3 * now[0])
-    before, now = now, (1.2 * now[0], margin(1.2 * now[0]))
+    before, now = now, (1.05 * now[0], margin(1.05 * now[0]))
     for _ in range(_TRIED):
         fall = (before[1] - now[1]) / (now[0] - before[0])
         ahead = now[1] / fall if fall > 0 else np.inf

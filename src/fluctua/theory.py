@@ -12,7 +12,7 @@ from ._door import door
 from ._validate import choice, positive_int, real_number
 from .averaging import Average
 from .cycle import Cycle
-from .errors import UncertainFloor, UnstableSGD
+from .errors import NotConverged, UncertainFloor, UnstableSGD
 from .law import LEVELS, Law, Level
 from .prediction import Prediction, outside, refuse_curve
 from .problem import LeastSquares
@@ -66,7 +66,10 @@ def predict(
     Raises
     ------
     UnstableSGD
-        If no stationary state exists (theory.md section 6).
+        If no stationary state exists (theory.md section 6), or the expansion of shuffled epochs fails close to the
+        limit and they are too large to measure; the text says which.
+    NotConverged
+        If the stationary state was not found to the accuracy stated.
 
     Warns
     -----
@@ -98,7 +101,9 @@ def predict(
     mean: Array | None = None
     try:
         covariance, mean = _independent(law) if law.cycle is None else _shuffled(law, law.cycle)
-    except stationary.NoStationaryState as missing:
+    except (stationary.NoStationaryState, NotConverged) as missing:
+        if isinstance(missing, NotConverged) and sgd.lr < _limit(law):
+            raise
         if check_stability and sgd.schedule is None:
             raise _refusal(law) from missing
         covariance = np.full((problem.rank,) * 2, np.inf)
@@ -159,9 +164,14 @@ def learning_curve(
     return np.asarray(curve + outside(law, begin, np.arange(last + 1)))
 
 
+def _limit(law: Law) -> float:
+    """The largest stable learning rate on this rung of the ladder."""
+    return (max_stable_lr if law.feeds_back else mean_stable_lr)(law.problem, law.sgd)
+
+
 def _refusal(law: Law) -> UnstableSGD:
     """What to raise where no stationary state was found: the limit decides whether there is none."""
-    limit = (max_stable_lr if law.feeds_back else mean_stable_lr)(law.problem, law.sgd)
+    limit = _limit(law)
     full = law.sgd.batch_size >= law.problem.population
     return UnstableSGD(law.sgd.lr, limit, larger_batch=not full, epochs=law.shuffle is not None)
 
