@@ -12,7 +12,7 @@ __all__ = ["refuse_noise", "refuse_runs", "refuse_spread", "refuse_twins"]
 _REPLICA = 3000.0  # bytes of a replica's generator
 _AT_ONCE = 64  # replicas of a chunk at most
 _STEP = 1e4  # operations that a step costs beside its arithmetic, of a compiled loop
-_TURN = 1e6  # and of a loop in Python
+_TURN = 3e5  # and of a loop in Python, on one core at a time
 _FLOAT = 8.0
 
 
