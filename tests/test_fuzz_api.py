@@ -111,17 +111,8 @@ def calls(tmp_path_factory):
     }  # fmt: skip
 
 
-RANGES = {"level", "resolution"}  # tried in the tests of significance
-
-
 def cases(calls):
-    return [
-        (call, options, name, value)
-        for call, options in calls.items()
-        for name in options
-        if name not in RANGES
-        for value in FOREIGN
-    ]
+    return [(call, options, name, value) for call, options in calls.items() for name in options for value in FOREIGN]
 
 
 def tried(call, options, name, foreign):

@@ -16,13 +16,14 @@ from .momentum import mean_limit, momentum_step
 from .problem import LeastSquares
 from .radius import unit_radius
 from .sgd import SGD
+from .stable_limit import StableLimit
 
 __all__ = ["apart", "max_stable_lr", "mean_stable_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
 
 
-def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
+def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
     r"""Return the learning rate above which the variance of the weights grows without bound.
 
     eta_max = 1 / spectral radius of T[S]_pq = (h_p h_q S_pq + kappa K[S]_pq) / (h_p + h_q), theory.md section 6:
@@ -37,8 +38,8 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
 
     Returns
     -------
-    float
-        For sampling="shuffle" a `StableLimit`, a float that says how it was found, its error, and from how many epochs.
+    StableLimit
+        A float that says how it was found and, for sampling="shuffle", its error, and from how many epochs.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
         from .epoch_limit import epoch_limit
 
         return epoch_limit(problem, sgd)
-    return _independent(problem, sgd)
+    return StableLimit(_independent(problem, sgd), "exact")
 
 
 def _independent(problem: LeastSquares, sgd: SGD) -> float:
