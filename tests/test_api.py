@@ -44,7 +44,7 @@ SIGNATURES = {
                         "threads", "progress"],
     fluctua.report.render: ["verdicts", "brief"],
     fluctua.report.save_report: ["verdicts", "path", "brief"],
-    fluctua.survey.surveyed: ["verdict", "problem", "progress"],
+    fluctua.survey.surveyed: ["verdict", "problem"],
     fl.semi_analytic: ["problem", "sgd", "orders", "rng", "threads", "progress"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }  # fmt: skip
