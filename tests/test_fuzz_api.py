@@ -125,8 +125,8 @@ def tried(call, options, name, foreign):
 
 def test_every_public_function_is_tried(calls):
     made = {"BatchCost", "Candidate", "Dataset", "EntropyProduction", "FluctuaError", "GradientNoise", "HeldOutLoss",
-            "LossSpread", "Measurement", "Plan", "Prediction", "Rehearsal", "SemiAnalytic", "StableLimit", "UnstableSGD",
-            "DynamicVerdict", "Verdict", "errors", "schedules"}  # fmt: skip
+            "LossSpread", "Measurement", "Plan", "Prediction", "Rehearsal", "SemiAnalytic", "StableLimit",
+            "UnstableSGD", "DynamicVerdict", "Verdict", "errors", "schedules"}  # fmt: skip
     assert {name for name in fl.__all__ if getattr(fl, name) not in calls} == made
 
 
