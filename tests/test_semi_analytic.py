@@ -102,6 +102,7 @@ def test_what_it_is_not_for_is_refused_before_any_epoch(small_problem, sgd, opti
         fl.semi_analytic(small_problem, sgd, **options)
 
 
+@pytest.mark.any_seed
 def test_an_unstable_recipe_is_refused(small_problem):
     with pytest.raises(fl.UnstableSGD):
         fl.semi_analytic(small_problem, fl.SGD(5.0, 4, sampling="shuffle"))

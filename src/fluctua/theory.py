@@ -170,9 +170,10 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
     """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
     if law.measured is not None:
         found = law.measured.settled_at(None)
-        if law.measured.error > _DOUBTFUL:
-            _warn(UncertainFloor(law.sgd.lr, f"measured with random epochs to {law.measured.error:.0%}"))
+        _doubt(law)
         return found
+    if law.epochs is not None:
+        _doubt(law)
     if not law.kernel.contracts:
         raise stationary.NoStationaryState
     if law.feeds_back and law.minimum.interpolates and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
@@ -181,6 +182,14 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
     if law.feeds_back and not cycle.contracts and not law.affordable:
         _check_limit(law)
     return found
+
+
+def _doubt(law: Law) -> None:
+    """Warn where random epochs tell the floor no better than to some ten per cent."""
+    assert law.epochs is not None
+    if law.epochs.error > _DOUBTFUL:
+        how = "measured with" if law.measured else "an expansion, checked with"
+        _warn(UncertainFloor(law.sgd.lr, f"{how} random epochs to {law.epochs.error:.0%}"), 5)
 
 
 def _check_limit(law: Law) -> None:
@@ -192,8 +201,8 @@ def _check_limit(law: Law) -> None:
         _warn(UncertainFloor(law.sgd.lr, "an expansion, and the data are too large for measuring epochs instead"))
 
 
-def _warn(message: UserWarning) -> None:
-    warnings.warn(message, stacklevel=4)
+def _warn(message: UserWarning, depth: int = 4) -> None:
+    warnings.warn(message, stacklevel=depth)
 
 
 def _independent(law: Law) -> tuple[Array, None]:
