@@ -16,6 +16,7 @@ from .errors import UncertainFloor, UnstableSGD
 from .law import LEVELS, Law, Level
 from .prediction import Prediction, outside, refuse_curve
 from .problem import LeastSquares
+from .quiet import may_grow_unseen
 from .sgd import SGD
 from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 from .start import Start
@@ -209,7 +210,7 @@ def _independent(law: Law) -> tuple[Array, None]:
     """Stationary S, or the average's, where batches are independent."""
     if not law.kernel.contracts:
         raise stationary.NoStationaryState
-    if not law.noise.any():
+    if may_grow_unseen(law):
         refuse_beyond_limit(law)
     covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
     if law.kernel.components > 1 and not _positive(covariance):
