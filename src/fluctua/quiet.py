@@ -1,4 +1,4 @@
-"""Instability that no noise shows: in modes without noise at W*, the balance has the solution S = 0 at any learning rate.
+"""Instability that no noise shows: modes without noise at W* have the solution S = 0 at any learning rate.
 
 Where samples are of two kinds that share no feature, as two factors coded -1/+1 or columns that are never non-zero
 together, and those of one kind are fitted exactly, nothing drives its modes, whether they are stable or not.
