@@ -98,6 +98,11 @@ class EpochMap:
         return np.asarray(np.tensordot(self.weights, self.maps, 1))
 
     @cached_property
+    def spread(self) -> EpochMap:
+        """G = M - D, from Phi - E[Phi]: what is left of flat modes in the difference of M and D would be rounding."""
+        return EpochMap(self.maps - self.mean, self.weights)
+
+    @cached_property
     def _weighted(self) -> Array:
         return self.maps * np.sqrt(self.weights)[:, None, None]
 
@@ -172,7 +177,7 @@ class EpochMap:
 
     def _dense_leading(self) -> tuple[complex, NDArray[np.complex128]]:
         drift = np.kron(self.mean.T, self.mean.T)
-        values, vectors = np.linalg.eig(np.linalg.solve(np.eye(len(drift)) - drift, self.dense - drift))
+        values, vectors = np.linalg.eig(np.linalg.solve(np.eye(len(drift)) - drift, self.spread.dense))
         top = int(np.argmax(values.real))
         return complex(values[top]), vectors[:, top]
 
@@ -184,7 +189,7 @@ class EpochMap:
         def fed_back(flat: Array) -> Array:
             s = flat.reshape(n, n)
             s = 0.5 * (s + s.T)
-            return self.forgotten(self(s) - self.mean.T @ s @ self.mean).ravel()
+            return self.forgotten(self.spread(s)).ravel()
 
         operator = LinearOperator((n * n, n * n), matvec=fed_back, dtype=np.float64)
         try:

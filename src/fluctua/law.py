@@ -33,6 +33,7 @@ Level = Literal["exact", "discrete", "langevin", "hessian", "equilibrium"]
 LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equilibrium")
 _FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
+_CROWDED, _UNSHARED = 0.07, 0.2  # crowding times share plus 0.2 from which it is, too: off by 5 % was met from there on
 FLOWS: tuple[Level, ...] = ("langevin", "hessian")
 """The rungs in continuous time."""
 
@@ -130,16 +131,22 @@ class Law:
     def measured(self) -> MeasuredEpochs | None:
         """Epochs as they are, in the place of the expansion: where few differ, or where it is seen to be off.
 
-        It may be where a small last batch overshoots, and near the stability limit. There random epochs are measured
-        too, and taken where the excess losses differ by more than two standard errors.
+        It may be where samples are few or a few of them loud, where a small last batch overshoots, and near the
+        stability limit. There random epochs are measured too, and taken where the excess losses differ by a factor
+        that two standard errors do not cover.
         """
+        found = self.epochs
+        return found if found is not None and (found.orders.listed or self._differs(found)) else None
+
+    @cached_property
+    def epochs(self) -> MeasuredEpochs | None:
+        """Epochs as they are: all of them, or random ones where the expansion is to be checked with them."""
         if self.shuffle is None or not self.feeds_back:
             return None
         orders = self._orders
         if orders is None or not (orders.listed or (not self.rough and self.strained)):
             return None
-        found = MeasuredEpochs(self.problem, self.sgd, orders, self.shuffle.epoch)
-        return found if orders.listed or self._differs(found) else None
+        return MeasuredEpochs(self.problem, self.sgd, orders, self.shuffle.epoch)
 
     @property
     def strained(self) -> bool:
@@ -147,7 +154,20 @@ class Law:
         assert self.shuffle is not None
         if len(self.shuffle.sizes) == 1:  # independent batches: the expansion is exact
             return False
-        return self.overshoots or self.sgd.lr > _NEAR * independent_limit(self.problem, self.sgd)
+        if self.overshoots or self._crowding > _CROWDED / _UNSHARED:
+            return True
+        share = self.sgd.lr / independent_limit(self.problem, self.sgd)
+        return share > _NEAR or self._crowding * (_UNSHARED + share) > _CROWDED
+
+    @property
+    def _crowding(self) -> float:
+        """The mean leverage (1/N) x^T H^-1 x of samples, each as often as its own, between r/N and 1.
+
+        Leverages add up to r. Where few loud samples have most of it, the expansion behaves as with so few samples.
+        """
+        x, h = self.problem.projections, self.minimum.curvatures
+        leverages = np.einsum("ij,ij,j->i", x, x, 1 / h, dtype=np.float64) / self.problem.samples
+        return float(leverages @ leverages / leverages.sum())
 
     @property
     def affordable(self) -> bool:
@@ -158,7 +178,7 @@ class Law:
     def _orders(self) -> Orders | None:
         """Those of an epoch that can be measured; None also where it moves a mode by no more than rounding."""
         assert self.shuffle is not None
-        flattest = float(self.shuffle.slow.rate.real.min())
+        flattest = float(np.abs(self.shuffle.slow.rate).min())  # negative beyond 2/h, where an epoch may still contract
         return chosen_orders(self.problem, self.sgd) if flattest > _FLATTEST else None
 
     def _differs(self, measured: MeasuredEpochs) -> bool:
@@ -169,7 +189,7 @@ class Law:
             expanded = float(h @ np.diag(self.cycle.settled_at(None)[0]))
         except (stationary.NoStationaryState, NotConverged):
             return True
-        return not abs(expanded - found) < 2 * measured.error * found
+        return not (expanded > 0 and abs(np.log(expanded / found)) < 2 * measured.error)
 
     @cached_property
     def overshoots(self) -> bool:

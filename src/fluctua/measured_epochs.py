@@ -70,9 +70,14 @@ class MeasuredEpochs:
 
     def next(self, state: State) -> State:
         """S and m one epoch later."""
-        (s, mean), (moved, noise), (drift, added) = state, self._end, self._added
+        (s, mean), (moved, _) = state, self._end
+        return moved(s) + self._renewed(mean), mean @ moved.mean + self._added[0]
+
+    def _renewed(self, mean: Array) -> Array:
+        """What an epoch that begins with m adds to M[S]: E[(m Phi)^T xi] + transposed + E[xi^T xi]."""
+        moved, noise = self._end
         crossed = _squared(moved.weights, mean @ moved.maps, noise)
-        return moved(s) + crossed + crossed.T + added, mean @ moved.mean + drift
+        return crossed + crossed.T + self._added[1]
 
     @cached_property
     def settled(self) -> State:
@@ -91,9 +96,10 @@ class MeasuredEpochs:
     def _settled(self) -> State:
         mean = np.asarray(np.linalg.solve((np.eye(self.size) - self.map.mean).T, self._added[0].T).T, np.float64)
 
+        renewed = self._renewed(mean)
+
         def once(s: Array) -> Array:
-            after = self.next((s, mean))[0] - self.map.mean.T @ s @ self.map.mean
-            return self.map.forgotten(after)
+            return self.map.forgotten(self.map.spread(s) + renewed)
 
         return fixed_point(once, once, mean.T @ mean, _RTOL)[0], mean
 
@@ -167,7 +173,7 @@ class MeasuredEpochs:
         adjoint = moved.adjoint
 
         def once(u: Array) -> Array:
-            return adjoint.forgotten(adjoint(u) - adjoint.mean.T @ u @ adjoint.mean + seen)
+            return adjoint.forgotten(adjoint.spread(u) + seen)
 
         worth = fixed_point(once, once, seen, _WORTH_RTOL)[0]
         later = (noise + 2 * mean @ moved.maps) @ worth

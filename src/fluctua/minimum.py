@@ -25,6 +25,7 @@ _EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, u
 _SETTLED = 1e-10  # change of the residuals relative to them, of which L(W*) feels the square
 _VISIBLE, _CHANCE = 1e-3, 1e-6  # share of the loss that is worth a warning; probability that chance finds as much
 _KNOWN = 1e-2  # residuals known to less than this are worth one too
+_ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
 
 
 class Minimum:
@@ -182,7 +183,14 @@ class Minimum:
     def noise(self) -> Array:
         """C = <|r|^2 x x^T> - gamma^2 W*^T W*, the per-sample gradient covariance at W*, (r, r)."""
         decay = self.weight_decay * self.mode_weights
-        return self.problem.scatter(weights=self.squared_residuals) - decay.T @ decay
+        return self._difference(self.problem.scatter(weights=self.squared_residuals), decay.T @ decay)
+
+    def _difference(self, scattered: Array, decayed: Array) -> Array:
+        """Two parts of C that cancel where all gradients are equal: what rounding leaves of them there is zero."""
+        sizes = np.sqrt(np.abs(np.diag(scattered)))
+        rounding = _ROUNDED * np.finfo(self.problem.inputs.dtype).eps * np.multiply.outer(sizes, sizes)
+        out = scattered - decayed
+        return np.asarray(np.where((np.abs(out) <= rounding) & (decayed != 0), 0.0, out))
 
     def output_noise(self, k: int, l: int) -> Array:  # noqa: E741  (k, l are theory.md's output indices)
         """C_kl = <r_k r_l x x^T> - gamma^2 w*_k w*_l^T, symmetrised in the two outputs, (r, r)."""

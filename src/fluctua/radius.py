@@ -57,7 +57,7 @@ def unit_radius(
     -----
     Cost: one `feedback` a round, about ten rounds at MNIST size. Memory: twice 8 to 40 matrices (r, r).
     """
-    space, s = _Space(modes), np.eye(modes) / np.sqrt(modes)
+    space, s = _Space(modes, precision), np.eye(modes) / np.sqrt(modes)
     lr, tolerance = edge, max(_RESIDUAL, 10 * precision)
     phi = _phi(kernel, lr, edge)
     for number in range(_ROUNDS):
@@ -112,7 +112,8 @@ def _positive(s: Array) -> bool:
 class _Space:
     """An orthonormal basis of matrices and what `feedback` makes of each, so that any Phi can be projected on it."""
 
-    def __init__(self, modes: int) -> None:
+    def __init__(self, modes: int, precision: float) -> None:
+        self.least = max(1e-12, precision)  # of a new direction: what is shorter is rounding, and splits what coincides
         self.most = int(np.clip(_HELD // (2 * modes**2), _FEWEST, _MOST))
         self.size, self.modes = 0, modes
         self._basis, self._images = np.empty((2, self.most, modes * modes))
@@ -133,7 +134,7 @@ class _Space:
         for _ in range(2):  # Gram and Schmidt, twice: once leaves rounding
             flat = flat - (self._basis[: self.size] @ flat) @ self._basis[: self.size]
         rest = float(np.linalg.norm(flat))
-        if rest < 1e-12:
+        if rest < self.least:
             return
         self._basis[self.size] = flat / rest
         self._images[self.size] = feedback(self._basis[self.size].reshape(s.shape)).ravel()

@@ -15,7 +15,7 @@ __all__ = ["NoStationaryState", "fixed_point", "solve"]
 Array = NDArray[np.float64]
 Affine = Callable[[NDArray[Any]], NDArray[Any]]
 _SUBSTITUTIONS, _SLOW = 12, 0.2  # rounds at most, and the factor between two from which Krylov spaces are better
-_POLISHED = 20  # corrections by Krylov spaces, at most
+_POLISHED, _CORRECTION = 20, 1e-5  # corrections by Krylov spaces, at most, and the relative residual of each
 _ROUNDS, _RESTART, _RESTARTS, _FEW_RESTARTS = 500, 40, 12, 4  # of conjugate gradients; of GMRES
 
 
@@ -149,16 +149,16 @@ def fixed_point(
 
 def _by_krylov(affine: Affine, linear: Affine, start: NDArray[Any], rtol: float) -> NDArray[Any]:
     """Newton's steps with `linear` in the place of `affine`: one, and a check, where they are the same."""
-    constant = linear(np.zeros_like(start))
+    constant, left = linear(np.zeros_like(start)), np.inf
     found, residual = np.zeros_like(start), constant
     for _ in range(_POLISHED):
-        found = found + _krylov(linear, constant, residual, rtol)
+        found = found + _krylov(linear, constant, residual, max(rtol, _CORRECTION))
         after = affine(found)
         residual = after - found
-        left = float(np.linalg.norm(residual) / (np.linalg.norm(after) or 1.0))
+        before, left = left, float(np.linalg.norm(residual) / (np.linalg.norm(after) or 1.0))
         if left < rtol:
             return after
-        if not np.isfinite(left):
+        if not left < 0.5 * before:
             break
     raise NotConverged("the stationary state", _POLISHED, left, rtol)
 

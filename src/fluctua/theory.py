@@ -16,6 +16,7 @@ from .errors import NotConverged, UncertainFloor, UnstableSGD
 from .law import LEVELS, Law, Level
 from .prediction import Prediction, outside, refuse_curve
 from .problem import LeastSquares
+from .quiet import may_grow_unseen
 from .sgd import SGD
 from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 from .start import Start
@@ -180,9 +181,10 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
     """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
     if law.measured is not None:
         found = law.measured.settled_at(None)
-        if law.measured.error > _DOUBTFUL:
-            _warn(UncertainFloor(law.sgd.lr, f"measured with random epochs to {law.measured.error:.0%}"))
+        _doubt(law)
         return found
+    if law.epochs is not None:
+        _doubt(law)
     if not law.kernel.contracts:
         raise stationary.NoStationaryState
     if law.feeds_back and law.minimum.interpolates and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
@@ -191,6 +193,14 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
     if law.feeds_back and not cycle.contracts and not law.affordable:
         _check_limit(law)
     return found
+
+
+def _doubt(law: Law) -> None:
+    """Warn where random epochs tell the floor no better than to some ten per cent."""
+    assert law.epochs is not None
+    if law.epochs.error > _DOUBTFUL:
+        how = "measured with" if law.measured else "an expansion, checked with"
+        _warn(UncertainFloor(law.sgd.lr, f"{how} random epochs to {law.epochs.error:.0%}"), 5)
 
 
 def _check_limit(law: Law) -> None:
@@ -202,15 +212,15 @@ def _check_limit(law: Law) -> None:
         _warn(UncertainFloor(law.sgd.lr, "an expansion, and the data are too large for measuring epochs instead"))
 
 
-def _warn(message: UserWarning) -> None:
-    warnings.warn(message, stacklevel=4)
+def _warn(message: UserWarning, depth: int = 4) -> None:
+    warnings.warn(message, stacklevel=depth)
 
 
 def _independent(law: Law) -> tuple[Array, None]:
     """Stationary S, or the average's, where batches are independent."""
     if not law.kernel.contracts:
         raise stationary.NoStationaryState
-    if not law.noise.any():
+    if may_grow_unseen(law):
         refuse_beyond_limit(law)
     covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
     if law.kernel.components > 1 and not _positive(covariance):
