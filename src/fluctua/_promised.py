@@ -27,9 +27,9 @@ _SURVEY = {
 }  # fmt: skip
 _GRID = {
     "survey_exact_shares": "f s", "survey_exact_batch_sizes": "f b", "survey_exact_momenta": "f q",
-    "survey_exact_weight_decays": "f w", "survey_exact_scale": "f", "survey_exact_feedback": "f s b q w",
+    "survey_exact_weight_decays": "f w", "survey_exact_scale": "f", "survey_exact_feedback": "f s b q 2",
     "survey_exact_narrowing": "f b q w", "survey_exact_samples": "i", "survey_exact_modes": "i",
-    "survey_exact_misses": "f x",
+    "survey_exact_limit_error": "f", "survey_exact_floor_error": "f", "survey_exact_checks": "i",
 }  # fmt: skip
 _IN_TIME = {
     "curvatures": "f m", "lags": "i k", "decay": "f x m", "dense_responses": "f y m", "plane": "i 2",

@@ -17,7 +17,7 @@ from ._validate import shown
 from .averaging import Average
 from .dynamics import Dynamics
 from .errors import InvalidInput
-from .problem import LeastSquares
+from .problem import LeastSquares, magnitude
 from .sgd import SGD
 from .start import Start
 
@@ -29,6 +29,7 @@ _CLEAR = 2.0  # spacings that a step has to have, for what is lost up and down t
 _LOST = 1e-5  # of a weight: what may be lost over a run
 _SHIFT = 1e-3  # of a mode's variance: what rounded inputs may add, by the square of the shift of the optimum
 _SEEN = 1e-3  # of the inputs in a mode: what rounding them may change
+_MILD = 1e8  # a magnitude of which products of four stay in the range of float32, and so do their inverses
 _NOTHING = 1e-6  # of the largest weight: what rounding leaves of one that does not move
 _LACK = 0.1  # share of the batches
 _ROWS = 256  # samples from which the noise of one weight is estimated
@@ -48,7 +49,8 @@ def simulation_dtype(
     float64 where float32 would lose steps that matter: from a start other than W*, or under a schedule, wherever more
     than 1e-5 of a weight's way is made in steps of less than 2 spacings of the floats about it (steps of its typical
     batch noise at W*); for an average from a start other than W*; and where float64 inputs, rounded, have another
-    optimum, by more than 1e-3 of a mode's variance, or are others in a mode, by 1e-3 of it.
+    optimum, by more than 1e-3 of a mode's variance, or are others in a mode, by 1e-3 of it. And where the inputs or the
+    weights are so large or small that their products leave the range of float32.
 
     Raises
     ------
@@ -61,6 +63,8 @@ def simulation_dtype(
     """
     if dtype is not None:
         return _asked(dtype)
+    if _leaves_the_range(problem, sgd, start):
+        return np.dtype(np.float64)
     kappa = 0.0 if dynamics == "gd" else sgd.sampling_factor(problem.samples)
     needed = (
         (start is not None and average is not None)  # whose steps become as small as it remembers long
@@ -70,6 +74,15 @@ def simulation_dtype(
         or _cancels(problem)
     )
     return np.dtype(np.float64 if needed else np.float32)
+
+
+def _leaves_the_range(problem: LeastSquares, sgd: SGD, start: Start | None) -> bool:
+    """Whether data, or the weights on their way, are so large or small that float32 might not hold a step."""
+    minimum = problem.minimum(sgd.weight_decay)
+    x, r = magnitude(problem.inputs), magnitude(minimum.residuals)
+    pull = sgd.weight_decay * magnitude(minimum.weights)
+    v = 0.0 if start is None else magnitude(start.displacement(problem.modes))
+    return not 1 / _MILD <= x <= _MILD or 0 < r < 1 / _MILD**2 or max(r, v, pull) > _MILD
 
 
 def _asked(dtype: DTypeLike) -> np.dtype[Any]:
