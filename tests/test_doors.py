@@ -153,3 +153,71 @@ def test_results_may_lie_at_home(run, tmp_path, monkeypatch):
     assert code in (0, 1)
     assert (tmp_path / "home" / "r").is_dir()
     assert not (tmp_path / "~").exists()
+
+
+def test_a_schedule_in_float32_is_one():
+    factors = np.linspace(1, 0.5, 8, dtype=np.float32)
+    found = answer(fl.SGD, 0.02, 4, schedule=factors)
+    np.testing.assert_allclose(found.rates(np.arange(8)), 0.02 * factors, rtol=1e-7)
+    assert answer(fl.SGD, 0.02, 4, schedule=np.float32([1e38])).schedule.factors == pytest.approx([1e38])
+
+
+@pytest.mark.parametrize("steps", ["x", 1.5, [0.5], None, {}, object(), [[1], [1, 2]], "nan", 1j])
+def test_rates_and_weights_are_of_whole_steps(steps):
+    recipes = fl.SGD(0.1, 2), fl.SGD(0.1, 2, schedule=[1.0, 0.5])
+    shaped = [fl.SGD(0.1, 2, schedule=each) for each in (
+        fl.schedules.StepLR(2, 0.5), fl.schedules.CosineAnnealingLR(4), fl.schedules.LinearLR(0.5, 1.0, 4),
+        fl.schedules.InverseTimeLR(3.0))]  # fmt: skip
+    for call in (*(each.rates for each in (*recipes, *shaped)), fl.EMA(0.9).weights, fl.RunningAverage(1).weights):
+        with pytest.raises(InvalidInput, match="steps"):
+            call(steps)
+        assert np.all(np.isfinite(call(np.arange(2))))
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\udfff/b"])
+def test_a_name_that_no_file_can_have_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for call in (fl.Verdict.load, fl.DynamicVerdict.load, lambda place: fl.load(f"{place}.npz")):
+        found = answer(call, name)
+        assert isinstance(found, FluctuaError)
+        str(found).encode()
+
+
+def test_a_longest_run_that_no_memory_holds_is_refused_with_both_numbers(small_problem):
+    target = 1.05 * small_problem.minimum().loss
+    with pytest.raises(fl.errors.TooLarge, match=r"longest = 1099511627776 .* would take about .* GiB of memory, and"):
+        fl.batch_costs(small_problem, [2], target, longest=2**40)
+
+
+def test_arrays_as_long_as_a_scheduled_run_are_refused_before_they_are_made(small_problem, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("t.npz", X=np.random.default_rng(0).normal(size=(9, 2)), y=np.arange(9.0))
+    made, length = [], np.arange
+    monkeypatch.setattr(np, "arange", lambda *given, **more: made.append(max(given)) or length(*given, **more))
+    words = (
+        r"a schedule, or an average that runs, over 10,000,000,000 steps would take about .* GiB of memory, and this"
+    )
+    code, _, err = run("predict", "t.npz", "--steps", 10**10, "--schedule", "cosine")
+    assert code == 2
+    assert re.search(words, err)
+    scheduled = fl.SGD(0.02, 4, schedule=fl.schedules.CosineAnnealingLR(100))
+    with pytest.raises(fl.errors.TooLarge, match=words):
+        fl.simulate(small_problem, scheduled, steps=10**10, replicas=2, records=2, rng=1, threads=1)
+    assert max(made) < 10**7
+
+
+@pytest.mark.parametrize("options", [{}, {"start": "zero"}, {"start": "zero", "weight_decay": 0.1}])
+def test_a_long_run_at_a_constant_rate_has_no_array_of_its_length(small_problem, monkeypatch, options):
+    class Begun(Exception):
+        pass
+
+    def begin(*_):
+        raise Begun
+
+    made, length = [], np.arange
+    monkeypatch.setattr(np, "arange", lambda *given, **more: made.append(max(given)) or length(*given, **more))
+    monkeypatch.setattr(sys.modules["fluctua.simulate"], "_Run", begin)
+    start = options.pop("start", "optimum")
+    with pytest.raises(Begun):
+        fl.simulate(small_problem, fl.SGD(0.02, 4, **options), steps=10**9, replicas=2, records=2, rng=1, start=start)
+    assert max(made) < 10**7

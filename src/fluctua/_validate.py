@@ -32,6 +32,7 @@ __all__ = [
     "shaped",
     "shown",
     "step_list",
+    "step_numbers",
 ]
 
 SMALLEST_LEVEL = 1e-12
@@ -217,6 +218,14 @@ def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     if array.dtype.kind not in "fiub" or array.shape != shape:
         raise InvalidInput(f"{name} must hold real numbers in the shape {shape}, got {array.dtype} in {array.shape}.")
     return array
+
+
+def step_numbers(name: str, value: ArrayLike) -> NDArray[np.integer[Any]]:
+    """Return steps as an array of whole numbers of any shape."""
+    steps = as_array(name, value)
+    if steps.dtype.kind not in "iu":
+        raise InvalidInput(f"{name} must be whole numbers, got {shown(value)}.")
+    return steps
 
 
 def step_list(name: str, value: Any) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ._validate import shown
 from .averaging import Average
+from .course import refuse_long
 from .dynamics import Dynamics
 from .errors import InvalidInput
 from .problem import LeastSquares, magnitude
@@ -97,8 +98,8 @@ def _asked(dtype: DTypeLike) -> np.dtype[Any]:
 
 def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, kappa: float) -> bool:
     """Whether some weight makes more than `_LOST` of its way in steps below `_CLEAR` spacings."""
-    rates = np.sort(sgd.rates(np.arange(steps)))
-    way = (1 - sgd.dampening if sgd.momentum else 1.0) / (1 - sgd.momentum) * np.cumsum([0.0, *rates])
+    rates, added = _sorted_rates(sgd, steps)
+    way = (1 - sgd.dampening if sgd.momentum else 1.0) / (1 - sgd.momentum) * added
     if kappa and not (start is None and sgd.schedule is None):
         size, pull = _displacement(problem, sgd, float(rates[-1]), start, kappa)
         noise = np.sqrt(kappa) * _typical_noise(problem, sgd.weight_decay, _end(problem, sgd, float(way[-1]), start))
@@ -110,6 +111,18 @@ def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
         largest = np.full_like(size, np.abs(start.displacement(problem.modes)).max())
         return _loses(rates, way, size, pull, largest, pull)
     return False
+
+
+def _sorted_rates(sgd: SGD, steps: int) -> tuple[Array, Array]:
+    """Return the run's rates, the least first, and what the first 0, 1, ... of them add up to.
+
+    A constant rate is there once, for all steps: no array is as long as the run.
+    """
+    if sgd.schedule is None:
+        return np.array([sgd.lr]), np.array([0.0, sgd.lr * steps])
+    refuse_long(steps)
+    rates = np.sort(sgd.rates(np.arange(steps)))
+    return rates, np.cumsum(np.concatenate([[0.0], rates]))
 
 
 def _loses(rates: Array, way: Array, size: Array, pull: Array, seen: Array, step: Array) -> bool:
@@ -170,8 +183,8 @@ def _loses_decay(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
     if start is None or not sgd.weight_decay:
         return False
     lit = np.count_nonzero(problem.inputs, axis=0) / problem.samples
-    rates = sgd.rates(np.arange(steps))
-    lost = float(np.sum(rates[rates * sgd.weight_decay < _CLEAR * _SPACING])) * sgd.weight_decay
+    rates, way = _sorted_rates(sgd, steps)
+    lost = sgd.weight_decay * float(way[np.searchsorted(rates * sgd.weight_decay, _CLEAR * _SPACING)])
     return bool(lost > _LOST and np.any((1 - lit) ** sgd.batch_size > _LACK))
 
 
@@ -194,7 +207,7 @@ def _moves_the_optimum(problem: LeastSquares, sgd: SGD, steps: int, kappa: float
     for rows in problem.blocks(problem.features):
         x, r = (each[rows].astype(np.float32).astype(np.float64) for each in (problem.inputs, minimum.residuals))
         drive = drive + r.T @ x / problem.samples
-    way = float(np.sum(sgd.rates(np.arange(steps))))
+    way = float(_sorted_rates(sgd, steps)[1][-1])
     reach = -np.expm1(-minimum.curvatures * way) / minimum.curvatures
     noise = 0.5 * sgd.lr * kappa * np.diag(minimum.noise) * reach
     return bool(np.any(np.sum((drive @ problem.modes * reach) ** 2, axis=0) > _SHIFT * noise))
