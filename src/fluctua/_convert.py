@@ -35,7 +35,10 @@ def plain_array(name: str, value: Any) -> NDArray[Any]:
     InvalidInput
         For masked entries, sparse arrays, rows of unequal length, and whatever its own library refuses to convert.
     """
-    found = _unwrapped(name, value)
+    try:
+        found = _unwrapped(name, value)
+    except RecursionError as error:
+        raise InvalidInput(f"{name} is nested without an end, and no array is. Give rows of numbers.") from error
     try:
         array = np.asarray(found)
     except ValueError as error:

@@ -29,8 +29,10 @@ __all__ = [
     "real_array",
     "real_number",
     "resolution_share",
+    "shaped",
     "shown",
     "step_list",
+    "step_numbers",
 ]
 
 SMALLEST_LEVEL = 1e-12
@@ -64,13 +66,20 @@ def positive_int(name: str, value: Any, *, minimum: int = 1, maximum: float = MO
     """Return `value` as an int from `minimum` to `maximum`; bools, fractions and durations are refused."""
     if isinstance(value, _NO_NUMBERS) or not isinstance(value, Integral):
         raise InvalidInput(f"{name} must be a whole number of at least {minimum}, got {shown(value)}.")
-    number = int(value)
+    number = _int(name, value)
     if number < minimum:
         raise InvalidInput(f"{name} must be at least {minimum}, got {shown(number)}.")
     if number > maximum:
         most = f"2^53 = {MOST}" if maximum == MOST else f"{maximum:,.0f}" if maximum < MOST else f"{maximum:.3g}"
         raise InvalidInput(f"{name} must be at most {most}, got {shown(number)}.")
     return number
+
+
+def _int(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except Exception as error:  # a stranger's own
+        raise InvalidInput(f"{name} must be a whole number, got {shown(value)}.") from error
 
 
 def real_number(
@@ -112,7 +121,7 @@ def _float(value: Any) -> float:
     try:
         with np.errstate(all="ignore"):
             return float(value)
-    except (OverflowError, ValueError, TypeError):
+    except Exception:  # out of range, or a stranger's own
         return float("nan")
 
 
@@ -201,6 +210,22 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray
                 f"Remove or impute such samples first, and rescale what leaves the range of float64."
             )
     return array
+
+
+def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return `value` as a real array of this very shape; whether its values are finite is not asked."""
+    array = as_array(name, value)
+    if array.dtype.kind not in "fiub" or array.shape != shape:
+        raise InvalidInput(f"{name} must hold real numbers in the shape {shape}, got {array.dtype} in {array.shape}.")
+    return array
+
+
+def step_numbers(name: str, value: ArrayLike) -> NDArray[np.integer[Any]]:
+    """Return steps as an array of whole numbers of any shape."""
+    steps = as_array(name, value)
+    if steps.dtype.kind not in "iu":
+        raise InvalidInput(f"{name} must be whole numbers, got {shown(value)}.")
+    return steps
 
 
 def step_list(name: str, value: Any) -> NDArray[np.int64]:

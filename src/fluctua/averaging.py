@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import positive_int, real_number
+from ._validate import positive_int, real_number, step_numbers
 from .coupled import CoupledKernel
 from .errors import InvalidInput
 from .kernels import Kernel
@@ -58,7 +58,7 @@ class EMA:
 
     def weights(self, steps: ArrayLike) -> Array:
         """Share of W in its update after each of `steps`, counted from 0."""
-        return np.where(np.asarray(steps) == 0, 1.0, 1 - self.decay)
+        return np.where(step_numbers("steps", steps) == 0, 1.0, 1 - self.decay)
 
     def refuse_beyond(self, steps: int) -> None:
         """Any run is long enough."""
@@ -105,11 +105,11 @@ class RunningAverage:
 
     def weights(self, steps: ArrayLike) -> Array:
         """Share of W in its update after each of `steps`, counted from 0."""
-        return np.asarray(1 / np.maximum(np.asarray(steps) + 1 - self.start, 1))
+        return np.asarray(1 / np.maximum(step_numbers("steps", steps) + 1 - self.start, 1))
 
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` where the run ends before anything is averaged."""
-        if 0 < steps <= self.start:
+        if 0 < positive_int("steps", steps, minimum=0) <= self.start:
             raise InvalidInput(
                 f"the average starts after {self.start} steps and the run has {steps}: nothing would be averaged. "
                 f"Use a start below {steps}."

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._door import door
+from ._sizes import refuse_bytes
 from ._validate import listed, positive_int, real_number
 from .errors import InvalidInput
 from .problem import LeastSquares
@@ -91,7 +92,8 @@ def batch_costs(
     followed until it passes the target, or for `longest` steps.
     """
     door(problem, progress=progress)
-    positive_int("longest", longest)
+    refuse_bytes(f"longest = {positive_int('longest', longest)} steps of a learning curve", 48.0 * longest,
+                 "Use a shorter longest run.")  # fmt: skip
     wanted = [positive_int("batch_sizes", size) for size in listed("batch_sizes", batch_sizes, "sizes")]
     sizes = sorted(set(wanted), reverse=True)  # the steps of a larger batch bound those of a smaller one
     floor = problem.minimum(weight_decay).loss

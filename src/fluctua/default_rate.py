@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .course import refuse_long
 from .momentum import effective_lr
 from .problem import LeastSquares
 from .schedules import ArrayLR
@@ -87,5 +88,6 @@ def _peak(sgd: SGD, steps: int | None) -> float:
     """Return the largest factor of the schedule, at least 1."""
     if sgd.schedule is None:
         return 1.0
+    refuse_long(steps or 1)
     known = len(tuple(sgd.schedule.factors)) if isinstance(sgd.schedule, ArrayLR) else steps or 1
     return max(float(np.max(replace(sgd, lr=1.0).rates(np.arange(known)))), 1.0)

@@ -6,6 +6,7 @@ float32 the rounding is relative to the small V instead of to W, which keeps the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ._stored import reading
 from .averaging import Average
 from .errors import InvalidInput
 from .law import Level
@@ -100,7 +102,7 @@ class _Setting:
 
 def _minibatch(setting: _Setting) -> Stepper:
     """SGD on real batches."""
-    from .descent import descend  # numba takes half a second to import
+    descend = _compiled_descent()
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for batches in draws.batches(steps):
@@ -112,6 +114,20 @@ def _minibatch(setting: _Setting) -> Stepper:
             begin += len(batches)
 
     return advance
+
+
+def _compiled_descent() -> Callable[..., None]:
+    """Import the compiled steps: numba takes half a second, and has settings of its own, which may be wrong."""
+    with reading(_refused_settings):
+        from .descent import descend
+    return descend
+
+
+def _refused_settings(reason: str) -> InvalidInput:
+    given = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    return InvalidInput(f"numba, which compiles the steps of the runs, does not start with the settings it finds here: "
+                        f"{reason} Correct or remove them: {', '.join(given) or 'none in the environment'}, or a file "
+                        f".numba_config.yaml in the working directory.")  # fmt: skip
 
 
 def _parts(state: Floats, batches: NDArray[np.int64]) -> Iterator[slice]:

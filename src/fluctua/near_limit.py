@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .course import refuse_long
 from .errors import FluctuaError
 from .problem import LeastSquares
 from .sgd import SGD
@@ -30,7 +31,10 @@ def share_of_limit(problem: LeastSquares, sgd: SGD, steps: int) -> float | None:
     2/(h_max + kappa R^2), as H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H. For shuffled epochs the limit is that
     of independent batches of the same size. Cost: a pass over the inputs, or `max_stable_lr`.
     """
-    rate = sgd.lr if sgd.schedule is None else float(np.max(sgd.rates(np.arange(steps))))
+    rate = sgd.lr
+    if sgd.schedule is not None:
+        refuse_long(steps)
+        rate = float(np.max(sgd.rates(np.arange(steps))))
     if not sgd.momentum and rate <= NEAR * _bound(problem, sgd):
         return None
     try:

@@ -71,7 +71,13 @@ def absolute(path: Path | str) -> Path:
 
 def printable(path: Path | str) -> str:
     """Return a path as text that every encoding of Unicode can hold: bytes of no character become U+FFFD."""
-    return os.fsencode(path).decode(errors="replace") if _has_surrogates(str(path)) else str(path)
+    text = str(path)
+    if not _has_surrogates(text):
+        return text
+    try:
+        return os.fsencode(text).decode(errors="replace")
+    except UnicodeEncodeError:  # no name that a file could have
+        return "".join("\ufffd" if _has_surrogates(letter) else letter for letter in text)
 
 
 def reason(error: BaseException) -> str:

@@ -15,9 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from ._validate import shown
 from .averaging import Average
+from .course import refuse_long
 from .dynamics import Dynamics
 from .errors import InvalidInput
-from .problem import LeastSquares
+from .problem import LeastSquares, magnitude
 from .sgd import SGD
 from .start import Start
 
@@ -29,6 +30,7 @@ _CLEAR = 2.0  # spacings that a step has to have, for what is lost up and down t
 _LOST = 1e-5  # of a weight: what may be lost over a run
 _SHIFT = 1e-3  # of a mode's variance: what rounded inputs may add, by the square of the shift of the optimum
 _SEEN = 1e-3  # of the inputs in a mode: what rounding them may change
+_MILD = 1e8  # a magnitude of which products of four stay in the range of float32, and so do their inverses
 _NOTHING = 1e-6  # of the largest weight: what rounding leaves of one that does not move
 _LACK = 0.1  # share of the batches
 _ROWS = 256  # samples from which the noise of one weight is estimated
@@ -48,7 +50,8 @@ def simulation_dtype(
     float64 where float32 would lose steps that matter: from a start other than W*, or under a schedule, wherever more
     than 1e-5 of a weight's way is made in steps of less than 2 spacings of the floats about it (steps of its typical
     batch noise at W*); for an average from a start other than W*; and where float64 inputs, rounded, have another
-    optimum, by more than 1e-3 of a mode's variance, or are others in a mode, by 1e-3 of it.
+    optimum, by more than 1e-3 of a mode's variance, or are others in a mode, by 1e-3 of it. And where the inputs or the
+    weights are so large or small that their products leave the range of float32.
 
     Raises
     ------
@@ -61,6 +64,8 @@ def simulation_dtype(
     """
     if dtype is not None:
         return _asked(dtype)
+    if _leaves_the_range(problem, sgd, start):
+        return np.dtype(np.float64)
     kappa = 0.0 if dynamics == "gd" else sgd.sampling_factor(problem.samples)
     needed = (
         (start is not None and average is not None)  # whose steps become as small as it remembers long
@@ -70,6 +75,15 @@ def simulation_dtype(
         or _cancels(problem)
     )
     return np.dtype(np.float64 if needed else np.float32)
+
+
+def _leaves_the_range(problem: LeastSquares, sgd: SGD, start: Start | None) -> bool:
+    """Whether data, or the weights on their way, are so large or small that float32 might not hold a step."""
+    minimum = problem.minimum(sgd.weight_decay)
+    x, r = magnitude(problem.inputs), magnitude(minimum.residuals)
+    pull = sgd.weight_decay * magnitude(minimum.weights)
+    v = 0.0 if start is None else magnitude(start.displacement(problem.modes))
+    return not 1 / _MILD <= x <= _MILD or 0 < r < 1 / _MILD**2 or max(r, v, pull) > _MILD
 
 
 def _asked(dtype: DTypeLike) -> np.dtype[Any]:
@@ -84,8 +98,8 @@ def _asked(dtype: DTypeLike) -> np.dtype[Any]:
 
 def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, kappa: float) -> bool:
     """Whether some weight makes more than `_LOST` of its way in steps below `_CLEAR` spacings."""
-    rates = np.sort(sgd.rates(np.arange(steps)))
-    way = (1 - sgd.dampening if sgd.momentum else 1.0) / (1 - sgd.momentum) * np.cumsum([0.0, *rates])
+    rates, added = _sorted_rates(sgd, steps)
+    way = (1 - sgd.dampening if sgd.momentum else 1.0) / (1 - sgd.momentum) * added
     if kappa and not (start is None and sgd.schedule is None):
         size, pull = _displacement(problem, sgd, float(rates[-1]), start, kappa)
         noise = np.sqrt(kappa) * _typical_noise(problem, sgd.weight_decay, _end(problem, sgd, float(way[-1]), start))
@@ -97,6 +111,18 @@ def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
         largest = np.full_like(size, np.abs(start.displacement(problem.modes)).max())
         return _loses(rates, way, size, pull, largest, pull)
     return False
+
+
+def _sorted_rates(sgd: SGD, steps: int) -> tuple[Array, Array]:
+    """Return the run's rates, the least first, and what the first 0, 1, ... of them add up to.
+
+    A constant rate is there once, for all steps: no array is as long as the run.
+    """
+    if sgd.schedule is None:
+        return np.array([sgd.lr]), np.array([0.0, sgd.lr * steps])
+    refuse_long(steps)
+    rates = np.sort(sgd.rates(np.arange(steps)))
+    return rates, np.cumsum(np.concatenate([[0.0], rates]))
 
 
 def _loses(rates: Array, way: Array, size: Array, pull: Array, seen: Array, step: Array) -> bool:
@@ -157,8 +183,8 @@ def _loses_decay(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
     if start is None or not sgd.weight_decay:
         return False
     lit = np.count_nonzero(problem.inputs, axis=0) / problem.samples
-    rates = sgd.rates(np.arange(steps))
-    lost = float(np.sum(rates[rates * sgd.weight_decay < _CLEAR * _SPACING])) * sgd.weight_decay
+    rates, way = _sorted_rates(sgd, steps)
+    lost = sgd.weight_decay * float(way[np.searchsorted(rates * sgd.weight_decay, _CLEAR * _SPACING)])
     return bool(lost > _LOST and np.any((1 - lit) ** sgd.batch_size > _LACK))
 
 
@@ -181,7 +207,7 @@ def _moves_the_optimum(problem: LeastSquares, sgd: SGD, steps: int, kappa: float
     for rows in problem.blocks(problem.features):
         x, r = (each[rows].astype(np.float32).astype(np.float64) for each in (problem.inputs, minimum.residuals))
         drive = drive + r.T @ x / problem.samples
-    way = float(np.sum(sgd.rates(np.arange(steps))))
+    way = float(_sorted_rates(sgd, steps)[1][-1])
     reach = -np.expm1(-minimum.curvatures * way) / minimum.curvatures
     noise = 0.5 * sgd.lr * kappa * np.diag(minimum.noise) * reach
     return bool(np.any(np.sum((drive @ problem.modes * reach) ** 2, axis=0) > _SHIFT * noise))

@@ -153,10 +153,11 @@ class Prediction(TimeDomain):
         drift = self.law.null_motion(max(self.steps)).drift(self.steps, observed=True).mean()
         return np.asarray(self.start.null * drift)
 
-    def drifts(self, steps: tuple[int, ...]) -> tuple[Array, Array]:
+    def drifts(self, steps: int | Sequence[int]) -> tuple[Array, Array]:
         """Factors of E V in the modes, (n, r), and outside them, (n, 1), at each of `steps`."""
-        motions = self.law.motion(max(steps)), self.law.null_motion(max(steps))
-        inner, outer = (motion.drift(steps, observed=True) for motion in motions)
+        wanted = step_list("steps", steps)
+        motions = self.law.motion(int(wanted.max())), self.law.null_motion(int(wanted.max()))
+        inner, outer = (motion.drift(wanted, observed=True) for motion in motions)
         return inner, outer
 
     @cached_property
@@ -223,10 +224,9 @@ class Prediction(TimeDomain):
         """
         law = self.law
         wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))  # an average has no order
-        if curve:
+        if flag("curve", curve):
             refuse_curve(wanted[-1])
         tolerance = real_number("rtol", rtol, above=0.0)
-        flag("curve", curve)
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)

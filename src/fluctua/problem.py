@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._sizes import refuse_bytes
-from ._validate import real_array, real_number
+from ._validate import positive_int, real_array, real_number, shaped
 from .errors import InvalidInput
 from .minimum import Minimum
 from .moments import blocks, quadratic_form, weighted_square
 from .spectrum import Spectrum, spectrum
 from .targets import VALUES, Coding, TargetsAre, read_targets
 
-__all__ = ["LeastSquares", "Minimum"]
+__all__ = ["LeastSquares", "Minimum", "magnitude"]
 
 Array = NDArray[np.float64]
 _LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of many, stay finite and normal
@@ -85,6 +85,7 @@ class LeastSquares:
         self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
         _refuse_scale("inputs", self.inputs)
         _refuse_scale("targets", self.targets)
+        _refuse_scales(self.inputs, self.targets)
         _refuse_degenerate(self.inputs, self.targets)
         _refuse_large(self.features, self.outputs)
         self._minima: dict[float, Minimum] = {}
@@ -166,6 +167,7 @@ class LeastSquares:
 
         Its W*, residuals and fluctuation are the same sums of this problem's.
         """
+        weights = shaped("weights", weights, (self.outputs,))
         self.projections  # noqa: B018  (made now, so that the copy has them)
         out = copy(self)
         out.targets = (self.targets @ weights.astype(self.targets.dtype))[:, None]
@@ -174,7 +176,7 @@ class LeastSquares:
 
     def feedback(self, covariance: Array) -> Array:
         """Return K[S] = <x (x^T S x) x^T> - A S A in the modes, (r, r): how the fluctuation feeds the noise."""
-        curvatures = self.curvatures
+        curvatures, covariance = self.curvatures, shaped("covariance", covariance, (self.rank, self.rank))
         return self.scatter(quadratic=covariance) - curvatures[:, None] * covariance * curvatures
 
     def scatter(self, weights: Array | None = None, quadratic: Array | None = None) -> Array:
@@ -182,6 +184,8 @@ class LeastSquares:
 
         4 N r^2 flops with `quadratic`, half of it when every q_i is positive (BLAS then computes one triangle).
         """
+        weights = None if weights is None else shaped("weights", weights, (self.samples,))
+        quadratic = None if quadratic is None else shaped("quadratic", quadratic, (self.rank, self.rank))
         out = np.zeros((self.rank, self.rank))
         for rows in self.blocks(self.rank):
             z = self.projections[rows]
@@ -191,17 +195,33 @@ class LeastSquares:
 
     def blocks(self, width: int) -> Iterator[slice]:
         """Yield slices of samples whose rows of `width` elements fit a block."""
-        return blocks(self.samples, width)
+        return blocks(self.samples, positive_int("width", width))
 
 
 def _refuse_scale(name: str, values: NDArray[Any]) -> None:
     """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
-    largest, most = max(float(values.max()), -float(values.min())), _LARGEST[values.dtype.itemsize]
+    largest, most = magnitude(values), _LARGEST[values.dtype.itemsize]
     if largest > most or 0 < largest < 1 / most:
         raise InvalidInput(
             f"{name} have a largest magnitude of {largest:.3g}, outside {1 / most:.0e} to {most:.0e}: products of four "
             f"such {values.dtype} numbers leave the range of floats. Rescale them, to about 1."
         )
+
+
+def _refuse_scales(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
+    """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured."""
+    (x, y), most = (magnitude(inputs), magnitude(targets)), _LARGEST[8]
+    if x and y and not (1 / most <= x * y <= most and 1 / most <= y / x <= most):
+        raise InvalidInput(
+            f"inputs of magnitude {x:.3g} and targets of {y:.3g} have a product {x * y:.3g} and a ratio {y / x:.3g}, "
+            f"and both must be from {1 / most:.0e} to {most:.0e}: fourth powers of gradients and weights leave the "
+            f"range of floats. Rescale both, to about 1."
+        )
+
+
+def magnitude(values: NDArray[Any]) -> float:
+    """Return the largest absolute value, without a copy of the array."""
+    return max(float(values.max()), -float(values.min()))
 
 
 def _refuse_large(features: int, outputs: int) -> None:

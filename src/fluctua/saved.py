@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ._layout import hold_header
 from ._promised import HOLD
 from ._stored import reading
-from ._validate import as_path, choice, instance
+from ._validate import as_path, choice, instance, positive_int
 from .errors import ResultError, UnknownName, UnknownRow
 from .paths import kind_of
 from .results import load_arrays, provenance, save_arrays
@@ -51,7 +51,8 @@ class Saved(ABC):
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return `to_dict` as JSON text; a value that is not finite becomes null."""
-        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+        spaces = None if indent is None else positive_int("indent", indent, minimum=0, maximum=100)
+        return json.dumps(self.to_dict(), indent=spaces, allow_nan=False)
 
     def save(self, directory: Path | str) -> None:
         """Write the .json and the .npz (the same, with the figures' arrays) into `directory`."""

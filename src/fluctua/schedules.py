@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import choice, positive_int, real_array, real_number, shown
+from ._validate import choice, positive_int, real_array, real_number, shown, step_numbers
 from .errors import InvalidInput
 
 __all__ = ["SHAPES", "ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "Schedule", "StepLR", "read_schedule"]
@@ -65,7 +65,7 @@ class StepLR(Schedule):
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        return np.asarray(lr * self.gamma ** (np.asarray(steps) // self.step_size))
+        return np.asarray(lr * self.gamma ** (step_numbers("steps", steps) // self.step_size))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class CosineAnnealingLR(Schedule):
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        share = 0.5 * (1 + np.cos(np.pi * np.asarray(steps) / self.T_max))
+        share = 0.5 * (1 + np.cos(np.pi * step_numbers("steps", steps) / self.T_max))
         return np.asarray(self.eta_min + (lr - self.eta_min) * share)
 
 
@@ -117,7 +117,7 @@ class LinearLR(Schedule):
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        passed = np.minimum(np.asarray(steps) / self.total_iters, 1.0)
+        passed = np.minimum(step_numbers("steps", steps) / self.total_iters, 1.0)
         return np.asarray(lr * (self.start_factor + (self.end_factor - self.start_factor) * passed))
 
 
@@ -138,7 +138,7 @@ class InverseTimeLR(Schedule):
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        return np.asarray(lr / (1 + np.asarray(steps) / self.half_time))
+        return np.asarray(lr / (1 + step_numbers("steps", steps) / self.half_time))
 
 
 @dataclass(frozen=True)
@@ -160,23 +160,24 @@ class ArrayLR(Schedule):
             raise InvalidInput(
                 f"a learning rate cannot be negative: the schedule's factor at step {bad} is {values[bad]:g}."
             )
-        if not 0 < values.max() < LARGEST:
+        largest = float(values.max())  # a float32 cannot be compared with what it cannot hold
+        if not 0 < largest < LARGEST:
             raise InvalidInput(
                 f"the largest factor of a schedule must be above 0, or nothing is trained, and below {LARGEST:g}, or "
-                f"squares of rates leave the range of floats; got {values.max():g}."
+                f"squares of rates leave the range of floats; got {largest:g}."
             )
         object.__setattr__(self, "factors", tuple(values.tolist()))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        t = np.asarray(steps)
+        t = step_numbers("steps", steps)
         self.refuse_beyond(int(t.max(initial=-1)) + 1)
         return np.asarray(lr * np.array(self.factors)[t])
 
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` where the array is shorter than the run."""
         given = len(tuple(self.factors))
-        if steps > given:
+        if positive_int("steps", steps, minimum=0) > given:
             raise InvalidInput(
                 f"the schedule has {given} rates and the run {steps} steps: every step needs its rate. Give one of "
                 f"{steps}, or run for {given} steps."

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import choice, flag, positive_int, real_number
+from ._validate import choice, flag, positive_int, real_number, step_numbers
 from .errors import InvalidInput
 from .schedules import LARGEST, Schedule, read_schedule
 
@@ -113,7 +113,7 @@ class SGD:
     def rates(self, steps: ArrayLike) -> NDArray[np.float64]:
         """Return eta_t at the given steps, counted from 0."""
         if self.schedule is None:
-            return np.broadcast_to(self.lr, np.shape(steps))
+            return np.broadcast_to(self.lr, step_numbers("steps", steps).shape)
         return self.schedule.rates(self.lr, steps)
 
     def sampling_factor(self, samples: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ._validate import positive_int
+from .errors import InvalidInput
 
 __all__ = ["Clock", "in_order", "one_blas_thread", "workers_for"]
 
@@ -113,4 +115,11 @@ def workers_for(threads: int | None) -> int:
     """Return how many worker threads: as asked, or the cores this process may use."""
     from joblib import cpu_count
 
-    return cpu_count() if threads is None else positive_int("threads", threads)
+    if threads is not None:
+        return positive_int("threads", threads)
+    try:
+        return int(cpu_count())
+    except ValueError as error:  # its own word for how many
+        given = os.environ.get("LOKY_MAX_CPU_COUNT")
+        raise InvalidInput(f"the environment variable LOKY_MAX_CPU_COUNT must be a whole number, got {given!r}. "
+                           f"Correct or unset it, or say how many threads.") from error  # fmt: skip

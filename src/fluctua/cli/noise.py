@@ -13,6 +13,7 @@ from ..formats import shown
 from ..noise import GradientNoise, gradient_noise
 from ..writing import output_directory, save_text
 from .options import data_options, default_out, describe, load_problem, recipe, recipe_options
+from .place import Place
 from .progress import progress_bar
 from .tables import show
 
@@ -26,7 +27,7 @@ __all__ = ["noise"]
 @click.option("--replicas", type=int, default=32, show_default=True, help="Independent runs.")
 @click.option("--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability.")
 @click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
-@click.option("--out", type=click.Path(), help="Directory of the results.  [default: fluctua-DATA]")
+@click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON (schema: fluctua schema noise).")
 def noise(
     *, steps: int, replicas: int, level: float, seed: int | None, out: str | None, as_json: bool, **options: Any

@@ -8,6 +8,7 @@ import click
 
 from ..dynamic_verdict import DynamicVerdict
 from ..writing import output_directory
+from .place import Place
 from .report import folder_of, found_in
 from .tables import show_files
 
@@ -15,8 +16,8 @@ __all__ = ["plot"]
 
 
 @click.command(short_help="Redraw the figures of a result.")
-@click.argument("result", type=click.Path())
-@click.option("--out", type=click.Path(), help="Directory of the figures.  [default: beside the result]")
+@click.argument("result", type=Place())
+@click.option("--out", type=Place(), help="Directory of the figures.  [default: beside the result]")
 @click.option("--json", "as_json", is_flag=True, help="The files' names as JSON (schema: fluctua schema files).")
 def plot(*, result: str, out: str | None, as_json: bool) -> int:
     """Redraw the figures of RESULT, a directory written by `fluctua verify` or its result.npz or dynamic.npz."""

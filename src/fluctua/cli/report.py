@@ -12,14 +12,15 @@ from ..paths import kind_of
 from ..report import save_report
 from ..verdict import Verdict
 from ..writing import check_writable
+from .place import Place
 from .tables import show_files
 
 __all__ = ["folder_of", "found_in", "report"]
 
 
 @click.command(short_help="Write the page of one or more results.")
-@click.argument("results", metavar="RESULT...", type=click.Path(), nargs=-1, required=True)
-@click.option("--out", type=click.Path(dir_okay=False), help="The page.  [default: report.html beside a single result]")
+@click.argument("results", metavar="RESULT...", type=Place(), nargs=-1, required=True)
+@click.option("--out", type=Place(dir_okay=False), help="The page.  [default: report.html beside a single result]")
 @click.option("--json", "as_json", is_flag=True, help="The file's name as JSON (schema: fluctua schema files).")
 def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
     """Write one self-contained page, report.html, of each RESULT: a directory of `fluctua verify`, or an .npz in it.

@@ -15,6 +15,7 @@ from ..report import save_report
 from ..reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
 from ..verdict import Verdict
 from ..writing import output_directory, save_text
+from .place import Place
 from .progress import progress_bar
 
 __all__ = ["reproduce"]
@@ -27,7 +28,7 @@ Found = list[tuple[Cell, Verdict]]
 @click.option("--data", "names", multiple=True, help=f"May be repeated: {', '.join(SETS)}.  [default: all; quick: two]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Every cell draws its own from it.")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA).")
-@click.option("--out", type=click.Path(), default="fluctua-reproduction", show_default=True, help="Directory.")
+@click.option("--out", type=Place(), default="fluctua-reproduction", show_default=True, help="Directory.")
 @click.option("--json", "as_json", is_flag=True, help="All verdicts as JSON (schema: fluctua schema reproduction).")
 def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str | None, out: str, as_json: bool) -> int:
     """Verify SGD's fluctuation-dissipation theorem on the source paper's data sets, with several recipes each.

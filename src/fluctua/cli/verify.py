@@ -34,6 +34,7 @@ from .options import (
     recipe_options,
     theory_option,
 )
+from .place import Place
 from .progress import progress_bar
 from .tables import saved_in, show, show_ladder
 
@@ -59,7 +60,7 @@ CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 @click.option("--resolution", type=float, default=0.05, show_default=True, help="Error that the run must reject.")
 @click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
-@click.option("--out", type=click.Path(), help="Directory of the results.  [default: fluctua-DATA]")
+@click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--report/--no-report", default=True, help="Also write the page report.html, with its explorer.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
