@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -33,6 +34,16 @@ def pytest_collection_modifyitems(config, items):
         rest = [item for item in items if {"slow", "real_data", "torch"} & set(item.keywords)]
         config.hook.pytest_deselected(items=[item for item in items if item not in rest])
         items[:] = rest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard():
+    """Signals as a shell's foreground job has them: whoever runs the tests may ignore some (nohup, a job behind)."""
+    before = {name: signal.signal(getattr(signal, name), signal.SIG_DFL) for name in ("SIGTERM", "SIGHUP")}
+    before["SIGINT"] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from commands import SMALL, check
 
 @pytest.mark.statistical(alpha=1e-6)
 def test_verify_prints_the_ladder_and_writes_its_files(run, tmp_path):
-    code, out, err = run("verify", "digits", *SMALL, "--report", "--resolution", "0.5")
+    code, out, err = run("verify", "digits", *SMALL, "--replicas", 64, "--report", "--resolution", "0.5")
     assert code == 0, out
     assert err == ""
     for word in ("lr 0.05, batches of 8", "61 modes", "langevin", "exact, stationary", "PASSED", "(95 %)"):
@@ -117,7 +117,8 @@ def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_
 
 @pytest.mark.statistical(alpha=1e-6)
 def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
-    code, out, _ = run("verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--resolution", "0.5")
+    code, out, _ = run("verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--replicas", 64,
+                       "--resolution", "0.5")  # fmt: skip
     assert code == 0
     assert "momentum 0.5 (dampening 0.2)" in out
     for wrong in (["--nesterov"], ["--momentum", "1"], ["--momentum", "0.9", "--dampening", "0.1", "--nesterov"]):
@@ -132,7 +133,8 @@ def test_an_average_of_the_weights_is_predicted_verified_and_drawn(run, tmp_path
     assert code == 0
     assert "exact, stationary, averaged with decay 0.99" in out
     assert "excess loss   0.00118734" in out
-    code, out, _ = run("verify", "digits", *SMALL, "--ema", "0.9", "--resolution", "0.5", "--json", "--out", "ema")
+    code, out, _ = run("verify", "digits", *SMALL, "--ema", "0.9", "--replicas", 64, "--resolution", "0.5", "--json",
+                       "--out", "ema")  # fmt: skip
     assert code == 0
     check(json.loads(out), "verdict")
     assert sorted(path.name for path in (tmp_path / "ema").glob("*.png")) == ["curve.png", "modes.png"]

@@ -197,7 +197,7 @@ def test_a_direction_below_rounding_is_named_with_its_share_of_the_loss(offset):
 def test_residuals_that_are_mostly_rounding_are_no_exact_fit_and_are_named(offset):
     rng = np.random.default_rng(0)
     inputs, noise = np.c_[np.ones(200), rng.normal(size=(200, 2))], rng.normal(size=200)
-    problem = fl.LeastSquares(inputs, offset + noise)
+    problem = fl.LeastSquares(inputs, offset + noise, targets_are="values")
     with pytest.warns(BelowRounding, match="% of the residuals at the optimum.*Centre") as found:
         floor = fl.predict(problem, fl.SGD(0.05, 2)).excess_loss
     assert found[0].message.error > 0.1

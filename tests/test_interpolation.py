@@ -142,7 +142,7 @@ def test_an_exact_fit_is_known_as_one_and_a_residual_above_rounding_is_not(shape
 @pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"sampling": "without_replacement"}], ids=str)
 def test_there_is_nothing_to_plan_where_no_recipe_moves(options):
     problem = problem_of("targets of zero")
-    with pytest.raises(InvalidInput, match="targets are not all zero"):
+    with pytest.raises(InvalidInput, match="All targets are zero"):
         fl.plan(problem, 20, batch_size=4, **options)
     found = fl.plan(problem, 20, batch_size=4, start=np.ones((1, 4)), momenta=[0.0], schedules=["constant"], **options)
     assert found.best.loss < fl.learning_curve(problem, fl.SGD(0.01, 4, **options), 1, start=np.ones((1, 4)))[0]

@@ -21,7 +21,7 @@ def tiny(monkeypatch):
         for name in ("digits", "mnist")
     }
     monkeypatch.setattr(reproduction, "SETS", sets)
-    monkeypatch.setattr(reproduction, "_QUICK", {"steps": 64, "replicas": 8, "resolution": 5.0})
+    monkeypatch.setattr(reproduction, "_QUICK", {"steps": 64, "replicas": 8, "resolution": 0.9})
     monkeypatch.setattr(reproduction, "load", lambda _, **options: fl.load("digits", **options))
 
 

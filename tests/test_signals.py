@@ -62,16 +62,6 @@ STAGES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def heard():
-    """Signals as a shell's foreground job has them: whoever runs the tests may ignore some (nohup)."""
-    before = {name: signal.signal(getattr(signal, name), signal.SIG_DFL) for name in ("SIGTERM", "SIGHUP")}
-    before["SIGINT"] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for name, handler in before.items():
-        signal.signal(getattr(signal, name), handler)
-
-
 CASES = [*product(SIGNALS, ["simulation", "comparison"]), ("SIGTERM", "writing"), ("SIGHUP", "explorer"),
          ("SIGINT", "figures")]  # fmt: skip
 

@@ -51,7 +51,8 @@ def unit_radius(
     Raises
     ------
     NotConverged
-        If the residual is above 1e-6 (1e-5 for float32 inputs), or the learning rate still moves, after 300 rounds.
+        If the residual is above 1e-6 (1e-5 for float32 inputs) and not rounding, or the learning rate still moves,
+        after 300 rounds.
 
     Notes
     -----
@@ -61,7 +62,7 @@ def unit_radius(
     lr, tolerance = edge, max(_RESIDUAL, 10 * precision)
     phi = _phi(kernel, lr, edge)
     for number in range(_ROUNDS):
-        space.extend(s, feedback)
+        grown = space.extend(s, feedback)
         s, z = space.leading(phi)
         before, lr = lr, _crossing(s, z, kernel, edge, lr)
         if lr == before == edge and number:
@@ -69,7 +70,8 @@ def unit_radius(
         phi = _phi(kernel, lr, edge)
         s, then = phi * z, s
         residual = float(np.linalg.norm(s - then))
-        if residual < tolerance and abs(lr / before - 1) < 10 * precision and _positive(s):
+        settled = residual < tolerance or not grown  # a space that holds its image leaves rounding alone
+        if settled and abs(lr / before - 1) < 10 * precision and _positive(s):
             return lr
     raise NotConverged("the largest stable learning rate", _ROUNDS, residual, tolerance)
 
@@ -128,17 +130,18 @@ class _Space:
         """(k, r, r)."""
         return self._images[: self.size].reshape(-1, self.modes, self.modes)
 
-    def extend(self, s: Array, feedback: Callable[[Array], Array]) -> None:
-        """Add the direction of `s`, unless the basis has it already."""
+    def extend(self, s: Array, feedback: Callable[[Array], Array]) -> bool:
+        """Add the direction of `s`, unless the basis has it already; return whether it had not."""
         flat = (s / np.linalg.norm(s)).ravel() if s.any() else s.ravel()
         for _ in range(2):  # Gram and Schmidt, twice: once leaves rounding
             flat = flat - (self._basis[: self.size] @ flat) @ self._basis[: self.size]
         rest = float(np.linalg.norm(flat))
         if rest < self.least:
-            return
+            return False
         self._basis[self.size] = flat / rest
         self._images[self.size] = feedback(self._basis[self.size].reshape(s.shape)).ravel()
         self.size += 1
+        return True
 
     def leading(self, phi: Array) -> tuple[Array, Array]:
         """The Ritz vector of the largest eigenvalue of Phi o kappa K, of unit norm, and its image; makes room."""
