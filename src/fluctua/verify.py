@@ -252,17 +252,13 @@ class _Trial:
         return law.kappa * law.kernel.injection() * source
 
 
-def _correlation(one: Array, other: Array) -> float:
-    """Of the elements; NaN of a single one."""
-    return float(np.corrcoef(one, other)[0, 1]) if len(one) > 1 else np.nan
-
-
 def _balance(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict[str, Array]]:
     """F0, dissipation and storage against fluctuation, both from the trajectory: all elements, and some to draw."""
     assert measured.balance is not None
     assert measured.balance_error is not None
     scores = normal_scores((measured.balance - fluctuation) / measured.balance_error, measured.chunks - 1)
     upper = np.triu_indices(len(scores))
+    linked = np.corrcoef(measured.balance[upper], fluctuation[upper])[0, 1] if len(scores) > 1 else np.nan
     summary = Balance(
         elements=len(upper[0]),
         z_rms=float(np.sqrt(np.mean(scores[upper] ** 2))),
