@@ -262,9 +262,7 @@ def _balance(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict[s
     summary = Balance(
         elements=len(upper[0]),
         z_rms=float(np.sqrt(np.mean(scores[upper] ** 2))),
-        correlation=float(np.corrcoef(measured.balance[upper], fluctuation[upper])[0, 1])
-        if len(scores) > 1
-        else np.nan,
+        correlation=float(linked),
         trace_ratio=float(np.trace(measured.balance) / np.trace(fluctuation)),
     )
     stride = max(1, len(upper[0]) // _ELEMENTS)
