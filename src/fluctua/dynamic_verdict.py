@@ -135,7 +135,8 @@ class DynamicVerdict(Saved):
         for row in self.rows:
             verdict = "consistent" if row.consistent else "rejected"
             least = caught(row.detectable) if row in self.statements else ""
-            lines.append(f"{row.name:<34} {row.z_rms:>7.2f} {row.p_value:>9.2g} {least:>12}  {verdict}")
+            rms = "-" if np.isnan(row.z_rms) else f"{row.z_rms:.2f}"  # of no pair of modes
+            lines.append(f"{row.name:<34} {rms:>7} {row.p_value:>9.2g} {least:>12}  {verdict}")
         return "\n".join(lines)
 
     @property

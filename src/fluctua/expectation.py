@@ -16,6 +16,7 @@ from .two_times import Agenda, Weights
 __all__ = ["Expectation"]
 
 Array = NDArray[np.float64]
+_FLAT = 1e-12  # smallest variance in a plane over their sum, up to which a Gaussian there has no density
 _THEORY_RTOL = 1e-2  # of the worst mode's variance, as in `verify`
 
 
@@ -105,19 +106,22 @@ class Expectation:
     def flow(self, places: Array) -> tuple[Array, Array]:
         """Density and current at `places` of the plane, (n, 2) in standard deviations: (n,) and (n, 2), per step.
 
-        Each output's own Gaussian, whose weights drift by -J S^-1 x; means over the outputs.
+        Each output's own Gaussian, whose weights drift by -J S^-1 x; means over the outputs that fluctuate in all of
+        the plane.
         """
         plane = list(self.agenda.plane)
         unit, overlaps = self.agenda.sizes[plane], self.chain.overlaps(1)
         now, one = (self.rows(self.noise) * overlap for overlap in (next(overlaps), next(overlaps)))
         cut = np.ix_(plane, plane)
         density, current = np.zeros(len(places)), np.zeros((len(places), 2))
-        for s, lagged in zip(now, one, strict=True):
-            s, j = (each[cut] / np.multiply.outer(unit, unit) for each in (s, 0.5 * (lagged - lagged.T)))
+        planes = [[each[cut] / np.multiply.outer(unit, unit) for each in (s, 0.5 * (lagged - lagged.T))]
+                  for s, lagged in zip(now, one, strict=True)]  # fmt: skip
+        spread = [(s, j) for s, j in planes if np.linalg.eigvalsh(s)[0] > _FLAT * np.trace(s)]
+        for s, j in spread:
             pulled = np.linalg.solve(s, places.T)
             here = np.exp(-0.5 * np.sum(places.T * pulled, axis=0)) / (2 * np.pi * np.sqrt(np.linalg.det(s)))
-            density += here / len(now)
-            current -= here[:, None] * (j @ pulled).T / len(now)
+            density += here / len(spread)
+            current -= here[:, None] * (j @ pulled).T / len(spread)
         return density, current
 
     @cached_property

@@ -258,10 +258,11 @@ def _balance(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict[s
     assert measured.balance_error is not None
     scores = normal_scores((measured.balance - fluctuation) / measured.balance_error, measured.chunks - 1)
     upper = np.triu_indices(len(scores))
+    linked = np.corrcoef(measured.balance[upper], fluctuation[upper])[0, 1] if len(scores) > 1 else np.nan
     summary = Balance(
         elements=len(upper[0]),
         z_rms=float(np.sqrt(np.mean(scores[upper] ** 2))),
-        correlation=float(np.corrcoef(measured.balance[upper], fluctuation[upper])[0, 1]),
+        correlation=float(linked),
         trace_ratio=float(np.trace(measured.balance) / np.trace(fluctuation)),
     )
     stride = max(1, len(upper[0]) // _ELEMENTS)
