@@ -19,12 +19,15 @@ def test_ordinary_features_have_a_floor_in_either(lr, size, momentum):
     assert single == pytest.approx(double, rel=3e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.any_seed
 def test_a_model_that_fits_exactly_has_the_limit_of_its_expansion():
     """Random epochs, all of whose maps are known, against the expansion, which has no noise to see a limit by."""
     from fluctua.epoch_limit import _expanded, epoch_limit
     from fluctua.law import independent_limit
 
-    problem = fl.LeastSquares(RNG(0).normal(size=(40, 50)), RNG(1).normal(size=40))
+    rng = RNG(0)
+    problem = fl.LeastSquares(rng.normal(size=(60, 80)), rng.normal(size=60))
     recipe = fl.SGD(1.0, 8, sampling="shuffle")
     listed = epoch_limit(problem, recipe)
     assert listed.method == "random epochs"
