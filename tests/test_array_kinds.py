@@ -105,6 +105,21 @@ def test_text_of_any_kind_is_labels():
         fl.LeastSquares(X, np.where(LABELS == 1, None, WORDS))
 
 
+@pytest.mark.skipif(not hasattr(np, "dtypes") or not hasattr(np.dtypes, "StringDType"), reason="NumPy before 2")
+def test_text_of_variable_length_is_labels():
+    problem = fl.LeastSquares(X, WORDS.astype(np.dtypes.StringDType()))
+    assert problem.coding.classes == ("bean", "leek", "pea")
+    holes = np.array([None, "pea"] * 30, dtype=np.dtypes.StringDType(na_object=None))
+    with pytest.raises(InvalidInput, match=r"entry at index \(0, 0\) is None"):
+        fl.LeastSquares(X, holes)
+
+
+def test_numbers_beside_text_are_not_spelled():
+    """NumPy makes text of all of a list of 0, 1, 2 and "?"; a series is refused for that, and so is a list."""
+    with pytest.raises(InvalidInput, match=r"entry at index \(3, 0\) is '\?', a str"):
+        fl.LeastSquares(X, [0, 1, 2, "?"] * 15)
+
+
 def test_labels_beyond_int64_do_not_wrap():
     high = LABELS.astype(np.uint64) + np.uint64(2**64 - 3)
     problem = fl.LeastSquares(X, high)

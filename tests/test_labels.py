@@ -244,6 +244,13 @@ def test_forty_thousand_prices_are_refused_before_they_fill_the_memory(tmp_path,
     assert "40,000 distinct" in err
 
 
+def test_what_labels_come_to_is_refused_before_it_is_made(monkeypatch):
+    """Targets, residuals and what makes them are four arrays of (N, c); three fit here."""
+    monkeypatch.setattr("fluctua._sizes.available_bytes", lambda: 3 * 8.0 * 3000 * 3000)
+    with pytest.raises(fl.FluctuaError, match=r"3,000 labels of 3,000 samples would take about 0.268 GiB"):
+        fl.LeastSquares(RNG(0).normal(size=(3000, 2)), np.arange(3000), targets_are="labels")
+
+
 def test_a_fifth_is_not_more_than_a_fifth():
     assert fl.LeastSquares(X, np.arange(60) % 12).outputs == 12
     with pytest.raises(InvalidInput, match="13 distinct"):

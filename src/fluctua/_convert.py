@@ -45,6 +45,7 @@ def plain_array(name: str, value: Any) -> NDArray[Any]:
         raise InvalidInput(f"{name} cannot be read as one array, its rows differ in length: {error}") from None
     except Exception as error:
         raise _refusal(name, value, error) from error
+    array = array.astype(object) if array.dtype.kind == "T" else array  # text of variable length may have holes
     return _widened(array if array.dtype.kind != "O" else _of_objects(array, numbers=hasattr(value, "to_numpy")))
 
 
@@ -57,7 +58,7 @@ def remedy(array: NDArray[Any]) -> str:
     place = next((k for k, entry in np.ndenumerate(array) if _missing(entry)), None)
     place = place or next((k for k, entry in np.ndenumerate(array) if not isinstance(entry, Real)), None)
     if place is None:
-        return "its entries are Python's own numbers: convert it to float first, .astype(float)"
+        return "its entries are Python's own numbers: convert it to float first, .astype(float), or labels to int"
     return (
         f"the entry at index {tuple(map(int, place))} is {array[place]!r:.60}, a {type(array[place]).__name__}. Leave "
         f"out or fill what is missing (dropna, fillna), and convert the rest to float first, .astype(float)"
@@ -75,8 +76,10 @@ def _unwrapped(name: str, value: Any) -> Any:
     if type(value) is np.ndarray or isinstance(value, str | bytes | type):
         return value
     if isinstance(value, list | tuple):
-        plain = {type(item) for item in value} <= {int, float, bool, str}
-        return value if plain else [_unwrapped(name, item) for item in value]
+        kinds = {type(item) for item in value}
+        if not kinds <= {int, float, bool, str}:
+            return [_unwrapped(name, item) for item in value]
+        return np.array(value, object) if str in kinds and len(kinds) > 1 else value  # NumPy would spell the numbers
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         return _from_tensor(name, value)
     if hasattr(value, "toarray") or hasattr(value, "todense"):

@@ -16,6 +16,7 @@ __all__ = ["Cycle"]
 
 Array = NDArray[np.float64]
 _RTOL, _ESTIMATED = 1e-6, 1e-4  # of the passage, with all samples and with some of them in the cumulants
+_ROUNDED = 30.0  # times the accuracy of products over samples: what float32 lets a Krylov space reach
 _MARGIN_RTOL = 1e-3
 
 
@@ -58,7 +59,8 @@ class Cycle:
         if self.shuffle.sizes[0] == self.shuffle.problem.population:  # one batch of all: what is left is rounding
             return np.zeros_like(self._first), True
         if not self.shuffle.estimated:
-            return fixed_point(self._settle, self._settle, self._first, _RTOL)
+            rtol = max(_RTOL, _ROUNDED * self.shuffle.problem.precision)
+            return fixed_point(self._settle, self._settle, self._first, rtol)
         return fixed_point(self._settle, self._settle_roughly, self._first, _ESTIMATED, slow=0.5)
 
     @property

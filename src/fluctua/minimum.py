@@ -164,6 +164,17 @@ class Minimum:
         out.loss = 0.5 * (float(out.squared_residuals.mean()) + self.weight_decay * float(np.sum(out.weights**2)))
         return out
 
+    def stirred(self) -> Minimum:
+        """Return the same with residuals of unit size that know nothing of the inputs, C = A: noise to find a limit by.
+
+        What is stable does not depend on the residuals; where they are zero nothing grows that could be seen.
+        """
+        out = copy(self)
+        out.__dict__.pop("noise", None)
+        out.residuals = np.zeros_like(self.residuals)
+        out.squared_residuals, out.loss = np.ones_like(self.squared_residuals), 0.5
+        return out
+
     def refuse_interpolation(self) -> None:
         """Raise `InvalidInput` where there is no fluctuation about W* to measure."""
         if self.interpolates:

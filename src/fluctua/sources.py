@@ -28,7 +28,7 @@ class Sources:
 
     Notes
     -----
-    Cost: 4 N r^2 flops for a state that is new, 4 m r^2 for others, m the states asked of the samples so far. Memory:
+    Cost: 4 N r^2 flops for a state that is new, 6 m r^2 for others, m the states asked of the samples so far. Memory:
     2 m matrices (r, r), in the precision of the inputs.
     """
 
@@ -59,10 +59,11 @@ class Sources:
             return self.minimum.felt(form, mean)
         state = self._coordinates(form, mean)
         shares = self._states[: self.spanned] @ state
-        if np.vdot(state, state) - np.vdot(shares, shares) <= self.rtol**2 * np.vdot(state, state):
+        rest = state - shares @ self._states[: self.spanned]  # squares would lose it: float32 holds 7 digits of them
+        if np.linalg.norm(rest) <= self.rtol * np.linalg.norm(state):
             return np.asarray(shares @ self._found[: self.spanned], dtype=np.float64).reshape(form.shape)
         found = self.minimum.felt(form, mean)
-        self._learn(state, shares, found.ravel())
+        self._learn(rest, shares, found.ravel())
         return found
 
     def _coordinates(self, form: Array, mean: Array | None) -> Array:
@@ -74,9 +75,8 @@ class Sources:
         return out.astype(self._states.dtype)
 
     def _learn(self, state: Array, shares: Array, found: Array) -> None:
-        """Keep what is new in a state, and what was found for it, of unit size."""
+        """Keep what is new, the rest of a state beside its shares, and what was found for it, of unit size."""
         states = self._states[: self.spanned]
-        state = state - shares @ states
         again = states @ state  # what rounding left
         state, shares = state - again @ states, shares + again
         rest = np.linalg.norm(state)

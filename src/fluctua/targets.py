@@ -41,6 +41,7 @@ TargetsAre = Kind | None
 Label = int | str
 KINDS: tuple[Kind, ...] = ("labels", "values")
 _MOST_CLASSES = 5  # samples per class, on average, below which the rule asks
+_HELD = 4.0  # arrays of the outputs' size that a problem comes to: targets, residuals, and what makes those
 _TOY = 20  # samples below which it does not ask: labels where one comes twice, values where all differ
 
 
@@ -141,7 +142,7 @@ def one_hot(labels: NDArray[Any], classes: Iterable[Label], dtype: np.dtype[Any]
     column = {label: k for k, label in enumerate(classes)}
     refuse_bytes(
         f"one column for each of {len(column):,} labels of {len(labels):,} samples",
-        float(dtype.itemsize) * len(labels) * len(column),
+        _HELD * dtype.itemsize * len(labels) * len(column),
         "Are they labels? Give numbers to be predicted as floats, or fewer classes.",
     )
     distinct, inverse = np.unique(labels, return_inverse=True)
