@@ -246,3 +246,11 @@ def test_a_lack_of_memory_is_told_whoever_says_it(run, monkeypatch, case, wrappe
     assert code == 2
     assert "does not fit into memory" in err
     assert "fault" not in err
+
+
+def test_more_orders_than_the_memory_holds_are_refused_with_both_numbers():
+    rng = np.random.default_rng(0)
+    problem = fl.LeastSquares(rng.normal(size=(40, 3)), rng.normal(size=40))
+    words = r"^1073741824 orders of 40 samples would take about 960 GiB of memory, and this machine has"
+    with pytest.raises(fl.errors.TooLarge, match=words):
+        fl.semi_analytic(problem, fl.SGD(0.01, 8, sampling="shuffle"), orders=2**30, rng=1)
