@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -221,3 +223,34 @@ def test_a_long_run_at_a_constant_rate_has_no_array_of_its_length(small_problem,
     with pytest.raises(Begun):
         fl.simulate(small_problem, fl.SGD(0.02, 4, **options), steps=10**9, replicas=2, records=2, rng=1, start=start)
     assert max(made) < 10**7
+
+
+LACKS = {
+    "an array": MemoryError("Unable to allocate 11.9 GiB"),
+    "a library": ImportError("/lib/x.so: failed to map segment from shared object"),
+    "the system": OSError(errno.ENOMEM, "Cannot allocate memory"),
+    "a thread": RuntimeError("can't start new thread"),
+}
+
+
+@pytest.mark.parametrize("case", LACKS)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_lack_of_memory_is_told_whoever_says_it(run, monkeypatch, case, wrapped):
+    def greedy(*_, **__):
+        if wrapped:
+            raise OSError("could not load the library") from LACKS[case]
+        raise LACKS[case]
+
+    monkeypatch.setattr(import_module("fluctua.cli.predict"), "solve", greedy)
+    code, _, err = run("predict", "digits", "--lr", 0.05)
+    assert code == 2
+    assert "does not fit into memory" in err
+    assert "fault" not in err
+
+
+def test_more_orders_than_the_memory_holds_are_refused_with_both_numbers():
+    rng = np.random.default_rng(0)
+    problem = fl.LeastSquares(rng.normal(size=(40, 3)), rng.normal(size=40))
+    words = r"^1073741824 orders of 40 samples would take about 960 GiB of memory, and this machine has"
+    with pytest.raises(fl.errors.TooLarge, match=words):
+        fl.semi_analytic(problem, fl.SGD(0.01, 8, sampling="shuffle"), orders=2**30, rng=1)

@@ -7,6 +7,7 @@ float32 the rounding is relative to the small V instead of to W, which keeps the
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any, Literal
@@ -14,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._stored import reading
 from .averaging import Average
 from .errors import InvalidInput
 from .law import Level
@@ -33,7 +33,7 @@ Stepper = Callable[[Floats, Draws, int, int], None]
 A state is (`slots`, replicas, c, d): V; with momentum its buffer; with an average of the weights that, about W*.
 """
 
-_PART_FLOPS = 1e9  # of a step, beyond which it can be stopped between two replicas
+_PART_FLOPS = 2.5e8  # of a step, beyond which it can be stopped between two replicas
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
 
@@ -118,8 +118,12 @@ def _minibatch(setting: _Setting) -> Stepper:
 
 def _compiled_descent() -> Callable[..., None]:
     """Import the compiled steps: numba takes half a second, and has settings of its own, which may be wrong."""
-    with reading(_refused_settings):
-        from .descent import descend
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a setting that it does not understand, and leaves
+            from .descent import descend
+    except ValueError as error:
+        raise _refused_settings(str(error)) from error
     return descend
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._door import door
+from ._sizes import refuse_bytes
 from ._validate import positive_int
 from .dynamics import in_modes
 from .epoch_map import epoch_map
@@ -184,6 +185,9 @@ def _refuse_large(problem: LeastSquares, sgd: SGD, orders: int) -> None:
             f"{orders} orders of {problem.samples:,} samples in {problem.rank} modes would cost some {flops:.0e} "
             f"flops, more than {_AFFORDABLE:.0e}. On data so large r/N is small and predict(problem, sgd) is accurate."
         )
+    refuse_bytes(
+        f"{orders} orders of {problem.samples:,} samples", 24.0 * orders * problem.samples, "Use fewer orders."
+    )
 
 
 def _listed(measured: MeasuredEpochs, entropy: str) -> SemiAnalytic:

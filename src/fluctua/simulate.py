@@ -39,7 +39,7 @@ from .writing import check_writable, remove
 __all__ = ["simulate"]
 
 Rngs = list[np.random.Generator]
-_POLL_FLOPS = 1e9  # between two looks at the keyboard
+_POLL_FLOPS = 2.5e8  # between two looks at the keyboard
 
 
 def simulate(

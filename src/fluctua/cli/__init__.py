@@ -6,6 +6,7 @@ Exit codes: 0 passed, 1 the verdict failed, 2 bad input or an output that takes 
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,7 @@ _COMMANDS = {
 }
 _SAID = (AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnstableRates)
 """Warnings that are shown each time."""
+_NO_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
 _CITATION = """\
 Han, Park, Lee and Han, "Fluctuation-dissipation-type theorem in stochastic
 linear learning", Phys. Rev. E 104, 034126 (2021), arXiv:2106.02220.
@@ -135,18 +137,31 @@ def _ended(call: Callable[[list[str]], int], arguments: list[str], debug: bool) 
     except click.ClickException as error:
         error.show()
         return 2
-    except MemoryError as error:
-        if debug:
-            raise
-        click.echo(f"fluctua: what was asked for does not fit into memory ({error or 'no more was to be had'}). Give "
-                   f"fewer samples, outputs, replicas or steps, or more memory.", err=True)  # fmt: skip
-        return 2
     except Exception as error:
         if debug:
             raise
+        if not isinstance(error, FluctuaError) and (lack := _lack_of_memory(error)):
+            click.echo(f"fluctua: what was asked for does not fit into memory ({lack}). Give fewer samples, outputs, "
+                       f"replicas or steps, or more memory.", err=True)  # fmt: skip
+            return 2
         if isinstance(error, FluctuaError):
             click.echo(f"fluctua: {error}", err=True)
             return 2
         click.echo(f"fluctua: {type(error).__name__}: {error}. This should not happen: it is a fault of fluctua's, not "
                    f"of your input. `fluctua --debug ...` shows where it arose.", err=True)  # fmt: skip
         return 3
+
+
+def _lack_of_memory(error: BaseException | None) -> str:
+    """Return the reason if an error, or one that it came from, says that there was no memory; otherwise nothing.
+
+    Besides MemoryError: the loader of shared libraries, the system, and threads say it in words of their own.
+    """
+    while error is not None:
+        words = str(error)
+        if isinstance(error, MemoryError):
+            return words or "no more was to be had"
+        if (isinstance(error, OSError) and error.errno == errno.ENOMEM) or any(each in words for each in _NO_MEMORY):
+            return words
+        error = error.__cause__ or error.__context__
+    return ""
