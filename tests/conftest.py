@@ -8,9 +8,9 @@ import signal
 import numpy as np
 import pytest
 
-import chance
 import fluctua as fl
 from fluctua.cli import main
+from helpers import chance
 
 
 def pytest_configure(config):

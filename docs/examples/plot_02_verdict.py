@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import fluctua as fl
-from fluctua.plot import draw
+from fluctua.report.figures import draw
 
 
 def show(figure: Figure) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import fluctua as fl
-from fluctua.plot import save_dynamic_figures
+from fluctua.report.figures import save_dynamic_figures
 
 HERE = Path(__file__).parent
 SEED = 2021

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 
 import fluctua as fl
 from fluctua.report import save_report
-from fluctua.survey import surveyed
+from fluctua.report.explorer.ranges import surveyed
 
 OUT = Path(__file__).with_name("explorer.png")
 

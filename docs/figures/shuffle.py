@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 import fluctua as fl
-from fluctua.plot.style import RUNGS, canvas, decades, legend, points, remark, style
-from fluctua.significance import compare
+from fluctua.report.figures.frame import RUNGS, canvas, decades, legend, points, remark, style
+from fluctua.verification.significance import compare
 
 Array = NDArray[np.float64]
 if TYPE_CHECKING:

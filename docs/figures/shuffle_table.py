@@ -12,8 +12,8 @@ import numpy as np
 from sklearn import datasets
 
 import fluctua as fl
-from fluctua.dynamics import minibatch_in_modes
-from fluctua.sampling import Draws, generators
+from fluctua.simulation.batches import Draws, generators
+from fluctua.simulation.steppers import minibatch_in_modes
 
 DECAY, SEED = 0.03, 3
 RECIPES = [

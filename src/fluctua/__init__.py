@@ -1,28 +1,29 @@
 """Predict, before training, how far SGD will fluctuate on your data, and prove the prediction."""
 
-from . import errors, schedules
-from .averaging import EMA, RunningAverage
-from .batch_cost import BatchCost, batch_costs
+from . import errors
 from .data import Dataset, load
-from .dynamic import verify_dynamic
-from .dynamic_verdict import DynamicVerdict
-from .entropy import EntropyProduction
 from .errors import FluctuaError, UnstableSGD
-from .held_out import HeldOutLoss, held_out_curve, held_out_loss
-from .measurement import Measurement
-from .noise import GradientNoise, gradient_noise
-from .plan import Candidate, Plan, plan
-from .problem import LeastSquares
-from .rehearsal import Rehearsal, rehearse
-from .semi_analytic import SemiAnalytic, semi_analytic
-from .sgd import SGD
-from .simulate import simulate
-from .spread import LossSpread, loss_spread
-from .stability import max_stable_lr
-from .stable_limit import StableLimit
-from .theory import Prediction, learning_curve, predict
-from .verdict import Verdict
-from .verify import verify
+from .planning.batch_cost import BatchCost, batch_costs
+from .planning.recipes import Candidate, Plan, plan
+from .planning.rehearsal import Rehearsal, rehearse
+from .problem.least_squares import LeastSquares
+from .recipe import schedules
+from .recipe.averages import EMA, RunningAverage
+from .recipe.sgd import SGD
+from .simulation.measurement import Measurement
+from .simulation.replicas import simulate
+from .theory.answers import Prediction, learning_curve, predict
+from .theory.entropy import EntropyProduction
+from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
+from .theory.spread import LossSpread, loss_spread
+from .theory.stability import max_stable_lr
+from .theory.stable_limit import StableLimit
+from .verification.equal_time import verify
+from .verification.in_time.verdict import DynamicVerdict
+from .verification.in_time.verify import verify_dynamic
+from .verification.noise import GradientNoise, gradient_noise
+from .verification.one_epoch import SemiAnalytic, semi_analytic
+from .verification.verdict import Verdict
 
 __all__ = [
     "EMA",
@@ -64,3 +65,17 @@ __all__ = [
     "verify",
     "verify_dynamic",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, and no module that was imported on the way."""
+    return sorted(__all__)
+
+
+def __getattr__(name: str) -> str:
+    """Return `__version__`, which is asked for rarely and takes a look at the installed files."""
+    if name != "__version__":
+        raise AttributeError(f"module 'fluctua' has no attribute {name!r}; its names: {', '.join(sorted(__all__))}")
+    from importlib.metadata import version
+
+    return version("fluctua")

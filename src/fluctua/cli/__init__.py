@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ..errors import AmbiguousTargets, BelowRounding, FluctuaError, UncertainFloor, UncertainLimit, UnstableRates
-from ..interrupts import exit_code, raised
+from ..simulation.interrupts import exit_code, raised
 from .streams import streams
 
 __all__ = ["main"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from .._validate import shown
-from ..dynamic import verify_dynamic
-from ..dynamic_verdict import DynamicVerdict
+from .._validate.values import shown
 from ..errors import InvalidInput
-from ..formats import shown as number_text
-from ..writing import output_directory
+from ..storage.writing import output_directory
+from ..verification.formats import shown as number_text
+from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.in_time.verify import verify_dynamic
 from .options import default_out, describe, load_problem, recipe
 from .progress import progress_bar
 from .report import found_in
@@ -93,7 +93,7 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
 
 
 def _draw(verdict: DynamicVerdict, directory: Path) -> None:
-    from ..plot import save_dynamic_figures
+    from ..report.figures import save_dynamic_figures
 
     save_dynamic_figures(verdict, directory)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from ..formats import shown
-from ..noise import GradientNoise, gradient_noise
-from ..writing import output_directory, save_text
+from ..storage.writing import output_directory, save_text
+from ..verification.formats import shown
+from ..verification.noise import GradientNoise, gradient_noise
 from .options import data_options, default_out, describe, load_problem, recipe, recipe_options
 from .place import Place
 from .progress import progress_bar
@@ -61,6 +61,6 @@ def _kurtosis(found: GradientNoise) -> str:
 
 
 def _draw(found: GradientNoise, directory: Path, name: str) -> None:
-    from ..plot import save_noise_figure
+    from ..report.figures import save_noise_figure
 
     save_noise_figure(found, directory, name)

@@ -10,17 +10,17 @@ from typing import Any
 
 import click
 
-from .._validate import choice, positive_int
-from ..averaging import EMA, Average, RunningAverage
+from .._validate.targets import KINDS
+from .._validate.values import choice, positive_int
 from ..data import Dataset, load
 from ..data.own import existing, load_npy
-from ..default_rate import default_rate
 from ..errors import InvalidInput
-from ..law import LEVELS
-from ..problem import LeastSquares
-from ..schedules import SHAPES, Schedule, read_schedule
-from ..sgd import SAMPLINGS, SGD
-from ..targets import KINDS
+from ..planning.usual_rate import default_rate
+from ..problem.least_squares import LeastSquares
+from ..recipe.averages import EMA, Average, RunningAverage
+from ..recipe.schedules import SHAPES, Schedule, read_schedule
+from ..recipe.sgd import SAMPLINGS, SGD
+from ..theory.law import LEVELS
 from .progress import progress_bar
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..paths import expanded
+from ..storage.paths import expanded
 
 __all__ = ["Place"]
 

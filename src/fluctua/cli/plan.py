@@ -10,17 +10,17 @@ from typing import Any
 import click
 import numpy as np
 
-from .._validate import positive_int
-from ..batch_cost import BatchCost, batch_costs
+from .._validate.values import positive_int
 from ..errors import InvalidInput
-from ..formats import shown
-from ..mse_loss import mse_words
-from ..plan import Plan
-from ..plan import plan as search
-from ..problem import LeastSquares
-from ..rehearsal import FEWEST, Rehearsal, rehearse
-from ..schedules import SHAPES
-from ..sgd import SAMPLINGS
+from ..planning.batch_cost import BatchCost, batch_costs
+from ..planning.recipes import Plan
+from ..planning.recipes import plan as search
+from ..planning.rehearsal import FEWEST, Rehearsal, rehearse
+from ..problem.least_squares import LeastSquares
+from ..recipe.mse_loss import mse_words
+from ..recipe.schedules import SHAPES
+from ..recipe.sgd import SAMPLINGS
+from ..verification.formats import shown
 from .options import data_options, load_both, spectrum
 from .progress import progress_bar
 from .tables import show

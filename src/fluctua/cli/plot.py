@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..dynamic_verdict import DynamicVerdict
-from ..writing import output_directory
+from ..storage.writing import output_directory
+from ..verification.in_time.verdict import DynamicVerdict
 from .place import Place
 from .report import folder_of, found_in
 from .tables import show_files
@@ -21,7 +21,7 @@ __all__ = ["plot"]
 @click.option("--json", "as_json", is_flag=True, help="The files' names as JSON (schema: fluctua schema files).")
 def plot(*, result: str, out: str | None, as_json: bool) -> int:
     """Redraw the figures of RESULT, a directory written by `fluctua verify` or its result.npz or dynamic.npz."""
-    from ..plot import save_dynamic_figures, save_figures
+    from ..report.figures import save_dynamic_figures, save_figures
 
     verdicts = found_in(result)
     drawn: list[Path] = []

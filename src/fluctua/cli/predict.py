@@ -11,17 +11,17 @@ import click
 import numpy as np
 
 from ..errors import InvalidInput
-from ..formats import shown
-from ..held_out import held_out_loss
-from ..mse_loss import mse_words
-from ..problem import LeastSquares
-from ..results import finite
-from ..semi_analytic import semi_analytic
-from ..sgd import SGD
-from ..spread import loss_spread
-from ..stability import apart, max_stable_lr
-from ..theory import Prediction
-from ..theory import predict as solve
+from ..problem.least_squares import LeastSquares
+from ..recipe.mse_loss import mse_words
+from ..recipe.sgd import SGD
+from ..storage.results import finite
+from ..theory.answers import Prediction
+from ..theory.answers import predict as solve
+from ..theory.held_out import held_out_loss
+from ..theory.spread import loss_spread
+from ..theory.stability import apart, max_stable_lr
+from ..verification.formats import shown
+from ..verification.one_epoch import semi_analytic
 from .options import (
     average_of,
     average_options,

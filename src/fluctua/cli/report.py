@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from ..dynamic_verdict import DynamicVerdict
 from ..errors import ResultError
-from ..paths import kind_of
 from ..report import save_report
-from ..verdict import Verdict
-from ..writing import check_writable
+from ..storage.paths import kind_of
+from ..storage.writing import check_writable
+from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.verdict import Verdict
 from .place import Place
 from .tables import show_files
 

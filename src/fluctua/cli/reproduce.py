@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from .._validate import choice
-from ..formats import caught
+from .._validate.values import choice
 from ..report import save_report
-from ..reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
-from ..verdict import Verdict
-from ..writing import output_directory, save_text
+from ..storage.writing import output_directory, save_text
+from ..studies.reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
+from ..verification.formats import caught
+from ..verification.verdict import Verdict
 from .place import Place
 from .progress import progress_bar
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from .._layout import schema_text
-from .._validate import choice
+from .._validate.values import choice
+from ..storage.layout import schema_text
 
 __all__ = ["schema"]
 

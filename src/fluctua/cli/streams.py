@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from ..errors import OutputError
-from ..paths import reason
+from ..storage.paths import reason
 
 __all__ = ["streams"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..verdict import Verdict
+from ..verification.verdict import Verdict
 
 __all__ = ["saved_in", "show", "show_files", "show_ladder"]
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import click
 
-from ..checkpoint import Checkpoint, kept_until_done
-from ..dynamics import DYNAMICS
 from ..errors import InvalidInput
-from ..paths import kind_of
-from ..plot import save_figures
 from ..report import save_report
-from ..survey import with_survey
-from ..verdict import Verdict
-from ..verify import verify as run
-from ..words import balance_words, measured_words, run_words
-from ..writing import output_directory
+from ..report.explorer.ranges import with_survey
+from ..report.figures import save_figures
+from ..report.words import balance_words, measured_words, run_words
+from ..simulation.steppers import DYNAMICS
+from ..storage.checkpoint import Checkpoint, kept_until_done
+from ..storage.paths import kind_of
+from ..storage.writing import output_directory
+from ..verification.equal_time import verify as run
+from ..verification.verdict import Verdict
 from .dynamic import LAGS, run_dynamic
 from .options import (
     average_of,

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .._validate import as_path, choice, positive_int, shown
+from .._validate.targets import TargetsAre
+from .._validate.values import as_path, choice, positive_int, shown
 from ..errors import InvalidInput
-from ..targets import TargetsAre
 from .dataset import Dataset
 from .download import fetch
 from .formats import read_cifar10_binary, read_idx

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from .._stored import reading
 from ..errors import CorruptData
+from ..storage.stored import reading
 
 __all__ = ["extract"]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validate import choice, listed, shown
+from .._validate.targets import labels_text, plain
+from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
-from ..targets import labels_text, plain
 
 __all__ = ["Dataset", "chosen_labels", "chosen_samples"]
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from .._validate import choice
+from .._validate.values import choice
 from ..errors import CorruptData, DataUnavailable, InvalidInput, OutputError
-from ..writing import stage_in
+from ..storage.writing import stage_in
 from .archive import extract
 from .locate import data_home, find, plain_or_gzip, present
 from .progress import progress_bar

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._sizes import refuse_bytes
-from .._stored import reading
+from .._validate.sizes import refuse_bytes
 from ..errors import CorruptData, DataUnavailable
+from ..storage.stored import reading
 
 __all__ = ["content", "parse_cifar10", "parse_idx", "read_cifar10_binary", "read_idx"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._validate import as_path
+from .._validate.values import as_path
 from ..errors import DataUnavailable, InvalidInput
-from ..paths import absolute, kind_of
+from ..storage.paths import absolute, kind_of
 from .registry import REGISTRY, Source
 
 __all__ = ["Entry", "available", "data_home", "find", "missing", "names_a_place", "present"]

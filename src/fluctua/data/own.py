@@ -13,9 +13,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .._stored import Stored, opened, reading
 from ..errors import CorruptData, DataUnavailable, InvalidInput
-from ..paths import expanded, kind_of, printable
+from ..storage.paths import expanded, kind_of, printable
+from ..storage.stored import Stored, opened, reading
 from .dataset import Dataset
 from .selection import Selection
 

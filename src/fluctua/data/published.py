@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._sizes import refuse_bytes
-from .._validate import choice
+from .._validate.sizes import refuse_bytes
+from .._validate.targets import one_hot
+from .._validate.values import choice
 from ..errors import CorruptData, InvalidInput
-from ..targets import one_hot
 from .dataset import Dataset, chosen_labels, chosen_samples
 from .download import fetch
 from .formats import content, parse_cifar10, parse_idx

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validate import as_array, choice, real_array
-from ..errors import InvalidInput
-from ..targets import (
+from .._validate.targets import (
     KINDS,
     Kind,
     TargetsAre,
@@ -22,6 +20,8 @@ from ..targets import (
     read_labels,
     refuse_unknown,
 )
+from .._validate.values import as_array, choice, real_array
+from ..errors import InvalidInput
 from .dataset import Dataset, chosen_labels, chosen_samples
 
 __all__ = ["Selection", "class_list", "recoded"]

@@ -11,13 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._validate import instance
-from ..dynamic_verdict import DynamicVerdict
+from .._validate.values import instance
 from ..errors import InvalidInput
-from ..formats import caught, shown
-from ..results import provenance
-from ..verdict import Verdict
-from ..writing import save_text
+from ..storage.results import provenance
+from ..storage.writing import save_text
+from ..verification.formats import caught, shown
+from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.verdict import Verdict
 from .in_time import SectionInTime
 from .section import Section
 
@@ -38,7 +38,7 @@ def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = 
     Parameters
     ----------
     verdicts : Verdict, DynamicVerdict, or sequence of them
-        From `verify`, `verify_dynamic`, or their `load`. Those with a survey (`fluctua.survey.surveyed`) get an
+        From `verify`, `verify_dynamic`, or their `load`. Those with a survey (`explorer.ranges.surveyed`) get an
         explorer.
     brief : collection of int
         Places in the sequence of the verdicts to report without figures.

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..dynamic_verdict import DynamicVerdict
-from ..sgd import SGD
-from ..words import data_words, name_words
-from .caveats import FEW, dull, near
+from ..recipe.sgd import SGD
+from ..verification.in_time.verdict import DynamicVerdict
 from .numbers import dynamic_tables
 from .on_page import OnPage, repeat, strictness
+from .reservations import FEW, dull, near
+from .words import data_words, name_words
 
 __all__ = ["SectionInTime"]
 

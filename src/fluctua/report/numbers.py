@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dynamic_verdict import DynamicVerdict
-from ..verdict import Verdict
+from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.verdict import Verdict
 
 __all__ = ["csv_tables", "dynamic_tables"]
 

@@ -9,10 +9,10 @@ from functools import cached_property
 from inspect import signature
 from typing import Any, ClassVar
 
-from ..dynamic_verdict import DynamicVerdict
-from ..plot import draw_svg
-from ..verdict import Verdict
-from ..verify import verify
+from ..verification.equal_time import verify
+from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.verdict import Verdict
+from .figures import draw_svg
 
 __all__ = ["OnPage", "repeat", "strictness"]
 

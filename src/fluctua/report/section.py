@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..survey import Survey
-from ..verdict import Row, Verdict
-from ..words import balance_words, data_words, measured_words, name_words, recipe_words, run_words
-from .caveats import caveats
+from ..verification.verdict import Row, Verdict
+from .explorer.ranges import Survey
 from .numbers import csv_tables
 from .on_page import OnPage, repeat, strictness
+from .reservations import caveats
+from .words import balance_words, data_words, measured_words, name_words, recipe_words, run_words
 
 __all__ = ["Section"]
 

@@ -1,0 +1,1 @@
+"""The door: what was given is checked before any work starts."""

@@ -1,0 +1,43 @@
+"""The arguments that most public functions have, refused before any work if they are of another type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .values import flag, function, instance
+
+__all__ = ["door", "stands_for"]
+
+_LEFT_OUT: Any = object()
+_NOUNS: dict[str, tuple[list[type], str]] = {}
+"""What each argument's name stands for, and how to make one, as the rooms above have said."""
+
+
+def stands_for(name: str, kind: type, expected: str) -> None:
+    """Say that the argument `name` may be a `kind`, `expected` in words; the room that makes it does."""
+    _NOUNS.setdefault(name, ([], expected))[0].append(kind)
+
+
+def door(
+    problem: Any = _LEFT_OUT, sgd: Any = _LEFT_OUT, *, average: Any = None, progress: Any = None, staged: Any = None,
+    **flags: Any,
+) -> None:  # fmt: skip
+    """Raise `InvalidInput`, by name, for an argument that is not what its name stands for; `flags` are True or False.
+
+    What is left out is not looked at. `staged` is a progress that is told the stage too.
+    """
+    if problem is not _LEFT_OUT:
+        _one_of_its_kind("problem", problem)
+    if sgd is not _LEFT_OUT:
+        _one_of_its_kind("sgd", sgd)
+    if average is not None:
+        _one_of_its_kind("average", average)
+    function("progress", progress, ("fraction",))
+    function("progress", staged, ("stage", "fraction"))
+    for name, value in flags.items():
+        flag(name, value)
+
+
+def _one_of_its_kind(name: str, value: Any) -> None:
+    kinds, expected = _NOUNS[name]
+    instance(name, value, tuple(kinds), expected)

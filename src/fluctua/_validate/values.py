@@ -1,0 +1,240 @@
+"""The door: every public function checks what it was given here, before any work starts."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InvalidInput, UnknownName
+from .arrays import plain_array, remedy
+
+__all__ = [
+    "as_array",
+    "as_path",
+    "choice",
+    "false_alarm_level",
+    "flag",
+    "function",
+    "instance",
+    "listed",
+    "positive_int",
+    "real_array",
+    "real_number",
+    "resolution_share",
+    "shaped",
+    "shown",
+    "step_list",
+    "step_numbers",
+]
+
+SMALLEST_LEVEL = 1e-12
+"""Below it a false-alarm level means nothing: the law of a mean of real numbers is not known so far out."""
+T = TypeVar("T")
+MOST = 2**53  # the last whole number that floats count without a gap
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)  # though Python or NumPy count them among the whole ones
+_LONG = 80  # characters of a value that are shown
+
+
+def shown(value: Any) -> str:
+    """Return how `value` looks, in one short line, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a stranger's own, or a number of too many digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
+
+
+def choice(kind: str, name: Any, known: Iterable[str]) -> str:
+    """Return `name` if it is in `known`; otherwise raise `UnknownName` with the nearest entry."""
+    names = tuple(known)
+    if isinstance(name, str) and name in names:
+        return str(name)
+    given = name if isinstance(name, str) and len(name) <= _LONG else shown(name)
+    near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.4)
+    raise UnknownName(kind, given, names, near[0] if near else None)
+
+
+def positive_int(name: str, value: Any, *, minimum: int = 1, maximum: float = MOST) -> int:
+    """Return `value` as an int from `minimum` to `maximum`; bools, fractions and durations are refused."""
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Integral):
+        raise InvalidInput(f"{name} must be a whole number of at least {minimum}, got {shown(value)}.")
+    number = _int(name, value)
+    if number < minimum:
+        raise InvalidInput(f"{name} must be at least {minimum}, got {shown(number)}.")
+    if number > maximum:
+        most = f"2^53 = {MOST}" if maximum == MOST else f"{maximum:,.0f}" if maximum < MOST else f"{maximum:.3g}"
+        raise InvalidInput(f"{name} must be at most {most}, got {shown(number)}.")
+    return number
+
+
+def _int(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except Exception as error:  # a stranger's own
+        raise InvalidInput(f"{name} must be a whole number, got {shown(value)}.") from error
+
+
+def real_number(
+    name: str, value: Any, *, above: float = -np.inf, minimum: float = -np.inf, below: float = np.inf
+) -> float:
+    """Return `value` as a finite float, strictly above `above`, at least `minimum` and strictly below `below`."""
+    number = _float(value)
+    if not np.isfinite(number):
+        raise InvalidInput(f"{name} must be a finite number, got {shown(value)}.")
+    if number <= above:
+        raise InvalidInput(f"{name} must be greater than {above:g}, got {number:g}.")
+    if number < minimum:
+        raise InvalidInput(f"{name} must be at least {minimum:g}, got {number:g}.")
+    if number >= below:
+        raise InvalidInput(f"{name} must be less than {below:g}, got {number:g}.")
+    return number
+
+
+def false_alarm_level(value: Any) -> float:
+    """Return a false-alarm level, from `SMALLEST_LEVEL` to below 1; every verdict's is checked here."""
+    level = real_number("level", value, above=0.0, below=1.0)
+    if level < SMALLEST_LEVEL:
+        raise InvalidInput(
+            f"level must be at least {SMALLEST_LEVEL:g}, got {level:g}: so far out the law of a mean over replicas is "
+            f"not known, and the level would not be kept. Use 1e-6 for a verdict that should hardly ever be wrong."
+        )
+    return level
+
+
+def resolution_share(value: Any) -> float:
+    """Return the relative error that a verdict has to reject, between 0 and 1: predictions are made wrong by it."""
+    return real_number("resolution", value, above=0.0, below=1.0)
+
+
+def _float(value: Any) -> float:
+    """Return a real number as a float, NaN for what is none or is beyond the range of floats."""
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Real):
+        return float("nan")
+    try:
+        with np.errstate(all="ignore"):
+            return float(value)
+    except Exception:  # out of range, or a stranger's own
+        return float("nan")
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return `value` as a bool; only the two of them, Python's or NumPy's, are one."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInput(f"{name} must be True or False, got {shown(value)}.")
+    return bool(value)
+
+
+def instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...], expected: str) -> T:
+    """Return `value` if it is of the type that was `expected`, in words that say how to make one."""
+    if not isinstance(value, kind):
+        raise InvalidInput(f"{name} must be {expected}, got {shown(value)}.")
+    return value
+
+
+def function(name: str, value: Any, arguments: Sequence[str]) -> None:
+    """Refuse what cannot be called with these `arguments`; None stands for no function."""
+    if value is not None and (isinstance(value, type) or not callable(value) or not _takes(value, len(arguments))):
+        raise InvalidInput(f"{name} must be a function of ({', '.join(arguments)}) or None, got {shown(value)}.")
+
+
+def _takes(value: Callable[..., Any], count: int) -> bool:
+    """Whether it can be called with so many arguments, as far as it tells."""
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # one of C's that does not tell
+        return True
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
+
+
+def listed(name: str, value: Any, what: str) -> list[Any]:
+    """Return a sequence as a list that is not empty; text, mappings and what has no order are none."""
+    ordered = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    if not ordered or isinstance(value, str | bytes | bytearray | memoryview):
+        raise InvalidInput(f"{name} must be a sequence of {what}, got {shown(value)}.")
+    if not len(value):
+        raise InvalidInput(f"{name} is empty: give at least one of the {what}.")
+    return list(value)
+
+
+def as_path(name: str, value: Any) -> Path:
+    """Return `value` as a path; only text and path objects are one."""
+    try:
+        place = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    except Exception:  # a stranger's own
+        place = None
+    if not isinstance(place, str) or "\0" in place:
+        raise InvalidInput(f"{name} must be a path, got {shown(value)}.")
+    return Path(place)
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """Return whatever holds an array as one: a tensor, a frame, rows; masks and rows of unequal length are refused."""
+    return plain_array(name, value)
+
+
+def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray[Any]:
+    """Return `value` as a finite real array of `ndim` axes; `shape` names them in the error text.
+
+    float32 and float64 are kept without a copy; every other real type becomes float64. Finiteness is checked in
+    blocks, so the check never needs a mask as long as the data set.
+    """
+    array = as_array(name, value)
+    if array.dtype.kind not in "fiub":
+        raise InvalidInput(f"{name} must hold real numbers, got dtype {array.dtype}; {remedy(array)}.")
+    if array.ndim != ndim:
+        raise InvalidInput(f"{name} must have shape {shape}, got {array.shape}.")
+    if 0 in array.shape:
+        raise InvalidInput(f"{name} is empty: its shape is {array.shape}, and {shape} needs at least one of each.")
+    if array.dtype not in (np.float32, np.float64):
+        with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below
+            array = array.astype(np.float64)
+    for start in range(0, len(array), 4096):
+        bad = ~np.isfinite(array[start : start + 4096])
+        if bad.any():
+            first = np.argwhere(bad)[0]
+            where = (start + int(first[0]), *(int(i) for i in first[1:]))
+            raise InvalidInput(
+                f"{name} holds {array[where]} at index {where}: every moment of the data would become NaN. "
+                f"Remove or impute such samples first, and rescale what leaves the range of float64."
+            )
+    return array
+
+
+def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return `value` as a real array of this very shape; whether its values are finite is not asked."""
+    array = as_array(name, value)
+    if array.dtype.kind not in "fiub" or array.shape != shape:
+        raise InvalidInput(f"{name} must hold real numbers in the shape {shape}, got {array.dtype} in {array.shape}.")
+    return array
+
+
+def step_numbers(name: str, value: ArrayLike) -> NDArray[np.integer[Any]]:
+    """Return steps as an array of whole numbers of any shape."""
+    steps = as_array(name, value)
+    if steps.dtype.kind not in "iu":
+        raise InvalidInput(f"{name} must be whole numbers, got {shown(value)}.")
+    return steps
+
+
+def step_list(name: str, value: Any) -> NDArray[np.int64]:
+    """Return one step count or a sequence of them as an int64 array of counts >= 0, in the order given."""
+    steps = np.atleast_1d(as_array(name, value))
+    if steps.ndim != 1 or steps.size == 0 or steps.dtype.kind not in "iu":
+        raise InvalidInput(f"{name} must be a whole number or a sequence of them, got {shown(value)}.")
+    if steps.min() < 0:
+        raise InvalidInput(f"{name} counts steps from 0, got {int(steps.min())}.")
+    if steps.max() > MOST:
+        raise InvalidInput(f"{name} must be at most 2^53 = {MOST}, got {int(steps.max())}.")
+    return steps.astype(np.int64)

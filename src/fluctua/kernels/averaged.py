@@ -1,0 +1,69 @@
+r"""The kernel of an average: one more component beside the optimiser's own."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..recipe.averages import EMA
+from .constant import Kernel
+from .coupled import CoupledKernel
+
+__all__ = ["beside"]
+
+Array = NDArray[np.float64]
+_NEAR, _NEAR_CHAIN = 0.1, 0.5  # relative distance of rates, below which components, or a chain of them, are coupled
+
+
+def beside(kernel: Kernel, average: EMA) -> Kernel:
+    r"""Return the kernel that follows V and its average together.
+
+    With y = 1 - decay, the average w' = (1 - y) w + y V' of V = sum v s, s' = T s + f n, is sum g s + a, where
+    a' = (1 - y) a + c s + (y v - g) f n and c = (1 - y) g + (y v - g) T. For components of a rate x far from y,
+    g = y (1 - x) v/(y - x) makes c zero; where x is near y, g = 0 and c couples the average to them
+    (`fluctua.kernels.coupled`).
+
+    Raises
+    ------
+    InvalidInput
+        For a flow in continuous time, which has no steps to average over.
+    """
+    if kernel.continuous:
+        raise InvalidInput("an average over steps is not defined in continuous time: use theory='exact' or 'discrete'.")
+    shape = kernel.components, kernel.modes
+    v = np.ones(shape) if kernel.weights is None else kernel.weights.reshape(shape)
+    f = (np.full(len(kernel.rate), -kernel.lr) if kernel.drive is None else kernel.drive).reshape(shape)
+    y, links = 1 - average.decay, kernel.coupling if isinstance(kernel, CoupledKernel) else None
+    shares, coupled = _shares(kernel.rate.reshape(shape), v, y, links)
+    entered, driven = kernel.opened
+    # the first update copies W: a(1) = V(1) - sum g s(1)
+    opening = [np.vstack([part, ((v - shares) * part).sum(axis=0)]).ravel()
+               for part in (entered.reshape(shape), f if driven is None else driven.reshape(shape))]  # fmt: skip
+    whole = {
+        **vars(kernel), "components": shape[0] + 1, "entry": None, "opening": (opening[0], opening[1]),
+        "rate": np.concatenate([kernel.rate, np.full(shape[1], y)]),
+        "drive": np.vstack([f, ((y * v - shares) * f).sum(axis=0)]).ravel(),
+        "observed": np.vstack([shares, np.ones(shape[1])]).ravel(),
+        "weights": np.vstack([v, np.zeros(shape[1])]).ravel(),
+    }  # fmt: skip
+    if links is None and not coupled.any():
+        return Kernel(**whole)
+    coupling = np.pad(np.zeros((*shape[:1], *shape)) if links is None else links, ((0, 1), (0, 1), (0, 0)))
+    coupling = coupling.astype(np.result_type(coupling, coupled))
+    coupling[-1, :-1] = coupled
+    return CoupledKernel(**{**whole, "coupling": coupling})
+
+
+def _shares(x: Array, v: Array, y: float, links: Array | None) -> tuple[Array, Array]:
+    """The vectors g and c of `beside`, (k, r): one of them is zero in each component."""
+    near = np.abs(y - x) < _NEAR * y
+    if links is not None:  # a chain is near as a whole
+        near |= (np.abs(y - x) < _NEAR_CHAIN * y).any(axis=0) & links.any(axis=(0, 1))
+    g, c = np.zeros(x.shape, np.result_type(x, v)), np.zeros(x.shape, np.result_type(x, v))
+    for i in reversed(range(len(x))):
+        fed = y * v[i] * (1 - x[i])
+        if links is not None:
+            fed = fed + ((y * v - g)[i + 1 :] * links[i + 1 :, i]).sum(axis=0)
+        c[i], g[i] = np.where(near[i], fed, 0.0), np.where(near[i], 0.0, fed / np.where(near[i], 1.0, y - x[i]))
+    return g, c

@@ -1,0 +1,31 @@
+"""Powers and sums of decays near 1, whose closed forms would cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["alternating", "lost"]
+
+Vector = NDArray[Any]
+_TERMS = 6  # what they leave out is 1e-15 where n times the gap is below 1e-2
+
+
+def alternating(n: int, y: Vector, first: int) -> Vector:
+    """1 - (n - f)/(f + 1) y (1 - (n - f - 1)/(f + 2) y (...)), from f = `first` on, as far as it shows."""
+    out = np.ones_like(y)
+    for j in reversed(range(first, first + _TERMS)):
+        out = 1 - (n - j) / (j + 1) * y * out
+    return out
+
+
+def lost(rate: Vector, steps: int) -> Vector:
+    """1 - (1 - rate)^n, from the rates: NumPy's own complex log1p loses the small ones."""
+    gone = rate == 1
+    x = np.where(gone, 0, rate)
+    shrink = 0.5 * np.log1p(np.abs(x) ** 2 - 2 * x.real)
+    out = -np.expm1(steps * (shrink + 1j * np.arctan2(-x.imag, 1 - x.real)))
+    out = np.where(gone, float(steps > 0), out)
+    return out if np.iscomplexobj(rate) else out.real

@@ -1,0 +1,216 @@
+r"""An optimiser followed step by step, where no closed form in time exists: schedules, and averages that run.
+
+Whatever is done with a gradient is linear in it, and noise enters as the gradient does. With s what the optimiser keeps
+of one mode (the weight V, a momentum buffer, an average), one step is
+
+    s' = B_t s + e_t g,    g = h V + n,
+
+and only B_t and e_t know the optimiser. The response of s at T to a unit of noise at t is the product
+R(T, t) = (B + h e o^T)_{T-1} ... (B + h e o^T)_{t+1} e_t, o picking V; since noises of different steps are independent,
+
+    S(T) = F S(0) F^T + sum_t R_p(T, t) R_q(T, t) kappa G_pq(t)
+
+is F0 summed (theory.md sections 2 to 4): two matrix products over the steps, for any schedule whatever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._validate.sizes import refuse_bytes
+from ..recipe.averages import Average
+from ..recipe.sgd import SGD
+from .state import Components
+
+__all__ = ["Course", "course", "refuse_long"]
+
+Array = NDArray[np.float64]
+_BLOCK_ELEMENTS = 2**22  # of the responses held at once: 32 MB
+_JUMP, _SMALL = 0.2, 0.01  # a change of the rate by this share of it, or of that share of the largest rate
+
+
+@dataclass(frozen=True)
+class Course(Components):
+    """One optimiser on its way, seen by the modes; the counterpart of `Kernel` where its coefficients move in time.
+
+    Attributes
+    ----------
+    curvatures : ndarray, (r,)
+        h_p.
+    motion : ndarray, (T, k, k)
+        B_t; the first of the k parts is V.
+    push : ndarray, (T, k)
+        e_t.
+    entry : ndarray, (k,)
+        The parts at the start, in units of V(0).
+    shown : int
+        Which part is observed.
+    """
+
+    curvatures: Array
+    motion: Array
+    push: Array
+    entry: Array
+    shown: int
+
+    @property
+    def components(self) -> int:  # type: ignore[override]
+        """Number of parts, k."""
+        return int(self.motion.shape[1])
+
+    @property
+    def modes(self) -> int:
+        """Number of modes, r."""
+        return len(self.curvatures)
+
+    def _readout(self, observed: bool) -> Array:
+        weights = np.zeros((self.components, self.modes))
+        weights[self.shown if observed else 0] = 1.0
+        return weights
+
+    @property
+    def breaks(self) -> list[int]:
+        """Steps at which the learning rate jumps: the source has a corner in time there."""
+        rate = np.abs(self.push[:, 0])
+        scale = np.maximum(np.maximum(rate[1:], rate[:-1]), _SMALL * rate.max(initial=0.0))
+        jumps = np.abs(np.diff(rate)) > _JUMP * scale
+        return [int(t) for t in np.flatnonzero(jumps[1:]) + 2]  # step 1 has torch's first step before it
+
+    def unsettled(self, origin: int, end: int, rtol: float) -> float:
+        """Step until which an alternating part of the source, begun at `origin`, is above `rtol`."""
+        later = min(origin + 1, end - 1)  # the first step may be unlike the others
+        fastest = later + int(np.argmax(np.abs(self.push[later:end, 0])))
+        rates = np.linalg.eigvals(self._transition(fastest).transpose(2, 0, 1))
+        alternating = np.abs(rates[rates.real < 0])
+        if not alternating.size:
+            return 0.0
+        slowest = float(alternating.max())
+        return float("inf") if slowest >= 1 else origin + log(rtol) / log(slowest)
+
+    def _transition(self, step: int) -> Array:
+        """B + h e o^T, (k, k, r)."""
+        out = np.repeat(self.motion[step][:, :, None], self.modes, axis=2)
+        out[:, 0] += self.push[step][:, None] * self.curvatures
+        return out
+
+    def drift(self, steps: Any, *, observed: bool = False) -> Array:
+        """Factor of E V, or of the mean of what is observed, in each mode after each number of `steps`, (..., r)."""
+        wanted, where = np.unique(np.asarray(steps), return_inverse=True)
+        out, now = np.empty((len(wanted), self.modes)), 0
+        mean = np.repeat(self.entry[:, None], self.modes, axis=1)
+        for row, target in enumerate(wanted.tolist()):
+            for step in range(now, target):
+                mean = self.motion[step] @ mean + self.push[step][:, None] * (self.curvatures * mean[0])
+            out[row], now = mean[self.shown if observed else 0], target
+        return np.asarray(out[where.reshape(np.shape(steps))])
+
+    def begin(self, covariance: Array, source: Array) -> Array:
+        """Return the state after one step from `covariance`, (r, r), under `source` = kappa G."""
+        state = np.asarray(np.kron(np.outer(self.entry, self.entry), covariance), np.float64)
+        return self.advance(state, [source], np.ones((2, 1)), 0, 1)
+
+    def advance(self, state: Array, sources: Sequence[Array], weights: Array, start: int, steps: int) -> Array:
+        """Return the state `steps` steps after `start` under a source that moves linearly in between; see `Kernel`."""
+        first, change = (self._tiled(row, sources) for row in (weights[0], weights[1] - weights[0]))
+        flow, level, slope = self._summed(start, start + steps, first is not None, change is not None)
+        k, r = self.components, self.modes
+        blocks = state.reshape(k, r, k, r)
+        out = flow[0, 0][:, None] * state * flow[0, 0] if k == 1 else np.einsum(
+            "aip,ipjq,bjq->apbq", flow, blocks, flow, optimize=True).reshape(k * r, k * r)  # fmt: skip
+        for share, source in ((level, first), (slope, change)):
+            if source is not None:
+                out += share * source
+        return np.asarray(out)
+
+    def _tiled(self, weights: Array, sources: Sequence[Array]) -> Array | None:
+        """A sum of sources, the same for every pair of parts; None if all weights are zero."""
+        parts = [w * g for w, g in zip(weights, sources, strict=True) if w != 0.0]
+        return np.tile(sum(parts), (self.components,) * 2) if parts else None
+
+    def _summed(self, start: int, end: int, level: bool, slope: bool) -> tuple[Array, Array, Array]:
+        """F over the interval, (k, k, r), and sum R R^T with weights 1 and (t - start)/(end - start), (k r, k r)."""
+        k, r = self.components, self.modes
+        size = k * r
+        total, moved = np.zeros((2, size, size))
+        flow = np.repeat(np.eye(k)[:, :, None], r, axis=2)
+        block = max(1, _BLOCK_ELEMENTS // size)
+        for last in range(end, start, -block):
+            begin = max(start, last - block)
+            responses = np.empty((last - begin, k, r))
+            for t in range(last - 1, begin - 1, -1):
+                flow = self._back(flow, t, responses[t - begin])
+            flat = responses.reshape(last - begin, size)
+            if level:
+                total += flat.T @ flat
+            if slope and begin + 1 < end:
+                flat *= np.sqrt((np.arange(begin, last) - start) / (end - start))[:, None]
+                moved += flat.T @ flat  # one operand twice: BLAS computes one triangle only
+        return flow, total, moved
+
+    def _back(self, flow: Array, step: int, response: Array) -> Array:
+        """Let the product of transitions begin one step earlier, and keep its response to noise there."""
+        if len(flow) == 1:
+            np.multiply(flow[0], self.push[step, 0], out=response)
+            return np.asarray(flow * self.motion[step, 0, 0] + response * self.curvatures)
+        response[:] = np.tensordot(flow, self.push[step], (1, 0))
+        back = np.asarray(np.einsum("ijp,jl->ilp", flow, self.motion[step]))
+        back[:, 0] += response * self.curvatures
+        return back
+
+    def follow(self, state: Array, sources: Iterable[Array], start: int) -> Iterator[Array]:
+        """Yield what is observed of S_pp, (r,), step after step; `sources` are diagonals of kappa G, (r,) each."""
+        moments = self.within(state)
+        for step, source in enumerate(sources, start):
+            m, e = self._transition(step), self.push[step]
+            if self.components == 1:
+                moments = m * m * moments + e[0] ** 2 * source
+            else:
+                moments = np.einsum("aip,ijp,bjp->abp", m, moments, m) + np.multiply.outer(np.outer(e, e), source)
+            yield self.gathered(moments, observed=True)
+
+
+def refuse_long(steps: int, parts: int = 1) -> None:
+    """Raise `InvalidInput` where the coefficients of so many steps do not fit into memory."""
+    refuse_bytes(
+        f"a schedule, or an average that runs, over {steps:,} steps", 8.0 * steps * (parts**2 + 2 * parts + 4),
+        "Its coefficients are kept for every step: ask for fewer steps, or for a constant learning rate and an EMA.",
+    )  # fmt: skip
+
+
+def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> Course:
+    """Return the course of `sgd` over its first `steps` steps, with torch.optim.SGD's first step.
+
+    u' = beta u + tau g, V' = V - eta_t (nu g + mu u') as in `momentum_step`; an average a' = (1 - w_t) a + w_t V'.
+    Memory and time are proportional to `steps`.
+
+    Raises
+    ------
+    InvalidInput
+        If so many steps do not fit into memory.
+    """
+    parts = 1 + bool(sgd.momentum) + (average is not None)
+    refuse_long(steps, parts)
+    motion, push = np.zeros((steps, parts, parts)), np.zeros((steps, parts))
+    rates = sgd.rates(np.arange(steps))
+    nu, mu = (1.0, sgd.momentum) if sgd.nesterov else (0.0, 1.0) if sgd.momentum else (1.0, 0.0)
+    motion[:, 0, 0], push[:, 0] = 1.0, -rates * nu
+    if sgd.momentum:
+        motion[1:, 1, 1], push[:, 1] = sgd.momentum, 1 - sgd.dampening
+        push[:1, 1] = 1.0
+        motion[:, 0] -= mu * rates[:, None] * motion[:, 1]
+        push[:, 0] -= mu * rates * push[:, 1]
+    if average is not None:
+        taken = average.weights(np.arange(steps))
+        motion[:, -1] += taken[:, None] * motion[:, 0]
+        motion[:, -1, -1] += 1 - taken
+        push[:, -1] = taken * push[:, 0]
+    entry = np.ones(parts)
+    if sgd.momentum:
+        entry[1] = 0.0
+    return Course(curvatures, motion, push, entry, parts - 1 if average is not None else 0)

@@ -1,0 +1,156 @@
+"""The learning rate with the least loss at the end, for one budget, one start and one objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import NotConverged
+from ..problem.least_squares import LeastSquares
+from ..problem.start import Start
+from ..recipe.schedules import SHAPES
+from ..recipe.sgd import SGD
+from ..theory.held_out import HeldOut
+from ..theory.law import independent_limit
+from ..theory.stability import max_stable_lr
+from .rates import Stages, edge, minimised, rounded
+from .reduced import SAMPLES, SHARE, Thinned, final
+
+__all__ = ["Candidate", "Search"]
+
+Array = NDArray[np.float64]
+_LARGE = 2**20  # samples times modes, from which a search is thinned
+_SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
+_LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
+_WIDEST = 5.0  # log range in which the rate is sought
+_SCANNED, _FINE, _SWING = 10, 100, 1e-2  # places looked at first with momentum; many where a swing above this remains
+_TINY = np.finfo(float).tiny  # of a loss that has decayed beyond the range of floats
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe at its best learning rate, and the loss it is predicted to end with.
+
+    Attributes
+    ----------
+    sgd : SGD
+    shape : str
+        Name of its schedule.
+    loss : float
+        Expected loss after the budget, of the training data with weight decay or of the held-out data.
+    exact : bool
+        Whether the loss is exact; otherwise K was estimated, see `plan`.
+    """
+
+    sgd: SGD
+    shape: str
+    loss: float
+    exact: bool
+
+
+def _cheap_limit(problem: LeastSquares, recipe: SGD) -> float:
+    return independent_limit(problem, recipe) if recipe.epochs else max_stable_lr(problem, recipe)
+
+
+class Search:
+    """One budget, one start, one objective."""
+
+    def __init__(
+        self, whole: LeastSquares, weight_decay: float, steps: int, start: Start | None,
+        held_out: tuple[ArrayLike, ArrayLike] | None,
+    ) -> None:  # fmt: skip
+        self.whole, self.steps, self.start, self.stages = whole, steps, start, Stages(1, None)
+        self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples * whole.rank > _LARGE else None
+        minimum = whole.minimum(weight_decay)
+        self.held = None if held_out is None else HeldOut(whole, minimum, *held_out)
+        self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
+        self.limits: dict[float, float] = {}
+        self.near: list[float] = []  # logs of the best learning rates without momentum
+
+    def loss(self, sgd: SGD, settled: bool = True) -> float:
+        """Return the expected loss at the end; an estimate, on large data, unless `settled`."""
+        self.stages.evaluated()
+        if self.thin is None or settled:
+            prediction = final(self.whole, sgd, self.steps, self.start, _RTOL if settled else _SEARCH_RTOL, not settled)
+        else:
+            prediction = self.thin.final(sgd, self.steps, self.start, _SEARCH_RTOL)
+        if self.held is None:
+            return prediction.optimum_loss + prediction.excess_loss
+        return self.held.loss(prediction).expected
+
+    def limit(self, recipe: SGD) -> float:
+        """Return the largest stable learning rate, or an estimate of it."""
+        if self.thin is None:
+            return max_stable_lr(self.whole, recipe)
+        return _cheap_limit(self.thin.problem, recipe)
+
+    def best(self, recipe: SGD, shape: str) -> Candidate:
+        """Minimise over the learning rate: where other schedules suggest, or where a scan does."""
+        scheduled = replace(recipe, schedule=SHAPES[shape](self.steps))
+        if recipe.momentum not in self.limits:
+            self.limits[recipe.momentum] = self.limit(recipe)
+        top = float(np.log(edge(recipe) * self.limits[recipe.momentum]))
+        place, loss = (self._scanned if recipe.momentum else self._led)(scheduled, top)
+        lr = rounded(float(np.exp(place)), float(np.exp(top)), 3 if self._remembers(recipe) else 2)
+        self.stages.ended()
+        return Candidate(replace(scheduled, lr=lr), shape, loss, exact=False)
+
+    def _scanned(self, sgd: SGD, top: float) -> tuple[float, float]:
+        """The best place and its loss with momentum: the minimum nearest to the best of a scan."""
+        places = np.linspace(top - _WIDEST, top, _FINE if self._remembers(sgd) else _SCANNED)
+        losses = [self._log_loss(sgd, place) for place in places]
+        best = int(np.argmin(losses))
+        scanned = float(places[best]), float(np.exp(losses[best]))
+        around = float(places[max(best - 1, 0)]), float(places[min(best + 1, len(places) - 1)])
+        found = self._minimise(sgd, *around, tolerance=_LR_TOLERANCE * _SCANNED / len(places))
+        return min(scanned, found, key=lambda one: one[1])
+
+    def _remembers(self, sgd: SGD) -> bool:
+        """Whether a short run ends in the swing of its beginning: then its loss has many minima over the rate."""
+        return bool(sgd.momentum ** (self.steps / 2) > _SWING)
+
+    def _led(self, sgd: SGD, top: float) -> tuple[float, float]:
+        """The best place and its loss without momentum: where other schedules lead, and everywhere if that fails."""
+        low, high = self._range(top)
+        place, loss = self._minimise(sgd, low, high)
+        if place - low < _LR_TOLERANCE or _LR_TOLERANCE > high - place < top - place:
+            place, loss = self._minimise(sgd, top - _WIDEST, top)
+        self.near.append(place)
+        return place, loss
+
+    def _log_loss(self, sgd: SGD, place: float) -> float:
+        try:
+            loss = self.loss(replace(sgd, lr=float(np.exp(place))), settled=False)
+        except NotConverged:  # the law of shuffled epochs, at rates too near the limit for it
+            return np.inf
+        return float(np.nan_to_num(np.log(max(loss, _TINY)), nan=np.inf))
+
+    def _range(self, top: float) -> tuple[float, float]:
+        """Where to look without momentum: a heuristic, checked at its ends."""
+        if not self.near:
+            return top - _WIDEST, top
+        low, high = min(self.near) - 1, max(self.near) + 2.5  # what decays may begin higher
+        return max(low, top - _WIDEST), min(high, top)
+
+    def _minimise(self, sgd: SGD, low: float, high: float, tolerance: float = _LR_TOLERANCE) -> tuple[float, float]:
+        """Bounded Brent in log lr, for the log of the loss: the best place and the loss there."""
+        log_loss = partial(self._log_loss, sgd)
+        place, least = minimised(log_loss, low, high, tolerance)
+        if high - place < 2 * tolerance and (end := log_loss(high)) < least:  # Brent stays inside
+            place, least = high, end
+        return place, float(np.exp(least))
+
+    def settled(self, one: Candidate) -> Candidate:
+        """Return the candidate with its loss, at the rounded rate, on all samples."""
+        loss = self.loss(one.sgd)
+        self.stages.ended()
+        return replace(one, loss=loss, exact=True)
+
+    def settled_limit(self, recipe: SGD) -> float:
+        """Return the limit that is told: of all samples."""
+        limit = self.limits[recipe.momentum] if self.thin is None else _cheap_limit(self.whole, recipe)
+        self.stages.ended()
+        return limit

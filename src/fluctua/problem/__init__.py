@@ -1,0 +1,1 @@
+"""What the data are: least squares, its moments, its minimum. Knows no optimiser."""

@@ -1,0 +1,252 @@
+"""The problem: least squares on one data set, and every moment of it that the theory needs.
+
+All matrices of size d x d live in the *modes*, the eigenvectors of A = <x x^T> with non-zero curvature, because
+every law is elementwise there (theory.md, F2). Directions outside the range of A are never moved by data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._validate.arguments import stands_for
+from .._validate.sizes import refuse_bytes
+from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
+from .._validate.values import positive_int, real_array, real_number, shaped
+from ..errors import InvalidInput
+from .minimum import Minimum
+from .modes import Spectrum, spectrum
+from .moments import blocks, quadratic_form, weighted_square
+
+__all__ = ["LeastSquares", "Minimum", "magnitude"]
+
+Array = NDArray[np.float64]
+_LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of many, stay finite and normal
+
+
+class LeastSquares:
+    r"""L(W) = 1/(2N) sum_i |W x_i - y_i|^2: sum over outputs, mean over samples (theory.md section 1).
+
+    Parameters
+    ----------
+    inputs : array_like, (N, d)
+        Any real type. float32 data keep the products over samples in float32 (relative error about 1e-6, half
+        the memory); everything of size d x d is float64 always, and so are the curvatures.
+    targets : array_like, (N, c) or (N,)
+        Whole numbers or strings of shape (N,) or (N, 1) are labels, one output each; floats, and several columns, are
+        values. `fluctua.load` reads files by the same rule.
+    targets_are : {"labels", "values"}, optional
+        What they are, where the rule would have it otherwise. It is asked for where whole numbers are more different
+        ones than a fifth of the samples; below 20 samples those are labels where one comes twice, values otherwise.
+
+    Attributes
+    ----------
+    coding : Coding
+        How the targets were read: `.kind` is "labels" or "values", `.classes` are the labels of the outputs.
+
+    Raises
+    ------
+    InvalidInput
+        For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs, and where labels and values
+        cannot be told apart.
+
+    Warns
+    -----
+    AmbiguousTargets
+        For labels of which some are negative, and floats that look like labels.
+
+    Notes
+    -----
+    Cost: the curvatures take N d^2 flops and one eigendecomposition; `feedback` and `Minimum.source` take 4 N r^2
+    each, r the rank. Memory: inputs are not copied when they are float32 or float64; their projection on the modes
+    (N, r), in the same precision, is made at first use and kept.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> print(problem.samples, problem.features, problem.outputs, problem.rank)
+    1797 64 10 61
+    >>> print(f"{problem.curvatures[0]:.9f}")
+    10.455299687
+    >>> print(f"{problem.minimum().loss:.11f}")
+    0.15494089737
+    """
+
+    coding: Coding = VALUES
+
+    def __init__(self, inputs: ArrayLike, targets: ArrayLike, *, targets_are: TargetsAre = None) -> None:
+        self.inputs = real_array("inputs", inputs, ndim=2, shape="(samples, features)")
+        self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
+        _refuse_scale("inputs", self.inputs)
+        _refuse_scale("targets", self.targets)
+        _refuse_scales(self.inputs, self.targets)
+        _refuse_degenerate(self.inputs, self.targets)
+        _refuse_large(self.features, self.outputs)
+        self._minima: dict[float, Minimum] = {}
+
+    def __repr__(self) -> str:
+        sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} output{'s' * (self.outputs > 1)}"
+        return f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype})"
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, N."""
+        return int(self.inputs.shape[0])
+
+    @property
+    def population(self) -> int:
+        """Number of samples that batches are drawn from; N, also where sums are over some of them only."""
+        return self.samples
+
+    @property
+    def features(self) -> int:
+        """Number of inputs of a sample, d."""
+        return int(self.inputs.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs, c."""
+        return int(self.targets.shape[1])
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Curvatures and modes, and what was left out as zero to within rounding; made at first use."""
+        return spectrum(self.inputs)
+
+    @property
+    def curvatures(self) -> Array:
+        """Non-zero eigenvalues of A = <x x^T>, largest first, (r,); weight decay adds gamma to each."""
+        return self.spectrum.curvatures
+
+    @property
+    def modes(self) -> Array:
+        """Eigenvectors of A for `curvatures`, the columns of U, (d, r)."""
+        return self.spectrum.modes
+
+    @property
+    def rank(self) -> int:
+        """r, the number of directions that the data can move."""
+        return len(self.curvatures)
+
+    @cached_property
+    def projections(self) -> NDArray[Any]:
+        """Inputs in the modes, z_i = U^T x_i, (N, r), in the precision of `inputs`."""
+        out = np.empty((self.samples, self.rank), self.inputs.dtype)
+        for rows in self.blocks(self.features):
+            out[rows] = self.inputs[rows].astype(np.float64) @ self.modes
+        return out
+
+    @property
+    def precision(self) -> float:
+        """Relative accuracy of the products over samples: 1e-12 for float64 inputs, 1e-6 for float32."""
+        return 1e-12 if self.inputs.dtype == np.float64 else 1e-6
+
+    def minimum(self, weight_decay: float = 0.0) -> Minimum:
+        """Return the minimiser of L(W) + gamma/2 |W|^2 and the gradient noise there; computed once per gamma."""
+        gamma = real_number("weight_decay", weight_decay, minimum=0.0)
+        if gamma not in self._minima:
+            self._minima[gamma] = Minimum(self, gamma)
+        self._minima[gamma].warn_below_rounding()
+        return self._minima[gamma]
+
+    @property
+    def undecayed(self) -> Minimum:
+        """The minimum without weight decay, from which all others follow; without its warnings."""
+        if 0.0 not in self._minima:
+            self._minima[0.0] = Minimum(self, 0.0)
+        return self._minima[0.0]
+
+    def combined(self, weights: Array) -> LeastSquares:
+        """Return the problem of one output, the sum of all with `weights`, (c,); what it knows of the inputs is shared.
+
+        Its W*, residuals and fluctuation are the same sums of this problem's.
+        """
+        weights = shaped("weights", weights, (self.outputs,))
+        self.projections  # noqa: B018  (made now, so that the copy has them)
+        out = copy(self)
+        out.targets = (self.targets @ weights.astype(self.targets.dtype))[:, None]
+        out._minima = {gamma: found.combined(out, weights) for gamma, found in self._minima.items()}
+        return out
+
+    def feedback(self, covariance: Array) -> Array:
+        """Return K[S] = <x (x^T S x) x^T> - A S A in the modes, (r, r): how the fluctuation feeds the noise."""
+        curvatures, covariance = self.curvatures, shaped("covariance", covariance, (self.rank, self.rank))
+        return self.scatter(quadratic=covariance) - curvatures[:, None] * covariance * curvatures
+
+    def scatter(self, weights: Array | None = None, quadratic: Array | None = None) -> Array:
+        """Return <q_i z_i z_i^T>, (r, r), with q_i = weights_i + z_i^T quadratic z_i; the one pass over the samples.
+
+        4 N r^2 flops with `quadratic`, half of it when every q_i is positive (BLAS then computes one triangle).
+        """
+        weights = None if weights is None else shaped("weights", weights, (self.samples,))
+        quadratic = None if quadratic is None else shaped("quadratic", quadratic, (self.rank, self.rank))
+        out = np.zeros((self.rank, self.rank))
+        for rows in self.blocks(self.rank):
+            z = self.projections[rows]
+            q = np.zeros(len(z)) if weights is None else weights[rows]
+            out += weighted_square(z, q if quadratic is None else q + quadratic_form(z, quadratic))
+        return out / self.samples
+
+    def blocks(self, width: int) -> Iterator[slice]:
+        """Yield slices of samples whose rows of `width` elements fit a block."""
+        return blocks(self.samples, positive_int("width", width))
+
+
+def _refuse_scale(name: str, values: NDArray[Any]) -> None:
+    """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
+    largest, most = magnitude(values), _LARGEST[values.dtype.itemsize]
+    if largest > most or 0 < largest < 1 / most:
+        raise InvalidInput(
+            f"{name} have a largest magnitude of {largest:.3g}, outside {1 / most:.0e} to {most:.0e}: products of four "
+            f"such {values.dtype} numbers leave the range of floats. Rescale them, to about 1."
+        )
+
+
+def _refuse_scales(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
+    """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured."""
+    (x, y), most = (magnitude(inputs), magnitude(targets)), _LARGEST[8]
+    if x and y and not (1 / most <= x * y <= most and 1 / most <= y / x <= most):
+        raise InvalidInput(
+            f"inputs of magnitude {x:.3g} and targets of {y:.3g} have a product {x * y:.3g} and a ratio {y / x:.3g}, "
+            f"and both must be from {1 / most:.0e} to {most:.0e}: fourth powers of gradients and weights leave the "
+            f"range of floats. Rescale both, to about 1."
+        )
+
+
+def magnitude(values: NDArray[Any]) -> float:
+    """Return the largest absolute value, without a copy of the array."""
+    return max(float(values.max()), -float(values.min()))
+
+
+def _refuse_large(features: int, outputs: int) -> None:
+    """Refuse what could not be solved: the curvature and its modes are d x d, in float64, whatever N is."""
+    needed = 8.0 * features * (4.0 * features + outputs)
+    refuse_bytes(f"the curvature of {features:,} inputs", needed, "Use fewer inputs, such as their leading components.")
+
+
+def _refuse_degenerate(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
+    if len(inputs) != len(targets):
+        raise InvalidInput(
+            f"inputs hold {len(inputs)} samples and targets {len(targets)}: every sample needs its target. "
+            f"Check that both were filtered alike."
+        )
+    if len(inputs) < 2:
+        raise InvalidInput(
+            "a single sample has no gradient noise: every batch is the same and nothing fluctuates. "
+            "Give at least two samples."
+        )
+    if np.array_equal(inputs[0], inputs[-1]) and bool((inputs == inputs[0]).all()):
+        raise InvalidInput(
+            f"the inputs are constant: all {len(inputs)} samples are equal, so nothing can be learned from them. "
+            f"Check how the features were made."
+        )
+
+
+stands_for("problem", LeastSquares, "a problem, fluctua.LeastSquares(inputs, targets)")

@@ -1,0 +1,263 @@
+"""The minimiser W* and the gradient noise there."""
+
+from __future__ import annotations
+
+import warnings
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BelowRounding, InvalidInput
+from .moments import quadratic_form
+
+if TYPE_CHECKING:
+    from .least_squares import LeastSquares
+
+__all__ = ["Minimum"]
+
+Array = NDArray[np.float64]
+_EPS = float(np.finfo(float).eps)
+_EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, up to which they may be rounding alone:
+# found up to 4 at 1,000 features, in exact fits of all conditions
+_SETTLED = 1e-10  # change of the residuals relative to them, of which L(W*) feels the square
+_VISIBLE, _CHANCE = 1e-3, 1e-6  # share of the loss that is worth a warning; probability that chance finds as much
+_KNOWN = 1e-2  # residuals known to less than this are worth one too
+_ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
+
+
+class Minimum:
+    """The minimiser W* of the regularised loss and the gradient noise there, all of it in the modes.
+
+    Made by `LeastSquares.minimum`. With gamma > 0 the curvatures are those of H = A + gamma I.
+
+    Attributes
+    ----------
+    weights : ndarray, (c, d)
+        W*; the minimiser of least norm where A is singular.
+    mode_weights : ndarray, (c, r)
+        W* U.
+    loss : float
+        L(W*), with the weight-decay term.
+    residuals : ndarray, (N, c)
+        r_i = W* x_i - y_i.
+    squared_residuals : ndarray, (N,)
+    interpolates : bool
+        Whether W* fits every sample to within rounding: then no batch gradient fluctuates there.
+
+    Warns
+    -----
+    BelowRounding
+        Where rounding hides a visible part of the residuals, or a direction that would explain them.
+
+    Notes
+    -----
+    W* without weight decay comes from the normal equations in the modes, applied to its own residuals again until they
+    say no more than rounding: as accurate as a QR decomposition of the inputs. Weight decay then shrinks each mode,
+    W*_p = h_p/(h_p + gamma) W*_p(0); what it takes from an exact fit is the residual, exact however small.
+    Cost: 4 N c d flops a round, 2 of them as a rule.
+    """
+
+    def __init__(self, problem: LeastSquares, weight_decay: float) -> None:
+        self.problem, self.weight_decay = problem, weight_decay
+        self.residuals = np.zeros((problem.samples, problem.outputs), problem.inputs.dtype)
+        self.squared_residuals: Array = np.zeros(problem.samples)
+        self._warned, self._unsettled = False, 0.0  # and the last change of W*, where it was more than rounding
+        if weight_decay:
+            self._shrink(problem.undecayed)
+        else:
+            self._solve()
+        decay = weight_decay * float(np.sum(self.weights**2))
+        self.loss = 0.5 * (float(self.squared_residuals.mean()) + decay)
+
+    def _solve(self) -> None:
+        """W* without weight decay, by the normal equations of the residuals, repeated."""
+        problem, before = self.problem, np.inf
+        self.mode_weights: Array = np.zeros((problem.outputs, problem.rank))
+        while True:  # each round halves the change or is the last, and below rounding it ends: 55 at most
+            self.weights: Array = self.mode_weights @ problem.modes.T
+            slope = self._measure_residuals()
+            rounding = self._rounding()
+            change = slope @ problem.modes / problem.curvatures
+            size = float(np.sqrt(np.sum(problem.curvatures * change**2)))
+            left = float(np.sqrt(self.squared_residuals.mean()))
+            if size <= max(rounding, _SETTLED * left) or not size <= 0.5 * before:
+                break
+            self.mode_weights, before = self.mode_weights - change, size
+        self._unsettled = size
+        hidden = left <= _EXACT_FIT * np.sqrt(1 + problem.features / 1000) * rounding
+        self.interpolates = problem.rank == problem.samples or (hidden and left <= _VISIBLE * _spread(problem.targets))
+        if self.interpolates:
+            self.residuals[:] = self.squared_residuals[:] = 0.0
+
+    def _rounding(self) -> float:
+        """What rounding makes of residuals, root mean square: eps times the root sum of squares of their terms."""
+        targets = self.problem.targets
+        power = np.sum(np.square(targets, dtype=np.float64)) / len(targets)
+        return _EPS * float(np.sqrt(power + np.sum((self.problem.spectrum.scale * self.weights) ** 2)))
+
+    def _measure_residuals(self) -> Array:
+        """Residuals at the weights; returns <r x^T>, (c, d)."""
+        problem, slope = self.problem, np.zeros_like(self.weights)
+        for rows in problem.blocks(problem.features):
+            x = problem.inputs[rows].astype(np.float64)
+            r = x @ self.weights.T - problem.targets[rows]
+            self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
+            slope += r.T @ x
+        return slope / problem.samples
+
+    def warn_below_rounding(self) -> None:
+        """Warn, once, where a direction left out, or rounding, hides a visible part of the residuals."""
+        warned, self._warned = self._warned, True
+        if warned or self.problem.undecayed.interpolates:
+            return
+        shares, left = self._shares_left_out(), float(np.sqrt(self.squared_residuals.mean()))
+        error = max(self._rounding(), self._unsettled) / left
+        if shares.size or error > _KNOWN:
+            warnings.warn(BelowRounding(shares.size, float(shares.max(initial=0.0)), error), stacklevel=3)
+
+    def _shares_left_out(self) -> Array:
+        """Shares of the squared residuals that directions left out of the modes explain, beyond chance and visibly."""
+        from scipy.special import betainc
+
+        problem, dropped = self.problem, self.problem.spectrum.dropped
+        free = problem.samples - problem.rank - 1
+        if free < 1 or not dropped.size:
+            return np.empty(0)
+        crossed, square = np.zeros((problem.outputs, dropped.shape[1])), np.zeros(dropped.shape[1])
+        for rows in problem.blocks(problem.features):
+            z = problem.inputs[rows].astype(np.float64) @ dropped
+            crossed, square = crossed + self.residuals[rows].astype(np.float64).T @ z, square + np.sum(z**2, axis=0)
+        explained = _ratio(crossed**2, square)
+        whole = np.sum(self.residuals.astype(np.float64) ** 2, axis=0)
+        left = 1 - _ratio(explained, whole[:, None])
+        beyond = betainc(0.5 * free, 0.5, left.clip(0, 1)) < _CHANCE / left.size  # Student's t of one direction
+        felt = _ratio(square, square + problem.samples * self.weight_decay)
+        shares = felt * explained.sum(axis=0) / whole.sum()
+        return np.asarray(shares[beyond.any(axis=0) & (shares > _VISIBLE)])
+
+    def _shrink(self, bare: Minimum) -> None:
+        """W* from that without weight decay; where that fits every sample, so do the residuals, (W* - W*(0)) x."""
+        problem = self.problem
+        lost = bare.mode_weights * (self.weight_decay / self.curvatures)
+        self.mode_weights = bare.mode_weights * (problem.curvatures / self.curvatures)
+        self.weights, step = self.mode_weights @ problem.modes.T, lost @ problem.modes.T
+        for rows in problem.blocks(problem.features):
+            x = problem.inputs[rows].astype(np.float64)
+            r = -x @ step.T if bare.interpolates else x @ self.weights.T - problem.targets[rows]
+            self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
+        self.interpolates = bare.interpolates and not self.mode_weights.any()
+
+    def combined(self, problem: LeastSquares, weights: Array) -> Minimum:
+        """Return the minimum of `problem`, whose one output is the sum of this one's with `weights`, (c,)."""
+        out = copy(self)
+        out.__dict__.pop("noise", None)
+        out.problem, out.weights, out.mode_weights = (
+            problem,
+            weights[None] @ self.weights,
+            weights[None] @ self.mode_weights,
+        )
+        residuals = self.residuals.astype(np.float64) @ weights
+        out.residuals, out.squared_residuals = residuals[:, None].astype(self.residuals.dtype), residuals**2
+        out.loss = 0.5 * (float(out.squared_residuals.mean()) + self.weight_decay * float(np.sum(out.weights**2)))
+        return out
+
+    def stirred(self) -> Minimum:
+        """Return the same with residuals of unit size that know nothing of the inputs, C = A: noise to find a limit by.
+
+        What is stable does not depend on the residuals; where they are zero nothing grows that could be seen.
+        """
+        out = copy(self)
+        out.__dict__.pop("noise", None)
+        out.residuals = np.zeros_like(self.residuals)
+        out.squared_residuals, out.loss = np.ones_like(self.squared_residuals), 0.5
+        return out
+
+    def refuse_interpolation(self) -> None:
+        """Raise `InvalidInput` where there is no fluctuation about W* to measure."""
+        if self.interpolates:
+            n, r = self.problem.samples, self.problem.rank
+            raise InvalidInput(
+                f"the model fits all {n} samples exactly ({r} modes, weight_decay {self.weight_decay:g}): every batch "
+                f"gradient vanishes at W* and SGD comes to rest there, so no fluctuation can be measured from W*. Use "
+                f"weight_decay > 0, more samples, or start='zero' to follow the approach."
+            )
+
+    @property
+    def curvatures(self) -> Array:
+        """Eigenvalues h_p of H = A + gamma I on the range of A, largest first, (r,)."""
+        return self.problem.curvatures + self.weight_decay
+
+    @cached_property
+    def noise(self) -> Array:
+        """C = <|r|^2 x x^T> - gamma^2 W*^T W*, the per-sample gradient covariance at W*, (r, r)."""
+        decay = self.weight_decay * self.mode_weights
+        return self._difference(self.problem.scatter(weights=self.squared_residuals), decay.T @ decay)
+
+    def _difference(self, scattered: Array, decayed: Array) -> Array:
+        """Two parts of C that cancel where all gradients are equal: what rounding leaves of them there is zero."""
+        sizes = np.sqrt(np.abs(np.diag(scattered)))
+        rounding = _ROUNDED * np.finfo(self.problem.inputs.dtype).eps * np.multiply.outer(sizes, sizes)
+        out = scattered - decayed
+        return np.asarray(np.where((np.abs(out) <= rounding) & (decayed != 0), 0.0, out))
+
+    def output_noise(self, k: int, l: int) -> Array:  # noqa: E741  (k, l are theory.md's output indices)
+        """C_kl = <r_k r_l x x^T> - gamma^2 w*_k w*_l^T, symmetrised in the two outputs, (r, r)."""
+        product = self.residuals[:, k].astype(np.float64) * self.residuals[:, l]
+        decay = self.weight_decay**2 * np.outer(self.mode_weights[k], self.mode_weights[l])
+        return self.problem.scatter(weights=product) - 0.5 * (decay + decay.T)
+
+    def source(self, covariance: Array, mean: Array | None = None) -> Array:
+        """C + K[S] + X(E V), the per-sample gradient covariance averaged over the law of W (theory.md F0), (r, r).
+
+        Parameters
+        ----------
+        covariance : ndarray, (r, r)
+            S = E[V^T V], about W*, the mean's own square included.
+        mean : ndarray, (c, r), optional
+            E V; None means zero.
+        """
+        if mean is None and not covariance.any():
+            return self.noise  # at W*: known, and saves a pass over the samples
+        weights = self.squared_residuals if mean is None else self.squared_residuals + self._crossed(mean)
+        return self.problem.scatter(weights, covariance) - self.squared_mean(covariance, mean)
+
+    def felt(self, covariance: Array, mean: Array | None) -> Array:
+        """<(z^T S z + 2 r . E V z) z z^T>, what the fluctuation adds to <|W x - y|^2 x x^T>, (r, r)."""
+        return self.problem.scatter(None if mean is None else self._crossed(mean), covariance)
+
+    def squared_mean(self, covariance: Array, mean: Array | None) -> Array:
+        """E[p^T p] of the mean gradient p = V A - gamma W*, (r, r)."""
+        a, decay = self.problem.curvatures, self.weight_decay * self.mode_weights
+        out = a[:, None] * covariance * a + decay.T @ decay
+        if mean is not None:
+            cross = decay.T @ (mean * a)
+            out -= cross + cross.T
+        return np.asarray(out)
+
+    def residual_products(self, form: Array | None) -> Array:
+        """<r r^T z^T form z>, (c, c); None stands for a form that is 1 on every sample."""
+        out = np.zeros((self.problem.outputs,) * 2)
+        for rows in self.problem.blocks(self.problem.rank):
+            r = self.residuals[rows].astype(np.float64)
+            out += r.T @ (r if form is None else r * quadratic_form(self.problem.projections[rows], form)[:, None])
+        return out / self.problem.samples
+
+    def _crossed(self, mean: Array) -> Array:
+        """2 r_i . E V x_i, (N,): what neither |r|^2 nor S carries of E|W x_i - y_i|^2."""
+        out, shift = np.empty(self.problem.samples), mean.T.astype(self.problem.projections.dtype)
+        for rows in self.problem.blocks(self.problem.rank):
+            out[rows] = 2 * np.einsum("ij,ij->i", self.problem.projections[rows] @ shift, self.residuals[rows])
+        return out
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """Quotient, zero where `below` is."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _spread(targets: NDArray[Any]) -> float:
+    """Root mean square distance of the targets from their means, exact beside any offset; infinite for constants."""
+    return float(np.sqrt(np.sum(np.var((targets - targets[0]).astype(np.float64), axis=0)))) or np.inf

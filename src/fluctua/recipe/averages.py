@@ -1,0 +1,131 @@
+r"""Averages of the weights along a run: one more component beside the optimiser's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._validate.arguments import stands_for
+from .._validate.values import positive_int, real_number, step_numbers
+from ..errors import InvalidInput
+
+__all__ = ["EMA", "Average", "RunningAverage", "read_average"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EMA:
+    r"""Exponential moving average of the weights, updated after every step, as `torch.optim.swa_utils` keeps it.
+
+    ``w = decay w + (1 - decay) W``; the first update copies W. Its stationary fluctuation is that of W seen through a
+    low-pass filter: much smaller in steep modes, almost unchanged in modes that relax more slowly than the average
+    forgets, after 1/(1 - decay) steps.
+
+    Parameters
+    ----------
+    decay : float
+        0 <= decay < 1.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem, sgd = fl.LeastSquares(data.inputs, data.targets), fl.SGD(lr=0.05, batch_size=8)
+    >>> for average in (None, fl.EMA(0.9), fl.EMA(0.99)):
+    ...     print(f"{fl.predict(problem, sgd, average=average).excess_loss:.7f}")
+    0.0093549
+    0.0029470
+    0.0011873
+    """
+
+    decay: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decay", real_number("decay", self.decay, minimum=0.0, below=1.0))
+
+    @property
+    def words(self) -> str:
+        """What is looked at, in words."""
+        return f"averaged with decay {self.decay:g}"
+
+    def weights(self, steps: ArrayLike) -> Array:
+        """Share of W in its update after each of `steps`, counted from 0."""
+        return np.where(step_numbers("steps", steps) == 0, 1.0, 1 - self.decay)
+
+    def refuse_beyond(self, steps: int) -> None:
+        """Any run is long enough."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the average as plain JSON types."""
+        return {"name": "EMA", "decay": self.decay}
+
+
+@dataclass(frozen=True)
+class RunningAverage:
+    r"""Mean of the weights after each step since `start`, as `torch.optim.swa_utils.AveragedModel` keeps it.
+
+    (W_{start+1} + ... + W_t)/(t - start): the Polyak-Ruppert average with start = 0, otherwise a tail average, or
+    stochastic weight averaging. Until `start` nothing is averaged and the weights themselves are seen. It converges
+    to W*, so its stationary fluctuation is zero; how fast, `Prediction.after` and `learning_curve` tell.
+
+    Parameters
+    ----------
+    start : int
+        Steps left out, at least 0 and fewer than the run has.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem, sgd = fl.LeastSquares(data.inputs, data.targets), fl.SGD(lr=0.05, batch_size=8)
+    >>> for average in (None, fl.RunningAverage(), fl.RunningAverage(start=2000)):
+    ...     print(f"{fl.predict(problem, sgd, average=average).after(4000, start='zero').excess_loss:.6f}")
+    0.011698
+    0.004999
+    0.003000
+    """
+
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", positive_int("start", self.start, minimum=0))
+
+    @property
+    def words(self) -> str:
+        """What is looked at, in words."""
+        return f"averaged over all steps after {self.start:,}" if self.start else "averaged over all steps"
+
+    def weights(self, steps: ArrayLike) -> Array:
+        """Share of W in its update after each of `steps`, counted from 0."""
+        return np.asarray(1 / np.maximum(step_numbers("steps", steps) + 1 - self.start, 1))
+
+    def refuse_beyond(self, steps: int) -> None:
+        """Raise `InvalidInput` where the run ends before anything is averaged."""
+        if 0 < positive_int("steps", steps, minimum=0) <= self.start:
+            raise InvalidInput(
+                f"the average starts after {self.start} steps and the run has {steps}: nothing would be averaged. "
+                f"Use a start below {steps}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the average as plain JSON types."""
+        return {"name": "RunningAverage", "start": self.start}
+
+
+Average = EMA | RunningAverage
+
+
+def read_average(given: Mapping[str, Any]) -> Average:
+    """Return the average that `to_dict` described."""
+    options = dict(given)
+    kinds: dict[str, type[Average]] = {"EMA": EMA, "RunningAverage": RunningAverage}
+    return kinds[options.pop("name")](**options)
+
+
+for _kind in (EMA, RunningAverage):
+    stands_for("average", _kind, "fluctua.EMA(decay), fluctua.RunningAverage(start) or None")

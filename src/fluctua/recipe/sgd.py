@@ -1,0 +1,200 @@
+"""The recipe: what `torch.optim.SGD` and its `DataLoader` were told, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._validate.arguments import stands_for
+from .._validate.values import choice, flag, positive_int, real_number, step_numbers
+from ..errors import InvalidInput
+from .schedules import LARGEST, Schedule, read_schedule
+from .step import Step, plain, with_momentum
+
+__all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Sampling"]
+
+Sampling = Literal["with_replacement", "without_replacement", "shuffle", "single_shuffle", "sequential"]
+_IN_WORDS: dict[Sampling, str] = {
+    "with_replacement": "batches of {} with replacement",
+    "without_replacement": "batches of {} without replacement",
+    "shuffle": "shuffled epochs of batches of {}",
+    "single_shuffle": "epochs of batches of {} in one shuffled order",
+    "sequential": "epochs of batches of {} in data order",
+}
+SAMPLINGS: tuple[Sampling, ...] = tuple(_IN_WORDS)
+EPOCHS: tuple[Sampling, ...] = ("shuffle", "single_shuffle", "sequential")
+"""The samplings that pass over all samples before one comes again."""
+
+
+@dataclass(frozen=True)
+class SGD:
+    r"""Stochastic gradient descent as `torch.optim.SGD` does it, one batch per step.
+
+    One step is ``W' = W - lr g`` with ``g = grad_b(W) + weight_decay W``, ``grad_b`` the mean gradient over a batch.
+    With momentum ``buf' = momentum buf + (1 - dampening) g`` (``buf' = g`` in the first step) and ``W' = W - lr buf'``,
+    or, with Nesterov, ``W' = W - lr (g + momentum buf')``.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate eta > 0, per step.
+    batch_size : int
+        Samples per batch, b >= 1.
+    weight_decay : float
+        gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
+    sampling : str
+        Independent batches: "with_replacement"; "without_replacement", where the samples inside *one* batch are
+        distinct. Epochs, each a pass over all samples cut into batches: "shuffle", in a fresh random order each time,
+        `DataLoader(shuffle=True)`; "single_shuffle", in one random order drawn at the start of a run; "sequential", in
+        the order of the data, `DataLoader(shuffle=False)`.
+    momentum : float
+        beta, 0 <= beta < 1.
+    dampening : float
+        0 <= dampening < 1; without momentum it has no effect.
+    nesterov : bool
+        Needs momentum, and no dampening.
+    schedule : fluctua.schedules.Schedule or sequence of float, optional
+        What becomes of `lr` in time; a sequence holds the factor of every step.
+    drop_last : bool
+        What `DataLoader` does with the N - floor(N/b) b samples left over at the end of an epoch: by default they are
+        a smaller batch, whose gradient is the mean over them; with True that step is left out, and where the order
+        stays the same they are never seen.
+
+    Raises
+    ------
+    InvalidInput
+        For a value out of range, or `drop_last` without epochs; `UnknownName` for an unknown sampling.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> sgd = fl.SGD(lr=0.05, batch_size=8)
+    >>> sgd.sampling_factor(samples=1797)
+    0.125
+    >>> fl.SGD(lr=0.05, batch_size=8, sampling="shuffle").batch_sizes(samples=27).tolist()
+    [8, 8, 8, 3]
+    """
+
+    lr: float
+    batch_size: int
+    weight_decay: float = 0.0
+    sampling: Sampling = "with_replacement"
+    momentum: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
+    schedule: Schedule | None = None
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0, below=LARGEST))
+        object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
+        object.__setattr__(
+            self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
+        )
+        object.__setattr__(self, "sampling", choice("sampling", self.sampling, SAMPLINGS))
+        object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
+        object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
+        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
+        if self.schedule is not None:
+            object.__setattr__(self, "schedule", read_schedule(self.schedule))
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise InvalidInput(
+                f"nesterov needs momentum > 0 and dampening 0, as in torch.optim.SGD; got momentum = {self.momentum:g} "
+                f"and dampening = {self.dampening:g}."
+            )
+        object.__setattr__(self, "drop_last", flag("drop_last", self.drop_last))
+        if self.drop_last and not self.epochs:
+            raise InvalidInput(
+                f"drop_last needs epochs, and sampling = {self.sampling!r} draws independent batches, all of the same "
+                f"size: no epoch ends and nothing is left over. Use sampling='shuffle', or leave drop_last out."
+            )
+
+    @property
+    def step(self) -> Step:
+        """What one step does with a gradient: s' = B s + e g."""
+        if not self.momentum:
+            return plain()
+        return with_momentum(self.momentum, self.dampening, self.nesterov)
+
+    def rates(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return eta_t at the given steps, counted from 0."""
+        if self.schedule is None:
+            return np.broadcast_to(self.lr, step_numbers("steps", steps).shape)
+        return self.schedule.rates(self.lr, steps)
+
+    def sampling_factor(self, samples: int) -> float:
+        """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).
+
+        1/b with replacement, (N - b)/(b (N - 1)) without and for each full batch of a shuffled epoch; 0 for a full
+        batch without replacement, which is deterministic gradient descent.
+
+        Raises
+        ------
+        InvalidInput
+            If a batch without replacement is larger than the data set.
+        """
+        if self.sampling == "with_replacement":
+            return 1.0 / self.batch_size
+        self._refuse_larger(samples)
+        return (samples - self.batch_size) / (self.batch_size * (samples - 1))
+
+    @property
+    def epochs(self) -> bool:
+        """Whether batches come in epochs, each a pass over all samples, instead of independently."""
+        return self.sampling in EPOCHS
+
+    def batch_sizes(self, samples: int) -> NDArray[np.int64]:
+        """Return the sizes of the batches of one epoch, (n,), in their order.
+
+        Raises
+        ------
+        InvalidInput
+            If the sampling has no epochs, or a batch is larger than the data set.
+        """
+        if not self.epochs:
+            raise InvalidInput(
+                f"sampling = {self.sampling!r} draws independent batches, which have no epochs: each is of "
+                f"batch_size = {self.batch_size}. Samplings with epochs: {', '.join(EPOCHS)}."
+            )
+        self._refuse_larger(samples)
+        full, left = divmod(samples, self.batch_size)
+        return np.array([self.batch_size] * full + [left] * (left > 0 and not self.drop_last), np.int64)
+
+    def refuse_epochs(self, reason: str) -> None:
+        """Raise `InvalidInput` with the reason if batches come in epochs; for what holds for independent ones only."""
+        if self.epochs:
+            raise InvalidInput(
+                f"{reason}, and the batches of sampling = {self.sampling!r} depend on each other: within an epoch no "
+                f"sample comes twice. Use sampling='without_replacement', independent batches of the same size."
+            )
+
+    def _refuse_larger(self, samples: int) -> None:
+        if self.batch_size > samples:
+            raise InvalidInput(
+                f"batch_size = {self.batch_size} is larger than the {samples} samples, and without replacement a "
+                f"batch holds distinct samples. Use batch_size <= {samples}, or sampling='with_replacement'."
+            )
+
+    @property
+    def words(self) -> str:
+        """The recipe in words, in one line."""
+        dropped = " (incomplete last batch dropped)" if self.drop_last else ""
+        parts = [f"lr {self.lr:g}", _IN_WORDS[self.sampling].format(self.batch_size) + dropped]
+        if self.weight_decay:
+            parts.append(f"weight decay {self.weight_decay:g}")
+        if self.momentum:
+            kind = " (Nesterov)" if self.nesterov else f" (dampening {self.dampening:g})" if self.dampening else ""
+            parts.append(f"momentum {self.momentum:g}{kind}")
+        if self.schedule is not None:
+            parts.append(self.schedule.words)
+        return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON types, keyed by the constructor's names."""
+        return {**asdict(self), "schedule": None if self.schedule is None else self.schedule.to_dict()}
+
+
+stands_for("sgd", SGD, "a recipe, fluctua.SGD(lr, batch_size)")

@@ -1,0 +1,138 @@
+r"""One step of an optimiser, as every part of fluctua sees it: s' = B s + e g.
+
+An optimiser keeps a few numbers per weight: s = (V, u, ...), the weight about W* first, then what it remembers. One
+step takes the gradient g = h V + n of a mode of curvature h, n the noise of the batch, to
+
+    s' = B s + e g,    V = o . s,    o = (1, 0, ...),
+
+and nothing else knows the optimiser. B and e are affine in the learning rate; torch's first step has its own (B0, e0).
+The kernel is the eigendecomposition of B + h e o^T, a schedule is a product of them, the simulator applies B and e, and
+E V stops to decay where an eigenvalue reaches the unit circle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Moves", "Step", "plain", "quasi_hyperbolic", "with_momentum"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """B and e, affine in the learning rate: B = kept + eta moved, e = given + eta pushed.
+
+    Attributes
+    ----------
+    kept, moved : ndarray, (k, k)
+    given, pushed : ndarray, (k,)
+    """
+
+    kept: Array
+    moved: Array
+    given: Array
+    pushed: Array
+
+    def at(self, lr: ArrayLike) -> tuple[Array, Array]:
+        """Return B, (..., k, k), and e, (..., k), at the learning rates `lr`, (...)."""
+        rate = np.asarray(lr, np.float64)[..., None]
+        return self.kept + rate[..., None] * self.moved, self.given + rate * self.pushed
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A linear, isotropic optimiser.
+
+    Attributes
+    ----------
+    later : Moves
+        Every step but the first.
+    first : Moves
+        The first one, from s = (V(0), 0, ...).
+    """
+
+    later: Moves
+    first: Moves
+
+    @property
+    def slots(self) -> int:
+        """Numbers kept per weight, k."""
+        return len(self.later.given)
+
+    @cached_property
+    def begins_alike(self) -> bool:
+        """Whether the first step does to s = (V, 0, ...) what every other one does."""
+        a, b = self.first, self.later
+        pairs = (a.kept[:, 0], b.kept[:, 0]), (a.moved[:, 0], b.moved[:, 0]), (a.given, b.given), (a.pushed, b.pushed)
+        return all(np.array_equal(x, y) for x, y in pairs)
+
+    def at(self, lr: float) -> tuple[Array, Array]:
+        """Return B, (k, k), and e, (k,), of every step but the first."""
+        return self.later.at(lr)
+
+    def along(self, rates: Array) -> tuple[Array, Array]:
+        """Return B, (T, k, k), and e, (T, k), of the first T steps, at their learning rates."""
+        motion, push = self.later.at(rates)
+        if len(rates):
+            motion[0], push[0] = self.first.at(rates[0])
+        return motion, push
+
+    def transition(self, lr: float, curvatures: ArrayLike) -> Array:
+        """Return B + h e o^T for each curvature, (r, k, k)."""
+        motion, push = self.at(lr)
+        out = np.repeat(motion[None], np.size(curvatures), axis=0)
+        out[:, :, 0] += np.multiply.outer(np.asarray(curvatures, np.float64), push)
+        return out
+
+    def gradient(self, before: Array, after: Array, lr: float, number: int) -> Array:
+        """Return the g that took s to s', (k, ...) each, in step `number`, counted from 0."""
+        motion, push = (self.later if number else self.first).at(lr)
+        moved = after - np.tensordot(motion, before, 1)
+        return np.asarray(np.tensordot(push, moved, 1) / (push @ push))
+
+    def effective_lr(self, lr: float) -> float:
+        """Return the learning rate of plain SGD that drifts as fast in flat modes: o (1 - B)^-1 e, on what is kept."""
+        motion, push = self.at(lr)
+        memory = np.linalg.solve(np.eye(self.slots - 1) - motion[1:, 1:], push[1:])
+        return float(-(push[0] + motion[0, 1:] @ memory))
+
+    def mean_limit(self, curvature: float) -> float:
+        """Return the learning rate at which E V stops to decay in a mode: an eigenvalue reaches -1.
+
+        det(1 + B + h e o^T) is affine in the learning rate for the optimisers here: one entry of a row moves with it.
+        """
+        at = [np.linalg.det(np.eye(self.slots) + self.transition(rate, curvature)[0]) for rate in (0.0, 1 / curvature)]
+        return float(at[0] / (at[0] - at[1]) / curvature)
+
+
+def plain() -> Step:
+    """W' = W - eta g."""
+    moves = Moves(np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1), -np.ones(1))
+    return Step(moves, moves)
+
+
+def with_momentum(momentum: float, dampening: float, nesterov: bool) -> Step:
+    """Momentum: u' = beta u + (1 - dampening) g, W' = W - eta u', or Nesterov's W - eta (g + beta u'); first u' = g."""
+    nu, mu = (1.0, momentum) if nesterov else (0.0, 1.0)
+
+    def moves(kept: float, taken: float) -> Moves:
+        return Moves(
+            kept=np.array([[1.0, 0.0], [0.0, kept]]), moved=np.array([[0.0, -mu * kept], [0.0, 0.0]]),
+            given=np.array([0.0, taken]), pushed=np.array([-(nu + mu * taken), 0.0]),
+        )  # fmt: skip
+
+    return Step(later=moves(momentum, 1 - dampening), first=moves(0.0, 1.0))
+
+
+def quasi_hyperbolic(momentum: float, nu: float) -> Step:
+    """Quasi-hyperbolic momentum: u' = beta u + (1 - beta) g and W' = W - eta ((1 - nu) g + nu u'), from u = 0."""
+    moves = Moves(
+        kept=np.array([[1.0, 0.0], [0.0, momentum]]), moved=np.array([[0.0, -nu * momentum], [0.0, 0.0]]),
+        given=np.array([0.0, 1 - momentum]), pushed=np.array([-(1 - nu * momentum), 0.0]),
+    )  # fmt: skip
+    return Step(moves, moves)

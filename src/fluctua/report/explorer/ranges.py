@@ -1,0 +1,175 @@
+"""A survey of a problem around one recipe: what a page needs to redraw the theory when a setting moves.
+
+At the additive level, theory="discrete", modes do not mix: h_p and the diagonal of C give the noise floor, the mode
+temperatures and, with W*, the learning curve, for any learning rate, batch size and momentum. Weight decay moves W*,
+and C with it through every sample, so C is found at some values of it. The exact level comes from `ExactGrid`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...problem.least_squares import LeastSquares, Minimum
+from ...recipe.sgd import EPOCHS, SGD, Sampling
+from ...theory.answers import predict
+from ...theory.stability import mean_stable_lr
+from ...verification.verdict import Verdict
+from .grid import ExactGrid, exact_grid
+
+__all__ = ["Survey", "survey", "surveyed", "with_survey"]
+
+Array = NDArray[np.float64]
+_PREFIX, _GRID = "survey_", "survey_exact_"
+_INDEPENDENT: dict[Sampling, Sampling] = dict.fromkeys(EPOCHS, "without_replacement")
+_DECADES = 5  # of weight decay, in steps of 1-2-5
+_STEEPEST_DECAY = 0.1  # the largest weight decay, in units of h_max
+_SHARE = 0.2  # of the time, about, that the weight decays take; the rest is the exact grid's
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the explorer computes from; made by `survey`.
+
+    Attributes
+    ----------
+    samples, outputs : int
+        N and c.
+    curvatures : ndarray, (r,)
+        Of the data, without weight decay.
+    signal : ndarray, (r,)
+        Sum over outputs of <y z_p>^2, so that W* of mode p is sqrt(signal)/(h_p + gamma).
+    weight_decays, optimum_losses : ndarray, (g,)
+    noise : ndarray, (g, r)
+        C_pp at each weight decay.
+    relaxation_steps : ndarray, (r,)
+        Of the recipe.
+    limit : float
+        Its largest stable learning rate; interpolated, for shuffled epochs that of independent batches, NaN unknown.
+    miss : float
+        Relative error of the noise floor from `exact` at the recipe, where the exact one is known; otherwise NaN.
+    exact : ExactGrid or None
+    """
+
+    samples: int
+    outputs: int
+    curvatures: Array
+    signal: Array
+    weight_decays: Array
+    optimum_losses: Array
+    noise: Array
+    relaxation_steps: Array
+    limit: float
+    miss: float
+    exact: ExactGrid | None
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays, to be kept in a result."""
+        own = {_PREFIX + item.name: np.asarray(getattr(self, item.name)) for item in fields(self)
+               if item.name != "exact"}  # fmt: skip
+        if self.exact is None:
+            return own
+        return own | {_GRID + item.name: np.asarray(getattr(self.exact, item.name)) for item in fields(ExactGrid)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Survey | None:
+        """Read what `to_arrays` gave; None if a result has none, or one of another version."""
+        if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name != "exact"):
+            return None
+        grid = None
+        if all(_GRID + item.name in arrays for item in fields(ExactGrid)):
+            grid = ExactGrid(**_read(ExactGrid, _GRID, arrays))
+        return cls(**_read(cls, _PREFIX, arrays), exact=grid)
+
+
+def _read(kind: type, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    found = {item.name: arrays[prefix + item.name] for item in fields(kind) if prefix + item.name in arrays}
+    return {name: value.item() if value.ndim == 0 else value for name, value in found.items()}
+
+
+def survey(
+    problem: LeastSquares, sgd: SGD, noise_floor: float = np.nan, progress: Callable[[float], None] | None = None
+) -> Survey:
+    """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
+
+    Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and the exact grid's.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.report.explorer.ranges import survey
+    >>> data = fl.load("digits", classes=[0, 1], limit=200)
+    >>> found = survey(fl.LeastSquares(data.inputs, data.targets), fl.SGD(lr=0.05, batch_size=8))
+    >>> found.noise.shape == (len(found.weight_decays), len(found.curvatures))
+    True
+    """
+    decays = _weight_decays(float(problem.curvatures[0]), sgd.weight_decay)
+    report = progress or (lambda _: None)
+    minima, noise = [], []
+    for done, gamma in enumerate(decays):
+        report(_SHARE * done / len(decays))
+        minima.append(problem.minimum(gamma))
+        noise.append(_noise_variances(minima[-1]))
+    grid = exact_grid(problem, decays[-1], lambda fraction: report(_SHARE + (1 - _SHARE) * fraction))
+    still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
+    additive, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
+    return Survey(
+        samples=problem.samples, outputs=problem.outputs, curvatures=problem.curvatures,
+        signal=np.sum((minima[0].mode_weights * minima[0].curvatures) ** 2, axis=0),
+        weight_decays=np.array(decays), optimum_losses=np.array([minimum.loss for minimum in minima]),
+        noise=np.array(noise),
+        relaxation_steps=additive.relaxation_steps, limit=limit, exact=grid,
+        miss=additive.excess_loss * _ratio(problem, still, grid, limit) / noise_floor - 1,
+    )  # fmt: skip
+
+
+def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
+    """Return the verdict with a survey around its recipe, so that its report has an explorer."""
+    return with_survey(verdict, problem, None)
+
+
+def with_survey(verdict: Verdict, problem: LeastSquares, progress: Callable[[float], None] | None) -> Verdict:
+    """Return `surveyed`, calling `progress` with the fraction done."""
+    found = survey(problem, SGD(**verdict.identity["recipe"]), _noise_floor(verdict), progress)
+    return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
+
+
+def _noise_floor(verdict: Verdict) -> float:
+    """The exact stationary excess loss of the weights under independent batches, where the verdict has it; or NaN."""
+    run = verdict.identity
+    if verdict.theory != "exact" or run["average"] or run["recipe"]["schedule"] or run["recipe"]["sampling"] in EPOCHS:
+        return float("nan")
+    return verdict.row("exact, stationary").excess_loss or float("nan")
+
+
+def _weight_decays(steepest: float, own: float) -> list[float]:
+    """0, five decades in steps of 1-2-5 up to a tenth of h_max, and the recipe's own."""
+    top = int(np.floor(np.log10(_STEEPEST_DECAY * steepest)))
+    ladder = [float(f"{k}e{e}") for e in range(top - _DECADES, top + 1) for k in (1, 2, 5)]
+    return sorted({0.0, own, *(gamma for gamma in ladder if gamma <= max(_STEEPEST_DECAY * steepest, own))})
+
+
+def _noise_variances(minimum: Minimum) -> Array:
+    """The diagonal of C in the modes, (r,), without the rest of it."""
+    problem, total = minimum.problem, np.zeros(minimum.problem.rank)
+    for rows in problem.blocks(problem.rank):
+        total += minimum.squared_residuals[rows] @ np.square(problem.projections[rows], dtype=np.float64)
+    return np.asarray(total / problem.samples - np.sum((minimum.weight_decay * minimum.mode_weights) ** 2, axis=0))
+
+
+def _limit(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None) -> float:
+    kappa = sgd.sampling_factor(problem.samples)
+    if grid is None or not grid.covers(sgd, kappa):
+        return float("nan")
+    return grid.limit(mean_stable_lr(problem, sgd), kappa, sgd.momentum, sgd.weight_decay)
+
+
+def _ratio(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None, limit: float) -> float:
+    if grid is None or not sgd.lr <= grid.shares[-1] * limit:
+        return float("nan")
+    kappa = sgd.sampling_factor(problem.samples)
+    return grid.ratio(sgd.lr / limit, kappa, sgd.momentum, sgd.weight_decay)

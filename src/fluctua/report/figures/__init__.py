@@ -1,0 +1,153 @@
+"""Figures of a verdict: mode variances and the ladder, F0 element by element, the learning curve; and of the noise.
+
+Everything is drawn from what a result keeps, so a saved result gives the same files again, to the byte.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..._validate.values import choice
+from ...storage.writing import save_with, writable_directory
+from ...verification.in_time.verdict import DynamicVerdict
+from ...verification.noise import GradientNoise
+from ...verification.verdict import Verdict
+from .balance_figure import balance
+from .curve_figure import curve
+from .dynamic import circulation, current, regression, response
+from .frame import style
+from .modes_figure import modes
+from .noise_figure import noise
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw", "draw_dynamic", "draw_svg", "save_dynamic_figures", "save_figures", "save_noise_figure"]
+
+_FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
+
+
+def draw(verdict: Verdict) -> dict[str, Figure]:
+    """Return the figures "modes", "balance" and "curve" of a verdict.
+
+    modes
+        Mode variances S_pp against curvature h_p, measured (95 % intervals) and on every rung of the ladder; below,
+        the same divided by the theory under test.
+    balance
+        F0 element by element: dissipation against fluctuation, both measured along the trajectory. Pairs of modes
+        are mostly noise one by one, so their means over groups of similar fluctuation are drawn as well.
+    curve
+        Predicted learning curve through the replicas' mean (95 % intervals) and their 5 to 95 % band.
+
+    Values that are not finite, or that an axis cannot hold, are left out.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        From `verify` or `Verdict.load`.
+
+    Returns
+    -------
+    dict of str to matplotlib.figure.Figure
+        Without pyplot: nothing is shown, and no global state changes.
+    """
+    with style():
+        return {name: make() for name, make in _makers(verdict).items()}
+
+
+def draw_svg(verdict: Verdict | DynamicVerdict, prefix: str = "") -> dict[str, str]:
+    """Return the figures of `draw`, or of `draw_dynamic`, as SVG elements to be put into a page.
+
+    Their backgrounds are transparent, and `prefix` and the figure's name begin every id, so that several figures can
+    share a page.
+    """
+    with style():
+        return {name: _inline(make(), f"{prefix}{name}-") for name, make in _makers(verdict).items()}
+
+
+def _inline(figure: Figure, prefix: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=_FORMATS["svg"], transparent=True)
+    text = buffer.getvalue()
+    element = text[text.index("<svg") :]
+    return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
+
+
+def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write the figures of `draw` into `directory`, which is made if missing, and return the files' paths.
+
+    Raises
+    ------
+    UnknownName
+        For a format other than png, svg and pdf, before anything is written.
+    OutputError
+        If a file cannot be written; each is written whole or not at all.
+    """
+    return _save(_makers(verdict), directory, formats)
+
+
+def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
+    """Return the figures "regression", "response", "circulation" and "current" of a dynamic verdict; as `draw`.
+
+    regression
+        Correlation of some modes with themselves, and the answer to a kick, against the lag (theory.md section 7).
+    response
+        Correlation against S times the response, both measured, element by element.
+    circulation
+        J predicted beside measured. With one mode there is none.
+    current
+        Probability current over the density, in the plane of the two modes with the largest circulation; not with
+        Nesterov's step, whose chain is not that of the weights.
+    """
+    with style():
+        return {name: make() for name, make in _makers(verdict).items()}
+
+
+def save_dynamic_figures(
+    verdict: DynamicVerdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write the figures of `draw_dynamic` into `directory`; as `save_figures`."""
+    return _save(_makers(verdict), directory, formats)
+
+
+def _dynamic_figures(verdict: DynamicVerdict) -> dict[str, Callable[[DynamicVerdict], Figure]]:
+    figures: dict[str, Callable[[DynamicVerdict], Figure]] = {"regression": regression, "response": response}
+    if verdict.circulation.elements:
+        figures["circulation"] = circulation
+    return {**figures, "current": current} if "places" in verdict.arrays else figures
+
+
+def save_noise_figure(
+    found: GradientNoise, directory: Path | str, name: str, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write the figure "noise" of the gradient noise on the data called `name`; as `save_figures`."""
+    return _save({"noise": partial(noise, found, name)}, directory, formats)
+
+
+def _makers(verdict: Verdict | DynamicVerdict) -> dict[str, Callable[[], Figure]]:
+    """What draws the figures that this verdict has the evidence for."""
+    if isinstance(verdict, DynamicVerdict):
+        return {name: partial(make, verdict) for name, make in _dynamic_figures(verdict).items()}
+    return {name: partial(make, verdict) for name, make in _figures(verdict).items()}
+
+
+def _figures(verdict: Verdict) -> dict[str, Callable[[Verdict], Figure]]:
+    return {"modes": modes, **({"balance": balance} if verdict.balance else {}), "curve": curve}
+
+
+def _save(makers: Mapping[str, Callable[[], Figure]], directory: Path | str, formats: Sequence[str]) -> list[Path]:
+    kinds = [choice("figure format", kind, _FORMATS) for kind in formats]
+    place, paths = writable_directory(directory), []
+    with style():
+        for name, kind in product(makers, kinds):
+            figure = makers[name]()  # anew for each file: saving moves a figure's layout by a hair
+            paths.append(place / f"{name}.{kind}")
+            save_with(paths[-1], partial(figure.savefig, format=kind, metadata=_FORMATS[kind]))
+    return paths

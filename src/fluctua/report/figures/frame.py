@@ -1,0 +1,184 @@
+"""What all figures share: the palette, the canvas, points with error bars, and what an axis can hold."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import InvalidInput
+from ...recipe.averages import read_average
+from ...verification.verdict import INDEPENDENT, Verdict
+from ..words import recipe_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+_WIDTH, _DPI = 6.2, 150  # 930 pixels, shown at about 800 by code hosts
+MANY = 500  # points beyond which an SVG holds them as pixels
+_LARGEST = 1e100  # a run that passed it has diverged, and the squares inside an axis would overflow
+
+INK, NOTE = "#000000", "#555555"
+RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
+    "exact": ("#0072B2", (0, (7, 1.5)), "exact: nothing fitted, nothing dropped"),
+    "discrete": ("#D55E00", (0, (5, 1.5)), "discrete: noise frozen at the optimum"),
+    "langevin": ("#009E73", (0, (1, 1.2)), "Langevin: and in continuous time"),
+    "hessian": ("#CC79A7", (0, (4, 1.2, 1, 1.2)), "Hessian: and noise proportional to curvature"),
+    "equilibrium": ("#E69F00", (0, (2, 1.5)), "equilibrium: one temperature for all modes"),
+    INDEPENDENT: ("#009E73", (0, (4, 1.2, 1, 1.2)), "exact for independent batches"),
+}
+_STYLE = {
+    "font.size": 9.0,
+    "axes.titlesize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "savefig.dpi": _DPI,
+    "svg.hashsalt": "fluctua",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib's own defaults under ours, whatever the user's are; theirs return afterwards."""
+    _import_matplotlib()
+    from matplotlib import style
+
+    with style.context(["default", _STYLE]):
+        yield
+
+
+def _import_matplotlib() -> None:
+    """Import it; where the user's settings keep it from that (MPLBACKEND=nonsense, a broken matplotlibrc), without."""
+    try:
+        import matplotlib
+    except (ValueError, OSError):
+        for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+            del sys.modules[name]  # of a package that is not there
+        with _environment(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull):
+            try:
+                import matplotlib  # noqa: F401
+            except (ValueError, OSError) as error:  # of ./matplotlibrc, which it reads before all others
+                raise InvalidInput(f"Matplotlib cannot be loaded with the settings in the working directory ({error}). "
+                                   f"Mend or remove the file matplotlibrc there; the numbers are saved, `fluctua plot` "
+                                   f"and `fluctua report` draw them.") from error  # fmt: skip
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set variables of the environment for a while."""
+    kept = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def legible(text: str) -> str:
+    """Return the text with U+FFFD for every character that the figures' font has not, such as Chinese ones."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(letter if letter == "\n" or ord(letter) in known else "\ufffd" for letter in text)
+
+
+def decades(axes: Axes) -> None:
+    """Spare the minor ticks of logarithmic axes over many decades: hundreds, slow to lay out, and nothing to read."""
+    from matplotlib.ticker import NullLocator
+
+    for axis in (axes.xaxis, axes.yaxis):
+        lowest, highest = axis.get_view_interval()
+        if highest > 1e4 * lowest:
+            axis.set_minor_locator(NullLocator())
+
+
+def canvas(title: str, recipe: str, height: float, **grid: Any) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with its title and recipe above a grid of axes."""
+    from matplotlib.figure import Figure
+
+    recipe = legible(recipe)
+    more = recipe.count("\n")
+    figure = Figure(figsize=(_WIDTH, height + more / 6))
+    line = 1 / 6 / figure.get_figheight()
+    figure.text(0.012, 1 - 0.5 * line, title, va="top", fontsize=10.5, fontweight="bold")
+    figure.text(0.012, 1 - 1.9 * line, recipe, va="top", fontsize=8.0, color=NOTE, parse_math=False)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - line * (3.0 + more)))
+    return figure, list(figure.subplots(squeeze=False, **grid).flat)
+
+
+def recipe(verdict: Verdict) -> str:
+    """Say in words what was run."""
+    run = verdict.identity
+    name = verdict.data.get("name") or f"{run['problem'][0]} samples"
+    start = {"optimum": "from the optimum", "zero": "from zero"}.get(run["start"], "from given weights")
+    end = "" if verdict.diverged_at is None else f", diverged by step {verdict.diverged_at}"
+    average = "" if run["average"] is None else f", {read_average(run['average']).words}"
+    parts = f"{run['steps']} steps {start}{average}", f"{run['replicas']} replicas{end}"
+    text = ", ".join([f"{name}: {recipe_words(verdict)}", *parts])
+    return textwrap.fill(text, 100)
+
+
+def points(axes: Axes, x: Array, y: Array, bar: Array, label: str | None = None) -> None:
+    """Draw points with light error bars, smaller the more there are."""
+    many = len(x) > MANY
+    drawn = axes.errorbar(
+        x, drawable(y), drawable(bar), fmt="o", color=INK, markersize=1.5 if many else 3.0, markeredgewidth=0,
+        ecolor=(0, 0, 0, 0.08 if many else 0.45), elinewidth=0.8, label=label, zorder=3,
+    )  # fmt: skip
+    for artist in drawn.get_children():
+        artist.set_rasterized(many)
+
+
+def remark(axes: Axes, text: str) -> None:
+    """Say something small above the axes."""
+    axes.set_title(text, loc="left", color=NOTE)
+
+
+def legend(figure: Figure, *axes: Axes) -> None:
+    """Below the axes, where it covers nothing; what was measured comes first."""
+    entries = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    words = sorted(entries, key=lambda label: not hasattr(entries[label], "has_yerr"))
+    figure.legend([entries[label] for label in words], words, loc="outside lower center", ncols=2, markerscale=1.5)
+
+
+def student(verdict: Verdict) -> float:
+    """Half a 95 % interval in standard errors between replicas."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, verdict.identity["replicas"] - 1))
+
+
+def drawable(values: ArrayLike | None) -> Array:
+    """Replace what no axis can hold by NaN."""
+    numbers = np.asarray(values, dtype=float)  # None, JSON's infinity, becomes NaN
+    return np.where(np.abs(numbers) < _LARGEST, numbers, np.nan)
+
+
+def positive(values: ArrayLike) -> Array:
+    """Replace what a logarithmic axis cannot hold by NaN; an axis with nothing else would warn."""
+    numbers = drawable(values)
+    return np.where(numbers > 0, numbers, np.nan)
+
+
+def quantile(values: Array, share: float) -> float:
+    """Return a quantile of the finite values; 0 if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(np.quantile(finite, share)) if len(finite) else 0.0

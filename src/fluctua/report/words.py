@@ -1,0 +1,53 @@
+"""A verdict in sentences, for the terminal and the report alike."""
+
+from __future__ import annotations
+
+from ..recipe.averages import read_average
+from ..recipe.sgd import SGD
+from ..verification.formats import shown
+from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.verdict import Verdict
+
+__all__ = ["balance_words", "data_words", "measured_words", "name_words", "recipe_words", "run_words"]
+
+_NO_BALANCE = "shown for plain SGD, its own weights, independent batches, from W*"
+
+
+def name_words(verdict: Verdict | DynamicVerdict) -> str:
+    """What the data are called."""
+    return str(verdict.data.get("name") or "unnamed data")
+
+
+def data_words(verdict: Verdict | DynamicVerdict) -> str:
+    """What was learned from."""
+    samples, features, outputs, _ = verdict.identity["problem"]
+    return f"{name_words(verdict)}: {samples:,} samples, {features} inputs, {outputs} outputs"
+
+
+def recipe_words(verdict: Verdict) -> str:
+    """What was asked of SGD."""
+    dynamics = verdict.identity["dynamics"]
+    noise = "" if dynamics == "sgd" else f", {dynamics.replace('_', ' ')} dynamics"
+    return SGD(**verdict.identity["recipe"]).words + noise
+
+
+def run_words(verdict: Verdict) -> str:
+    """What was run."""
+    run = verdict.identity
+    average = "" if run["average"] is None else f", {read_average(run['average']).words}"
+    return f"{run['steps']} steps x {run['replicas']} replicas from {run['start']}{average}, seed {run['entropy']}"
+
+
+def measured_words(verdict: Verdict) -> str:
+    """What came out."""
+    half, floor = 1.96 * verdict.excess_loss_error, verdict.optimum_loss
+    share = f", {shown(verdict.excess_loss / floor, '.2%')} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
+    return f"excess loss {shown(verdict.excess_loss, '.6g')} +- {half:.2g} (95 %){share}"
+
+
+def balance_words(verdict: Verdict) -> str:
+    """How F0 came out, dissipation against fluctuation."""
+    balance = verdict.balance
+    if balance is None:
+        return _NO_BALANCE
+    return f"{balance.elements:,} elements, z-rms {balance.z_rms:.2f}, trace ratio {shown(balance.trace_ratio, '.4f')}"

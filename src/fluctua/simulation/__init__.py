@@ -1,0 +1,1 @@
+"""Real runs. Knows no law."""

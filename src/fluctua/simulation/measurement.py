@@ -1,0 +1,291 @@
+"""What a simulation found: replica by replica where error bars need it, streamed where matrices would not fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ResultError
+from ..storage.results import load_arrays, save_arrays
+from ..storage.stored import reading
+from .resumed import hold_tally
+
+if TYPE_CHECKING:
+    from .records import Window
+
+__all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "damaged", "window_average"]
+
+Array = NDArray[np.float64]
+_overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverges says so by `diverged_at`
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Fluctuation of V = W - W* over independent replicas; made by `simulate`.
+
+    Error bars are the spread between replicas (theory.md section 8). Time averages run over the `recorded` steps.
+
+    Attributes
+    ----------
+    identity : dict
+        Recipe, dynamics, steps, entropy: everything that fixes the numbers.
+    recorded : ndarray, (n,)
+        Steps measured, evenly spaced.
+    opened : int
+        Step at which their window opens, one gap before the first.
+    watched : ndarray, (m,)
+        Steps at which losses and means are kept: the start, a few log-spaced ones, `opened` and the recorded ones.
+    replica_variances : ndarray, (R, r)
+        Mode variances, summed over outputs and averaged over the recorded steps, of each replica.
+    replica_losses : ndarray, (R, m)
+        L(W_t) - L(W*) at the watched steps.
+    mode_means : ndarray, (m, c, r)
+        Replicas' mean of V in the modes at the watched steps.
+    mode_covariance : ndarray, (r, r)
+        U^T S U, S = E[V^T V].
+    covariance_error : float
+        Frobenius norm of the sampling error of `mode_covariance`, from the spread between chunks of replicas.
+    window_covariance : ndarray, (r, r)
+        S averaged over every step of the window, trapezoidal between the records.
+    balance, balance_error : ndarray, (r, r), or None with momentum, a schedule, an average or epochs
+        The left side of F0 averaged over the window, storage and dissipation: [S(end) - S(opened)]/steps plus
+        eta (H S + S H) - eta^2 H S H (in continuous time (1 - m m) o S), and its standard error.
+    chunks : int
+        Groups of replicas whose spread gives the errors of the matrices.
+    """
+
+    identity: dict[str, Any]
+    recorded: NDArray[np.int64]
+    opened: int
+    watched: NDArray[np.int64]
+    replica_variances: Array
+    replica_losses: Array
+    mode_means: Array
+    mode_covariance: Array
+    covariance_error: float
+    window_covariance: Array
+    balance: Array | None
+    balance_error: Array | None
+    chunks: int
+
+    @property
+    def replicas(self) -> int:
+        """R, the number of independent runs."""
+        return len(self.replica_variances)
+
+    @property
+    @_overflowing
+    def mode_variances(self) -> Array:
+        """S_pp, (r,)."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.replica_variances.mean(axis=0))
+
+    @property
+    def mode_variance_errors(self) -> Array:
+        """Standard errors of `mode_variances`, (r,)."""
+        return np.asarray(_standard_error(self.replica_variances))
+
+    @property
+    @_overflowing
+    def replica_excess(self) -> Array:
+        """Excess loss of each replica, averaged over the recorded steps, (R,)."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.replica_losses[:, np.isin(self.watched, self.recorded)].mean(axis=1))
+
+    @property
+    @_overflowing
+    def excess_loss(self) -> float:
+        """E L(W) - L(W*), averaged over the recorded steps."""
+        return float(self.replica_excess.mean())
+
+    @property
+    def excess_loss_error(self) -> float:
+        """Standard error of `excess_loss`."""
+        return float(_standard_error(self.replica_excess))
+
+    @property
+    def diverged_at(self) -> int | None:
+        """First watched step at which a replica had overflowed, or None."""
+        bad = ~np.isfinite(self.replica_losses).all(axis=0)
+        return int(self.watched[np.argmax(bad)]) if bad.any() else None
+
+    def __repr__(self) -> str:
+        return (
+            f"Measurement({self.identity['dynamics']}, {self.replicas} replicas, {int(self.recorded[-1])} steps: "
+            f"excess_loss={self.excess_loss:.5g} +- {self.excess_loss_error:.2g})"
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a group of replicas found, averaged over its records and over its replicas unless it names them."""
+
+    replica_variances: Array
+    replica_losses: Array
+    means: Array
+    covariance: Array
+    change: Array
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of the group."""
+        return len(self.replica_variances)
+
+
+_ZERO = np.float64(0.0)
+
+
+@dataclass
+class Tally:
+    """Running sums over chunks of replicas: what a checkpoint keeps.
+
+    Sums are weighted by the chunk's number of replicas; `*_squares` hold the chunk-wise squares from which the spread
+    between chunks, and so the error of the matrices, follows.
+    """
+
+    recorded: NDArray[np.int64]
+    opened: int
+    watched: NDArray[np.int64]
+    chunks: int = 0
+    replica_variances: list[Array] = field(default_factory=list)
+    replica_losses: list[Array] = field(default_factory=list)
+    mean_sum: Array | np.float64 = _ZERO
+    covariance_sum: Array | np.float64 = _ZERO
+    covariance_squares: float = 0.0
+    change_sum: Array | np.float64 = _ZERO
+    balance_squares: Array | np.float64 = _ZERO
+
+    @_overflowing
+    def add(self, chunk: Chunk, gap: Array | None) -> None:
+        """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r).
+
+        With momentum or an average F0 holds for V and what is kept beside it together, with a schedule it changes from
+        step to step, in an epoch a batch depends on those before and so on V: then `gap` is None.
+        """
+        self.chunks += 1
+        self.replica_variances.append(chunk.replica_variances)
+        self.replica_losses.append(chunk.replica_losses)
+        with np.errstate(all="ignore"):  # divergence is a finding, not a warning
+            self._sum(chunk, gap)
+
+    def _sum(self, chunk: Chunk, gap: Array | None) -> None:
+        n = chunk.replicas
+        self.mean_sum = self.mean_sum + n * chunk.means
+        self.covariance_sum = self.covariance_sum + n * chunk.covariance
+        self.covariance_squares += n * float(np.vdot(chunk.covariance, chunk.covariance))
+        self.change_sum = self.change_sum + n * chunk.change
+        if gap is not None:
+            self.balance_squares = self.balance_squares + n * self._balance(chunk.covariance, chunk.change, gap) ** 2
+
+    @property
+    def replicas(self) -> int:
+        """Replicas tallied so far."""
+        return sum(map(len, self.replica_variances))
+
+    def save(self, path: Path, identity: dict[str, Any]) -> None:
+        """Keep the sums so far in a checkpoint file."""
+        arrays = {item.name: np.asarray(_stacked(getattr(self, item.name))) for item in fields(self)}
+        save_arrays(path, {"identity": identity}, arrays)
+
+    @classmethod
+    def load(cls, path: Path, identity: dict[str, Any], window: Window, rank: int) -> Tally:
+        """Read a checkpoint of the run `identity`, looked at as `window` says, in `rank` modes.
+
+        Raises
+        ------
+        ResultError
+            If it belongs to another run, or does not hold what this one would have left.
+        """
+        header, arrays = load_arrays(path)
+        kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
+        if kept != asked:
+            changed = [key for key in asked if kept.get(key) != asked[key]]
+            raise ResultError(
+                f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
+                f"was interrupted, or delete the file to start anew."
+            )
+        with reading(partial(damaged, path)):
+            hold_tally(arrays, window, identity["replicas"], identity["problem"][2], rank)
+            lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
+            scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
+            return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
+
+    @_overflowing
+    def measurement(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
+        """Turn the sums into averages and error bars."""
+        with np.errstate(all="ignore"):  # divergence is a finding, not a warning
+            return self._averaged(identity, gap)
+
+    def _averaged(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
+        total = self.replicas
+        covariance, change = self.covariance_sum / total, self.change_sum / total
+        balance = None if gap is None else self._balance(covariance, change, gap)
+        return Measurement(
+            identity=identity,
+            recorded=self.recorded,
+            opened=self.opened,
+            watched=self.watched,
+            replica_variances=np.concatenate(self.replica_variances),
+            replica_losses=np.concatenate(self.replica_losses),
+            mode_means=np.asarray(self.mean_sum / total),
+            mode_covariance=np.asarray(covariance),
+            covariance_error=float(
+                np.sqrt(self._spread(self.covariance_squares, float(np.vdot(covariance, covariance))))
+            ),
+            window_covariance=window_average(covariance, change, len(self.recorded), self._steps),
+            balance=balance,
+            balance_error=None if balance is None else np.sqrt(self._spread(self.balance_squares, balance**2)),
+            chunks=self.chunks,
+        )
+
+    @property
+    def _steps(self) -> int:
+        return int(self.recorded[-1]) - self.opened
+
+    def _balance(self, covariance: Any, change: Any, gap: Array) -> Array:
+        """Storage and dissipation averaged over the window, the left side of F0: linear in both arguments."""
+        dissipation = gap * window_average(covariance, change, len(self.recorded), self._steps)
+        return np.asarray(dissipation + change / self._steps)
+
+    def _spread(self, squares: Any, square_of_mean: Any) -> Any:
+        """Variance of the mean from chunk-wise squares: unbiased also for unequal chunks."""
+        if self.chunks < 2:
+            return np.nan * square_of_mean
+        return np.maximum(squares / self.replicas - square_of_mean, 0.0) / (self.chunks - 1)
+
+
+def checkpoint_identity(header: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the identity of the run that a checkpoint belongs to; raises `ResultError` if it is not one."""
+    if "identity" not in header or "kind" in header:
+        raise ResultError(f"{path} is not a checkpoint of a simulation. Give another path, or delete the file.")
+    with reading(partial(damaged, path)):
+        return dict(header["identity"])
+
+
+def damaged(path: Path, reason: str) -> ResultError:
+    """Return what is raised of a file that is no checkpoint of any run."""
+    return ResultError(f"{path} does not hold what an interrupted run leaves: {reason}. Delete it to start anew.")
+
+
+def window_average(mean_of_records: Any, change: Any, records: int, steps: int) -> Array:
+    """Average over steps opened..end - 1 of a quantity recorded at evenly spaced steps up to the end.
+
+    Trapezoidal between records; `change` is its value at the end less that at the opening.
+    """
+    return np.asarray(mean_of_records - 0.5 * change * (1 / records + 1 / steps))
+
+
+@_overflowing
+def _standard_error(values: Array) -> Any:
+    with np.errstate(all="ignore"):
+        return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def _stacked(value: Any) -> Any:
+    return np.concatenate(value) if isinstance(value, list) else value

@@ -1,0 +1,130 @@
+"""When a run is looked at, and what is kept of each look: the records of a chunk of replicas, streamed into sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._validate.sizes import refuse_bytes
+from .._validate.values import positive_int
+from ..errors import InvalidInput
+from ..problem.least_squares import LeastSquares, Minimum
+from .measurement import Chunk
+
+__all__ = ["Book", "Window"]
+
+Array = NDArray[np.float64]
+_MANY_MODES = 2000  # from which a record, quadratic in the modes, costs more than the steps between two of them
+_BYTES = 64.0  # of a record's place in the lists of steps
+_LOOKS = 24  # log-spaced, at the loss only
+
+
+@dataclass(frozen=True)
+class Window:
+    """Evenly spaced records, the last one at the final step.
+
+    The window over which F0 is averaged opens one gap before the first record, and not at the start where that can be:
+    a fast mode's rise from the start is steeper than a line between two looks. From W* the average is then low by at
+    most 3 % over the number of records, in modes that relax within about one gap.
+
+    Parameters
+    ----------
+    steps, records : int
+    epoch : int
+        Steps of an epoch, if batches come in epochs of several.
+    """
+
+    steps: int
+    records: int
+    epoch: int = 1
+
+    @classmethod
+    def of(cls, steps: int, records: int | None, modes: int, epoch: int = 1) -> Window:
+        """Return the window of a run of `steps`, with the default number of records if none is asked for."""
+        count = positive_int("steps", steps)
+        default = min(32 if modes < _MANY_MODES else 16, count)
+        looks = default if records is None else positive_int("records", records)
+        if looks > count:
+            raise InvalidInput(f"records = {looks} is more than the {count} steps of the run; at most every step.")
+        refuse_bytes(f"records = {looks}", _BYTES * looks, "Use fewer records.")
+        return cls(count, looks, epoch)
+
+    @cached_property
+    def gap(self) -> int:
+        """Steps between two records.
+
+        In epochs the fluctuation depends on the position in the epoch. Records whose gap has a large divisor in common
+        with the epoch would see a few positions only, so the gap shrinks until they are spread over all of them.
+        """
+        widest = max(1, self.steps // (self.records + 1))
+        enough = max(1, 2 * self.epoch // self.records)  # twice an even spread: some gap below any reaches that
+        gaps = range(widest, 0, -1)
+        return next((gap for gap in gaps if self._unseen(gap) <= enough), None) or min(gaps, key=self._unseen)
+
+    def _unseen(self, gap: int) -> int:
+        """Longest way, around the epoch, from one recorded position to the next."""
+        positions = np.unique((self.steps - gap * np.arange(self.records)) % self.epoch)
+        return int(np.diff(positions, append=positions[0] + self.epoch).max())
+
+    @property
+    def opened(self) -> int:
+        """Step at which the window opens, one gap before the first record."""
+        return self.steps - self.gap * self.records
+
+    @property
+    def recorded(self) -> NDArray[np.int64]:
+        """The recorded steps."""
+        return self.opened + self.gap * np.arange(1, self.records + 1, dtype=np.int64)
+
+    @property
+    def watched(self) -> NDArray[np.int64]:
+        """Steps whose loss is kept: the recorded ones, the opening, and log-spaced ones to show the rise."""
+        early = np.geomspace(1, self.steps, _LOOKS).astype(np.int64)
+        return np.unique(np.concatenate([[0, self.opened], early, self.recorded]))
+
+
+class Book:
+    """The records of one chunk of replicas."""
+
+    def __init__(self, problem: LeastSquares, minimum: Minimum, window: Window, replicas: int) -> None:
+        self.minimum, self.window, self.replicas, self.looks = minimum, window, replicas, 0
+        self.recorded = set(window.recorded.tolist())
+        rank, watched = problem.rank, len(window.watched)
+        self.losses = np.empty((replicas, watched))
+        self.means = np.empty((watched, problem.outputs, rank))
+        self.variances = np.zeros((replicas, rank))
+        self.covariance = np.zeros((rank, rank))
+        self.opening: Array | float = 0.0
+        self.ending = np.empty((rank, rank))
+
+    def look(self, step: int, state: Array, outside: Any) -> None:
+        """Keep losses and means; at a recorded step add to the time averages, at the opening keep S.
+
+        `state` is V in the modes, (R, c, r); `outside` the loss of what V has outside them, (R,).
+        """
+        squares = np.einsum("rcp,rcp->rp", state, state)
+        self.means[self.looks] = state.mean(axis=0)
+        # einsum, because a BLAS product rounds a row differently in different company
+        self.losses[:, self.looks] = 0.5 * np.einsum("rp,p->r", squares, self.minimum.curvatures) + outside
+        self.looks += 1
+        flat = state.reshape(-1, state.shape[-1])
+        if step == self.window.opened and flat.any():  # at W* there is nothing to keep
+            self.opening = flat.T @ flat
+        if step in self.recorded:
+            np.matmul(flat.T, flat, out=self.ending)
+            self.variances += squares
+            self.covariance += self.ending
+
+    def close(self) -> Chunk:
+        """Return the chunk's averages over its replicas."""
+        self.covariance /= self.window.records * self.replicas
+        self.ending -= self.opening
+        self.ending /= self.replicas
+        return Chunk(
+            self.variances / self.window.records, self.losses, self.means, covariance=self.covariance,
+            change=self.ending,
+        )  # fmt: skip

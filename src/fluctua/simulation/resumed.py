@@ -1,0 +1,67 @@
+"""What a checkpoint must hold: the sums that the first chunks of a run leave, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..storage.layout import hold_arrays
+
+if TYPE_CHECKING:
+    from .records import Window
+
+__all__ = ["chunk_sizes", "hold_tally"]
+
+Arrays = Mapping[str, NDArray[Any]]
+_CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
+_MOST = 64  # replicas of a chunk
+_RTOL = 1e-9  # of sums over records and replicas, taken in another order
+_TALLY = {
+    "recorded": "i n", "opened": "i", "watched": "i m", "chunks": "i", "replica_variances": "f R r",
+    "replica_losses": "f R m", "mean_sum": "f m c r", "covariance_sum": "f r r", "covariance_squares": "f",
+    "change_sum": "f r r",
+}  # fmt: skip
+
+
+def chunk_sizes(replicas: int) -> list[int]:
+    """Replicas of each chunk: at least `_CHUNKS` chunks where there are replicas, so often is a checkpoint written."""
+    count = max(-(-replicas // _MOST), min(_CHUNKS, replicas))
+    return [replicas // count + (i < replicas % count) for i in range(count)]
+
+
+def hold_tally(arrays: Arrays, window: Window, replicas: int, outputs: int, rank: int) -> None:
+    """Raise `ValueError` unless these are the sums over the first chunks of a run of so many replicas."""
+    balance = "f" if arrays.get("balance_squares", np.zeros(1)).ndim == 0 else "f r r"
+    layout, lengths = {**_TALLY, "balance_squares": balance}, {"n": window.records, "c": outputs, "r": rank}
+    hold_arrays(arrays, layout, lengths, only=True)
+    for name in ("recorded", "opened", "watched"):
+        if not np.array_equal(arrays[name], getattr(window, name)):
+            raise ValueError(f"its {name} steps are not those of the run")
+    sizes, chunks = chunk_sizes(replicas), int(arrays["chunks"])
+    if not 1 <= chunks <= len(sizes) or lengths["R"] != sum(sizes[:chunks]):
+        raise ValueError(f"it counts {chunks} chunks and {lengths['R']} replicas, the run has chunks of {sizes[:8]}")
+    _hold_sums(arrays)
+
+
+def _hold_sums(arrays: Arrays) -> None:
+    """Hold what is said twice against one another; where a run diverged nothing is left to compare."""
+    for name in ("replica_variances", "covariance_squares", "balance_squares"):
+        if np.any(arrays[name] < 0):
+            raise ValueError(f"its array {name} has a negative value")
+    if not np.isfinite(arrays["replica_variances"]).all() or not np.isfinite(arrays["replica_losses"]).all():
+        return
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"its array {name} has a value that is not finite, and no replica diverged")
+    sums = arrays["replica_variances"].sum(axis=0)
+    if not np.allclose(arrays["covariance_sum"].diagonal(), sums, rtol=_RTOL, atol=_RTOL * sums.max()):
+        raise ValueError("its covariance_sum is not the sum of its replica_variances")
+    if arrays["covariance_squares"] < _least(arrays["covariance_sum"], len(arrays["replica_variances"])):
+        raise ValueError("its covariance_squares is less than the square of the mean")
+
+
+def _least(total: NDArray[Any], replicas: int) -> float:
+    return float(np.vdot(total, total)) / replicas * (1 - _RTOL)

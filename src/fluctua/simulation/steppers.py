@@ -1,0 +1,231 @@
+"""The steps: what moves the weights of a group of replicas once. Everything is about V = W - W*.
+
+Minibatch descent acts on V with the residuals of W* as targets: the same update as on W in exact arithmetic, and in
+float32 the rounding is relative to the small V instead of to W, which keeps the flattest modes clean.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from copy import copy
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..problem.least_squares import LeastSquares
+from ..recipe.averages import Average
+from ..recipe.sgd import SGD
+from .batches import Draws
+
+__all__ = ["DYNAMICS", "Dynamics", "Stepper", "in_modes", "minibatch_in_modes", "pushed_in_modes", "slots",
+           "stepper"]  # fmt: skip
+
+Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
+Floats = NDArray[Any]
+Stepper = Callable[[Floats, Draws, int, int], None]
+"""(state, the replicas' randomness, steps, the number of the first of them): advances the state in place.
+
+A state is (`slots`, replicas, c, d): V; with momentum its buffer; with an average of the weights that, about W*.
+"""
+
+_PART_FLOPS = 2.5e8  # of a step, beyond which it can be stopped between two replicas
+_QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
+
+
+def slots(sgd: SGD, average: Average | None = None) -> int:
+    """Return how many arrays of the weights' shape a state holds."""
+    return 1 + bool(sgd.momentum) + (average is not None)
+
+
+def stepper(
+    problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any], average: Average | None = None,
+    look_up: Callable[[], None] = lambda: None,
+) -> Stepper:  # fmt: skip
+    """Return the function that advances a group of replicas under `dynamics`.
+
+    Before each replica of a step that takes long it calls `look_up`, which may raise to end the run.
+    """
+    setting = _Setting(problem, sgd, dtype, average)
+    setting.look_up = look_up
+    return DYNAMICS[dynamics](setting)
+
+
+def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
+    """Return the minibatch stepper for a state in the modes, (1 or 2, replicas, c, r), in float64."""
+    return _minibatch(in_modes(problem, sgd))
+
+
+def pushed_in_modes(problem: LeastSquares, sgd: SGD, push: Floats) -> tuple[Stepper, Stepper]:
+    """Return that stepper, and the one whose targets are `push`, (N, c), more; V stays about the W* of the first."""
+    setting = in_modes(problem, sgd)
+    pushed = copy(setting)
+    pushed.residuals = setting.residuals - push.astype(np.float64)
+    return _minibatch(setting), _minibatch(pushed)
+
+
+def in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
+    """Return data and constants of the minibatch steppers in the modes."""
+    setting = _Setting(problem, sgd, np.dtype(np.float64))
+    setting.inputs = problem.projections.astype(np.float64, copy=False)
+    setting.constant = sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights
+    return setting
+
+
+class _Setting:
+    """Data and constants of one recipe in the precision of the simulation."""
+
+    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any], average: Average | None = None) -> None:
+        minimum = problem.minimum(sgd.weight_decay)
+        self.problem, self.sgd, self.average = problem, sgd, average
+        self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
+        self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
+        self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
+        self.kappa = sgd.sampling_factor(problem.samples)
+        self.look_up: Callable[[], None] = lambda: None
+
+    def move(self, state: Floats, gradient: Floats, step: int) -> None:
+        """Step number `step` of one replica, (slots, c, d), given the data's part of the gradient."""
+        sgd, number = self.sgd, state.dtype.type
+        g = gradient + number(sgd.weight_decay) * state[0] + self.constant
+        if sgd.momentum:
+            state[1] = number(sgd.momentum) * state[1] + number(1 - sgd.dampening) * g if step else g
+            g = g + number(sgd.momentum) * state[1] if sgd.nesterov else state[1]
+        state[0] -= number(sgd.rates(step)) * g
+        if self.average is not None:
+            state[-1] += number(self.average.weights(step)) * (state[0] - state[-1])
+
+
+def _minibatch(setting: _Setting) -> Stepper:
+    """SGD on real batches."""
+    descend = _compiled_descent()
+
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
+        for batches in draws.batches(steps):
+            for part in _parts(state, batches):
+                setting.look_up()
+                few = np.ascontiguousarray(batches[:, part])  # no copy of the whole
+                descend(state[:, part], setting.inputs, setting.residuals, few, setting.constant, setting.sgd,
+                        setting.average, begin)  # fmt: skip
+            begin += len(batches)
+
+    return advance
+
+
+def _compiled_descent() -> Callable[..., None]:
+    """Import the compiled steps: numba takes half a second, and has settings of its own, which may be wrong."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a setting that it does not understand, and leaves
+            from .compiled import descend
+    except ValueError as error:
+        raise _refused_settings(str(error)) from error
+    return descend
+
+
+def _refused_settings(reason: str) -> InvalidInput:
+    given = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    return InvalidInput(f"numba, which compiles the steps of the runs, does not start with the settings it finds here: "
+                        f"{reason} Correct or remove them: {', '.join(given) or 'none in the environment'}, or a file "
+                        f".numba_config.yaml in the working directory.")  # fmt: skip
+
+
+def _parts(state: Floats, batches: NDArray[np.int64]) -> Iterator[slice]:
+    """Cut the replicas so that each part of this run of steps is quick enough to be stopped in between."""
+    replicas = state.shape[1]
+    flops = 4 * batches.size * state.shape[2] * state.shape[3]
+    size = max(1, int(replicas * min(1, _PART_FLOPS / max(flops, 1))))
+    return (slice(first, first + size) for first in range(0, replicas, size))
+
+
+def _full_batch(setting: _Setting) -> Stepper:
+    """Gradient descent: the same step on all samples; 4 N d c flops."""
+    x, r = setting.inputs, setting.residuals
+    share = x.dtype.type(1 / len(x))
+
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
+        del draws
+        for step in range(begin, begin + steps):
+            for replica in state.swapaxes(0, 1):
+                setting.look_up()
+                setting.move(replica, (share * (x @ replica[0].T + r)).T @ x, step)
+
+    return advance
+
+
+def _langevin_state_dependent(setting: _Setting) -> Stepper:
+    """SGD with Gaussian noise: covariance kappa times that of the per-sample gradients at the present V.
+
+    Sample i enters the gradient with weight 1/N + sqrt(kappa/N) (n_i - mean n), n standard normal: the mean is the
+    full gradient and the covariance exact, at the cost of a full pass a step.
+    """
+    _refuse_epochs(setting.sgd)
+    x, r = setting.inputs, setting.residuals
+
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
+        for step in range(begin, begin + steps):
+            for replica, rng in zip(state.swapaxes(0, 1), draws.rngs, strict=True):
+                setting.look_up()
+                share = 1 / len(x) + _gaussian_shares(rng, setting)
+                gradient = ((x @ replica[0].T + r) * share[:, None]).T @ x
+                setting.move(replica, gradient, step)
+
+    return advance
+
+
+def _langevin(setting: _Setting) -> Stepper:
+    r"""Ornstein-Uhlenbeck process dV = -V H dt + noise of covariance eta kappa C dt, exact at every lr of time.
+
+    One step multiplies by exp(-eta H) and adds the integral of exp(-H u) noise over 0 < u < eta, whose covariance is
+    a sum of separable terms by Gauss-Legendre quadrature: one draw of the gradient noise at W* per node.
+    """
+    problem, sgd = setting.problem, setting.sgd
+    _refuse_epochs(sgd)
+    if sgd.momentum or sgd.schedule is not None or setting.average is not None:
+        raise InvalidInput(
+            "dynamics='langevin' is overdamped, in continuous time: no momentum, and no steps to schedule or average. "
+            "Use 'langevin_state_dependent', which makes SGD's own steps with Gaussian noise."
+        )
+    h = problem.minimum(sgd.weight_decay).curvatures
+    nodes, weights = _QUADRATURE
+    flows = np.exp(-np.outer(0.5 * (nodes + 1) * sgd.lr, h)) * sgd.lr * np.sqrt(0.5 * weights)[:, None]
+    x = problem.projections.astype(setting.inputs.dtype, copy=False)
+    modes = problem.modes.astype(x.dtype)
+    decay, null = np.exp(-sgd.lr * h).astype(x.dtype), x.dtype.type(np.exp(-sgd.lr * sgd.weight_decay))
+
+    def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
+        del begin
+        (v,) = state
+        inside = v @ modes
+        outside = v - inside @ modes.T
+        for _ in range(steps):
+            for each, rng in zip(inside, draws.rngs, strict=True):
+                setting.look_up()
+                each *= decay
+                for flow in flows.astype(x.dtype):
+                    share = _gaussian_shares(rng, setting)
+                    each += ((setting.residuals * share[:, None]).T @ x) * flow
+            outside *= null
+        v[:] = inside @ modes.T + outside
+
+    return advance
+
+
+def _refuse_epochs(sgd: SGD) -> None:
+    sgd.refuse_epochs("a Langevin process has noise that is independent from step to step")
+
+
+def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:
+    n = rng.standard_normal(len(setting.inputs))
+    return np.asarray((n - n.mean()) * np.sqrt(setting.kappa / len(n)), dtype=setting.inputs.dtype)
+
+
+DYNAMICS: dict[str, Callable[[_Setting], Stepper]] = {
+    "sgd": _minibatch,
+    "gd": _full_batch,
+    "langevin": _langevin,
+    "langevin_state_dependent": _langevin_state_dependent,
+}

@@ -1,0 +1,133 @@
+"""A verdict as files: its JSON, and the same with the figures' arrays in one .npz."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+from numpy.typing import NDArray
+
+from .._validate.values import as_path, choice, instance, positive_int
+from ..errors import ResultError, UnknownName, UnknownRow
+from .layout import hold_header
+from .paths import kind_of
+from .results import load_arrays, provenance, save_arrays
+from .stored import reading
+from .writing import save_text
+
+__all__ = ["Saved", "named", "with_nan"]
+
+
+class Saved(ABC):
+    """What every verdict, a frozen dataclass with `arrays` and `data`, does with files."""
+
+    KIND: ClassVar[str]
+    """What the files' headers call it."""
+    STEM: ClassVar[str]
+    """Name of its files, without the ending."""
+    NOUN: ClassVar[str]
+    MADE_BY: ClassVar[str]
+
+    arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    @abstractmethod
+    def table(self) -> str:
+        """Return what is compared, as plain text."""
+
+    def about(self, data: Mapping[str, Any]) -> Self:
+        """Return the verdict with a description of its data (name, sha256) attached."""
+        return replace(self, data=dict(instance("data", data, Mapping, "a dict of its name and hashes")))  # type: ignore[type-var]  # (every subclass is a dataclass)
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the figures' arrays as plain JSON types."""
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return `to_dict` as JSON text; a value that is not finite becomes null."""
+        spaces = None if indent is None else positive_int("indent", indent, minimum=0, maximum=100)
+        return json.dumps(self.to_dict(), indent=spaces, allow_nan=False)
+
+    def save(self, directory: Path | str) -> None:
+        """Write the .json and the .npz (the same, with the figures' arrays) into `directory`."""
+        place = as_path("directory", directory)
+        save_arrays(place / f"{self.STEM}.npz", self.to_dict(), self.arrays)
+        save_text(place / f"{self.STEM}.json", self.to_json() + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a result directory, or the .npz in it.
+
+        Raises
+        ------
+        ResultError
+            If it is missing, damaged, or of another version: the header is held against the published schema, the
+            arrays against what the header promises, and what is derived from both against what the header says.
+        """
+        header, arrays, place = cls.opened(path)
+        with reading(partial(_foreign, place, header), ours=True):
+            hold_header(header, cls.KIND)
+            cls._hold(header, arrays)
+            found = cls._read(header, arrays)
+            found.table  # noqa: B018  (what is printed: it must be possible)
+            said = {**found.to_dict(), "words": header["words"], "format": header["format"]}
+            if changed := [name for name in {**said, **header} if said.get(name) != header.get(name)]:
+                raise ValueError(f"{', '.join(changed)}: not what follows from the rest")
+        return found
+
+    @staticmethod
+    @abstractmethod
+    def _hold(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Raise an error where the arrays are not those that the header promises."""
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the verdict of a header that the schema allows."""
+
+    @classmethod
+    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Path]:
+        """Return header and arrays of a result directory or its .npz, and that file; raises `ResultError`."""
+        given = as_path("path", path)
+        place = given / f"{cls.STEM}.npz" if kind_of(given, ResultError) == "directory" else given.with_suffix(".npz")
+        header, arrays = load_arrays(place)
+        if header.get("kind") != cls.KIND:
+            raise ResultError(f"{place} holds no {cls.NOUN}. Give a directory written by `{cls.MADE_BY}`.")
+        return header, arrays, place
+
+
+def _foreign(place: Path, header: Mapping[str, Any], reason: str) -> ResultError:
+    made, own = header.get("provenance"), provenance().get("fluctua")
+    by = made.get("fluctua") if isinstance(made, Mapping) else None
+    who = f"It was written by fluctua {by!s:.40}, this is {own}" if by != own else "It is damaged or was changed"
+    return ResultError(f"{place} does not hold what a result must: {reason}. {who}. Delete it and run again.")
+
+
+class Named(Protocol):
+    """A row with its name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
+Row = TypeVar("Row", bound=Named)
+
+
+def named(rows: Iterable[Row], name: str) -> Row:
+    """Return the row of that name; raises `UnknownRow`."""
+    found = {row.name: row for row in rows}
+    try:
+        return found[choice("row", name, found)]
+    except UnknownName as error:
+        raise UnknownRow("row", error.name, error.known, error.suggestion) from None
+
+
+def with_nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the values with NaN for null, as JSON has it, but for those to `keep`."""
+    return {key: float("nan") if value is None and key not in keep else value for key, value in values.items()}

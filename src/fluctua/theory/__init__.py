@@ -1,0 +1,1 @@
+"""Kernels and a problem make numbers. Knows no file and no progress bar."""

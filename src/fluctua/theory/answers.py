@@ -1,0 +1,248 @@
+"""Predictions: the ladder of theories, stationary and at finite time, and the learning curve."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._validate.arguments import door
+from .._validate.values import choice, positive_int, real_number
+from ..errors import NotConverged, UncertainFloor, UnstableSGD
+from ..problem.least_squares import LeastSquares
+from ..problem.start import Start
+from ..recipe.averages import Average
+from ..recipe.sgd import SGD
+from . import fixed_points as stationary
+from .law import LEVELS, Law, Level
+from .prediction import Prediction
+from .quiet import may_grow_unseen
+from .readings import outside, refuse_curve
+from .reshuffling.stationary import Cycle
+from .stability import max_stable_lr, mean_stable_lr, warn_unstable
+
+__all__ = ["Prediction", "learning_curve", "predict", "refuse_beyond_limit"]
+
+Array = NDArray[np.float64]
+_DOUBTFUL, _NEAR_LIMIT = 0.1, 0.9  # relative error of a floor, and share of the limit, from which a warning says so
+
+
+def predict(
+    problem: LeastSquares,
+    sgd: SGD,
+    *,
+    theory: Level = "exact",
+    average: Average | None = None,
+    check_stability: bool = True,
+) -> Prediction:
+    r"""Predict the stationary fluctuation of SGD around the optimum; `.after(steps)` gives it at finite time.
+
+    Solves F1, H S + S H - eta H S H = eta kappa (C + K[S]) (theory.md section 2), or a rung below it:
+
+    ===========  ============================================================================
+    exact        F1: any learning rate, any batch size, any data; independent batches
+    discrete     K dropped: the noise does not feel the fluctuation
+    langevin     and continuous time, H S + S H = eta kappa C, the source paper's form
+    hessian      and C replaced by 2 L(W*) A
+    equilibrium  S = c T H^-1, one temperature chosen to match the exact excess loss
+    ===========  ============================================================================
+
+    With sampling="shuffle" the state is averaged over the positions of an epoch (theory.md section 5); `.at` gives one.
+    There "exact" lists all epochs where at most 50,000 differ, and is an expansion in r/N, modes over samples,
+    elsewhere: 0.2 % off on digits, see docs/shuffle.md. Where it may be far off, because a small last batch overshoots
+    or near the stability limit, random epochs are measured too, and taken where they differ significantly. S, about
+    W*, includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    sgd : SGD
+    theory : str
+    average : EMA or RunningAverage, optional
+        Predict this average of the weights along the run instead of the weights: V is then the average less W*.
+    check_stability : bool
+        If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
+        `.after` stays exact. With a schedule that is so too: the stationary values are those at `lr`, held.
+
+    Raises
+    ------
+    UnstableSGD
+        If no stationary state exists (theory.md section 6), or the expansion of shuffled epochs fails close to the
+        limit and they are too large to measure; the text says which.
+    NotConverged
+        If the stationary state was not found to the accuracy stated.
+
+    Warns
+    -----
+    UncertainFloor
+        In shuffled epochs, where the floor may be off by more than 10 % and nothing affordable tells.
+
+    Notes
+    -----
+    Cost: 4 N r^2 flops per application of K, 3 to 10 of them; the lower rungs need none but C. Shuffled epochs: some
+    200 of them for each of 3 to 10 rounds; beyond a million numbers in the projected inputs most are over some samples.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> prediction = fl.predict(problem, fl.SGD(lr=0.05, batch_size=8))
+    >>> print(f"{prediction.excess_loss:.7f}")
+    0.0093549
+    >>> print(f"{prediction.after(100).excess_loss:.4f}")
+    0.0088
+    >>> shuffled = fl.predict(problem, fl.SGD(lr=0.05, batch_size=8, sampling="shuffle"))
+    >>> print(f"{shuffled.excess_loss:.4f}; after the smaller last batch, of 5, {shuffled.at(0).excess_loss:.4f}")
+    0.0083; after the smaller last batch, of 5, 0.0114
+    """
+    door(problem, sgd, average=average, check_stability=check_stability)
+    choice("theory", theory, LEVELS)
+    law = Law(problem, sgd, theory, average)
+    mean: Array | None = None
+    try:
+        covariance, mean = _independent(law) if law.cycle is None else _shuffled(law, law.cycle)
+    except (stationary.NoStationaryState, NotConverged) as missing:
+        if isinstance(missing, NotConverged) and sgd.lr < _limit(law):
+            raise
+        if check_stability and sgd.schedule is None:
+            raise _refusal(law) from missing
+        covariance = np.full((problem.rank,) * 2, np.inf)
+    prediction = Prediction(law, covariance, mode_mean=mean)
+    return prediction if theory != "equilibrium" else prediction.equilibrated()
+
+
+def learning_curve(
+    problem: LeastSquares,
+    sgd: SGD,
+    steps: int,
+    *,
+    start: ArrayLike | str = "zero",
+    theory: Level = "exact",
+    average: Average | None = None,
+    rtol: float = 1e-6,
+) -> Array:
+    """Return E L(W_t) - L(W*) at every step t = 0..steps, (steps + 1,): exact, no fitting (theory.md section 3).
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    sgd : SGD
+        Need not be stable: the curve of a diverging run is as exact as any other.
+    steps : int
+    start : "zero", "optimum" or array_like, (c, d)
+        W(0).
+    theory : str
+        Level of the ladder.
+    average : EMA or RunningAverage, optional
+        The loss of this average of the weights, instead of the weights'.
+    rtol : float
+        Relative accuracy asked of every mode's variance.
+
+    Raises
+    ------
+    InvalidInput
+        If so many steps do not fit into memory.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> curve = fl.learning_curve(problem, fl.SGD(lr=0.05, batch_size=8), steps=200)
+    >>> print(curve[[0, 1, 10, 100, 200]].round(6))
+    [0.345059 0.31284  0.236022 0.070483 0.042923]
+    """
+    door(problem, sgd, average=average)
+    choice("theory", theory, LEVELS)
+    law = Law(problem, sgd, theory, average)
+    last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
+    refuse_curve(last)
+    begin = Start.at(law.minimum, start)
+    warn_unstable(problem, sgd, last, additive=not law.feeds_back)
+    relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
+    curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
+    return np.asarray(curve + outside(law, begin, np.arange(last + 1)))
+
+
+def _limit(law: Law) -> float:
+    """The largest stable learning rate on this rung of the ladder."""
+    return (max_stable_lr if law.feeds_back else mean_stable_lr)(law.problem, law.sgd)
+
+
+def _refusal(law: Law) -> UnstableSGD:
+    """What to raise where no stationary state was found: the limit decides whether there is none."""
+    limit = _limit(law)
+    full = law.sgd.batch_size >= law.problem.population
+    return UnstableSGD(law.sgd.lr, limit, larger_batch=not full, epochs=law.shuffle is not None)
+
+
+def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
+    """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
+    if law.measured is not None:
+        found = law.measured.settled_at(None)
+        _doubt(law)
+        return found
+    if law.epochs is not None:
+        _doubt(law)
+    if not law.kernel.contracts:
+        raise stationary.NoStationaryState
+    if law.feeds_back and law.minimum.interpolates and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
+        raise stationary.NoStationaryState  # where there is no noise nothing else would tell
+    found = cycle.settled_at(None)
+    if law.feeds_back and not cycle.contracts and not law.affordable:
+        _check_limit(law)
+    return found
+
+
+def _doubt(law: Law) -> None:
+    """Warn where random epochs tell the floor no better than to some ten per cent."""
+    assert law.epochs is not None
+    if law.epochs.error > _DOUBTFUL:
+        how = "measured with" if law.measured else "an expansion, checked with"
+        _warn(UncertainFloor(law.sgd.lr, f"{how} random epochs to {law.epochs.error:.0%}"), 5)
+
+
+def _check_limit(law: Law) -> None:
+    """Far beyond the limit the balance may have a solution that is not one, and close below it the expansion is off."""
+    limit = max_stable_lr(law.problem, law.sgd)
+    if law.sgd.lr >= limit:
+        raise stationary.NoStationaryState
+    if law.overshoots or law.sgd.lr > _NEAR_LIMIT * limit:
+        _warn(UncertainFloor(law.sgd.lr, "an expansion, and the data are too large for measuring epochs instead"))
+
+
+def _warn(message: UserWarning, depth: int = 4) -> None:
+    warnings.warn(message, stacklevel=depth)
+
+
+def _independent(law: Law) -> tuple[Array, None]:
+    """Stationary S, or the average's, where batches are independent."""
+    if not law.kernel.contracts:
+        raise stationary.NoStationaryState
+    if may_grow_unseen(law):
+        refuse_beyond_limit(law)
+    covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
+    if law.kernel.components > 1 and not _positive(covariance):
+        refuse_beyond_limit(law)
+    return (covariance if law.average is None else law.averaged(covariance)), None
+
+
+def refuse_beyond_limit(law: Law) -> None:
+    """Raise `NoStationaryState` where the balance cannot tell: the learning rate is at the limit or beyond.
+
+    Without noise at W* its solution is S = 0 at any learning rate, and rounding may make a small variance negative.
+    """
+    if law.feeds_back and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
+        raise stationary.NoStationaryState
+
+
+def _positive(covariance: Array) -> bool:
+    """Whether no direction has a negative variance: beyond the limit the balance has a solution, but not such a one.
+
+    The map Phi o K keeps positive matrices positive, so its leading left eigenvector Y is one, and with a leading
+    eigenvalue above 1 the solution has tr(Y S) < 0.
+    """
+    lowest, *_, highest = np.linalg.eigvalsh(covariance) if len(covariance) > 1 else [covariance[0, 0]] * 2
+    return bool(lowest >= -1e-9 * abs(highest))

@@ -1,0 +1,257 @@
+r"""The other half of the theorem, in time: correlations, responses, currents, and what they say of irreversibility.
+
+At equilibrium the response to a push is a correlation of the unpushed system. For SGD that survives, exactly and with
+multiplicative noise, as E[V(t)^T V(t+k)] = S R(k), where R(k) is the mean answer to a kick; for plain SGD R(k) = M^k,
+M = I - eta H (theory.md section 7). What does not survive is that correlations look the same backwards: their
+antisymmetric part is a current.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._validate.values import positive_int
+from ..errors import InvalidInput
+from ..kernels.constant import Kernel
+from ..kernels.momentum import effective_lr
+from ..problem.start import Start
+from .entropy import EntropyProduction, entropy_production
+from .law import Law
+from .transient import Relaxation
+
+__all__ = ["TimeDomain"]
+
+Array = NDArray[np.float64]
+_MOST = 3000  # weights whose joint noise is inverted: 0.1 GB a matrix, half a minute
+
+
+class TimeDomain:
+    """What a prediction says about two times; the base of `Prediction`.
+
+    For independent batches at a constant rate, and for the weights themselves: shuffled epochs remember their batches,
+    a schedule makes every step another one, and the current of an average is not that of the weights. These are
+    refused, with the reason.
+    """
+
+    law: Law
+    mode_covariance: Array
+    steps: tuple[int, ...] | None
+    start: Start | None
+    rtol: float
+
+    @property
+    @abstractmethod
+    def _unbounded(self) -> bool:
+        """Whether no stationary state exists."""
+
+    def lagged_covariance(self, lag: int) -> Array:
+        r"""E[V(t)^T V(t + lag)], summed over outputs, in the modes, (r, r): Onsager's regression.
+
+        S M^lag for plain SGD; with momentum each component of the motion decays at its own rate. Exact at any
+        learning rate and with multiplicative noise, because E[V(t + 1) | past] is linear (theory.md section 7).
+        For a prediction `after` some steps, t is those steps; S then includes the square of the mean.
+
+        Parameters
+        ----------
+        lag : int
+            In steps, 0 or more.
+
+        Raises
+        ------
+        InvalidInput
+            For epochs, schedules, averages and where there is no stationary state.
+
+        Notes
+        -----
+        Cost: r^2 flops for plain SGD. With momentum the first call adds one pass over the samples, at finite time
+        the whole march of `after`.
+        """
+        steps = positive_int("lag", lag, minimum=0)
+        found = self._kernel("a lagged covariance").lagged(self._state, steps)
+        return found if not self._begun else found + self._begun_share(steps)
+
+    def response(self, lag: int) -> Array:
+        """Shift of E V in each mode, `lag` steps after a unit kick of V along it, (r,): the response matrix's diagonal.
+
+        m^lag for plain SGD. It is the same for every output, from any state and at any time. With momentum the
+        kick spares the velocity.
+        """
+        return self._kernel("a response").response(positive_int("lag", lag, minimum=0))
+
+    def step_response(self, lag: int) -> Array:
+        """Shift of E V in each mode after `lag` steps under a unit force along it, (r,): the sum of impulse responses.
+
+        A force is a constant change of the gradient, with a minus sign: new targets y_i + p_i exert <p x^T>.
+        (1 - m^lag)/h for plain SGD; 1/h in the end, always.
+        """
+        return self._kernel("a response").step_response(positive_int("lag", lag, minimum=0))
+
+    @cached_property
+    def circulation(self) -> Array:
+        r"""J, the mean area that the weights sweep per step, in the planes of two modes: antisymmetric, in units of S.
+
+        J_pq = 1/2 E[x_p(t) x_q(t+1) - x_q(t) x_p(t+1)], summed over outputs; positive where the weights turn from mode
+        p towards mode q. Plain SGD: x = V, and J = (eta/2)(H S - S H), (r, r), zero exactly where C + K[S] commutes
+        with H, which is detailed balance (theory.md section 7).
+
+        With momentum x = (V, U), U = V(t) - V(t-1) the velocity, and J is (2 r, 2 r): a single mode has a current, from
+        V to U. That one is no irreversibility, because a velocity changes its sign with time; J_VV is,
+        and for heavy-ball momentum it is (eta'/2)(H S - S H), eta' = eta (1 - dampening)/(1 - momentum). Of the
+        stationary state only; at finite time the antisymmetric part of `lagged_covariance(1)` is J_VV.
+        """
+        kernel = self._kernel("a circulation")
+        if kernel.components > 1:
+            self._refuse_transient("the circulation of weights and velocities")
+        one = kernel.stirred(self._state, 1)
+        if kernel.components == 1:
+            return one
+        turned = one - 0.5 * kernel.faded(self._state, 2).T  # of V and U; a folded state is symmetric
+        return np.block([[one, turned], [0.0 - turned.T, 2 * one - kernel.stirred(self._state, 2)]])
+
+    @property
+    def detailed_balance_violation(self) -> float:
+        """|H G - G H| / |H G + G H| in the Frobenius norm, G = C + K[S]: zero in detailed balance, at most 1.
+
+        Zero where nothing fluctuates, as with a full batch: at rest there is no current.
+        """
+        self._kernel("detailed balance")
+        h, g = self.law.minimum.curvatures, self._source
+        both = np.linalg.norm(np.add.outer(h, h) * g)
+        return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both and self.law.kappa else 0.0
+
+    @property
+    def bath_temperatures(self) -> Array:
+        """T_bath, eta' kappa G_pp/(2 c), (r,): what the noise alone would give in continuous time, G = C + K[S].
+
+        With momentum eta' = eta (1 - dampening)/(1 - momentum), as in `circulation`.
+        """
+        kernel, law, sgd = self._kernel("a temperature"), self.law, self.law.sgd
+        rate = effective_lr(kernel.lr, sgd.momentum if kernel.components > 1 else 0.0, sgd.dampening)
+        return np.asarray(0.5 * rate * law.kappa * np.diag(self._source) / law.problem.outputs)
+
+    def effective_temperatures(self, lag: int) -> Array:
+        r"""E|V(t + lag) - V(t)|^2/(2 c chi), (r,), chi the step response: what equilibrium would make a temperature.
+
+        For plain SGD in its stationary state the same at every lag, h_p S_pp/c = T_bath/(1 - eta h_p/2): exact, one
+        mode at a time, whatever the data (theory.md section 7). With momentum it depends on the lag, and reaches
+        T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (not with Nesterov's step).
+        """
+        self._refuse_transient("an effective temperature")
+        steps = positive_int("lag", lag)
+        moved = 2 * np.diag(self._kernel("a temperature").faded(self._state, steps))
+        return np.asarray(moved / (2 * self.law.problem.outputs * self.step_response(steps)))
+
+    @cached_property
+    def entropy_production(self) -> EntropyProduction:
+        """Entropy production per step of the stationary state, in all modes; see `entropy_production_in`."""
+        return self.entropy_production_in(self.law.problem.rank)
+
+    def entropy_production_in(self, modes: int) -> EntropyProduction:
+        r"""Entropy production per step as seen in the steepest `modes`: per output, and of all outputs together.
+
+        Of the Gaussian process with SGD's exact second moments; a minibatch's noise is not Gaussian. Zero in detailed
+        balance, and where the weights rest without noise, as with a full batch. e = tr[(kappa (C + K[S]))^-1
+        (H S H - H^2 S)] for plain SGD and heavy-ball momentum, over c r weights for the total (theory.md section 7;
+        `entropy`). The state of momentum is the last two weights: V and its velocity have noise in one of them
+        only.
+
+        Parameters
+        ----------
+        modes : int
+            At least 1; c times it at most 3,000.
+
+        Returns
+        -------
+        EntropyProduction
+
+        Raises
+        ------
+        InvalidInput
+            At finite time, below the level "discrete", where too many weights are asked for.
+
+        Notes
+        -----
+        Cost: c (c + 1)/2 solutions of F1, each as long as `predict`, and one eigendecomposition of a (c modes)^2
+        matrix.
+        """
+        self._refuse_transient("entropy production")
+        self._kernel("entropy production")
+        law, kept = self.law, positive_int("modes", modes, maximum=self.law.problem.rank)
+        if law.level in ("hessian", "equilibrium"):
+            raise InvalidInput(f"theory={law.level!r} models the sum over outputs only, and entropy production needs "
+                               f"the noise of each. Use 'exact' or 'discrete'.")  # fmt: skip
+        size = law.problem.outputs * kept
+        if size > _MOST:
+            pairs = law.problem.outputs * (law.problem.outputs + 1) // 2
+            raise InvalidInput(
+                f"entropy production in {kept} modes of {law.problem.outputs} outputs inverts the joint noise of "
+                f"{size} weights, and {_MOST} are the most. Use entropy_production_in(modes) with at most "
+                f"{_MOST // law.problem.outputs}: a lower bound, exact for what those modes do alone. It takes "
+                f"{pairs} solutions of the balance, each as long as predict."
+            )
+        return entropy_production(law, kept)
+
+    @cached_property
+    def _source(self) -> Array:
+        """C + K[S] in the stationary state, (r, r)."""
+        self._refuse_transient("the noise")
+        law = self.law
+        return law.noise + law.problem.feedback(self.mode_covariance) if law.feeds_back else law.noise
+
+    @cached_property
+    def _state(self) -> Array:
+        """Second moments of the motion's components, (k r, k r), stationary or averaged over `steps`."""
+        law, kernel = self.law, self.law.kernel
+        if kernel.components == 1:
+            return self.mode_covariance
+        if law.level == "equilibrium":
+            raise InvalidInput("theory='equilibrium' has weights and no velocity. Use another level with momentum.")
+        if self.steps is None:
+            return kernel.settled(law.kappa * self._source)
+        return self._marched(self.steps)
+
+    def _marched(self, steps: Sequence[int]) -> Array:
+        """The state averaged over `steps`, without what a start at step 0 adds: it has no velocity."""
+        law, later = self.law, [t for t in steps if t]
+        if not later:
+            return np.zeros((len(law.kernel.rate),) * 2)
+        relaxation = law.relaxation(None if self.start is None else self.start.modes, max(later), self.rtol)
+        assert isinstance(relaxation, Relaxation)
+        relaxation = replace(relaxation, kernel=replace(law.kernel, whole=True))
+        return relaxation.total(sorted(later)) / len(steps)
+
+    @property
+    def _begun(self) -> bool:
+        """Whether step 0 is among the steps, from a start other than W*, of a motion with a velocity."""
+        return self.start is not None and self.steps is not None and 0 in self.steps and self.law.kernel.components > 1
+
+    def _begun_share(self, lag: int) -> Array:
+        """What step 0 adds to the average of E[V(t)^T V(t + lag)]: the optimiser's first step may be its own."""
+        assert self.start is not None
+        assert self.steps is not None
+        share = self.steps.count(0) / len(self.steps)
+        return np.asarray(share * self.start.modes.T @ (self.start.modes * self.law.kernel.drift(lag)))
+
+    def _kernel(self, what: str) -> Kernel:
+        """The law's kernel, if it is that of one motion at all times."""
+        law = self.law
+        law.sgd.refuse_epochs(f"{what} comes from a motion without memory")
+        if law.sgd.schedule is not None:
+            raise InvalidInput(f"{what} needs a constant learning rate: under a schedule every step is another motion. "
+                               f"Leave the schedule out.")  # fmt: skip
+        if law.average is not None:
+            raise InvalidInput(f"{what} is of the weights themselves, not of an average; predict without `average`.")
+        if self._unbounded:
+            raise InvalidInput(f"{what} is asked of a recipe that has no stationary state. Use .after(steps).")
+        return law.kernel
+
+    def _refuse_transient(self, what: str) -> None:
+        if self.steps is not None:
+            raise InvalidInput(f"{what} is of the stationary state, and this prediction is of some steps. Leave "
+                               f".after(...) out.")  # fmt: skip

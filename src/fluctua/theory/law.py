@@ -1,0 +1,281 @@
+"""One rung of the ladder of theories for one recipe: its kernel, its source, its balance solved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput, NotConverged
+from ..kernels.averaged import beside
+from ..kernels.constant import Kernel, gradient_step, langevin_flow
+from ..kernels.momentum import effective_lr, momentum_step
+from ..kernels.time_varying import Course, course
+from ..problem.least_squares import LeastSquares, Minimum
+from ..recipe.averages import EMA, Average
+from ..recipe.sgd import SGD
+from . import fixed_points as stationary
+from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
+from .reshuffling.measured import MeasuredEpochs
+from .reshuffling.measured_run import MeasuredRun
+from .reshuffling.orders import Orders, chosen_orders
+from .reshuffling.stationary import Cycle
+from .reshuffling.transient import EPOCHS_RTOL, Epochs
+from .transient import Relaxation, SourceOf
+
+__all__ = ["FLOWS", "LEVELS", "Law", "Level", "independent_limit"]
+
+Array = NDArray[np.float64]
+Level = Literal["exact", "discrete", "langevin", "hessian", "equilibrium"]
+LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equilibrium")
+_FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
+_NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
+_CROWDED, _UNSHARED = 0.07, 0.2  # crowding times share plus 0.2 from which it is, too: off by 5 % was met from there on
+FLOWS: tuple[Level, ...] = ("langevin", "hessian")
+"""The rungs in continuous time."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """The balance S = Phi o kappa (C + K[S]) at one level of the ladder (theory.md section 2).
+
+    The "equilibrium" level carries the exact balance: it keeps nothing of it but the excess loss. In shuffled epochs a
+    `rough` law, of a search, is the expansion wherever not all epochs can be listed.
+    """
+
+    problem: LeastSquares
+    sgd: SGD
+    level: Level
+    average: Average | None = None
+    rough: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sgd.epochs:
+            _refuse_beyond_shuffling(self)
+
+    @cached_property
+    def minimum(self) -> Minimum:
+        """W* and the noise there, at the recipe's weight decay."""
+        return self.problem.minimum(self.sgd.weight_decay)
+
+    @cached_property
+    def kappa(self) -> float:
+        """Sampling factor of one batch mean."""
+        return self.sgd.sampling_factor(self.problem.population)
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """What one step does to a pair of modes."""
+        return self._kernel(self.minimum.curvatures)
+
+    def motion(self, steps: int) -> Kernel | Course:
+        """What the first `steps` steps do to a pair of modes."""
+        return self._motion(self.minimum.curvatures, steps)
+
+    def null_motion(self, steps: int) -> Kernel | Course:
+        """What they do to a direction that no data point has: only weight decay moves it."""
+        return self._motion(np.array([self.sgd.weight_decay]), steps)
+
+    @property
+    def steady(self) -> bool:
+        """Whether every step is like the one before, so that time has closed forms."""
+        return self.sgd.schedule is None and (self.average is None or isinstance(self.average, EMA))
+
+    def _motion(self, curvatures: Array, steps: int) -> Kernel | Course:
+        if self.steady:
+            return self._kernel(curvatures)
+        if self._flows:
+            raise InvalidInput("schedules and averages are of steps: use theory='exact' or 'discrete', not a flow in "
+                               "continuous time.")  # fmt: skip
+        for part in (self.sgd.schedule, self.average):
+            if part is not None:
+                part.refuse_beyond(steps)
+        return course(curvatures, self.sgd, self.average, steps)
+
+    def _kernel(self, curvatures: Array) -> Kernel:
+        plain = self._step(curvatures)
+        return beside(plain, self.average) if isinstance(self.average, EMA) else plain
+
+    def _step(self, curvatures: Array) -> Kernel:
+        sgd = self.sgd
+        if self._flows:  # overdamped: without inertia, momentum only changes the rate
+            return langevin_flow(curvatures, effective_lr(sgd.lr, sgd.momentum, sgd.dampening))
+        if sgd.momentum:
+            options = sgd.momentum, sgd.dampening, sgd.nesterov
+            return momentum_step(curvatures, sgd.lr, *options, diagonal=sgd.epochs)
+        return gradient_step(curvatures, sgd.lr)
+
+    @property
+    def _flows(self) -> bool:
+        """Whether time is continuous on this rung."""
+        return self.level in FLOWS
+
+    @cached_property
+    def shuffle(self) -> Shuffle | None:
+        """The law of one epoch, where batches come in shuffled ones."""
+        if not self.sgd.epochs:
+            return None
+        sizes = self.sgd.batch_sizes(self.problem.population)
+        nodes = NODES if self.problem.samples * self.problem.rank <= SOME else FEW_NODES
+        return Shuffle(self.problem, self.minimum, self.kernel, sizes, feels=self.feeds_back, nodes=nodes)
+
+    @cached_property
+    def cycle(self) -> Cycle | None:
+        """Its stationary state."""
+        return None if self.shuffle is None else Cycle(self.shuffle)
+
+    @cached_property
+    def measured(self) -> MeasuredEpochs | None:
+        """Epochs as they are, in the place of the expansion: where few differ, or where it is seen to be off.
+
+        It may be where samples are few or a few of them loud, where a small last batch overshoots, and near the
+        stability limit. There random epochs are measured too, and taken where the excess losses differ by a factor
+        that two standard errors do not cover.
+        """
+        found = self.epochs
+        return found if found is not None and (found.orders.listed or self._differs(found)) else None
+
+    @cached_property
+    def epochs(self) -> MeasuredEpochs | None:
+        """Epochs as they are: all of them, or random ones where the expansion is to be checked with them."""
+        if self.shuffle is None or not self.feeds_back:
+            return None
+        orders = self._orders
+        if orders is None or not (orders.listed or (not self.rough and self.strained)):
+            return None
+        return MeasuredEpochs(self.problem, self.sgd, orders, self.shuffle.epoch)
+
+    @property
+    def strained(self) -> bool:
+        """Whether the expansion of shuffled epochs may be off by more than a few per cent."""
+        assert self.shuffle is not None
+        if len(self.shuffle.sizes) == 1:  # independent batches: the expansion is exact
+            return False
+        if self.overshoots or self._crowding > _CROWDED / _UNSHARED:
+            return True
+        share = self.sgd.lr / independent_limit(self.problem, self.sgd)
+        return share > _NEAR or self._crowding * (_UNSHARED + share) > _CROWDED
+
+    @property
+    def _crowding(self) -> float:
+        """The mean leverage (1/N) x^T H^-1 x of samples, each as often as its own, between r/N and 1.
+
+        Leverages add up to r. Where few loud samples have most of it, the expansion behaves as with so few samples.
+        """
+        x, h = self.problem.projections, self.minimum.curvatures
+        leverages = np.einsum("ij,ij,j->i", x, x, 1 / h, dtype=np.float64) / self.problem.samples
+        return float(leverages @ leverages / leverages.sum())
+
+    @property
+    def affordable(self) -> bool:
+        """Whether epochs of this size can be measured."""
+        return self._orders is not None
+
+    @property
+    def _orders(self) -> Orders | None:
+        """Those of an epoch that can be measured; None also where it moves a mode by no more than rounding."""
+        assert self.shuffle is not None
+        flattest = float(np.abs(self.shuffle.slow.rate).min())  # negative beyond 2/h, where an epoch may still contract
+        return chosen_orders(self.problem, self.sgd) if flattest > _FLATTEST else None
+
+    def _differs(self, measured: MeasuredEpochs) -> bool:
+        assert self.cycle is not None
+        h = self.minimum.curvatures
+        try:
+            found = float(h @ np.diag(measured.settled_at(None)[0]))
+            expanded = float(h @ np.diag(self.cycle.settled_at(None)[0]))
+        except (stationary.NoStationaryState, NotConverged):
+            return True
+        return not (expanded > 0 and abs(np.log(expanded / found)) < 2 * measured.error)
+
+    @cached_property
+    def overshoots(self) -> bool:
+        """Whether a last batch of at most half the size could overshoot W*: eta max |x|^2/(1 - beta) > l."""
+        assert self.shuffle is not None
+        sizes, x = self.shuffle.sizes, self.problem.projections
+        longest = float(np.einsum("ij,ij->i", x, x).max())
+        return bool(2 * sizes[-1] <= sizes[0] and self.sgd.lr / (1 - self.sgd.momentum) * longest > sizes[-1])
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether the source depends on S."""
+        return self.level in ("exact", "equilibrium") and self.kappa > 0
+
+    @cached_property
+    def noise(self) -> Array:
+        """C, (r, r); for "hessian" the common stand-in 2 L(W*) A, with the data part of the loss."""
+        if self.level != "hessian":
+            return self.minimum.noise
+        return np.diag(self.minimum.squared_residuals.mean() * self.problem.curvatures)
+
+    def solve(self, source: Array, steps: Sequence[int] | None, rtol: float) -> Array:
+        """S of this balance with `source` in the place of C: stationary, or from S = 0 averaged over `steps`."""
+        if steps is not None:
+            feeding = (lambda s, _: source + self.problem.feedback(s)) if self.feeds_back else source
+            return self._relaxation(feeding, source, None, max(steps), rtol).average(steps)[0]
+        return self.stationary_state(source, self.problem.precision)
+
+    def stationary_state(self, source: Array, rtol: float) -> Array:
+        """Stationary S with `source` in the place of C, to a relative residual of `rtol`."""
+        phi = self.kappa * self.kernel.stationary
+        if not self.feeds_back:
+            return phi * source
+        return stationary.solve(phi, source, self.problem.feedback, rtol=max(rtol, self.problem.precision))
+
+    def odd_state(self, source: Array) -> Array:
+        """Stationary S with an antisymmetric `source` in the place of C, (r, r): there K[S] = -A S A, elementwise."""
+        phi, a = self.kappa * self.kernel.stationary, self.problem.curvatures
+        return np.asarray(phi * source / (1 + phi * np.multiply.outer(a, a) * self.feeds_back))
+
+    def averaged(self, covariance: Array) -> Array:
+        """Stationary second moment of the average, given S of the weights: it is driven by the same source."""
+        if not isinstance(self.average, EMA):
+            return np.zeros_like(covariance)  # a mean over all time
+        source = self.noise + self.problem.feedback(covariance) if self.feeds_back else self.noise
+        return self.kappa * self.kernel.phi(observed=True) * source
+
+    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Epochs | MeasuredRun:
+        """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
+        if self.measured is not None:
+            return MeasuredRun(self.measured, mean)
+        if self.shuffle is not None:
+            large = self.shuffle.nodes < NODES
+            return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
+        return self._relaxation(self.minimum.source if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
+
+    def _relaxation(
+        self, source: SourceOf | Array, noise: Array, mean: Array | None, steps: int, rtol: float
+    ) -> Relaxation:
+        covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
+        tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
+        return Relaxation(self.motion(int(steps)), self.kappa, source, noise, covariance, mean, tolerance)
+
+
+def _refuse_beyond_shuffling(law: Law) -> None:
+    """Refuse what the law of shuffled epochs does not hold for."""
+    sgd = law.sgd
+    if sgd.sampling != "shuffle":
+        raise InvalidInput(
+            f"sampling = {sgd.sampling!r} repeats one order in every epoch: the weights settle on a periodic orbit and "
+            f"between epochs nothing fluctuates, so there is no covariance to predict. simulate() follows it; use "
+            f"sampling='shuffle' for a theory."
+        )
+    for name, given in (
+        ("a schedule", sgd.schedule is not None), ("an average of the weights", law.average is not None),
+        ("dampening", bool(sgd.momentum and sgd.dampening)), (f"theory={law.level!r}", law.level in FLOWS),
+    ):  # fmt: skip
+        if given:
+            raise InvalidInput(f"{name} is not covered by the law of shuffled epochs. Leave it out, or use "
+                               f"sampling='without_replacement', independent batches of the same size.")  # fmt: skip
+
+
+def independent_limit(problem: LeastSquares, sgd: SGD) -> float:
+    """Return the largest stable learning rate of independent batches of the sizes of an epoch, the lowest of them."""
+    from .stability import apart, max_stable_lr
+
+    sizes = set(sgd.batch_sizes(problem.population).tolist())
+    return min(float(max_stable_lr(problem, apart(replace(sgd, batch_size=size)))) for size in sizes)

@@ -1,0 +1,52 @@
+"""What a law says at given steps, apart from the prediction that asks: outside the modes, of a curve, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._validate.sizes import refuse_bytes
+from ..kernels.constant import Kernel
+from ..problem.start import Start
+from .law import Law
+
+__all__ = ["contracted", "outside", "refuse_curve", "relaxation_steps_of", "spelled"]
+
+Array = NDArray[np.float64]
+
+
+def refuse_curve(steps: int) -> None:
+    """Raise `InvalidInput` where a curve of so many steps does not fit into memory."""
+    refuse_bytes(f"a learning curve of {steps:,} steps", 48.0 * steps,
+                 "Ask for fewer steps, or for single ones with predict(...).after(steps).")  # fmt: skip
+
+
+def outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
+    """Loss of the part of the start outside the modes at `steps`: weight decay alone knows it and moves it."""
+    square = 0.0 if start is None else float(np.sum(start.null**2))
+    if not square:
+        return np.zeros(len(steps))
+    drift = law.null_motion(int(steps.max())).drift(steps, observed=True)[..., 0]
+    return np.asarray(0.5 * law.sgd.weight_decay * square * drift**2)
+
+
+def contracted(law: Law, adjoint: Array) -> Array:
+    """tr(adjoint C_kl) for all pairs of outputs, (c, c)."""
+    minimum = law.minimum
+    if law.level == "hessian":
+        return minimum.residual_products(None) * float(np.sum(np.diag(adjoint) * law.problem.curvatures))
+    weighted = minimum.mode_weights @ adjoint @ minimum.mode_weights.T
+    return minimum.residual_products(adjoint) - minimum.weight_decay**2 * weighted
+
+
+def relaxation_steps_of(kernel: Kernel) -> Array:
+    """-1/log|m| of each component, infinite where it does not shrink; from 1 - m, which flat modes need."""
+    with np.errstate(divide="ignore"):
+        shrink = -0.5 * np.log1p(np.abs(kernel.rate) ** 2 - 2 * kernel.rate.real)
+        lost = kernel.rate.real if kernel.continuous else shrink
+        return np.where(lost > 0, 1 / np.maximum(lost, 0.0), np.inf)
+
+
+def spelled(steps: tuple[int, ...]) -> str:
+    """Return steps as a title has them: one, or the first and the last of those averaged over."""
+    return f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}..{steps[-1]:,} (average of {len(steps)})"

@@ -1,0 +1,1 @@
+"""The law of random reshuffling: epochs, each in a fresh order of all samples."""

@@ -1,0 +1,68 @@
+"""A run in shuffled epochs, followed with the maps of one epoch: exact where all epochs are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measured import MeasuredEpochs
+
+__all__ = ["MeasuredRun"]
+
+Array = NDArray[np.float64]
+State = tuple[Array, Array]
+
+
+class MeasuredRun:
+    """A run in such epochs from E V(0) = `mean`, (c, r), without spread, or from W*."""
+
+    def __init__(self, epochs: MeasuredEpochs, mean: Array | None) -> None:
+        begin = np.zeros((epochs.problem.outputs, epochs.size))
+        if mean is not None:
+            begin[:, : epochs.rank] = mean
+        self.epochs, self.start = epochs, (begin.T @ begin, begin)
+        self._last: tuple[tuple[int, ...], State] | None = None
+
+    def average(self, steps: Sequence[int], observable: Array | None = None) -> State:
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        covariance, _ = self._averaged(tuple(sorted(steps)))
+        return covariance, np.zeros(0) if observable is None else self._curve(observable, max(steps))
+
+    def means(self, steps: Sequence[int]) -> Array:
+        """E V averaged over `steps`, (c, r)."""
+        return self._averaged(tuple(sorted(steps)))[1]
+
+    def _averaged(self, steps: tuple[int, ...]) -> State:
+        if self._last is None or self._last[0] != steps:
+            self._last = steps, self._followed(steps)
+        return self._last[1]
+
+    def _followed(self, steps: tuple[int, ...]) -> State:
+        """S and E V averaged over `steps`: epochs are averaged for every position first, as their maps are affine."""
+        n = self.epochs.steps
+        begun = dict(self._begun(sorted({t // n for t in steps})))
+        places = {place: [begun[t // n] for t in group]
+                  for place, group in groupby(sorted(steps, key=lambda t: t % n), lambda t: t % n)}  # fmt: skip
+        stops = sorted(places)
+        starts = [tuple(np.mean(each, axis=0) for each in zip(*places[place], strict=True)) for place in stops]
+        share = np.array([len(places[place]) for place in stops]) / len(steps)
+        found = self.epochs.along(stops, [(one[0], one[1]) for one in starts])
+        s, mean = (np.tensordot(share, np.array(each), 1) for each in zip(*found, strict=True))
+        return self.epochs.weights_of((s, mean))
+
+    def _begun(self, numbers: Sequence[int]) -> Iterator[tuple[int, State]]:
+        """S and m at the start of the epochs of these numbers, rising."""
+        state, now = self.start, 0
+        for number in numbers:
+            state, now = self.epochs.later(state, number - now), number
+            yield number, state
+
+    def _curve(self, observable: Array, end: int) -> Array:
+        seen = self.epochs.seen(observable, list(range(self.epochs.steps)))
+        u, b, a = (np.array(each) for each in zip(*seen, strict=True))
+        followed = self._begun(range(end // self.epochs.steps + 1))
+        curves = [np.tensordot(u, s, 2) + np.tensordot(b, mean, 2) + a for _, (s, mean) in followed]
+        return np.concatenate(curves)[: end + 1]

@@ -1,0 +1,209 @@
+r"""One shuffled epoch as a random linear map of the weights, without any expansion.
+
+In one order of the samples an epoch takes the state s (V and, with momentum, its buffer) to s Phi + xi, and the orders
+of different epochs are independent. Homogeneous second moments therefore follow M[S] = E[Phi^T S Phi] over the orders,
+and the recipe is mean-square stable exactly where the spectral radius of M is below 1.
+
+M keeps covariances positive, so that its radius is one of its eigenvalues. Flat modes have eigenvalues just below 1 at
+any learning rate. The split M = D + G with D[S] = E[Phi]^T S E[Phi] sets them aside: D and G are both positive, so
+where D has a radius below 1, that of M is below 1 exactly where that of (1 - D)^-1 G is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import NotConverged
+from ...problem.least_squares import LeastSquares
+from ...recipe.sgd import SGD
+from .orders import Orders
+
+__all__ = ["EpochMap", "advanced", "epoch_map"]
+
+Array = NDArray[np.float64]
+_AT_ONCE = 32  # orders whose states are held while an epoch passes
+_DENSE = 144  # elements of S up to which the map is written as a matrix
+_VECTORS, _RESTARTS = 6, 300  # of the Krylov space
+_FLATTEST = 1e-11  # of the largest curvature
+_DOUBLINGS = 100  # 2^100 epochs are enough for any mode that forgets in 2^53
+
+
+def advanced(
+    problem: LeastSquares, sgd: SGD, orders: Orders, stops: list[int], outputs: bool
+) -> Iterator[tuple[int, NDArray[np.int64], Array]]:
+    """Yield which stop, which orders, and their states after so many steps of an epoch, (m, rows, k r).
+
+    The rows begin at the unit states, without targets: they become Phi. If `outputs`, one row for each output begins
+    at W* and feels the targets: it becomes xi. Cost: 4 N r (k r + c) flops an order.
+    """
+    slots, minimum = sgd.step.slots, problem.minimum(sgd.weight_decay)
+    z, size = problem.projections.astype(np.float64, copy=False), slots * problem.rank
+    start, constant = np.eye(size), np.zeros((size, problem.rank))
+    if outputs:
+        start = np.vstack([start, np.zeros((problem.outputs, size))])
+        constant = np.vstack([constant, sgd.weight_decay * minimum.mode_weights])
+    begin = start.reshape(-1, slots, problem.rank).swapaxes(0, 1)
+    ends = np.cumsum(sgd.batch_sizes(problem.samples))
+    for part in np.array_split(np.arange(len(orders.weights)), -(-len(orders.weights) // _AT_ONCE)):
+        state, now = np.repeat(begin[:, None], len(part), axis=1), 0
+        for k, stop in enumerate(stops):
+            for last in ends[now:stop]:
+                batch = orders.samples[part, 0 if last == ends[0] else ends[ends < last][-1] : last]
+                state = _stepped(sgd, state, z[batch], minimum.residuals[batch] if outputs else None, constant)
+            now = stop
+            yield k, part, state.transpose(1, 2, 0, 3).reshape(len(part), -1, size)
+
+
+def _stepped(sgd: SGD, state: Array, x: Array, residuals: Array | None, constant: Array) -> Array:
+    """The states (k, m, rows, r) after a batch of each order, (m, b, r), that is not the run's first."""
+    error = np.matmul(state[0], x.swapaxes(1, 2))
+    if residuals is not None:
+        error[:, -residuals.shape[2] :] += residuals.swapaxes(1, 2)
+    gradient = np.matmul(error, x) / x.shape[1] + sgd.weight_decay * state[0] + constant
+    motion, push = sgd.step.at(sgd.lr)
+    return np.asarray(np.tensordot(motion, state, 1) + np.multiply.outer(push, gradient))
+
+
+def epoch_map(problem: LeastSquares, sgd: SGD, orders: Orders) -> EpochMap:
+    """Return M of a whole epoch of the recipe, averaged over `orders`.
+
+    Modes so flat that what an epoch does to them is lost in rounding are left out: nothing grows there.
+    """
+    steps, h = len(sgd.batch_sizes(problem.samples)), problem.minimum(sgd.weight_decay).curvatures
+    kept = np.flatnonzero(np.tile(h > _FLATTEST * h[0], 1 + bool(sgd.momentum)))
+    maps = np.empty((len(orders.weights), len(kept), len(kept)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _, part, rows in advanced(problem, sgd, orders, [steps], outputs=False):
+            maps[part] = rows[:, kept][:, :, kept]
+    return EpochMap(maps, orders.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class EpochMap:
+    """The map M of second moments, (n, n) to (n, n), as an average over orders.
+
+    Attributes
+    ----------
+    maps : ndarray, (m, n, n)
+        Phi of every order.
+    weights : ndarray, (m,)
+    """
+
+    maps: Array
+    weights: Array
+
+    @cached_property
+    def mean(self) -> Array:
+        """E[Phi]."""
+        return np.asarray(np.tensordot(self.weights, self.maps, 1))
+
+    @cached_property
+    def spread(self) -> EpochMap:
+        """G = M - D, from Phi - E[Phi]: what is left of flat modes in the difference of M and D would be rounding."""
+        return EpochMap(self.maps - self.mean, self.weights)
+
+    @cached_property
+    def _weighted(self) -> Array:
+        return self.maps * np.sqrt(self.weights)[:, None, None]
+
+    @cached_property
+    def adjoint(self) -> EpochMap:
+        """The map of observables, U to E[Phi U Phi^T]."""
+        return EpochMap(np.ascontiguousarray(self.maps.swapaxes(1, 2)), self.weights)
+
+    def __call__(self, s: Array) -> Array:
+        """M[S]."""
+        left = np.matmul(self._weighted.swapaxes(1, 2), s)
+        return np.asarray(np.tensordot(left, self._weighted, axes=([0, 2], [0, 1])))
+
+    @cached_property
+    def dense(self) -> Array:
+        """M as a matrix on vec S, (n^2, n^2)."""
+        n = len(self.mean)
+        flat = self._weighted.reshape(len(self.maps), -1)
+        return (flat.T @ flat).reshape(n, n, n, n).transpose(1, 3, 0, 2).reshape(n * n, n * n)
+
+    @property
+    def small(self) -> bool:
+        """Whether M is cheap as a matrix."""
+        return self.mean.size <= _DENSE
+
+    @cached_property
+    def mean_radius(self) -> float:
+        """Spectral radius of E[Phi]."""
+        if not np.isfinite(self.maps).all():
+            return np.inf
+        return float(np.abs(np.linalg.eigvals(self.mean)).max())
+
+    def forgotten(self, source: Array) -> Array:
+        """Return (1 - D)^-1 of `source`, by doubling the epochs: S with S - D[S] = source."""
+        total = source
+        for power in self._powers:
+            total = total + power.T @ total @ power
+        return total
+
+    @cached_property
+    def _powers(self) -> list[Array]:
+        """E[Phi] to the powers 1, 2, 4, ... until nothing is left."""
+        powers = [self.mean]
+        while np.abs(powers[-1]).max() ** 2 > np.finfo(float).eps * 1e-3:
+            if len(powers) == _DOUBLINGS:
+                raise NotConverged("what an epoch forgets", _DOUBLINGS, float(np.abs(powers[-1]).max()), 1e-9)
+            powers.append(powers[-1] @ powers[-1])
+        return powers
+
+    def leading(self, start: Array | None = None, rtol: float = 1e-9) -> tuple[float, Array]:
+        """Return the spectral radius of (1 - D)^-1 G and its eigenvector, (n, n); infinite where D's is 1 or more.
+
+        Parameters
+        ----------
+        start : ndarray, (n, n), optional
+            A positive matrix near the eigenvector.
+        rtol : float
+
+        Raises
+        ------
+        NotConverged
+            If the Krylov space did not.
+        """
+        n = len(self.mean)
+        start = np.eye(n) if start is None else start
+        if not self.mean_radius < 1:
+            return np.inf, start
+        value, vector = self._dense_leading() if self.small else self._krylov_leading(start, rtol)
+        s = vector.real.reshape(n, n)
+        s = s + s.T
+        return max(float(value.real), 0.0), s / (np.trace(s) or 1.0)
+
+    def _dense_leading(self) -> tuple[complex, NDArray[np.complex128]]:
+        drift = np.kron(self.mean.T, self.mean.T)
+        values, vectors = np.linalg.eig(np.linalg.solve(np.eye(len(drift)) - drift, self.spread.dense))
+        top = int(np.argmax(values.real))
+        return complex(values[top]), vectors[:, top]
+
+    def _krylov_leading(self, start: Array, rtol: float) -> tuple[complex, NDArray[np.complex128]]:
+        from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+        n = len(self.mean)
+
+        def fed_back(flat: Array) -> Array:
+            s = flat.reshape(n, n)
+            s = 0.5 * (s + s.T)
+            return self.forgotten(self.spread(s)).ravel()
+
+        operator = LinearOperator((n * n, n * n), matvec=fed_back, dtype=np.float64)
+        try:
+            values, vectors = eigs(operator, k=1, which="LR", v0=start.ravel(), ncv=_VECTORS, tol=rtol,
+                                   maxiter=_RESTARTS)  # fmt: skip
+        except ArpackNoConvergence as stalled:
+            raise NotConverged("the radius of an epoch's map", _RESTARTS, np.inf, rtol) from stalled
+        return complex(values[0]), vectors[:, 0]
+
+    def contributions(self, observable: Array, s: Array) -> Array:
+        """Return <U, Phi^T S Phi> for every order, (m,): <U, M[S]> is their average."""
+        return np.asarray(np.einsum("wij,wij->w", self.maps @ observable, np.matmul(s, self.maps)))

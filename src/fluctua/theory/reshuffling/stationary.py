@@ -1,0 +1,108 @@
+"""The passage that ends as it began: the stationary state of shuffled epochs, and whether there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fixed_points import NoStationaryState, fixed_point
+from .expansion import Shuffle
+from .memory import Passage
+
+__all__ = ["Cycle"]
+
+Array = NDArray[np.float64]
+_RTOL, _ESTIMATED = 1e-6, 1e-4  # of the passage, with all samples and with some of them in the cumulants
+_ROUNDED = 30.0  # times the accuracy of products over samples: what float32 lets a Krylov space reach
+_MARGIN_RTOL = 1e-3
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """The stationary state of one recipe in epochs.
+
+    The passage solves x = c + L x, with L linear: what an epoch adds because its noise felt the passage, over what it
+    forgets.
+
+    Parameters
+    ----------
+    shuffle : Shuffle
+    """
+
+    shuffle: Shuffle
+
+    @cached_property
+    def _means(self) -> Array:
+        return self.shuffle.means(self.shuffle.settled_mean)
+
+    def _settle(self, states: Array, rough: bool = False) -> Array:
+        """L x + c."""
+        shuffle, keep = self.shuffle, self.shuffle.slow.gap()
+        source, steps = shuffle.added(Passage(states, self._means), rough=rough)
+        rest = shuffle.through(np.zeros_like(keep), source, steps)[-1]
+        return shuffle.through(rest / keep, source, steps)
+
+    def _settle_roughly(self, states: Array) -> Array:
+        return self._settle(states, rough=True)
+
+    @cached_property
+    def _first(self) -> Array:
+        """The passage as its noise at W* alone makes it."""
+        keep = self.shuffle.slow.gap()
+        return self.shuffle.additive(self.shuffle.additive(np.zeros_like(keep))[-1] / keep)
+
+    @cached_property
+    def _found(self) -> tuple[Array, bool]:
+        if self.shuffle.sizes[0] == self.shuffle.problem.population:  # one batch of all: what is left is rounding
+            return np.zeros_like(self._first), True
+        if not self.shuffle.estimated:
+            rtol = max(_RTOL, _ROUNDED * self.shuffle.problem.precision)
+            return fixed_point(self._settle, self._settle, self._first, rtol)
+        return fixed_point(self._settle, self._settle_roughly, self._first, _ESTIMATED, slow=0.5)
+
+    @property
+    def contracts(self) -> bool:
+        """Whether substitution converged, quickly: then there is a stationary state."""
+        return self._found[1]
+
+    @cached_property
+    def passage(self) -> Passage:
+        """The passage.
+
+        Raises
+        ------
+        NoStationaryState
+            Where the variance grows from epoch to epoch.
+        """
+        states = self._found[0]
+        if not self._moment(states) >= 0:
+            raise NoStationaryState
+        return Passage(states, self._means)
+
+    def margin(self) -> float:
+        """1/tr(A S) of the solution: it falls to zero at the stability limit, and is negative beyond.
+
+        The map of an epoch keeps covariances positive, so that beyond the limit the solution is not one. Roughly.
+        """
+        states = fixed_point(self._settle_roughly, self._settle_roughly, self._first, _MARGIN_RTOL)[0]
+        return 1 / self._moment(states)
+
+    def _moment(self, states: Array) -> float:
+        """Return tr(A S) averaged over the epoch."""
+        shuffle = self.shuffle
+        return float(shuffle.problem.curvatures @ shuffle.kernel.variances(shuffle.epoch.average(states)))
+
+    def settled_at(self, place: int | None) -> tuple[Array, Array]:
+        """S and E V in the stationary state, (r, r) and (c, r): at one position, or averaged over the epoch."""
+        shuffle, epoch = self.shuffle, self.shuffle.epoch
+        means = epoch.fold(self._means)
+        if place is None:
+            return shuffle.kernel.fold(epoch.average(self.passage.states)), epoch.average(means)
+        return shuffle.at(place, self.passage, *self._added), shuffle.mean_at(place, means)
+
+    @cached_property
+    def _added(self) -> tuple[Array, Array]:
+        return self.shuffle.added(self.passage)

@@ -1,0 +1,149 @@
+"""Finite time in epochs: the law of one epoch followed from any start, with few evaluations of what an epoch adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import NotConverged
+from ..interpolation import Grid
+from ..transient import Reading, Relaxation, largest_change
+from .expansion import Shuffle
+from .memory import Passage
+
+__all__ = ["EPOCHS_RTOL", "Epochs"]
+
+Array = NDArray[np.float64]
+EPOCHS_RTOL = 1e-3
+"""Relative accuracy to which a run is followed; finer would be lost in what the law leaves out."""
+_ROUNDS = 100  # of one epoch; below the stability limit a dozen are enough
+_CURVES = 12  # epochs whose curve is followed step by step; in those between it is interpolated
+
+
+class Epochs:
+    """Epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
+
+    Whole epochs are followed as steps are in `Relaxation`: what an epoch adds is smooth in the logarithm of the number
+    of epochs. What it adds is found by following it again and again until its source no longer changes.
+
+    Parameters
+    ----------
+    shuffle : Shuffle
+    mean : ndarray, (c, r), or None
+    rtol : float
+        Relative accuracy of each mode's variance, as far as the following is concerned; the closure has its own.
+    """
+
+    def __init__(self, shuffle: Shuffle, mean: Array | None, rtol: float) -> None:
+        self.shuffle, self.rtol, epoch = shuffle, rtol, shuffle.epoch
+        begin = np.zeros((shuffle.minimum.weights.shape[0], epoch.kernel.modes)) if mean is None else mean
+        entry = np.ones_like(epoch.drive) if epoch.kernel.entry is None else epoch.kernel.entry
+        self.mean = epoch.tile(begin) * entry
+        self.state = self.mean.T @ self.mean
+        self._last: tuple[Passage, Array, Array] | None = None
+
+    def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        n = self.shuffle.epoch.steps
+        wanted = {e: [t % n for t in group] for e, group in groupby(sorted(steps), lambda t: t // n)}
+        last = max(wanted)
+        followed = set() if observable is None else self._followed(last)
+        curves: dict[int, Array] = {}
+
+        def look(number: int, state: Array) -> Array:
+            mean = self._mean_at(number)
+            total = np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
+            if wanted.get(number) == [0] and number not in followed:
+                return self.shuffle.epoch.kernel.fold(state)
+            passage, source, added = self.passage(state, mean)
+            if number in followed and observable is not None:
+                curves[number] = self._curve(state, source, added, observable)
+            for place in wanted.get(number, []):
+                total = total + self.shuffle.at(place, passage, source, added)
+            return total
+
+        stops = sorted({*wanted, *followed} - {0})
+        total = look(0, self.state) if 0 in wanted or followed else np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
+        if stops:
+            total = total + self._epochs(look).total(stops)
+        return total / len(steps), self._joined(curves, last, max(steps))
+
+    def means(self, steps: Sequence[int]) -> Array:
+        """E V averaged over `steps`, (c, r)."""
+        epoch, total = self.shuffle.epoch, np.zeros((len(self.mean), self.shuffle.epoch.kernel.modes))
+        for number, group in groupby(sorted(steps), lambda t: t // epoch.steps):
+            found = epoch.fold(self.shuffle.means(self._mean_at(number)))
+            for t in group:
+                total += self.shuffle.mean_at(t % epoch.steps, found)
+        return np.asarray(total / len(steps))
+
+    def passage(self, state: Array, mean: Array) -> tuple[Passage, Array, Array]:
+        """Return the passage from `state` and `mean`, and what `Shuffle.added` says of it."""
+        shuffle, means = self.shuffle, self.shuffle.means(mean)
+        if self._last is not None and largest_change(np.diag(self._last[0].states[0]), np.diag(state)) < self.rtol:
+            _, source, added = self._last
+            return Passage(shuffle.through(state, source, added), means), source, added
+        guess = shuffle.additive(state) if self._last is None else self._last[0].states
+        states = np.concatenate([state[None], guess[1:]])
+        for _ in range(_ROUNDS):
+            source, added = shuffle.added(Passage(states, means))
+            before, states = states[-1], shuffle.through(state, source, added)
+            left = self._felt(source) * largest_change(np.diag(before), np.diag(states[-1]))
+            if left < self.rtol:
+                break
+        else:
+            raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
+        self._last = Passage(states, means), source, added
+        return self._last
+
+    def _felt(self, source: Array) -> float:
+        """The share of the noise that feels the fluctuation, by which the next change is smaller."""
+        total = float(np.trace(source))
+        return 1 - float(np.trace(self.shuffle.minimum.noise)) / total if total else 0.0
+
+    def _epochs(self, look: Reading) -> Relaxation:
+        shuffle = self.shuffle
+
+        def source(state: Array, mean: Array | None) -> Array:
+            assert mean is not None
+            passage, _, _ = self.passage(state, mean + shuffle.settled_mean)
+            return np.asarray(passage.states[-1] - keep * state)
+
+        keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
+        quiet = shuffle.additive(np.zeros_like(self.state))[-1]
+        mean = self.mean - shuffle.settled_mean
+        return Relaxation(shuffle.slow, 1.0, source, quiet, self.state, mean, self.rtol, look)
+
+    def _mean_at(self, number: int) -> Array:
+        settled = self.shuffle.settled_mean
+        return np.asarray(settled + (self.mean - settled) * self.shuffle.epoch.powers[-1] ** number)
+
+    def _curve(self, state: Array, source: Array, added: Array, observable: Array) -> Array:
+        """Observable . S_pp at every position, (n,): it closes on the diagonal of what is added."""
+        epoch, kernel = self.shuffle.epoch, self.shuffle.epoch.kernel
+        decay = epoch.powers[1].reshape(kernel.components, kernel.modes)
+        shrink, moments = decay[:, None] * decay, kernel.within(state)
+        nodes = np.array([kernel.within(each) for each in added])
+        taken = self.shuffle.eps * np.square(epoch.fold(epoch.sums)) * np.diag(source)
+        out, basis = np.empty(epoch.steps), epoch.positions.basis
+        for t in range(epoch.steps):
+            out[t] = observable @ (moments.sum(axis=(0, 1)).real - taken[t])
+            if t < epoch.regular:
+                moments = shrink * moments + np.tensordot(basis[t], nodes[: basis.shape[1]], 1)
+        return out
+
+    @staticmethod
+    def _followed(last: int) -> set[int]:
+        return {0, *(1 + Grid(last, _CURVES).nodes).tolist()} if last else {0}
+
+    def _joined(self, curves: dict[int, Array], last: int, end: int) -> Array:
+        if not curves:
+            return np.zeros(0)
+        first = [curves[0]]
+        if last:
+            later = np.array([curves[e] for e in sorted(curves) if e])
+            first.append((Grid(last, _CURVES).basis @ later).ravel())
+        return np.concatenate(first)[: end + 1]

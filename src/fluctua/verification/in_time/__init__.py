@@ -1,0 +1,1 @@
+"""The theorem in time, against runs looked at twice."""

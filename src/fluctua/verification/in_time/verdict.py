@@ -1,0 +1,191 @@
+"""What a dynamic verification concluded, with the evidence that its figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...storage.results import finite
+from ...storage.saved import Saved, named, with_nan
+from ..formats import caught, shown
+from ..near_limit import heavy_tails
+from ..promised import hold_in_time
+from ..significance import POWER
+from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, WRONG, Circulation, Entropy, Statement, Trace
+
+__all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
+
+
+@dataclass(frozen=True)
+class DynamicVerdict(Saved):
+    """Consistent? Sharp? And the statements behind it; made by `verify_dynamic`.
+
+    Attributes
+    ----------
+    level, resolution : float
+        Family-wise level; relative error of the correlations that the runs had to reject.
+    rows : tuple of Statement
+        The four statements, and the mutants that have to be rejected where these runs can tell them.
+    circulation : Circulation
+    entropy : tuple of Entropy
+        Empty if not asked for, and with Nesterov's step, whose weights are not the chain that it is of.
+    relations : tuple of Trace
+        Yaida's; empty with Nesterov's step.
+    identity, provenance : dict
+        Recipe, seed, versions: what repeats the numbers.
+    arrays : dict of str to ndarray
+        The points and lines of the figures.
+    data : dict
+        Name and hash of the data.
+    """
+
+    KIND, STEM = "dynamic", "dynamic"
+    NOUN, MADE_BY = "dynamic verdict", "fluctua verify --dynamic --out"
+
+    level: float
+    resolution: float
+    rows: tuple[Statement, ...]
+    circulation: Circulation
+    entropy: tuple[Entropy, ...]
+    relations: tuple[Trace, ...]
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, str]
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self, name: str) -> Statement:
+        """Return the statement of that name; raises `UnknownRow`."""
+        return named(self.rows, name)
+
+    @property
+    def mutants(self) -> tuple[Statement, ...]:
+        """Statements that are wrong on purpose; those about the current only where these runs can tell them."""
+        found = self.circulation
+        told = {NO_CURRENT: found.resolvable, NONE: found.tells_none, TURNED: found.tells_turned}
+        return tuple(row for row in self.rows if row.name.startswith(f"{FDT} x ") or told.get(row.name, False))
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Those that should hold."""
+        return tuple(row for row in self.rows if row.name not in WRONG and not row.name.startswith(f"{FDT} x "))
+
+    @property
+    def consistent(self) -> bool:
+        """No statement deviates beyond sampling."""
+        return all(row.consistent for row in self.statements)
+
+    @property
+    def detectable(self) -> float:
+        """Smallest relative error of the correlations that these runs would have caught with probability 0.95."""
+        return self.row(FDT).detectable
+
+    @property
+    def sharp(self) -> bool:
+        """The runs resolve `resolution`, and reject every mutant."""
+        return bool(self.detectable <= self.resolution) and not any(row.consistent for row in self.mutants)
+
+    @property
+    def passed(self) -> bool:
+        """Consistent and sharp: a pass without sharpness means nothing."""
+        return self.consistent and self.sharp
+
+    @property
+    def words(self) -> str:
+        """The verdict in a few clauses."""
+        wrong = [row.name for row in self.statements if not row.consistent]
+        first = (
+            f"NOT consistent: {', '.join(wrong)} at family-wise level {100 * self.level:.3g} %" if wrong
+            else f"consistent: no deviation beyond sampling at family-wise level {100 * self.level:.3g} %"
+        )  # fmt: skip
+        second = f"would have caught {caught(self.detectable)} (with probability {POWER:g})"
+        if not self.sharp:
+            second += f", asked was {100 * self.resolution:.3g} %"
+        parts = [first, f"{'sharp' if self.sharp else 'NOT sharp'}: {second}", self._of_equilibrium]
+        return "; ".join([*parts, *filter(None, [heavy_tails(self.identity)])]) + "."
+
+    @property
+    def _of_equilibrium(self) -> str:
+        """What the runs say of the equilibrium theorem."""
+        found, rejected = self.circulation, not self.row(NO_CURRENT).consistent
+        told = f"the equilibrium theorem, without a current, is {'rejected' if rejected else 'NOT rejected'}"
+        if found.resolvable or rejected:
+            return told if found.predicted else f"{told}, and theory predicts none"
+        why = "the current is below what is seen" if found.predicted else "theory predicts none"
+        return f"the equilibrium theorem, without a current, is not told apart: {why}"
+
+    @property
+    def currents(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """J predicted and measured, (m, m): the odd part of correlations at the first lag."""
+        predicted, measured = (self.arrays[name][0] for name in ("lagged", "measured_lagged"))
+        return 0.5 * (predicted - predicted.T), 0.5 * (measured - measured.T)
+
+    @property
+    def shares(self) -> NDArray[Any]:
+        """Measured correlation of every mode with itself at every lag, over its variance, (k, m)."""
+        lagged = self.arrays["measured_lagged"].diagonal(axis1=1, axis2=2)
+        return np.asarray(lagged / self.arrays["measured_covariance"].diagonal())
+
+    @property
+    def table(self) -> str:
+        """The statements and the mutants, as plain text."""
+        lines = [f"{'statement':<34} {'z-rms':>7} {'p':>9} {'would catch':>12}  verdict"]
+        for row in self.rows:
+            verdict = "consistent" if row.consistent else "rejected"
+            least = caught(row.detectable) if row in self.statements else ""
+            rms = "-" if np.isnan(row.z_rms) else f"{row.z_rms:.2f}"  # of no pair of modes
+            lines.append(f"{row.name:<34} {rms:>7} {row.p_value:>9.2g} {least:>12}  {verdict}")
+        return "\n".join(lines)
+
+    @property
+    def entropy_table(self) -> str:
+        """The entropy production, each estimate beside its prediction and what it could resolve."""
+        lines = [f"{'nats per step':<13} {'estimator':<10} {'predicted':>10} {'measured':>10} {'error':>9} "
+                 f"{'expected':>9} {'bias off':>9}"]  # fmt: skip
+        for each in self.entropy:
+            measured = (
+                f"{shown(each.measured, '>10.4g')} {each.error:>9.2g}" if each.resolves else f"{'unresolved':>20}"
+            )
+            expected = f"{each.resolution:>9.2g}" if each.resolution == each.resolution else f"{'unknown':>9}"
+            lines.append(f"{each.of:<13} {each.estimator:<10} {shown(each.predicted, '>10.4g')} {measured} {expected} "
+                         f"{each.bias:>9.2g}")  # fmt: skip
+        return "\n".join(lines)
+
+    @property
+    def relations_table(self) -> str:
+        """Yaida's relations: the work of the gradient beside what the steps do."""
+        head = f"{'relation':<15} {'work':>11} {'steps':>11} {'error':>9} {'z-rms':>7}"
+        lines = (
+            f"{each.name:<15} {shown(each.work, '>11.5g')} {shown(each.steps, '>11.5g')} {each.error:>9.2g} "
+            f"{each.z_rms:>7.2f}"
+            for each in self.relations
+        )
+        return "\n".join([head, *lines])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema dynamic`)."""
+        out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
+        summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
+        rows = [{**asdict(row), "consistent": row.consistent} for row in self.rows]
+        entropy = [{**asdict(each), "resolves": each.resolves} for each in self.entropy]
+        plain: dict[str, Any] = finite({"kind": self.KIND, **summary, **out, "rows": rows, "entropy": entropy})
+        return plain
+
+    _hold = staticmethod(hold_in_time)
+
+    @classmethod
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> DynamicVerdict:
+        rows, entropy = (
+            [{key: value for key, value in with_nan(one).items() if key != derived} for one in header[name]]
+            for name, derived in (("rows", "consistent"), ("entropy", "resolves"))
+        )
+        names = ("level", "resolution", "identity", "provenance", "data")
+        return cls(
+            rows=tuple(Statement(**row) for row in rows), circulation=Circulation(**with_nan(header["circulation"])),
+            entropy=tuple(Entropy(**one) for one in entropy), arrays=arrays,
+            relations=tuple(Trace(**with_nan(one)) for one in header["relations"]),
+            **{name: header[name] for name in names},
+        )  # fmt: skip

@@ -1,0 +1,227 @@
+r"""Shuffled epochs without a closure: one epoch is measured, and the stationary state of many is solved from it.
+
+An epoch maps the weights linearly, V(n) = V(0) Phi + xi, with Phi and xi fixed by its order. Orders of different epochs
+are independent, so the second moment at the start of an epoch solves
+
+    S = E[Phi^T S Phi] + E[(m Phi + xi)^T (m Phi + xi)] - E[(m Phi)^T (m Phi)],    m = E V(0),
+
+whose averages are over random orders of one epoch. They are measured: xi by an epoch begun at m, and Phi by one without
+targets begun at the rows of a square root of S - m^T m, so that nothing but the order is sampled. Every order is run
+backwards too: what is odd under that, the noise itself in flat modes, then cancels in E xi. No term in r/N is left out;
+what errs is the number of orders, and it is known how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._validate.arguments import door
+from .._validate.sizes import refuse_bytes
+from .._validate.values import positive_int
+from ..errors import InvalidInput, UnstableSGD
+from ..problem.least_squares import LeastSquares
+from ..recipe.sgd import SGD
+from ..simulation.batches import Rng, seed_sequence
+from ..simulation.workers import workers_for
+from ..theory.fixed_points import NoStationaryState
+from ..theory.law import Law
+from ..theory.reshuffling.measured import MeasuredEpochs
+from ..theory.reshuffling.orders import Orders
+from ..theory.reshuffling.random_map import epoch_map
+from ..theory.stability import max_stable_lr
+from .epoch_run import EpochRun
+
+__all__ = ["SemiAnalytic", "semi_analytic"]
+
+Array = NDArray[np.float64]
+_GROUPS = 16  # of orders, each solved by itself: their spread is the error bar
+_RADIUS_RTOL = 1e-4
+_AFFORDABLE = 1e15  # flops
+
+
+@dataclass(frozen=True)
+class SemiAnalytic:
+    """Stationary fluctuation in shuffled epochs, from measured epochs; made by `semi_analytic`.
+
+    Attributes
+    ----------
+    sgd : SGD
+    orders : int
+        Orders of one epoch that were averaged over: random ones, or all that differ, where these are few.
+    excess_loss, excess_loss_error : float
+        E L - L(W*), with weight decay, averaged over the positions of an epoch; and one standard error.
+    mode_covariance : ndarray, (r, r)
+        S about W* in the modes, averaged over the positions.
+    mode_variances, mode_variance_errors : ndarray, (r,)
+        Its diagonal.
+    entropy : str
+        Seed of the orders.
+    """
+
+    sgd: SGD
+    orders: int
+    excess_loss: float
+    excess_loss_error: float
+    mode_covariance: Array
+    mode_variances: Array
+    mode_variance_errors: Array
+    entropy: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the losses and the per-mode vectors as plain JSON types (in `fluctua schema prediction`)."""
+        return {
+            "orders": self.orders, "entropy": self.entropy, "excess_loss": self.excess_loss,
+            "excess_loss_error": self.excess_loss_error, "mode_variances": self.mode_variances.tolist(),
+            "mode_variance_errors": self.mode_variance_errors.tolist(),
+        }  # fmt: skip
+
+
+def semi_analytic(
+    problem: LeastSquares,
+    sgd: SGD,
+    *,
+    orders: int = 1024,
+    rng: Rng = None,
+    threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> SemiAnalytic:
+    """Predict the stationary fluctuation of shuffled epochs from measurements of one epoch.
+
+    For small data, where `predict` leaves out too much: it keeps what batches of one epoch remember of one another to
+    first order in r/N (docs/shuffle.md). This level keeps all of it and has the errors of a measurement instead; the
+    many epochs that a flat mode needs to become stationary are solved, not run.
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    sgd : SGD
+        With sampling="shuffle".
+    orders : int
+        Random orders of one epoch, a multiple of 32; the error falls as one over their square root. Where not more
+        than 50,000 epochs differ, all of them are taken instead, and nothing errs.
+    rng : Generator, SeedSequence, int or None
+    threads : int, optional
+    progress : callable, optional
+        Called with the fraction done.
+
+    Returns
+    -------
+    SemiAnalytic
+
+    Raises
+    ------
+    UnstableSGD
+        If the second moment of the weights grows in the orders drawn.
+    InvalidInput
+        For other samplings, where the epochs would cost more than 1e15 flops, and close to the stability limit if in
+        one of the 16 groups of orders the second moment grows. A little below that, orders rarer than those drawn may
+        still make much of the second moment: its tails are heavy, and the standard errors do not know of them.
+
+    Notes
+    -----
+    Some 10 epochs of each order with c + k r outputs, k = 2 with momentum: 40 N r (c + k r) flops an order.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", limit=200)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> sgd = fl.SGD(0.05, 8, weight_decay=0.03, sampling="shuffle")
+    >>> found = fl.semi_analytic(problem, sgd, orders=256, rng=1)
+    >>> print(f"{found.excess_loss:.5f} +- {found.excess_loss_error:.5f}")
+    0.00466 +- 0.00004
+    >>> print(f"{fl.predict(problem, sgd).excess_loss:.5f}")
+    0.00474
+    """
+    door(problem, sgd, progress=progress)
+    workers = workers_for(threads)
+    if sgd.sampling != "shuffle":
+        raise InvalidInput(f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
+                           f"batches have an exact law, predict(problem, sgd).")  # fmt: skip
+    law = Law(problem, sgd, "exact")  # refuses what no law covers
+    count = positive_int("orders", orders, minimum=2 * _GROUPS)
+    if count % (2 * _GROUPS):
+        raise InvalidInput(f"orders must be a multiple of {2 * _GROUPS}, because they come in {_GROUPS} groups and "
+                           f"each with its reverse; got {count}.")  # fmt: skip
+    _refuse_large(problem, sgd, count)
+    problem.minimum(sgd.weight_decay).refuse_interpolation()
+    from joblib import Parallel, delayed
+
+    root = seed_sequence(rng)
+    if law.measured is not None and law.measured.orders.listed:
+        return _listed(law.measured, str(root.entropy))
+    epoch = EpochRun(problem, sgd)
+    seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)).spawn(_GROUPS)
+    groups = [_orders(seed, count // _GROUPS, problem.samples) for seed in seeds]
+    _refuse_unstable(epoch, groups)
+    mean = epoch.settled_mean(np.concatenate(groups))  # of all: its square is the bias of its noise
+    jobs = (delayed(epoch.settled)(orders, mean) for orders in groups)
+    found = []
+    for one in Parallel(workers, prefer="threads", return_as="generator")(jobs):
+        found.append(one)
+        if progress:
+            progress(len(found) / _GROUPS)
+    variances = np.diagonal(found, axis1=1, axis2=2)
+    losses = 0.5 * variances @ epoch.minimum.curvatures
+    error = np.sqrt(_GROUPS)
+    return SemiAnalytic(
+        sgd, count, float(losses.mean()), float(losses.std(ddof=1) / error), np.mean(found, axis=0),
+        variances.mean(axis=0), variances.std(axis=0, ddof=1) / error, str(root.entropy),
+    )  # fmt: skip
+
+
+def _refuse_large(problem: LeastSquares, sgd: SGD, orders: int) -> None:
+    rows = problem.outputs + (1 + bool(sgd.momentum)) * problem.rank
+    flops = 40 * problem.samples * problem.rank * rows * orders
+    if flops > _AFFORDABLE:
+        raise InvalidInput(
+            f"{orders} orders of {problem.samples:,} samples in {problem.rank} modes would cost some {flops:.0e} "
+            f"flops, more than {_AFFORDABLE:.0e}. On data so large r/N is small and predict(problem, sgd) is accurate."
+        )
+    refuse_bytes(
+        f"{orders} orders of {problem.samples:,} samples", 24.0 * orders * problem.samples, "Use fewer orders."
+    )
+
+
+def _listed(measured: MeasuredEpochs, entropy: str) -> SemiAnalytic:
+    """All epochs that differ, without any error."""
+    try:
+        covariance, _ = measured.settled_at(None)
+    except NoStationaryState as missing:
+        limit = max_stable_lr(measured.problem, measured.sgd)
+        raise UnstableSGD(measured.sgd.lr, limit, epochs=True) from missing
+    variances = np.diag(covariance)
+    loss = float(0.5 * variances @ measured.curvatures)
+    count = len(measured.orders.weights)
+    return SemiAnalytic(measured.sgd, count, loss, 0.0, covariance, variances, np.zeros_like(variances), entropy)
+
+
+def _refuse_unstable(epoch: EpochRun, groups: list[NDArray[np.int64]]) -> None:
+    """Refuse where the second moment grows in the orders drawn: in all groups beyond the limit, in some near it."""
+    problem, sgd = epoch.problem, epoch.sgd
+    unstable = 0
+    for orders in groups:
+        drawn = Orders(orders, np.full(len(orders), 1 / len(orders)), listed=False)
+        unstable += not epoch_map(problem, sgd, drawn).leading(rtol=_RADIUS_RTOL)[0] < 1
+    if not unstable:
+        return
+    limit = max_stable_lr(problem, sgd)
+    if unstable == len(groups) or sgd.lr >= limit:
+        raise UnstableSGD(sgd.lr, limit, epochs=True)
+    raise InvalidInput(
+        f"in {unstable} of {len(groups)} groups of {len(groups[0])} orders the variance grows from epoch to epoch at "
+        f"lr = {sgd.lr:g}, {sgd.lr / limit:.0%} of the largest stable learning rate {limit:.5g}: so near to it rare "
+        f"orders decide, and an average over these few has no meaning. Use more orders, or a smaller lr."
+    )
+
+
+def _orders(seed: np.random.SeedSequence, count: int, samples: int) -> NDArray[np.int64]:
+    """Return random orders, each with its reverse."""
+    rng = np.random.Generator(np.random.PCG64DXSM(seed))
+    half = rng.permuted(np.tile(np.arange(samples), (count // 2, 1)), axis=1)
+    return np.concatenate([half, half[:, ::-1]])

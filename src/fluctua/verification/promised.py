@@ -1,0 +1,94 @@
+"""Which arrays belong to the header of a result, and in which shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..recipe.averages import read_average
+from ..recipe.sgd import SGD
+from ..storage.layout import hold_arrays
+
+__all__ = ["hold_equal_time", "hold_in_time"]
+
+Arrays = Mapping[str, NDArray[Any]]
+_EQUAL_TIME = {
+    **dict.fromkeys(("curvatures", "measured_variances", "measured_errors"), "f r"), "watched": "i m",
+    **dict.fromkeys(("loss_mean", "loss_error", "loss_low", "loss_high"), "f m"), "curve_steps": "i n", "curve": "f n",
+}  # fmt: skip
+_BALANCE = {**dict.fromkeys(("dissipation", "dissipation_error", "fluctuation"), "f e"), "element": "i 2 e"}
+_SURVEY = {
+    "survey_samples": "i", "survey_outputs": "i", "survey_limit": "f", "survey_miss": "f", "survey_noise": "f g r",
+    **dict.fromkeys(("survey_curvatures", "survey_signal", "survey_relaxation_steps"), "f r"),
+    **dict.fromkeys(("survey_weight_decays", "survey_optimum_losses"), "f g"),
+}  # fmt: skip
+_GRID = {
+    "survey_exact_shares": "f s", "survey_exact_batch_sizes": "f b", "survey_exact_momenta": "f q",
+    "survey_exact_weight_decays": "f w", "survey_exact_scale": "f", "survey_exact_feedback": "f s b q 2",
+    "survey_exact_narrowing": "f b q w", "survey_exact_samples": "i", "survey_exact_modes": "i",
+    "survey_exact_limit_error": "f", "survey_exact_floor_error": "f", "survey_exact_checks": "i",
+}  # fmt: skip
+_IN_TIME = {
+    "curvatures": "f m", "lags": "i k", "decay": "f x m", "dense_responses": "f y m", "plane": "i 2",
+    **dict.fromkeys(("covariance", "measured_covariance", "covariance_error", "current_errors"), "f m m"),
+    **dict.fromkeys(("lagged", "measured_lagged", "lagged_error", "by_response", "by_response_error", "fdt_error"),
+                    "f k m m"),
+    **dict.fromkeys(("share_error", "responses", "measured_responses", "response_error"), "f k m"),
+}  # fmt: skip
+_FLOW = {
+    **dict.fromkeys(("places", "current", "measured_current", "current_error"), "f z 2"),
+    **dict.fromkeys(("density", "measured_density"), "f z"),
+}
+
+
+def hold_equal_time(header: Mapping[str, Any], arrays: Arrays) -> None:
+    """Of a verdict at equal times."""
+    run = header["identity"]
+    SGD(**run["recipe"])
+    if run["average"] is not None:
+        read_average(run["average"])
+    rungs = {name.removeprefix("predicted_") for name in arrays if name.startswith("predicted_")} | {header["theory"]}
+    rows = [row["name"] for row in header["rows"]]
+    if missing := [name for name in (*rungs, f"{header['theory']}, stationary") if name not in rows]:
+        raise ValueError(f"it has no row {', '.join(missing)}")
+    layout = {**_EQUAL_TIME, **dict.fromkeys((f"predicted_{name}" for name in rungs), "f r")}
+    if header["balance"] is not None:
+        layout |= _BALANCE
+    hold_arrays(arrays, layout, {}, together=(_SURVEY, _GRID))
+    _ascending(arrays, "watched", "curve_steps")
+    modes = len(arrays["curvatures"])
+    if "element" in layout:
+        _below(arrays, "element", modes)
+        if not np.array_equal(arrays["element"][:, :modes], np.array([np.arange(modes)] * 2)):
+            raise ValueError("its array element does not begin with the diagonal")
+
+
+def hold_in_time(header: Mapping[str, Any], arrays: Arrays) -> None:
+    """Of a verdict in time."""
+    run = header["identity"]
+    SGD(**run["recipe"])
+    hold_arrays(arrays, _IN_TIME, {"m": run["modes"], "k": len(run["lags"])}, together=(_FLOW,))
+    if arrays["lags"].tolist() != run["lags"]:
+        raise ValueError("its array lags has others than the run")
+    _ascending(arrays, "lags")
+    _below(arrays, "plane", run["modes"])
+    if min(len(arrays[name]) for name in ("decay", "dense_responses")) <= run["lags"][-1]:
+        raise ValueError("its arrays decay and dense_responses end before the longest lag")
+    fields = len(arrays.get("places", ()))
+    if round(np.sqrt(fields)) ** 2 != fields:
+        raise ValueError(f"its array places has {fields} fields, no square")
+
+
+def _ascending(arrays: Arrays, *names: str) -> None:
+    for name in names:
+        steps = arrays[name]
+        if not len(steps) or steps[0] < 0 or np.any(np.diff(steps) <= 0):
+            raise ValueError(f"its array {name} holds no steps in order")
+
+
+def _below(arrays: Arrays, name: str, modes: int) -> None:
+    if np.any((arrays[name] < 0) | (arrays[name] >= modes)):
+        raise ValueError(f"its array {name} names modes beyond the {modes} there are")

@@ -1,0 +1,200 @@
+"""What a verification concluded, with the evidence that its figures show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..storage.results import finite
+from ..storage.saved import Saved, named, with_nan
+from ..theory.law import Level
+from .formats import caught, shown
+from .near_limit import heavy_tails
+from .promised import hold_equal_time
+from .significance import POWER, Comparison
+
+__all__ = ["INDEPENDENT", "Balance", "Row", "Verdict"]
+
+INDEPENDENT = "independent batches"
+"""Name of the row of what batches would do if they did not come in epochs."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One theory held against the measurement.
+
+    Attributes
+    ----------
+    name : str
+        Level of the ladder; with ", stationary", or with the factor by which it was made wrong; or `INDEPENDENT`.
+    excess_loss : float
+        Predicted.
+    consistent : bool
+        Not rejected at the family-wise level.
+    comparison : Comparison
+    """
+
+    name: str
+    excess_loss: float
+    consistent: bool
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Balance:
+    """F0 element by element: dissipation against fluctuation, both measured along the trajectory.
+
+    Attributes
+    ----------
+    elements : int
+        Of the upper triangle.
+    z_rms : float
+        Over elements, from the spread between chunks of replicas; Student-t brought to unit scale.
+    correlation : float
+    trace_ratio : float
+        Dissipated over injected, summed over modes.
+    """
+
+    elements: int
+    z_rms: float
+    correlation: float
+    trace_ratio: float
+
+
+@dataclass(frozen=True)
+class Verdict(Saved):
+    """Consistent? Sharp? And the table behind it; made by `verify`.
+
+    Attributes
+    ----------
+    theory : str
+        Level under test.
+    level, resolution : float
+        Family-wise level; relative error that the run had to reject.
+    rows : tuple of Row
+        The ladder, for shuffled epochs the law of independent batches, the stationary law, the two mutants.
+    balance : Balance or None
+        None from a start other than W*: the transient is faster than the records that F0 is averaged over; and where
+        the measurement has none.
+    identity, provenance : dict
+        Recipe, seed, versions: what repeats the numbers.
+    excess_loss, excess_loss_error, optimum_loss : float
+        Measured mean over the recorded steps, its standard error, and L(W*).
+    diverged_at : int or None
+        First recorded step at which a replica overflowed.
+    arrays : dict of str to ndarray
+        The points and lines of the figures, and a survey for the report's explorer where one was made.
+    """
+
+    KIND, STEM = "verdict", "result"
+    NOUN, MADE_BY = "verdict", "fluctua verify --out"
+
+    theory: Level
+    level: float
+    resolution: float
+    rows: tuple[Row, ...]
+    balance: Balance | None
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, str]
+    excess_loss: float
+    excess_loss_error: float
+    optimum_loss: float
+    diverged_at: int | None
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self, name: str) -> Row:
+        """Return the row of that name, such as "langevin" or "exact, stationary"; raises `UnknownRow`."""
+        return named(self.rows, name)
+
+    def off(self, row: Row) -> float:
+        """Return the relative error of a row's excess loss; 0 where nothing was predicted and nothing measured."""
+        if self.excess_loss:
+            return row.excess_loss / self.excess_loss - 1
+        return math.copysign(math.inf, row.excess_loss) if row.excess_loss else 0.0
+
+    @property
+    def tested(self) -> Row:
+        """The row of the level under test."""
+        return self.row(self.theory)
+
+    @property
+    def consistent(self) -> bool:
+        """No deviation beyond sampling."""
+        return self.diverged_at is None and self.tested.consistent
+
+    @property
+    def detectable(self) -> float:
+        """Smallest relative error of all variances that this run would have caught with probability 0.95."""
+        return self.tested.comparison.detectable
+
+    @property
+    def sharp(self) -> bool:
+        """The run resolves `resolution`, and rejects the theory made wrong by it in either direction."""
+        mutants = [row for row in self.rows if row.name.startswith(f"{self.theory} x ")]
+        return self.detectable <= self.resolution and not any(row.consistent for row in mutants)
+
+    @property
+    def passed(self) -> bool:
+        """Consistent and sharp: a pass without sharpness means nothing."""
+        return self.consistent and self.sharp
+
+    @property
+    def words(self) -> str:
+        """The verdict in one sentence."""
+        if self.diverged_at is not None:
+            return f"diverged: a replica overflowed by step {self.diverged_at}; there is nothing to compare."
+        first = (
+            f"consistent: no deviation beyond sampling at family-wise level {100 * self.level:.3g} %"
+            if self.consistent
+            else f"NOT consistent: the deviation has p = {self.tested.comparison.p_value:.2g} (family-wise level "
+            f"{100 * self.level:.3g} %)"
+        )
+        second = f"would have caught {caught(self.detectable)} (with probability {POWER:g})"
+        if not self.sharp:
+            second += f", asked was {100 * self.resolution:.3g} %; run more replicas or steps"
+        tails = heavy_tails(self.identity)
+        return f"{first}; {'sharp' if self.sharp else 'NOT sharp'}: {second}{tails and '; ' + tails}."
+
+    @property
+    def table(self) -> str:
+        """The ladder against the measurement, as plain text."""
+        head = "theory", "excess loss", "off by", "z-rms", "Frobenius", "verdict"
+        return "\n".join("{:<20} {:>12} {:>8} {:>7} {:>10}  {}".format(*line) for line in [head, *self.cells])
+
+    @property
+    def cells(self) -> list[tuple[str, str, str, str, str, str]]:
+        """The same, cell by cell: name, excess loss, its error, z-rms over modes, Frobenius error, verdict."""
+        return [
+            (row.name, shown(row.excess_loss, ".6g"), shown(self.off(row), "+.1%"),
+             f"{row.comparison.z_rms:.2f}", f"{row.comparison.frobenius_error:.3g}",
+             "consistent" if row.consistent else "rejected")
+            for row in self.rows
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
+        out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
+        summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
+        plain: dict[str, Any] = finite(
+            {"kind": self.KIND, **summary, **out, "rows": [asdict(row) for row in self.rows]}
+        )
+        return plain
+
+    _hold = staticmethod(hold_equal_time)
+
+    @classmethod
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Verdict:
+        rows = [
+            Row(**{**with_nan(row), "comparison": Comparison(**with_nan(row["comparison"]))}) for row in header["rows"]
+        ]
+        names = ("theory", "level", "resolution", "identity", "provenance", "excess_loss", "excess_loss_error",
+                 "optimum_loss", "diverged_at", "data")  # fmt: skip
+        return cls(
+            rows=tuple(rows), balance=header["balance"] and Balance(**with_nan(header["balance"])), arrays=arrays,
+            **with_nan({name: header[name] for name in names}, keep=("diverged_at",)),
+        )  # fmt: skip

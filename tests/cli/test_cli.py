@@ -1,0 +1,309 @@
+"""The command line as a user meets it: what it prints, its exit codes, what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jsonschema
+import numpy as np
+import pytest
+
+from helpers.commands import SMALL, check
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_verify_prints_the_ladder_and_writes_its_files(run, tmp_path):
+    code, out, err = run("verify", "digits", *SMALL, "--replicas", 64, "--report", "--resolution", "0.5")
+    assert code == 0, out
+    assert err == ""
+    for word in ("lr 0.05, batches of 8", "61 modes", "langevin", "exact, stationary", "PASSED", "(95 %)"):
+        assert word in out
+    assert max(map(len, out.split("PASSED")[0].splitlines())) <= 100
+    written = sorted(path.name for path in (tmp_path / "fluctua-digits").iterdir())
+    stems = {"balance", "curve", "modes"}
+    assert written == sorted(
+        [f"{s}.{e}" for s in stems for e in ("png", "svg")] + ["report.html", "result.json", "result.npz"]
+    )
+
+
+@pytest.mark.any_seed
+def test_a_failed_verdict_has_exit_code_one(run):
+    code, out, _ = run("verify", "digits", *SMALL, "--resolution", "0.001")
+    assert code == 1
+    assert "FAILED" in out
+
+
+@pytest.mark.any_seed
+def test_verify_json_follows_the_schema_and_names_the_data(run):
+    _, out, _ = run("verify", "digits", *SMALL, "--json")
+    result = json.loads(out)
+    check(result, "verdict")
+    assert result["data"]["name"].startswith("digits")
+    assert len(result["data"]["sha256"]) == 64
+
+
+@pytest.mark.any_seed
+def test_the_same_seed_gives_the_same_numbers(run):
+    first, second = (json.loads(run("verify", "digits", *SMALL, "--json")[1]) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("dynamics", ["langevin", "langevin_state_dependent"])
+def test_other_dynamics_are_held_against_their_own_law(run, features, dynamics):
+    _, out, _ = run("verify", features, *SMALL, "--dynamics", dynamics, "--json")
+    assert json.loads(out)["theory"] == ("langevin" if dynamics == "langevin" else "exact")
+
+
+def test_predict_prints_the_numbers_of_theory_md(run):
+    code, out, _ = run("predict", "digits", "--lr", "0.05", "--batch-size", "8")
+    assert code == 0
+    assert "excess loss   0.00935486" in out
+    assert "L(W*) = 0.1549409" in out
+    code, out, _ = run("predict", "digits", "--lr", "0.02", "--batch-size", "4")
+    assert "0.1834962" in out
+
+
+def test_predict_json_follows_the_schema_stationary_and_at_a_step(run):
+    for extra in ([], ["--steps", "200", "--start", "zero"], ["--theory", "langevin"]):
+        result = json.loads(run("predict", "digits", "--lr", "0.05", *extra, "--json")[1])
+        check(result, "prediction")
+    assert json.loads(run("predict", "digits", "--lr", "0.05", "--steps", "200", "--start", "zero", "--json")[1])[
+        "excess_loss"
+    ] == pytest.approx(0.0429235, rel=1e-4)
+
+
+def test_predict_knows_momentum_and_held_out_data(run, features, tmp_path):
+    rng = np.random.default_rng(4)
+    np.savez(tmp_path / "other.npz", X=rng.normal(size=(50, 6)), y=np.arange(50) % 2)
+    options = (
+        "predict",
+        features,
+        "--lr",
+        "0.02",
+        "--momentum",
+        "0.9",
+        "--nesterov",
+        "--held-out",
+        tmp_path / "other.npz",
+    )
+    code, out, _ = run(*options)
+    assert code == 0
+    assert "momentum 0.9 (Nesterov)" in out
+    assert "held out      other.npz" in out
+    result = json.loads(run(*options, "--json")[1])
+    check(result, "prediction")
+    assert result["recipe"]["nesterov"] is True
+    assert result["held_out"]["expected"] == pytest.approx(result["held_out"]["optimum"] + result["held_out"]["excess"])
+
+
+def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_not_told_apart(run, features):
+    options = "predict", features, "--lr", "0.02", "--spread"
+    code, out, _ = run(*options)
+    assert code == 0
+    assert "spread        loss between runs: +-" in out
+    result = json.loads(run(*options, "--json")[1])
+    check(result, "prediction")
+    assert result["spread"]["mean"] == pytest.approx(result["excess_loss"])
+    code, _, err = run(*options, "--theory", "hessian")
+    assert code == 2
+    assert "sum over outputs" in err
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
+    code, out, _ = run("verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--replicas", 64,
+                       "--resolution", "0.5")  # fmt: skip
+    assert code == 0
+    assert "momentum 0.5 (dampening 0.2)" in out
+    for wrong in (["--nesterov"], ["--momentum", "1"], ["--momentum", "0.9", "--dampening", "0.1", "--nesterov"]):
+        code, _, err = run("verify", "digits", *SMALL, *wrong)
+        assert code == 2
+        assert "momentum" in err
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_an_average_of_the_weights_is_predicted_verified_and_drawn(run, tmp_path):
+    code, out, _ = run("predict", "digits", "--lr", "0.05", "--ema", "0.99")
+    assert code == 0
+    assert "exact, stationary, averaged with decay 0.99" in out
+    assert "excess loss   0.00118734" in out
+    code, out, _ = run("verify", "digits", *SMALL, "--ema", "0.9", "--replicas", 64, "--resolution", "0.5", "--json",
+                       "--out", "ema")  # fmt: skip
+    assert code == 0
+    check(json.loads(out), "verdict")
+    assert sorted(path.name for path in (tmp_path / "ema").glob("*.png")) == ["curve.png", "modes.png"]
+    code, _, err = run("verify", "digits", "--ema", "1")
+    assert code == 2
+    assert "decay must be less than 1" in err
+
+
+def test_shuffled_epochs_are_predicted_averaged_and_at_a_position(run, features):
+    options = "predict", features, "--lr", "0.02", "--batch-size", "32", "--sampling", "shuffle"
+    code, out, _ = run(*options)
+    assert code == 0
+    assert "shuffled epochs of batches of 32" in out
+    assert "theory        exact, stationary, averaged over the epoch\n" in out
+    assert "exact, stationary, 3 steps into an epoch\n" in run(*options, "--position", 3)[1]
+    assert "exact, after 1,000 steps\n" in run(*options, "--steps", "1000")[1]
+    found = [json.loads(run(*options, "--json", *extra)[1]) for extra in ([], ["--position", "0"], ["--drop-last"])]
+    for result in found:
+        check(result, "prediction")
+    assert [result["position"] for result in found] == [None, 0, None]
+    assert [result["recipe"]["drop_last"] for result in found] == [False, False, True]
+    assert len({result["excess_loss"] for result in found}) == 3
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_the_semi_analytic_level_stands_beside_the_law(run, features):
+    options = "predict", features, "--lr", "0.02", "--batch-size", "32", "--sampling", "shuffle", "--orders", "64"
+    code, out, err = run(*options, "--seed", "3")
+    assert (code, err) == (0, "")
+    assert "semi-analytic, from 64 orders of one epoch" in out
+    result = json.loads(run(*options, "--seed", "3", "--json")[1])
+    check(result, "prediction")
+    assert len(result["semi_analytic"]["mode_variances"]) == result["rank"]
+    assert abs(result["semi_analytic"]["excess_loss"] / result["excess_loss"] - 1) < 0.5
+
+
+@pytest.mark.any_seed
+def test_shuffled_epochs_are_verified_beside_independent_batches(run, features, tmp_path):
+    code, out, err = run("verify", features, *SMALL, "--lr", "0.02", "--sampling", "shuffle", "--drop-last")
+    assert code in (0, 1), err
+    for word in ("shuffled epochs of batches of 8 (incomplete last batch dropped)", "independent batches"):
+        assert word in out
+    assert "langevin" not in out
+    assert {path.stem for path in (tmp_path / "fluctua-features").glob("*.png")} == {"curve", "modes"}
+
+
+@pytest.mark.any_seed
+def test_a_users_file_is_verified_and_predicted(run, features, tmp_path):
+    code, out, _ = run("verify", features, *SMALL, "--resolution", "0.5")
+    assert code in (0, 1)
+    assert "200 samples, 6 inputs, 2 outputs" in out
+    assert (tmp_path / "fluctua-features" / "result.json").exists()
+    assert run("predict", features)[0] == 0
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_noise_prints_and_draws(run, tmp_path):
+    code, out, _ = run("noise", "digits", "--steps", "50", "--replicas", "8", "--seed", "2", "--level", "1e-6")
+    assert code == 0, out
+    for word in ("mean", "covariance", "memory", "excess kurtosis"):
+        assert word in out
+    names = {path.name for path in (tmp_path / "fluctua-digits").iterdir()}
+    assert names == {"noise.json", "noise.png", "noise.svg"}
+    check(json.loads((tmp_path / "fluctua-digits" / "noise.json").read_text()), "noise")
+
+
+FILES = ["dynamic.json", "dynamic.npz", "report.html"]
+IN_TIME = ["--dynamic", "--steps", "64", "--replicas", "16", "--modes", "4", "--seed", "1"]
+
+
+@pytest.mark.any_seed
+def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path):
+    code, out, err = run("verify", "digits", *IN_TIME, "--level", "1e-9", "--resolution", "0.9")
+    assert err == ""
+    for word in ("correlation = S x response", "equilibrium FDT, no current", "pairs of modes", "areas", "plug-in",
+                 "seen from step 32 on"):  # fmt: skip
+        assert word in out
+    assert code in (0, 1)
+    assert ("PASSED" if code == 0 else "FAILED") in out
+    assert max(map(len, out.split("PASSED")[0].split("FAILED")[0].splitlines())) <= 100
+    directory = tmp_path / "fluctua-digits"
+    written = sorted(path.name for path in directory.iterdir())
+    stems = {"circulation", "current", "regression", "response"}
+    assert written == sorted(
+        [f"{s}.{e}" for s in stems for e in ("png", "svg")] + ["dynamic.json", "dynamic.npz", "report.html"]
+    )
+    before = {path.name: path.read_bytes() for path in directory.glob("*.svg")}
+    assert run("report", directory, "--out", tmp_path / "again.html")[0] == 0
+    assert (tmp_path / "again.html").read_bytes() == (directory / "report.html").read_bytes()
+    assert run("plot", directory, "--out", tmp_path / "again")[0] == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
+
+
+@pytest.mark.any_seed
+def test_verify_dynamic_prints_json_of_the_published_schema(run, features):
+    _, out, _ = run("verify", features, *IN_TIME, "--lags", "1,4", "--json")
+    found = json.loads(out)
+    check(found, "dynamic")
+    assert found["identity"]["lags"] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--dynamic", "--theory", "exact"), "--theory is of the equal-time verdict"),
+        (("--dynamic", "--start", "zero"), "--start is of the equal-time verdict"),
+        (("--dynamic", "--lags", "1,x"), "numbers of steps between commas"),
+        (("--dynamic", "--sampling", "shuffle"), "a motion without memory"),
+        (("--modes", "4"), "--modes, --lags and --entropy are of --dynamic"),
+    ],
+)
+def test_what_the_dynamic_verdict_cannot_do_is_refused(run, features, tmp_path, options, message):
+    code, _, err = run("verify", features, *options)
+    assert code == 2
+    assert message in err
+    assert {path.name for path in tmp_path.iterdir()} == {"features.npz"}
+
+
+@pytest.mark.any_seed
+def test_plot_redraws_the_same_figures_from_the_result(run, tmp_path):
+    run("verify", "digits", *SMALL)
+    directory = tmp_path / "fluctua-digits"
+    before = {path.name: path.read_bytes() for path in directory.glob("*.svg")}
+    code, _, _ = run("plot", directory, "--out", tmp_path / "again")
+    assert code == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
+
+
+@pytest.mark.parametrize("name", ["verdict", "dynamic", "prediction", "noise", "plans", "reproduction", "files"])
+def test_the_schemas_are_published(run, name):
+    code, out, _ = run("schema", name)
+    assert code == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(out))
+
+
+def test_data_list_and_path(run, tmp_path):
+    code, out, _ = run("data", "list", "--data-dir", tmp_path)
+    assert code == 0
+    assert {"digits", "mnist", "emnist", "cifar10"} <= set(out.split())
+    assert isinstance(json.loads(run("data", "list", "--data-dir", tmp_path, "--json")[1]), list)
+    assert run("data", "path", "--data-dir", tmp_path)[1].strip() == str(tmp_path)
+
+
+@pytest.mark.any_seed
+def test_force_simulates_beyond_the_limit_and_reports_divergence(run):
+    code, out, _ = run(
+        "verify", "digits", "--lr", "0.5", "--force", "--steps", "1000", "--replicas", "4", "--seed", "1", "--no-report"
+    )
+    assert code == 1
+    assert "diverged" in out
+
+
+@pytest.mark.any_seed
+def test_an_interrupt_keeps_finished_replicas_and_resume_gives_the_same_numbers(run, tmp_path):
+    arguments = ["verify", "digits", "--steps", "1000", "--replicas", "64", "--seed", "4", "--threads", "1",
+                 "--no-report", "--json"]  # fmt: skip
+    whole = run(*arguments, "--out", tmp_path / "whole")[1]
+    checkpoint = tmp_path / "cut" / "checkpoint.npz"
+    child = subprocess.Popen([sys.executable, "-m", "fluctua", *arguments, "--out", "cut"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, env=dict(os.environ), text=True)  # fmt: skip
+    while not checkpoint.exists() and child.poll() is None:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, "the run ended before it was interrupted"
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["checkpoint.npz"]
+    code, resumed, _ = run(*arguments, "--out", tmp_path / "cut", "--resume")
+    assert code in (0, 1)
+    assert resumed == whole
+    assert not checkpoint.exists()

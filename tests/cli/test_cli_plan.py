@@ -1,0 +1,88 @@
+"""Planning, schedules and averages on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from helpers.commands import SMALL, check
+
+
+def test_plan_prints_a_table_and_what_to_use(run):
+    code, out, err = run("plan", "digits", "--budget", 100, "--schedule", "constant", "--schedule", "linear",
+                         "--momentum", 0, "--batch-size", 8, "--batch-size", 32)  # fmt: skip
+    assert (code, err) == (0, "")
+    for word in ("100 steps of 8 samples", "of limit", "use       lr ", "LinearLR", "cost      to training loss"):
+        assert word in out
+    assert max(map(len, out.splitlines())) <= 110
+
+
+@pytest.mark.statistical(alpha=3e-4)
+def test_plan_json_follows_the_schema_and_the_check_agrees(run):
+    code, out, _ = run("plan", "digits", "--samples", 1600, "--batch-size", 16, "--momentum", 0.5,
+                       "--schedule", "cosine", "--check", "--replicas", 16, "--seed", 4, "--json")  # fmt: skip
+    result = json.loads(out)
+    check(result, "plans")
+    assert code == 0
+    assert result["plans"][0]["steps"] == 100
+    assert len(result["rehearsal"]["runs"]) == 2  # twice the winner's rate is beyond the limit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "either --budget STEPS or --samples"),
+        (("--budget", 10, "--samples", 10), "either --budget STEPS or --samples"),
+        (("--budget", 0), "steps must be at least 1"),
+        (("--budget", 10, "--check", "--replicas", 8), "--replicas must be at least 16, got 8"),
+        (("--budget", 10, "--schedule", "cosin"), "Did you mean 'cosine'?"),
+    ],
+)
+def test_a_plan_without_a_budget_or_with_a_wrong_name_is_refused(run, arguments, message):
+    code, out, err = run("plan", "digits", *arguments)
+    assert code == 2
+    assert "steps of" not in out
+    assert message in err
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("command", ["predict", "verify"])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--schedule", "cosine"), "CosineAnnealingLR(T_max=64"),
+        (("--schedule", "rates.npy"), "a schedule of 64 rates"),
+        (("--tail", "20"), "averaged over all steps after 44"),
+        (("--ema", "0.9"), "averaged with decay 0.9"),
+    ],
+)
+def test_schedules_and_averages(run, command, options, words, tmp_path):
+    np.save(tmp_path / "rates.npy", np.linspace(1, 0.5, 64))
+    code, out, err = run(command, "digits", *(SMALL if command == "verify" else SMALL[:2]), *options)
+    assert code in (0, 1), err
+    assert words in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--schedule", "cosine"), "needs --steps"),
+        (("--tail", "20"), "needs --steps"),
+        (("--steps", "10", "--tail", "20"), "more steps than the run"),
+        (("--steps", "10", "--tail", "5", "--ema", "0.9"), "give one"),
+        (("--steps", "10", "--schedule", "cosin"), "Did you mean 'cosine'?"),
+        (("--steps", "10", "--schedule", "none.npy"), "does not exist"),
+    ],
+)
+def test_schedules_and_averages_that_do_not_fit_are_refused(run, options, message):
+    code, _, err = run("predict", "digits", *options)
+    assert code == 2
+    assert message in err
+
+
+def test_a_rate_above_the_limit_is_a_warning(run):
+    code, _, err = run("predict", "digits", "--lr", "0.3", "--schedule", "cosine", "--steps", "50")
+    assert code == 0
+    assert "fluctua: warning: from step 0 on" in err

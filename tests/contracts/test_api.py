@@ -1,0 +1,92 @@
+"""The public API and the start-up are promises: changing them is a decision, not an accident."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fluctua as fl
+import fluctua.report
+import fluctua.report.explorer.ranges
+
+PUBLIC = {
+    "batch_costs", "BatchCost", "Candidate", "Dataset", "DynamicVerdict", "EMA", "EntropyProduction", "errors",
+    "FluctuaError", "gradient_noise", "GradientNoise", "held_out_curve", "held_out_loss", "HeldOutLoss",
+    "learning_curve", "LeastSquares", "load", "loss_spread", "LossSpread", "max_stable_lr", "Measurement", "plan",
+    "Plan", "predict", "Prediction", "Rehearsal", "rehearse", "RunningAverage", "schedules", "semi_analytic",
+    "SemiAnalytic", "SGD", "simulate", "StableLimit", "UnstableSGD", "Verdict", "verify", "verify_dynamic",
+}  # fmt: skip
+SIGNATURES = {
+    fl.SGD: ["lr", "batch_size", "weight_decay", "sampling", "momentum", "dampening", "nesterov", "schedule",
+             "drop_last"],
+    fl.LeastSquares: ["inputs", "targets", "targets_are"],
+    fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir", "targets_are", "like"],
+    fl.predict: ["problem", "sgd", "theory", "average", "check_stability"],
+    fl.Prediction.after: ["self", "steps", "start", "rtol", "curve"],
+    fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "average", "rtol"],
+    fl.max_stable_lr: ["problem", "sgd"],
+    fl.plan: ["problem", "steps", "batch_size", "momenta", "schedules", "weight_decay", "sampling", "start", "held_out",
+              "progress"],
+    fl.rehearse: ["problem", "found", "replicas", "rng", "start", "progress"],
+    fl.batch_costs: ["problem", "batch_sizes", "target", "weight_decay", "start", "longest", "progress"],
+    fl.held_out_loss: ["prediction", "inputs", "targets"],
+    fl.held_out_curve: ["problem", "sgd", "steps", "inputs", "targets", "start", "average", "rtol"],
+    fl.loss_spread: ["prediction", "rtol"],
+    fl.simulate: ["problem", "sgd", "steps", "replicas", "rng", "start", "records", "dynamics", "average", "dtype",
+                  "threads", "checkpoint", "progress"],
+    fl.verify: ["problem", "sgd", "steps", "replicas", "rng", "start", "theory", "dynamics", "average", "records",
+                "level", "resolution", "dtype", "threads", "checkpoint", "check_stability", "progress"],
+    fl.verify_dynamic: ["problem", "sgd", "steps", "replicas", "rng", "modes", "lags", "level", "resolution", "entropy",
+                        "threads", "progress"],
+    fluctua.report.render: ["verdicts", "brief"],
+    fluctua.report.save_report: ["verdicts", "path", "brief"],
+    fluctua.report.explorer.ranges.surveyed: ["verdict", "problem"],
+    fl.semi_analytic: ["problem", "sgd", "orders", "rng", "threads", "progress"],
+    fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
+}  # fmt: skip
+PREDICTED = {
+    "excess_loss", "covariance", "mode_variances", "curvatures", "modes", "temperatures", "output_covariance",
+    "optimum", "relaxation_steps", "after", "lagged_covariance", "response", "step_response", "circulation",
+    "entropy_production", "entropy_production_in", "detailed_balance_violation", "effective_temperatures",
+    "bath_temperatures",
+}  # fmt: skip
+HEAVY = ("torch", "matplotlib", "scipy", "sklearn", "rich", "jinja2", "pooch", "joblib")
+
+
+def test_the_public_names_are_the_pinned_ones():
+    assert set(fl.__all__) == PUBLIC
+
+
+@pytest.mark.parametrize(("callable_", "names"), SIGNATURES.items(), ids=lambda item: getattr(item, "__qualname__", ""))
+def test_the_signatures_are_the_pinned_ones(callable_, names):
+    assert list(inspect.signature(callable_).parameters) == names
+
+
+def test_a_prediction_has_the_promised_quantities():
+    assert set(dir(fl.Prediction)) >= PREDICTED
+
+
+def test_importing_fluctua_imports_nothing_heavy():
+    code = f"import sys, fluctua; print([name for name in {HEAVY} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("option", ["--version", "--help", "--cite"])
+def test_the_command_line_answers_within_a_second(option):
+    """Of processor time, best of three: the claim is about the program, not about what else the machine is doing."""
+    seconds = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "fluctua", option], capture_output=True, check=True)
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert min(seconds) < 1.0
+
+
+def test_every_public_object_has_a_docstring_with_an_example_or_says_what_it_holds():
+    for name in PUBLIC - {"errors"}:
+        assert len(inspect.getdoc(getattr(fl, name)) or "") > 60, name

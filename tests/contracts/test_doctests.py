@@ -1,0 +1,68 @@
+"""Every example in a docstring, in the README and in the documentation runs and prints what it says.
+
+Examples that simulate keep one seed's numbers, or make a verdict at level 1e-6.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import fluctua
+
+ROOT = Path(__file__).parents[2]
+VERDICTS = {
+    "fluctua.verification.in_time.verify",
+    "fluctua.verification.noise",
+    "fluctua.verify",
+    "docs/howto/verdict.md",
+}
+"""Where an example makes a verdict."""
+KEPT = {"fluctua.semi_analytic", "fluctua.simulate"}
+"""Where an example keeps the numbers of one seed."""
+
+
+def marked(name):
+    """The place of some examples, with what chance has to do with them."""
+    marks = [pytest.mark.statistical(alpha=1e-6)] if name in VERDICTS else [pytest.mark.any_seed] * (name in KEPT)
+    return pytest.param(name, marks=marks)
+
+
+def has_examples(module):
+    return any(test.examples for test in doctest.DocTestFinder().find(importlib.import_module(module)))
+
+
+MODULES = [
+    module.name for module in pkgutil.walk_packages(fluctua.__path__, "fluctua.") if "__main__" not in module.name
+]
+DOCSTRINGS = sorted(filter(has_examples, MODULES))
+PAGES = sorted(
+    page.relative_to(ROOT).as_posix()
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    if ">>>" in page.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in DOCSTRINGS])
+def test_the_docstrings_examples_hold(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 1
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES])
+def test_the_examples_of_the_documentation_hold(page):
+    result = doctest.testfile(
+        str(ROOT / page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE, encoding="utf-8"
+    )
+    assert result.attempted > 1
+    assert result.failed == 0
+
+
+def test_every_place_that_simulates_is_one_with_examples():
+    """A name that is no place any more would leave a verdict without its marker."""
+    assert {*DOCSTRINGS, *PAGES} >= VERDICTS | KEPT

@@ -1,0 +1,249 @@
+"""The page: whole, standing alone, safe with names from outside, and carrying the verdict's numbers."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import dataclasses
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+import fluctua as fl
+from fluctua.errors import InvalidInput, OutputError
+from fluctua.report import render, save_report
+from fluctua.report.explorer.ranges import Survey, surveyed
+from fluctua.theory.stability import mean_stable_lr
+from helpers.pages import EVIL, Page
+
+
+@pytest.fixture(scope="module")
+def verdict(small_problem):
+    found = fl.verify(small_problem, fl.SGD(lr=0.02, batch_size=4), steps=64, replicas=16, rng=1)
+    return surveyed(found.about({"name": "small", "sha256": "ab" * 32}), small_problem)
+
+
+@pytest.fixture(scope="module")
+def page(verdict):
+    return Page(render(verdict))
+
+
+@pytest.mark.any_seed
+def test_the_verdict_comes_first_in_words_and_the_ladder_has_every_row(verdict, page):
+    words = page.text.split()
+    assert words.index("Passed." if verdict.passed else "Failed.") < words.index("ladder")
+    assert verdict.words[1:] in page.text
+    for row, cells in zip(verdict.rows, verdict.cells, strict=True):
+        assert row.name in page.text
+        assert f"{cells[2][:-1]} %" in page.text
+    for fact in ("lr 0.02, batches of 4", "64 steps x 16 replicas", "ab" * 32, "60 samples"):
+        assert fact in page.text
+
+
+@pytest.mark.any_seed
+def test_the_page_asks_nothing_of_the_network(verdict):
+    text = render(verdict)
+    addresses = re.findall(r"""(?:src|href|action|poster)\s*=\s*["']([^"']*)""", text) + re.findall(
+        r"url\(([^)]*)", text
+    )
+    assert addresses
+    assert all(address.startswith(("data:", "#")) for address in addresses), addresses
+    assert "@import" not in text
+    assert not re.search(r"\bfetch\(|XMLHttpRequest|import\(", text)
+
+
+@pytest.mark.any_seed
+def test_the_result_is_embedded_and_can_be_downloaded(verdict, page):
+    assert page.json("result") == [verdict.to_dict()]
+    (link,) = [a for a in page.all("a") if a.get("download") == "result.json"]
+    assert json.loads(base64.b64decode(link["href"].split(",")[1])) == verdict.to_dict()
+
+
+@pytest.mark.any_seed
+def test_the_numbers_behind_each_figure_are_there_as_csv(verdict, page):
+    tables = {}
+    for link in page.all("a"):
+        if link.get("download", "").endswith(".csv") and link["href"].startswith("data:text/csv"):
+            text = base64.b64decode(link["href"].split(",")[1]).decode()
+            columns = zip(*csv.reader(io.StringIO(text)), strict=True)
+            tables[link["download"]] = {name: np.array(values, float) for name, *values in columns}
+    assert set(tables) == {"modes.csv", "balance.csv", "curve_measured.csv", "curve_predicted.csv"}
+    for table in tables.values():
+        for name, values in table.items():
+            if name not in ("p", "q"):
+                np.testing.assert_array_equal(values, verdict.arrays[name])
+    np.testing.assert_array_equal(tables["balance.csv"]["p"], verdict.arrays["element"][0])
+
+
+@pytest.mark.any_seed
+def test_no_two_elements_share_an_id_and_every_reference_has_its_element(verdict):
+    page = Page(render([verdict, verdict]))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        for name in ("xlink:href", "href", "for", "aria-labelledby"):
+            value = attributes.get(name) or ""
+            if value.startswith("#") or (value and name in ("for", "aria-labelledby")):
+                assert value.removeprefix("#") in ids
+
+
+@pytest.mark.any_seed
+def test_every_control_has_a_label_and_every_figure_a_description(page):
+    labelled = {attributes.get("for") for attributes in page.all("label")}
+    controls = [attributes for tag in ("input", "select") for attributes in page.all(tag)]
+    assert len(controls) >= 9
+    for control in controls:
+        assert control.get("id") in labelled or "aria-label" in control or control.get("type") == "checkbox"
+    assert all(svg.get("aria-label") or "viewbox" in svg for svg in page.all("svg"))
+    assert len([d for d in page.all("div") if d.get("role") == "img" and d["aria-label"]]) == 3
+
+
+@pytest.mark.any_seed
+def test_names_from_outside_are_text_and_nothing_else(verdict):
+    text = render(verdict.about({"name": EVIL, "sha256": EVIL, "files": {EVIL: EVIL}}))
+    page = Page(text)
+    assert EVIL in page.text
+    assert not page.all("img")
+    assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
+    assert page.json("result")[0]["data"]["name"] == EVIL
+    assert len(page.scripts) == len(Page(render(verdict, brief=[0])).scripts)
+
+
+@pytest.mark.any_seed
+def test_several_verdicts_share_a_page_below_a_table_of_all(verdict):
+    failed = dataclasses.replace(verdict, resolution=1e-6)
+    page = Page(render([verdict, failed], brief=[0, 1]))
+    passed = verdict.passed + failed.passed
+    assert f"{passed} of 2 verdicts passed" in page.text
+    assert len(page.json("result")) == 2
+    assert {a["href"] for a in page.all("a")} >= {"#v1", "#v2"}
+
+
+@pytest.mark.any_seed
+def test_what_to_keep_in_mind_is_about_this_run(verdict):
+    def said(changed):
+        return Page(render(changed, brief=[0])).text
+
+    assert "relax in more than the run's" in said(verdict)
+    assert "directions" not in said(verdict)  # of full rank
+    assert "largest stable one" not in said(verdict)
+    near = dict(verdict.arrays, survey_limit=np.array(0.025))
+    assert "about 80 % of the largest stable one" in said(dataclasses.replace(verdict, arrays=near))
+    quick = dict(verdict.arrays, survey_relaxation_steps=np.full(12, 3.0))
+    assert "relax in more than" not in said(dataclasses.replace(verdict, arrays=quick))
+    identity = {**verdict.identity, "problem": [60, 20, 3, 1.0]}
+    assert "12 of 20 directions" in said(dataclasses.replace(verdict, identity=identity))
+    assert "diverged by step 8" in said(dataclasses.replace(verdict, diverged_at=8))
+    assert "too short to tell" in said(dataclasses.replace(verdict, resolution=1e-6))
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("without", ["survey", "survey_limit"])
+def test_without_a_whole_survey_there_is_no_explorer(verdict, without):
+    arrays = {name: values for name, values in verdict.arrays.items() if not name.startswith(without)}
+    page = Page(render(dataclasses.replace(verdict, arrays=arrays), brief=[0]))
+    assert "What if?" not in page.text
+    assert "What was run" in page.text
+    assert not [script for attributes, script in page.scripts if "type" not in attributes]
+
+
+@pytest.mark.any_seed
+def test_epochs_a_schedule_and_an_average_are_reported(small_problem, verdict):
+    survey = Survey.from_arrays(verdict.arrays).to_arrays()
+    for sgd, average, words in (
+        (fl.SGD(0.02, 7, sampling="shuffle"), None, "shuffled epoch remember each other"),
+        (fl.SGD(0.02, 4, schedule=fl.schedules.CosineAnnealingLR(64)), None, "The learning rate is constant"),
+        (fl.SGD(0.02, 4), fl.EMA(0.9), "the weights are not averaged, other than in the run"),
+    ):
+        found = fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1, average=average)
+        page = Page(render(dataclasses.replace(found, arrays={**found.arrays, **survey}), brief=[0]))
+        assert words in page.text
+        assert "no picture of F0" in page.text
+
+
+@pytest.mark.any_seed
+def test_a_page_of_a_loaded_result_is_the_same(verdict, tmp_path):
+    verdict.save(tmp_path)
+    assert render(fl.Verdict.load(tmp_path), brief=[0]) == render(verdict, brief=[0])
+
+
+@pytest.mark.any_seed
+def test_a_page_that_cannot_be_written_leaves_nothing(verdict, tmp_path):
+    with pytest.raises(OutputError):
+        save_report(verdict, tmp_path / "nowhere" / "report.html")
+    with pytest.raises(InvalidInput, match="at least one"):
+        render([])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.any_seed
+def test_a_survey_survives_a_result_file(verdict):
+    found = Survey.from_arrays(verdict.arrays)
+    again = Survey.from_arrays(found.to_arrays())
+    np.testing.assert_equal(dataclasses.asdict(again), dataclasses.asdict(found))
+
+
+@pytest.mark.any_seed
+def test_a_model_that_fits_every_sample_has_a_survey_without_an_exact_level():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(5, 8))
+    problem = fl.LeastSquares(inputs, inputs @ rng.normal(size=8))
+    verdict = fl.verify(problem, fl.SGD(0.02, 2), steps=64, replicas=8, rng=1, start="zero")
+    page = Page(render(surveyed(verdict, problem), brief=[0]))
+    assert "The exact level could not be solved" in page.text
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize(
+    ("recipe", "known"),
+    [
+        ({}, True),
+        ({"momentum": 0.9}, True),
+        ({"momentum": 0.9, "nesterov": True}, False),
+        ({"momentum": 0.9, "dampening": 0.1}, False),
+        ({"dampening": 0.1}, True),  # of no effect without momentum
+        ({"momentum": 0.97}, False),
+        ({"batch_size": 59, "sampling": "without_replacement"}, False),
+    ],
+    ids=str,
+)
+def test_the_limit_is_not_extrapolated(small_problem, verdict, recipe, known):
+    sgd = fl.SGD(**{"lr": 0.001, "batch_size": 4, **recipe})
+    exact = Survey.from_arrays(verdict.arrays).exact
+    kappa = sgd.sampling_factor(60)
+    assert exact.covers(sgd, kappa) is known
+    if known:
+        limit = exact.limit(mean_stable_lr(small_problem, sgd), kappa, sgd.momentum, sgd.weight_decay)
+        assert limit == pytest.approx(fl.max_stable_lr(small_problem, sgd), rel=0.05)
+
+
+@pytest.mark.any_seed
+def test_the_page_says_how_far_the_exact_level_is_off_at_the_recipe(verdict, page):
+    miss = Survey.from_arrays(verdict.arrays).miss
+    assert 0 < abs(miss) < 0.02
+    assert f"is known, it is off by {100 * abs(miss):.1f} %" in " ".join(page.text.split())
+
+
+def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):
+    found = Survey.from_arrays(surveyed_arrays(small_problem, weight_decay=0.03))
+    assert 0.03 in found.weight_decays
+    for gamma, noise, loss in zip(found.weight_decays, found.noise, found.optimum_losses, strict=True):
+        minimum = small_problem.minimum(float(gamma))
+        np.testing.assert_allclose(noise, np.diag(minimum.noise), rtol=1e-11)
+        assert loss == minimum.loss
+
+
+@pytest.mark.parametrize("sampling", ["with_replacement", "shuffle"])
+def test_a_survey_knows_how_slow_the_modes_are(small_problem, sampling):
+    found = Survey.from_arrays(surveyed_arrays(small_problem, momentum=0.5, sampling=sampling))
+    independent = fl.predict(small_problem, fl.SGD(0.02, 4, momentum=0.5))
+    np.testing.assert_allclose(found.relaxation_steps, independent.relaxation_steps)
+
+
+def surveyed_arrays(problem, **options):
+    from fluctua.report.explorer.ranges import survey
+
+    return survey(problem, fl.SGD(0.02, 4, **options)).to_arrays()
