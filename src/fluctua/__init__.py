@@ -1,4 +1,4 @@
-"""Predict, before training, how far SGD will fluctuate on your data, and prove the prediction."""
+"""Predict, before training, how far SGD will fluctuate on your data, and test the prediction."""
 
 from . import errors
 from .data import Dataset, load

@@ -90,7 +90,7 @@ def _version() -> str:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def _group(ctx: click.Context, debug: bool) -> None:
-    """Predict, before training, how far SGD will fluctuate on your data, and prove the prediction.
+    """Predict, before training, how far SGD will fluctuate on your data, and test the prediction.
 
     DATA is digits, mnist, emnist, cifar10, or a file: features.npz with arrays X and y (or Y).
 
