@@ -118,3 +118,12 @@ def test_stable_above_two_over_h(samples, size, seed):
         assert found == pytest.approx(floor(problem, size, share * limit, 0.0), rel=1e-6)
     with pytest.raises(fl.UnstableSGD):
         fl.predict(problem, shuffled(size, 1.01 * limit))
+
+
+@pytest.mark.parametrize("samples", [10, 12])
+def test_the_error_of_a_limit_covers_how_finely_it_is_sought(samples):
+    """In every order the epoch is (1 - lr)^N: random ones agree, and an error of 0 was stated for 1e-4."""
+    problem = fl.LeastSquares(np.resize([1.0, -1, -1], (samples, 1)), np.arange(samples))
+    found = fl.max_stable_lr(problem, shuffled(1, 1.0))
+    assert found.method == "random epochs"
+    assert abs(found - 2) <= 2 * found.error

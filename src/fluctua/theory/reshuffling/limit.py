@@ -83,6 +83,7 @@ class _Radius:
         if self.orders.listed:
             return StableLimit(lr, "all epochs", orders=len(self.orders.weights))
         error, share = self._error(lr)
+        error = float(np.hypot(error, _XTOL))
         return StableLimit(lr, "random epochs", error * lr, len(self.orders.weights), share)
 
     def _error(self, lr: float) -> tuple[float, float]:
