@@ -127,3 +127,11 @@ def test_the_error_of_a_limit_covers_how_finely_it_is_sought(samples):
     found = fl.max_stable_lr(problem, shuffled(1, 1.0))
     assert found.method == "random epochs"
     assert abs(found - 2) <= 2 * found.error
+
+
+def test_the_scale_of_the_inputs_is_none_of_the_accuracy():
+    """The tolerance was relative to log lr too: 15 times as wide for raw data."""
+    problem = loud(10, 2, 1)
+    limits = [fl.max_stable_lr(fl.LeastSquares(scale * problem.inputs, problem.targets), shuffled(2, 1.0)) * scale**2
+              for scale in (1e-12, 1.0, 1e12)]  # fmt: skip
+    assert limits == pytest.approx([limits[1]] * 3, rel=4e-4)

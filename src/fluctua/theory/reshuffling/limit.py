@@ -119,7 +119,7 @@ def _first_crossing(excess: Callable[[float], float], low: float, stride: float,
         high, before = low + step, value
         value = excess(high)
         if value >= 0:
-            return float(brentq(excess, low, high, xtol=xtol, rtol=max(xtol, 1e-14)))
+            return float(brentq(excess, low, high, xtol=xtol, rtol=1e-14))
         rise = (value - before) / step
         step = float(np.clip(-1.1 * value / rise, _SHORTEST, stride)) if rise > 0 else _SHORTEST
         low = high
