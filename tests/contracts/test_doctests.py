@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[2]
 VERDICTS = {
     "fluctua.verification.in_time.verify",
     "fluctua.verification.noise",
-    "fluctua.verify",
+    "fluctua.verification.equal_time",
     "docs/howto/verdict.md",
 }
 """Where an example makes a verdict."""
-KEPT = {"fluctua.semi_analytic", "fluctua.simulate"}
+KEPT = {"fluctua.verification.one_epoch", "fluctua.simulation.replicas"}
 """Where an example keeps the numbers of one seed."""
 
 

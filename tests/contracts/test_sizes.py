@@ -184,4 +184,4 @@ def test_very_many_inputs():
 def test_one_column_for_each_label():
     labels = np.arange(1_000_000)
     text = quickly(one_hot, labels, range(1_000_000), np.dtype(np.float64))
-    assert text.startswith("one column for each of 1,000,000 labels of 1,000,000 samples would take about 7.45e+03 GiB")
+    assert text.startswith("one column for each of 1,000,000 labels of 1,000,000 samples would take about 2.98e+04 GiB")

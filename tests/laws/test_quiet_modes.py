@@ -16,7 +16,7 @@ CASES = {
 
 def second_moments(inputs, size, lr, momentum, sampling):
     """Spectral radius of the dense second-moment map, all batches listed."""
-    from enumeration import Enumeration
+    from helpers.enumeration import Enumeration
 
     truth = Enumeration(inputs, np.zeros((len(inputs), 1)), lr, size, sampling, momentum=momentum)
     return truth.growth()
