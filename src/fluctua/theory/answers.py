@@ -19,6 +19,7 @@ from .law import LEVELS, Law, Level
 from .prediction import Prediction
 from .quiet import may_grow_unseen
 from .readings import outside, refuse_curve
+from .reshuffling.contraction import steps_contract
 from .reshuffling.stationary import Cycle
 from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 
@@ -188,12 +189,17 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
         _doubt(law)
     if not law.kernel.contracts:
         raise stationary.NoStationaryState
-    if law.feeds_back and law.minimum.interpolates and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
+    if law.feeds_back and law.minimum.interpolates and _grows(law):
         raise stationary.NoStationaryState  # where there is no noise nothing else would tell
     found = cycle.settled_at(None)
     if law.feeds_back and not cycle.contracts and not law.affordable:
         _check_limit(law)
     return found
+
+
+def _grows(law: Law) -> bool:
+    """Whether shuffled epochs are beyond their limit, which takes long to find and is asked for last."""
+    return not steps_contract(law.problem, law.sgd) and law.sgd.lr >= max_stable_lr(law.problem, law.sgd)
 
 
 def _doubt(law: Law) -> None:
