@@ -8,7 +8,8 @@ import pytest
 import fluctua as fl
 from fluctua.errors import InvalidInput, UnstableSGD
 from fluctua.kernels.constant import gradient_step
-from fluctua.kernels.momentum import mean_limit, momentum_step
+from fluctua.kernels.momentum import momentum_step
+from fluctua.recipe.step import with_momentum
 from helpers.enumeration import TINY, Enumeration, away_from, error, tiny
 
 OPTIMISERS = {
@@ -135,12 +136,12 @@ def test_the_printed_numbers_of_theory_section_4(digits_problem, options, expect
 @case
 def test_without_noise_the_limit_is_that_of_the_mean(optimiser):
     options = {"dampening": 0.0, "nesterov": False} | OPTIMISERS[optimiser]
-    limit = mean_limit(2.0, **options)
+    limit = with_momentum(**options).mean_limit(2.0)
     for share, contracts in ((0.999, True), (1.001, False)):
         assert momentum_step(np.array([2.0]), share * limit, **options).contracts is contracts
     problem = fl.LeastSquares(*tiny("general"))
     full = fl.SGD(0.1, 5, sampling="without_replacement", **OPTIMISERS[optimiser])
-    assert fl.max_stable_lr(problem, full) == pytest.approx(mean_limit(problem.curvatures[0], **options))
+    assert fl.max_stable_lr(problem, full) == pytest.approx(with_momentum(**options).mean_limit(problem.curvatures[0]))
 
 
 def test_dampening_without_momentum_changes_no_limit(digits_problem):

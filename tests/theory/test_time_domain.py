@@ -12,7 +12,7 @@ import pytest
 import fluctua as fl
 from fluctua.errors import InvalidInput
 from fluctua.kernels.constant import gradient_step, langevin_flow
-from fluctua.kernels.momentum import effective_lr, momentum_step
+from fluctua.kernels.momentum import momentum_step
 from fluctua.theory.entropy import Chain, gaussian_entropy
 from helpers.enumeration import TINY, Enumeration, away_from, error, tiny
 
@@ -202,7 +202,7 @@ def test_with_momentum_weights_and_velocities_circulate(name, decay, optimiser):
     assert np.abs(found[:r, r:]).max() / scale > 1e-3  # a current, in one mode too
     if optimiser != "Nesterov":
         sgd, h = prediction.law.sgd, np.diag(prediction.curvatures)
-        rate = effective_lr(sgd.lr, sgd.momentum, sgd.dampening)
+        rate = sgd.step.effective_lr(sgd.lr)
         s = prediction.mode_covariance
         np.testing.assert_allclose(found[:r, :r], 0.5 * rate * (h @ s - s @ h), atol=1e-11 * scale)
 

@@ -1,8 +1,7 @@
-r"""The dissipation kernel of momentum, with torch.optim.SGD's dampening, Nesterov step and first step.
+r"""The dissipation kernel of an optimiser with a memory, from its step: momentum, with torch's first step.
 
-One step is u' = beta u + tau g and V' = V - eta (nu g + mu u') with g = h V + n; tau = 1 - dampening and
-(nu, mu) = (0, 1), for Nesterov (1, beta); the first step sets u = g (theory.md section 4). Per mode that is a 2 x 2
-matrix on (V, u), and its two eigenvalues are the kernel's components.
+One step is s' = B s + e g on s = (V, u), g = h V + n (`fluctua.recipe.step`, theory.md section 4). Per mode that is the
+2 x 2 matrix B + h e o^T, and its two eigenvalues are the kernel's components.
 """
 
 from __future__ import annotations
@@ -10,55 +9,70 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .constant import Kernel
+from ..recipe.step import Step, with_momentum
+from .constant import Kernel, gradient_step
 from .coupled import CoupledKernel
 
-__all__ = ["effective_lr", "mean_limit", "momentum_step"]
+__all__ = ["momentum_step", "step_kernel"]
 
 Array = NDArray[np.float64]
 _CRITICAL = 1e-8  # discriminant over (x_1 + x_2)^2 at which components are held apart
 _NEAR = 1e-2  # the same, below which they are coupled instead
 
 
-def momentum_step(
-    curvatures: Array, lr: float, momentum: float, dampening: float, nesterov: bool, *, diagonal: bool = False
-) -> Kernel:
-    """Return the kernel of SGD with momentum.
+def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = False) -> Kernel:
+    """Return the kernel of an optimiser that keeps one or two numbers per weight: the eigenvectors of B + h e o^T.
 
-    The rates x = 1 - m solve x^2 - (1 - beta + eta a h) x + eta h (a - beta nu) = 0, a = nu + mu tau. Near critical
-    damping they coincide, and the components become a chain: V, and what feeds it (`fluctua.kernels.coupled`).
+    With s = (V, u), p = B_01 and q = B_11, the rates x = 1 - m solve x^2 - (1 - q - e_0 h) x - h (e_0 (1 - q) + p e_1)
+    = 0. Near critical damping they coincide, and the components become a chain: V, and what feeds it
+    (`fluctua.kernels.coupled`).
 
     Parameters
     ----------
     curvatures : ndarray, (r,)
-    lr, momentum, dampening : float
-    nesterov : bool
+    step : Step
+    lr : float
     diagonal : bool
         Do without the chain, as the law of an epoch does: within 1e-8 of critical damping (relative, of the
         discriminant) the two are then held apart, at a relative error of about 1e-8 in that mode: a heuristic.
     """
-    beta, tau, h = momentum, 1 - dampening, curvatures
-    nu, mu = (1.0, beta) if nesterov else (0.0, 1.0)
-    a, gain, straight = nu + mu * tau, lr * mu * beta, lr * (nu + mu)  # the first step is not dampened
-    total, product = 1 - beta + lr * a * h, lr * h * (a - beta * nu)
-    slow, fast, root = _rates(total, product, diagonal)
-    near = np.zeros(len(h), bool) if diagonal else np.abs(root) ** 2 < _NEAR * total**2
-    scale, last = np.where(near, 0.5 * total, root), fast - lr * a * h
-    share_v = np.array([last, np.where(near, scale, lr * a * h - slow)]) / scale  # component = share_v V + share_u u
-    share_u = np.array([-gain / scale, np.where(near, 0.0, gain / scale)])
-    opening = None
-    if dampening or near.any():
-        opening = (share_v * (1 - straight * h) + share_u * h).ravel(), (share_u - straight * share_v).ravel()
+    h, (motion, push) = curvatures, step.at(lr)
+    if step.slots == 1:
+        return gradient_step(h, float(-push[0]))
+    (_, p), (_, q) = motion
+    slow, fast, root = _rates(1 - q - push[0] * h, -h * (push[0] * (1 - q) + p * push[1]), diagonal)
+    near = np.zeros(len(h), bool) if diagonal else np.abs(root) ** 2 < _NEAR * (1 - q - push[0] * h) ** 2
+    scale, last = np.where(near, 0.5 * (1 - q - push[0] * h), root), fast + push[0] * h
+    # component = share_v V + share_u u
+    share_v = np.array([last, np.where(near, scale, -push[0] * h - slow)]) / scale
+    share_u = np.array([p / scale, np.where(near, 0.0, -p / scale)])
     plain = Kernel(
-        rate=np.array([slow, fast]).ravel(), lr=lr, components=2, drive=(tau * share_u - lr * a * share_v).ravel(),
-        entry=share_v.ravel(), opening=opening,
+        rate=np.array([slow, fast]).ravel(), lr=lr, components=2, drive=(push[1] * share_u + push[0] * share_v).ravel(),
+        entry=share_v.ravel(),
+        opening=None if step.begins_alike and not near.any() else _opened(h, step, lr, share_v, share_u),
     )  # fmt: skip
-    if not near.any():
-        return plain
-    coupling = np.zeros((2, 2, len(h)), complex)
+    return _coupled(plain, near, scale) if near.any() else plain
+
+
+def _opened(h: Array, step: Step, lr: float, share_v: Array, share_u: Array) -> tuple[Array, Array]:
+    """Shares of V(0) and of n in the components after the optimiser's own first step."""
+    motion, push = step.first.at(lr)
+    entered = share_v * (motion[0, 0] + push[0] * h) + share_u * (motion[1, 0] + push[1] * h)
+    return entered.ravel(), (share_u * push[1] + share_v * push[0]).ravel()
+
+
+def _coupled(plain: Kernel, near: NDArray[np.bool_], scale: Array) -> CoupledKernel:
+    coupling = np.zeros((2, 2, len(near)), complex)
     coupling[1, 0] = np.where(near, scale, 0.0)
-    shown = np.array([np.where(near, 0.0, 1.0), np.ones(len(h))]).ravel()
+    shown = np.array([np.where(near, 0.0, 1.0), np.ones(len(near))]).ravel()
     return CoupledKernel(**{**vars(plain), "weights": shown, "coupling": coupling})
+
+
+def momentum_step(
+    curvatures: Array, lr: float, momentum: float, dampening: float, nesterov: bool, *, diagonal: bool = False
+) -> Kernel:
+    """Return the kernel of SGD with momentum (theory.md section 4)."""
+    return step_kernel(curvatures, with_momentum(momentum, dampening, nesterov), lr, diagonal=diagonal)
 
 
 def _rates(total: Array, product: Array, diagonal: bool) -> tuple[Array, Array, Array]:
@@ -68,14 +82,3 @@ def _rates(total: Array, product: Array, diagonal: bool) -> tuple[Array, Array, 
     root = np.sqrt(np.where(held, _CRITICAL * total**2, discriminant) + 0j)
     fast = 0.5 * (total + root)
     return np.where(held, total - fast, product / fast), fast, root
-
-
-def mean_limit(curvature: float, momentum: float, dampening: float, nesterov: bool) -> float:
-    """Return the learning rate at which E V stops to decay in a mode: where an eigenvalue passes -1."""
-    nu, mu = (1.0, momentum) if nesterov else (0.0, 1.0)
-    return 2 * (1 + momentum) / (curvature * (nu + mu * (1 - dampening) + momentum * nu))
-
-
-def effective_lr(lr: float, momentum: float, dampening: float) -> float:
-    """Return eta tau/(1 - beta), the learning rate of plain SGD with the same drift in flat modes."""
-    return lr * (1 - dampening) / (1 - momentum) if momentum else lr

@@ -186,7 +186,7 @@ def refuse_long(steps: int, parts: int = 1) -> None:
 def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> Course:
     """Return the course of `sgd` over its first `steps` steps, with torch.optim.SGD's first step.
 
-    u' = beta u + tau g, V' = V - eta_t (nu g + mu u') as in `momentum_step`; an average a' = (1 - w_t) a + w_t V'.
+    The step is the recipe's (`fluctua.recipe.step`); an average is a' = (1 - w_t) a + w_t V'.
     Memory and time are proportional to `steps`.
 
     Raises
@@ -194,23 +194,17 @@ def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> 
     InvalidInput
         If so many steps do not fit into memory.
     """
-    parts = 1 + bool(sgd.momentum) + (average is not None)
+    k = sgd.step.slots
+    parts = k + (average is not None)
     refuse_long(steps, parts)
     motion, push = np.zeros((steps, parts, parts)), np.zeros((steps, parts))
-    rates = sgd.rates(np.arange(steps))
-    nu, mu = (1.0, sgd.momentum) if sgd.nesterov else (0.0, 1.0) if sgd.momentum else (1.0, 0.0)
-    motion[:, 0, 0], push[:, 0] = 1.0, -rates * nu
-    if sgd.momentum:
-        motion[1:, 1, 1], push[:, 1] = sgd.momentum, 1 - sgd.dampening
-        push[:1, 1] = 1.0
-        motion[:, 0] -= mu * rates[:, None] * motion[:, 1]
-        push[:, 0] -= mu * rates * push[:, 1]
+    motion[:, :k, :k], push[:, :k] = sgd.step.along(sgd.rates(np.arange(steps)))
     if average is not None:
         taken = average.weights(np.arange(steps))
         motion[:, -1] += taken[:, None] * motion[:, 0]
         motion[:, -1, -1] += 1 - taken
         push[:, -1] = taken * push[:, 0]
-    entry = np.ones(parts)
-    if sgd.momentum:
-        entry[1] = 0.0
+    entry = np.zeros(parts)
+    entry[0] = 1.0
+    entry[k:] = 1.0  # before the first update an average is the start
     return Course(curvatures, motion, push, entry, parts - 1 if average is not None else 0)

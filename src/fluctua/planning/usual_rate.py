@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..kernels.momentum import effective_lr
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.schedules import ArrayLR
@@ -63,7 +62,7 @@ def default_rate(problem: LeastSquares, sgd: SGD, steps: int | None = None) -> D
     steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
     mean, kappa = 2 / steepest, _kappa(problem, sgd)
     noise = 2 / (kappa * largest_square(problem)) if kappa else np.inf
-    slower = effective_lr(1.0, sgd.momentum, sgd.dampening) * _peak(sgd, steps)
+    slower = sgd.step.effective_lr(1.0) * _peak(sgd, steps)
     return DefaultRate(float(f"{_SHARE * min(mean, noise) / slower:.0e}"), mean, noise, slower)
 
 

@@ -31,7 +31,7 @@ def refuse_runs(problem: LeastSquares, window: Window, replicas: int, threads: i
 
 def refuse_twins(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, modes: int, reach: int) -> None:
     """Refuse the runs of `verify_dynamic`, in groups, with their twins."""
-    c, r, slots = problem.outputs, problem.rank, 1 + bool(sgd.momentum)
+    c, r, slots = problem.outputs, problem.rank, sgd.step.slots
     refuse_bytes(f"replicas = {replicas}", replicas * (_REPLICA + _FLOAT * c), "Use fewer replicas.")
     groups = min(32, replicas)
     joint = ((1.0 + slots) * c * modes) ** 2
@@ -46,7 +46,7 @@ def refuse_twins(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, mod
 def refuse_noise(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, lags: int) -> None:
     """Refuse the runs of `gradient_noise`."""
     c, r = problem.outputs, problem.rank
-    each = _REPLICA + _FLOAT * c * r * (10 + lags + 3 * bool(sgd.momentum))
+    each = _REPLICA + _FLOAT * c * r * (10 + lags + 3 * (sgd.step.slots - 1))
     refuse_bytes(f"replicas = {replicas} of {c:,} outputs and {r:,} modes", replicas * each, "Use fewer replicas.")
     flops = steps * (replicas * c * r * (4.0 * sgd.batch_size + 20) + _TURN)
     refuse_work(f"steps = {steps} of {replicas} replicas", flops, "Use fewer steps or replicas.")

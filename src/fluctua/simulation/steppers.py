@@ -38,7 +38,7 @@ _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
 def slots(sgd: SGD, average: Average | None = None) -> int:
     """Return how many arrays of the weights' shape a state holds."""
-    return 1 + bool(sgd.momentum) + (average is not None)
+    return sgd.step.slots + (average is not None)
 
 
 def stepper(

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from .._validate.values import positive_int
 from ..errors import InvalidInput
 from ..kernels.constant import Kernel
-from ..kernels.momentum import effective_lr
 from ..problem.start import Start
 from .entropy import EntropyProduction, entropy_production
 from .law import Law
@@ -132,7 +131,7 @@ class TimeDomain:
         With momentum eta' = eta (1 - dampening)/(1 - momentum), as in `circulation`.
         """
         kernel, law, sgd = self._kernel("a temperature"), self.law, self.law.sgd
-        rate = effective_lr(kernel.lr, sgd.momentum if kernel.components > 1 else 0.0, sgd.dampening)
+        rate = sgd.step.effective_lr(kernel.lr) if kernel.components > 1 else kernel.lr
         return np.asarray(0.5 * rate * law.kappa * np.diag(self._source) / law.problem.outputs)
 
     def effective_temperatures(self, lag: int) -> Array:

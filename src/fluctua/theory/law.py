@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput, NotConverged
 from ..kernels.averaged import beside
-from ..kernels.constant import Kernel, gradient_step, langevin_flow
-from ..kernels.momentum import effective_lr, momentum_step
+from ..kernels.constant import Kernel, langevin_flow
+from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..problem.least_squares import LeastSquares, Minimum
 from ..recipe.averages import EMA, Average
@@ -103,11 +103,8 @@ class Law:
     def _step(self, curvatures: Array) -> Kernel:
         sgd = self.sgd
         if self._flows:  # overdamped: without inertia, momentum only changes the rate
-            return langevin_flow(curvatures, effective_lr(sgd.lr, sgd.momentum, sgd.dampening))
-        if sgd.momentum:
-            options = sgd.momentum, sgd.dampening, sgd.nesterov
-            return momentum_step(curvatures, sgd.lr, *options, diagonal=sgd.epochs)
-        return gradient_step(curvatures, sgd.lr)
+            return langevin_flow(curvatures, sgd.step.effective_lr(sgd.lr))
+        return step_kernel(curvatures, sgd.step, sgd.lr, diagonal=sgd.epochs)
 
     @property
     def _flows(self) -> bool:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from .._validate.arguments import door
 from ..errors import UnstableRates
-from ..kernels.constant import Kernel, gradient_step
-from ..kernels.momentum import mean_limit, momentum_step
+from ..kernels.constant import Kernel
+from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
@@ -92,9 +92,7 @@ def _independent(problem: LeastSquares, sgd: SGD) -> float:
         return kappa * (problem.feedback(s) / steepest / steepest)
 
     def kernel(lr: float) -> Kernel:
-        if sgd.momentum:
-            return momentum_step(h, lr, sgd.momentum, sgd.dampening, sgd.nesterov)
-        return gradient_step(h, lr)
+        return step_kernel(h, sgd.step, lr)
 
     return unit_radius(feedback, kernel, edge * steepest, problem.rank, problem.precision) / steepest
 
@@ -106,10 +104,7 @@ def apart(sgd: SGD) -> SGD:
 
 def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     """Return the learning rate above which E V grows: the limit of a full batch, and of the additive theories."""
-    steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
-    if not sgd.momentum:  # nor has dampening an effect then
-        return 2 / steepest
-    return mean_limit(steepest, sgd.momentum, sgd.dampening, sgd.nesterov)
+    return sgd.step.mean_limit(float(problem.minimum(sgd.weight_decay).curvatures[0]))
 
 
 def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int, *, additive: bool = False) -> None:

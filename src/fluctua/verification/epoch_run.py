@@ -30,7 +30,7 @@ class EpochRun:
         shuffle = Law(problem, sgd, "exact").shuffle
         assert shuffle is not None
         self.epoch = shuffle.epoch
-        self.slots = 1 + bool(sgd.momentum)
+        self.slots = sgd.step.slots
         self.setting = in_modes(problem, sgd)
         homogeneous = ((0, 0), (0, self.slots * problem.rank))
         self.residuals = np.pad(self.setting.residuals, homogeneous)
@@ -107,19 +107,8 @@ class EpochRun:
     @cached_property
     def _drift(self) -> Array:
         """What an epoch without noise does to (V, u) of each mode, (r, k, k)."""
-        sgd, h = self.sgd, self.minimum.curvatures
-        if not sgd.momentum:
-            return np.asarray((1 - sgd.lr * h) ** self.epoch.steps)[:, None, None]
-        return np.linalg.matrix_power(self._step, self.epoch.steps)
-
-    @property
-    def _step(self) -> Array:
-        """What a step without noise does to them (theory.md section 4)."""
-        sgd, h = self.sgd, self.minimum.curvatures
-        nu, mu = (1.0, sgd.momentum) if sgd.nesterov else (0.0, 1.0)
-        flat = np.ones_like(h)
-        return np.array([[1 - sgd.lr * (nu + mu) * h, -sgd.lr * mu * sgd.momentum * flat], [h, sgd.momentum * flat]]
-                        ).transpose(2, 0, 1)  # fmt: skip
+        step = self.sgd.step.transition(self.sgd.lr, self.minimum.curvatures)
+        return np.linalg.matrix_power(step, self.epoch.steps)
 
     def _pairs(self, moment: Array) -> Array:
         """(k r, k r) as (r, r, k, k)."""

@@ -55,11 +55,7 @@ class NoiseSums:
 
     def _gradient(self, before: Array, after: Array) -> Array:
         """The batch gradient that made this step, weight decay included."""
-        sgd = self.sgd
-        if not sgd.momentum:
-            return np.asarray((before[0] - after[0]) / sgd.lr)
-        later = (after[1] - sgd.momentum * before[1]) / (1 - sgd.dampening)
-        return np.asarray(after[1] if self.steps == 0 else later)
+        return self.sgd.step.gradient(before, after, self.sgd.lr, self.steps)
 
     def _scale(self, v: Array) -> Array:
         """Root mean square of the residual at V over that at W*, but for their cross term, (R, 1, 1)."""

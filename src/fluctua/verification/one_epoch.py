@@ -176,7 +176,7 @@ def semi_analytic(
 
 
 def _refuse_large(problem: LeastSquares, sgd: SGD, orders: int) -> None:
-    rows = problem.outputs + (1 + bool(sgd.momentum)) * problem.rank
+    rows = problem.outputs + sgd.step.slots * problem.rank
     flops = 40 * problem.samples * problem.rank * rows * orders
     if flops > _AFFORDABLE:
         raise InvalidInput(

@@ -46,7 +46,7 @@ class MeasuredEpochs:
     def __init__(self, problem: LeastSquares, sgd: SGD, orders: Orders, timetable: Epoch) -> None:
         self.problem, self.sgd, self.orders, self.timetable = problem, sgd, orders, timetable
         self.rank, self.steps = problem.rank, timetable.steps
-        self.size = (1 + bool(sgd.momentum)) * self.rank
+        self.size = sgd.step.slots * self.rank
 
     @cached_property
     def _end(self) -> tuple[EpochMap, Array]:

@@ -70,7 +70,7 @@ def chosen_orders(problem: LeastSquares, sgd: SGD) -> Orders | None:
     """Return all epochs where few differ, else as many random ones as are affordable; None if that is too few."""
     if problem.samples != problem.population:
         return None
-    sizes, size = sgd.batch_sizes(problem.samples), problem.rank * (1 + bool(sgd.momentum))
+    sizes, size = sgd.batch_sizes(problem.samples), problem.rank * sgd.step.slots
     flops = 4 * problem.samples * problem.rank * size + 40 * size**3  # of an order: its epoch, and the eigenvector
     held = _NUMBERS / problem.samples
     if distinct_epochs(sizes, problem.samples, int(min(_LISTED, _FLOPS / flops, held))) is not None:

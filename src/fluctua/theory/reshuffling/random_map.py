@@ -75,7 +75,7 @@ def epoch_map(problem: LeastSquares, sgd: SGD, orders: Orders) -> EpochMap:
     Modes so flat that what an epoch does to them is lost in rounding are left out: nothing grows there.
     """
     steps, h = len(sgd.batch_sizes(problem.samples)), problem.minimum(sgd.weight_decay).curvatures
-    kept = np.flatnonzero(np.tile(h > _FLATTEST * h[0], 1 + bool(sgd.momentum)))
+    kept = np.flatnonzero(np.tile(h > _FLATTEST * h[0], sgd.step.slots))
     maps = np.empty((len(orders.weights), len(kept), len(kept)))
     with np.errstate(over="ignore", invalid="ignore"):
         for _, part, rows in advanced(problem, sgd, orders, [steps], outputs=False):

@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.momentum import effective_lr
 from ...simulation.agenda import Agenda, Weights
 from ...theory.answers import Prediction
 from ...theory.entropy import Chain, gaussian_entropy, inverse_on_range, joint_noise, sweeping_error
@@ -71,7 +70,7 @@ class Expectation:
     def noise(self) -> Array:
         """Covariance of the chain's noise, (c m, c m)."""
         law = self.stationary.law
-        rate = effective_lr(law.sgd.lr, law.sgd.momentum, law.sgd.dampening) * (1 - law.sgd.momentum)
+        rate = law.sgd.step.effective_lr(law.sgd.lr) * (1 - law.sgd.momentum)
         return rate**2 * law.kappa * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
 
     @cached_property
