@@ -75,10 +75,10 @@ class Step:
         """Return B, (k, k), and e, (k,), of every step but the first."""
         return self.later.at(lr)
 
-    def along(self, rates: Array) -> tuple[Array, Array]:
-        """Return B, (T, k, k), and e, (T, k), of the first T steps, at their learning rates."""
+    def along(self, rates: Array, begin: int = 0) -> tuple[Array, Array]:
+        """Return B, (T, k, k), and e, (T, k), of T steps at their learning rates, the first of them number `begin`."""
         motion, push = self.later.at(rates)
-        if len(rates):
+        if len(rates) and begin == 0:
             motion[0], push[0] = self.first.at(rates[0])
         return motion, push
 

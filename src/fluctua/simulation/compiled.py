@@ -95,37 +95,36 @@ def _gradient(v: Any, x: Any, residuals: Any, batch: Any, scale: Any, g: Any) ->
 
 @_compiled
 def _move(
-    weights: Any, buffer: Any, average: Any, g: Any, constant: Any, lr: Any, weight_decay: Any, momentum: Any,
-    fresh: Any, nesterov: bool, taken: Any, begins: bool,
+    weights: Any, memory: Any, average: Any, g: Any, constant: Any, weight_decay: Any, motion: Any, push: Any,
+    taken: Any,
 ) -> None:  # fmt: skip
-    """torch.optim.SGD's step of one replica, and its average if `taken` > 0."""
-    kept, added = momentum, fresh
-    if begins:
-        kept, added = momentum * 0, fresh * 0 + 1
+    """One replica's step s' = B s + e g on s = V, or (V, memory), and its average if `taken` > 0."""
+    remembers = len(push) > 1
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
-            step = g[k, j] + weight_decay * weights[k, j] + constant[k, j]
-            if momentum > 0:
-                buffer[k, j] = kept * buffer[k, j] + added * step
-                step = step + momentum * buffer[k, j] if nesterov else buffer[k, j]
-            weights[k, j] -= lr * step
+            v, u = weights[k, j], memory[k, j]
+            gradient = g[k, j] + weight_decay * v + constant[k, j]
+            if remembers:
+                weights[k, j] = motion[0, 0] * v + motion[0, 1] * u + push[0] * gradient
+                memory[k, j] = motion[1, 0] * v + motion[1, 1] * u + push[1] * gradient
+            else:
+                weights[k, j] = motion[0, 0] * v + push[0] * gradient
             if taken > 0:
                 average[k, j] += taken * (weights[k, j] - average[k, j])
 
 
 @_compiled
 def _descend(
-    v: Any, u: Any, w: Any, x: Any, residuals: Any, batches: Any, constant: Any, rates: Any, weight_decay: Any,
-    momentum: Any, fresh: Any, nesterov: bool, taken: Any, first: bool,
+    v: Any, u: Any, w: Any, x: Any, residuals: Any, batches: Any, constant: Any, weight_decay: Any, motion: Any,
+    push: Any, taken: Any,
 ) -> None:  # fmt: skip
     g = np.empty_like(constant)
     share = v.dtype.type(1 / batches.shape[2])
     for step in range(len(batches)):
-        begins = first and step == 0
         for replica in range(len(v)):
             _gradient(v[replica], x, residuals, batches[step, replica], share, g)
-            _move(v[replica], u[replica], w[replica], g, constant, rates[step], weight_decay, momentum, fresh, nesterov,
-                  taken[step], begins)  # fmt: skip
+            _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step],
+                  taken[step])  # fmt: skip
 
 
 def descend(
@@ -134,8 +133,8 @@ def descend(
 ) -> None:  # fmt: skip
     """Advance every replica by one step of `sgd` per batch, in place.
 
-    The gradient is (1/b) sum over the batch of (V x_i + r_i) x_i^T + gamma V + constant; with momentum u' = beta u +
-    (1 - dampening) g, in the first step u' = g, and V' = V - eta u' or, with Nesterov, V - eta (g + beta u').
+    The gradient g is (1/b) sum over the batch of (V x_i + r_i) x_i^T + gamma V + constant; the step is the recipe's,
+    s' = B s + e g on s = (V, u).
 
     Parameters
     ----------
@@ -162,8 +161,8 @@ def descend(
     taken = np.zeros(len(steps)) if average is None else average.weights(steps)
     x, residuals = x.view(), residuals.view()
     x.flags.writeable = residuals.flags.writeable = False  # one type, one compilation
+    motion, push = (each.astype(number) for each in sgd.step.along(sgd.rates(steps), begin))
     _descend(
-        state[0], state[int(sgd.momentum > 0)], state[-1], x, residuals, batches, constant,
-        sgd.rates(steps).astype(number), number(sgd.weight_decay), number(sgd.momentum), number(1 - sgd.dampening),
-        sgd.nesterov, taken.astype(number), begin == 0,
+        state[0], state[sgd.step.slots - 1], state[-1], x, residuals, batches, constant, number(sgd.weight_decay),
+        motion, push, taken.astype(number),
     )  # fmt: skip

@@ -91,10 +91,9 @@ class _Setting:
         """Step number `step` of one replica, (slots, c, d), given the data's part of the gradient."""
         sgd, number = self.sgd, state.dtype.type
         g = gradient + number(sgd.weight_decay) * state[0] + self.constant
-        if sgd.momentum:
-            state[1] = number(sgd.momentum) * state[1] + number(1 - sgd.dampening) * g if step else g
-            g = g + number(sgd.momentum) * state[1] if sgd.nesterov else state[1]
-        state[0] -= number(sgd.rates(step)) * g
+        (motion,), (push,) = sgd.step.along(np.atleast_1d(sgd.rates(step)), step)
+        kept = state[: len(push)]
+        kept[:] = np.tensordot(motion.astype(number), kept, 1) + np.multiply.outer(push.astype(number), g)
         if self.average is not None:
             state[-1] += number(self.average.weights(step)) * (state[0] - state[-1])
 
