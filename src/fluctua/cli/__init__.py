@@ -123,7 +123,7 @@ def _called(arguments: list[str]) -> int:
     try:
         code = _group.main(arguments, prog_name="fluctua", standalone_mode=False)
     except click.Abort as abort:  # what click makes of an interrupt, and of EOFError
-        raise abort.__cause__ or abort from None
+        raise abort.__cause__ or abort.__context__ or abort from None  # click before 8.2 names no cause
     return code if isinstance(code, int) else 0
 
 
