@@ -157,7 +157,13 @@ def _spread_out(values: Array) -> NDArray[np.int64]:
 
 
 def _diagonal(axes: Axes, label: str) -> None:
-    """Give both axes the wider range of the two, and draw the line on which they agree."""
-    lowest, highest = min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1])
+    """Give both axes the wider range of the two, and draw the line on which they agree.
+
+    A logarithmic axis on which nothing is positive has no range of its own.
+    """
+    ends = np.array([*axes.get_xlim(), *axes.get_ylim()])
+    if axes.get_xscale() == "log":
+        ends = ends[ends > 0] if np.any(ends > 0) else np.array([0.1, 1.0])
+    lowest, highest = float(ends.min()), float(ends.max())
     axes.plot([lowest, highest], [lowest, highest], color=_THEORY, linewidth=1.2, label=label)
     axes.set(xlim=(lowest, highest), ylim=(lowest, highest), box_aspect=1)
