@@ -103,7 +103,7 @@ def test_cifar10_agrees_over_3072_modes():
 def test_on_mnist_response_is_correlation_and_the_weights_go_round():
     """4,000 images of two digits: pairs of modes are seen to circulate, and entropy is produced as predicted."""
     problem = problem_of("mnist", limit=4000, classes=[3, 8])
-    verdict = fl.verify_dynamic(problem, fl.SGD(0.01, 8), steps=600, replicas=128, rng=17, level=1e-5)
+    verdict = fl.verify_dynamic(problem, fl.SGD(0.01, 8), steps=600, replicas=192, rng=17, level=1e-5)
     assert verdict.passed, verdict.table
     assert verdict.circulation.correlation > 0.99
     areas = next(each for each in verdict.entropy if each.estimator == "areas")

@@ -22,10 +22,11 @@ def alternating(n: int, y: Vector, first: int) -> Vector:
 
 
 def lost(rate: Vector, steps: int) -> Vector:
-    """1 - (1 - rate)^n, from the rates: NumPy's own complex log1p loses the small ones."""
-    gone = rate == 1
-    x = np.where(gone, 0, rate)
+    """1 - (1 - rate)^n, from the rates where they are small: NumPy's own complex log1p loses those."""
+    left = 1 - rate
+    short = np.abs(left) < 0.5  # where the power itself loses nothing
+    x = np.where(short, 0, rate)
     shrink = 0.5 * np.log1p(np.abs(x) ** 2 - 2 * x.real)
     out = -np.expm1(steps * (shrink + 1j * np.arctan2(-x.imag, 1 - x.real)))
-    out = np.where(gone, float(steps > 0), out)
+    out = np.where(short, 1 - np.where(short, left, 0) ** steps, out)
     return out if np.iscomplexobj(rate) else out.real

@@ -35,6 +35,7 @@ LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equili
 _FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
 _CROWDED, _UNSHARED = 0.07, 0.2  # crowding times share plus 0.2 from which it is, too: off by 5 % was met from there on
+_ERRORS, _SLIGHT = 3, 0.03  # of the excess loss: what tells measured epochs from the expansion
 FLOWS: tuple[Level, ...] = ("langevin", "hessian")
 """The rungs in continuous time."""
 
@@ -130,8 +131,9 @@ class Law:
         """Epochs as they are, in the place of the expansion: where few differ, or where it is seen to be off.
 
         It may be where samples are few or a few of them loud, where a small last batch overshoots, and near the
-        stability limit. There random epochs are measured too, and taken where the excess losses differ by a factor
-        that two standard errors do not cover.
+        stability limit. There random epochs are measured too, and taken where the excess losses differ by more than
+        three standard errors and by more than single modes may be uncertain by: r standard errors, or 3 % if that is
+        less. Below, single modes of the expansion are the better ones.
         """
         found = self.epochs
         return found if found is not None and (found.orders.listed or self._differs(found)) else None
@@ -187,7 +189,8 @@ class Law:
             expanded = float(h @ np.diag(self.cycle.settled_at(None)[0]))
         except (stationary.NoStationaryState, NotConverged):
             return True
-        return not (expanded > 0 and abs(np.log(expanded / found)) < 2 * measured.error)
+        single = min(len(h) * measured.error, _SLIGHT)
+        return not (expanded > 0 and abs(np.log(expanded / found)) < max(_ERRORS * measured.error, single))
 
     @cached_property
     def overshoots(self) -> bool:

@@ -43,6 +43,7 @@ Array = NDArray[np.float64]
 POWER = 0.95
 """Probability with which an error as large as the stated sharpness is caught."""
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}
+_NOTHING = 1e-60  # of what was measured: a prediction below it is one of nothing, and ratios to it keep in range
 """Error bar below which a ratio of order one is rounding, by the precision of the run."""
 _STEEPEST_BEND = 1.5  # of skewness times deviation: beyond it the transformation flattens, and is continued as a line
 _HALVINGS = 40
@@ -85,7 +86,7 @@ def compare(measurement: Measurement, excess_loss: float, covariance: Array, lev
 
 def _compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
     dtype = measurement.identity.get("dtype", "float64")
-    least = max(float(np.finfo(dtype).smallest_subnormal) ** 2, 1e-300)
+    least = max(float(np.finfo(dtype).smallest_subnormal) ** 2, _NOTHING * _largest(measurement), 1e-300)
     predicted, excess_loss = np.maximum(np.diag(covariance), least), max(excess_loss, least)
     excess, rounding = measurement.replica_excess[:, None], _rounding(dtype, predicted)
     scores = unit_scores(measurement.replica_variances - predicted, rounding * predicted)
@@ -101,6 +102,12 @@ def _compare(measurement: Measurement, excess_loss: float, covariance: Array, le
         frobenius_error=float(np.linalg.norm(measurement.mode_covariance - covariance) / norm),
         frobenius_sampling=float(measurement.covariance_error / norm),
     )
+
+
+def _largest(measurement: Measurement) -> float:
+    """The largest variance or loss that was measured; 0 where a run diverged."""
+    found = max(float(measurement.replica_variances.max()), float(measurement.replica_excess.max()))
+    return found if np.isfinite(found) else 0.0
 
 
 def bands(modes: int) -> list[slice]:

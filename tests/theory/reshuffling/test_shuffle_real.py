@@ -100,7 +100,7 @@ RUNS = [
     Run("diabetes", 0.3, epochs=8, replicas=4096, wrong=0.04),
     Run("breast_cancer", 0.005, epochs=6, replicas=4096, wrong=0.06),
     Run("breast_cancer", 0.03, epochs=6, replicas=2048, wrong=0.08),
-    Run("breast_cancer", 0.07, epochs=6, replicas=2048, wrong=0.25),
+    Run("breast_cancer", 0.07, epochs=6, replicas=4096, wrong=0.25),
     Run("wine", 0.01, epochs=12, replicas=4096, wrong=0.04, momentum=0.8),
 ]
 
