@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.errors import UncertainLimit
+from fluctua.errors import NotConverged, UncertainLimit
 from fluctua.theory import law
 from fluctua.theory.reshuffling import limit as epoch_limit
 from fluctua.theory.reshuffling import orders
@@ -176,3 +176,10 @@ def test_plans_of_large_data_stay_below_that_of_independent_batches_of_both_size
     problem = one_left_over()
     both = [fl.max_stable_lr(problem, fl.SGD(1.0, b, sampling="without_replacement")) for b in (64, 1)]
     assert law.independent_limit(problem, shuffled(64)) == min(both)
+
+
+def test_a_search_that_finds_no_stable_rate_says_so():
+    with pytest.raises(NotConverged):
+        epoch_limit._first_crossing(lambda _: 1.0, 0.0, 0.7, 1e-6)
+    with pytest.raises(NotConverged):
+        epoch_limit._first_zero(lambda _: -1.0, 1.0)

@@ -115,6 +115,8 @@ def _first_crossing(excess: Callable[[float], float], low: float, stride: float,
             break
         low -= 1.0
         value = excess(low)
+    else:
+        raise _unsettled(value, xtol)
     for _ in range(_TRIED):
         high, before = low + step, value
         value = excess(high)
@@ -123,7 +125,7 @@ def _first_crossing(excess: Callable[[float], float], low: float, stride: float,
         rise = (value - before) / step
         step = float(np.clip(-1.1 * value / rise, _SHORTEST, stride)) if rise > 0 else _SHORTEST
         low = high
-    raise NotConverged("the largest stable learning rate of shuffled epochs", _TRIED, float(abs(value)), xtol)
+    raise _unsettled(value, xtol)
 
 
 def _expanded(problem: LeastSquares, sgd: SGD) -> StableLimit:
@@ -161,6 +163,8 @@ def _first_zero(margin: Callable[[float], float], low: float) -> float:
         if now[1] > 0:
             break
         now = 0.3 * now[0], margin(0.3 * now[0])
+    else:
+        raise _unsettled(now[1], _LAW_XTOL)
     before, now = now, (1.05 * now[0], margin(1.05 * now[0]))
     for _ in range(_TRIED):
         fall = (before[1] - now[1]) / (now[0] - before[0])
@@ -169,4 +173,8 @@ def _first_zero(margin: Callable[[float], float], low: float) -> float:
             return float(now[0] + ahead)
         moved = now[0] + float(np.clip(0.9 * ahead if ahead > 0.02 * now[0] else ahead, -0.2 * now[0], 0.3 * now[0]))
         before, now = now, (moved, margin(moved))
-    raise NotConverged("the largest stable learning rate of shuffled epochs", _TRIED, abs(ahead / now[0]), _LAW_XTOL)
+    raise _unsettled(ahead / now[0], _LAW_XTOL)
+
+
+def _unsettled(left: float, xtol: float) -> NotConverged:
+    return NotConverged("the largest stable learning rate of shuffled epochs", _TRIED, float(abs(left)), xtol)

@@ -48,12 +48,14 @@ def advanced(
         start = np.vstack([start, np.zeros((problem.outputs, size))])
         constant = np.vstack([constant, sgd.weight_decay * minimum.mode_weights])
     begin = start.reshape(-1, slots, problem.rank).swapaxes(0, 1)
-    ends = np.cumsum(sgd.batch_sizes(problem.samples))
+    sizes = np.asarray(sgd.batch_sizes(problem.samples))
+    ends = np.cumsum(sizes)
+    begins = ends - sizes
     for part in np.array_split(np.arange(len(orders.weights)), -(-len(orders.weights) // _AT_ONCE)):
         state, now = np.repeat(begin[:, None], len(part), axis=1), 0
         for k, stop in enumerate(stops):
-            for last in ends[now:stop]:
-                batch = orders.samples[part, 0 if last == ends[0] else ends[ends < last][-1] : last]
+            for first, last in zip(begins[now:stop], ends[now:stop], strict=True):
+                batch = orders.samples[part, first:last]
                 state = _stepped(sgd, state, z[batch], minimum.residuals[batch] if outputs else None, constant)
             now = stop
             yield k, part, state.transpose(1, 2, 0, 3).reshape(len(part), -1, size)
