@@ -141,8 +141,10 @@ def compare(problem: fl.LeastSquares, plan: fl.Plan, losses: np.ndarray) -> None
     for name, lr in (("planned", plan.best.sgd.lr), ("sweep's", best)):
         run = fl.simulate(problem, fl.SGD(lr, BATCH), steps=STEPS, replicas=REFEREES, start="zero", records=1, rng=1)
         last = problem.minimum().loss + run.replica_losses[:, -1]
-        print(f"{name} {lr:.3g}: {last.mean():.5f} +- {last.std(ddof=1) / REFEREES**0.5:.5f} over {REFEREES} runs, "
-              f"standard deviation of one {last.std(ddof=1):.4f}")  # fmt: skip
+        print(
+            f"{name} {lr:.3g}: {last.mean():.5f} +- {last.std(ddof=1) / REFEREES**0.5:.5f} over {REFEREES} runs, "
+            f"standard deviation of one {last.std(ddof=1):.4f}"
+        )
 
 
 def range_tests(problem: fl.LeastSquares, pairs: TensorDataset) -> None:

@@ -84,7 +84,10 @@ def relations(verdict: fl.DynamicVerdict) -> str:
 
 
 def main() -> None:
-    print("| run | z, theorem | correlation | response | J | would catch | J seen | its correlation | e, predicted | areas | plug-in | verdict |")  # fmt: skip  # noqa: E501
+    print(
+        "| run | z, theorem | correlation | response | J | would catch | J seen | its correlation | "
+        "e, predicted | areas | plug-in | verdict |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     more: list[str] = []
     for name in sys.argv[1:] or RUNS:

@@ -58,15 +58,20 @@ def study(name: str) -> Case:
     recipes = sgd, replace(sgd, sampling="without_replacement")
     laws = [fl.predict(problem, one).after(run.recorded.tolist(), rtol=1e-2) for one in recipes]
     case = Case(data.name, run, *laws)
-    print(f"{data.name}: {sgd.words}, {steps} steps, {replicas} replicas; simulated in {simulated - begin:.0f} s, "
-          f"predicted in {perf_counter() - simulated:.0f} s; excess loss {run.excess_loss:.6g} +- "
-          f"{run.excess_loss_error:.2g}")  # fmt: skip
+    print(
+        f"{data.name}: {sgd.words}, {steps} steps, {replicas} replicas; simulated in {simulated - begin:.0f} s, "
+        f"predicted in {perf_counter() - simulated:.0f} s; excess loss {run.excess_loss:.6g} +- "
+        f"{run.excess_loss_error:.2g}"
+    )
     for words, law in zip(("shuffled epochs", "independent batches"), laws, strict=True):
         found = compare(run, law.excess_loss, law.mode_covariance, 0.01)
         off = law.mode_variances / run.mode_variances
-        print(f"  {words}: excess loss {law.excess_loss:.6g} ({law.excess_loss / run.excess_loss - 1:+.2%}), modes "
-              f"{np.median(off):.3g} of the measured in the median, up to {off.max():.3g}; z-rms {found.z_rms:.2f}, "
-              f"p {found.p_value:.2g}", flush=True)  # fmt: skip
+        print(
+            f"  {words}: excess loss {law.excess_loss:.6g} ({law.excess_loss / run.excess_loss - 1:+.2%}), modes "
+            f"{np.median(off):.3g} of the measured in the median, up to {off.max():.3g}; z-rms {found.z_rms:.2f}, "
+            f"p {found.p_value:.2g}",
+            flush=True,
+        )
     return case
 
 
@@ -97,8 +102,10 @@ def draw(upper: Axes, lower: Axes, case: Case) -> None:
 def _words(case: Case) -> str:
     """Say in words what was run."""
     run = case.run
-    return (f"{case.name}: {case.epochs.law.sgd.words}, {run.recorded[-1]:,} steps from the optimum, {run.replicas} "
-            f"replicas")  # fmt: skip
+    return (
+        f"{case.name}: {case.epochs.law.sgd.words}, {run.recorded[-1]:,} steps from the optimum, {run.replicas} "
+        f"replicas"
+    )
 
 
 def _mark_widest(axes: Axes, h: Array, above: Array, below: Array) -> None:
@@ -114,9 +121,14 @@ def main() -> None:
     with style():
         figure, panels = canvas(
             "Shuffled epochs calm the flat modes of the weights",
-            "\n".join(map(_words, cases)), 5.6,
-            nrows=2, ncols=len(cases), sharex="col", sharey="row", height_ratios=[1.7, 1],
-        )  # fmt: skip
+            "\n".join(map(_words, cases)),
+            5.6,
+            nrows=2,
+            ncols=len(cases),
+            sharex="col",
+            sharey="row",
+            height_ratios=[1.7, 1],
+        )
         for upper, lower, case in zip(panels, panels[len(cases) :], cases, strict=False):
             draw(upper, lower, case)
         panels[0].set_ylabel("variance along the mode, $S_{pp}$")

@@ -43,7 +43,10 @@ def row(problem: fl.LeastSquares, batch_size: int, share: float) -> str:
 def main() -> None:
     data = fl.load(sys.argv[1] if len(sys.argv) > 1 else "digits")
     problem = fl.LeastSquares(data.inputs, data.targets)
-    print("| b | lr / limit | lr | mean, predicted | measured / predicted | std, predicted | measured | predicted / measured |")  # fmt: skip  # noqa: E501
+    print(
+        "| b | lr / limit | lr | mean, predicted | measured / predicted | std, predicted | measured | "
+        "predicted / measured |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for batch_size in BATCH_SIZES:
         for share in SHARES:

@@ -117,8 +117,9 @@ def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_
 
 @pytest.mark.statistical(alpha=1e-6)
 def test_verify_passes_with_momentum_and_refuses_what_torch_refuses(run):
-    code, out, _ = run("verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--replicas", 64,
-                       "--resolution", "0.5")  # fmt: skip
+    code, out, _ = run(
+        "verify", "digits", *SMALL, "--momentum", "0.5", "--dampening", "0.2", "--replicas", 64, "--resolution", "0.5"
+    )
     assert code == 0
     assert "momentum 0.5 (dampening 0.2)" in out
     for wrong in (["--nesterov"], ["--momentum", "1"], ["--momentum", "0.9", "--dampening", "0.1", "--nesterov"]):
@@ -133,8 +134,9 @@ def test_an_average_of_the_weights_is_predicted_verified_and_drawn(run, tmp_path
     assert code == 0
     assert "exact, stationary, averaged with decay 0.99" in out
     assert "excess loss   0.00118734" in out
-    code, out, _ = run("verify", "digits", *SMALL, "--ema", "0.9", "--replicas", 64, "--resolution", "0.5", "--json",
-                       "--out", "ema")  # fmt: skip
+    code, out, _ = run(
+        "verify", "digits", *SMALL, "--ema", "0.9", "--replicas", 64, "--resolution", "0.5", "--json", "--out", "ema"
+    )
     assert code == 0
     check(json.loads(out), "verdict")
     assert sorted(path.name for path in (tmp_path / "ema").glob("*.png")) == ["curve.png", "modes.png"]
@@ -209,8 +211,14 @@ IN_TIME = ["--dynamic", "--steps", "64", "--replicas", "16", "--modes", "4", "--
 def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path):
     code, out, err = run("verify", "digits", *IN_TIME, "--level", "1e-9", "--resolution", "0.9")
     assert err == ""
-    for word in ("correlation = S x response", "equilibrium FDT, no current", "pairs of modes", "areas", "plug-in",
-                 "seen from step 32 on"):  # fmt: skip
+    for word in (
+        "correlation = S x response",
+        "equilibrium FDT, no current",
+        "pairs of modes",
+        "areas",
+        "plug-in",
+        "seen from step 32 on",
+    ):
         assert word in out
     assert code in (0, 1)
     assert ("PASSED" if code == 0 else "FAILED") in out
@@ -289,12 +297,29 @@ def test_force_simulates_beyond_the_limit_and_reports_divergence(run):
 
 @pytest.mark.any_seed
 def test_an_interrupt_keeps_finished_replicas_and_resume_gives_the_same_numbers(run, tmp_path):
-    arguments = ["verify", "digits", "--steps", "1000", "--replicas", "64", "--seed", "4", "--threads", "1",
-                 "--no-report", "--json"]  # fmt: skip
+    arguments = [
+        "verify",
+        "digits",
+        "--steps",
+        "1000",
+        "--replicas",
+        "64",
+        "--seed",
+        "4",
+        "--threads",
+        "1",
+        "--no-report",
+        "--json",
+    ]
     whole = run(*arguments, "--out", tmp_path / "whole")[1]
     checkpoint = tmp_path / "cut" / "checkpoint.npz"
-    child = subprocess.Popen([sys.executable, "-m", "fluctua", *arguments, "--out", "cut"], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, env=dict(os.environ), text=True)  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, "-m", "fluctua", *arguments, "--out", "cut"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
+        text=True,
+    )
     while not checkpoint.exists() and child.poll() is None:
         time.sleep(0.005)
     child.send_signal(signal.SIGINT)

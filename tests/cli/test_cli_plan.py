@@ -11,8 +11,22 @@ from helpers.commands import SMALL, check
 
 
 def test_plan_prints_a_table_and_what_to_use(run):
-    code, out, err = run("plan", "digits", "--budget", 100, "--schedule", "constant", "--schedule", "linear",
-                         "--momentum", 0, "--batch-size", 8, "--batch-size", 32)  # fmt: skip
+    code, out, err = run(
+        "plan",
+        "digits",
+        "--budget",
+        100,
+        "--schedule",
+        "constant",
+        "--schedule",
+        "linear",
+        "--momentum",
+        0,
+        "--batch-size",
+        8,
+        "--batch-size",
+        32,
+    )
     assert (code, err) == (0, "")
     for word in ("100 steps of 8 samples", "of limit", "use       lr ", "LinearLR", "cost      to training loss"):
         assert word in out
@@ -21,8 +35,24 @@ def test_plan_prints_a_table_and_what_to_use(run):
 
 @pytest.mark.statistical(alpha=3e-4)
 def test_plan_json_follows_the_schema_and_the_check_agrees(run):
-    code, out, _ = run("plan", "digits", "--samples", 1600, "--batch-size", 16, "--momentum", 0.5,
-                       "--schedule", "cosine", "--check", "--replicas", 16, "--seed", 4, "--json")  # fmt: skip
+    code, out, _ = run(
+        "plan",
+        "digits",
+        "--samples",
+        1600,
+        "--batch-size",
+        16,
+        "--momentum",
+        0.5,
+        "--schedule",
+        "cosine",
+        "--check",
+        "--replicas",
+        16,
+        "--seed",
+        4,
+        "--json",
+    )
     result = json.loads(out)
     check(result, "plans")
     assert code == 0

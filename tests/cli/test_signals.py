@@ -22,10 +22,7 @@ from fluctua.simulation.measurement import Tally
 from fluctua.simulation.workers import Clock
 from fluctua.storage.checkpoint import Checkpoint
 
-pytestmark = [
-    pytest.mark.any_seed,
-    pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX"),
-]
+pytestmark = [pytest.mark.any_seed, pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")]
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 WITHIN = 4.0
 
@@ -62,8 +59,12 @@ STAGES = {
 }
 
 
-CASES = [*product(SIGNALS, ["simulation", "comparison"]), ("SIGTERM", "writing"), ("SIGHUP", "explorer"),
-         ("SIGINT", "figures")]  # fmt: skip
+CASES = [
+    *product(SIGNALS, ["simulation", "comparison"]),
+    ("SIGTERM", "writing"),
+    ("SIGHUP", "explorer"),
+    ("SIGINT", "figures"),
+]
 
 
 @pytest.mark.parametrize(("name", "stage"), CASES)
@@ -215,8 +216,12 @@ def test_outside_the_main_thread_nothing_is_touched():
 @pytest.mark.parametrize("mode", [(), ("--dynamic", "--modes", "3", "--no-entropy")])
 def test_a_real_process_ends_within_seconds(features, tmp_path, name, mode):
     arguments = "verify", features, "--steps", "10000000", "--replicas", "64", "--out", tmp_path / "out", *mode
-    child = subprocess.Popen([sys.executable, "-m", "fluctua", *map(str, arguments)], text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, "-m", "fluctua", *map(str, arguments)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert "data" in child.stdout.readline()
     time.sleep(4)  # into the runs
     began = time.monotonic()

@@ -67,8 +67,18 @@ def test_a_reader_that_has_gone_changes_no_verdict(here, monkeypatch, capsys, ma
     assert unheard == heard
 
 
-@pytest.mark.parametrize("arguments", [["--cite"], ["--version"], ["--help"], ["verify", "--help"], ["data", "list"],
-                                       ["schema", "verdict"], ["predict", "features.npz"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--cite"],
+        ["--version"],
+        ["--help"],
+        ["verify", "--help"],
+        ["data", "list"],
+        ["schema", "verdict"],
+        ["predict", "features.npz"],
+    ],
+)
 @pytest.mark.usefixtures("here")
 def test_every_command_lives_with_its_output(monkeypatch, capsys, arguments):
     assert code_of(arguments, monkeypatch, stdout=broken_pipe()) == 0

@@ -125,18 +125,27 @@ def test_settings_of_the_compiler_that_are_wrong_are_named(threads, words):
         "except fl.FluctuaError as error: print(error)"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "NUMBA_NUM_THREADS": threads}, capture_output=True, text=True,
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_NUM_THREADS": threads},
+        capture_output=True,
+        text=True,
         check=True,
-    )  # fmt: skip
+    )
     assert not found.stderr
     assert re.search(words, found.stdout.strip())
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("verify", "t.npz", "--out=~nouser/r"), ("noise", "t.npz", "--out=~nouser/r"), ("reproduce", "--out=~nouser/r"),
-     ("report", "~nouser/r"), ("plot", "~nouser/r"), ("report", "t.npz", "--out=~nouser/r.html")],
-)  # fmt: skip
+    [
+        ("verify", "t.npz", "--out=~nouser/r"),
+        ("noise", "t.npz", "--out=~nouser/r"),
+        ("reproduce", "--out=~nouser/r"),
+        ("report", "~nouser/r"),
+        ("plot", "~nouser/r"),
+        ("report", "t.npz", "--out=~nouser/r.html"),
+    ],
+)
 def test_places_of_a_user_that_there_is_not(run, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     np.savez("t.npz", X=np.eye(4), y=np.arange(4.0))
@@ -167,9 +176,15 @@ def test_a_schedule_in_float32_is_one():
 @pytest.mark.parametrize("steps", ["x", 1.5, [0.5], None, {}, object(), [[1], [1, 2]], "nan", 1j])
 def test_rates_and_weights_are_of_whole_steps(steps):
     recipes = fl.SGD(0.1, 2), fl.SGD(0.1, 2, schedule=[1.0, 0.5])
-    shaped = [fl.SGD(0.1, 2, schedule=each) for each in (
-        fl.schedules.StepLR(2, 0.5), fl.schedules.CosineAnnealingLR(4), fl.schedules.LinearLR(0.5, 1.0, 4),
-        fl.schedules.InverseTimeLR(3.0))]  # fmt: skip
+    shaped = [
+        fl.SGD(0.1, 2, schedule=each)
+        for each in (
+            fl.schedules.StepLR(2, 0.5),
+            fl.schedules.CosineAnnealingLR(4),
+            fl.schedules.LinearLR(0.5, 1.0, 4),
+            fl.schedules.InverseTimeLR(3.0),
+        )
+    ]
     for call in (*(each.rates for each in (*recipes, *shaped)), fl.EMA(0.9).weights, fl.RunningAverage(1).weights):
         with pytest.raises(InvalidInput, match="steps"):
             call(steps)

@@ -123,9 +123,12 @@ def put(offset, value):
 
 
 ARCHIVES = {
-    "encrypted": put(0, 1), "strongly encrypted": put(0, 65), "of an unknown method": put(2, 99),
-    "of a later version": put(-2, 99), "patched": put(0, 32),
-}  # fmt: skip
+    "encrypted": put(0, 1),
+    "strongly encrypted": put(0, 65),
+    "of an unknown method": put(2, 99),
+    "of a later version": put(-2, 99),
+    "patched": put(0, 32),
+}
 
 
 @pytest.mark.parametrize("case", ARCHIVES)
@@ -172,12 +175,21 @@ def test_a_result_of_another_version_is_named(files, tmp_path):
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("curvatures", None), ("curvatures", lambda a: a[:-1]), ("curve", lambda a: a[None]), ("curve", str),
-        ("loss_mean", lambda a: a.astype(complex)), ("element", lambda a: a + 1000), ("element", lambda a: a - 1),
-        ("watched", lambda a: a[::-1]), ("watched", lambda a: a.astype(float)), ("predicted_exact", None),
-        ("predicted_langevin", lambda a: a[:2]), ("predicted_nothing", lambda a: a), ("survey_noise", lambda a: a),
+        ("curvatures", None),
+        ("curvatures", lambda a: a[:-1]),
+        ("curve", lambda a: a[None]),
+        ("curve", str),
+        ("loss_mean", lambda a: a.astype(complex)),
+        ("element", lambda a: a + 1000),
+        ("element", lambda a: a - 1),
+        ("watched", lambda a: a[::-1]),
+        ("watched", lambda a: a.astype(float)),
+        ("predicted_exact", None),
+        ("predicted_langevin", lambda a: a[:2]),
+        ("predicted_nothing", lambda a: a),
+        ("survey_noise", lambda a: a),
     ],
-)  # fmt: skip
+)
 def test_arrays_that_are_not_those_of_the_header(files, tmp_path, name, change):
     header, arrays = load_arrays(files / "result.npz")
     given = arrays.pop(name, arrays["curvatures"])
@@ -197,14 +209,16 @@ def test_what_the_header_says_must_follow_from_the_rest(files, tmp_path):
 
 def identity_of(**changes):
     return lambda header, arrays: (
-        {**header, "identity": {k: v for k, v in {**header["identity"], **changes}.items() if v is not ...}}, arrays,
-    )  # fmt: skip
+        {**header, "identity": {k: v for k, v in {**header["identity"], **changes}.items() if v is not ...}},
+        arrays,
+    )
 
 
 def array_of(name, change):
     return lambda header, arrays: (
-        header, {k: v for k, v in {**arrays, name: change(arrays.get(name))}.items() if v is not None},
-    )  # fmt: skip
+        header,
+        {k: v for k, v in {**arrays, name: change(arrays.get(name))}.items() if v is not None},
+    )
 
 
 CHECKPOINTS = {

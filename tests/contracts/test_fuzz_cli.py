@@ -18,8 +18,21 @@ VALUES = {
     "sampling": ("with_replacement", "without_replacement", "shuffle", "sequential", "single_shuffle", "suffle"),
     "momentum": ("0", "0.5", "0.9", "0.99", "1", "0.999999999999"),
     "dampening": ("0", "0.5", "1"),
-    "schedule": ("constant", "linear", "cosine", "step", "inverse", "good.npy", "zeros.npy", "huge.npy", "absent.npy",
-                 "negative.npy", "short.npy", "train.npz", "linaer"),
+    "schedule": (
+        "constant",
+        "linear",
+        "cosine",
+        "step",
+        "inverse",
+        "good.npy",
+        "zeros.npy",
+        "huge.npy",
+        "absent.npy",
+        "negative.npy",
+        "short.npy",
+        "train.npz",
+        "linaer",
+    ),
     "ema": ("0", "0.5", "0.999", "1"),
     "tail": ("1", "3", "0", "100"),
     "theory": ("exact", "discrete", "langevin", "hessian", "equilibrium", "exakt"),
@@ -44,30 +57,97 @@ VALUES = {
     "position": ("0", "1", "99"),
     "budget": ("1", "4", "16", "0"),
     "samples": ("8", "40", "0", "3"),
-}  # fmt: skip
-FLAGS = ("nesterov", "drop-last", "json", "spread", "force", "resume", "dynamic", "entropy", "no-entropy", "no-report",
-         "check")  # fmt: skip
-DATA = ("train.npz", "train.npz", "train.npz", "numbers.npz", "x.npy", "absent.npz", "broken.npz", "empty.npz",
-        "wide.npz", "y.npy", "digist", "nan.npz", "mnist", "")  # fmt: skip
+}
+FLAGS = (
+    "nesterov",
+    "drop-last",
+    "json",
+    "spread",
+    "force",
+    "resume",
+    "dynamic",
+    "entropy",
+    "no-entropy",
+    "no-report",
+    "check",
+)
+DATA = (
+    "train.npz",
+    "train.npz",
+    "train.npz",
+    "numbers.npz",
+    "x.npy",
+    "absent.npz",
+    "broken.npz",
+    "empty.npz",
+    "wide.npz",
+    "y.npy",
+    "digist",
+    "nan.npz",
+    "mnist",
+    "",
+)
 RECIPE = ("lr", "batch-size", "weight-decay", "sampling", "momentum", "dampening", "schedule", "nesterov", "drop-last")
 CHOICE = ("classes", "limit", "targets", "subset", "split", "data-dir")
 RUN = ("steps", "replicas", "seed", "out")
 COMMANDS = {
-    "predict": (*RECIPE, *CHOICE, "theory", "ema", "tail", "steps", "start", "position", "held-out", "spread", "orders",
-                "seed", "json"),
-    "verify": (*RECIPE, *CHOICE, *RUN, "theory", "ema", "tail", "records", "start", "dynamics", "threads", "resume",
-               "force", "json", "dynamic", "modes", "lags"),
+    "predict": (
+        *RECIPE,
+        *CHOICE,
+        "theory",
+        "ema",
+        "tail",
+        "steps",
+        "start",
+        "position",
+        "held-out",
+        "spread",
+        "orders",
+        "seed",
+        "json",
+    ),
+    "verify": (
+        *RECIPE,
+        *CHOICE,
+        *RUN,
+        "theory",
+        "ema",
+        "tail",
+        "records",
+        "start",
+        "dynamics",
+        "threads",
+        "resume",
+        "force",
+        "json",
+        "dynamic",
+        "modes",
+        "lags",
+    ),
     "verify --dynamic": (*RECIPE, *CHOICE, *RUN, "modes", "lags", "threads", "json", "entropy", "no-entropy"),
     "noise": (*RECIPE, *CHOICE, *RUN, "json"),
-    "plan": (*CHOICE, "budget", "samples", "batch-size", "momentum", "schedule", "weight-decay", "sampling", "held-out",
-             "check", "replicas", "seed", "json"),
-}  # fmt: skip
+    "plan": (
+        *CHOICE,
+        "budget",
+        "samples",
+        "batch-size",
+        "momentum",
+        "schedule",
+        "weight-decay",
+        "sampling",
+        "held-out",
+        "check",
+        "replicas",
+        "seed",
+        "json",
+    ),
+}
 SMALL = {
     "verify": ["--steps", "8", "--replicas", "4", "--threads", "1", "--no-report"],
     "verify --dynamic": ["--steps", "16", "--replicas", "4", "--threads", "1", "--no-report"],
     "noise": ["--steps", "8", "--replicas", "4"],
     "plan": ["--budget", "4", "--momentum", "0", "--schedule", "constant"],
-}  # fmt: skip
+}
 
 
 def write(folder):
@@ -82,10 +162,14 @@ def write(folder):
     np.savez(folder / "empty.npz", X=np.zeros((0, 2)), y=np.zeros(0))
     (folder / "broken.npz").write_bytes((folder / "train.npz").read_bytes()[:300])
     for name, array in {
-        "x": x, "y": np.arange(12) % 2, "good": np.linspace(1, 0, 40), "zeros": np.zeros(40),
+        "x": x,
+        "y": np.arange(12) % 2,
+        "good": np.linspace(1, 0, 40),
+        "zeros": np.zeros(40),
         "huge": np.full(40, 1e300),
-        "negative": -np.ones(40), "short": np.ones(2),
-    }.items():  # fmt: skip
+        "negative": -np.ones(40),
+        "short": np.ones(2),
+    }.items():
         np.save(folder / f"{name}.npy", array)
 
 

@@ -13,8 +13,22 @@ import fluctua as fl
 HOUSE = Path(fl.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"))
 TOP = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
-ROOMS = {"_validate", "cli", "data", "kernels", "planning", "problem", "recipe", "report", "schemas", "simulation",
-         "storage", "studies", "theory", "verification"}  # fmt: skip
+ROOMS = {
+    "_validate",
+    "cli",
+    "data",
+    "kernels",
+    "planning",
+    "problem",
+    "recipe",
+    "report",
+    "schemas",
+    "simulation",
+    "storage",
+    "studies",
+    "theory",
+    "verification",
+}
 
 
 def test_nothing_stands_in_the_corridor():

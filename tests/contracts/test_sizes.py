@@ -124,9 +124,11 @@ def test_running_out_of_memory_is_not_a_fault_of_ours(run, monkeypatch):
 def test_replicas(small_problem, replicas):
     words = f"^replicas = {replicas}.* would take about .* GiB of memory, and this machine has"
     for call, options in (
-        (fl.simulate, {"steps": 10}), (fl.verify, {"steps": 10}), (fl.gradient_noise, {"steps": 10}),
+        (fl.simulate, {"steps": 10}),
+        (fl.verify, {"steps": 10}),
+        (fl.gradient_noise, {"steps": 10}),
         (fl.verify_dynamic, {"steps": 40}),
-    ):  # fmt: skip
+    ):
         with pytest.raises(TooLarge, match=words):
             call(small_problem, RECIPE, replicas=replicas, rng=1, **options)
     found = fl.plan(small_problem, 10, momenta=[0.0], schedules=["constant"])

@@ -90,8 +90,10 @@ def test_a_name_that_the_system_refuses_is_bad_input(run, tmp_path, name, argume
     assert [path.name for path in tmp_path.iterdir()] == ["l"]
 
 
-@pytest.mark.parametrize("arguments", [("predict", "{}/x.npz"), ("data", "list", "--data-dir", "{}/d"),
-                                       ("data", "path", "--data-dir", "{}/d")])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [("predict", "{}/x.npz"), ("data", "list", "--data-dir", "{}/d"), ("data", "path", "--data-dir", "{}/d")],
+)
 @posix
 def test_a_user_that_there_is_not(run, arguments, monkeypatch):
     code, _, err = run(*(part.format("~no-such-user") for part in arguments))
@@ -103,9 +105,18 @@ def test_a_user_that_there_is_not(run, arguments, monkeypatch):
 
 
 @posix
-@pytest.mark.parametrize("arguments", [("predict", "x.npz"), ("data", "path", "--data-dir", "d"), ("report", "r"),
-                                       ("data", "list", "--data-dir", "d"), ("plot", "r"), ("verify", "digits"),
-                                       ("report", "/", "--out", "x.html")])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "x.npz"),
+        ("data", "path", "--data-dir", "d"),
+        ("report", "r"),
+        ("data", "list", "--data-dir", "d"),
+        ("plot", "r"),
+        ("verify", "digits"),
+        ("report", "/", "--out", "x.html"),
+    ],
+)
 def test_a_working_directory_that_is_gone(run, tmp_path, monkeypatch, arguments):
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -121,10 +132,17 @@ def test_a_working_directory_that_is_gone(run, tmp_path, monkeypatch, arguments)
 @posix
 @pytest.mark.parametrize(
     "arguments",
-    [("predict", "fifo.npz"), ("predict", "x.npy", "--targets", "fifo.npy"), ("plot", "fifo.npz"), ("report", "folder"),
-     ("plot", "folder"), ("report", "fifo.npz"), ("plan", "link.npz", "--budget", "9"),
-     ("verify", "features.npz", "--out", "folder", "--resume")],
-)  # fmt: skip
+    [
+        ("predict", "fifo.npz"),
+        ("predict", "x.npy", "--targets", "fifo.npy"),
+        ("plot", "fifo.npz"),
+        ("report", "folder"),
+        ("plot", "folder"),
+        ("report", "fifo.npz"),
+        ("plan", "link.npz", "--budget", "9"),
+        ("verify", "features.npz", "--out", "folder", "--resume"),
+    ],
+)
 @pytest.mark.usefixtures("features")
 def test_a_fifo_is_no_file_to_read_and_blocks_nobody(run, tmp_path, arguments):
     (tmp_path / "folder").mkdir()
@@ -182,8 +200,12 @@ def test_figures_show_the_letters_that_their_font_has():
 def test_two_runs_into_one_directory_and_the_second_is_refused(run, features, tmp_path):
     (tmp_path / "out").mkdir()
     with locking.only_run_in(tmp_path / "out"):
-        for arguments in (("verify", features), ("verify", features, "--dynamic"), ("noise", features),
-                          ("reproduce", "--data", "digits")):  # fmt: skip
+        for arguments in (
+            ("verify", features),
+            ("verify", features, "--dynamic"),
+            ("noise", features),
+            ("reproduce", "--data", "digits"),
+        ):
             code, out, err = run(*arguments, "--out", "out")
             assert (code, out) == (2, "")
             assert "in use" in err
@@ -192,8 +214,13 @@ def test_two_runs_into_one_directory_and_the_second_is_refused(run, features, tm
 
 @pytest.mark.any_seed
 def test_a_refused_command_leaves_no_directory_at_any_depth(run, features, tmp_path):
-    for arguments in (("verify", features, "--lr", 50), ("plot", "nowhere"), ("noise", features, "--lr", 50),
-                      ("verify", features, "--dynamic", "--lr", 50), ("verify", "nowhere.npz")):  # fmt: skip
+    for arguments in (
+        ("verify", features, "--lr", 50),
+        ("plot", "nowhere"),
+        ("noise", features, "--lr", 50),
+        ("verify", features, "--dynamic", "--lr", 50),
+        ("verify", "nowhere.npz"),
+    ):
         assert run(*arguments, "--out", "a/b/c")[0] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
 
@@ -210,8 +237,14 @@ def test_settings_of_others_that_are_broken_do_not_matter(run, features, tmp_pat
 
     def reported(**environment):
         code = "import sys; from fluctua.cli import main; main(sys.argv[1:])"
-        return subprocess.run([sys.executable, "-c", code, "report", "out"], env={**PLAIN, **environment}, text=True,
-                              capture_output=True, cwd=tmp_path, check=False)  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-c", code, "report", "out"],
+            env={**PLAIN, **environment},
+            text=True,
+            capture_output=True,
+            cwd=tmp_path,
+            check=False,
+        )
 
     done = reported(MPLBACKEND="nonsense", MATPLOTLIBRC=str(tmp_path / "settings"))
     assert done.returncode == 0, done.stderr

@@ -128,9 +128,12 @@ def shuffled_loader(problem, sgd, seed):
     data = [torch.tensor(np.asarray(a, np.float64)) for a in (problem.inputs, problem.targets)]
     pairs = torch.utils.data.TensorDataset(*data, torch.arange(problem.samples))
     return torch.utils.data.DataLoader(
-        pairs, batch_size=sgd.batch_size, shuffle=sgd.sampling == "shuffle", drop_last=sgd.drop_last,
+        pairs,
+        batch_size=sgd.batch_size,
+        shuffle=sgd.sampling == "shuffle",
+        drop_last=sgd.drop_last,
         generator=torch.Generator().manual_seed(seed),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.any_seed

@@ -114,11 +114,7 @@ def test_cifar10_binary_is_read(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [
-        (b"", "0 bytes"),
-        (b"\0" * 3074, "3,074 bytes"),
-        (cifar_batch([1, 10])[1], "record 1 has label 10"),
-    ],
+    [(b"", "0 bytes"), (b"\0" * 3074, "3,074 bytes"), (cifar_batch([1, 10])[1], "record 1 has label 10")],
 )
 def test_bad_cifar10_binary(tmp_path, content, words):
     with pytest.raises(CorruptData, match=words):

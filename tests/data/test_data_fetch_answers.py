@@ -24,8 +24,12 @@ def answers(handler):
     if kind == "chunked-without-end":
         handler.send_header("Transfer-Encoding", "chunked")
     elif kind not in ("endless", "none"):
-        handler.send_header("Content-Length", {"good": str(len(GOOD)), "huge": str(10**15), "digits": "9" * 5000,
-                                               "two": f"{len(GOOD)}, 7"}.get(kind, kind))  # fmt: skip
+        handler.send_header(
+            "Content-Length",
+            {"good": str(len(GOOD)), "huge": str(10**15), "digits": "9" * 5000, "two": f"{len(GOOD)}, 7"}.get(
+                kind, kind
+            ),
+        )
     handler.end_headers()
     handler.close_connection = True
     try:

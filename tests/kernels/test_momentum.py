@@ -116,16 +116,20 @@ def test_near_critical_damping_the_stationary_kernel_stays_smooth(distance):
 
 def test_without_momentum_the_kernel_is_that_of_plain_sgd():
     h = np.array([1.5, 0.3, 1e-4])
-    np.testing.assert_allclose(momentum_step(h, 0.4, 1e-300, 0.0, False).stationary, gradient_step(h, 0.4).stationary,
-                               rtol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        momentum_step(h, 0.4, 1e-300, 0.0, False).stationary, gradient_step(h, 0.4).stationary, rtol=1e-12
+    )
     assert fl.SGD(0.1, 4, dampening=0.5).momentum == 0  # torch ignores dampening then, and so do we
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({"momentum": 0.9}, 0.0835895), ({"momentum": 0.9, "nesterov": True}, 0.0499708),
-     ({"momentum": 0.9, "dampening": 0.5}, 0.0364911)],
-)  # fmt: skip
+    [
+        ({"momentum": 0.9}, 0.0835895),
+        ({"momentum": 0.9, "nesterov": True}, 0.0499708),
+        ({"momentum": 0.9, "dampening": 0.5}, 0.0364911),
+    ],
+)
 def test_the_printed_numbers_of_theory_section_4(digits_problem, options, expected):
     found = fl.predict(digits_problem, fl.SGD(0.02, 4, weight_decay=0.03, **options)).excess_loss
     assert found == pytest.approx(expected, abs=5.1e-8)
@@ -168,9 +172,15 @@ def test_beyond_the_limit_there_is_no_stationary_state(digits_problem, optimiser
 
 @pytest.mark.parametrize(
     "options",
-    [{"momentum": 1.0}, {"momentum": -0.1}, {"momentum": np.nan}, {"momentum": 0.9, "dampening": 1.0},
-     {"nesterov": True}, {"momentum": 0.9, "dampening": 0.1, "nesterov": True}],
-)  # fmt: skip
+    [
+        {"momentum": 1.0},
+        {"momentum": -0.1},
+        {"momentum": np.nan},
+        {"momentum": 0.9, "dampening": 1.0},
+        {"nesterov": True},
+        {"momentum": 0.9, "dampening": 0.1, "nesterov": True},
+    ],
+)
 def test_what_torch_refuses_is_refused(options):
     with pytest.raises(InvalidInput, match=r"momentum|dampening"):
         fl.SGD(0.1, 4, **options)

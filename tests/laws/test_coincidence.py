@@ -210,6 +210,5 @@ def test_other_modes_keep_their_numbers():
     """A mode far from any coincidence has the same law alone and beside modes that coincide."""
     middle, _ = critical(0.81)
     far = np.array([middle * 0.05, middle * 9])
-    alone, both = (beside(momentum_step(h, LR, 0.81, 0.0, False), fl.EMA(0.9))
-                   for h in (far, np.append(far, middle)))  # fmt: skip
+    alone, both = (beside(momentum_step(h, LR, 0.81, 0.0, False), fl.EMA(0.9)) for h in (far, np.append(far, middle)))
     np.testing.assert_allclose(both.phi(observed=True)[:2, :2], alone.phi(observed=True), rtol=1e-13)

@@ -11,18 +11,35 @@ import fluctua.problem.moments
 from fluctua.errors import BelowRounding
 from helpers.rational import Rational
 
-LONGLEY = np.array([  # NIST's Longley (1967): employed; deflator, product, unemployed, armed forces, population, year
-    [60323, 83.0, 234289, 2356, 1590, 107608, 1947], [61122, 88.5, 259426, 2325, 1456, 108632, 1948],
-    [60171, 88.2, 258054, 3682, 1616, 109773, 1949], [61187, 89.5, 284599, 3351, 1650, 110929, 1950],
-    [63221, 96.2, 328975, 2099, 3099, 112075, 1951], [63639, 98.1, 346999, 1932, 3594, 113270, 1952],
-    [64989, 99.0, 365385, 1870, 3547, 115094, 1953], [63761, 100.0, 363112, 3578, 3350, 116219, 1954],
-    [66019, 101.2, 397469, 2904, 3048, 117388, 1955], [67857, 104.6, 419180, 2822, 2857, 118734, 1956],
-    [68169, 108.4, 442769, 2936, 2798, 120445, 1957], [66513, 110.8, 444546, 4681, 2637, 121950, 1958],
-    [68655, 112.6, 482704, 3813, 2552, 123366, 1959], [69564, 114.2, 502601, 3931, 2514, 125368, 1960],
-    [69331, 115.7, 518173, 4806, 2572, 127852, 1961], [70551, 116.9, 554894, 4007, 2827, 130081, 1962],
-])  # fmt: skip
-CERTIFIED = [15.0618722713733, -0.0358191792925910, -2.02022980381683, -1.03322686717359, -0.0511041056535807,
-             1829.15146461355, -3482258.63459582]  # fmt: skip
+LONGLEY = np.array(
+    [  # NIST's Longley (1967): employed; deflator, product, unemployed, armed forces, population, year
+        [60323, 83.0, 234289, 2356, 1590, 107608, 1947],
+        [61122, 88.5, 259426, 2325, 1456, 108632, 1948],
+        [60171, 88.2, 258054, 3682, 1616, 109773, 1949],
+        [61187, 89.5, 284599, 3351, 1650, 110929, 1950],
+        [63221, 96.2, 328975, 2099, 3099, 112075, 1951],
+        [63639, 98.1, 346999, 1932, 3594, 113270, 1952],
+        [64989, 99.0, 365385, 1870, 3547, 115094, 1953],
+        [63761, 100.0, 363112, 3578, 3350, 116219, 1954],
+        [66019, 101.2, 397469, 2904, 3048, 117388, 1955],
+        [67857, 104.6, 419180, 2822, 2857, 118734, 1956],
+        [68169, 108.4, 442769, 2936, 2798, 120445, 1957],
+        [66513, 110.8, 444546, 4681, 2637, 121950, 1958],
+        [68655, 112.6, 482704, 3813, 2552, 123366, 1959],
+        [69564, 114.2, 502601, 3931, 2514, 125368, 1960],
+        [69331, 115.7, 518173, 4806, 2572, 127852, 1961],
+        [70551, 116.9, 554894, 4007, 2827, 130081, 1962],
+    ]
+)
+CERTIFIED = [
+    15.0618722713733,
+    -0.0358191792925910,
+    -2.02022980381683,
+    -1.03322686717359,
+    -0.0511041056535807,
+    1829.15146461355,
+    -3482258.63459582,
+]
 
 
 def columns(name: str, samples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -46,8 +63,17 @@ def columns(name: str, samples: int, seed: int = 0) -> tuple[np.ndarray, np.ndar
     return np.stack(inputs, axis=1).astype(kind), 0.3 * a + b + c + 0.2 * noise
 
 
-ILL = ["offset 1e4", "offset 1.7e9", "offset without a constant", "time stamp", "units", "twenty orders", "near 1e-6",
-       "near 1e-9", "float32"]  # fmt: skip
+ILL = [
+    "offset 1e4",
+    "offset 1.7e9",
+    "offset without a constant",
+    "time stamp",
+    "units",
+    "twenty orders",
+    "near 1e-6",
+    "near 1e-9",
+    "float32",
+]
 RTOL = {
     "offset without a constant": 1e-8,
     "near 1e-9": 2e-6,
@@ -153,9 +179,15 @@ def lacking(name: str) -> np.ndarray:
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize(
     ("name", "rank"),
-    [("dead", 10), ("one-hot and constant", 11), ("one-hot and constant, large", 11), ("twice", 11),
-     ("standardised twice", 11), ("a sum", 11)],
-)  # fmt: skip
+    [
+        ("dead", 10),
+        ("one-hot and constant", 11),
+        ("one-hot and constant, large", 11),
+        ("twice", 11),
+        ("standardised twice", 11),
+        ("a sum", 11),
+    ],
+)
 def test_what_data_lack_is_left_out_without_a_warning(name, rank, outputs):
     inputs = lacking(name)
     targets = inputs[:, :3] @ np.ones((3, outputs)) + np.random.default_rng(8).normal(size=(240, outputs)) ** 3

@@ -73,8 +73,12 @@ OPTIMISERS = {
 )
 def test_the_limit_with_momentum_is_where_the_dense_map_starts_to_grow(kind, optimiser):
     options = OPTIMISERS[optimiser]
-    for size, sampling, decay in ((1, "with_replacement", 0.0), (4, "with_replacement", 0.2),
-                                  (2, "without_replacement", 0.0), (3, "without_replacement", 0.1)):  # fmt: skip
+    for size, sampling, decay in (
+        (1, "with_replacement", 0.0),
+        (4, "with_replacement", 0.2),
+        (2, "without_replacement", 0.0),
+        (3, "without_replacement", 0.1),
+    ):
         x = clouds(kind, np.random.default_rng(size))
         problem = fl.LeastSquares(x, np.arange(len(x)) + 0.5)
         sgd = fl.SGD(1.0, size, sampling=sampling, weight_decay=decay, **options)

@@ -105,11 +105,14 @@ RUNS = [
     pytest.param(name, size, options, id=f"{name}, b {size}, {word}")
     for name, size in (("six samples", 2), ("six samples", 4), ("general", 1), ("general", 3), ("general", 4))
     for word, options in (
-        ("plain", {}), ("decay", {"weight_decay": 0.2}), ("momentum", {"momentum": 0.5}),
-        ("nesterov", {"momentum": 0.5, "nesterov": True}), ("dropped", {"drop_last": True}),
+        ("plain", {}),
+        ("decay", {"weight_decay": 0.2}),
+        ("momentum", {"momentum": 0.5}),
+        ("nesterov", {"momentum": 0.5, "nesterov": True}),
+        ("dropped", {"drop_last": True}),
     )
     if not (word == "dropped" and len(tiny(name)[0]) % size == 0)
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "size", "options"), RUNS)

@@ -17,9 +17,12 @@ from helpers import all_orders
 
 SMALL = np.array([[1, 0.3], [-0.5, 1], [0.7, -1.2], [0.2, 0.4], [2, 0.1], [-0.3, -0.8]])
 OPTIMISERS = {
-    "plain": {}, "decay": {"weight_decay": 0.3}, "momentum": {"momentum": 0.5}, "heavy": {"momentum": 0.9},
+    "plain": {},
+    "decay": {"weight_decay": 0.3},
+    "momentum": {"momentum": 0.5},
+    "heavy": {"momentum": 0.9},
     "nesterov": {"momentum": 0.6, "nesterov": True, "weight_decay": 0.1},
-}  # fmt: skip
+}
 
 
 def one_left_over(samples=65, features=5, seed=1):
@@ -80,11 +83,12 @@ def test_a_full_batch_has_the_limit_of_gradient_descent():
 
 
 DRAWN = {
-    "one left over": (one_left_over(), 64, 0.0), "with momentum": (one_left_over(), 64, 0.9),
+    "one left over": (one_left_over(), 64, 0.0),
+    "with momentum": (one_left_over(), 64, 0.9),
     "two left over": (fl.LeastSquares(np.vstack([SMALL, 1.3 * SMALL[:2]]), np.arange(8.0)), 3, 0.0),
     "nothing left over": (fl.LeastSquares(np.vstack([SMALL, 1.3 * SMALL[:2]]), np.arange(8.0)), 2, 0.5),
     "single samples": (fl.LeastSquares(SMALL, np.arange(6.0)), 1, 0.0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.statistical(alpha=1e-5)
@@ -160,8 +164,12 @@ def test_a_limit_is_a_float_that_can_be_copied_and_written():
     assert json.dumps({"x": limit}) == '{"x": 0.5}'
     for other in (pickle.loads(pickle.dumps(limit)), copy.deepcopy(limit)):
         assert (other, other.method, other.error, other.orders, other.largest_share) == (
-            0.5, "random epochs", 0.01, 64, 0.1,
-        )  # fmt: skip
+            0.5,
+            "random epochs",
+            0.01,
+            64,
+            0.1,
+        )
 
 
 def test_plans_stay_below_the_limit_of_the_epochs():

@@ -112,9 +112,12 @@ def test_six_samples_have_so_many_epochs():
         for size, drop_last in ((1, False), (2, False), (4, False), (4, True), (6, False))
     }
     assert counts == {
-        (1, False): [1, 6, 30, 120, 360, 720, 720], (2, False): [1, 15, 90, 90], (4, False): [1, 15, 15],
-        (4, True): [1, 15], (6, False): [1, 1],
-    }  # fmt: skip
+        (1, False): [1, 6, 30, 120, 360, 720, 720],
+        (2, False): [1, 15, 90, 90],
+        (4, False): [1, 15, 15],
+        (4, True): [1, 15],
+        (6, False): [1, 1],
+    }
 
 
 class Given(list):

@@ -132,6 +132,8 @@ def test_the_error_of_a_limit_covers_how_finely_it_is_sought(samples):
 def test_the_scale_of_the_inputs_is_none_of_the_accuracy():
     """The tolerance was relative to log lr too: 15 times as wide for raw data."""
     problem = loud(10, 2, 1)
-    limits = [fl.max_stable_lr(fl.LeastSquares(scale * problem.inputs, problem.targets), shuffled(2, 1.0)) * scale**2
-              for scale in (1e-12, 1.0, 1e12)]  # fmt: skip
+    limits = [
+        fl.max_stable_lr(fl.LeastSquares(scale * problem.inputs, problem.targets), shuffled(2, 1.0)) * scale**2
+        for scale in (1e-12, 1.0, 1e12)
+    ]
     assert limits == pytest.approx([limits[1]] * 3, rel=4e-4)

@@ -33,8 +33,15 @@ def test_they_are_those_of_all_batches(setting):
     found = fl.held_out_curve(fl.LeastSquares(inputs, targets), fl.SGD(0.1, 2), [3, 0, 1, 3], x, y, rtol=1e-12)
     moments = list(truth.moments(np.zeros((1, 2)), 3))
     residuals = x @ truth.optimum.T - y
-    expected = [0.5 * np.mean(np.sum(residuals**2, axis=1) + 2 * np.sum(residuals * (x @ truth.mean(m).T), axis=1)
-                              + np.einsum("ni,ij,nj->n", x, truth.covariance(m), x)) for m in moments]  # fmt: skip
+    expected = [
+        0.5
+        * np.mean(
+            np.sum(residuals**2, axis=1)
+            + 2 * np.sum(residuals * (x @ truth.mean(m).T), axis=1)
+            + np.einsum("ni,ij,nj->n", x, truth.covariance(m), x)
+        )
+        for m in moments
+    ]
     np.testing.assert_allclose(found, np.array(expected)[[3, 0, 1, 3]], rtol=1e-11)
 
 

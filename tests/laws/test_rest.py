@@ -29,9 +29,16 @@ def test_at_rest_everything_is_zero_and_nothing_is_nan(name, options):
     np.testing.assert_array_equal(production.outputs, [0.0, 0.0])
     assert prediction.entropy_production_in(2).total == 0.0
     assert prediction.detailed_balance_violation == 0.0
-    for each in (prediction.circulation, prediction.mode_covariance, prediction.temperatures,
-                 prediction.bath_temperatures, prediction.effective_temperatures(3), prediction.lagged_covariance(2),
-                 prediction.output_covariance, prediction.output_block(0, 1)):  # fmt: skip
+    for each in (
+        prediction.circulation,
+        prediction.mode_covariance,
+        prediction.temperatures,
+        prediction.bath_temperatures,
+        prediction.effective_temperatures(3),
+        prediction.lagged_covariance(2),
+        prediction.output_covariance,
+        prediction.output_block(0, 1),
+    ):
         np.testing.assert_array_equal(each, np.zeros_like(each))
     assert fl.loss_spread(prediction).std == 0.0
     assert prediction.equilibrated().excess_loss == 0.0

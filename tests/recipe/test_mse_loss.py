@@ -57,17 +57,13 @@ def trained(torch, targets, kind, lr, decay, **options):
     return model.weight.detach().numpy()
 
 
-OPTIONS = [
-    {},
-    {"momentum": 0.9},
-    {"momentum": 0.8, "dampening": 0.3},
-    {"momentum": 0.9, "nesterov": True},
-]
+OPTIONS = [{}, {"momentum": 0.9}, {"momentum": 0.8, "dampening": 0.3}, {"momentum": 0.9, "nesterov": True}]
 
 
 def flags(options):
-    return [part for name, value in options.items()
-            for part in ((f"--{name}",) if value is True else (f"--{name}", value))]  # fmt: skip
+    return [
+        part for name, value in options.items() for part in ((f"--{name}",) if value is True else (f"--{name}", value))
+    ]
 
 
 @pytest.mark.torch
@@ -88,8 +84,22 @@ def test_following_the_printed_numbers_gives_the_predicted_weights(targets, opti
 def test_the_numbers_of_a_plan_do_so_too(tmp_path, capsys):
     torch, targets = pytest.importorskip("torch"), data(10)
     np.savez(tmp_path / "data.npz", X=X, y=targets)
-    asked = ["plan", tmp_path / "data.npz", "--budget", STEPS, "--batch-size", SAMPLES, "--weight-decay", 0.05,
-             "--sampling", "without_replacement", "--momentum", 0, "--schedule", "constant"]  # fmt: skip
+    asked = [
+        "plan",
+        tmp_path / "data.npz",
+        "--budget",
+        STEPS,
+        "--batch-size",
+        SAMPLES,
+        "--weight-decay",
+        0.05,
+        "--sampling",
+        "without_replacement",
+        "--momentum",
+        0,
+        "--schedule",
+        "constant",
+    ]
     text, best = run(capsys, *asked), json.loads(run(capsys, *asked, "--json"))["plans"][0]["candidates"][0]["recipe"]
     assert printed(text)["sum"] == (best["lr"], 0.05)
     after = fl.predict(fl.LeastSquares(X, targets), fl.SGD(**best)).after(STEPS, start="zero")

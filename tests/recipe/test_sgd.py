@@ -128,10 +128,12 @@ def test_only_samplings_that_run_in_epochs_have_batch_sizes_and_are_refused_wher
         ({"sampling": "without_replacement"}, "lr 0.1, batches of 8 without replacement"),
         ({"sampling": "shuffle"}, "lr 0.1, shuffled epochs of batches of 8"),
         ({"sampling": "single_shuffle"}, "lr 0.1, epochs of batches of 8 in one shuffled order"),
-        ({"sampling": "sequential", "drop_last": True, "momentum": 0.5},
-         "lr 0.1, epochs of batches of 8 in data order (incomplete last batch dropped), momentum 0.5"),
+        (
+            {"sampling": "sequential", "drop_last": True, "momentum": 0.5},
+            "lr 0.1, epochs of batches of 8 in data order (incomplete last batch dropped), momentum 0.5",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_recipe_in_words(options, words):
     assert fl.SGD(0.1, 8, **options).words == words
 

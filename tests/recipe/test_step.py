@@ -9,9 +9,11 @@ import fluctua as fl
 from fluctua.recipe.step import plain, quasi_hyperbolic, with_momentum
 
 SGD = {
-    "plain": {}, "heavy ball": {"momentum": 0.9}, "dampened": {"momentum": 0.7, "dampening": 0.3},
+    "plain": {},
+    "heavy ball": {"momentum": 0.9},
+    "dampened": {"momentum": 0.7, "dampening": 0.3},
     "Nesterov": {"momentum": 0.8, "nesterov": True},
-}  # fmt: skip
+}
 
 
 def torch_step(weight, buffer, gradient, lr, first, momentum=0.0, dampening=0.0, nesterov=False):

@@ -72,15 +72,21 @@ def test_where_an_interpolation_over_few_nodes_was_a_fifth_off():
 def test_a_limit_one_and_a_half_stated_errors_off_is_not_within_them(solved):
     problem, grid = solved
     wrong = replace(grid, narrowing=grid.narrowing + 3 * grid.limit_error)
-    found = [errors(problem, wrong, sgd, 0.4)[0] for _, sgd in
-             some_settings(np.random.default_rng(1), problem.samples, grid.weight_decays[-1], 10)]  # fmt: skip
+    found = [
+        errors(problem, wrong, sgd, 0.4)[0]
+        for _, sgd in some_settings(np.random.default_rng(1), problem.samples, grid.weight_decays[-1], 10)
+    ]
     assert max(found) > grid.limit_error
 
 
 def test_nothing_is_said_beyond_the_nodes(solved):
     problem, grid = solved
-    for sgd in (fl.SGD(1.0, 4, momentum=0.96), fl.SGD(1.0, 4, weight_decay=2 * grid.weight_decays[-1]),
-                fl.SGD(1.0, 4, momentum=0.5, nesterov=True), fl.SGD(1.0, problem.samples + 1)):  # fmt: skip
+    for sgd in (
+        fl.SGD(1.0, 4, momentum=0.96),
+        fl.SGD(1.0, 4, weight_decay=2 * grid.weight_decays[-1]),
+        fl.SGD(1.0, 4, momentum=0.5, nesterov=True),
+        fl.SGD(1.0, problem.samples + 1),
+    ):
         assert not grid.covers(sgd, sgd.sampling_factor(problem.samples))
 
 

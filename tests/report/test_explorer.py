@@ -80,8 +80,9 @@ def choose(page, name, value):
         if (control.type === "checkbox") control.checked = value;
         else control.value = value;
         control.dispatchEvent(new Event("input", { bubbles: true }));""",
-        name, value,
-    )  # fmt: skip
+        name,
+        value,
+    )
 
 
 def settle(page):
@@ -175,8 +176,12 @@ def test_sliders_move_with_the_keyboard_and_the_numbers_follow(page, digits_prob
         return page.find_element("css selector", f'[data-range="{name}"]')
 
     before = shown(page, "floor")
-    for name, keys in (("lr", Keys.ARROW_LEFT * 60), ("batch_size", Keys.ARROW_RIGHT * 90),
-                       ("momentum", Keys.ARROW_RIGHT * 40), ("weight_decay", Keys.ARROW_RIGHT * 9)):  # fmt: skip
+    for name, keys in (
+        ("lr", Keys.ARROW_LEFT * 60),
+        ("batch_size", Keys.ARROW_RIGHT * 90),
+        ("momentum", Keys.ARROW_RIGHT * 40),
+        ("weight_decay", Keys.ARROW_RIGHT * 9),
+    ):
         slider(name).send_keys(keys)
     settle(page)
     lr, batch_size, momentum = (
@@ -247,8 +252,10 @@ def test_it_is_dark_where_asked_for_and_prints_on_white_without_the_sliders(page
 @pytest.mark.any_seed
 @pytest.mark.parametrize("width", [360, 900])
 def test_nothing_is_wider_than_the_screen(page, width):
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                         {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600})  # fmt: skip
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
     try:
         assert page.execute_script("return document.documentElement.scrollWidth") <= width
     finally:

@@ -69,9 +69,7 @@ def test_every_axis_says_what_it_shows(figures):
     assert set(figures) == {"modes", "balance", "curve"}
     for figure in figures.values():
         texts = [text.get_text() for text in figure.texts]
-        assert texts[1] == (
-            "digits: lr 0.05, batches of 8 with replacement, 64 steps from the optimum, 16 replicas"
-        )  # fmt: skip
+        assert texts[1] == ("digits: lr 0.05, batches of 8 with replacement, 64 steps from the optimum, 16 replicas")
         for axes in figure.axes:
             assert axes.get_ylabel()
             assert axes.get_xlabel() or axes.get_shared_x_axes().joined(axes, figure.axes[-1])

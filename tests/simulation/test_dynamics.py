@@ -29,8 +29,9 @@ def recipe(problem, **changes):
 
 @functools.cache
 def run_of(problem, sgd, replicas, steps, start, dynamics):
-    return fl.simulate(problem, sgd, steps=steps, records=steps // 8, replicas=replicas, start=start,
-                       dynamics=dynamics, rng=20)  # fmt: skip
+    return fl.simulate(
+        problem, sgd, steps=steps, records=steps // 8, replicas=replicas, start=start, dynamics=dynamics, rng=20
+    )
 
 
 def deviations(problem, sgd, theory, factor=1.0, *, replicas=2048, steps=160, start="optimum", dynamics="sgd"):
@@ -59,8 +60,16 @@ def test_descent_relaxes_exponentially_mode_by_mode(problem, weight_decay, start
     sgd = recipe(problem, weight_decay=weight_decay)
     minimum = problem.minimum(weight_decay)
     weights = np.zeros((3, 5)) if start == "zero" else np.random.default_rng(1).normal(size=(3, 5))
-    run = fl.simulate(problem, sgd, steps=40, records=40, replicas=2, dynamics="gd", dtype=np.float64,
-                      start="zero" if start == "zero" else weights)  # fmt: skip
+    run = fl.simulate(
+        problem,
+        sgd,
+        steps=40,
+        records=40,
+        replicas=2,
+        dynamics="gd",
+        dtype=np.float64,
+        start="zero" if start == "zero" else weights,
+    )
     begin = (weights - minimum.weights) @ problem.modes
     shrink = (1 - sgd.lr * minimum.curvatures) ** np.arange(41)[:, None]
     np.testing.assert_allclose(run.mode_means, begin * shrink[:, None], rtol=0, atol=1e-13)
@@ -90,8 +99,9 @@ def test_without_noise_every_discrete_dynamics_is_descent(problem, dynamics):
 @pytest.mark.any_seed
 def test_without_noise_the_langevin_process_is_the_gradient_flow(problem):
     sgd = fl.SGD(lr=0.3, batch_size=50, sampling="without_replacement", weight_decay=0.1)
-    run = fl.simulate(problem, sgd, dynamics="langevin", steps=30, records=30, replicas=2, start="zero",
-                      dtype=np.float64)  # fmt: skip
+    run = fl.simulate(
+        problem, sgd, dynamics="langevin", steps=30, records=30, replicas=2, start="zero", dtype=np.float64
+    )
     flow = np.exp(-sgd.lr * problem.minimum(0.1).curvatures * np.arange(31)[:, None])
     np.testing.assert_allclose(run.mode_means, run.mode_means[0] * flow[:, None], rtol=0, atol=1e-13)
 
@@ -156,8 +166,9 @@ def test_epochs_move_the_modes_as_they_move_the_weights(problem, sampling, optio
     state = np.random.default_rng(2).normal(size=(1 + bool(sgd.momentum), 3, problem.outputs, problem.features))
     inside = state @ problem.modes
     for advance, moved in (
-        (stepper(problem, sgd, "sgd", np.dtype(np.float64)), state), (minibatch_in_modes(problem, sgd), inside),
-    ):  # fmt: skip
+        (stepper(problem, sgd, "sgd", np.dtype(np.float64)), state),
+        (minibatch_in_modes(problem, sgd), inside),
+    ):
         advance(moved, Draws(generators(seed_sequence(4), 3), problem.samples, sgd), 20, 0)
     np.testing.assert_allclose(inside, state @ problem.modes, rtol=0, atol=1e-13)
 

@@ -89,11 +89,15 @@ NEEDED = {
     "full batch": (flat_problem(), fl.SGD(3e-4, 60, sampling="without_replacement"), 10_000, "zero"),
     "shuffled": (flat_problem(), fl.SGD(3e-4, 4, sampling="shuffle"), 1_000_000, "zero"),
     "late rates": (flat_problem(), fl.SGD(0.5, 4, schedule=[1.0] * 100 + [1e-8] * 20_000), 20_100, "zero"),
-    "late rates from W*": (flat_problem(), fl.SGD(0.5, 4, schedule=[1.0] * 1000 + [1e-10] * 2_000_000), 2_001_000,
-                           "optimum"),
+    "late rates from W*": (
+        flat_problem(),
+        fl.SGD(0.5, 4, schedule=[1.0] * 1000 + [1e-10] * 2_000_000),
+        2_001_000,
+        "optimum",
+    ),
     "weight decay alone": (null_problem(), fl.SGD(1e-3, 4, weight_decay=1e-5), 100_000, np.array([[0.0, 1.0]])),
     "inputs that float32 rounds": (offset_problem(), fl.SGD(1e-13, 4), 10_000, "optimum"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NEEDED)

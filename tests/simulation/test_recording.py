@@ -6,7 +6,15 @@ import pytest
 import fluctua as fl
 from fluctua.simulation.records import Window
 
-RUNS = [(2000, 32, 60), (2000, 32, 225), (2000, 32, 57), (2000, 32, 7), (8000, 32, 1875), (2000, 16, 1875), (1000, 7, 112)]  # fmt: skip  # noqa: E501
+RUNS = [
+    (2000, 32, 60),
+    (2000, 32, 225),
+    (2000, 32, 57),
+    (2000, 32, 7),
+    (8000, 32, 1875),
+    (2000, 16, 1875),
+    (1000, 7, 112),
+]
 
 
 def positions(window, epoch):

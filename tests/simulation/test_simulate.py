@@ -45,9 +45,13 @@ def assert_same_bits(one, other):
 @pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("dynamics", "sampling"),
-    [*itertools.product(["sgd", "langevin", "langevin_state_dependent"], ["with_replacement", "without_replacement"]),
-     *itertools.product(["sgd"], EPOCHS)],
-)  # fmt: skip
+    [
+        *itertools.product(
+            ["sgd", "langevin", "langevin_state_dependent"], ["with_replacement", "without_replacement"]
+        ),
+        *itertools.product(["sgd"], EPOCHS),
+    ],
+)
 def test_a_replica_does_not_depend_on_threads_or_on_its_company(problem, dynamics, sampling):
     sgd = fl.SGD(lr=0.1, batch_size=7, sampling=sampling)
     few, many, wide = (
@@ -306,8 +310,17 @@ def checkpoint(problem, tmp_path):
     """An interrupted run's file."""
     path = tmp_path / "run.checkpoint"
     with pytest.raises(KeyboardInterrupt):
-        fl.simulate(problem, RECIPE, steps=3000, replicas=20, rng=7, threads=1, checkpoint=path, start="zero",
-                    progress=InterruptOnceSaved(path))  # fmt: skip
+        fl.simulate(
+            problem,
+            RECIPE,
+            steps=3000,
+            replicas=20,
+            rng=7,
+            threads=1,
+            checkpoint=path,
+            start="zero",
+            progress=InterruptOnceSaved(path),
+        )
     return path
 
 
@@ -315,11 +328,17 @@ def checkpoint(problem, tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"rng": 8}, "entropy"), ({"steps": 3001}, "steps"), ({"replicas": 21}, "replicas"),
-        ({"records": 3}, "records"), ({"dynamics": "gd"}, "dynamics"), ({"dtype": np.float64}, "dtype"),
-        ({"start": "optimum"}, "start"), ({"start": np.zeros((2, 4))}, "start"), ({"lr": 0.11}, "recipe"),
+        ({"rng": 8}, "entropy"),
+        ({"steps": 3001}, "steps"),
+        ({"replicas": 21}, "replicas"),
+        ({"records": 3}, "records"),
+        ({"dynamics": "gd"}, "dynamics"),
+        ({"dtype": np.float64}, "dtype"),
+        ({"start": "optimum"}, "start"),
+        ({"start": np.zeros((2, 4))}, "start"),
+        ({"lr": 0.11}, "recipe"),
     ],
-)  # fmt: skip
+)
 def test_a_checkpoint_of_another_run_is_refused_and_kept(problem, checkpoint, change, named):
     arguments = {"steps": 3000, "replicas": 20, "rng": 7, "start": "zero", **change}
     recipe = fl.SGD(lr=arguments.pop("lr", 0.1), batch_size=4)
@@ -389,13 +408,22 @@ def test_divergence_is_dated_by_its_first_overflow(problem):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"replicas": 1}, "replicas must be at least 2"), ({"replicas": 2.5}, "replicas"), ({"steps": 0}, "steps"),
-        ({"steps": True}, "steps"), ({"records": 31}, "records = 31"), ({"records": 0}, "records"),
-        ({"dtype": int}, "float32 or float64"), ({"dtype": np.float16}, "float32 or float64"),
-        ({"dtype": "float33"}, "float32 or float64"), ({"start": np.zeros((4, 2))}, "shape"),
-        ({"threads": 0}, "threads"), ({"threads": -1}, "threads"), ({"rng": -1}, "rng"), ({"rng": "seven"}, "rng"),
+        ({"replicas": 1}, "replicas must be at least 2"),
+        ({"replicas": 2.5}, "replicas"),
+        ({"steps": 0}, "steps"),
+        ({"steps": True}, "steps"),
+        ({"records": 31}, "records = 31"),
+        ({"records": 0}, "records"),
+        ({"dtype": int}, "float32 or float64"),
+        ({"dtype": np.float16}, "float32 or float64"),
+        ({"dtype": "float33"}, "float32 or float64"),
+        ({"start": np.zeros((4, 2))}, "shape"),
+        ({"threads": 0}, "threads"),
+        ({"threads": -1}, "threads"),
+        ({"rng": -1}, "rng"),
+        ({"rng": "seven"}, "rng"),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments_are_refused_before_any_work(problem, change, words):
     with pytest.raises(InvalidInput, match=words):
         fl.simulate(problem, RECIPE, **{**SHORT, **change})

@@ -177,8 +177,10 @@ def test_yaida_s_relations_hold_along_the_run(verdict, with_momentum):
 @pytest.mark.statistical(alpha=1e-4)
 def test_false_alarms_and_error_bars_are_as_stated(small_problem):
     """60 seeds: each statement's alarms at 5 % within their binomial law, and every error bar the one that comes."""
-    runs = [fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=80, replicas=128, modes=6, rng=seed)
-            for seed in range(60)]  # fmt: skip
+    runs = [
+        fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=80, replicas=128, modes=6, rng=seed)
+        for seed in range(60)
+    ]
     for rows in zip(*(run.statements for run in runs), strict=True):
         assert sum(row.p_value < 0.05 for row in rows) <= binom.isf(1e-5, 60, 0.05), rows[0].name
         assert np.mean([row.z_rms for row in rows]) == pytest.approx(1, abs=0.1), rows[0].name
@@ -250,11 +252,19 @@ def test_with_nesterov_s_step_the_theorem_holds_and_no_entropy_production_is_cla
 
 @pytest.mark.any_seed
 def test_without_the_entropy_production_the_rest_is_the_same(small_problem):
-    full, less = (fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=8, rng=5, entropy=asked)
-                  for asked in (None, False))  # fmt: skip
+    full, less = (
+        fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=8, rng=5, entropy=asked)
+        for asked in (None, False)
+    )
     assert less.entropy == ()
-    assert set(full.arrays) - set(less.arrays) == {"places", "density", "current", "measured_density",
-                                                   "measured_current", "current_error"}  # fmt: skip
+    assert set(full.arrays) - set(less.arrays) == {
+        "places",
+        "density",
+        "current",
+        "measured_density",
+        "measured_current",
+        "current_error",
+    }
     assert less.table == full.table
     assert less.relations == full.relations
 
@@ -342,8 +352,9 @@ def test_the_plug_in_of_exact_moments_is_the_theory(momentum):
     kernel = momentum_step(h, 0.3, momentum, 0.0, False) if momentum else gradient_step(h, 0.3)
     chain, order = Chain.of(kernel), 2 if momentum else 1
     overlaps = [noise * overlap for _, overlap in zip(range(order + 1), chain.overlaps(3), strict=False)]
-    moments = np.block([[overlaps[j - i] if j >= i else overlaps[i - j].T for j in range(order + 1)]
-                        for i in range(order + 1)])  # fmt: skip
+    moments = np.block(
+        [[overlaps[j - i] if j >= i else overlaps[i - j].T for j in range(order + 1)] for i in range(order + 1)]
+    )
     expected = gaussian_entropy(noise, chain.irreversibility)
     assert path_entropy(moments, 3) == pytest.approx(expected, rel=1e-11)
     if not momentum:
@@ -360,8 +371,12 @@ def test_the_error_bar_foreseen_is_the_one_that_comes(momentum, gap):
     kernel = momentum_step(h, 0.3, momentum, 0.0, False) if momentum else gradient_step(h, 0.3)
     chain, looks, stretches = Chain.of(kernel), 60, 2000
     weights = inverse_on_range(noise)[0] * chain.forces[0]
-    x = gaussian_paths((2 - chain.total, 1 - chain.total + chain.product), noise, looks * gap * stretches + 101,
-                       np.random.default_rng(7))[100:]  # fmt: skip
+    x = gaussian_paths(
+        (2 - chain.total, 1 - chain.total + chain.product),
+        noise,
+        looks * gap * stretches + 101,
+        np.random.default_rng(7),
+    )[100:]
     areas = np.einsum("ti,ij,tj->t", x[:-1], weights, x[1:])
     found = areas.reshape(stretches, looks * gap)[:, ::gap].mean(axis=1)
     foreseen = sweeping_error(chain, noise, weights, looks, gap)

@@ -50,8 +50,17 @@ def test_callers_in_threads_leave_blas_as_it_was(small_problem):
     def call(number):
         try:
             if number % 4 == 0:
-                fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=16, replicas=4, modes=2, rng=1, level=1e-6,
-                                  entropy=False, threads=1)  # fmt: skip
+                fl.verify_dynamic(
+                    small_problem,
+                    fl.SGD(0.02, 4),
+                    steps=16,
+                    replicas=4,
+                    modes=2,
+                    rng=1,
+                    level=1e-6,
+                    entropy=False,
+                    threads=1,
+                )
             fl.simulate(small_problem, fl.SGD(0.02, 4), steps=20, replicas=4, rng=1, threads=1 + number % 2)
         except Exception as error:
             errors.append(error)
@@ -99,8 +108,13 @@ def test_damaged_compiled_code_is_compiled_anew(tmp_path):
     rng = np.random.default_rng(5)
 
     def number():
-        done = subprocess.run([sys.executable, "-c", RUN], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-                              capture_output=True, text=True, check=False)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", RUN],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -118,9 +132,13 @@ def test_damaged_compiled_code_is_compiled_anew(tmp_path):
     written = {path: path.read_bytes() for path in kept("nbc")}
     assert number() == right
     assert {path: path.read_bytes() for path in kept("nbc")} == written  # nothing was compiled again
-    for ending, damage in (("nbc", flip), ("nbi", flip), ("nb?", lambda path: path.write_bytes(path.read_bytes()[:-7])),
-                           ("nb?", lambda path: path.write_bytes(b"")),
-                           ("nbc", lambda path: (path.unlink(), path.mkdir()))):  # fmt: skip
+    for ending, damage in (
+        ("nbc", flip),
+        ("nbi", flip),
+        ("nb?", lambda path: path.write_bytes(path.read_bytes()[:-7])),
+        ("nb?", lambda path: path.write_bytes(b"")),
+        ("nbc", lambda path: (path.unlink(), path.mkdir())),
+    ):
         for path in kept(ending):
             damage(path)
         assert number() == right

@@ -84,8 +84,10 @@ def test_a_plan_from_the_optimum_is_refused(small, start):
 def test_a_plan_for_zero_targets_from_elsewhere_is_a_plan(small):
     problem = fl.LeastSquares(small.inputs, np.zeros(6))
     found = fl.plan(problem, 20, batch_size=2, momenta=[0.0], schedules=["constant"], start=[[1.0, -1.0]])
-    grid = [fl.learning_curve(problem, fl.SGD(lr, 2), 20, start=[[1.0, -1.0]])[-1]
-            for lr in found.limits[0.0] * np.linspace(0.05, 0.97, 40)]  # fmt: skip
+    grid = [
+        fl.learning_curve(problem, fl.SGD(lr, 2), 20, start=[[1.0, -1.0]])[-1]
+        for lr in found.limits[0.0] * np.linspace(0.05, 0.97, 40)
+    ]
     assert found.best.loss < 1.5 * min(grid)
 
 

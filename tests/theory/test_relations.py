@@ -21,8 +21,12 @@ def path_of(truth, problem, moment):
     for _ in range(times - 1):
         moments.append(np.einsum("iajb,ab->ij", truth._pairs, moments[-1], optimize=True))
     after = [turn @ np.linalg.matrix_power(mean, lag) for lag in range(times)]
-    return np.block([[after[max(i - j, 0)] @ moments[min(i, j)] @ after[max(j - i, 0)].T for j in range(times)]
-                     for i in range(times)])  # fmt: skip
+    return np.block(
+        [
+            [after[max(i - j, 0)] @ moments[min(i, j)] @ after[max(j - i, 0)].T for j in range(times)]
+            for i in range(times)
+        ]
+    )
 
 
 @pytest.mark.parametrize("relation", RELATIONS, ids=lambda relation: relation.name)

@@ -35,9 +35,14 @@ def test_the_optimum_of_digits(digits_problem):
 
 @pytest.mark.parametrize(
     ("theory", "excess"),
-    [("hessian", 0.0072697), ("langevin", 0.0072808), ("discrete", 0.0091050), ("exact", 0.0093549),
-     ("equilibrium", 0.0093549)],
-)  # fmt: skip
+    [
+        ("hessian", 0.0072697),
+        ("langevin", 0.0072808),
+        ("discrete", 0.0091050),
+        ("exact", 0.0093549),
+        ("equilibrium", 0.0093549),
+    ],
+)
 def test_the_ladder_on_digits(digits_problem, theory, excess):
     assert fl.predict(digits_problem, fl.SGD(0.05, 8), theory=theory).excess_loss == pytest.approx(excess, abs=5e-8)
 

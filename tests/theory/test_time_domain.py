@@ -347,8 +347,13 @@ def test_a_slightly_wrong_current_is_told_apart(wrong):
 )
 def test_what_has_no_time_domain_law_is_refused_with_the_reason(small_problem, sgd, average, message):
     prediction = fl.predict(small_problem, sgd, average=average)
-    for ask in (lambda p: p.lagged_covariance(1), lambda p: p.response(1), lambda p: p.circulation,
-                lambda p: p.entropy_production, lambda p: p.detailed_balance_violation):  # fmt: skip
+    for ask in (
+        lambda p: p.lagged_covariance(1),
+        lambda p: p.response(1),
+        lambda p: p.circulation,
+        lambda p: p.entropy_production,
+        lambda p: p.detailed_balance_violation,
+    ):
         with pytest.raises(InvalidInput, match=message):
             ask(prediction)
 

@@ -235,8 +235,12 @@ class TestPandas:
         holes = pd.DataFrame(X, columns=list("abc")).convert_dtypes()
         holes.iloc[3, 1] = pd.NA
         missing = pd.Series([None, *WORDS[1:]])
-        for given, y in ((holes, Y), (X, pd.Series(LABELS).astype("Int64").where(LABELS > 0)), (X, missing),
-                         (X, missing.astype("category"))):  # fmt: skip
+        for given, y in (
+            (holes, Y),
+            (X, pd.Series(LABELS).astype("Int64").where(LABELS > 0)),
+            (X, missing),
+            (X, missing.astype("category")),
+        ):
             with pytest.raises(InvalidInput, match=r"nan|NA|None"):
                 fl.LeastSquares(given, y)
 

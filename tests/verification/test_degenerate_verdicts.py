@@ -28,6 +28,7 @@ def test_one_mode():
 def test_an_output_that_is_fitted_exactly(momentum):
     """Its plane has no density; the figure's field ended in LinAlgError."""
     targets = np.column_stack([INPUTS @ [1.0, 2.0], RNG.normal(size=10)])
-    verdict = fl.verify_dynamic(fl.LeastSquares(INPUTS, targets), fl.SGD(0.01, 2, momentum=momentum), steps=60,
-                                replicas=16, rng=1, level=1e-6)  # fmt: skip
+    verdict = fl.verify_dynamic(
+        fl.LeastSquares(INPUTS, targets), fl.SGD(0.01, 2, momentum=momentum), steps=60, replicas=16, rng=1, level=1e-6
+    )
     assert "nan" not in str(verdict.table)

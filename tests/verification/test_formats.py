@@ -17,11 +17,19 @@ from fluctua.verification.formats import caught, shown
 @pytest.mark.parametrize(
     ("value", "spec", "text"),
     [
-        (-0.0, ">10.4g", "         0"), (-1e-5, ".2f", "0.00"), (-0.0004, "+.1%", "+0.0%"), (-0.04, "+.1f", "+0.0"),
-        (-0.0, ".1e", "0.0e+00"), (-1e-5, ".1e", "-1.0e-05"), (-0.05, "+.1f", "-0.1"), (-2.0, "g", "-2"),
-        (float("-inf"), "+.1%", "-inf%"), (float("nan"), ".2f", "nan"), (1e-20, ".2g", "1e-20"),
+        (-0.0, ">10.4g", "         0"),
+        (-1e-5, ".2f", "0.00"),
+        (-0.0004, "+.1%", "+0.0%"),
+        (-0.04, "+.1f", "+0.0"),
+        (-0.0, ".1e", "0.0e+00"),
+        (-1e-5, ".1e", "-1.0e-05"),
+        (-0.05, "+.1f", "-0.1"),
+        (-2.0, "g", "-2"),
+        (float("-inf"), "+.1%", "-inf%"),
+        (float("nan"), ".2f", "nan"),
+        (1e-20, ".2g", "1e-20"),
     ],
-)  # fmt: skip
+)
 def test_zero_has_no_sign(value, spec, text):
     assert shown(value, spec) == text
 
@@ -66,14 +74,16 @@ def test_few_replicas_warn_of_nothing(replicas, small_problem):
 @pytest.mark.parametrize("options", [{}, {"start": "zero"}, {"average": fl.EMA(0.9)}], ids=str)
 def test_a_run_that_diverges_says_so_and_warns_of_nothing(small_problem, times, options):
     limit = fl.max_stable_lr(small_problem, fl.SGD(1.0, 4))
-    found = fl.verify(small_problem, fl.SGD(times * limit, 4), steps=300, replicas=4, rng=1, check_stability=False,
-                      **options)  # fmt: skip
+    found = fl.verify(
+        small_problem, fl.SGD(times * limit, 4), steps=300, replicas=4, rng=1, check_stability=False, **options
+    )
     assert found.words
     assert found.table
     if times > 2:
         assert found.words.startswith("diverged")
-    run = fl.simulate(small_problem, fl.SGD(times * limit, 4, momentum=0.5), steps=300, replicas=4, rng=1,
-                      dtype="float64")  # fmt: skip
+    run = fl.simulate(
+        small_problem, fl.SGD(times * limit, 4, momentum=0.5), steps=300, replicas=4, rng=1, dtype="float64"
+    )
     assert np.isfinite(run.excess_loss_error) or times > 1
     assert repr(run)
 

@@ -144,9 +144,15 @@ def test_far_below_the_limit_it_need_not_be_found(monkeypatch):
 @pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("resolution", "error", "resolves"),
-    [(0.01, 0.01, True), (0.3, 0.01, False), (0.01, 0.3, False), (float("nan"), 0.1, True), (float("nan"), 0.3, False),
-     (0.01, float("nan"), False)],
-)  # fmt: skip
+    [
+        (0.01, 0.01, True),
+        (0.3, 0.01, False),
+        (0.01, 0.3, False),
+        (float("nan"), 0.1, True),
+        (float("nan"), 0.3, False),
+        (0.01, float("nan"), False),
+    ],
+)
 def test_entropy_production_is_resolved_by_the_larger_error(resolution, error, resolves):
     assert Entropy("output 0", "areas", 1.0, 1.1, error, resolution, 0.0).resolves is resolves
 
@@ -158,11 +164,17 @@ def test_entropy_production_is_resolved_by_the_larger_error(resolution, error, r
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("level", 5e-324, "at least 1e-12"), ("level", 1e-13, "at least 1e-12"), ("level", 0.0, "greater than 0"),
-        ("level", 1.0, "less than 1"), ("level", 2, "less than 1"), ("level", float("nan"), "finite"),
-        ("resolution", 0.0, "greater than 0"), ("resolution", 1.0, "less than 1"), ("resolution", -0.1, "greater"),
+        ("level", 5e-324, "at least 1e-12"),
+        ("level", 1e-13, "at least 1e-12"),
+        ("level", 0.0, "greater than 0"),
+        ("level", 1.0, "less than 1"),
+        ("level", 2, "less than 1"),
+        ("level", float("nan"), "finite"),
+        ("resolution", 0.0, "greater than 0"),
+        ("resolution", 1.0, "less than 1"),
+        ("resolution", -0.1, "greater"),
     ],
-)  # fmt: skip
+)
 def test_a_level_or_a_resolution_without_meaning_is_refused_before_any_work(monkeypatch, name, value, message):
     for module in ("equal_time", "in_time.verify", "noise"):
         monkeypatch.setattr(

@@ -244,11 +244,14 @@ def test_epochs_are_refused_because_their_noise_has_memory(small_problem, sampli
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"steps": 5}, InvalidInput), ({"replicas": 1}, InvalidInput), ({"level": 0.0}, InvalidInput),
+        ({"steps": 5}, InvalidInput),
+        ({"replicas": 1}, InvalidInput),
+        ({"level": 0.0}, InvalidInput),
         ({"sgd": fl.SGD(0.1, 60, sampling="without_replacement")}, InvalidInput),
-        ({"sgd": fl.SGD(9.0, 4)}, UnstableSGD), ({"sgd": fl.SGD(0.02, 4, sampling="shuffle")}, InvalidInput),
+        ({"sgd": fl.SGD(9.0, 4)}, UnstableSGD),
+        ({"sgd": fl.SGD(0.02, 4, sampling="shuffle")}, InvalidInput),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused_before_any_run(small_problem, change, error):
     shown = []
     with pytest.raises(error):

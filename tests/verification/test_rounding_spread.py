@@ -99,8 +99,9 @@ def test_a_run_without_noise_compares_by_its_precision(lr, steps):
 @pytest.mark.any_seed
 def test_a_wrong_law_without_noise_is_rejected():
     x = np.random.default_rng(0).choice([-1.0, 1.0], size=(40, 1))
-    found = fl.verify(fl.LeastSquares(x, 2 * x), fl.SGD(0.1, 4), steps=50, replicas=4, start="zero", rng=1,
-                      resolution=1e-3)  # fmt: skip
+    found = fl.verify(
+        fl.LeastSquares(x, 2 * x), fl.SGD(0.1, 4), steps=50, replicas=4, start="zero", rng=1, resolution=1e-3
+    )
     assert [row.consistent for row in found.rows if " x " in row.name] == [False, False]
 
 

@@ -53,8 +53,9 @@ def test_dissipation_balances_fluctuation_element_by_element(verdict):
 
 @pytest.mark.statistical(alpha=1e-4)
 def test_from_zero_the_whole_learning_curve_is_predicted(digits_problem):
-    verdict = fl.verify(digits_problem, fl.SGD(0.05, 8, weight_decay=0.01), steps=200, replicas=64, rng=5, start="zero",
-                        level=1e-4)  # fmt: skip
+    verdict = fl.verify(
+        digits_problem, fl.SGD(0.05, 8, weight_decay=0.01), steps=200, replicas=64, rng=5, start="zero", level=1e-4
+    )
     assert verdict.consistent
     curve = fl.learning_curve(digits_problem, fl.SGD(0.05, 8, weight_decay=0.01), 200)
     np.testing.assert_allclose(
@@ -197,8 +198,14 @@ def test_what_does_not_know_the_epoch_or_its_noise_is_rejected_by_the_same_run(s
 @pytest.mark.any_seed
 def test_shuffled_epochs_have_no_rungs_in_continuous_time_and_no_balance(shuffled):
     assert [row.name for row in shuffled.rows] == [
-        "equilibrium", "discrete", "exact", "independent batches", "exact, stationary", "exact x 1.05", "exact x 0.95",
-    ]  # fmt: skip
+        "equilibrium",
+        "discrete",
+        "exact",
+        "independent batches",
+        "exact, stationary",
+        "exact x 1.05",
+        "exact x 0.95",
+    ]
     assert shuffled.balance is None
     schema = json.loads((files("fluctua") / "schemas" / "verdict.json").read_text())
     jsonschema.validate(json.loads(shuffled.to_json()), schema)

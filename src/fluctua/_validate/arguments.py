@@ -19,9 +19,14 @@ def stands_for(name: str, kind: type, expected: str) -> None:
 
 
 def door(
-    problem: Any = _LEFT_OUT, sgd: Any = _LEFT_OUT, *, average: Any = None, progress: Any = None, staged: Any = None,
+    problem: Any = _LEFT_OUT,
+    sgd: Any = _LEFT_OUT,
+    *,
+    average: Any = None,
+    progress: Any = None,
+    staged: Any = None,
     **flags: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Raise `InvalidInput`, by name, for an argument that is not what its name stands for; `flags` are True or False.
 
     What is left out is not looked at. `staged` is a progress that is told the stage too.

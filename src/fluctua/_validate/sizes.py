@@ -36,8 +36,9 @@ def refuse_bytes(what: str, needed: float, remedy: str) -> None:
     if needed > there:
         raise TooLarge(
             f"{what} would take about {_gib(needed)} of memory, and this machine has {_gib(there)} free. {remedy}",
-            needed, there,
-        )  # fmt: skip
+            needed,
+            there,
+        )
 
 
 def refuse_work(what: str, flops: float, remedy: str) -> None:
@@ -48,8 +49,9 @@ def refuse_work(what: str, flops: float, remedy: str) -> None:
         raise TooLarge(
             f"{what} would take about {flops:.1e} operations, {_days(days)} on {cores} cores, and what takes longer "
             f"than {_LONGEST:g} days is not begun. {remedy}",
-            days, _LONGEST,
-        )  # fmt: skip
+            days,
+            _LONGEST,
+        )
 
 
 def available_bytes() -> float:

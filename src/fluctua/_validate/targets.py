@@ -223,17 +223,23 @@ def _mind_negative(name: str, distinct: NDArray[Any]) -> None:
     if distinct.dtype.kind != "i" or distinct[0] >= 0 or distinct[-1] < 0 or distinct.tolist() == [-1, 1]:
         return
     negative = [int(label) for label in distinct if label < 0]
-    warnings.warn(AmbiguousTargets(
-        f"{name} holds labels below zero beside others: {labels_text(negative)}. Each became a class with an output of "
-        f"its own. If they mark samples without a label, as torch's ignore_index does, leave those out (classes=, "
-        f"--classes); if the numbers are values to regress on, say targets_are='values' (--targets-are values)."
-    ), stacklevel=5)  # fmt: skip
+    warnings.warn(
+        AmbiguousTargets(
+            f"{name} holds labels below zero beside others: {labels_text(negative)}. Each became a class with an "
+            f"output of its own. If they mark samples without a label, as torch's ignore_index does, leave those out "
+            f"(classes=, --classes); if the numbers are values to regress on, say targets_are='values' (--targets-are values)."
+        ),
+        stacklevel=5,
+    )
 
 
 def _mind_floats(name: str, flat: NDArray[Any], distinct: NDArray[Any]) -> None:
     few = 2 < len(distinct) <= len(flat) / _MOST_CLASSES and len(flat) >= _TOY
     if few and np.isfinite(distinct).all() and (distinct == np.round(distinct)).all():
-        warnings.warn(AmbiguousTargets(
-            f"{name} holds floats that are all whole, {len(distinct)} different ones: they are values, regressed on by "
-            f"one output. If they are labels, say targets_are='labels' (--targets-are labels), or .astype(int)."
-        ), stacklevel=5)  # fmt: skip
+        warnings.warn(
+            AmbiguousTargets(
+                f"{name} holds floats that are all whole, {len(distinct)} different ones: they are values, regressed "
+                f"on by one output. If they are labels, say targets_are='labels' (--targets-are labels), or .astype(int)."
+            ),
+            stacklevel=5,
+        )

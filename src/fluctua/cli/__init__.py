@@ -141,14 +141,20 @@ def _ended(call: Callable[[list[str]], int], arguments: list[str], debug: bool) 
         if debug:
             raise
         if not isinstance(error, FluctuaError) and (lack := _lack_of_memory(error)):
-            click.echo(f"fluctua: what was asked for does not fit into memory ({lack}). Give fewer samples, outputs, "
-                       f"replicas or steps, or more memory.", err=True)  # fmt: skip
+            click.echo(
+                f"fluctua: what was asked for does not fit into memory ({lack}). Give fewer samples, outputs, "
+                f"replicas or steps, or more memory.",
+                err=True,
+            )
             return 2
         if isinstance(error, FluctuaError):
             click.echo(f"fluctua: {error}", err=True)
             return 2
-        click.echo(f"fluctua: {type(error).__name__}: {error}. This should not happen: it is a fault of fluctua's, not "
-                   f"of your input. `fluctua --debug ...` shows where it arose.", err=True)  # fmt: skip
+        click.echo(
+            f"fluctua: {type(error).__name__}: {error}. This should not happen: it is a fault of fluctua's, not "
+            f"of your input. `fluctua --debug ...` shows where it arose.",
+            err=True,
+        )
         return 3
 
 

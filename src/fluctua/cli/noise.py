@@ -38,8 +38,9 @@ def noise(
         sgd = recipe(problem, options)
         with progress_bar() as progress:
             progress("noise", 0.0)
-            found = gradient_noise(problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level,
-                                   progress=partial(progress, "noise"))  # fmt: skip
+            found = gradient_noise(
+                problem, sgd, steps=steps, replicas=replicas, rng=seed, level=level, progress=partial(progress, "noise")
+            )
         text = json.dumps({**found.to_dict(), "data": dataset.about}, indent=2)
         save_text(directory / "noise.json", text + "\n")
         _draw(found, directory, dataset.name)

@@ -34,8 +34,12 @@ __all__ = ["plan"]
 @click.option("--samples", type=int, help="Budget in samples instead: steps times batch size.")
 @click.option("--batch-size", "batch_sizes", type=int, multiple=True, help="May be repeated.  [default: 32]")
 @click.option("--momentum", "momenta", type=float, multiple=True, help="May be repeated.  [default: 0 and 0.9]")
-@click.option("--schedule", "schedules", multiple=True, help=f"May be repeated.  [default: {', '.join(SHAPES)}; in "
-              "shuffled epochs constant, the only one covered there]")  # fmt: skip
+@click.option(
+    "--schedule",
+    "schedules",
+    multiple=True,
+    help=f"May be repeated.  [default: {', '.join(SHAPES)}; in shuffled epochs constant, the only one covered there]",
+)
 @click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss.")
 @click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}.")
 @click.option("--held-out", help="Minimise the expected loss on other data: train or test of DATA, or a file.")
@@ -44,10 +48,21 @@ __all__ = ["plan"]
 @click.option("--seed", type=int, help="Of the batches; with --check.  [default: fresh]")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (schema: fluctua schema plans).")
 def plan(
-    *, budget: int | None, samples: int | None, batch_sizes: tuple[int, ...], momenta: tuple[float, ...],
-    schedules: tuple[str, ...], weight_decay: float, sampling: Any, held_out: str | None, check: bool, replicas: int,
-    seed: int | None, as_json: bool, **options: Any,
-) -> int:  # fmt: skip
+    *,
+    budget: int | None,
+    samples: int | None,
+    batch_sizes: tuple[int, ...],
+    momenta: tuple[float, ...],
+    schedules: tuple[str, ...],
+    weight_decay: float,
+    sampling: Any,
+    held_out: str | None,
+    check: bool,
+    replicas: int,
+    seed: int | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Find the learning rate, momentum and schedule with the least expected loss at the end of a run on DATA.
 
     With several batch sizes also what each costs: steps and samples to the loss that the first one ends with. Exit code
@@ -64,20 +79,27 @@ def plan(
     if not as_json:
         show(spectrum(dataset, problem))
     asked = {
-        "momenta": momenta or (0.0, 0.9), "schedules": schedules or None, "weight_decay": weight_decay,
-        "sampling": sampling, "held_out": None if other is None else (other.inputs, other.targets),
-    }  # fmt: skip
+        "momenta": momenta or (0.0, 0.9),
+        "schedules": schedules or None,
+        "weight_decay": weight_decay,
+        "sampling": sampling,
+        "held_out": None if other is None else (other.inputs, other.targets),
+    }
     with progress_bar() as progress:
         plans = [
-            search(problem, (samples or 0) // size if budget is None else budget, batch_size=size, **asked,
-                   progress=partial(progress, f"batches of {size}"))
+            search(
+                problem,
+                (samples or 0) // size if budget is None else budget,
+                batch_size=size,
+                **asked,
+                progress=partial(progress, f"batches of {size}"),
+            )
             for size in sizes
-        ]  # fmt: skip
+        ]
         costs = _costs(problem, plans, sizes, weight_decay, partial(progress, "batch sizes"))
         rehearsal = None
         if check:
-            rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed,
-                                 progress=partial(progress, "training"))  # fmt: skip
+            rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed, progress=partial(progress, "training"))
     if as_json:
         click.echo(json.dumps(_result(dataset.about, plans, costs, rehearsal), indent=2, allow_nan=False))
     else:
@@ -113,8 +135,13 @@ def _result(
             "ordered": rehearsal.ordered,
             "runs": runs,
         }
-    return {"kind": "plans", "data": data, "plans": [one.to_dict() for one in plans], "batch_costs": listed,
-            "rehearsal": trained}  # fmt: skip
+    return {
+        "kind": "plans",
+        "data": data,
+        "plans": [one.to_dict() for one in plans],
+        "batch_costs": listed,
+        "rehearsal": trained,
+    }
 
 
 def _words(found: Plan, size: int, outputs: int) -> str:
@@ -130,8 +157,10 @@ def _words(found: Plan, size: int, outputs: int) -> str:
 
 
 def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
-    lines = [f"cost      to training loss {found.best.loss:.6g}, about (plain SGD, with replacement, constant rate)",
-             f"{'batch size':<10} {'lr':>9} {'steps':>10} {'samples':>12}"]  # fmt: skip
+    lines = [
+        f"cost      to training loss {found.best.loss:.6g}, about (plain SGD, with replacement, constant rate)",
+        f"{'batch size':<10} {'lr':>9} {'steps':>10} {'samples':>12}",
+    ]
     for one in costs:
         steps, samples = (f"{x:,.0f}" if np.isfinite(x) else "-" for x in (one.steps, one.samples))
         lines.append(f"{one.batch_size:<10} {one.lr:>9.3g} {steps:>10} {samples:>12}")
@@ -139,8 +168,10 @@ def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
 
 
 def _rehearsal_table(rehearsal: Rehearsal) -> str:
-    lines = [f"check     {rehearsal.replicas} real runs, training loss: winner, also at other rates, and runner-up",
-             f"{'lr':<8} {'predicted':>10} {'measured':>10} {'error':>8} {'z':>6}  recipe"]  # fmt: skip
+    lines = [
+        f"check     {rehearsal.replicas} real runs, training loss: winner, also at other rates, and runner-up",
+        f"{'lr':<8} {'predicted':>10} {'measured':>10} {'error':>8} {'z':>6}  recipe",
+    ]
     lines += [
         f"{run.sgd.lr:<8.3g} {run.predicted:>10.6g} {run.measured:>10.6g} {run.error:>8.2g} "
         f"{shown(run.score, '>6.2f')}  "

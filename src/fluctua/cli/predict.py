@@ -50,14 +50,26 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @click.option("--position", type=int, help="Stationary state so many steps into an epoch; with --sampling shuffle.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--spread", is_flag=True, help="Also how far runs differ in their loss; c(c + 1)/2 times the work.")
-@click.option("--orders", type=int, help="Also the semi-analytic level, from so many measured epochs; for "
-              "small data with --sampling shuffle.")  # fmt: skip
+@click.option(
+    "--orders",
+    type=int,
+    help="Also the semi-analytic level, from so many measured epochs; for small data with --sampling shuffle.",
+)
 @click.option("--seed", type=int, help="Of the measured epochs.  [default: fresh]")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(
-    *, theory: Any, steps: int | None, start: str, position: int | None, held_out: str | None, spread: bool,
-    orders: int | None, seed: int | None, as_json: bool, **options: Any,
-) -> int:  # fmt: skip
+    *,
+    theory: Any,
+    steps: int | None,
+    start: str,
+    position: int | None,
+    held_out: str | None,
+    spread: bool,
+    orders: int | None,
+    seed: int | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if steps is None and start != "optimum":
         raise InvalidInput(f"--start {start} needs --steps: the stationary state has forgotten where it began.")
@@ -66,13 +78,18 @@ def predict(
     if position is not None:
         _check_position(position, steps, problem, sgd)
     if orders is not None and (steps is not None or position is not None):
-        raise InvalidInput(f"--orders {orders} is of the stationary state, averaged over the epoch. Give it without "
-                           f"--steps and --position.")  # fmt: skip
+        raise InvalidInput(
+            f"--orders {orders} is of the stationary state, averaged over the epoch. Give it without "
+            f"--steps and --position."
+        )
     scheduled = sgd.schedule is not None  # then the stationary state at lr is beside the point
     with progress_bar() as progress:
         progress("theory", 0.0)
-        measured = None if orders is None else semi_analytic(problem, sgd, orders=orders, rng=seed,
-                                                             progress=partial(progress, "epochs"))  # fmt: skip
+        measured = (
+            None
+            if orders is None
+            else semi_analytic(problem, sgd, orders=orders, rng=seed, progress=partial(progress, "epochs"))
+        )
         prediction = solve(problem, sgd, theory=theory or "exact", average=average, check_stability=not scheduled)
         if steps is not None:
             prediction = prediction.after(steps, start=start, rtol=_RTOL)
@@ -95,8 +112,10 @@ def predict(
         report += f"\nspread        loss between runs: +-{found.std:.3g} (Gaussian closure)"
     if measured is not None:
         result["semi_analytic"] = measured.to_dict()
-        report += (f"\nmeasured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
-                   f"semi-analytic, from {measured.orders:,} orders of one epoch")  # fmt: skip
+        report += (
+            f"\nmeasured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
+            f"semi-analytic, from {measured.orders:,} orders of one epoch"
+        )
     if other is not None:
         loss = held_out_loss(prediction, other.inputs, other.targets)
         result["held_out"] = {"data": other.about, **asdict(loss), "expected": loss.expected}
@@ -111,15 +130,20 @@ def predict(
 def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd: SGD) -> None:
     """Refuse a position that no stationary state has."""
     if steps is not None:
-        raise InvalidInput(f"--position {position} is of the stationary state, and --steps {steps} asks for a step of "
-                           f"a run, which has its position already. Give one of them.")  # fmt: skip
+        raise InvalidInput(
+            f"--position {position} is of the stationary state, and --steps {steps} asks for a step of "
+            f"a run, which has its position already. Give one of them."
+        )
     if sgd.sampling != "shuffle":
-        raise InvalidInput(f"--position {position} is a place in an epoch, and sampling = {sgd.sampling!r} has no "
-                           f"stationary one that depends on it. Use --sampling shuffle.")  # fmt: skip
+        raise InvalidInput(
+            f"--position {position} is a place in an epoch, and sampling = {sgd.sampling!r} has no "
+            f"stationary one that depends on it. Use --sampling shuffle."
+        )
     epoch = len(sgd.batch_sizes(problem.samples))
     if not 0 <= position < epoch:
-        raise InvalidInput(f"--position must be from 0, the start of an epoch, to {epoch - 1}, its last step; got "
-                           f"{position}.")  # fmt: skip
+        raise InvalidInput(
+            f"--position must be from 0, the start of an epoch, to {epoch - 1}, its last step; got {position}."
+        )
 
 
 def _report(prediction: Prediction, limit: float, independent: bool) -> str:

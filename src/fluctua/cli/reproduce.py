@@ -48,14 +48,19 @@ def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str |
             raise
         text = f"{summary(found)}\n{machine()}. Seed {seed}{', --quick' if quick else ''}.\n"
         save_text(directory / "summary.md", text)
-        save_report([verdict for _, verdict in found], directory / "report.html",
-                    brief=[i for i, (cell, _) in enumerate(found) if not cell.base])  # fmt: skip
+        save_report(
+            [verdict for _, verdict in found],
+            directory / "report.html",
+            brief=[i for i, (cell, _) in enumerate(found) if not cell.base],
+        )
     passed = sum(verdict.passed for _, verdict in found)
     if as_json:
         click.echo(json.dumps({"kind": "reproduction", "cells": [_json(*one) for one in found]}, indent=2))
     else:
-        click.echo(f"{passed} of {len(found)} verdicts passed  ({time.monotonic() - began:.0f} s)\n"
-                   f"{directory}/: report.html, summary.md, and a directory of each cell")  # fmt: skip
+        click.echo(
+            f"{passed} of {len(found)} verdicts passed  ({time.monotonic() - began:.0f} s)\n"
+            f"{directory}/: report.html, summary.md, and a directory of each cell"
+        )
     return 0 if passed == len(found) else 1
 
 

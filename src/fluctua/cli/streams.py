@@ -54,8 +54,10 @@ class _Sink(io.BufferedIOBase):
         except OSError as error:
             self._give_up()
             if self.essential and error.errno not in _GONE:
-                raise OutputError(f"cannot write to the standard output: {reason(error)}. Free some space, or send it "
-                                  f"elsewhere; what was saved is whole.") from error  # fmt: skip
+                raise OutputError(
+                    f"cannot write to the standard output: {reason(error)}. Free some space, or send it "
+                    f"elsewhere; what was saved is whole."
+                ) from error
 
     def _give_up(self) -> None:
         """Send what is still buffered nowhere, or Python would fail on it when it ends."""

@@ -43,8 +43,14 @@ def show_ladder(verdict: Verdict) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, side in (("theory", "left"), ("excess loss", "right"), ("off by", "right"), ("z-rms", "right"),
-                       ("Frobenius", "right"), ("verdict", "left")):  # fmt: skip
+    for name, side in (
+        ("theory", "left"),
+        ("excess loss", "right"),
+        ("off by", "right"),
+        ("z-rms", "right"),
+        ("Frobenius", "right"),
+        ("verdict", "left"),
+    ):
         table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for row, cells in zip(verdict.rows, verdict.cells, strict=True):
         colour = "green" if row.consistent else "red"
@@ -60,6 +66,8 @@ def saved_in(directory: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"the verdict is in {directory}; `fluctua plot {directory}` and `fluctua report {directory}` "
-                   f"draw it.", err=True)  # fmt: skip
+        click.echo(
+            f"the verdict is in {directory}; `fluctua plot {directory}` and `fluctua report {directory}` draw it.",
+            err=True,
+        )
         raise

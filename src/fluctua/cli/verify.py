@@ -66,9 +66,7 @@ CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
 @click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
-def verify(
-    *, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any
-) -> int:  # fmt: skip
+def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any) -> int:
     """Hold the predicted fluctuation of SGD on DATA against real training runs.
 
     Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
@@ -79,8 +77,10 @@ def verify(
     if dynamic:
         return run_dynamic({**options, "modes": modes, "lags": lags, "entropy": entropy})
     if any(each is not None for each in (modes, lags, entropy)):
-        raise InvalidInput("--modes, --lags and --entropy are of --dynamic: the equal-time verdict looks at all modes "
-                           "at one time. Leave them out, or add --dynamic.")  # fmt: skip
+        raise InvalidInput(
+            "--modes, --lags and --entropy are of --dynamic: the equal-time verdict looks at all modes "
+            "at one time. Leave them out, or add --dynamic."
+        )
     defaults: dict[str, Any] = {"steps": 2000, "start": "optimum", "dynamics": "sgd"}
     return _verify(**{**options, **{name: value for name, value in defaults.items() if options[name] is None}})
 
@@ -98,8 +98,16 @@ def _verify(
             show(describe(dataset, problem, sgd))
         place = _checkpoint(directory, resume)
         with progress_bar() as progress, _kept(place), kept_until_done(place.path):
-            verdict = run(problem, sgd, rng=seed, average=average, checkpoint=place, check_stability=not force,
-                          progress=progress, **options)  # fmt: skip
+            verdict = run(
+                problem,
+                sgd,
+                rng=seed,
+                average=average,
+                checkpoint=place,
+                check_stability=not force,
+                progress=progress,
+                **options,
+            )
             verdict = verdict.about(dataset.about)
             verdict.save(directory)
         with saved_in(directory):
@@ -142,7 +150,9 @@ def _report(verdict: Verdict, directory: Path, seconds: float) -> None:
     sampling = verdict.tested.comparison.frobenius_sampling
     show(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
     show_ladder(verdict)
-    click.echo(f"\nFrobenius error that sampling alone would give: {sampling:.3g}\n"
-               f"F0, dissipation against fluctuation: {balance_words(verdict)}\n")  # fmt: skip
+    click.echo(
+        f"\nFrobenius error that sampling alone would give: {sampling:.3g}\n"
+        f"F0, dissipation against fluctuation: {balance_words(verdict)}\n"
+    )
     show(f"{'PASSED' if verdict.passed else 'FAILED'}  {verdict.words}")
     show(f"{directory}/: {page}result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)")

@@ -18,16 +18,7 @@ from .published import published_dataset, variant_key
 from .registry import REGISTRY
 from .selection import Selection, class_list, recoded
 
-__all__ = [
-    "Dataset",
-    "Entry",
-    "available",
-    "data_home",
-    "fetch",
-    "load",
-    "read_cifar10_binary",
-    "read_idx",
-]
+__all__ = ["Dataset", "Entry", "available", "data_home", "fetch", "load", "read_cifar10_binary", "read_idx"]
 
 
 def load(

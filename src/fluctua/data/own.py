@@ -31,11 +31,7 @@ def looks_like_path(name: str | os.PathLike[str]) -> bool:
     return bool(Path(name).suffix) or any(mark in name for mark in (os.sep, os.altsep) if mark)
 
 
-def own_dataset(
-    path: Path,
-    targets: str | os.PathLike[str] | None,
-    wanted: Selection,
-) -> Dataset:
+def own_dataset(path: Path, targets: str | os.PathLike[str] | None, wanted: Selection) -> Dataset:
     """Load a user's file; `fluctua.data.load` documents the rules."""
     path = existing(path)
     paths = [path, _targets_file(path, targets)] if path.suffix.lower() == ".npy" else [path]

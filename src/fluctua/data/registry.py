@@ -22,18 +22,7 @@ _EMNIST_CLASSES = {
     "digits": _DIGITS,
     "mnist": _DIGITS,
 }
-_CIFAR10_CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
+_CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @dataclass(frozen=True)
@@ -152,10 +141,7 @@ def _mnist() -> Source:
         size="60,000 train and 10,000 test samples, 784 inputs, 10 classes",
         origin=_MNIST_MIRRORS[0],
         format="idx",
-        variants={
-            "train": Variant(_idx_pair("train"), _DIGITS),
-            "test": Variant(_idx_pair("t10k"), _DIGITS),
-        },
+        variants={"train": Variant(_idx_pair("train"), _DIGITS), "test": Variant(_idx_pair("t10k"), _DIGITS)},
         subsets=("train", "test"),
         folders=("mnist", ".", "MNIST/raw", "mnist/raw"),
         downloads=tuple(
@@ -203,10 +189,7 @@ def _cifar10() -> Source:
         size="50,000 train and 10,000 test samples, 3,072 inputs, 10 classes",
         origin=url,
         format="cifar10",
-        variants={
-            "train": Variant(train, _CIFAR10_CLASSES),
-            "test": Variant(("test_batch.bin",), _CIFAR10_CLASSES),
-        },
+        variants={"train": Variant(train, _CIFAR10_CLASSES), "test": Variant(("test_batch.bin",), _CIFAR10_CLASSES)},
         subsets=("train", "test"),
         folders=("cifar10/cifar-10-batches-bin", "cifar-10-batches-bin", "cifar10", "."),
         downloads=(

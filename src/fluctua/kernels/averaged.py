@@ -38,15 +38,20 @@ def beside(kernel: Kernel, average: EMA) -> Kernel:
     shares, coupled = _shares(kernel.rate.reshape(shape), v, y, links)
     entered, driven = kernel.opened
     # the first update copies W: a(1) = V(1) - sum g s(1)
-    opening = [np.vstack([part, ((v - shares) * part).sum(axis=0)]).ravel()
-               for part in (entered.reshape(shape), f if driven is None else driven.reshape(shape))]  # fmt: skip
+    opening = [
+        np.vstack([part, ((v - shares) * part).sum(axis=0)]).ravel()
+        for part in (entered.reshape(shape), f if driven is None else driven.reshape(shape))
+    ]
     whole = {
-        **vars(kernel), "components": shape[0] + 1, "entry": None, "opening": (opening[0], opening[1]),
+        **vars(kernel),
+        "components": shape[0] + 1,
+        "entry": None,
+        "opening": (opening[0], opening[1]),
         "rate": np.concatenate([kernel.rate, np.full(shape[1], y)]),
         "drive": np.vstack([f, ((y * v - shares) * f).sum(axis=0)]).ravel(),
         "observed": np.vstack([shares, np.ones(shape[1])]).ravel(),
         "weights": np.vstack([v, np.zeros(shape[1])]).ravel(),
-    }  # fmt: skip
+    }
     if links is None and not coupled.any():
         return Kernel(**whole)
     coupling = np.pad(np.zeros((*shape[:1], *shape)) if links is None else links, ((0, 1), (0, 1), (0, 0)))

@@ -249,8 +249,10 @@ class Kernel(Components):
         starts = [c + p for c in range(0, len(state), self.modes) for p in range(0, self.modes, height)]
         for start, end in zip(starts, [*starts[1:], len(state)], strict=True):
             rows, modes = slice(start, end), slice(start % self.modes, (start % self.modes) + end - start)
-            first, change = (self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0))
-                             for row in (weights[0], weights[1] - weights[0]))  # fmt: skip
+            first, change = (
+                self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0))
+                for row in (weights[0], weights[1] - weights[0])
+            )
             level, slope = self.sums(steps, rows)
             out[rows] = self.injection(rows) * (level * first + slope * change)
             out[rows] += power[rows, None] * power * state[rows]

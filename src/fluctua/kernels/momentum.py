@@ -47,10 +47,13 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     share_v = np.array([last, np.where(near, scale, -push[0] * h - slow)]) / scale
     share_u = np.array([p / scale, np.where(near, 0.0, -p / scale)])
     plain = Kernel(
-        rate=np.array([slow, fast]).ravel(), lr=lr, components=2, drive=(push[1] * share_u + push[0] * share_v).ravel(),
+        rate=np.array([slow, fast]).ravel(),
+        lr=lr,
+        components=2,
+        drive=(push[1] * share_u + push[0] * share_v).ravel(),
         entry=share_v.ravel(),
         opening=None if step.begins_alike and not near.any() else _opened(h, step, lr, share_v, share_u),
-    )  # fmt: skip
+    )
     return _coupled(plain, near, scale) if near.any() else plain
 
 

@@ -121,8 +121,11 @@ class Course(Components):
         flow, level, slope = self._summed(start, start + steps, first is not None, change is not None)
         k, r = self.components, self.modes
         blocks = state.reshape(k, r, k, r)
-        out = flow[0, 0][:, None] * state * flow[0, 0] if k == 1 else np.einsum(
-            "aip,ipjq,bjq->apbq", flow, blocks, flow, optimize=True).reshape(k * r, k * r)  # fmt: skip
+        out = (
+            flow[0, 0][:, None] * state * flow[0, 0]
+            if k == 1
+            else np.einsum("aip,ipjq,bjq->apbq", flow, blocks, flow, optimize=True).reshape(k * r, k * r)
+        )
         for share, source in ((level, first), (slope, change)):
             if source is not None:
                 out += share * source
@@ -178,9 +181,10 @@ class Course(Components):
 def refuse_long(steps: int, parts: int = 1) -> None:
     """Raise `InvalidInput` where the coefficients of so many steps do not fit into memory."""
     refuse_bytes(
-        f"a schedule, or an average that runs, over {steps:,} steps", 8.0 * steps * (parts**2 + 2 * parts + 4),
+        f"a schedule, or an average that runs, over {steps:,} steps",
+        8.0 * steps * (parts**2 + 2 * parts + 4),
         "Its coefficients are kept for every step: ask for fewer steps, or for a constant learning rate and an EMA.",
-    )  # fmt: skip
+    )
 
 
 def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> Course:

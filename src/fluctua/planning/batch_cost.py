@@ -92,8 +92,11 @@ def batch_costs(
     followed until it passes the target, or for `longest` steps.
     """
     door(problem, progress=progress)
-    refuse_bytes(f"longest = {positive_int('longest', longest)} steps of a learning curve", 48.0 * longest,
-                 "Use a shorter longest run.")  # fmt: skip
+    refuse_bytes(
+        f"longest = {positive_int('longest', longest)} steps of a learning curve",
+        48.0 * longest,
+        "Use a shorter longest run.",
+    )
     wanted = [positive_int("batch_sizes", size) for size in listed("batch_sizes", batch_sizes, "sizes")]
     sizes = sorted(set(wanted), reverse=True)  # the steps of a larger batch bound those of a smaller one
     floor = problem.minimum(weight_decay).loss

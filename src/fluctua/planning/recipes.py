@@ -66,8 +66,10 @@ class Plan:
         for one in self.candidates:
             share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
             about = "" if one.exact else "about "
-            lines.append(f"{one.shape:<9} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
-                         f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}")  # fmt: skip
+            lines.append(
+                f"{one.shape:<9} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
+                f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}"
+            )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,9 +80,12 @@ class Plan:
         ]
         limits = [{"momentum": momentum, "max_stable_lr": limit} for momentum, limit in self.limits.items()]
         return {
-            "steps": self.steps, "objective": self.objective, "optimum_loss": self.optimum_loss,
-            "limits": limits, "candidates": listed,
-        }  # fmt: skip
+            "steps": self.steps,
+            "objective": self.objective,
+            "optimum_loss": self.optimum_loss,
+            "limits": limits,
+            "candidates": listed,
+        }
 
 
 def plan(
@@ -166,8 +171,9 @@ def plan(
     last = _FINALISTS if search.thin else len(found)
     finalists = sorted(map(search.settled, found[:last]), key=_loss)
     limits = {recipe.momentum: search.settled_limit(recipe) for recipe in recipes}
-    return Plan(budget, "training" if held_out is None else "held-out", search.optimum_loss, limits,
-                (*finalists, *found[last:]))  # fmt: skip
+    return Plan(
+        budget, "training" if held_out is None else "held-out", search.optimum_loss, limits, (*finalists, *found[last:])
+    )
 
 
 def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
@@ -183,8 +189,10 @@ def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
         what = (
             "Plan from start='zero' or from weights." if size else "All targets are zero, which zero weights predict."
         )
-        raise InvalidInput(f"the start is the optimum, and from there every step makes the loss worse or leaves it: no "
-                           f"learning rate is better than 0. {what}")  # fmt: skip
+        raise InvalidInput(
+            f"the start is the optimum, and from there every step makes the loss worse or leaves it: no "
+            f"learning rate is better than 0. {what}"
+        )
     return begin
 
 

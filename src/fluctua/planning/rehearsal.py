@@ -133,8 +133,16 @@ def rehearse(
     for done, (sgd, seed) in enumerate(zip(recipes, seeds, strict=True)):
         predicted = final(problem, sgd, found.steps, begin, _RTOL)
         share = None if progress is None else lambda part, done=done: progress((done + part) / len(recipes))
-        measured = simulate(problem, sgd, steps=found.steps, replicas=replicas, rng=np.random.default_rng(seed),
-                            start=start, records=1, progress=share)  # fmt: skip
+        measured = simulate(
+            problem,
+            sgd,
+            steps=found.steps,
+            replicas=replicas,
+            rng=np.random.default_rng(seed),
+            start=start,
+            records=1,
+            progress=share,
+        )
         last = predicted.optimum_loss + measured.replica_losses[:, -1]
         own = _PRECISION * last.mean() + sgd.epochs * _CLOSURE * predicted.excess_loss
         error = float(np.hypot(spread_of_mean(measured.replica_losses[:, -1], predicted.excess_loss), own))

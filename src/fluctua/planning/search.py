@@ -59,9 +59,13 @@ class Search:
     """One budget, one start, one objective."""
 
     def __init__(
-        self, whole: LeastSquares, weight_decay: float, steps: int, start: Start | None,
+        self,
+        whole: LeastSquares,
+        weight_decay: float,
+        steps: int,
+        start: Start | None,
         held_out: tuple[ArrayLike, ArrayLike] | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.whole, self.steps, self.start, self.stages = whole, steps, start, Stages(1, None)
         self.thin = Thinned(whole, weight_decay, SAMPLES, SHARE) if whole.samples * whole.rank > _LARGE else None
         minimum = whole.minimum(weight_decay)

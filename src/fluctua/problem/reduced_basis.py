@@ -82,8 +82,10 @@ class Sources:
         rest = np.linalg.norm(state)
         if self.spanned == len(self._states):
             more = max(8, self.spanned // 2)
-            self._states, self._found = (np.concatenate([each, np.empty((more, each.shape[1]), each.dtype)])
-                                         for each in (self._states, self._found))  # fmt: skip
+            self._states, self._found = (
+                np.concatenate([each, np.empty((more, each.shape[1]), each.dtype)])
+                for each in (self._states, self._found)
+            )
         new = (found - shares @ self._found[: self.spanned]) / rest
         self._states[self.spanned], self._found[self.spanned] = state / rest, new
         self.spanned += 1

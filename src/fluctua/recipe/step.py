@@ -122,9 +122,11 @@ def with_momentum(momentum: float, dampening: float, nesterov: bool) -> Step:
 
     def moves(kept: float, taken: float) -> Moves:
         return Moves(
-            kept=np.array([[1.0, 0.0], [0.0, kept]]), moved=np.array([[0.0, -mu * kept], [0.0, 0.0]]),
-            given=np.array([0.0, taken]), pushed=np.array([-(nu + mu * taken), 0.0]),
-        )  # fmt: skip
+            kept=np.array([[1.0, 0.0], [0.0, kept]]),
+            moved=np.array([[0.0, -mu * kept], [0.0, 0.0]]),
+            given=np.array([0.0, taken]),
+            pushed=np.array([-(nu + mu * taken), 0.0]),
+        )
 
     return Step(later=moves(momentum, 1 - dampening), first=moves(0.0, 1.0))
 
@@ -132,7 +134,9 @@ def with_momentum(momentum: float, dampening: float, nesterov: bool) -> Step:
 def quasi_hyperbolic(momentum: float, nu: float) -> Step:
     """Quasi-hyperbolic momentum: u' = beta u + (1 - beta) g and W' = W - eta ((1 - nu) g + nu u'), from u = 0."""
     moves = Moves(
-        kept=np.array([[1.0, 0.0], [0.0, momentum]]), moved=np.array([[0.0, -nu * momentum], [0.0, 0.0]]),
-        given=np.array([0.0, 1 - momentum]), pushed=np.array([-(1 - nu * momentum), 0.0]),
-    )  # fmt: skip
+        kept=np.array([[1.0, 0.0], [0.0, momentum]]),
+        moved=np.array([[0.0, -nu * momentum], [0.0, 0.0]]),
+        given=np.array([0.0, 1 - momentum]),
+        pushed=np.array([-(1 - nu * momentum), 0.0]),
+    )
     return Step(moves, moves)

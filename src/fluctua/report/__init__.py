@@ -54,10 +54,16 @@ def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = 
     for one in given:
         instance("verdicts", one, (Verdict, DynamicVerdict), "a Verdict, a DynamicVerdict, or a list of them")
     sections = [_section(verdict, f"v{i + 1}", i not in brief) for i, verdict in enumerate(given)]
-    return _environment().get_template("report.html").render(
-        sections=sections, style=_page("style.css"), versions=provenance(),
-        scripts=[_page(name) for name in _SCRIPTS] if any(section.survey for section in sections) else [],
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            sections=sections,
+            style=_page("style.css"),
+            versions=provenance(),
+            scripts=[_page(name) for name in _SCRIPTS] if any(section.survey for section in sections) else [],
+        )
+    )
 
 
 def save_report(verdicts: Reported | Sequence[Reported], path: Path | str, *, brief: Collection[int] = ()) -> Path:
@@ -86,8 +92,13 @@ def _page(name: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    made = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined,
-                       trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    made = Environment(
+        loader=PackageLoader(__name__, "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     made.filters["number"] = "{:.17g}".format
     made.filters.update(shown=shown, caught=caught)
     return made

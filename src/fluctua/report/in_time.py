@@ -51,11 +51,12 @@ class SectionInTime(OnPage):
         run = self.verdict.identity
         lags = ", ".join(str(lag) for lag in run["lags"])
         return [
-            ("Data", data_words(self.verdict)), ("Recipe", self._recipe.words),
+            ("Data", data_words(self.verdict)),
+            ("Recipe", self._recipe.words),
             ("Run", f"{run['steps']} steps x {run['replicas']} replicas from W*, seed {run['entropy']}"),
             ("Seen", f"the {run['modes']} steepest modes from step {run['opened']} on, {lags} steps apart"),
             *self.origin,
-        ]  # fmt: skip
+        ]
 
     @property
     def caveats(self) -> list[str]:
@@ -71,17 +72,22 @@ class SectionInTime(OnPage):
         if not verdict.circulation.resolvable:
             yield _unresolved(bool(verdict.circulation.predicted))
         yield from near(run)
-        yield ("Entropy production is that of the Gaussian process with SGD's second moments; the modes that were not "
-               "looked at can only add to it.")  # fmt: skip
+        yield (
+            "Entropy production is that of the Gaussian process with SGD's second moments; the modes that were not "
+            "looked at can only add to it."
+        )
 
     @property
     def command(self) -> str:
         """The command that repeats the run on the same data."""
         run = self.verdict.identity
-        asked = {**{name: value for name, value in run["recipe"].items() if value},
-                 **{name: run[name] for name in ("steps", "replicas", "modes")},
-                 "lags": ",".join(str(lag) for lag in run["lags"]), "seed": run["entropy"],
-                 **strictness(self.verdict)}  # fmt: skip
+        asked = {
+            **{name: value for name, value in run["recipe"].items() if value},
+            **{name: run[name] for name in ("steps", "replicas", "modes")},
+            "lags": ",".join(str(lag) for lag in run["lags"]),
+            "seed": run["entropy"],
+            **strictness(self.verdict),
+        }
         return repeat("fluctua verify DATA --dynamic", asked)
 
 

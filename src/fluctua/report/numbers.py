@@ -40,22 +40,36 @@ def dynamic_tables(verdict: DynamicVerdict) -> dict[str, str]:
     lag, p = (each.ravel() for each in np.meshgrid(lags, np.arange(modes), indexing="ij"))
     predicted, measured = verdict.currents
     tables = {
-        "regression": _text({
-            "lag": lag, "mode": p, "curvature": a["curvatures"][p],
-            "correlation": verdict.shares.ravel(), "correlation_error": a["share_error"].ravel(),
-            "correlation_predicted": a["decay"][lag, p],
-            "response": a["measured_responses"].ravel(), "response_error": a["response_error"].ravel(),
-            "response_predicted": a["dense_responses"][lag, p],
-        }),
-        "response": _text({
-            **_elements(lags, modes), "correlation": a["measured_lagged"].ravel(),
-            "by_response": a["by_response"].ravel(), "difference_error": a["fdt_error"].ravel(),
-        }),
-        "circulation": _text({
-            **_elements(lags[:1], modes), "predicted": predicted.ravel(), "measured": measured.ravel(),
-            "error": a["current_errors"].ravel(),
-        }),
-    }  # fmt: skip
+        "regression": _text(
+            {
+                "lag": lag,
+                "mode": p,
+                "curvature": a["curvatures"][p],
+                "correlation": verdict.shares.ravel(),
+                "correlation_error": a["share_error"].ravel(),
+                "correlation_predicted": a["decay"][lag, p],
+                "response": a["measured_responses"].ravel(),
+                "response_error": a["response_error"].ravel(),
+                "response_predicted": a["dense_responses"][lag, p],
+            }
+        ),
+        "response": _text(
+            {
+                **_elements(lags, modes),
+                "correlation": a["measured_lagged"].ravel(),
+                "by_response": a["by_response"].ravel(),
+                "difference_error": a["fdt_error"].ravel(),
+            }
+        ),
+        "circulation": _text(
+            {
+                **_elements(lags[:1], modes),
+                "predicted": predicted.ravel(),
+                "measured": measured.ravel(),
+                "error": a["current_errors"].ravel(),
+            }
+        ),
+    }
     if "places" in a:
         fields = ("places", "current", "measured_current", "current_error")
         vectors = {f"{name}_{axis}": a[name][:, k] for name in fields for k, axis in enumerate("xy")}

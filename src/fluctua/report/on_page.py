@@ -38,10 +38,14 @@ class OnPage(ABC):
             return []
         tables = self.tables()
         return [
-            {"name": name, "caption": self.CAPTIONS[name], "svg": svg,
-             "tables": {file: _data_url("text/csv", text) for file, text in tables[name].items()}}
+            {
+                "name": name,
+                "caption": self.CAPTIONS[name],
+                "svg": svg,
+                "tables": {file: _data_url("text/csv", text) for file, text in tables[name].items()},
+            }
             for name, svg in draw_svg(self.verdict, prefix=f"{self.key}-").items()
-        ]  # fmt: skip
+        ]
 
     @property
     def result(self) -> dict[str, Any]:

@@ -18,8 +18,12 @@ FEW = 30  # replicas
 
 def caveats(verdict: Verdict, survey: Survey | None) -> list[str]:
     """Return the caveats that apply, each a sentence or two."""
-    return [*_run(verdict), *_rank(verdict), *(_dynamics(verdict, survey) if survey else []),
-            *near(verdict.identity, survey.limit if survey else float("nan"))]  # fmt: skip
+    return [
+        *_run(verdict),
+        *_rank(verdict),
+        *(_dynamics(verdict, survey) if survey else []),
+        *near(verdict.identity, survey.limit if survey else float("nan")),
+    ]
 
 
 def near(identity: Mapping[str, Any], limit: float = float("nan")) -> list[str]:
@@ -35,8 +39,10 @@ def near(identity: Mapping[str, Any], limit: float = float("nan")) -> list[str]:
 
 def dull(resolution: float) -> str:
     """Return what to keep in mind of a verdict that is not sharp."""
-    return (f"The run was too short to tell an error of {resolution:.3g} from none: consistent then means little. More "
-            f"replicas sharpen it as the square root of their number.")  # fmt: skip
+    return (
+        f"The run was too short to tell an error of {resolution:.3g} from none: consistent then means little. More "
+        f"replicas sharpen it as the square root of their number."
+    )
 
 
 def _run(verdict: Verdict) -> Iterator[str]:
@@ -50,21 +56,27 @@ def _run(verdict: Verdict) -> Iterator[str]:
     if run["recipe"]["sampling"] == "shuffle":
         yield "The law of shuffled epochs is an expansion, of first order in modes over samples, not an identity."
     if verdict.balance is None:
-        yield ("There is no picture of F0 here: it is measured for plain SGD at a constant rate, its own weights, "
-               "independent batches, from W*.")  # fmt: skip
+        yield (
+            "There is no picture of F0 here: it is measured for plain SGD at a constant rate, its own weights, "
+            "independent batches, from W*."
+        )
 
 
 def _rank(verdict: Verdict) -> Iterator[str]:
     features, rank = verdict.identity["problem"][1], len(verdict.arrays["curvatures"])
     if rank < features:
-        yield (f"The data move {rank} of {features} directions: the other {features - rank} have no curvature, "
-               f"fluctuate not at all, and are no part of the comparison.")  # fmt: skip
+        yield (
+            f"The data move {rank} of {features} directions: the other {features - rank} have no curvature, "
+            f"fluctuate not at all, and are no part of the comparison."
+        )
 
 
 def _dynamics(verdict: Verdict, survey: Survey) -> Iterator[str]:
     steps, slow = verdict.identity["steps"], survey.relaxation_steps
     late = int(np.sum(slow > steps))
     if late:
-        yield (f"{late} of {len(slow)} modes relax in more than the run's {steps:,} steps (the slowest in "
-               f"{slow.max():,.0f}) and have not equilibrated: their variances are held against the law at finite "
-               f"time, and would go on growing.")  # fmt: skip
+        yield (
+            f"{late} of {len(slow)} modes relax in more than the run's {steps:,} steps (the slowest in "
+            f"{slow.max():,.0f}) and have not equilibrated: their variances are held against the law at finite "
+            f"time, and would go on growing."
+        )

@@ -41,11 +41,14 @@ class Section(OnPage):
         """What was run, on what, with what."""
         verdict = self.verdict
         return [
-            ("Data", data_words(verdict)), ("Recipe", recipe_words(verdict)), ("Run", run_words(verdict)),
+            ("Data", data_words(verdict)),
+            ("Recipe", recipe_words(verdict)),
+            ("Run", run_words(verdict)),
             ("Precision", f"simulated in {verdict.identity['dtype']}, predicted in float64"),
-            ("Measured", measured_words(verdict)), ("Balance F0", balance_words(verdict)),
+            ("Measured", measured_words(verdict)),
+            ("Balance F0", balance_words(verdict)),
             *self.origin,
-        ]  # fmt: skip
+        ]
 
     @property
     def title(self) -> str:
@@ -80,8 +83,9 @@ class Section(OnPage):
         """The survey and the recipe, for the page's scripts."""
         assert self.survey is not None
         arrays = {name.removeprefix("survey_"): value for name, value in self.survey.to_arrays().items()}
-        exact = {name.removeprefix("exact_"): _plain(value) for name, value in arrays.items()
-                 if name.startswith("exact_")}  # fmt: skip
+        exact = {
+            name.removeprefix("exact_"): _plain(value) for name, value in arrays.items() if name.startswith("exact_")
+        }
         own = {name: _plain(value) for name, value in arrays.items() if not name.startswith("exact_")}
         own["noise"] = [_plain(row) for row in self.survey.noise]
         return {**own, "exact": exact or None, "recipe": self.settings}
@@ -92,9 +96,13 @@ class Section(OnPage):
         run, recipe = self.verdict.identity, dict(self.verdict.identity["recipe"])
         if recipe.pop("schedule") or run["average"] or run["start"] not in ("optimum", "zero"):
             return ""
-        asked = {**{name: value for name, value in recipe.items() if value},
-                 **{name: run[name] for name in ("steps", "replicas", "records", "start", "dynamics")},
-                 "theory": self.verdict.theory, "seed": run["entropy"], **strictness(self.verdict)}  # fmt: skip
+        asked = {
+            **{name: value for name, value in recipe.items() if value},
+            **{name: run[name] for name in ("steps", "replicas", "records", "start", "dynamics")},
+            "theory": self.verdict.theory,
+            "seed": run["entropy"],
+            **strictness(self.verdict),
+        }
         return repeat("fluctua verify DATA", asked)
 
 

@@ -20,8 +20,10 @@ from .compiled_cache import KeptCode
 __all__ = ["descend"]
 
 _OPTIONS: dict[str, Any] = {
-    "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},
-}  # fmt: skip  # sums may be taken in any order; NaN and infinity stay what they are
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "nsz"},
+}  # sums may be taken in any order; NaN and infinity stay what they are
 _TILE = 4  # samples handled at once: 12 sums in the first product, as many as the registers hold
 
 
@@ -95,9 +97,16 @@ def _gradient(v: Any, x: Any, residuals: Any, batch: Any, scale: Any, g: Any) ->
 
 @_compiled
 def _move(
-    weights: Any, memory: Any, average: Any, g: Any, constant: Any, weight_decay: Any, motion: Any, push: Any,
+    weights: Any,
+    memory: Any,
+    average: Any,
+    g: Any,
+    constant: Any,
+    weight_decay: Any,
+    motion: Any,
+    push: Any,
     taken: Any,
-) -> None:  # fmt: skip
+) -> None:
     """One replica's step s' = B s + e g on s = V, or (V, memory), and its average if `taken` > 0."""
     remembers = len(push) > 1
     for k in range(g.shape[0]):
@@ -115,22 +124,36 @@ def _move(
 
 @_compiled
 def _descend(
-    v: Any, u: Any, w: Any, x: Any, residuals: Any, batches: Any, constant: Any, weight_decay: Any, motion: Any,
-    push: Any, taken: Any,
-) -> None:  # fmt: skip
+    v: Any,
+    u: Any,
+    w: Any,
+    x: Any,
+    residuals: Any,
+    batches: Any,
+    constant: Any,
+    weight_decay: Any,
+    motion: Any,
+    push: Any,
+    taken: Any,
+) -> None:
     g = np.empty_like(constant)
     share = v.dtype.type(1 / batches.shape[2])
     for step in range(len(batches)):
         for replica in range(len(v)):
             _gradient(v[replica], x, residuals, batches[step, replica], share, g)
-            _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step],
-                  taken[step])  # fmt: skip
+            _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step], taken[step])
 
 
 def descend(
-    state: NDArray[Any], x: NDArray[Any], residuals: NDArray[Any], batches: NDArray[np.int64], constant: NDArray[Any],
-    sgd: SGD, average: Average | None, begin: int,
-) -> None:  # fmt: skip
+    state: NDArray[Any],
+    x: NDArray[Any],
+    residuals: NDArray[Any],
+    batches: NDArray[np.int64],
+    constant: NDArray[Any],
+    sgd: SGD,
+    average: Average | None,
+    begin: int,
+) -> None:
     """Advance every replica by one step of `sgd` per batch, in place.
 
     The gradient g is (1/b) sum over the batch of (V x_i + r_i) x_i^T + gamma V + constant; the step is the recipe's,
@@ -163,6 +186,15 @@ def descend(
     x.flags.writeable = residuals.flags.writeable = False  # one type, one compilation
     motion, push = (each.astype(number) for each in sgd.step.along(sgd.rates(steps), begin))
     _descend(
-        state[0], state[sgd.step.slots - 1], state[-1], x, residuals, batches, constant, number(sgd.weight_decay),
-        motion, push, taken.astype(number),
-    )  # fmt: skip
+        state[0],
+        state[sgd.step.slots - 1],
+        state[-1],
+        x,
+        residuals,
+        batches,
+        constant,
+        number(sgd.weight_decay),
+        motion,
+        push,
+        taken.astype(number),
+    )

@@ -125,6 +125,9 @@ class Book:
         self.ending -= self.opening
         self.ending /= self.replicas
         return Chunk(
-            self.variances / self.window.records, self.losses, self.means, covariance=self.covariance,
+            self.variances / self.window.records,
+            self.losses,
+            self.means,
+            covariance=self.covariance,
             change=self.ending,
-        )  # fmt: skip
+        )

@@ -139,12 +139,18 @@ def simulate(
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)
         identity = {
-            "recipe": sgd.to_dict(), "dynamics": dynamics, "average": None if average is None else average.to_dict(),
-            "steps": window.steps, "records": window.records, "replicas": replicas, "dtype": precision.name,
-            "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
+            "recipe": sgd.to_dict(),
+            "dynamics": dynamics,
+            "average": None if average is None else average.to_dict(),
+            "steps": window.steps,
+            "records": window.records,
+            "replicas": replicas,
+            "dtype": precision.name,
+            "entropy": str(root.entropy),
+            "spawn_key": list(root.spawn_key),
             "start": start if isinstance(start, str) else _fingerprint(start),
             "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
-        }  # fmt: skip
+        }
         run = _Run(problem, sgd, window, begin, precision, dynamics, average, replicas)
         total = _begun(kept, identity, window, problem.rank)
         plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs

@@ -20,10 +20,17 @@ _CHUNKS = 8  # at least, where there are as many replicas: the spread between ch
 _MOST = 64  # replicas of a chunk
 _RTOL = 1e-9  # of sums over records and replicas, taken in another order
 _TALLY = {
-    "recorded": "i n", "opened": "i", "watched": "i m", "chunks": "i", "replica_variances": "f R r",
-    "replica_losses": "f R m", "mean_sum": "f m c r", "covariance_sum": "f r r", "covariance_squares": "f",
+    "recorded": "i n",
+    "opened": "i",
+    "watched": "i m",
+    "chunks": "i",
+    "replica_variances": "f R r",
+    "replica_losses": "f R m",
+    "mean_sum": "f m c r",
+    "covariance_sum": "f r r",
+    "covariance_squares": "f",
     "change_sum": "f r r",
-}  # fmt: skip
+}
 
 
 def chunk_sizes(replicas: int) -> list[int]:

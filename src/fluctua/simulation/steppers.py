@@ -21,8 +21,7 @@ from ..recipe.averages import Average
 from ..recipe.sgd import SGD
 from .batches import Draws
 
-__all__ = ["DYNAMICS", "Dynamics", "Stepper", "in_modes", "minibatch_in_modes", "pushed_in_modes", "slots",
-           "stepper"]  # fmt: skip
+__all__ = ["DYNAMICS", "Dynamics", "Stepper", "in_modes", "minibatch_in_modes", "pushed_in_modes", "slots", "stepper"]
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = NDArray[Any]
@@ -42,9 +41,13 @@ def slots(sgd: SGD, average: Average | None = None) -> int:
 
 
 def stepper(
-    problem: LeastSquares, sgd: SGD, dynamics: Dynamics, dtype: np.dtype[Any], average: Average | None = None,
+    problem: LeastSquares,
+    sgd: SGD,
+    dynamics: Dynamics,
+    dtype: np.dtype[Any],
+    average: Average | None = None,
     look_up: Callable[[], None] = lambda: None,
-) -> Stepper:  # fmt: skip
+) -> Stepper:
     """Return the function that advances a group of replicas under `dynamics`.
 
     Before each replica of a step that takes long it calls `look_up`, which may raise to end the run.
@@ -107,8 +110,16 @@ def _minibatch(setting: _Setting) -> Stepper:
             for part in _parts(state, batches):
                 setting.look_up()
                 few = np.ascontiguousarray(batches[:, part])  # no copy of the whole
-                descend(state[:, part], setting.inputs, setting.residuals, few, setting.constant, setting.sgd,
-                        setting.average, begin)  # fmt: skip
+                descend(
+                    state[:, part],
+                    setting.inputs,
+                    setting.residuals,
+                    few,
+                    setting.constant,
+                    setting.sgd,
+                    setting.average,
+                    begin,
+                )
             begin += len(batches)
 
     return advance
@@ -127,9 +138,11 @@ def _compiled_descent() -> Callable[..., None]:
 
 def _refused_settings(reason: str) -> InvalidInput:
     given = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
-    return InvalidInput(f"numba, which compiles the steps of the runs, does not start with the settings it finds here: "
-                        f"{reason} Correct or remove them: {', '.join(given) or 'none in the environment'}, or a file "
-                        f".numba_config.yaml in the working directory.")  # fmt: skip
+    return InvalidInput(
+        f"numba, which compiles the steps of the runs, does not start with the settings it finds here: "
+        f"{reason} Correct or remove them: {', '.join(given) or 'none in the environment'}, or a file "
+        f".numba_config.yaml in the working directory."
+    )
 
 
 def _parts(state: Floats, batches: NDArray[np.int64]) -> Iterator[slice]:

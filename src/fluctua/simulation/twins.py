@@ -195,11 +195,16 @@ class _Group:
         each = origins * self.replicas
         answers = self.answers / kicks
         return Found(
-            lagged=self.lagged[None] / each, now=self.now[None] / each, responses=self._responses(answers)[None],
-            turned=answers[None, :, -1], pushed=self.pushed[None] / kicks, joint=self.joint[None] / each,
-            areas=self.areas / origins, density=self.density.reshape(1, BINS, BINS) / (each * self.outputs),
+            lagged=self.lagged[None] / each,
+            now=self.now[None] / each,
+            responses=self._responses(answers)[None],
+            turned=answers[None, :, -1],
+            pushed=self.pushed[None] / kicks,
+            joint=self.joint[None] / each,
+            areas=self.areas / origins,
+            density=self.density.reshape(1, BINS, BINS) / (each * self.outputs),
             flow=self.flow.reshape(1, BINS, BINS, 2) / (each * self.outputs),
-        )  # fmt: skip
+        )
 
     def _responses(self, answers: Array) -> Array:
         """Answers to unit kicks, (s, k, m, m)."""

@@ -121,5 +121,7 @@ def workers_for(threads: int | None) -> int:
         return int(cpu_count())
     except ValueError as error:  # its own word for how many
         given = os.environ.get("LOKY_MAX_CPU_COUNT")
-        raise InvalidInput(f"the environment variable LOKY_MAX_CPU_COUNT must be a whole number, got {given!r}. "
-                           f"Correct or unset it, or say how many threads.") from error  # fmt: skip
+        raise InvalidInput(
+            f"the environment variable LOKY_MAX_CPU_COUNT must be a whole number, got {given!r}. "
+            f"Correct or unset it, or say how many threads."
+        ) from error

@@ -52,9 +52,13 @@ def _hold_numbers(value: Any) -> None:
 
 
 def hold_arrays(
-    arrays: Mapping[str, NDArray[Any]], layout: Layout, sizes: dict[str, int], *, only: bool = False,
+    arrays: Mapping[str, NDArray[Any]],
+    layout: Layout,
+    sizes: dict[str, int],
+    *,
+    only: bool = False,
     together: Collection[Layout] = (),
-) -> None:  # fmt: skip
+) -> None:
     """Raise `ValueError` unless the arrays are those of `layout`.
 
     Parameters

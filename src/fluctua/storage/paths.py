@@ -35,8 +35,10 @@ def kind_of(path: Path | str, refusal: type[FluctuaError] = InvalidInput) -> Kin
         mode = Path(path).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if not Path(path).is_absolute() and _adrift():
-            raise refusal(f"{printable(path)} is relative to the working directory, and that has been removed. Change "
-                          f"to one that exists.") from None  # fmt: skip
+            raise refusal(
+                f"{printable(path)} is relative to the working directory, and that has been removed. Change "
+                f"to one that exists."
+            ) from None
         return "nothing"
     except (OSError, ValueError) as error:
         raise refusal(f"{printable(path)} cannot be reached: {reason(error)}. Give a path that can be.") from error
@@ -47,8 +49,10 @@ def refuse_irregular(path: Path | str, refusal: type[FluctuaError]) -> None:
     """Raise `refusal` if there is something at `path` to which reading as a file would block, or end never."""
     kind = kind_of(path, refusal)
     if kind not in ("file", "nothing"):
-        raise refusal(f"{printable(path)} is a {kind}, and only a regular file can be read here. Copy what it gives "
-                      f"into a file first.")  # fmt: skip
+        raise refusal(
+            f"{printable(path)} is a {kind}, and only a regular file can be read here. Copy what it gives "
+            f"into a file first."
+        )
 
 
 def expanded(path: Path | str, refusal: type[FluctuaError] = InvalidInput) -> Path:
@@ -56,8 +60,9 @@ def expanded(path: Path | str, refusal: type[FluctuaError] = InvalidInput) -> Pa
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise refusal(f"{printable(path)}: no user has the home directory {Path(path).parts[0]}. Write the path "
-                      f"out.") from None  # fmt: skip
+        raise refusal(
+            f"{printable(path)}: no user has the home directory {Path(path).parts[0]}. Write the path out."
+        ) from None
 
 
 def absolute(path: Path | str) -> Path:
@@ -65,8 +70,10 @@ def absolute(path: Path | str) -> Path:
     try:
         return expanded(path).absolute()
     except OSError as error:
-        raise InvalidInput(f"{printable(path)} is relative to the working directory, and that is gone "
-                           f"({reason(error)}). Change to a directory that exists.") from error  # fmt: skip
+        raise InvalidInput(
+            f"{printable(path)} is relative to the working directory, and that is gone "
+            f"({reason(error)}). Change to a directory that exists."
+        ) from error
 
 
 def printable(path: Path | str) -> str:

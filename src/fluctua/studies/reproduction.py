@@ -53,8 +53,20 @@ SETS = {
 """Learning rates are some 5, 25 and 60 % of 2/h_max. Shuffled epochs are verified where their law is exact enough for
 it: 4,000 images of MNIST and 10,000 of CIFAR-10 have too many modes for it."""
 _MOMENTUM = 0.9
-_COLUMNS = ("data", "samples", "recipe", "lr", "b", "measured excess loss", "exact, %", "Langevin, %", "z-rms", "F0",
-            "catches, %", "verdict")  # fmt: skip
+_COLUMNS = (
+    "data",
+    "samples",
+    "recipe",
+    "lr",
+    "b",
+    "measured excess loss",
+    "exact, %",
+    "Langevin, %",
+    "z-rms",
+    "F0",
+    "catches, %",
+    "verdict",
+)
 _LEVEL = 0.01 / 32  # of a cell: 1 % for a whole reproduction of up to 32
 _FULL: dict[str, Any] = {"steps": 2000, "replicas": None, "resolution": 0.05}
 _QUICK: dict[str, Any] = {"steps": 500, "replicas": 256, "resolution": 0.05}
@@ -157,8 +169,9 @@ def run_cell(cell: Cell, directory: Path, bench: Bench, progress: Progress) -> t
     checkpoint = writable_directory(place) / "checkpoint.npz"
     clear_leftovers(place)
     with kept_until_done(checkpoint):
-        verdict = verify(problem, cell.sgd, rng=cell.entropy, checkpoint=Checkpoint(checkpoint), progress=progress,
-                         **cell.run)  # fmt: skip
+        verdict = verify(
+            problem, cell.sgd, rng=cell.entropy, checkpoint=Checkpoint(checkpoint), progress=progress, **cell.run
+        )
         verdict = verdict.about(data.about)
         if cell.base:
             verdict = surveyed(verdict, problem)
@@ -180,13 +193,19 @@ def summary(found: Sequence[tuple[Cell, Verdict]]) -> str:
 def _line(cell: Cell, verdict: Verdict) -> list[str]:
     balance, rungs = verdict.balance, {row.name: row for row in verdict.rows}
     return [
-        cell.data, f"{verdict.identity['problem'][0]:,}", cell.recipe, f"{cell.sgd.lr:g}", str(cell.sgd.batch_size),
+        cell.data,
+        f"{verdict.identity['problem'][0]:,}",
+        cell.recipe,
+        f"{cell.sgd.lr:g}",
+        str(cell.sgd.batch_size),
         f"{verdict.excess_loss:.5g} ± {1.96 * verdict.excess_loss_error:.1g}",
         _off(rungs["exact"].excess_loss, verdict),
         _off(rungs["langevin"].excess_loss, verdict) if "langevin" in rungs else "",
-        f"{verdict.tested.comparison.z_rms:.2f}", "" if balance is None else f"{balance.trace_ratio:.4f}",
-        f"{100 * verdict.detectable:.2g}", "passed" if verdict.passed else "**failed**",
-    ]  # fmt: skip
+        f"{verdict.tested.comparison.z_rms:.2f}",
+        "" if balance is None else f"{balance.trace_ratio:.4f}",
+        f"{100 * verdict.detectable:.2g}",
+        "passed" if verdict.passed else "**failed**",
+    ]
 
 
 def _off(predicted: float, verdict: Verdict) -> str:

@@ -183,8 +183,10 @@ class TimeDomain:
         self._kernel("entropy production")
         law, kept = self.law, positive_int("modes", modes, maximum=self.law.problem.rank)
         if law.level in ("hessian", "equilibrium"):
-            raise InvalidInput(f"theory={law.level!r} models the sum over outputs only, and entropy production needs "
-                               f"the noise of each. Use 'exact' or 'discrete'.")  # fmt: skip
+            raise InvalidInput(
+                f"theory={law.level!r} models the sum over outputs only, and entropy production needs "
+                f"the noise of each. Use 'exact' or 'discrete'."
+            )
         size = law.problem.outputs * kept
         if size > _MOST:
             pairs = law.problem.outputs * (law.problem.outputs + 1) // 2
@@ -242,8 +244,10 @@ class TimeDomain:
         law = self.law
         law.sgd.refuse_epochs(f"{what} comes from a motion without memory")
         if law.sgd.schedule is not None:
-            raise InvalidInput(f"{what} needs a constant learning rate: under a schedule every step is another motion. "
-                               f"Leave the schedule out.")  # fmt: skip
+            raise InvalidInput(
+                f"{what} needs a constant learning rate: under a schedule every step is another motion. "
+                f"Leave the schedule out."
+            )
         if law.average is not None:
             raise InvalidInput(f"{what} is of the weights themselves, not of an average; predict without `average`.")
         if self._unbounded:
@@ -252,5 +256,6 @@ class TimeDomain:
 
     def _refuse_transient(self, what: str) -> None:
         if self.steps is not None:
-            raise InvalidInput(f"{what} is of the stationary state, and this prediction is of some steps. Leave "
-                               f".after(...) out.")  # fmt: skip
+            raise InvalidInput(
+                f"{what} is of the stationary state, and this prediction is of some steps. Leave .after(...) out."
+            )

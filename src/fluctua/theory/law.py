@@ -90,8 +90,9 @@ class Law:
         if self.steady:
             return self._kernel(curvatures)
         if self._flows:
-            raise InvalidInput("schedules and averages are of steps: use theory='exact' or 'discrete', not a flow in "
-                               "continuous time.")  # fmt: skip
+            raise InvalidInput(
+                "schedules and averages are of steps: use theory='exact' or 'discrete', not a flow in continuous time."
+            )
         for part in (self.sgd.schedule, self.average):
             if part is not None:
                 part.refuse_beyond(steps)
@@ -265,12 +266,16 @@ def _refuse_beyond_shuffling(law: Law) -> None:
             f"sampling='shuffle' for a theory."
         )
     for name, given in (
-        ("a schedule", sgd.schedule is not None), ("an average of the weights", law.average is not None),
-        ("dampening", bool(sgd.momentum and sgd.dampening)), (f"theory={law.level!r}", law.level in FLOWS),
-    ):  # fmt: skip
+        ("a schedule", sgd.schedule is not None),
+        ("an average of the weights", law.average is not None),
+        ("dampening", bool(sgd.momentum and sgd.dampening)),
+        (f"theory={law.level!r}", law.level in FLOWS),
+    ):
         if given:
-            raise InvalidInput(f"{name} is not covered by the law of shuffled epochs. Leave it out, or use "
-                               f"sampling='without_replacement', independent batches of the same size.")  # fmt: skip
+            raise InvalidInput(
+                f"{name} is not covered by the law of shuffled epochs. Leave it out, or use "
+                f"sampling='without_replacement', independent batches of the same size."
+            )
 
 
 def independent_limit(problem: LeastSquares, sgd: SGD) -> float:

@@ -168,8 +168,10 @@ class Prediction(TimeDomain):
         """
         self._refuse_start("output_covariance")
         if self.steps is not None and self.law.sgd.schedule is not None:
-            raise InvalidInput("output_covariance at finite time needs a constant learning rate: the balance under a "
-                               "schedule is not its own adjoint. Use output_block(k, l).")  # fmt: skip
+            raise InvalidInput(
+                "output_covariance at finite time needs a constant learning rate: the balance under a "
+                "schedule is not its own adjoint. Use output_block(k, l)."
+            )
         if self._unbounded:
             return np.full((self.law.problem.outputs,) * 2, np.inf)
         self.law.sgd.refuse_epochs("output_covariance comes from an adjoint solution")
@@ -232,8 +234,8 @@ class Prediction(TimeDomain):
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
         mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
-        finite = replace(self, mode_covariance=averaged, steps=wanted, start=begin, rtol=tolerance, curve=kept,
-                         position=None, mode_mean=mean)  # fmt: skip
+        state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None)
+        finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 
     def at(self, position: int) -> Prediction:
@@ -255,9 +257,8 @@ class Prediction(TimeDomain):
     def equilibrated(self) -> Prediction:
         """Return S = c T H^-1 with the one temperature that keeps this prediction's excess loss: the lowest rung."""
         h = self.curvatures
-        law = replace(self.law, level="equilibrium")
         inside = float(h @ self.mode_variances)  # twice the excess loss, without what a start left outside the modes
-        return replace(self, law=law, mode_covariance=np.diag(inside / (len(h) * h)))
+        return replace(self, law=replace(self.law, level="equilibrium"), mode_covariance=np.diag(inside / (len(h) * h)))
 
     @property
     def _unbounded(self) -> bool:
@@ -295,6 +296,5 @@ class Prediction(TimeDomain):
         }
 
     def __repr__(self) -> str:
-        return (
-            f"Prediction({self.theory}, {self.when}: excess_loss={self.excess_loss:.7g}, rank={len(self.curvatures)})"
-        )
+        rank = len(self.curvatures)
+        return f"Prediction({self.theory}, {self.when}: excess_loss={self.excess_loss:.7g}, rank={rank})"

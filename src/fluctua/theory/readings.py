@@ -17,8 +17,11 @@ Array = NDArray[np.float64]
 
 def refuse_curve(steps: int) -> None:
     """Raise `InvalidInput` where a curve of so many steps does not fit into memory."""
-    refuse_bytes(f"a learning curve of {steps:,} steps", 48.0 * steps,
-                 "Ask for fewer steps, or for single ones with predict(...).after(steps).")  # fmt: skip
+    refuse_bytes(
+        f"a learning curve of {steps:,} steps",
+        48.0 * steps,
+        "Ask for fewer steps, or for single ones with predict(...).after(steps).",
+    )
 
 
 def outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:

@@ -162,9 +162,11 @@ def _twists(prediction: Prediction) -> list[tuple[Array, Array, Array]]:
     parts: list[tuple[Array, Array]] = []
     if not law.sgd.weight_decay and (start is None or not law.feeds_back):
         return []
-    refuse_bytes(f"the spread of the loss after {count:,} steps, with weight decay or from elsewhere than the optimum,",
-                 32.0 * count * law.problem.rank,
-                 "It follows how outputs turn against each other step by step: ask for fewer steps.")  # fmt: skip
+    refuse_bytes(
+        f"the spread of the loss after {count:,} steps, with weight decay or from elsewhere than the optimum,",
+        32.0 * count * law.problem.rank,
+        "It follows how outputs turn against each other step by step: ask for fewer steps.",
+    )
     steps = np.arange(count)
     if law.sgd.weight_decay:
         parts.append((law.minimum.mode_weights, np.full((len(steps), law.problem.rank), -law.sgd.weight_decay)))
@@ -201,7 +203,8 @@ def _response(law: Law, left: Array, right: Array) -> Array:
 def _refuse_large(problem: LeastSquares) -> None:
     """Refuse the spread of a loss of so many outputs."""
     c, r = problem.outputs, float(problem.rank)
-    refuse_bytes(f"the spread of the loss of {c:,} outputs in {r:,.0f} modes", 8.0 * (c + 10.0) * r**2,
-                 "Use fewer outputs.")  # fmt: skip
+    refuse_bytes(
+        f"the spread of the loss of {c:,} outputs in {r:,.0f} modes", 8.0 * (c + 10.0) * r**2, "Use fewer outputs."
+    )
     flops = c * (c + 1) / 2 * (20.0 * problem.samples * r**2 + _BALANCE)
     refuse_work(f"the spread of the loss of {c:,} outputs", flops, "Use fewer outputs or samples.")

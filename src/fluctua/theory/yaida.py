@@ -68,10 +68,15 @@ class Relation:
 RELATIONS = (
     Relation("FDR1, modes", "V^T grad + grad^T V", "work of the gradient, pairs of modes", np.ones_like, False),
     Relation("FDR1, outputs", "V grad^T + grad V^T", "work of the gradient, pairs of outputs", np.ones_like, True),
-    Relation("FDR2, modes", "H^(1/2) (V^T grad + grad^T V) H^(1/2)", "square of the gradient, pairs of modes",
-             np.array, False),
+    Relation(
+        "FDR2, modes",
+        "H^(1/2) (V^T grad + grad^T V) H^(1/2)",
+        "square of the gradient, pairs of modes",
+        np.array,
+        False,
+    ),
     Relation("FDR2, outputs", "2 grad grad^T", "square of the gradient, pairs of outputs", np.array, True),
-)  # fmt: skip
+)
 """The register."""
 
 
@@ -93,8 +98,10 @@ def sides(relation: Relation, path: Array, curvatures: Array, sgd: SGD) -> tuple
         For Nesterov's step.
     """
     if sgd.nesterov:
-        raise InvalidInput("Yaida's relations are of a step made of the last one and the gradient; Nesterov's has the "
-                           "gradient twice. Use momentum without nesterov.")  # fmt: skip
+        raise InvalidInput(
+            "Yaida's relations are of a step made of the last one and the gradient; Nesterov's has the "
+            "gradient twice. Use momentum without nesterov."
+        )
     times, m = 3 if sgd.momentum else 2, len(curvatures)
     blocks = path.reshape(times, -1, m, times, path.shape[0] // (times * m), m)
 

@@ -35,12 +35,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 _THEORY_RTOL = 1e-2  # of the worst mode's variance; measured on MNIST: excess loss to 3e-4 at b = 1, 2e-5 at b = 32
 _BLOCK = 2**16  # steps whose rates are looked at together
-LAW_OF: dict[str, Level] = {
-    "sgd": "exact",
-    "gd": "exact",
-    "langevin": "langevin",
-    "langevin_state_dependent": "exact",
-}
+LAW_OF: dict[str, Level] = {"sgd": "exact", "gd": "exact", "langevin": "langevin", "langevin_state_dependent": "exact"}
 """The level of the ladder that each dynamics obeys exactly; full-batch descent obeys the mean's part of it."""
 
 
@@ -133,8 +128,10 @@ def verify(
         choice("theory", theory, LEVELS)
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
-        raise InvalidInput("full-batch gradient descent does not fluctuate, so there is no variance to verify. "
-                           "Use simulate(dynamics='gd') and learning_curve.")  # fmt: skip
+        raise InvalidInput(
+            "full-batch gradient descent does not fluctuate, so there is no variance to verify. "
+            "Use simulate(dynamics='gd') and learning_curve."
+        )
     if isinstance(start, str) and start == "optimum":
         problem.minimum(sgd.weight_decay).refuse_interpolation()
     if sgd.schedule is not None:
@@ -147,10 +144,20 @@ def verify(
     share = share_of_limit(problem, sgd, positive_int("steps", steps)) if stationary.law.feeds_back else None
     with kept_until_done(checkpoint) as kept:
         measurement = simulate(
-            problem, sgd, steps=steps, replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
-            rng=rng, start=start, records=records, dynamics=dynamics, average=average, dtype=dtype, threads=threads,
-            checkpoint=kept, progress=partial(report, "simulation"),
-        )  # fmt: skip
+            problem,
+            sgd,
+            steps=steps,
+            replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
+            rng=rng,
+            start=start,
+            records=records,
+            dynamics=dynamics,
+            average=average,
+            dtype=dtype,
+            threads=threads,
+            checkpoint=kept,
+            progress=partial(report, "simulation"),
+        )
         return _Trial(stationary, measurement, start, level, resolution, share, partial(report, "comparison")).verdict()
 
 
@@ -167,8 +174,10 @@ def _refuse_rest(sgd: SGD, steps: int) -> None:
     sgd.schedule.refuse_beyond(steps)
     blocks = (np.arange(begin, min(begin + _BLOCK, steps)) for begin in range(0, steps, _BLOCK))
     if not any(sgd.rates(block).any() for block in blocks):  # mostly the first rate of all is one
-        raise InvalidInput(f"the schedule's rate is 0 at each of the {steps} steps: nothing is trained, and there is "
-                           f"no fluctuation to verify.")  # fmt: skip
+        raise InvalidInput(
+            f"the schedule's rate is 0 at each of the {steps} steps: nothing is trained, and there is "
+            f"no fluctuation to verify."
+        )
 
 
 def silent(stage: str, fraction: float) -> None:
@@ -220,13 +229,24 @@ class _Trial:
         if isinstance(self.start, str) and self.start == "optimum" and measured.balance is not None:
             balance, elements = balance_of(measured, self._fluctuation())
         return Verdict(
-            theory=tested.theory, level=self.level, resolution=wrong, rows=tuple(rows), balance=balance,
-            identity={**measured.identity, "share_of_limit": self.share}, provenance=provenance(),
-            excess_loss=measured.excess_loss, excess_loss_error=measured.excess_loss_error,
-            optimum_loss=tested.optimum_loss, diverged_at=measured.diverged_at,
-            arrays={**measured_of(measured, tested), **curve_of(tested), **elements,
-                    **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()}},
-        )  # fmt: skip
+            theory=tested.theory,
+            level=self.level,
+            resolution=wrong,
+            rows=tuple(rows),
+            balance=balance,
+            identity={**measured.identity, "share_of_limit": self.share},
+            provenance=provenance(),
+            excess_loss=measured.excess_loss,
+            excess_loss_error=measured.excess_loss_error,
+            optimum_loss=tested.optimum_loss,
+            diverged_at=measured.diverged_at,
+            arrays={
+                **measured_of(measured, tested),
+                **curve_of(tested),
+                **elements,
+                **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()},
+            },
+        )
 
     def _rung(self, name: Level, tested: Prediction) -> Prediction:
         if name == tested.theory:

@@ -55,6 +55,8 @@ def heavy_tails(identity: Mapping[str, Any]) -> str:
     share = identity.get("share_of_limit")
     if share is None or not share > NEAR:
         return ""
-    return (f"at {100 * share:.0f} % of the largest stable learning rate tails are heavy, and a true theory is called "
-            f"wrong more often than stated: at a level of 1 %, in 1 to 5 % of the runs at 80 % of the limit, in 10 to "
-            f"17 % at 90 %")  # fmt: skip
+    return (
+        f"at {100 * share:.0f} % of the largest stable learning rate tails are heavy, and a true theory is called "
+        f"wrong more often than stated: at a level of 1 %, in 1 to 5 % of the runs at 80 % of the limit, in 10 to "
+        f"17 % at 90 %"
+    )

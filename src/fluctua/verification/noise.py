@@ -186,10 +186,13 @@ def gradient_noise(
     sizes = np.array([b for b in _BATCH_SIZES if b < problem.samples])
     steep = np.array([_steep(problem, replace(sgd, batch_size=int(b)), draws) for b in sizes])
     return GradientNoise(
-        **sums.averages(), **dict(zip(("steep_kurtoses", "steep_errors", "steep_predicted"), steep.T, strict=True)),
-        batch_sizes=sizes, p_values=sums.p_values(), level=level,
+        **sums.averages(),
+        **dict(zip(("steep_kurtoses", "steep_errors", "steep_predicted"), steep.T, strict=True)),
+        batch_sizes=sizes,
+        p_values=sums.p_values(),
+        level=level,
         identity={"recipe": sgd.to_dict(), "steps": steps, "replicas": replicas, "entropy": str(root.entropy)},
-    )  # fmt: skip
+    )
 
 
 def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: float) -> None:

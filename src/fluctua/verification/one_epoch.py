@@ -75,10 +75,13 @@ class SemiAnalytic:
     def to_dict(self) -> dict[str, Any]:
         """Return the losses and the per-mode vectors as plain JSON types (in `fluctua schema prediction`)."""
         return {
-            "orders": self.orders, "entropy": self.entropy, "excess_loss": self.excess_loss,
-            "excess_loss_error": self.excess_loss_error, "mode_variances": self.mode_variances.tolist(),
+            "orders": self.orders,
+            "entropy": self.entropy,
+            "excess_loss": self.excess_loss,
+            "excess_loss_error": self.excess_loss_error,
+            "mode_variances": self.mode_variances.tolist(),
             "mode_variance_errors": self.mode_variance_errors.tolist(),
-        }  # fmt: skip
+        }
 
 
 def semi_analytic(
@@ -141,13 +144,17 @@ def semi_analytic(
     door(problem, sgd, progress=progress)
     workers = workers_for(threads)
     if sgd.sampling != "shuffle":
-        raise InvalidInput(f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
-                           f"batches have an exact law, predict(problem, sgd).")  # fmt: skip
+        raise InvalidInput(
+            f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
+            f"batches have an exact law, predict(problem, sgd)."
+        )
     law = Law(problem, sgd, "exact")  # refuses what no law covers
     count = positive_int("orders", orders, minimum=2 * _GROUPS)
     if count % (2 * _GROUPS):
-        raise InvalidInput(f"orders must be a multiple of {2 * _GROUPS}, because they come in {_GROUPS} groups and "
-                           f"each with its reverse; got {count}.")  # fmt: skip
+        raise InvalidInput(
+            f"orders must be a multiple of {2 * _GROUPS}, because they come in {_GROUPS} groups and "
+            f"each with its reverse; got {count}."
+        )
     _refuse_large(problem, sgd, count)
     problem.minimum(sgd.weight_decay).refuse_interpolation()
     from joblib import Parallel, delayed
@@ -170,9 +177,15 @@ def semi_analytic(
     losses = 0.5 * variances @ epoch.minimum.curvatures
     error = np.sqrt(_GROUPS)
     return SemiAnalytic(
-        sgd, count, float(losses.mean()), float(losses.std(ddof=1) / error), np.mean(found, axis=0),
-        variances.mean(axis=0), variances.std(axis=0, ddof=1) / error, str(root.entropy),
-    )  # fmt: skip
+        sgd,
+        count,
+        float(losses.mean()),
+        float(losses.std(ddof=1) / error),
+        np.mean(found, axis=0),
+        variances.mean(axis=0),
+        variances.std(axis=0, ddof=1) / error,
+        str(root.entropy),
+    )
 
 
 def _refuse_large(problem: LeastSquares, sgd: SGD, orders: int) -> None:

@@ -16,28 +16,48 @@ __all__ = ["hold_equal_time", "hold_in_time"]
 
 Arrays = Mapping[str, NDArray[Any]]
 _EQUAL_TIME = {
-    **dict.fromkeys(("curvatures", "measured_variances", "measured_errors"), "f r"), "watched": "i m",
-    **dict.fromkeys(("loss_mean", "loss_error", "loss_low", "loss_high"), "f m"), "curve_steps": "i n", "curve": "f n",
-}  # fmt: skip
+    **dict.fromkeys(("curvatures", "measured_variances", "measured_errors"), "f r"),
+    "watched": "i m",
+    **dict.fromkeys(("loss_mean", "loss_error", "loss_low", "loss_high"), "f m"),
+    "curve_steps": "i n",
+    "curve": "f n",
+}
 _BALANCE = {**dict.fromkeys(("dissipation", "dissipation_error", "fluctuation"), "f e"), "element": "i 2 e"}
 _SURVEY = {
-    "survey_samples": "i", "survey_outputs": "i", "survey_limit": "f", "survey_miss": "f", "survey_noise": "f g r",
+    "survey_samples": "i",
+    "survey_outputs": "i",
+    "survey_limit": "f",
+    "survey_miss": "f",
+    "survey_noise": "f g r",
     **dict.fromkeys(("survey_curvatures", "survey_signal", "survey_relaxation_steps"), "f r"),
     **dict.fromkeys(("survey_weight_decays", "survey_optimum_losses"), "f g"),
-}  # fmt: skip
+}
 _GRID = {
-    "survey_exact_shares": "f s", "survey_exact_batch_sizes": "f b", "survey_exact_momenta": "f q",
-    "survey_exact_weight_decays": "f w", "survey_exact_scale": "f", "survey_exact_feedback": "f s b q 2",
-    "survey_exact_narrowing": "f b q w", "survey_exact_samples": "i", "survey_exact_modes": "i",
-    "survey_exact_limit_error": "f", "survey_exact_floor_error": "f", "survey_exact_checks": "i",
-}  # fmt: skip
+    "survey_exact_shares": "f s",
+    "survey_exact_batch_sizes": "f b",
+    "survey_exact_momenta": "f q",
+    "survey_exact_weight_decays": "f w",
+    "survey_exact_scale": "f",
+    "survey_exact_feedback": "f s b q 2",
+    "survey_exact_narrowing": "f b q w",
+    "survey_exact_samples": "i",
+    "survey_exact_modes": "i",
+    "survey_exact_limit_error": "f",
+    "survey_exact_floor_error": "f",
+    "survey_exact_checks": "i",
+}
 _IN_TIME = {
-    "curvatures": "f m", "lags": "i k", "decay": "f x m", "dense_responses": "f y m", "plane": "i 2",
+    "curvatures": "f m",
+    "lags": "i k",
+    "decay": "f x m",
+    "dense_responses": "f y m",
+    "plane": "i 2",
     **dict.fromkeys(("covariance", "measured_covariance", "covariance_error", "current_errors"), "f m m"),
-    **dict.fromkeys(("lagged", "measured_lagged", "lagged_error", "by_response", "by_response_error", "fdt_error"),
-                    "f k m m"),
+    **dict.fromkeys(
+        ("lagged", "measured_lagged", "lagged_error", "by_response", "by_response_error", "fdt_error"), "f k m m"
+    ),
     **dict.fromkeys(("share_error", "responses", "measured_responses", "response_error"), "f k m"),
-}  # fmt: skip
+}
 _FLOW = {
     **dict.fromkeys(("places", "current", "measured_current", "current_error"), "f z 2"),
     **dict.fromkeys(("density", "measured_density"), "f z"),

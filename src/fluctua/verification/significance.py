@@ -176,8 +176,9 @@ def p_values(deviations: Array, floor: ArrayLike = ROUNDING["float64"], relative
         mean, spread = deviations.mean(axis=0), deviations.std(axis=0, ddof=1)
         skew = _skewness(deviations, mean, spread)
         foreseen = np.where(np.asarray(relative) & (mean > -1), spread / np.clip(1 + mean, 1e-300, 1), spread)
-        statistic = np.sqrt(replicas) * _bent(_ratio(mean, np.maximum(foreseen, np.sqrt(replicas) * np.asarray(floor))),
-                                              skew, replicas)  # fmt: skip
+        statistic = np.sqrt(replicas) * _bent(
+            _ratio(mean, np.maximum(foreseen, np.sqrt(replicas) * np.asarray(floor))), skew, replicas
+        )
     return np.asarray(2 * t.sf(np.where(np.isfinite(statistic), np.abs(statistic), np.inf), replicas - 1))
 
 

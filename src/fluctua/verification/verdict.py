@@ -170,11 +170,16 @@ class Verdict(Saved):
     def cells(self) -> list[tuple[str, str, str, str, str, str]]:
         """The same, cell by cell: name, excess loss, its error, z-rms over modes, Frobenius error, verdict."""
         return [
-            (row.name, shown(row.excess_loss, ".6g"), shown(self.off(row), "+.1%"),
-             f"{row.comparison.z_rms:.2f}", f"{row.comparison.frobenius_error:.3g}",
-             "consistent" if row.consistent else "rejected")
+            (
+                row.name,
+                shown(row.excess_loss, ".6g"),
+                shown(self.off(row), "+.1%"),
+                f"{row.comparison.z_rms:.2f}",
+                f"{row.comparison.frobenius_error:.3g}",
+                "consistent" if row.consistent else "rejected",
+            )
             for row in self.rows
-        ]  # fmt: skip
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
@@ -192,9 +197,21 @@ class Verdict(Saved):
         rows = [
             Row(**{**with_nan(row), "comparison": Comparison(**with_nan(row["comparison"]))}) for row in header["rows"]
         ]
-        names = ("theory", "level", "resolution", "identity", "provenance", "excess_loss", "excess_loss_error",
-                 "optimum_loss", "diverged_at", "data")  # fmt: skip
+        names = (
+            "theory",
+            "level",
+            "resolution",
+            "identity",
+            "provenance",
+            "excess_loss",
+            "excess_loss_error",
+            "optimum_loss",
+            "diverged_at",
+            "data",
+        )
         return cls(
-            rows=tuple(rows), balance=header["balance"] and Balance(**with_nan(header["balance"])), arrays=arrays,
+            rows=tuple(rows),
+            balance=header["balance"] and Balance(**with_nan(header["balance"])),
+            arrays=arrays,
             **with_nan({name: header[name] for name in names}, keep=("diverged_at",)),
-        )  # fmt: skip
+        )

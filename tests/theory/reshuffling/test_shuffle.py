@@ -359,10 +359,15 @@ def test_dampening_without_momentum_has_no_effect(small_problem):
     assert (plain.mode_covariance == dampened.mode_covariance).all()
 
 
-@pytest.mark.parametrize("call", [
-    lambda law: law.output_covariance, lambda law: law.output_block(0, 1), lambda law: law.after(5).output_covariance,
-    lambda law: law.after(5).output_block(0, 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda law: law.output_covariance,
+        lambda law: law.output_block(0, 1),
+        lambda law: law.after(5).output_covariance,
+        lambda law: law.after(5).output_block(0, 0),
+    ],
+)
 def test_outputs_are_not_told_apart(small_problem, call):
     with pytest.raises(fl.errors.InvalidInput, match="within an epoch no sample comes twice"):
         call(fl.predict(small_problem, SHUFFLED))

@@ -152,10 +152,19 @@ def _solved(
             found = [(_ratio(some, replace(sgd, lr=share * limit)) - 1) * (1 / share - 1) for share in shares]
             feedback[:, place[0], place[1], min(place[2], 1)] = np.log(found)
     return ExactGrid(
-        shares=shares, batch_sizes=sizes.astype(float), momenta=np.array(_MOMENTA), weight_decays=decays,
-        scale=_DECAY_SCALE * float(problem.curvatures[0]), feedback=feedback, narrowing=narrowing,
-        samples=small[0].samples, modes=small[0].rank, limit_error=np.nan, floor_error=np.nan, checks=_CHECKS,
-    )  # fmt: skip
+        shares=shares,
+        batch_sizes=sizes.astype(float),
+        momenta=np.array(_MOMENTA),
+        weight_decays=decays,
+        scale=_DECAY_SCALE * float(problem.curvatures[0]),
+        feedback=feedback,
+        narrowing=narrowing,
+        samples=small[0].samples,
+        modes=small[0].rank,
+        limit_error=np.nan,
+        floor_error=np.nan,
+        checks=_CHECKS,
+    )
 
 
 def _checked(problem: LeastSquares, grid: ExactGrid) -> ExactGrid:

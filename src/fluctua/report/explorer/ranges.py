@@ -69,8 +69,9 @@ class Survey:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays, to be kept in a result."""
-        own = {_PREFIX + item.name: np.asarray(getattr(self, item.name)) for item in fields(self)
-               if item.name != "exact"}  # fmt: skip
+        own = {
+            _PREFIX + item.name: np.asarray(getattr(self, item.name)) for item in fields(self) if item.name != "exact"
+        }
         if self.exact is None:
             return own
         return own | {_GRID + item.name: np.asarray(getattr(self.exact, item.name)) for item in fields(ExactGrid)}
@@ -118,13 +119,18 @@ def survey(
     still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
     additive, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
     return Survey(
-        samples=problem.samples, outputs=problem.outputs, curvatures=problem.curvatures,
+        samples=problem.samples,
+        outputs=problem.outputs,
+        curvatures=problem.curvatures,
         signal=np.sum((minima[0].mode_weights * minima[0].curvatures) ** 2, axis=0),
-        weight_decays=np.array(decays), optimum_losses=np.array([minimum.loss for minimum in minima]),
+        weight_decays=np.array(decays),
+        optimum_losses=np.array([minimum.loss for minimum in minima]),
         noise=np.array(noise),
-        relaxation_steps=additive.relaxation_steps, limit=limit, exact=grid,
+        relaxation_steps=additive.relaxation_steps,
+        limit=limit,
+        exact=grid,
         miss=additive.excess_loss * _ratio(problem, still, grid, limit) / noise_floor - 1,
-    )  # fmt: skip
+    )
 
 
 def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:

@@ -54,9 +54,15 @@ def _pairs(axes: Axes, x: Array, y: Array, error: Array) -> None:
     known = np.isfinite(x) & np.isfinite(y) & (error > 0)
     x, y, weight = x[known], y[known], error[known] ** -2
     axes.plot(
-        x, y, "o", color="#a6a6a6", markersize=1.8, markeredgewidth=0, rasterized=len(x) > MANY,
+        x,
+        y,
+        "o",
+        color="#a6a6a6",
+        markersize=1.8,
+        markeredgewidth=0,
+        rasterized=len(x) > MANY,
         label="one pair of modes",
-    )  # fmt: skip
+    )
     groups = [group for group in np.array_split(np.argsort(x), _GROUPS) if len(group)]
     means = np.array([_weighted(x[group], y[group], weight[group]) for group in groups]).reshape(-1, 3).T
     points(axes, means[0], means[1], 2 * means[2], "mean of pairs with similar $F$, with 2 standard errors")

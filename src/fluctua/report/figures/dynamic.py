@@ -36,9 +36,15 @@ def regression(verdict: DynamicVerdict) -> Figure:
         points(left, lags, verdict.shares[:, p], _TWO * a["share_error"][:, p])
         points(right, lags, a["measured_responses"][:, p], _TWO * a["response_error"][:, p])
         right.annotate(
-            f"$h$ = {a['curvatures'][p]:.2g}", (lags[-1], a["dense_responses"][-1, p]), (4, 0), color=colour,
-            textcoords="offset points", va="center", fontsize=7, annotation_clip=False,
-        )  # fmt: skip
+            f"$h$ = {a['curvatures'][p]:.2g}",
+            (lags[-1], a["dense_responses"][-1, p]),
+            (4, 0),
+            color=colour,
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            annotation_clip=False,
+        )
     left.plot([], [], color=_shade(0.4), label="theory, nothing fitted: one line per mode")
     points(left, np.array([np.nan]), np.array([np.nan]), np.array([np.nan]), "measured, with 2 standard errors")
     left.set(xlabel="lag $k$ (steps)", ylabel="share that is left")
@@ -64,8 +70,12 @@ def response(verdict: DynamicVerdict) -> Figure:
         _TWO * np.diagonal(error, axis1=1, axis2=2).ravel(),
         "one mode at one lag, with 2 standard errors",
     )
-    left.set(xscale="log", yscale="log", ylabel=r"correlation lost, $(S - E[V(t)^T V(t+k)])_{pp}$",
-             xlabel=r"$(S - S R(k))_{pp}$, $R$ from kicks")  # fmt: skip
+    left.set(
+        xscale="log",
+        yscale="log",
+        ylabel=r"correlation lost, $(S - E[V(t)^T V(t+k)])_{pp}$",
+        xlabel=r"$(S - S R(k))_{pp}$, $R$ from kicks",
+    )
     decades(left)
     apart = ~np.eye(len(unit), dtype=bool)
     points(right, said[:, apart].ravel(), found[:, apart].ravel(), _TWO * error[:, apart].ravel())
@@ -81,8 +91,9 @@ def response(verdict: DynamicVerdict) -> Figure:
 
 def circulation(verdict: DynamicVerdict) -> Figure:
     """J predicted beside measured, as matrices and element by element."""
-    figure, (first, second, third) = canvas("What breaks detailed balance: the circulation $J$", recipe(verdict), 3.6,
-                                            ncols=3)  # fmt: skip
+    figure, (first, second, third) = canvas(
+        "What breaks detailed balance: the circulation $J$", recipe(verdict), 3.6, ncols=3
+    )
     a = verdict.arrays
     unit = np.sqrt(np.multiply.outer(*2 * (np.diag(a["covariance"]),))) / _MANY_STEPS
     predicted, measured = (each / unit for each in verdict.currents)
@@ -95,8 +106,13 @@ def circulation(verdict: DynamicVerdict) -> Figure:
         remark(axes, words + r", $J_{pq} / \sqrt{S_{pp} S_{qq}}$")
     figure.colorbar(image, ax=[first, second], location="bottom", shrink=0.7, label=f"area per {_MANY_STEPS:,} steps")
     upper = np.triu_indices(len(unit), 1)
-    points(third, predicted[upper], measured[upper], _TWO * (a["current_errors"] / unit)[upper],
-           "one pair, with 2 standard errors")  # fmt: skip
+    points(
+        third,
+        predicted[upper],
+        measured[upper],
+        _TWO * (a["current_errors"] / unit)[upper],
+        "one pair, with 2 standard errors",
+    )
     _diagonal(third, "equal")
     third.axhline(0, color=_OTHER, linestyle="--", linewidth=1.2, label="equilibrium: none")
     third.set(xlabel="predicted", ylabel="measured", box_aspect=1)
@@ -121,8 +137,9 @@ def current(verdict: DynamicVerdict) -> Figure:
     shown = a["current"] if verdict.circulation.predicted else measured  # of one unit, theory's where it has any
     longest = float(np.linalg.norm(shown, axis=1).max()) or 1.0
     for axes, density, flow, colour in (
-        (panels[0], a["density"], a["current"], _THEORY), (panels[1], a["measured_density"], measured, INK),
-    ):  # fmt: skip
+        (panels[0], a["density"], a["current"], _THEORY),
+        (panels[1], a["measured_density"], measured, INK),
+    ):
         axes.contourf(x, y, density.reshape(side, side), levels=8, cmap=_DENSITY, alpha=0.6)
         axes.quiver(*a["places"].T, *flow.T, color=colour, scale=14 * longest, width=0.006)
         axes.set(box_aspect=1, xlabel=f"mode {p}, in standard deviations")

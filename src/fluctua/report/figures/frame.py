@@ -73,9 +73,11 @@ def _import_matplotlib() -> None:
             try:
                 import matplotlib  # noqa: F401
             except (ValueError, OSError) as error:  # of ./matplotlibrc, which it reads before all others
-                raise InvalidInput(f"Matplotlib cannot be loaded with the settings in the working directory ({error}). "
-                                   f"Mend or remove the file matplotlibrc there; the numbers are saved, `fluctua plot` "
-                                   f"and `fluctua report` draw them.") from error  # fmt: skip
+                raise InvalidInput(
+                    f"Matplotlib cannot be loaded with the settings in the working directory ({error}). "
+                    f"Mend or remove the file matplotlibrc there; the numbers are saved, `fluctua plot` "
+                    f"and `fluctua report` draw them."
+                ) from error
 
 
 @contextmanager
@@ -140,9 +142,18 @@ def points(axes: Axes, x: Array, y: Array, bar: Array, label: str | None = None)
     """Draw points with light error bars, smaller the more there are."""
     many = len(x) > MANY
     drawn = axes.errorbar(
-        x, drawable(y), drawable(bar), fmt="o", color=INK, markersize=1.5 if many else 3.0, markeredgewidth=0,
-        ecolor=(0, 0, 0, 0.08 if many else 0.45), elinewidth=0.8, label=label, zorder=3,
-    )  # fmt: skip
+        x,
+        drawable(y),
+        drawable(bar),
+        fmt="o",
+        color=INK,
+        markersize=1.5 if many else 3.0,
+        markeredgewidth=0,
+        ecolor=(0, 0, 0, 0.08 if many else 0.45),
+        elinewidth=0.8,
+        label=label,
+        zorder=3,
+    )
     for artist in drawn.get_children():
         artist.set_rasterized(many)
 

@@ -40,8 +40,9 @@ def modes(verdict: Verdict) -> Figure:
     figure, (upper, lower) = canvas(title, recipe(verdict), 6.4, nrows=2, sharex=True, height_ratios=[1.3, 1])
     h, measured = verdict.arrays["curvatures"], drawable(verdict.arrays["measured_variances"])
     bar = student(verdict) * verdict.arrays["measured_errors"]
-    rungs: dict[str, Array] = {name: positive(verdict.arrays[f"predicted_{name}"])
-                               for name in RUNGS if f"predicted_{name}" in verdict.arrays}  # fmt: skip
+    rungs: dict[str, Array] = {
+        name: positive(verdict.arrays[f"predicted_{name}"]) for name in RUNGS if f"predicted_{name}" in verdict.arrays
+    }
     tested = rungs[verdict.theory]
     points(upper, h, positive(measured), bar, "measured, with 95 % interval")
     for name, predicted in rungs.items():

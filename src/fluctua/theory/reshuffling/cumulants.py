@@ -102,9 +102,14 @@ class Exclusion:
         right = a[:, None] * covariance.T + crossed
         e, met = self._squares(covariance, mean, shift)
         return _Deviation(
-            e, met, a[:, None] * covariance + crossed, right, shift,
-            a[:, None] * covariance * a + pull.T @ pull + mixed + mixed.T, self.problem.scatter(e),
-        )  # fmt: skip
+            e,
+            met,
+            a[:, None] * covariance + crossed,
+            right,
+            shift,
+            a[:, None] * covariance * a + pull.T @ pull + mixed + mixed.T,
+            self.problem.scatter(e),
+        )
 
     def _squares(self, covariance: Array, mean: Array, shift: Array) -> tuple[Array, Array]:
         """e, (N,), and y X_j x, (J, N), in one pass; y = a S^T x + <r x^T>^T E V x + (shift) r."""

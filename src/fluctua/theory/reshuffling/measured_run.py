@@ -44,8 +44,10 @@ class MeasuredRun:
         """S and E V averaged over `steps`: epochs are averaged for every position first, as their maps are affine."""
         n = self.epochs.steps
         begun = dict(self._begun(sorted({t // n for t in steps})))
-        places = {place: [begun[t // n] for t in group]
-                  for place, group in groupby(sorted(steps, key=lambda t: t % n), lambda t: t % n)}  # fmt: skip
+        places = {
+            place: [begun[t // n] for t in group]
+            for place, group in groupby(sorted(steps, key=lambda t: t % n), lambda t: t % n)
+        }
         stops = sorted(places)
         starts = [tuple(np.mean(each, axis=0) for each in zip(*places[place], strict=True)) for place in stops]
         share = np.array([len(places[place]) for place in stops]) / len(steps)

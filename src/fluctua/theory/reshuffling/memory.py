@@ -144,9 +144,10 @@ class Memory:
         ahead = [epoch.fold_rows(epoch.powers[u + 1][:, None] * epoch.fold(state)) for u in epoch.lags.nodes]
         now = exclusion.deviation(epoch.kernel.fold(state), mean)
         found = Cumulants(
-            np.array([exclusion.echo(j, now) for j in lags]), np.array([exclusion.double(j, now) for j in lags]),
+            np.array([exclusion.echo(j, now) for j in lags]),
+            np.array([exclusion.double(j, now) for j in lags]),
             np.array([exclusion.echo(j, exclusion.deviation(ahead[j], mean)) for j in lags]),
-        )  # fmt: skip
+        )
         self._cumulants = size, found
         return found
 

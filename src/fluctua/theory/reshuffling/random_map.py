@@ -200,8 +200,9 @@ class EpochMap:
 
         operator = LinearOperator((n * n, n * n), matvec=fed_back, dtype=np.float64)
         try:
-            values, vectors = eigs(operator, k=1, which="LR", v0=start.ravel(), ncv=_VECTORS, tol=rtol,
-                                   maxiter=_RESTARTS)  # fmt: skip
+            values, vectors = eigs(
+                operator, k=1, which="LR", v0=start.ravel(), ncv=_VECTORS, tol=rtol, maxiter=_RESTARTS
+            )
         except ArpackNoConvergence as stalled:
             raise NotConverged("the radius of an epoch's map", _RESTARTS, np.inf, rtol) from stalled
         return complex(values[0]), vectors[:, 0]

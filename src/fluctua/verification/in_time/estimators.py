@@ -57,12 +57,22 @@ class Estimates:
         sgd, h = self.expected.stationary.law.sgd, self.expected.stationary.curvatures[: self.expected.agenda.modes]
         found = []
         for relation in () if sgd.nesterov else RELATIONS:
-            left, right = (np.array(side) for side in zip(*(sides(relation, each, h, sgd) for each in self.found.joint),
-                                                          strict=True))  # fmt: skip
+            left, right = (
+                np.array(side)
+                for side in zip(*(sides(relation, each, h, sgd) for each in self.found.joint), strict=True)
+            )
             upper = np.triu_indices(left.shape[-1])
             work, steps = (np.trace(side, axis1=1, axis2=2) for side in (left, right))
-            found.append(Trace(relation.name, relation.symbol, float(work.mean()), float(steps.mean()),
-                               float(standard_error(work - steps)), z_rms((left - right)[:, *upper])))  # fmt: skip
+            found.append(
+                Trace(
+                    relation.name,
+                    relation.symbol,
+                    float(work.mean()),
+                    float(steps.mean()),
+                    float(standard_error(work - steps)),
+                    z_rms((left - right)[:, *upper]),
+                )
+            )
         return found
 
     @property

@@ -113,8 +113,10 @@ class Expectation:
         now, one = (self.rows(self.noise) * overlap for overlap in (next(overlaps), next(overlaps)))
         cut = np.ix_(plane, plane)
         density, current = np.zeros(len(places)), np.zeros((len(places), 2))
-        planes = [[each[cut] / np.multiply.outer(unit, unit) for each in (s, 0.5 * (lagged - lagged.T))]
-                  for s, lagged in zip(now, one, strict=True)]  # fmt: skip
+        planes = [
+            [each[cut] / np.multiply.outer(unit, unit) for each in (s, 0.5 * (lagged - lagged.T))]
+            for s, lagged in zip(now, one, strict=True)
+        ]
         spread = [(s, j) for s, j in planes if np.linalg.eigvalsh(s)[0] > _FLAT * np.trace(s)]
         for s, j in spread:
             pulled = np.linalg.solve(s, places.T)

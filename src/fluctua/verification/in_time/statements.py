@@ -78,14 +78,17 @@ class Statements:
         ratio = self._current_ratio(self.found.lagged[:, 0], expected)
         known, turned = ratio is not None, self._turned(expected)
         return Circulation(
-            elements=len(mean), resolved=int(seen.sum()), correlation=float(correlation),
+            elements=len(mean),
+            resolved=int(seen.sum()),
+            correlation=float(correlation),
             z_rms=z_rms((measured - expected)[:, *upper]),
             ratio=float(ratio.mean()) if ratio is not None else float("nan"),
             ratio_error=float(standard_error(ratio)) if ratio is not None else float("nan"),
             resolvable=bool(self._currents(self.expected.lagged[None], self.found.lagged)),
             predicted=float(np.abs(expected / size).max()) if known else 0.0,
-            tells_none=known and self._tells(np.zeros_like(expected)), tells_turned=known and self._tells(turned),
-        )  # fmt: skip
+            tells_none=known and self._tells(np.zeros_like(expected)),
+            tells_turned=known and self._tells(turned),
+        )
 
     @cached_property
     def by_response(self) -> Array:
@@ -207,12 +210,17 @@ class Statements:
     def _answer_elements(self, own: Array, sizes: Array) -> tuple[Array, Array]:
         """All elements of what was answered less what should be, (g, n), and their natural sizes, (n,)."""
         expected, found = self.expected, self.found
-        deviations = [own - np.eye(len(sizes)) * expected.responses[:, None], found.turned - expected.turned,
-                      found.pushed - expected.pushed]  # fmt: skip
+        deviations = [
+            own - np.eye(len(sizes)) * expected.responses[:, None],
+            found.turned - expected.turned,
+            found.pushed - expected.pushed,
+        ]
         natural = [np.maximum(sizes / sizes[:, None], 1.0), sizes, sizes]
         spread = [np.broadcast_to(size, each.shape[1:]) for size, each in zip(natural, deviations, strict=True)]
-        return (np.concatenate([each.reshape(len(own), -1) for each in deviations], axis=1),
-                np.concatenate([size.ravel() for size in spread]))  # fmt: skip
+        return (
+            np.concatenate([each.reshape(len(own), -1) for each in deviations], axis=1),
+            np.concatenate([size.ravel() for size in spread]),
+        )
 
     def _current(self, name: str, theory: Array) -> Statement:
         """The measured circulation against `theory`: along it, and wherever it deviates."""

@@ -22,7 +22,13 @@ def verdict_of(
     statements = Statements(expected, found, level, resolution)
     estimates = Estimates(statements)
     return DynamicVerdict(
-        level=level, resolution=resolution, rows=tuple(statements.rows()), circulation=statements.circulation(),
-        entropy=tuple(estimates.entropy()), relations=tuple(estimates.relations()), identity=identity,
-        provenance=provenance(), arrays=estimates.arrays(),
-    )  # fmt: skip
+        level=level,
+        resolution=resolution,
+        rows=tuple(statements.rows()),
+        circulation=statements.circulation(),
+        entropy=tuple(estimates.entropy()),
+        relations=tuple(estimates.relations()),
+        identity=identity,
+        provenance=provenance(),
+        arrays=estimates.arrays(),
+    )

@@ -98,9 +98,10 @@ class DynamicVerdict(Saved):
         """The verdict in a few clauses."""
         wrong = [row.name for row in self.statements if not row.consistent]
         first = (
-            f"NOT consistent: {', '.join(wrong)} at family-wise level {100 * self.level:.3g} %" if wrong
+            f"NOT consistent: {', '.join(wrong)} at family-wise level {100 * self.level:.3g} %"
+            if wrong
             else f"consistent: no deviation beyond sampling at family-wise level {100 * self.level:.3g} %"
-        )  # fmt: skip
+        )
         second = f"would have caught {caught(self.detectable)} (with probability {POWER:g})"
         if not self.sharp:
             second += f", asked was {100 * self.resolution:.3g} %"
@@ -143,15 +144,19 @@ class DynamicVerdict(Saved):
     @property
     def entropy_table(self) -> str:
         """The entropy production, each estimate beside its prediction and what it could resolve."""
-        lines = [f"{'nats per step':<13} {'estimator':<10} {'predicted':>10} {'measured':>10} {'error':>9} "
-                 f"{'expected':>9} {'bias off':>9}"]  # fmt: skip
+        lines = [
+            f"{'nats per step':<13} {'estimator':<10} {'predicted':>10} {'measured':>10} {'error':>9} "
+            f"{'expected':>9} {'bias off':>9}"
+        ]
         for each in self.entropy:
             measured = (
                 f"{shown(each.measured, '>10.4g')} {each.error:>9.2g}" if each.resolves else f"{'unresolved':>20}"
             )
             expected = f"{each.resolution:>9.2g}" if each.resolution == each.resolution else f"{'unknown':>9}"
-            lines.append(f"{each.of:<13} {each.estimator:<10} {shown(each.predicted, '>10.4g')} {measured} {expected} "
-                         f"{each.bias:>9.2g}")  # fmt: skip
+            lines.append(
+                f"{each.of:<13} {each.estimator:<10} {shown(each.predicted, '>10.4g')} {measured} {expected} "
+                f"{each.bias:>9.2g}"
+            )
         return "\n".join(lines)
 
     @property
@@ -184,8 +189,10 @@ class DynamicVerdict(Saved):
         )
         names = ("level", "resolution", "identity", "provenance", "data")
         return cls(
-            rows=tuple(Statement(**row) for row in rows), circulation=Circulation(**with_nan(header["circulation"])),
-            entropy=tuple(Entropy(**one) for one in entropy), arrays=arrays,
+            rows=tuple(Statement(**row) for row in rows),
+            circulation=Circulation(**with_nan(header["circulation"])),
+            entropy=tuple(Entropy(**one) for one in entropy),
+            arrays=arrays,
             relations=tuple(Trace(**with_nan(one)) for one in header["relations"]),
             **{name: header[name] for name in names},
-        )  # fmt: skip
+        )

@@ -138,8 +138,10 @@ def verify_dynamic(
         lags = [positive_int("lags", lag) for lag in listed("lags", lags, "steps")]
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     if sgd.sampling_factor(problem.samples) == 0:
-        raise InvalidInput("full-batch gradient descent does not fluctuate: there is no correlation to verify. Use a "
-                           "smaller batch_size.")  # fmt: skip
+        raise InvalidInput(
+            "full-batch gradient descent does not fluctuate: there is no correlation to verify. Use a "
+            "smaller batch_size."
+        )
     problem.minimum(sgd.weight_decay).refuse_interpolation()
     report = progress or silent
     report("theory", 0.0)
@@ -154,16 +156,30 @@ def verify_dynamic(
     share = share_of_limit(problem, sgd, agenda.steps)
     rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
     groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]
-    found = watch(problem, sgd, agenda, expectation.weights, groups, workers_for(threads),
-                  lambda fraction: report("simulation", fraction))  # fmt: skip
+    found = watch(
+        problem,
+        sgd,
+        agenda,
+        expectation.weights,
+        groups,
+        workers_for(threads),
+        lambda fraction: report("simulation", fraction),
+    )
     report("comparison", 0.0)
     identity = {
-        "recipe": sgd.to_dict(), "steps": agenda.steps, "opened": agenda.opened, "gap": agenda.gap,
-        "lags": list(agenda.lags), "modes": agenda.modes, "replicas": count, "groups": len(groups),
-        "entropy": str(root.entropy), "spawn_key": list(root.spawn_key),
+        "recipe": sgd.to_dict(),
+        "steps": agenda.steps,
+        "opened": agenda.opened,
+        "gap": agenda.gap,
+        "lags": list(agenda.lags),
+        "modes": agenda.modes,
+        "replicas": count,
+        "groups": len(groups),
+        "entropy": str(root.entropy),
+        "spawn_key": list(root.spawn_key),
         "share_of_limit": share,
         "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
-    }  # fmt: skip
+    }
     return verdict_of(expectation, found, level, resolution, identity)
 
 
@@ -179,8 +195,10 @@ def _modes(prediction: Prediction, modes: int | None) -> int:
         )
     still = np.flatnonzero(variances[:chosen] <= _STILL * variances.max())
     if len(still):
-        raise InvalidInput(f"mode {still[0] + 1} does not fluctuate: no batch gradient has a part along it, so it has "
-                           f"no correlation to compare with a response. Look at fewer modes.")  # fmt: skip
+        raise InvalidInput(
+            f"mode {still[0] + 1} does not fluctuate: no batch gradient has a part along it, so it has "
+            f"no correlation to compare with a response. Look at fewer modes."
+        )
     return chosen
 
 
@@ -219,8 +237,9 @@ def _agenda(
     shape = prediction.law.minimum.mode_weights.shape
     normal = np.random.default_rng(root).standard_normal((2, *shape))
     gap = max(1, (steps - opened - chosen[-1]) // _ORIGINS)
-    return Agenda(steps, opened, gap, tuple(chosen), modes, sizes, normal[0] * sizes, normal[1] * sizes,
-                _plane(prediction, modes))  # fmt: skip
+    return Agenda(
+        steps, opened, gap, tuple(chosen), modes, sizes, normal[0] * sizes, normal[1] * sizes, _plane(prediction, modes)
+    )
 
 
 def _plane(prediction: Prediction, modes: int) -> tuple[int, int]:
