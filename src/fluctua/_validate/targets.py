@@ -227,7 +227,8 @@ def _mind_negative(name: str, distinct: NDArray[Any]) -> None:
         AmbiguousTargets(
             f"{name} holds labels below zero beside others: {labels_text(negative)}. Each became a class with an "
             f"output of its own. If they mark samples without a label, as torch's ignore_index does, leave those out "
-            f"(classes=, --classes); if the numbers are values to regress on, say targets_are='values' (--targets-are values)."
+            f"(classes=, --classes); if the numbers are values to regress on, say targets_are='values' "
+            f"(--targets-are values)."
         ),
         stacklevel=5,
     )
@@ -238,8 +239,9 @@ def _mind_floats(name: str, flat: NDArray[Any], distinct: NDArray[Any]) -> None:
     if few and np.isfinite(distinct).all() and (distinct == np.round(distinct)).all():
         warnings.warn(
             AmbiguousTargets(
-                f"{name} holds floats that are all whole, {len(distinct)} different ones: they are values, regressed "
-                f"on by one output. If they are labels, say targets_are='labels' (--targets-are labels), or .astype(int)."
+                f"{name} holds floats that are all whole, {len(distinct)} different ones: they are values, "
+                f"regressed on by one output. If they are labels, say targets_are='labels' (--targets-are labels), "
+                f"or .astype(int)."
             ),
             stacklevel=5,
         )
