@@ -97,7 +97,7 @@ class Search:
         if recipe.momentum not in self.limits:
             self.limits[recipe.momentum] = self.limit(recipe)
         top = float(np.log(edge(recipe) * self.limits[recipe.momentum]))
-        place, loss = (self._scanned if recipe.momentum else self._led)(scheduled, top)
+        place, loss = (self._scanned if recipe.step.slots > 1 else self._led)(scheduled, top)
         lr = rounded(float(np.exp(place)), float(np.exp(top)), 3 if self._remembers(recipe) else 2)
         self.stages.ended()
         return Candidate(replace(scheduled, lr=lr), shape, loss, exact=False)
@@ -114,7 +114,7 @@ class Search:
 
     def _remembers(self, sgd: SGD) -> bool:
         """Whether a short run ends in the swing of its beginning: then its loss has many minima over the rate."""
-        return bool(sgd.momentum ** (self.steps / 2) > _SWING)
+        return bool(sgd.step.memory ** (self.steps / 2) > _SWING)
 
     def _led(self, sgd: SGD, top: float) -> tuple[float, float]:
         """The best place and its loss without momentum: where other schedules lead, and everywhere if that fails."""

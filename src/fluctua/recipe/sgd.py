@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from ..errors import InvalidInput
 from .schedules import LARGEST, Schedule, read_schedule
 from .step import Step, plain, with_momentum
 
-__all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Sampling"]
+__all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Recipe", "Sampling"]
 
 Sampling = Literal["with_replacement", "without_replacement", "shuffle", "single_shuffle", "sequential"]
 _IN_WORDS: dict[Sampling, str] = {
@@ -29,82 +30,33 @@ EPOCHS: tuple[Sampling, ...] = ("shuffle", "single_shuffle", "sequential")
 """The samplings that pass over all samples before one comes again."""
 
 
-@dataclass(frozen=True)
-class SGD:
-    r"""Stochastic gradient descent as `torch.optim.SGD` does it, one batch per step.
+class Recipe:
+    """What every recipe shares, whatever its step: learning rate, batches, weight decay, schedule.
 
-    One step is ``W' = W - lr g`` with ``g = grad_b(W) + weight_decay W``, ``grad_b`` the mean gradient over a batch.
-    With momentum ``buf' = momentum buf + (1 - dampening) g`` (``buf' = g`` in the first step) and ``W' = W - lr buf'``,
-    or, with Nesterov, ``W' = W - lr (g + momentum buf')``.
-
-    Parameters
-    ----------
-    lr : float
-        Learning rate eta > 0, per step.
-    batch_size : int
-        Samples per batch, b >= 1.
-    weight_decay : float
-        gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
-    sampling : str
-        Independent batches: "with_replacement"; "without_replacement", where the samples inside *one* batch are
-        distinct. Epochs, each a pass over all samples cut into batches: "shuffle", in a fresh random order each time,
-        `DataLoader(shuffle=True)`; "single_shuffle", in one random order drawn at the start of a run; "sequential", in
-        the order of the data, `DataLoader(shuffle=False)`.
-    momentum : float
-        beta, 0 <= beta < 1.
-    dampening : float
-        0 <= dampening < 1; without momentum it has no effect.
-    nesterov : bool
-        Needs momentum, and no dampening.
-    schedule : fluctua.schedules.Schedule or sequence of float, optional
-        What becomes of `lr` in time; a sequence holds the factor of every step.
-    drop_last : bool
-        What `DataLoader` does with the N - floor(N/b) b samples left over at the end of an epoch: by default they are
-        a smaller batch, whose gradient is the mean over them; with True that step is left out, and where the order
-        stays the same they are never seen.
-
-    Raises
-    ------
-    InvalidInput
-        For a value out of range, or `drop_last` without epochs; `UnknownName` for an unknown sampling.
-
-    Examples
-    --------
-    >>> import fluctua as fl
-    >>> sgd = fl.SGD(lr=0.05, batch_size=8)
-    >>> sgd.sampling_factor(samples=1797)
-    0.125
-    >>> fl.SGD(lr=0.05, batch_size=8, sampling="shuffle").batch_sizes(samples=27).tolist()
-    [8, 8, 8, 3]
+    A recipe is a frozen dataclass with at least the fields below, which says what it is called (`OPTIMISER`), what one
+    step does with a gradient (`step`) and what its memory is in words (`inertia`). Kernels, limits, simulations and
+    verdicts follow from that.
     """
+
+    OPTIMISER: ClassVar[str]
 
     lr: float
     batch_size: int
-    weight_decay: float = 0.0
-    sampling: Sampling = "with_replacement"
-    momentum: float = 0.0
-    dampening: float = 0.0
-    nesterov: bool = False
-    schedule: Schedule | None = None
-    drop_last: bool = False
+    weight_decay: float
+    sampling: Sampling
+    schedule: Schedule | None
+    drop_last: bool
 
-    def __post_init__(self) -> None:
+    def _hold_common(self) -> None:
+        """Check and set the fields that every recipe has."""
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0, below=LARGEST))
         object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
         object.__setattr__(
             self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
         )
         object.__setattr__(self, "sampling", choice("sampling", self.sampling, SAMPLINGS))
-        object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
-        object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
-        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
         if self.schedule is not None:
             object.__setattr__(self, "schedule", read_schedule(self.schedule))
-        if self.nesterov and (not self.momentum or self.dampening):
-            raise InvalidInput(
-                f"nesterov needs momentum > 0 and dampening 0, as in torch.optim.SGD; got momentum = {self.momentum:g} "
-                f"and dampening = {self.dampening:g}."
-            )
         object.__setattr__(self, "drop_last", flag("drop_last", self.drop_last))
         if self.drop_last and not self.epochs:
             raise InvalidInput(
@@ -115,9 +67,12 @@ class SGD:
     @property
     def step(self) -> Step:
         """What one step does with a gradient: s' = B s + e g."""
-        if not self.momentum:
-            return plain()
-        return with_momentum(self.momentum, self.dampening, self.nesterov)
+        raise NotImplementedError
+
+    @property
+    def inertia(self) -> str:
+        """The optimiser's memory in words; empty without one."""
+        raise NotImplementedError
 
     def rates(self, steps: ArrayLike) -> NDArray[np.float64]:
         """Return eta_t at the given steps, counted from 0."""
@@ -182,19 +137,101 @@ class SGD:
     def words(self) -> str:
         """The recipe in words, in one line."""
         dropped = " (incomplete last batch dropped)" if self.drop_last else ""
-        parts = [f"lr {self.lr:g}", _IN_WORDS[self.sampling].format(self.batch_size) + dropped]
-        if self.weight_decay:
-            parts.append(f"weight decay {self.weight_decay:g}")
-        if self.momentum:
-            kind = " (Nesterov)" if self.nesterov else f" (dampening {self.dampening:g})" if self.dampening else ""
-            parts.append(f"momentum {self.momentum:g}{kind}")
-        if self.schedule is not None:
-            parts.append(self.schedule.words)
-        return ", ".join(parts)
+        decay = f"weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        schedule = "" if self.schedule is None else self.schedule.words
+        batches = _IN_WORDS[self.sampling].format(self.batch_size) + dropped
+        return ", ".join(filter(None, [f"lr {self.lr:g}", batches, decay, self.inertia, schedule]))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON types, keyed by the constructor's names."""
-        return {**asdict(self), "schedule": None if self.schedule is None else self.schedule.to_dict()}
+        """Return the recipe as plain JSON types, keyed by the constructor's names; `read_recipe` reads it."""
+        fields = {each.name: getattr(self, each.name) for each in dataclass_fields(cast(Any, self))}
+        return {**fields, "schedule": None if self.schedule is None else self.schedule.to_dict()}
 
 
-stands_for("sgd", SGD, "a recipe, fluctua.SGD(lr, batch_size)")
+@dataclass(frozen=True)
+class SGD(Recipe):
+    r"""Stochastic gradient descent as `torch.optim.SGD` does it, one batch per step.
+
+    One step is ``W' = W - lr g`` with ``g = grad_b(W) + weight_decay W``, ``grad_b`` the mean gradient over a batch.
+    With momentum ``buf' = momentum buf + (1 - dampening) g`` (``buf' = g`` in the first step) and ``W' = W - lr buf'``,
+    or, with Nesterov, ``W' = W - lr (g + momentum buf')``.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate eta > 0, per step.
+    batch_size : int
+        Samples per batch, b >= 1.
+    weight_decay : float
+        gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
+    sampling : str
+        Independent batches: "with_replacement"; "without_replacement", where the samples inside *one* batch are
+        distinct. Epochs, each a pass over all samples cut into batches: "shuffle", in a fresh random order each time,
+        `DataLoader(shuffle=True)`; "single_shuffle", in one random order drawn at the start of a run; "sequential", in
+        the order of the data, `DataLoader(shuffle=False)`.
+    momentum : float
+        beta, 0 <= beta < 1.
+    dampening : float
+        0 <= dampening < 1; without momentum it has no effect.
+    nesterov : bool
+        Needs momentum, and no dampening.
+    schedule : fluctua.schedules.Schedule or sequence of float, optional
+        What becomes of `lr` in time; a sequence holds the factor of every step.
+    drop_last : bool
+        What `DataLoader` does with the N - floor(N/b) b samples left over at the end of an epoch: by default they are
+        a smaller batch, whose gradient is the mean over them; with True that step is left out, and where the order
+        stays the same they are never seen.
+
+    Raises
+    ------
+    InvalidInput
+        For a value out of range, or `drop_last` without epochs; `UnknownName` for an unknown sampling.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> sgd = fl.SGD(lr=0.05, batch_size=8)
+    >>> sgd.sampling_factor(samples=1797)
+    0.125
+    >>> fl.SGD(lr=0.05, batch_size=8, sampling="shuffle").batch_sizes(samples=27).tolist()
+    [8, 8, 8, 3]
+    """
+
+    OPTIMISER: ClassVar[str] = "SGD"
+
+    lr: float
+    batch_size: int
+    weight_decay: float = 0.0
+    sampling: Sampling = "with_replacement"
+    momentum: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
+    schedule: Schedule | None = None
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        self._hold_common()
+        object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
+        object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
+        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise InvalidInput(
+                f"nesterov needs momentum > 0 and dampening 0, as in torch.optim.SGD; got momentum = {self.momentum:g} "
+                f"and dampening = {self.dampening:g}."
+            )
+
+    @property
+    def step(self) -> Step:
+        """What one step does with a gradient: s' = B s + e g."""
+        if not self.momentum:
+            return plain()
+        return with_momentum(self.momentum, self.dampening, self.nesterov)
+
+    @property
+    def inertia(self) -> str:
+        """Momentum in words; empty without."""
+        kind = " (Nesterov)" if self.nesterov else f" (dampening {self.dampening:g})" if self.dampening else ""
+        return f"momentum {self.momentum:g}{kind}" if self.momentum else ""
+
+
+stands_for("sgd", Recipe, "a recipe, fluctua.SGD(lr, batch_size)")

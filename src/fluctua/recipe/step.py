@@ -64,6 +64,28 @@ class Step:
         """Numbers kept per weight, k."""
         return len(self.later.given)
 
+    @property
+    def memory(self) -> float:
+        """Share of what is remembered that a step keeps, q = B_11; 0 without a memory."""
+        return float(self.later.kept[1, 1]) if self.slots > 1 else 0.0
+
+    @cached_property
+    def autoregressive(self) -> bool:
+        """Whether each gradient enters one step, d(t) = V(t+1) - V(t) = q d(t-1) + e_0 g(t): where p e_1 = q e_0.
+
+        Elsewhere g(t-1) enters beside the last step, as with Nesterov's: the weights are then an autoregressive chain
+        with a moving average of the noise.
+        """
+        if self.slots == 1:
+            return True
+        motion, push = self.at(1.0)
+        return bool(np.isclose(motion[0, 1] * push[1], motion[1, 1] * push[0], rtol=1e-12, atol=0.0))
+
+    @cached_property
+    def heavy_ball(self) -> bool:
+        """Whether it is plain, or momentum that takes each gradient once and whole: no Nesterov, no dampening."""
+        return self.slots == 1 or (self.autoregressive and self.later.given[1] == 1)
+
     @cached_property
     def begins_alike(self) -> bool:
         """Whether the first step does to s = (V, 0, ...) what every other one does."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..recipe.sgd import SGD
+from ..recipe.reading import read_recipe
+from ..recipe.sgd import Recipe
 from ..verification.in_time.verdict import DynamicVerdict
 from .numbers import dynamic_tables
 from .on_page import OnPage, repeat, strictness
@@ -42,8 +43,8 @@ class SectionInTime(OnPage):
         return f"{name_words(self.verdict)}, in time: {self._recipe.words}"
 
     @property
-    def _recipe(self) -> SGD:
-        return SGD(**self.verdict.identity["recipe"])
+    def _recipe(self) -> Recipe:
+        return read_recipe(self.verdict.identity["recipe"])
 
     @property
     def facts(self) -> list[tuple[str, str]]:

@@ -75,8 +75,8 @@ class Section(OnPage):
         """Where the explorer's sliders begin: the recipe, as far as they can hold it."""
         recipe, run = dict(self.verdict.identity["recipe"]), self.verdict.identity
         independent = "with_replacement" if recipe["sampling"] == "with_replacement" else "without_replacement"
-        kept = ("lr", "batch_size", "momentum", "dampening", "nesterov", "weight_decay")
-        return {**{name: recipe[name] for name in kept}, "sampling": independent, "horizon": run["steps"]}
+        kept = ("lr", "batch_size", "momentum", "dampening", "nesterov", "nu", "weight_decay")
+        return {**{name: recipe.get(name) for name in kept}, "sampling": independent, "horizon": run["steps"]}
 
     @property
     def explored(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..recipe.averages import read_average
-from ..recipe.sgd import SGD
+from ..recipe.reading import read_recipe
 from ..verification.formats import shown
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
@@ -28,7 +28,7 @@ def recipe_words(verdict: Verdict) -> str:
     """What was asked of SGD."""
     dynamics = verdict.identity["dynamics"]
     noise = "" if dynamics == "sgd" else f", {dynamics.replace('_', ' ')} dynamics"
-    return SGD(**verdict.identity["recipe"]).words + noise
+    return read_recipe(verdict.identity["recipe"]).words + noise
 
 
 def run_words(verdict: Verdict) -> str:

@@ -99,11 +99,11 @@ def _asked(dtype: DTypeLike) -> np.dtype[Any]:
 def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, kappa: float) -> bool:
     """Whether some weight makes more than `_LOST` of its way in steps below `_CLEAR` spacings."""
     rates, added = _sorted_rates(sgd, steps)
-    way = (1 - sgd.dampening if sgd.momentum else 1.0) / (1 - sgd.momentum) * added
+    way = sgd.step.effective_lr(1.0) * added
     if kappa and not (start is None and sgd.schedule is None):
         size, pull = _displacement(problem, sgd, float(rates[-1]), start, kappa)
         noise = np.sqrt(kappa) * _typical_noise(problem, sgd.weight_decay, _end(problem, sgd, float(way[-1]), start))
-        seen = size / (1 - sgd.momentum)  # in momentum the noise of a rare input fades in ever smaller steps
+        seen = size / (1 - sgd.step.memory)  # in momentum the noise of a rare input fades in ever smaller steps
         return _loses(rates, way, size, pull, seen, noise)
     if start is not None and not kappa:  # no noise makes up for what is lost: every mode's own steps have to be seen
         size = np.abs(start.modes)

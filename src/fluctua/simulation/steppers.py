@@ -196,7 +196,7 @@ def _langevin(setting: _Setting) -> Stepper:
     """
     problem, sgd = setting.problem, setting.sgd
     _refuse_epochs(sgd)
-    if sgd.momentum or sgd.schedule is not None or setting.average is not None:
+    if sgd.step.slots > 1 or sgd.schedule is not None or setting.average is not None:
         raise InvalidInput(
             "dynamics='langevin' is overdamped, in continuous time: no momentum, and no steps to schedule or average. "
             "Use 'langevin_state_dependent', which makes SGD's own steps with Gaussian noise."

@@ -199,7 +199,7 @@ class Law:
         assert self.shuffle is not None
         sizes, x = self.shuffle.sizes, self.problem.projections
         longest = float(np.einsum("ij,ij->i", x, x).max())
-        return bool(2 * sizes[-1] <= sizes[0] and self.sgd.lr / (1 - self.sgd.momentum) * longest > sizes[-1])
+        return bool(2 * sizes[-1] <= sizes[0] and self.sgd.step.effective_lr(self.sgd.lr) * longest > sizes[-1])
 
     @property
     def feeds_back(self) -> bool:
@@ -268,7 +268,7 @@ def _refuse_beyond_shuffling(law: Law) -> None:
     for name, given in (
         ("a schedule", sgd.schedule is not None),
         ("an average of the weights", law.average is not None),
-        ("dampening", bool(sgd.momentum and sgd.dampening)),
+        ("dampening", not sgd.step.begins_alike),
         (f"theory={law.level!r}", law.level in FLOWS),
     ):
         if given:

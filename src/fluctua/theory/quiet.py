@@ -36,5 +36,5 @@ def may_grow_unseen(law: Law) -> bool:
     for rows in law.problem.blocks(law.problem.rank):
         longest = max(longest, float(np.square(law.problem.projections[rows] @ basis).sum(axis=1).max()))
     sgd = law.sgd
-    reach = sgd.lr / _CAREFUL * (1 - sgd.dampening) / (1 - sgd.momentum) if sgd.momentum else sgd.lr
+    reach = sgd.lr if sgd.step.slots == 1 else sgd.step.effective_lr(sgd.lr) / _CAREFUL
     return reach > 2 / (steepest + law.kappa * longest)

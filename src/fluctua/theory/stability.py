@@ -121,7 +121,7 @@ def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int, *, additive: bool
     rates = sgd.rates(np.arange(steps))
     steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
     longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in map(problem.inputs.__getitem__, problem.blocks(1)))
-    if not sgd.momentum and rates.max() <= 2 / (steepest + sgd.sampling_factor(problem.population) * longest):
+    if sgd.step.slots == 1 and rates.max() <= 2 / (steepest + sgd.sampling_factor(problem.population) * longest):
         return
     limit = (mean_stable_lr if additive else max_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)

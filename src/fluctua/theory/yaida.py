@@ -1,15 +1,16 @@
 r"""Yaida's fluctuation-dissipation relations in matrix form, read off the trajectory alone.
 
-A step is d(t) = V(t+1) - V(t) = beta d(t-1) - eta tau g(t), tau = 1 - dampening, and E[g(t) | past] = V H, the full
-gradient. For any quadratic form of V that gives, with the steps d and the covariance itself measured,
+A step is d(t) = V(t+1) - V(t) = q d(t-1) + e_0 g(t) (`Step.autoregressive`; q = beta and e_0 = -eta (1 - dampening)
+with momentum), and E[g(t) | past] = V H, the full gradient. For any quadratic form of V that gives, with the steps d
+and the covariance itself measured,
 
-    eta tau (E[V . grad] + its transpose) = (1 + beta) E[d . d] - storage,
-    storage = DS(t) - beta DS(t-1) + beta (E[d . d](t) - E[d . d](t-1)),   DS(t) = S(t+1) - S(t),
+    -e_0 (E[V . grad] + its transpose) = (1 + q) E[d . d] - storage,
+    storage = DS(t) - q DS(t-1) + q (E[d . d](t) - E[d . d](t-1)),   DS(t) = S(t+1) - S(t),
 
 at every instant; in the stationary state there is no storage. Traced, and with d of plain SGD, these are the relations
 of Yaida (arXiv:1810.00004): FDR1, 2 <V . grad> = eta <|g|^2>, with V . V for the form, and FDR2,
 2 <|grad|^2> = eta <g . H g>, with V . H V, which is twice the loss. Here they hold element by element, between modes
-and between outputs. With Nesterov's step the gradient enters otherwise, and they do not.
+and between outputs. Where a step has the last gradient too, as Nesterov's, they do not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..recipe.sgd import SGD
+from ..recipe.step import Step
 
 __all__ = ["RELATIONS", "Relation", "sides"]
 
@@ -80,7 +81,7 @@ RELATIONS = (
 """The register."""
 
 
-def sides(relation: Relation, path: Array, curvatures: Array, sgd: SGD) -> tuple[Array, Array]:
+def sides(relation: Relation, path: Array, curvatures: Array, step: Step, lr: float) -> tuple[Array, Array]:
     """Return the two sides of a relation, (m, m) or (c, c): the gradient's work, and what the steps do less storage.
 
     Parameters
@@ -90,19 +91,20 @@ def sides(relation: Relation, path: Array, curvatures: Array, sgd: SGD) -> tuple
     path : ndarray, (n c m, n c m)
         Second moments of (V(t), ..., V(t + n - 1)) in m modes, outputs one after another: n = 2, with momentum 3.
     curvatures : ndarray, (m,)
-    sgd : SGD
+    step : Step
+    lr : float
 
     Raises
     ------
     InvalidInput
-        For Nesterov's step.
+        Where a step has the last gradient too.
     """
-    if sgd.nesterov:
+    if not step.autoregressive:
         raise InvalidInput(
-            "Yaida's relations are of a step made of the last one and the gradient; Nesterov's has the "
-            "gradient twice. Use momentum without nesterov."
+            "Yaida's relations are of a step made of the last one and the gradient; Nesterov's and quasi-hyperbolic "
+            "ones have the last gradient too. Use momentum without nesterov."
         )
-    times, m = 3 if sgd.momentum else 2, len(curvatures)
+    times, m = step.slots + 1, len(curvatures)
     blocks = path.reshape(times, -1, m, times, path.shape[0] // (times * m), m)
 
     def mean(left: Array, right: Array) -> Array:
@@ -112,8 +114,8 @@ def sides(relation: Relation, path: Array, curvatures: Array, sgd: SGD) -> tuple
     instants = np.eye(times)
     squares = [mean(at, at) for at in instants]
     moved = [mean(step, step) for step in np.diff(instants, axis=0)]
-    stored, beta = squares[-1] - squares[-2], sgd.momentum
-    if beta:
-        stored = stored - beta * (squares[-2] - squares[-3]) + beta * (moved[-1] - moved[-2])
-    rate = sgd.lr * (1 - sgd.dampening if beta else 1.0)
-    return rate * relation.work(blocks[-2, :, :, -2], curvatures), (1 + beta) * moved[-1] - stored
+    stored, kept = squares[-1] - squares[-2], step.memory
+    if step.slots > 1:
+        stored = stored - kept * (squares[-2] - squares[-3]) + kept * (moved[-1] - moved[-2])
+    rate = -step.at(lr)[1][0]
+    return rate * relation.work(blocks[-2, :, :, -2], curvatures), (1 + kept) * moved[-1] - stored

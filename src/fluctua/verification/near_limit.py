@@ -35,7 +35,7 @@ def share_of_limit(problem: LeastSquares, sgd: SGD, steps: int) -> float | None:
     if sgd.schedule is not None:
         refuse_long(steps)
         rate = float(np.max(sgd.rates(np.arange(steps))))
-    if not sgd.momentum and rate <= NEAR * _bound(problem, sgd):
+    if sgd.step.slots == 1 and rate <= NEAR * _bound(problem, sgd):
         return None
     try:
         return rate / max_stable_lr(problem, apart(sgd))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..recipe.averages import read_average
-from ..recipe.sgd import SGD
+from ..recipe.reading import read_recipe
 from ..storage.layout import hold_arrays
 
 __all__ = ["hold_equal_time", "hold_in_time"]
@@ -67,7 +67,7 @@ _FLOW = {
 def hold_equal_time(header: Mapping[str, Any], arrays: Arrays) -> None:
     """Of a verdict at equal times."""
     run = header["identity"]
-    SGD(**run["recipe"])
+    read_recipe(run["recipe"])
     if run["average"] is not None:
         read_average(run["average"])
     rungs = {name.removeprefix("predicted_") for name in arrays if name.startswith("predicted_")} | {header["theory"]}
@@ -89,7 +89,7 @@ def hold_equal_time(header: Mapping[str, Any], arrays: Arrays) -> None:
 def hold_in_time(header: Mapping[str, Any], arrays: Arrays) -> None:
     """Of a verdict in time."""
     run = header["identity"]
-    SGD(**run["recipe"])
+    read_recipe(run["recipe"])
     hold_arrays(arrays, _IN_TIME, {"m": run["modes"], "k": len(run["lags"])}, together=(_FLOW,))
     if arrays["lags"].tolist() != run["lags"]:
         raise ValueError("its array lags has others than the run")

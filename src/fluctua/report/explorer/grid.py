@@ -85,10 +85,10 @@ class ExactGrid:
         return self.floor_error + self.limit_error * share / (1 - share)
 
     def covers(self, sgd: SGD, kappa: float) -> bool:
-        """Whether a recipe lies between the nodes: there is no extrapolation, no Nesterov, and no dampening."""
-        if sgd.nesterov or (sgd.momentum and sgd.dampening):
+        """Whether a recipe lies between the nodes: there is no extrapolation, and a heavy ball at most."""
+        if not sgd.step.heavy_ball:
             return False
-        inside = sgd.momentum <= self.momenta[-1] and sgd.weight_decay <= self.weight_decays[-1]
+        inside = sgd.step.memory <= self.momenta[-1] and sgd.weight_decay <= self.weight_decays[-1]
         return bool(inside and kappa * self.batch_sizes[-1] >= 1)
 
     def limit(self, mean_limit: float, kappa: float, momentum: float, weight_decay: float) -> float:
@@ -197,7 +197,7 @@ def _miss(
     decay = (np.floor(_DECAYS_CHECKED * decay) + 0.5) / _DECAYS_CHECKED
     gamma = grid.scale * np.expm1(decay * np.log1p(grid.weight_decays[-1] / grid.scale))
     sgd = _recipe(grid.batch_sizes[-1] ** size, -np.expm1(-inertia * _inertia(grid.momenta[-1])), gamma)
-    small, at = parts(float(gamma)), (sgd.sampling_factor(samples), sgd.momentum, sgd.weight_decay)
+    small, at = parts(float(gamma)), (sgd.sampling_factor(samples), sgd.step.memory, sgd.weight_decay)
     limit, found = max_stable_lr(small, sgd), grid.limit(mean_stable_lr(small, sgd), *at)
     share *= grid.shares[-1] * min(1.0, found / limit)
     floor = grid.ratio(share * limit / found, *at) / _ratio(small, replace(sgd, lr=share * limit)) - 1

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...problem.least_squares import LeastSquares, Minimum
+from ...recipe.reading import read_recipe
 from ...recipe.sgd import EPOCHS, SGD, Sampling
 from ...theory.answers import predict
 from ...theory.stability import mean_stable_lr
@@ -140,7 +141,7 @@ def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
 
 def with_survey(verdict: Verdict, problem: LeastSquares, progress: Callable[[float], None] | None) -> Verdict:
     """Return `surveyed`, calling `progress` with the fraction done."""
-    found = survey(problem, SGD(**verdict.identity["recipe"]), _noise_floor(verdict), progress)
+    found = survey(problem, read_recipe(verdict.identity["recipe"]), _noise_floor(verdict), progress)
     return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
 
 
@@ -171,11 +172,11 @@ def _limit(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None) -> float:
     kappa = sgd.sampling_factor(problem.samples)
     if grid is None or not grid.covers(sgd, kappa):
         return float("nan")
-    return grid.limit(mean_stable_lr(problem, sgd), kappa, sgd.momentum, sgd.weight_decay)
+    return grid.limit(mean_stable_lr(problem, sgd), kappa, sgd.step.memory, sgd.weight_decay)
 
 
 def _ratio(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None, limit: float) -> float:
     if grid is None or not sgd.lr <= grid.shares[-1] * limit:
         return float("nan")
     kappa = sgd.sampling_factor(problem.samples)
-    return grid.ratio(sgd.lr / limit, kappa, sgd.momentum, sgd.weight_decay)
+    return grid.ratio(sgd.lr / limit, kappa, sgd.step.memory, sgd.weight_decay)

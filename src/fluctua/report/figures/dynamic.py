@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...recipe.sgd import SGD
+from ...recipe.reading import read_recipe
 from ...verification.in_time.verdict import DynamicVerdict
 from .frame import INK, RUNGS, canvas, decades, legend, points, positive, remark
 
@@ -153,7 +153,9 @@ def recipe(verdict: DynamicVerdict) -> str:
     """Say in words what was run."""
     run = verdict.identity
     name = verdict.data.get("name") or f"{run['problem'][0]} samples"
-    words = f"{name}: {SGD(**run['recipe']).words}, {run['steps']} steps from the optimum, {run['replicas']} replicas"
+    words = (
+        f"{name}: {read_recipe(run['recipe']).words}, {run['steps']} steps from the optimum, {run['replicas']} replicas"
+    )
     return textwrap.fill(f"{words}; the {run['modes']} steepest modes from step {run['opened']} on", 100)
 
 

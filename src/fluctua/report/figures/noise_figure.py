@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...recipe.sgd import SGD
+from ...recipe.reading import read_recipe
 from ...verification.noise import STEEPEST, GradientNoise
 from .frame import RUNGS, canvas, decades, drawable, legend, points, remark
 
@@ -76,5 +76,5 @@ def _batch_size(axes: Axes, found: GradientNoise) -> None:
 
 def _recipe(found: GradientNoise, name: str) -> str:
     run = found.identity
-    recipe = SGD(**run["recipe"]).words
+    recipe = read_recipe(run["recipe"]).words
     return textwrap.fill(f"{name}: {recipe}, {run['steps']} steps from the optimum, {run['replicas']} replicas", 100)

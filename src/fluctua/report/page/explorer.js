@@ -41,7 +41,7 @@ const explorer = (() => {
     const value = (name) => Number(root.querySelector(`[data-number="${name}"]`).value);
     const gamma = Number(root.querySelector('[data-range="weight_decay"]').value);
     return {
-      lr: value("lr"), batch_size: value("batch_size"), momentum: value("momentum"), dampening: survey.recipe.dampening,
+      lr: value("lr"), batch_size: value("batch_size"), momentum: value("momentum"), dampening: survey.recipe.dampening, nu: survey.recipe.nu,
       weight_decay: survey.weight_decays[gamma],
       sampling: root.querySelector('[data-choice="sampling"]').value,
       nesterov: root.querySelector('[data-choice="nesterov"]').checked,
@@ -117,7 +117,7 @@ const explorer = (() => {
       const r = settings(root, survey);
       gamma.textContent = brief(r.weight_decay, 6);
       root.querySelector('[data-range="weight_decay"]').setAttribute("aria-valuetext", gamma.textContent);
-      root.querySelector('[data-choice="nesterov"]').disabled = !(r.momentum > 0) || r.dampening > 0;
+      root.querySelector('[data-choice="nesterov"]').disabled = !(r.momentum > 0) || r.dampening > 0 || r.nu !== null;
       pitfall.textContent = problem(r, survey);
       if (pitfall.textContent) return;
       const found = law.at(survey, r, r.horizon);

@@ -3,14 +3,22 @@
    level from Python's grid. Only the diagonal is needed, because without feedback modes do not mix. */
 
 const law = (() => {
-  /** One step of a mode of curvature h on (v, u): v' = v - eta (nu g + mu u'), u' = beta u + tau g, g = h v + n. */
+  /** One step v' = v - eta (now g + carried u), u' = kept u + taken g: SGD with momentum, or quasi-hyperbolic (nu).
+      `earlier` is what of the last gradient comes again: none in a heavy ball. */
+  function moves(r, first = false) {
+    const kept = r.momentum;
+    const hyperbolic = r.nu !== null && r.nu !== undefined;
+    const taken = hyperbolic ? 1 - kept : first || kept === 0 ? 1 : 1 - r.dampening; // torch does not dampen the first step
+    const [plain, along] = hyperbolic ? [1 - r.nu, r.nu] : r.nesterov && kept > 0 ? [1, kept] : [0, 1];
+    return { now: plain + along * taken, carried: along * kept, kept, taken, earlier: plain * kept };
+  }
+
+  /** The same on a mode of curvature h, g = h v + n, as a matrix on (v, u). */
   function step(h, r, first = false) {
-    const tau = first || r.momentum === 0 ? 1 : 1 - r.dampening; // the first step is not dampened
-    const [nu, mu] = r.nesterov && r.momentum > 0 ? [1, r.momentum] : [0, 1];
-    const a = nu + mu * tau;
+    const { now, carried, kept, taken } = moves(r, first);
     return {
-      m: [1 - r.lr * a * h, -r.lr * mu * r.momentum, tau * h, r.momentum],
-      x: [(r.lr * a) ** 2, -r.lr * a * tau, tau * tau], // what unit noise adds to <vv>, <vu>, <uu>
+      m: [1 - r.lr * now * h, -r.lr * carried, taken * h, kept],
+      x: [(r.lr * now) ** 2, -r.lr * now * taken, taken * taken], // what unit noise adds to <vv>, <vu>, <uu>
     };
   }
 
@@ -22,19 +30,22 @@ const law = (() => {
 
   /** Stationary <vv> per unit of kappa C: v is an ARMA(2,1) process, and no difference here cancels in flat modes. */
   function phi(h, r) {
-    const beta = r.momentum, tau = beta > 0 ? 1 - r.dampening : 1, x = r.lr * h;
-    const [nu, mu] = r.nesterov && beta > 0 ? [1, beta] : [0, 1];
-    const a = nu + mu * tau, now = -r.lr * a, before = r.lr * beta * nu;
-    const trace = 1 - x * a + beta, det = beta * (1 - x * nu);
-    const noise = (now * now + before * before) * (1 + det) + 2 * now * before * trace;
-    return noise / ((1 - beta + x * beta * nu) * x * (a - beta * nu) * (2 * (1 + beta) - x * (a + beta * nu)));
+    const { now, kept, earlier } = moves(r), x = r.lr * h;
+    const trace = 1 - x * now + kept, det = kept - x * earlier;
+    const noise = r.lr ** 2 * ((now * now + earlier * earlier) * (1 + det) - 2 * now * earlier * trace);
+    return noise / ((1 - kept + x * earlier) * x * (now - earlier) * (2 * (1 + kept) - x * (now + earlier)));
   }
 
   /** The learning rate at which the mean of the steepest mode stops to decay. */
   function meanLimit(steepest, r) {
-    const beta = r.momentum, tau = beta > 0 ? 1 - r.dampening : 1;
-    const [nu, mu] = r.nesterov && beta > 0 ? [1, beta] : [0, 1];
-    return (2 * (1 + beta)) / (steepest * (nu + mu * tau + beta * nu));
+    const { now, kept, earlier } = moves(r);
+    return (2 * (1 + kept)) / (steepest * (now + earlier));
+  }
+
+  /** Whether each gradient enters one step, with all its weight: what the exact level was solved for. */
+  function heavyBall(r) {
+    const { earlier, taken } = moves(r);
+    return earlier === 0 && taken === 1;
   }
 
   /** S_pp of every mode, or null where the mean does not decay. */
@@ -101,7 +112,7 @@ const law = (() => {
   function exact(s, r) {
     const e = s.exact, k = kappa(r, s.samples), gamma = r.weight_decay;
     const none = { limit: null, ratio: null, error: null };
-    if (!e || r.nesterov || (r.dampening > 0 && r.momentum > 0) || !(k > 0)) return none;
+    if (!e || !heavyBall(r) || !(k > 0)) return none;
     if (k * e.batch_sizes.at(-1) < 1 || r.momentum > e.momenta.at(-1) || gamma > e.weight_decays.at(-1)) return none;
     const inertia = (beta) => -Math.log1p(-beta), decay = (x) => Math.log1p(x / e.scale);
     const decays = (nodes) => lagrange(nodes.map(decay), decay(gamma));

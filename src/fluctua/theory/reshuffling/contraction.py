@@ -19,7 +19,7 @@ def steps_contract(problem: LeastSquares, sgd: SGD) -> bool:
     I - eta (A_B + gamma) has no eigenvalue beyond 1 in size where eta (h + gamma) <= 2, h the largest curvature that a
     batch can have. Sufficient, not necessary; with momentum nothing is known so cheaply.
     """
-    if sgd.momentum:
+    if sgd.step.slots > 1:
         return False
     steepest = max(batch_curvature(problem, int(size)) for size in np.unique(sgd.batch_sizes(problem.samples)))
     return bool(sgd.lr * (steepest + sgd.weight_decay) < 2)

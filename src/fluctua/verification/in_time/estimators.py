@@ -56,10 +56,10 @@ class Estimates:
         """Yaida's relations of the modes looked at, group by group."""
         sgd, h = self.expected.stationary.law.sgd, self.expected.stationary.curvatures[: self.expected.agenda.modes]
         found = []
-        for relation in () if sgd.nesterov else RELATIONS:
+        for relation in RELATIONS if sgd.step.autoregressive else ():
             left, right = (
                 np.array(side)
-                for side in zip(*(sides(relation, each, h, sgd) for each in self.found.joint), strict=True)
+                for side in zip(*(sides(relation, each, h, sgd.step, sgd.lr) for each in self.found.joint), strict=True)
             )
             upper = np.triu_indices(left.shape[-1])
             work, steps = (np.trace(side, axis1=1, axis2=2) for side in (left, right))

@@ -70,7 +70,8 @@ class Expectation:
     def noise(self) -> Array:
         """Covariance of the chain's noise, (c m, c m)."""
         law = self.stationary.law
-        rate = law.sgd.step.effective_lr(law.sgd.lr) * (1 - law.sgd.momentum)
+        step = law.sgd.step
+        rate = step.effective_lr(law.sgd.lr) * (1 - step.memory)
         return rate**2 * law.kappa * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
 
     @cached_property

@@ -204,7 +204,7 @@ def _modes(prediction: Prediction, modes: int | None) -> int:
 
 def _entropic(problem: LeastSquares, sgd: SGD, modes: int, asked: bool | None) -> bool:
     """Whether entropy production is in question."""
-    if modes == 1 or sgd.nesterov:
+    if modes == 1 or not sgd.step.autoregressive:
         return False
     pairs = problem.outputs * (problem.outputs + 1) / 2
     return pairs * 20 * problem.samples * problem.rank**2 < _AFFORDABLE if asked is None else asked
