@@ -9,6 +9,7 @@ from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
+from .recipe.quasi_hyperbolic import QHM
 from .recipe.sgd import SGD
 from .simulation.measurement import Measurement
 from .simulation.replicas import simulate
@@ -27,6 +28,7 @@ from .verification.verdict import Verdict
 
 __all__ = [
     "EMA",
+    "QHM",
     "SGD",
     "BatchCost",
     "Candidate",

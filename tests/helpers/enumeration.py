@@ -7,7 +7,7 @@ N <= 6 nothing is random.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, islice, product
@@ -43,6 +43,7 @@ class Enumeration:
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    nu: float | None = None
 
     @cached_property
     def batches(self) -> np.ndarray:
@@ -67,10 +68,13 @@ class Enumeration:
         return self._step(weights, np.zeros_like(weights), first=True)[0]
 
     def _step(self, weights: np.ndarray, buffer: np.ndarray, first: bool) -> tuple[np.ndarray, np.ndarray]:
-        """W' and the buffer for every batch, (n, c, d) each, as torch.optim.SGD makes them."""
+        """W' and the buffer for every batch, (n, c, d) each, as torch.optim.SGD makes them; with `nu` as QHM does."""
         x, y = self.inputs[self.batches], self.targets[self.batches]
         errors = x @ weights.T - y
         gradients = np.einsum("nbc,nbd->ncd", errors, x) / self.batch_size + self.weight_decay * weights
+        if self.nu is not None:
+            buffers = self.momentum * buffer + (1 - self.momentum) * gradients
+            return weights - self.lr * ((1 - self.nu) * gradients + self.nu * buffers), buffers
         buffers = gradients if first else self.momentum * buffer + (1 - self.dampening) * gradients
         if not self.momentum:
             buffers = gradients
@@ -249,6 +253,25 @@ def _pair_average(maps: np.ndarray) -> np.ndarray:
     """<T_ia T_jb> over all batches, (m, m, m, m) indexed i, a, j, b."""
     flat = maps.reshape(len(maps), -1)
     return (flat.T @ flat / len(maps)).reshape(maps.shape[1:] * 2)
+
+
+def followed(truth: Enumeration, factors: Sequence[float], shares: Sequence[float]) -> Iterator[np.ndarray]:
+    """Yield second moments of (vec w, state, 1), w the average less W*, after 1, 2, ... steps: every batch listed.
+
+    `factors` are those of the learning rate, `shares` what a step's weights have in the average.
+    """
+    size, vector = truth.optimum.size, (away_from(truth) - truth.optimum).ravel()
+    state = np.append(vector, np.zeros(len(truth.maps[0]) - 1 - size))
+    whole = np.concatenate([vector, state, [1.0]])
+    moment = np.outer(whole, whole)
+    for step, (factor, share) in enumerate(zip(factors, shares, strict=True)):
+        maps = replace(truth, lr=truth.lr * factor)._maps(first=step == 0)
+        flow = np.zeros((len(maps), len(whole), len(whole)))
+        flow[:, size:, size:] = maps
+        flow[:, :size, :size] = (1 - share) * np.eye(size)
+        flow[:, :size, size:] = share * maps[:, :size]
+        moment = np.einsum("nia,ab,njb->ij", flow, moment, flow, optimize=True) / len(maps)
+        yield moment
 
 
 def away_from(truth: Enumeration) -> np.ndarray:

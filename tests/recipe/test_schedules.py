@@ -21,7 +21,7 @@ from fluctua.recipe.schedules import (
     read_schedule,
 )
 from fluctua.theory.stability import warn_unstable
-from helpers.enumeration import Enumeration, away_from, error, tiny
+from helpers.enumeration import Enumeration, away_from, error, followed, tiny
 
 STEPS = 6
 FACTORS = (1.0, 0.9, 0.9, 0.2, 1.3, 0.05)
@@ -34,22 +34,6 @@ OPTIMISERS = {
 }
 AVERAGES = {"none": None, "EMA": fl.EMA(0.7), "running": fl.RunningAverage(), "tail": fl.RunningAverage(2)}
 SCHEDULES = [StepLR(7, 0.3), CosineAnnealingLR(20, 0.01), CosineAnnealingLR(6), LinearLR(1, 0, 25), LinearLR(0.2, 1, 9)]
-
-
-def followed(truth, factors, shares):
-    """Second moments of (vec w, state, 1), w the average less W*, after 1, 2, ... steps: every batch listed."""
-    size, vector = truth.optimum.size, np.append((away_from(truth) - truth.optimum).ravel(), np.zeros(0))
-    state = np.append(vector, np.zeros(len(truth.maps[0]) - 1 - size))
-    whole = np.concatenate([vector, state, [1.0]])
-    moment = np.outer(whole, whole)
-    for step, (factor, share) in enumerate(zip(factors, shares, strict=True)):
-        maps = replace(truth, lr=truth.lr * factor)._maps(first=step == 0)
-        flow = np.zeros((len(maps), len(whole), len(whole)))
-        flow[:, size:, size:] = maps
-        flow[:, :size, :size] = (1 - share) * np.eye(size)
-        flow[:, :size, size:] = share * maps[:, :size]
-        moment = np.einsum("nia,ab,njb->ij", flow, moment, flow, optimize=True) / len(maps)
-        yield moment
 
 
 @pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])

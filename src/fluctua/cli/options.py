@@ -18,6 +18,7 @@ from ..errors import InvalidInput
 from ..planning.usual_rate import default_rate
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import EMA, Average, RunningAverage
+from ..recipe.reading import OPTIMISERS, read_recipe
 from ..recipe.schedules import SHAPES, Schedule, read_schedule
 from ..recipe.sgd import SAMPLINGS, SGD
 from ..theory.law import LEVELS
@@ -71,9 +72,11 @@ recipe_options = _all(
     click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
     click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
     click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
+    click.option("--optimizer", default=SGD.OPTIMISER, show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
     click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
     click.option("--dampening", type=float, default=0.0, show_default=True, help="Of the momentum."),
     click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
+    click.option("--nu", type=float, help="Share of a step of QHM that is along its buffer, from 0 to 1."),
     click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
 )
 average_options = _all(
@@ -84,7 +87,8 @@ theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '
 
 
 PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
-RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "drop_last", "momentum", "dampening", "nesterov", "schedule")
+RECIPE = ("optimizer", "lr", "batch_size", "weight_decay", "sampling", "drop_last")
+INERTIA = ("momentum", "dampening", "nesterov", "nu")
 
 
 def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
@@ -165,8 +169,9 @@ def recipe(problem: LeastSquares, options: dict[str, Any], steps: int | None = N
     Without a learning rate it has the one of `default_rate`, and `describe` says so.
     """
     given = {name: options.pop(name) for name in RECIPE}
-    lr, schedule = given.pop("lr"), _schedule(given.pop("schedule"), steps)
-    checked = SGD(lr=1.0 if lr is None else lr, schedule=schedule, **given)  # refuses before h_max is found
+    given |= {name: value for name in INERTIA if (value := options.pop(name)) or (value == 0 and name == "nu")}
+    lr, schedule = given.pop("lr"), _schedule(options.pop("schedule"), steps)
+    checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
     if lr is not None:
         return checked
     found = default_rate(problem, checked, steps)

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Any
 
 from .._validate.values import choice
+from ..errors import InvalidInput
 from .quasi_hyperbolic import QHM
 from .sgd import SGD, Recipe
 
-__all__ = ["read_recipe"]
+__all__ = ["OPTIMISERS", "read_recipe"]
 
-_OPTIMISERS: dict[str, type[Recipe]] = {kind.OPTIMISER: kind for kind in (SGD, QHM)}
+OPTIMISERS: dict[str, type[Any]] = {kind.OPTIMISER: kind for kind in (SGD, QHM)}
+"""Every recipe's class by its name."""
 
 
-def read_recipe(fields: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that `fields`, from `to_dict`, describes; without an `optimizer` it is `SGD`.
+def read_recipe(given: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that `given`, from `to_dict`, describes; without an `optimizer` it is `SGD`.
 
     Raises
     ------
     UnknownName
         For an optimiser that is not known.
     InvalidInput
-        For a value out of range.
+        For an option that the optimiser does not have, one that it needs and has not got, a value out of range.
     """
-    rest = dict(fields)
-    name = choice("optimizer", rest.pop("optimizer", SGD.OPTIMISER), tuple(_OPTIMISERS))
-    return _OPTIMISERS[name](**rest)
+    options = dict(given)
+    name = choice("optimizer", options.pop("optimizer", SGD.OPTIMISER), tuple(OPTIMISERS))
+    known = {each.name: each.default is MISSING for each in fields(OPTIMISERS[name])}
+    strange, missing = options.keys() - known, [each for each in known if known[each] and each not in options]
+    if strange or missing:
+        wrong = f"does not have {', '.join(sorted(strange))}" if strange else f"needs {', '.join(missing)}"
+        raise InvalidInput(f"the optimizer {name} {wrong}. Its options: {', '.join(known)}.")
+    recipe: Recipe = OPTIMISERS[name](**options)
+    return recipe

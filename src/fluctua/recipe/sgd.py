@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from dataclasses import fields as dataclass_fields
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +39,7 @@ class Recipe:
     """
 
     OPTIMISER: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     lr: float
     batch_size: int
@@ -144,7 +145,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types, keyed by the constructor's names; `read_recipe` reads it."""
-        fields = {each.name: getattr(self, each.name) for each in dataclass_fields(cast(Any, self))}
+        fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self)}
         return {**fields, "schedule": None if self.schedule is None else self.schedule.to_dict()}
 
 
