@@ -70,13 +70,13 @@ def _lags(given: str | None) -> list[int] | None:
 
 
 def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
-    run, found = verdict.identity, verdict.circulation
-    steps = f"{run['steps']} steps x {run['replicas']} replicas from W*, seen from step {run['opened']} on"
+    run, found = verdict.run, verdict.circulation
+    steps = f"{run.steps} steps x {run.replicas} replicas from W*, seen from step {run.opened} on"
     files = ", ".join(name for name in ("report.html", "dynamic.json", "dynamic.npz") if (directory / name).exists())
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     return "\n".join(
         (
-            f"run       {steps},\n          {run['modes']} modes, lags up to {run['lags'][-1]}, seed {run['entropy']}",
+            f"run       {steps},\n          {run.modes} modes, lags up to {run.lags[-1]}, seed {run.entropy}",
             "",
             verdict.table,
             "",

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..recipe.reading import read_recipe
-from ..recipe.sgd import Recipe
 from ..verification.in_time.verdict import DynamicVerdict
 from .numbers import dynamic_tables
 from .on_page import OnPage, repeat, strictness
@@ -40,22 +38,18 @@ class SectionInTime(OnPage):
     @property
     def title(self) -> str:
         """The data and the recipe."""
-        return f"{name_words(self.verdict)}, in time: {self._recipe.words}"
-
-    @property
-    def _recipe(self) -> Recipe:
-        return read_recipe(self.verdict.identity["recipe"])
+        return f"{name_words(self.verdict)}, in time: {self.verdict.run.recipe.words}"
 
     @property
     def facts(self) -> list[tuple[str, str]]:
         """What was run, on what, with what."""
-        run = self.verdict.identity
-        lags = ", ".join(str(lag) for lag in run["lags"])
+        run = self.verdict.run
+        lags = ", ".join(str(lag) for lag in run.lags)
         return [
             ("Data", data_words(self.verdict)),
-            ("Recipe", self._recipe.words),
-            ("Run", f"{run['steps']} steps x {run['replicas']} replicas from W*, seed {run['entropy']}"),
-            ("Seen", f"the {run['modes']} steepest modes from step {run['opened']} on, {lags} steps apart"),
+            ("Recipe", self.verdict.run.recipe.words),
+            ("Run", f"{run.steps} steps x {run.replicas} replicas from W*, seed {run.entropy}"),
+            ("Seen", f"the {run.modes} steepest modes from step {run.opened} on, {lags} steps apart"),
             *self.origin,
         ]
 
@@ -65,14 +59,14 @@ class SectionInTime(OnPage):
         return list(self._caveats())
 
     def _caveats(self) -> Iterator[str]:
-        verdict, run = self.verdict, self.verdict.identity
+        verdict, run = self.verdict, self.verdict.run
         if not verdict.sharp:
             yield dull(verdict.resolution)
-        if run["replicas"] < FEW:
-            yield f"Error bars come from {run['replicas']} replicas: few, so uncertain themselves."
+        if run.replicas < FEW:
+            yield f"Error bars come from {run.replicas} replicas: few, so uncertain themselves."
         if not verdict.circulation.resolvable:
             yield _unresolved(bool(verdict.circulation.predicted))
-        yield from near(run)
+        yield from near(verdict)
         yield (
             "Entropy production is that of the Gaussian process with SGD's second moments; the modes that were not "
             "looked at can only add to it."
@@ -81,12 +75,12 @@ class SectionInTime(OnPage):
     @property
     def command(self) -> str:
         """The command that repeats the run on the same data."""
-        run = self.verdict.identity
+        run = self.verdict.run
         asked = {
-            **{name: value for name, value in run["recipe"].items() if value},
-            **{name: run[name] for name in ("steps", "replicas", "modes")},
-            "lags": ",".join(str(lag) for lag in run["lags"]),
-            "seed": run["entropy"],
+            **{name: value for name, value in run.recipe.to_dict().items() if value},
+            **{name: getattr(run, name) for name in ("steps", "replicas", "modes")},
+            "lags": ",".join(str(lag) for lag in run.lags),
+            "seed": run.entropy,
             **strictness(self.verdict),
         }
         return repeat("fluctua verify DATA --dynamic", asked)

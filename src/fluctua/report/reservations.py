@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
+from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.near_limit import NEAR
 from ..verification.verdict import Verdict
 from .explorer.ranges import Survey
@@ -22,13 +22,13 @@ def caveats(verdict: Verdict, survey: Survey | None) -> list[str]:
         *_run(verdict),
         *_rank(verdict),
         *(_dynamics(verdict, survey) if survey else []),
-        *near(verdict.identity, survey.limit if survey else float("nan")),
+        *near(verdict, survey.limit if survey else float("nan")),
     ]
 
 
-def near(identity: Mapping[str, Any], limit: float = float("nan")) -> list[str]:
+def near(verdict: Verdict | DynamicVerdict, limit: float = float("nan")) -> list[str]:
     """Return what to keep in mind near the stability limit, if the run was there; `limit` where it is not recorded."""
-    share = identity.get("share_of_limit") or identity["recipe"]["lr"] / limit
+    share = verdict.identity.get("share_of_limit") or verdict.run.recipe.lr / limit
     if not share > NEAR:
         return []
     return [
@@ -46,14 +46,14 @@ def dull(resolution: float) -> str:
 
 
 def _run(verdict: Verdict) -> Iterator[str]:
-    run = verdict.identity
+    run = verdict.run
     if verdict.diverged_at is not None:
         yield f"The run diverged by step {verdict.diverged_at}: nothing below can be compared."
     elif not verdict.sharp:
         yield dull(verdict.resolution)
-    if run["replicas"] < FEW:
-        yield f"Error bars come from the spread between {run['replicas']} replicas: few, so uncertain themselves."
-    if run["recipe"]["sampling"] == "shuffle":
+    if run.replicas < FEW:
+        yield f"Error bars come from the spread between {run.replicas} replicas: few, so uncertain themselves."
+    if run.recipe.sampling == "shuffle":
         yield "The law of shuffled epochs is an expansion, of first order in modes over samples, not an identity."
     if verdict.balance is None:
         yield (
@@ -63,7 +63,7 @@ def _run(verdict: Verdict) -> Iterator[str]:
 
 
 def _rank(verdict: Verdict) -> Iterator[str]:
-    features, rank = verdict.identity["problem"][1], len(verdict.arrays["curvatures"])
+    features, rank = verdict.run.problem.features, len(verdict.arrays["curvatures"])
     if rank < features:
         yield (
             f"The data move {rank} of {features} directions: the other {features - rank} have no curvature, "
@@ -72,7 +72,7 @@ def _rank(verdict: Verdict) -> Iterator[str]:
 
 
 def _dynamics(verdict: Verdict, survey: Survey) -> Iterator[str]:
-    steps, slow = verdict.identity["steps"], survey.relaxation_steps
+    steps, slow = verdict.run.steps, survey.relaxation_steps
     late = int(np.sum(slow > steps))
     if late:
         yield (

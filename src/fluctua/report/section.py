@@ -44,7 +44,7 @@ class Section(OnPage):
             ("Data", data_words(verdict)),
             ("Recipe", recipe_words(verdict)),
             ("Run", run_words(verdict)),
-            ("Precision", f"simulated in {verdict.identity['dtype']}, predicted in float64"),
+            ("Precision", f"simulated in {verdict.run.dtype}, predicted in float64"),
             ("Measured", measured_words(verdict)),
             ("Balance F0", balance_words(verdict)),
             *self.origin,
@@ -73,10 +73,11 @@ class Section(OnPage):
     @property
     def settings(self) -> dict[str, Any]:
         """Where the explorer's sliders begin: the recipe, as far as they can hold it."""
-        recipe, run = dict(self.verdict.identity["recipe"]), self.verdict.identity
-        independent = "with_replacement" if recipe["sampling"] == "with_replacement" else "without_replacement"
+        run = self.verdict.run
+        recipe = run.recipe.to_dict()
+        independent = "with_replacement" if run.recipe.sampling == "with_replacement" else "without_replacement"
         kept = ("lr", "batch_size", "momentum", "dampening", "nesterov", "nu", "weight_decay")
-        return {**{name: recipe.get(name) for name in kept}, "sampling": independent, "horizon": run["steps"]}
+        return {**{name: recipe.get(name) for name in kept}, "sampling": independent, "horizon": run.steps}
 
     @property
     def explored(self) -> dict[str, Any]:
@@ -93,14 +94,15 @@ class Section(OnPage):
     @property
     def command(self) -> str:
         """The command that repeats the run on the same data; empty where it takes more than a command."""
-        run, recipe = self.verdict.identity, dict(self.verdict.identity["recipe"])
-        if recipe.pop("schedule") or run["average"] or run["start"] not in ("optimum", "zero"):
+        run = self.verdict.run
+        recipe = run.recipe.to_dict()
+        if recipe.pop("schedule") or run.average or run.start not in ("optimum", "zero"):
             return ""
         asked = {
             **{name: value for name, value in recipe.items() if value},
-            **{name: run[name] for name in ("steps", "replicas", "records", "start", "dynamics")},
+            **{name: getattr(run, name) for name in ("steps", "replicas", "records", "start", "dynamics")},
             "theory": self.verdict.theory,
-            "seed": run["entropy"],
+            "seed": run.entropy,
             **strictness(self.verdict),
         }
         return repeat("fluctua verify DATA", asked)

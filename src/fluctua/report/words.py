@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ..recipe.averages import read_average
-from ..recipe.reading import read_recipe
 from ..verification.formats import shown
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
@@ -20,22 +18,22 @@ def name_words(verdict: Verdict | DynamicVerdict) -> str:
 
 def data_words(verdict: Verdict | DynamicVerdict) -> str:
     """What was learned from."""
-    samples, features, outputs, _ = verdict.identity["problem"]
+    samples, features, outputs, _ = verdict.run.problem
     return f"{name_words(verdict)}: {samples:,} samples, {features} inputs, {outputs} outputs"
 
 
 def recipe_words(verdict: Verdict) -> str:
     """What was asked of SGD."""
-    dynamics = verdict.identity["dynamics"]
+    dynamics = verdict.run.dynamics
     noise = "" if dynamics == "sgd" else f", {dynamics.replace('_', ' ')} dynamics"
-    return read_recipe(verdict.identity["recipe"]).words + noise
+    return verdict.run.recipe.words + noise
 
 
 def run_words(verdict: Verdict) -> str:
     """What was run."""
-    run = verdict.identity
-    average = "" if run["average"] is None else f", {read_average(run['average']).words}"
-    return f"{run['steps']} steps x {run['replicas']} replicas from {run['start']}{average}, seed {run['entropy']}"
+    run = verdict.run
+    average = "" if run.average is None else f", {run.average.words}"
+    return f"{run.steps} steps x {run.replicas} replicas from {run.start}{average}, seed {run.entropy}"
 
 
 def measured_words(verdict: Verdict) -> str:

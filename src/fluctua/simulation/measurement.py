@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ResultError
 from ..storage.results import load_arrays, save_arrays
 from ..storage.stored import reading
+from .identity import EqualTimeRun
 from .resumed import hold_tally
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ class Measurement:
     balance_error: Array | None
     chunks: int
 
+    @cached_property
+    def run(self) -> EqualTimeRun:
+        """The identity, read: recipe, steps, replicas, seed and the rest."""
+        return EqualTimeRun.of(self.identity)
+
     @property
     def replicas(self) -> int:
         """R, the number of independent runs."""
@@ -117,7 +123,7 @@ class Measurement:
 
     def __repr__(self) -> str:
         return (
-            f"Measurement({self.identity['dynamics']}, {self.replicas} replicas, {int(self.recorded[-1])} steps: "
+            f"Measurement({self.run.dynamics}, {self.replicas} replicas, {int(self.recorded[-1])} steps: "
             f"excess_loss={self.excess_loss:.5g} +- {self.excess_loss_error:.2g})"
         )
 

@@ -27,6 +27,7 @@ from ..storage.results import load_arrays
 from ..storage.stored import reading
 from ..storage.writing import check_writable, remove
 from .batches import Draws, Rng, generators, seed_sequence
+from .identity import EqualTimeRun, Size
 from .interrupts import deferred
 from .measurement import Chunk, Measurement, Tally, checkpoint_identity, damaged
 from .needs import refuse_runs
@@ -138,19 +139,19 @@ def simulate(
     precision = simulation_dtype(dtype, problem, sgd, window.steps, begin, average, dynamics)
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)
-        identity = {
-            "recipe": sgd.to_dict(),
-            "dynamics": dynamics,
-            "average": None if average is None else average.to_dict(),
-            "steps": window.steps,
-            "records": window.records,
-            "replicas": replicas,
-            "dtype": precision.name,
-            "entropy": str(root.entropy),
-            "spawn_key": list(root.spawn_key),
-            "start": start if isinstance(start, str) else _fingerprint(start),
-            "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
-        }
+        identity = EqualTimeRun(
+            recipe=sgd,
+            dynamics=dynamics,
+            average=average,
+            steps=window.steps,
+            records=window.records,
+            replicas=replicas,
+            dtype=precision.name,
+            entropy=str(root.entropy),
+            spawn_key=tuple(root.spawn_key),
+            start=start if isinstance(start, str) else _fingerprint(start),
+            problem=Size.of(problem, sgd.weight_decay),
+        ).to_dict()
         run = _Run(problem, sgd, window, begin, precision, dynamics, average, replicas)
         total = _begun(kept, identity, window, problem.rank)
         plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs

@@ -194,7 +194,7 @@ def _line(cell: Cell, verdict: Verdict) -> list[str]:
     balance, rungs = verdict.balance, {row.name: row for row in verdict.rows}
     return [
         cell.data,
-        f"{verdict.identity['problem'][0]:,}",
+        f"{verdict.run.problem.samples:,}",
         cell.recipe,
         f"{cell.sgd.lr:g}",
         str(cell.sgd.batch_size),

@@ -272,6 +272,6 @@ class _Trial:
     def _fluctuation(self) -> Array:
         """The right side of F0 along the trajectory: what its own dynamics injects per step, with the measured S."""
         tested, measured = self.stationary.law, self.measurement
-        law = Law(tested.problem, tested.sgd, LAW_OF[measured.identity["dynamics"]])
+        law = Law(tested.problem, tested.sgd, LAW_OF[measured.run.dynamics])
         source = law.minimum.source(measured.window_covariance) if law.feeds_back else law.noise
         return law.kappa * law.kernel.injection() * source

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
 from ..simulation.batches import Draws, Rng, draw_batches, generators, seed_sequence
+from ..simulation.identity import NoiseRun
 from ..simulation.needs import refuse_noise
 from ..simulation.steppers import minibatch_in_modes, slots
 from ..storage.results import finite
@@ -79,6 +81,11 @@ class GradientNoise:
     p_values: Mapping[str, float]
     level: float
     identity: Mapping[str, Any]
+
+    @cached_property
+    def run(self) -> NoiseRun:
+        """The identity, read: recipe, steps, replicas, seed and the rest."""
+        return NoiseRun.of(self.identity)
 
     def holds(self, statement: str) -> bool:
         """Whether "mean", "covariance" or "memory" is as theory says, at the family-wise level."""
@@ -191,7 +198,7 @@ def gradient_noise(
         batch_sizes=sizes,
         p_values=sums.p_values(),
         level=level,
-        identity={"recipe": sgd.to_dict(), "steps": steps, "replicas": replicas, "entropy": str(root.entropy)},
+        identity=NoiseRun(sgd, steps, replicas, str(root.entropy)).to_dict(),
     )
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recipe.averages import read_average
-from ..recipe.reading import read_recipe
+from ..simulation.identity import EqualTimeRun, InTimeRun
 from ..storage.layout import hold_arrays
 
 __all__ = ["hold_equal_time", "hold_in_time"]
@@ -66,10 +65,7 @@ _FLOW = {
 
 def hold_equal_time(header: Mapping[str, Any], arrays: Arrays) -> None:
     """Of a verdict at equal times."""
-    run = header["identity"]
-    read_recipe(run["recipe"])
-    if run["average"] is not None:
-        read_average(run["average"])
+    EqualTimeRun.of(header["identity"])
     rungs = {name.removeprefix("predicted_") for name in arrays if name.startswith("predicted_")} | {header["theory"]}
     rows = [row["name"] for row in header["rows"]]
     if missing := [name for name in (*rungs, f"{header['theory']}, stationary") if name not in rows]:
@@ -88,14 +84,13 @@ def hold_equal_time(header: Mapping[str, Any], arrays: Arrays) -> None:
 
 def hold_in_time(header: Mapping[str, Any], arrays: Arrays) -> None:
     """Of a verdict in time."""
-    run = header["identity"]
-    read_recipe(run["recipe"])
-    hold_arrays(arrays, _IN_TIME, {"m": run["modes"], "k": len(run["lags"])}, together=(_FLOW,))
-    if arrays["lags"].tolist() != run["lags"]:
+    run = InTimeRun.of(header["identity"])
+    hold_arrays(arrays, _IN_TIME, {"m": run.modes, "k": len(run.lags)}, together=(_FLOW,))
+    if arrays["lags"].tolist() != list(run.lags):
         raise ValueError("its array lags has others than the run")
     _ascending(arrays, "lags")
-    _below(arrays, "plane", run["modes"])
-    if min(len(arrays[name]) for name in ("decay", "dense_responses")) <= run["lags"][-1]:
+    _below(arrays, "plane", run.modes)
+    if min(len(arrays[name]) for name in ("decay", "dense_responses")) <= run.lags[-1]:
         raise ValueError("its arrays decay and dense_responses end before the longest lag")
     fields = len(arrays.get("places", ()))
     if round(np.sqrt(fields)) ** 2 != fields:

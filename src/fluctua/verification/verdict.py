@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
 
+from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
 from ..storage.saved import Saved, named, with_nan
 from ..theory.law import Level
@@ -106,6 +108,11 @@ class Verdict(Saved):
     diverged_at: int | None
     arrays: Mapping[str, NDArray[Any]] = field(repr=False)
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def run(self) -> EqualTimeRun:
+        """The identity, read: recipe, steps, replicas, seed and the rest."""
+        return EqualTimeRun.of(self.identity)
 
     def row(self, name: str) -> Row:
         """Return the row of that name, such as "langevin" or "exact, stationary"; raises `UnknownRow`."""

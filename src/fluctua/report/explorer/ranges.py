@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...problem.least_squares import LeastSquares, Minimum
-from ...recipe.reading import read_recipe
 from ...recipe.sgd import EPOCHS, SGD, Sampling
 from ...theory.answers import predict
 from ...theory.stability import mean_stable_lr
@@ -141,14 +140,14 @@ def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
 
 def with_survey(verdict: Verdict, problem: LeastSquares, progress: Callable[[float], None] | None) -> Verdict:
     """Return `surveyed`, calling `progress` with the fraction done."""
-    found = survey(problem, read_recipe(verdict.identity["recipe"]), _noise_floor(verdict), progress)
+    found = survey(problem, verdict.run.recipe, _noise_floor(verdict), progress)
     return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
 
 
 def _noise_floor(verdict: Verdict) -> float:
     """The exact stationary excess loss of the weights under independent batches, where the verdict has it; or NaN."""
-    run = verdict.identity
-    if verdict.theory != "exact" or run["average"] or run["recipe"]["schedule"] or run["recipe"]["sampling"] in EPOCHS:
+    run = verdict.run
+    if verdict.theory != "exact" or run.average or run.recipe.schedule or run.recipe.epochs:
         return float("nan")
     return verdict.row("exact, stationary").excess_loss or float("nan")
 

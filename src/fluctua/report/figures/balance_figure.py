@@ -31,7 +31,7 @@ def balance(verdict: Verdict) -> Figure:
     with np.errstate(invalid="ignore"):
         unit = np.sqrt(x[p] * x[q])
     _pairs(right, *((values / unit)[p < q] for values in (x, y, bar)))
-    dissipation, fluctuation = _CONTINUOUS if verdict.identity["dynamics"] == "langevin" else _DISCRETE
+    dissipation, fluctuation = _CONTINUOUS if verdict.run.dynamics == "langevin" else _DISCRETE
     left.set_ylabel("dissipation and storage\n" + dissipation)
     right.set_ylabel("dissipation and storage")
     for axes in (left, right):

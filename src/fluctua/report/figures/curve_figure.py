@@ -36,7 +36,7 @@ def curve(verdict: Verdict) -> Figure:
     points(axes, t, mean, bar, "mean of the replicas, with 95 % interval")
     words = f"{verdict.theory} theory, nothing fitted"
     axes.plot(arrays["curve_steps"], curve, color=colour, linewidth=1.8, label=words)
-    held = "stationary level at this lr, held" if verdict.identity["recipe"]["schedule"] else "its stationary level"
+    held = "stationary level at this lr, held" if verdict.run.recipe.schedule else "its stationary level"
     _stationary_level(axes, level, colour, held, shown=level <= _CONTRAST * peak)
     axes.set_xscale("symlog", linthresh=1, linscale=0.4, subs=range(2, 10))
     axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...recipe.reading import read_recipe
 from ...verification.in_time.verdict import DynamicVerdict
 from .frame import INK, RUNGS, canvas, decades, legend, points, positive, remark
 
@@ -151,12 +150,10 @@ def current(verdict: DynamicVerdict) -> Figure:
 
 def recipe(verdict: DynamicVerdict) -> str:
     """Say in words what was run."""
-    run = verdict.identity
-    name = verdict.data.get("name") or f"{run['problem'][0]} samples"
-    words = (
-        f"{name}: {read_recipe(run['recipe']).words}, {run['steps']} steps from the optimum, {run['replicas']} replicas"
-    )
-    return textwrap.fill(f"{words}; the {run['modes']} steepest modes from step {run['opened']} on", 100)
+    run = verdict.run
+    name = verdict.data.get("name") or f"{run.problem.samples} samples"
+    words = f"{name}: {run.recipe.words}, {run.steps} steps from the optimum, {run.replicas} replicas"
+    return textwrap.fill(f"{words}; the {run.modes} steepest modes from step {run.opened} on", 100)
 
 
 def _shade(level: float) -> tuple[float, float, float, float]:

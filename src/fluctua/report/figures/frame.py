@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InvalidInput
-from ...recipe.averages import read_average
 from ...verification.verdict import INDEPENDENT, Verdict
 from ..words import recipe_words
 
@@ -128,12 +127,12 @@ def canvas(title: str, recipe: str, height: float, **grid: Any) -> tuple[Figure,
 
 def recipe(verdict: Verdict) -> str:
     """Say in words what was run."""
-    run = verdict.identity
-    name = verdict.data.get("name") or f"{run['problem'][0]} samples"
-    start = {"optimum": "from the optimum", "zero": "from zero"}.get(run["start"], "from given weights")
+    run = verdict.run
+    name = verdict.data.get("name") or f"{run.problem.samples} samples"
+    start = {"optimum": "from the optimum", "zero": "from zero"}.get(run.start, "from given weights")
     end = "" if verdict.diverged_at is None else f", diverged by step {verdict.diverged_at}"
-    average = "" if run["average"] is None else f", {read_average(run['average']).words}"
-    parts = f"{run['steps']} steps {start}{average}", f"{run['replicas']} replicas{end}"
+    average = "" if run.average is None else f", {run.average.words}"
+    parts = f"{run.steps} steps {start}{average}", f"{run.replicas} replicas{end}"
     text = ", ".join([f"{name}: {recipe_words(verdict)}", *parts])
     return textwrap.fill(text, 100)
 
@@ -174,7 +173,7 @@ def student(verdict: Verdict) -> float:
     """Half a 95 % interval in standard errors between replicas."""
     from scipy.stats import t
 
-    return float(t.ppf(0.975, verdict.identity["replicas"] - 1))
+    return float(t.ppf(0.975, verdict.run.replicas - 1))
 
 
 def drawable(values: ArrayLike | None) -> Array:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...recipe.reading import read_recipe
 from ...verification.noise import STEEPEST, GradientNoise
 from .frame import RUNGS, canvas, decades, drawable, legend, points, remark
 
@@ -59,7 +58,7 @@ def _kurtosis(axes: Axes, found: GradientNoise) -> None:
     axes.set(xscale="log", xlabel="curvature of the mode, $h_p$", ylabel="excess kurtosis")
     axes.set_yscale("symlog", linthresh=1)
     decades(axes)
-    remark(axes, f"batches of {found.identity['recipe']['batch_size']}: kurtosis per mode; theory at $W^*$")
+    remark(axes, f"batches of {found.run.recipe.batch_size}: kurtosis per mode; theory at $W^*$")
 
 
 def _batch_size(axes: Axes, found: GradientNoise) -> None:
@@ -75,6 +74,6 @@ def _batch_size(axes: Axes, found: GradientNoise) -> None:
 
 
 def _recipe(found: GradientNoise, name: str) -> str:
-    run = found.identity
-    recipe = read_recipe(run["recipe"]).words
-    return textwrap.fill(f"{name}: {recipe}, {run['steps']} steps from the optimum, {run['replicas']} replicas", 100)
+    run = found.run
+    recipe = run.recipe.words
+    return textwrap.fill(f"{name}: {recipe}, {run.steps} steps from the optimum, {run.replicas} replicas", 100)

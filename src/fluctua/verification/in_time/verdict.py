@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...simulation.identity import InTimeRun
 from ...storage.results import finite
 from ...storage.saved import Saved, named, with_nan
 from ..formats import caught, shown
@@ -56,6 +58,11 @@ class DynamicVerdict(Saved):
     provenance: Mapping[str, str]
     arrays: Mapping[str, NDArray[Any]] = field(repr=False)
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def run(self) -> InTimeRun:
+        """The identity, read: recipe, steps, replicas, seed and the rest."""
+        return InTimeRun.of(self.identity)
 
     def row(self, name: str) -> Statement:
         """Return the statement of that name; raises `UnknownRow`."""

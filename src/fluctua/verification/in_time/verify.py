@@ -14,6 +14,7 @@ from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import SGD
 from ...simulation.agenda import Agenda
 from ...simulation.batches import Rng, generators, seed_sequence
+from ...simulation.identity import InTimeRun, Size
 from ...simulation.needs import refuse_twins
 from ...simulation.steppers import slots
 from ...simulation.twins import watch
@@ -166,21 +167,20 @@ def verify_dynamic(
         lambda fraction: report("simulation", fraction),
     )
     report("comparison", 0.0)
-    identity = {
-        "recipe": sgd.to_dict(),
-        "steps": agenda.steps,
-        "opened": agenda.opened,
-        "gap": agenda.gap,
-        "lags": list(agenda.lags),
-        "modes": agenda.modes,
-        "replicas": count,
-        "groups": len(groups),
-        "entropy": str(root.entropy),
-        "spawn_key": list(root.spawn_key),
-        "share_of_limit": share,
-        "problem": [problem.samples, problem.features, problem.outputs, problem.minimum(sgd.weight_decay).loss],
-    }
-    return verdict_of(expectation, found, level, resolution, identity)
+    run = InTimeRun(
+        recipe=sgd,
+        steps=agenda.steps,
+        opened=agenda.opened,
+        gap=agenda.gap,
+        lags=tuple(agenda.lags),
+        modes=agenda.modes,
+        replicas=count,
+        groups=len(groups),
+        entropy=str(root.entropy),
+        spawn_key=tuple(root.spawn_key),
+        problem=Size.of(problem, sgd.weight_decay),
+    )
+    return verdict_of(expectation, found, level, resolution, {**run.to_dict(), "share_of_limit": share})
 
 
 def _modes(prediction: Prediction, modes: int | None) -> int:
