@@ -45,6 +45,7 @@ PUBLIC = {
     "schedules",
     "semi_analytic",
     "SemiAnalytic",
+    "QHM",
     "SGD",
     "simulate",
     "StableLimit",

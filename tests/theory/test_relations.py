@@ -43,7 +43,7 @@ def test_both_sides_agree_over_all_batches(name, optimiser, relation):
     *_, fresh = truth.moments(away_from(truth), 3)
     for moment in (truth.stationary(), fresh):
         path = path_of(truth, problem, moment)
-        left, right = sides(relation, path, h, sgd)
+        left, right = sides(relation, path, h, sgd.step, sgd.lr)
         scale = np.abs(np.diag(path)).max()
         assert error((scale * np.eye(len(left)) + left) / scale, (scale * np.eye(len(left)) + right) / scale) <= 10
         assert np.abs(1.01 * left - right).max() > 1e-6 * scale * np.abs(left / scale).max()
@@ -56,7 +56,7 @@ def test_traced_they_are_the_relations_of_the_paper():
     truth = Enumeration(inputs, targets, 0.05, 2)
     moment, h, s = truth.stationary(), problem.curvatures, fl.predict(problem, sgd).mode_covariance
     path = path_of(truth, problem, moment)
-    found = {relation.name: sides(relation, path, h, sgd)[0].trace() for relation in RELATIONS}
+    found = {relation.name: sides(relation, path, h, sgd.step, sgd.lr)[0].trace() for relation in RELATIONS}
     for space in ("modes", "outputs"):
         assert found[f"FDR1, {space}"] == pytest.approx(sgd.lr * 2 * np.sum(h * np.diag(s)), rel=1e-11)
         assert found[f"FDR2, {space}"] == pytest.approx(sgd.lr * 2 * np.sum(h**2 * np.diag(s)), rel=1e-11)
@@ -65,7 +65,7 @@ def test_traced_they_are_the_relations_of_the_paper():
 
 def test_nesterov_s_step_is_refused():
     with pytest.raises(InvalidInput, match="Use momentum without nesterov"):
-        sides(RELATIONS[0], np.eye(3), np.ones(1), fl.SGD(0.1, 2, momentum=0.5, nesterov=True))
+        sides(RELATIONS[0], np.eye(3), np.ones(1), fl.SGD(0.1, 2, momentum=0.5, nesterov=True).step, 0.1)
 
 
 def test_the_register_has_names_symbols_and_meanings():
