@@ -194,6 +194,14 @@ class LeastSquares:
             out += weighted_square(z, q if quadratic is None else q + quadratic_form(z, quadratic))
         return out / self.samples
 
+    def largest_square(self, basis: Array | None = None) -> float:
+        """Return the largest |x|^2 over the samples, or of the part that `basis`, (r, k), in the modes has of x."""
+        largest, rows = 0.0, self.inputs if basis is None else self.projections
+        for block in self.blocks(rows.shape[1]):
+            x = rows[block] if basis is None else rows[block] @ basis
+            largest = max(largest, float(np.einsum("ij,ij->i", x, x, dtype=np.float64).max()))
+        return largest
+
     def blocks(self, width: int) -> Iterator[slice]:
         """Yield slices of samples whose rows of `width` elements fit a block."""
         return blocks(self.samples, positive_int("width", width))

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._validate.arguments import stands_for
-from .._validate.values import choice, flag, positive_int, real_number, step_numbers
+from .._validate.values import flag, positive_int, real_number, step_numbers
 from ..errors import InvalidInput
+from .sampling import EPOCHS, SAMPLINGS, Sampler, Sampling, sampler_of
 from .schedules import LARGEST, Schedule, read_schedule
 from .step import Step, plain, with_momentum
 
 __all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Sampling"]
-
-Sampling = Literal["with_replacement", "without_replacement", "shuffle", "single_shuffle", "sequential"]
-_IN_WORDS: dict[Sampling, str] = {
-    "with_replacement": "batches of {} with replacement",
-    "without_replacement": "batches of {} without replacement",
-    "shuffle": "shuffled epochs of batches of {}",
-    "single_shuffle": "epochs of batches of {} in one shuffled order",
-    "sequential": "epochs of batches of {} in data order",
-}
-SAMPLINGS: tuple[Sampling, ...] = tuple(_IN_WORDS)
-EPOCHS: tuple[Sampling, ...] = ("shuffle", "single_shuffle", "sequential")
-"""The samplings that pass over all samples before one comes again."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +83,7 @@ class SGD:
         object.__setattr__(
             self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
         )
-        object.__setattr__(self, "sampling", choice("sampling", self.sampling, SAMPLINGS))
+        object.__setattr__(self, "sampling", sampler_of(self.sampling).name)
         object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
         object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
         object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
@@ -125,6 +114,11 @@ class SGD:
             return np.broadcast_to(self.lr, step_numbers("steps", steps).shape)
         return self.schedule.rates(self.lr, steps)
 
+    @property
+    def sampler(self) -> Sampler:
+        """How batches are drawn."""
+        return sampler_of(self.sampling)
+
     def sampling_factor(self, samples: int) -> float:
         """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).
 
@@ -136,15 +130,12 @@ class SGD:
         InvalidInput
             If a batch without replacement is larger than the data set.
         """
-        if self.sampling == "with_replacement":
-            return 1.0 / self.batch_size
-        self._refuse_larger(samples)
-        return (samples - self.batch_size) / (self.batch_size * (samples - 1))
+        return self.sampler.kappa(samples, self.batch_size)
 
     @property
     def epochs(self) -> bool:
         """Whether batches come in epochs, each a pass over all samples, instead of independently."""
-        return self.sampling in EPOCHS
+        return self.sampler.remembers
 
     def batch_sizes(self, samples: int) -> NDArray[np.int64]:
         """Return the sizes of the batches of one epoch, (n,), in their order.
@@ -154,14 +145,7 @@ class SGD:
         InvalidInput
             If the sampling has no epochs, or a batch is larger than the data set.
         """
-        if not self.epochs:
-            raise InvalidInput(
-                f"sampling = {self.sampling!r} draws independent batches, which have no epochs: each is of "
-                f"batch_size = {self.batch_size}. Samplings with epochs: {', '.join(EPOCHS)}."
-            )
-        self._refuse_larger(samples)
-        full, left = divmod(samples, self.batch_size)
-        return np.array([self.batch_size] * full + [left] * (left > 0 and not self.drop_last), np.int64)
+        return self.sampler.batch_sizes(samples, self.batch_size, self.drop_last)
 
     def refuse_epochs(self, reason: str) -> None:
         """Raise `InvalidInput` with the reason if batches come in epochs; for what holds for independent ones only."""
@@ -171,18 +155,11 @@ class SGD:
                 f"sample comes twice. Use sampling='without_replacement', independent batches of the same size."
             )
 
-    def _refuse_larger(self, samples: int) -> None:
-        if self.batch_size > samples:
-            raise InvalidInput(
-                f"batch_size = {self.batch_size} is larger than the {samples} samples, and without replacement a "
-                f"batch holds distinct samples. Use batch_size <= {samples}, or sampling='with_replacement'."
-            )
-
     @property
     def words(self) -> str:
         """The recipe in words, in one line."""
         dropped = " (incomplete last batch dropped)" if self.drop_last else ""
-        parts = [f"lr {self.lr:g}", _IN_WORDS[self.sampling].format(self.batch_size) + dropped]
+        parts = [f"lr {self.lr:g}", self.sampler.words(self.batch_size) + dropped]
         if self.weight_decay:
             parts.append(f"weight decay {self.weight_decay:g}")
         if self.momentum:

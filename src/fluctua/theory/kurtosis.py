@@ -31,7 +31,7 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
     m2, m4 = _central_moments(problem, sgd.weight_decay)
     full = sgd.sampling_factor(problem.samples) == 0  # a full batch has no noise at all
     m2[(m2 <= smallest_noise(problem)) | full] = np.nan
-    if sgd.sampling == "with_replacement":
+    if not sgd.sampler.distinct:
         return np.asarray((m4 / m2**2 - 3) / sgd.batch_size)
     n, b = problem.samples, sgd.batch_size
     chance = np.cumprod([max(b - j, 0) / max(n - j, 1) for j in range(4)])

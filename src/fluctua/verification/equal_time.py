@@ -273,5 +273,5 @@ class _Trial:
         """The right side of F0 along the trajectory: what its own dynamics injects per step, with the measured S."""
         tested, measured = self.stationary.law, self.measurement
         law = Law(tested.problem, tested.sgd, LAW_OF[measured.identity["dynamics"]])
-        source = law.minimum.source(measured.window_covariance) if law.feeds_back else law.noise
-        return law.kappa * law.kernel.injection() * source
+        source = law.source.at(measured.window_covariance) if law.feeds_back else law.noise
+        return law.kernel.injection() * source

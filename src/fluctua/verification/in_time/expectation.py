@@ -71,7 +71,7 @@ class Expectation:
         """Covariance of the chain's noise, (c m, c m)."""
         law = self.stationary.law
         rate = law.sgd.step.effective_lr(law.sgd.lr) * (1 - law.sgd.momentum)
-        return rate**2 * law.kappa * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
+        return rate**2 * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
 
     @cached_property
     def entropies(self) -> Array:
