@@ -9,6 +9,7 @@ from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
+from .recipe.sampling import WeightedSampling
 from .recipe.sgd import SGD
 from .simulation.measurement import Measurement
 from .simulation.replicas import simulate
@@ -47,6 +48,7 @@ __all__ = [
     "StableLimit",
     "UnstableSGD",
     "Verdict",
+    "WeightedSampling",
     "batch_costs",
     "errors",
     "gradient_noise",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._validate.arguments import stands_for
 from .._validate.values import flag, positive_int, real_number, step_numbers
 from ..errors import InvalidInput
-from .sampling import EPOCHS, SAMPLINGS, Sampler, Sampling, sampler_of
+from .sampling import EPOCHS, SAMPLINGS, P, Sampler, Sampling, WeightedSampling, read_sampling, sampler_of
 from .schedules import LARGEST, Schedule, read_schedule
 from .step import Step, plain, with_momentum
 
@@ -34,9 +34,10 @@ class SGD:
         Samples per batch, b >= 1.
     weight_decay : float
         gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
-    sampling : str
+    sampling : str or fluctua.WeightedSampling
         Independent batches: "with_replacement"; "without_replacement", where the samples inside *one* batch are
-        distinct. Epochs, each a pass over all samples cut into batches: "shuffle", in a fresh random order each time,
+        distinct; `WeightedSampling`, with replacement, where some samples are drawn more often than others. Epochs,
+        each a pass over all samples cut into batches: "shuffle", in a fresh random order each time,
         `DataLoader(shuffle=True)`; "single_shuffle", in one random order drawn at the start of a run; "sequential", in
         the order of the data, `DataLoader(shuffle=False)`.
     momentum : float
@@ -70,7 +71,7 @@ class SGD:
     lr: float
     batch_size: int
     weight_decay: float = 0.0
-    sampling: Sampling = "with_replacement"
+    sampling: Sampling | WeightedSampling = "with_replacement"
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
@@ -83,7 +84,7 @@ class SGD:
         object.__setattr__(
             self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
         )
-        object.__setattr__(self, "sampling", sampler_of(self.sampling).name)
+        object.__setattr__(self, "sampling", read_sampling(self.sampling))
         object.__setattr__(self, "momentum", real_number("momentum", self.momentum, minimum=0.0, below=1.0))
         object.__setattr__(self, "dampening", real_number("dampening", self.dampening, minimum=0.0, below=1.0))
         object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
@@ -118,6 +119,10 @@ class SGD:
     def sampler(self) -> Sampler:
         """How batches are drawn."""
         return sampler_of(self.sampling)
+
+    def seen(self, problem: P) -> P:
+        """Return the problem whose loss these batches descend: another one only for a `WeightedSampling`."""
+        return self.sampler.seen(problem)
 
     def sampling_factor(self, samples: int) -> float:
         """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).
@@ -171,7 +176,9 @@ class SGD:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types, keyed by the constructor's names."""
-        return {**asdict(self), "schedule": None if self.schedule is None else self.schedule.to_dict()}
+        schedule = None if self.schedule is None else self.schedule.to_dict()
+        sampling = self.sampling.to_dict() if isinstance(self.sampling, WeightedSampling) else self.sampling
+        return {**asdict(self), "schedule": schedule, "sampling": sampling}
 
 
 stands_for("sgd", SGD, "a recipe, fluctua.SGD(lr, batch_size)")

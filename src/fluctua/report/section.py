@@ -94,7 +94,12 @@ class Section(OnPage):
     def command(self) -> str:
         """The command that repeats the run on the same data; empty where it takes more than a command."""
         run, recipe = self.verdict.identity, dict(self.verdict.identity["recipe"])
-        if recipe.pop("schedule") or run["average"] or run["start"] not in ("optimum", "zero"):
+        if (
+            recipe.pop("schedule")
+            or run["average"]
+            or not isinstance(recipe["sampling"], str)
+            or run["start"] not in ("optimum", "zero")
+        ):
             return ""
         asked = {
             **{name: value for name, value in recipe.items() if value},

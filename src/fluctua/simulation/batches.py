@@ -117,8 +117,12 @@ def _block(sgd: SGD) -> int:
 def draw_batches(rng: np.random.Generator, samples: int, sgd: SGD, steps: int) -> Indices:
     """Return the sample indices of `steps` independent batches, (steps, b)."""
     sgd.refuse_epochs("draw_batches draws every batch by itself")
+    chance, size = sgd.sampler.probabilities(samples), (steps, sgd.batch_size)
+    if chance is not None:
+        reached = np.cumsum(chance)
+        return np.searchsorted(reached / reached[-1], rng.random(size), side="right")
     if not sgd.sampler.distinct:
-        return rng.integers(samples, size=(steps, sgd.batch_size))
+        return rng.integers(samples, size=size)
     if 2 * sgd.batch_size <= samples:
         return _distinct(rng, samples, sgd.batch_size, steps)
     left_out = _distinct(rng, samples, samples - sgd.batch_size, steps)

@@ -56,6 +56,7 @@ class Law:
     rough: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", self.sgd.seen(self.problem))
         if self.sgd.epochs:
             _refuse_beyond_shuffling(self)
 

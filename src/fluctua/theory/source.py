@@ -43,7 +43,7 @@ class Source:
     @classmethod
     def of(cls, problem: LeastSquares, sgd: SGD) -> Source:
         """Return that of a recipe on a problem."""
-        return cls(problem.minimum(sgd.weight_decay), sgd.sampler, sgd.batch_size)
+        return cls(sgd.seen(problem).minimum(sgd.weight_decay), sgd.sampler, sgd.batch_size)
 
     @cached_property
     def kappa(self) -> float:

@@ -77,7 +77,7 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
         from .reshuffling.limit import epoch_limit
 
         return epoch_limit(problem, sgd)
-    return StableLimit(_independent(problem, sgd), "exact")
+    return StableLimit(_independent(sgd.seen(problem), sgd), "exact")
 
 
 def _independent(problem: LeastSquares, sgd: SGD) -> float:
@@ -105,7 +105,7 @@ def apart(sgd: SGD) -> SGD:
 
 def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     """Return the learning rate above which E V grows: the limit of a full batch, and of the additive theories."""
-    return sgd.step.mean_limit(float(problem.minimum(sgd.weight_decay).curvatures[0]))
+    return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
 
 
 def safe_lr(problem: LeastSquares, sgd: SGD) -> float:

@@ -120,6 +120,7 @@ def verify(
     (True, False)
     """
     door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
+    problem = sgd.seen(problem)
     _refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         as_path("checkpoint", checkpoint)
