@@ -10,6 +10,7 @@ from .problem.least_squares import LeastSquares
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
 from .recipe.quasi_hyperbolic import QHM
+from .recipe.sampling import WeightedSampling
 from .recipe.sgd import SGD
 from .simulation.measurement import Measurement
 from .simulation.replicas import simulate
@@ -49,6 +50,7 @@ __all__ = [
     "StableLimit",
     "UnstableSGD",
     "Verdict",
+    "WeightedSampling",
     "batch_costs",
     "errors",
     "gradient_noise",

@@ -137,9 +137,14 @@ class Enumeration:
         return float(np.abs(np.linalg.eigvals(_flow(frame.T @ self.cycle[:, :-1, :-1] @ frame))).max())
 
     @property
+    def _rows(self) -> np.ndarray:
+        """Rows that the data move the weights along."""
+        return self.inputs
+
+    @property
     def _frame(self) -> np.ndarray:
         """Orthonormal columns: the span of the inputs for every output, and the constant."""
-        _, singular, basis = np.linalg.svd(self.inputs)
+        _, singular, basis = np.linalg.svd(self._rows)
         span = basis[: np.sum(singular > 1e-10 * singular[0])].T
         parts = np.eye((2 if self.momentum else 1) * self.outputs)
         frame = np.zeros((len(self.maps[0]), len(parts) * span.shape[1] + 1))

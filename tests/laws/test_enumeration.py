@@ -13,6 +13,7 @@ import pytest
 
 import fluctua as fl
 from fluctua.problem.least_squares import Minimum
+from fluctua.recipe.sampling import Distinct, Sampler
 from fluctua.simulation import steppers as dynamics
 from helpers.enumeration import TINY, Enumeration, away_from, error, tiny
 
@@ -178,8 +179,9 @@ def test_the_simulator_s_step_on_every_batch_is_the_enumerated_step(name, sampli
 
 
 def kappa_wrong_by_one_per_cent(monkeypatch):
-    right = fl.SGD.sampling_factor
-    monkeypatch.setattr(fl.SGD, "sampling_factor", lambda sgd, samples: 1.01 * right(sgd, samples))
+    for kind in (Sampler, Distinct):
+        right = kind.kappa
+        monkeypatch.setattr(kind, "kappa", lambda *asked, right=right: 1.01 * right(*asked))
 
 
 def feedback_dropped(monkeypatch):

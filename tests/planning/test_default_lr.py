@@ -8,7 +8,7 @@ import pytest
 
 import fluctua as fl
 from fluctua.cli import main
-from fluctua.planning.usual_rate import default_rate, largest_square
+from fluctua.planning.usual_rate import default_rate
 
 RNG = np.random.default_rng
 
@@ -128,7 +128,7 @@ def test_ordinary_features_are_stable(name):
 def test_the_largest_square_is_found_in_any_block():
     x = RNG(0).normal(size=(50, 3)).astype(np.float32)
     x[41] = 7
-    assert largest_square(fl.LeastSquares(x, x[:, :1])) == pytest.approx(147)
+    assert fl.LeastSquares(x, x[:, :1]).largest_square() == pytest.approx(147)
 
 
 def test_a_schedule_above_one_lowers_the_rate():

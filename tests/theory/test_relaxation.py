@@ -188,7 +188,7 @@ def test_after_zero_steps_a_run_is_where_it_started(problem):
 def test_a_source_that_only_depends_on_the_state_is_followed_for_any_kernel(make):
     """A march of its own, without a problem: dS = kernel with G = C + S/4, against the plain recursion."""
     kernel, noise = make(np.array([0.9, 0.3, 0.01]), lr=0.8), np.diag([1.0, 2.0, 3.0]) + 0.5
-    march = Relaxation(kernel, 0.5, lambda s, _: noise + 0.25 * s, noise, np.zeros((3, 3)), None, 1e-5)
+    march = Relaxation(kernel, lambda s, _: 0.5 * noise + 0.125 * s, 0.5 * noise, np.zeros((3, 3)), None, 1e-5)
     s = np.zeros((3, 3))
     for _ in range(400):
         s = np.outer(kernel.decay, kernel.decay) * s + kernel.injection() * 0.5 * (noise + 0.25 * s)

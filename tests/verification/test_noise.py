@@ -11,6 +11,7 @@ from scipy.stats import binom, ttest_1samp
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, UnstableSGD
+from fluctua.recipe.sampling import Distinct, Sampler
 from fluctua.recipe.sgd import EPOCHS
 from fluctua.simulation.batches import Draws, generators, seed_sequence
 from fluctua.simulation.steppers import minibatch_in_modes, slots
@@ -168,8 +169,8 @@ def rejected(problem, statement, **options):
 @pytest.mark.statistical(alpha=1e-6, miss=1e-3)
 def test_a_covariance_two_per_cent_wrong_is_rejected(small_problem, monkeypatch):
     assert not rejected(small_problem, "covariance")
-    true = fl.SGD.sampling_factor
-    monkeypatch.setattr(fl.SGD, "sampling_factor", lambda sgd, samples: 1.02 * true(sgd, samples))
+    true = Sampler.kappa
+    monkeypatch.setattr(Sampler, "kappa", lambda *asked: 1.02 * true(*asked))
     assert rejected(small_problem, "covariance", replicas=256)
 
 
@@ -177,7 +178,7 @@ def test_a_covariance_two_per_cent_wrong_is_rejected(small_problem, monkeypatch)
 def test_the_other_sampling_s_covariance_is_rejected(small_problem, monkeypatch):
     """kappa differs by 3/59 = 5 % between the samplings at b = 4, N = 60."""
     other = fl.SGD(RECIPE.lr, RECIPE.batch_size).sampling_factor(60)
-    monkeypatch.setattr(fl.SGD, "sampling_factor", lambda *_: other)
+    monkeypatch.setattr(Distinct, "kappa", lambda *_: other)
     assert rejected(small_problem, "covariance", sgd=replace(RECIPE, sampling="without_replacement"), replicas=128)
 
 

@@ -15,8 +15,9 @@ from .._validate.values import choice, listed, positive_int, shown
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares, Minimum
 from ..problem.start import Start
+from ..recipe.sampling import Sampling, WeightedSampling
 from ..recipe.schedules import SHAPES
-from ..recipe.sgd import SGD, Sampling
+from ..recipe.sgd import SGD
 from ..theory.law import Law
 from .rates import Stages
 from .search import Candidate, Search
@@ -96,7 +97,7 @@ def plan(
     momenta: Sequence[float] = (0.0, 0.9),
     schedules: Sequence[str] | None = None,
     weight_decay: float = 0.0,
-    sampling: Sampling = "with_replacement",
+    sampling: Sampling | WeightedSampling = "with_replacement",
     start: ArrayLike | str = "zero",
     held_out: tuple[ArrayLike, ArrayLike] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -117,7 +118,7 @@ def plan(
     schedules : sequence of str, optional
         Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse; by default all that the law covers.
     weight_decay : float
-    sampling : "with_replacement", "without_replacement" or "shuffle"
+    sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
         In shuffled epochs schedules are not covered: there the rate is constant.
     start : "zero" or array_like, (c, d)
     held_out : (inputs, targets), optional
@@ -153,6 +154,7 @@ def plan(
     held = _held(held_out)
     budget = positive_int("steps", steps)
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
+    problem = base.seen(problem)
     given = ["constant"] if base.epochs else list(SHAPES)
     asked = _some("schedules", given if schedules is None else schedules, "names")
     shapes = [choice("schedule", shape, SHAPES) for shape in asked]

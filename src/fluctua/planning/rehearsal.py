@@ -123,6 +123,7 @@ def rehearse(
     instance("found", found, Plan, "a plan, fluctua.plan(problem, steps)")
     positive_int("replicas", replicas, minimum=FEWEST)
     best = found.best.sgd
+    problem = best.seen(problem)
     top = edge(best) * found.limits[best.momentum]
     recipes = [best, replace(best, lr=0.5 * best.lr)]
     if top > 1.5 * best.lr:

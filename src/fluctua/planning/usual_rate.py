@@ -10,8 +10,10 @@ from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.schedules import ArrayLR
 from ..recipe.sgd import SGD
+from ..theory.source import Source
+from ..theory.stability import apart
 
-__all__ = ["DefaultRate", "default_rate", "largest_square"]
+__all__ = ["DefaultRate", "default_rate"]
 
 _SHARE = 0.25
 
@@ -59,28 +61,22 @@ def default_rate(problem: LeastSquares, sgd: SGD, steps: int | None = None) -> D
     -----
     Cost: N d, beside the curvatures.
     """
-    steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
-    mean, kappa = 2 / steepest, _kappa(problem, sgd)
-    noise = 2 / (kappa * largest_square(problem)) if kappa else np.inf
+    source = Source.of(problem, _worst(problem, sgd))
+    mean = 2 / float(source.minimum.curvatures[0])
+    noise = 2 / source.largest() if source.kappa else np.inf
     slower = sgd.step.effective_lr(1.0) * _peak(sgd, steps)
     return DefaultRate(float(f"{_SHARE * min(mean, noise) / slower:.0e}"), mean, noise, slower)
 
 
-def largest_square(problem: LeastSquares) -> float:
-    """Return R^2, the largest |x|^2 over the samples."""
-    rows = (problem.inputs[block] for block in problem.blocks(problem.features))
-    return max(float(np.einsum("ij,ij->i", x, x, dtype=np.float64).max()) for x in rows)
-
-
-def _kappa(problem: LeastSquares, sgd: SGD) -> float:
+def _worst(problem: LeastSquares, sgd: SGD) -> SGD:
+    """Return independent batches that fluctuate at least as much as those of the recipe."""
     if not sgd.epochs:
-        return sgd.sampling_factor(problem.population)
+        return sgd
     sizes = sgd.batch_sizes(problem.population)
-    if sgd.sampling != "shuffle":
-        return 1.0
-    if len(set(sizes.tolist())) == 1:
-        return sgd.sampling_factor(problem.population)
-    return 1.0 / float(sizes.min())
+    if sgd.sampling == "shuffle" and len(set(sizes.tolist())) == 1:
+        return apart(sgd)
+    size = int(sizes.min()) if sgd.sampling == "shuffle" else 1
+    return replace(sgd, batch_size=size, sampling="with_replacement", drop_last=False)
 
 
 def _peak(sgd: SGD, steps: int | None) -> float:

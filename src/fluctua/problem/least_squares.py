@@ -15,18 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._validate.arguments import stands_for
-from .._validate.sizes import refuse_bytes
 from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
 from .._validate.values import positive_int, real_array, real_number, shaped
-from ..errors import InvalidInput
+from .._validate.weights import hold_length, sample_weights
 from .minimum import Minimum
 from .modes import Spectrum, spectrum
 from .moments import blocks, quadratic_form, weighted_square
+from .rows import magnitude, refuse_degenerate, refuse_large, refuse_nothing, refuse_scale, refuse_scales, rows_times
 
 __all__ = ["LeastSquares", "Minimum", "magnitude"]
 
 Array = NDArray[np.float64]
-_LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of many, stay finite and normal
 
 
 class LeastSquares:
@@ -43,9 +42,18 @@ class LeastSquares:
     targets_are : {"labels", "values"}, optional
         What they are, where the rule would have it otherwise. It is asked for where whole numbers are more different
         ones than a fifth of the samples; below 20 samples those are labels where one comes twice, values otherwise.
+    sample_weight : array_like, (N,), optional
+        w_i >= 0, as scikit-learn has them: the loss is the sum of w_i loss_i over the sum of w_i. A sample's gradient
+        is w_i times its own, the weights divided by their mean, in a batch too: the mean over a batch of w_i loss_i.
+        A weight of 2 gives the H and W* of a sample that is there twice, and more noise than that: the two copies are
+        drawn apart.
 
     Attributes
     ----------
+    inputs, targets : ndarray, (N, d) and (N, c)
+        With sample weights, the rows times sqrt(w_i): everything else follows from these.
+    sample_weight : ndarray, (N,), or None
+        Over their mean.
     coding : Coding
         How the targets were read: `.kind` is "labels" or "values", `.classes` are the labels of the outputs.
 
@@ -53,7 +61,7 @@ class LeastSquares:
     ------
     InvalidInput
         For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs, and where labels and values
-        cannot be told apart.
+        cannot be told apart; for weights below 0, not finite or all 0.
 
     Warns
     -----
@@ -81,19 +89,45 @@ class LeastSquares:
 
     coding: Coding = VALUES
 
-    def __init__(self, inputs: ArrayLike, targets: ArrayLike, *, targets_are: TargetsAre = None) -> None:
+    sample_weight: Array | None = None
+    importance: Array | None = None
+    """rho_i, how often a sample counts in the averages of gradients' squares; None is once."""
+    drawn_by: Any = None
+    """The sampling that these rows are as seen by, where it draws some more often than others."""
+
+    def __init__(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        *,
+        targets_are: TargetsAre = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         self.inputs = real_array("inputs", inputs, ndim=2, shape="(samples, features)")
         self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
-        _refuse_scale("inputs", self.inputs)
-        _refuse_scale("targets", self.targets)
-        _refuse_scales(self.inputs, self.targets)
-        _refuse_degenerate(self.inputs, self.targets)
-        _refuse_large(self.features, self.outputs)
+        if sample_weight is not None:
+            self._weigh(sample_weight)
+        refuse_scale("inputs", self.inputs)
+        refuse_scale("targets", self.targets)
+        refuse_scales(self.inputs, self.targets)
+        refuse_degenerate(self.inputs, self.targets)
+        refuse_large(self.features, self.outputs)
         self._minima: dict[float, Minimum] = {}
+        self._drawn: dict[Any, LeastSquares] = {}
+
+    def _weigh(self, sample_weight: ArrayLike) -> None:
+        """Multiply the rows by the square roots of weights of mean 1."""
+        weights = sample_weights("sample_weight", sample_weight)
+        hold_length("sample_weight", weights, len(self.inputs))
+        refuse_degenerate(self.inputs, self.targets)
+        self.sample_weight = weights
+        self.inputs, self.targets = (rows_times(weights, rows) for rows in (self.inputs, self.targets))
+        refuse_nothing(self.inputs)
 
     def __repr__(self) -> str:
         sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} output{'s' * (self.outputs > 1)}"
-        return f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype})"
+        weighted = "" if self.sample_weight is None else ", weighted"
+        return f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype}{weighted})"
 
     @property
     def samples(self) -> int:
@@ -173,6 +207,35 @@ class LeastSquares:
         out = copy(self)
         out.targets = (self.targets @ weights.astype(self.targets.dtype))[:, None]
         out._minima = {gamma: found.combined(out, weights) for gamma, found in self._minima.items()}
+        out._drawn = {}
+        return out
+
+    def drawn(self, by: Any, importance: Array, factors: Array | None) -> LeastSquares:
+        """Return the problem as the sampling `by` sees it; kept, so that what is known of it is found once.
+
+        Parameters
+        ----------
+        by : fluctua.WeightedSampling
+        importance : ndarray, (N,)
+            rho_i, how often a sample counts in the averages of gradients' squares.
+        factors : ndarray, (N,), or None
+            What the loss of each sample is multiplied by; None leaves the loss, and so the curvatures, as they are.
+        """
+        if by not in self._drawn:
+            self._drawn[by] = self._as_drawn(by, importance, factors)
+        return self._drawn[by]
+
+    def _as_drawn(self, by: Any, importance: Array, factors: Array | None) -> LeastSquares:
+        if factors is None:
+            self.spectrum  # noqa: B018  (made now, so that the copy has it)
+        out = copy(self)
+        out.drawn_by, out.importance, out._minima, out._drawn = by, importance, {}, {}
+        if factors is not None:
+            for name in ("spectrum", "projections"):
+                out.__dict__.pop(name, None)
+            out.inputs, out.targets = (rows_times(factors, rows) for rows in (self.inputs, self.targets))
+            refuse_scale("inputs, as drawn,", out.inputs)
+            refuse_nothing(out.inputs)
         return out
 
     def feedback(self, covariance: Array) -> Array:
@@ -183,7 +246,8 @@ class LeastSquares:
     def scatter(self, weights: Array | None = None, quadratic: Array | None = None) -> Array:
         """Return <q_i z_i z_i^T>, (r, r), with q_i = weights_i + z_i^T quadratic z_i; the one pass over the samples.
 
-        4 N r^2 flops with `quadratic`, half of it when every q_i is positive (BLAS then computes one triangle).
+        Each sample is counted rho_i times, its `importance`. 4 N r^2 flops with `quadratic`, half of it when every q_i
+        is positive (BLAS then computes one triangle).
         """
         weights = None if weights is None else shaped("weights", weights, (self.samples,))
         quadratic = None if quadratic is None else shaped("quadratic", quadratic, (self.rank, self.rank))
@@ -191,62 +255,23 @@ class LeastSquares:
         for rows in self.blocks(self.rank):
             z = self.projections[rows]
             q = np.zeros(len(z)) if weights is None else weights[rows]
-            out += weighted_square(z, q if quadratic is None else q + quadratic_form(z, quadratic))
+            q = q if quadratic is None else q + quadratic_form(z, quadratic)
+            out += weighted_square(z, q if self.importance is None else q * self.importance[rows])
         return out / self.samples
+
+    def largest_square(self, basis: Array | None = None) -> float:
+        """Return the largest rho |x|^2 over the samples, or of the part that `basis`, (r, k), in the modes has of x."""
+        largest, rows = 0.0, self.inputs if basis is None else self.projections
+        for block in self.blocks(rows.shape[1]):
+            x = rows[block] if basis is None else rows[block] @ basis
+            squares = np.einsum("ij,ij->i", x, x, dtype=np.float64)
+            counted = squares if self.importance is None else squares * self.importance[block]
+            largest = max(largest, float(counted.max()))
+        return largest
 
     def blocks(self, width: int) -> Iterator[slice]:
         """Yield slices of samples whose rows of `width` elements fit a block."""
         return blocks(self.samples, positive_int("width", width))
-
-
-def _refuse_scale(name: str, values: NDArray[Any]) -> None:
-    """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
-    largest, most = magnitude(values), _LARGEST[values.dtype.itemsize]
-    if largest > most or 0 < largest < 1 / most:
-        raise InvalidInput(
-            f"{name} have a largest magnitude of {largest:.3g}, outside {1 / most:.0e} to {most:.0e}: products of four "
-            f"such {values.dtype} numbers leave the range of floats. Rescale them, to about 1."
-        )
-
-
-def _refuse_scales(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
-    """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured."""
-    (x, y), most = (magnitude(inputs), magnitude(targets)), _LARGEST[8]
-    if x and y and not (1 / most <= x * y <= most and 1 / most <= y / x <= most):
-        raise InvalidInput(
-            f"inputs of magnitude {x:.3g} and targets of {y:.3g} have a product {x * y:.3g} and a ratio {y / x:.3g}, "
-            f"and both must be from {1 / most:.0e} to {most:.0e}: fourth powers of gradients and weights leave the "
-            f"range of floats. Rescale both, to about 1."
-        )
-
-
-def magnitude(values: NDArray[Any]) -> float:
-    """Return the largest absolute value, without a copy of the array."""
-    return max(float(values.max()), -float(values.min()))
-
-
-def _refuse_large(features: int, outputs: int) -> None:
-    """Refuse what could not be solved: the curvature and its modes are d x d, in float64, whatever N is."""
-    needed = 8.0 * features * (4.0 * features + outputs)
-    refuse_bytes(f"the curvature of {features:,} inputs", needed, "Use fewer inputs, such as their leading components.")
-
-
-def _refuse_degenerate(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
-    if len(inputs) != len(targets):
-        raise InvalidInput(
-            f"inputs hold {len(inputs)} samples and targets {len(targets)}: every sample needs its target. "
-            f"Check that both were filtered alike."
-        )
-    if len(inputs) < 2:
-        raise InvalidInput(
-            "a single sample has no gradient noise: every batch is the same and nothing fluctuates. "
-            "Give at least two samples."
-        )
-    if np.array_equal(inputs[0], inputs[-1]) and bool((inputs == inputs[0]).all()):
-        raise InvalidInput(
-            f"the inputs are constant: all {len(inputs)} samples are equal, so nothing can be learned from them. "
-            f"Check how the features were made."
-        )
 
 
 stands_for("problem", LeastSquares, "a problem, fluctua.LeastSquares(inputs, targets)")

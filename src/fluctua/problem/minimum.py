@@ -238,11 +238,14 @@ class Minimum:
         return np.asarray(out)
 
     def residual_products(self, form: Array | None) -> Array:
-        """<r r^T z^T form z>, (c, c); None stands for a form that is 1 on every sample."""
+        """<rho r r^T z^T form z>, (c, c), rho the samples' importance; None is <r r^T>, of the loss."""
         out = np.zeros((self.problem.outputs,) * 2)
         for rows in self.problem.blocks(self.problem.rank):
             r = self.residuals[rows].astype(np.float64)
-            out += r.T @ (r if form is None else r * quadratic_form(self.problem.projections[rows], form)[:, None])
+            q = np.ones(len(r)) if form is None else quadratic_form(self.problem.projections[rows], form)
+            if form is not None and self.problem.importance is not None:
+                q *= self.problem.importance[rows]
+            out += r.T @ (r * q[:, None])
         return out / self.problem.samples
 
     def _crossed(self, mean: Array) -> Array:

@@ -33,7 +33,8 @@ def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _
     found.mode_weights = minimum.mode_weights[:, modes]
     found.residuals, found.squared_residuals = minimum.residuals[rows], minimum.squared_residuals[rows]
     small = found.problem = _Part.__new__(_Part)
-    small.population = problem.population
+    small.population, small.drawn_by = problem.population, problem.drawn_by
+    small.importance = None if problem.importance is None else problem.importance[rows]
     small.inputs, small.targets = problem.inputs[rows], problem.targets[rows]
     small.projections = np.ascontiguousarray(problem.projections[rows, modes])
     spectrum = problem.spectrum._replace(curvatures=problem.curvatures[modes], modes=problem.modes[:, modes])

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .._validate.values import real_number
+from .sampling import Sampling, WeightedSampling
 from .schedules import Schedule
-from .sgd import Recipe, Sampling
+from .sgd import Recipe
 from .step import Step, plain, quasi_hyperbolic
 
 __all__ = ["QHM"]
@@ -66,7 +67,7 @@ class QHM(Recipe):
     momentum: float
     nu: float
     weight_decay: float = 0.0
-    sampling: Sampling = "with_replacement"
+    sampling: Sampling | WeightedSampling = "with_replacement"
     schedule: Schedule | None = None
     drop_last: bool = False
 

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from dataclasses import Field, dataclass
 from dataclasses import fields as dataclass_fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._validate.arguments import stands_for
-from .._validate.values import choice, flag, positive_int, real_number, step_numbers
+from .._validate.values import flag, positive_int, real_number, step_numbers
 from ..errors import InvalidInput
+from .sampling import EPOCHS, SAMPLINGS, P, Sampler, Sampling, WeightedSampling, read_sampling, sampler_of
 from .schedules import LARGEST, Schedule, read_schedule
 from .step import Step, plain, with_momentum
 
 __all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Recipe", "Sampling"]
-
-Sampling = Literal["with_replacement", "without_replacement", "shuffle", "single_shuffle", "sequential"]
-_IN_WORDS: dict[Sampling, str] = {
-    "with_replacement": "batches of {} with replacement",
-    "without_replacement": "batches of {} without replacement",
-    "shuffle": "shuffled epochs of batches of {}",
-    "single_shuffle": "epochs of batches of {} in one shuffled order",
-    "sequential": "epochs of batches of {} in data order",
-}
-SAMPLINGS: tuple[Sampling, ...] = tuple(_IN_WORDS)
-EPOCHS: tuple[Sampling, ...] = ("shuffle", "single_shuffle", "sequential")
-"""The samplings that pass over all samples before one comes again."""
 
 
 class Recipe:
@@ -44,7 +33,7 @@ class Recipe:
     lr: float
     batch_size: int
     weight_decay: float
-    sampling: Sampling
+    sampling: Sampling | WeightedSampling
     schedule: Schedule | None
     drop_last: bool
 
@@ -55,7 +44,7 @@ class Recipe:
         object.__setattr__(
             self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
         )
-        object.__setattr__(self, "sampling", choice("sampling", self.sampling, SAMPLINGS))
+        object.__setattr__(self, "sampling", read_sampling(self.sampling))
         if self.schedule is not None:
             object.__setattr__(self, "schedule", read_schedule(self.schedule))
         object.__setattr__(self, "drop_last", flag("drop_last", self.drop_last))
@@ -81,6 +70,15 @@ class Recipe:
             return np.broadcast_to(self.lr, step_numbers("steps", steps).shape)
         return self.schedule.rates(self.lr, steps)
 
+    @property
+    def sampler(self) -> Sampler:
+        """How batches are drawn."""
+        return sampler_of(self.sampling)
+
+    def seen(self, problem: P) -> P:
+        """Return the problem whose loss these batches descend: another one only for a `WeightedSampling`."""
+        return self.sampler.seen(problem)
+
     def sampling_factor(self, samples: int) -> float:
         """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).
 
@@ -92,15 +90,12 @@ class Recipe:
         InvalidInput
             If a batch without replacement is larger than the data set.
         """
-        if self.sampling == "with_replacement":
-            return 1.0 / self.batch_size
-        self._refuse_larger(samples)
-        return (samples - self.batch_size) / (self.batch_size * (samples - 1))
+        return self.sampler.kappa(samples, self.batch_size)
 
     @property
     def epochs(self) -> bool:
         """Whether batches come in epochs, each a pass over all samples, instead of independently."""
-        return self.sampling in EPOCHS
+        return self.sampler.remembers
 
     def batch_sizes(self, samples: int) -> NDArray[np.int64]:
         """Return the sizes of the batches of one epoch, (n,), in their order.
@@ -110,14 +105,7 @@ class Recipe:
         InvalidInput
             If the sampling has no epochs, or a batch is larger than the data set.
         """
-        if not self.epochs:
-            raise InvalidInput(
-                f"sampling = {self.sampling!r} draws independent batches, which have no epochs: each is of "
-                f"batch_size = {self.batch_size}. Samplings with epochs: {', '.join(EPOCHS)}."
-            )
-        self._refuse_larger(samples)
-        full, left = divmod(samples, self.batch_size)
-        return np.array([self.batch_size] * full + [left] * (left > 0 and not self.drop_last), np.int64)
+        return self.sampler.batch_sizes(samples, self.batch_size, self.drop_last)
 
     def refuse_epochs(self, reason: str) -> None:
         """Raise `InvalidInput` with the reason if batches come in epochs; for what holds for independent ones only."""
@@ -127,26 +115,21 @@ class Recipe:
                 f"sample comes twice. Use sampling='without_replacement', independent batches of the same size."
             )
 
-    def _refuse_larger(self, samples: int) -> None:
-        if self.batch_size > samples:
-            raise InvalidInput(
-                f"batch_size = {self.batch_size} is larger than the {samples} samples, and without replacement a "
-                f"batch holds distinct samples. Use batch_size <= {samples}, or sampling='with_replacement'."
-            )
-
     @property
     def words(self) -> str:
         """The recipe in words, in one line."""
         dropped = " (incomplete last batch dropped)" if self.drop_last else ""
         decay = f"weight decay {self.weight_decay:g}" if self.weight_decay else ""
         schedule = "" if self.schedule is None else self.schedule.words
-        batches = _IN_WORDS[self.sampling].format(self.batch_size) + dropped
+        batches = self.sampler.words(self.batch_size) + dropped
         return ", ".join(filter(None, [f"lr {self.lr:g}", batches, decay, self.inertia, schedule]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types, keyed by the constructor's names; `read_recipe` reads it."""
         fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self)}
-        return {**fields, "schedule": None if self.schedule is None else self.schedule.to_dict()}
+        schedule = None if self.schedule is None else self.schedule.to_dict()
+        sampling = self.sampling.to_dict() if isinstance(self.sampling, WeightedSampling) else self.sampling
+        return {**fields, "schedule": schedule, "sampling": sampling}
 
 
 @dataclass(frozen=True)
@@ -165,9 +148,10 @@ class SGD(Recipe):
         Samples per batch, b >= 1.
     weight_decay : float
         gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
-    sampling : str
+    sampling : str or fluctua.WeightedSampling
         Independent batches: "with_replacement"; "without_replacement", where the samples inside *one* batch are
-        distinct. Epochs, each a pass over all samples cut into batches: "shuffle", in a fresh random order each time,
+        distinct; `WeightedSampling`, with replacement, where some samples are drawn more often than others. Epochs,
+        each a pass over all samples cut into batches: "shuffle", in a fresh random order each time,
         `DataLoader(shuffle=True)`; "single_shuffle", in one random order drawn at the start of a run; "sequential", in
         the order of the data, `DataLoader(shuffle=False)`.
     momentum : float
@@ -203,7 +187,7 @@ class SGD(Recipe):
     lr: float
     batch_size: int
     weight_decay: float = 0.0
-    sampling: Sampling = "with_replacement"
+    sampling: Sampling | WeightedSampling = "with_replacement"
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False

@@ -96,7 +96,12 @@ class Section(OnPage):
         """The command that repeats the run on the same data; empty where it takes more than a command."""
         run = self.verdict.run
         recipe = run.recipe.to_dict()
-        if recipe.pop("schedule") or run.average or run.start not in ("optimum", "zero"):
+        if (
+            recipe.pop("schedule")
+            or run.average
+            or not isinstance(run.recipe.sampling, str)
+            or run.start not in ("optimum", "zero")
+        ):
             return ""
         asked = {
             **{name: value for name, value in recipe.items() if value},

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
+from ..recipe.sampling import Epochs
 from ..recipe.sgd import SGD
 
 __all__ = ["Draws", "draw_batches", "generators", "seed_sequence"]
@@ -87,7 +88,8 @@ class _Epochs:
         self.ends = np.cumsum(self.sizes)
         self.orders = np.empty((len(rngs), samples), np.min_scalar_type(samples - 1))
         self.orders[:] = np.arange(samples)
-        self.shuffles = {"shuffle": np.inf, "single_shuffle": 1, "sequential": 0}[sgd.sampling]  # still to come
+        assert isinstance(sgd.sampler, Epochs)
+        self.shuffles = sgd.sampler.shuffles  # still to come
         self.step = 0  # within the epoch
 
     def take(self, most: int) -> Indices:
@@ -115,8 +117,12 @@ def _block(sgd: SGD) -> int:
 def draw_batches(rng: np.random.Generator, samples: int, sgd: SGD, steps: int) -> Indices:
     """Return the sample indices of `steps` independent batches, (steps, b)."""
     sgd.refuse_epochs("draw_batches draws every batch by itself")
-    if sgd.sampling == "with_replacement":
-        return rng.integers(samples, size=(steps, sgd.batch_size))
+    chance, size = sgd.sampler.probabilities(samples), (steps, sgd.batch_size)
+    if chance is not None:
+        reached = np.cumsum(chance)
+        return np.searchsorted(reached / reached[-1], rng.random(size), side="right")
+    if not sgd.sampler.distinct:
+        return rng.integers(samples, size=size)
     if 2 * sgd.batch_size <= samples:
         return _distinct(rng, samples, sgd.batch_size, steps)
     left_out = _distinct(rng, samples, samples - sgd.batch_size, steps)

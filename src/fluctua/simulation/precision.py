@@ -81,6 +81,7 @@ def _leaves_the_range(problem: LeastSquares, sgd: SGD, start: Start | None) -> b
     """Whether data, or the weights on their way, are so large or small that float32 might not hold a step."""
     minimum = problem.minimum(sgd.weight_decay)
     x, r = magnitude(problem.inputs), magnitude(minimum.residuals)
+    x *= 1.0 if problem.importance is None else float(np.sqrt(problem.importance.max()))
     pull = sgd.weight_decay * magnitude(minimum.weights)
     v = 0.0 if start is None else magnitude(start.displacement(problem.modes))
     return not 1 / _MILD <= x <= _MILD or 0 < r < 1 / _MILD**2 or max(r, v, pull) > _MILD
@@ -101,6 +102,8 @@ def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
     rates, added = _sorted_rates(sgd, steps)
     way = sgd.step.effective_lr(1.0) * added
     if kappa and not (start is None and sgd.schedule is None):
+        if problem.importance is not None:  # the typical noise of a weight is not that of its typical sample
+            return True
         size, pull = _displacement(problem, sgd, float(rates[-1]), start, kappa)
         noise = np.sqrt(kappa) * _typical_noise(problem, sgd.weight_decay, _end(problem, sgd, float(way[-1]), start))
         seen = size / (1 - sgd.step.memory)  # in momentum the noise of a rare input fades in ever smaller steps

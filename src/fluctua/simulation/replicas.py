@@ -127,6 +127,7 @@ def simulate(
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)
+    problem = sgd.seen(problem)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
     window = Window.of(steps, records, problem.rank, epoch)

@@ -73,8 +73,8 @@ def pushed_in_modes(problem: LeastSquares, sgd: SGD, push: Floats) -> tuple[Step
 def in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
     """Return data and constants of the minibatch steppers in the modes."""
     setting = _Setting(problem, sgd, np.dtype(np.float64))
-    setting.inputs = problem.projections.astype(np.float64, copy=False)
-    setting.constant = sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights
+    setting.inputs = setting.problem.projections.astype(np.float64, copy=False)
+    setting.constant = sgd.weight_decay * setting.problem.minimum(sgd.weight_decay).mode_weights
     return setting
 
 
@@ -82,6 +82,7 @@ class _Setting:
     """Data and constants of one recipe in the precision of the simulation."""
 
     def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any], average: Average | None = None) -> None:
+        problem = sgd.seen(problem)
         minimum = problem.minimum(sgd.weight_decay)
         self.problem, self.sgd, self.average = problem, sgd, average
         self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
@@ -89,6 +90,14 @@ class _Setting:
         self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
         self.kappa = sgd.sampling_factor(problem.samples)
         self.look_up: Callable[[], None] = lambda: None
+
+    @property
+    def drawn(self) -> tuple[Floats, Floats]:
+        """Rows and residuals times sqrt(rho): the gradient (V x + r) x^T of one of them is what its draw adds."""
+        if self.problem.importance is None:
+            return self.inputs, self.residuals
+        root = np.sqrt(self.problem.importance).astype(self.inputs.dtype)[:, None]
+        return self.inputs * root, self.residuals * root
 
     def move(self, state: Floats, gradient: Floats, step: int) -> None:
         """Step number `step` of one replica, (slots, c, d), given the data's part of the gradient."""
@@ -103,23 +112,14 @@ class _Setting:
 
 def _minibatch(setting: _Setting) -> Stepper:
     """SGD on real batches."""
-    descend = _compiled_descent()
+    descend, (inputs, residuals) = _compiled_descent(), setting.drawn
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for batches in draws.batches(steps):
             for part in _parts(state, batches):
                 setting.look_up()
                 few = np.ascontiguousarray(batches[:, part])  # no copy of the whole
-                descend(
-                    state[:, part],
-                    setting.inputs,
-                    setting.residuals,
-                    few,
-                    setting.constant,
-                    setting.sgd,
-                    setting.average,
-                    begin,
-                )
+                descend(state[:, part], inputs, residuals, few, setting.constant, setting.sgd, setting.average, begin)
             begin += len(batches)
 
     return advance
@@ -231,8 +231,13 @@ def _refuse_epochs(sgd: SGD) -> None:
 
 
 def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:
-    n = rng.standard_normal(len(setting.inputs))
-    return np.asarray((n - n.mean()) * np.sqrt(setting.kappa / len(n)), dtype=setting.inputs.dtype)
+    n, rho = rng.standard_normal(len(setting.inputs)), setting.problem.importance
+    if rho is None:
+        shares = n - n.mean()
+    else:  # what the mean gradient is of them, sqrt(p), is taken out
+        root = np.sqrt(np.divide(1 / len(n), rho, out=np.zeros_like(rho), where=rho > 0))
+        shares = (n - root * (root @ n)) * np.sqrt(rho)
+    return np.asarray(shares * np.sqrt(setting.kappa / len(n)), dtype=setting.inputs.dtype)
 
 
 DYNAMICS: dict[str, Callable[[_Setting], Stepper]] = {

@@ -122,7 +122,7 @@ class TimeDomain:
         self._kernel("detailed balance")
         h, g = self.law.minimum.curvatures, self._source
         both = np.linalg.norm(np.add.outer(h, h) * g)
-        return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both and self.law.kappa else 0.0
+        return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both else 0.0
 
     @property
     def bath_temperatures(self) -> Array:
@@ -132,7 +132,7 @@ class TimeDomain:
         """
         kernel, law, sgd = self._kernel("a temperature"), self.law, self.law.sgd
         rate = sgd.step.effective_lr(kernel.lr) if kernel.components > 1 else kernel.lr
-        return np.asarray(0.5 * rate * law.kappa * np.diag(self._source) / law.problem.outputs)
+        return np.asarray(0.5 * rate * np.diag(self._source) / law.problem.outputs)
 
     def effective_temperatures(self, lag: int) -> Array:
         r"""E|V(t + lag) - V(t)|^2/(2 c chi), (r,), chi the step response: what equilibrium would make a temperature.
@@ -200,10 +200,9 @@ class TimeDomain:
 
     @cached_property
     def _source(self) -> Array:
-        """C + K[S] in the stationary state, (r, r)."""
+        """The source, kappa (C + K[S]), in the stationary state, (r, r)."""
         self._refuse_transient("the noise")
-        law = self.law
-        return law.noise + law.problem.feedback(self.mode_covariance) if law.feeds_back else law.noise
+        return self.law.source_at(self.mode_covariance)
 
     @cached_property
     def _state(self) -> Array:
@@ -214,7 +213,7 @@ class TimeDomain:
         if law.level == "equilibrium":
             raise InvalidInput("theory='equilibrium' has weights and no velocity. Use another level with momentum.")
         if self.steps is None:
-            return kernel.settled(law.kappa * self._source)
+            return kernel.settled(self._source)
         return self._marched(self.steps)
 
     def _marched(self, steps: Sequence[int]) -> Array:

@@ -133,7 +133,7 @@ def entropy_production(law: Law, modes: int) -> EntropyProduction:
     Zero where the weights rest, without noise: with a full batch, and in an output that is fitted exactly.
     """
     kernel, outputs = law.kernel, law.problem.outputs
-    if law.kappa == 0:
+    if law.source.kappa == 0:
         return EntropyProduction(0.0, np.zeros(outputs), modes)
     backwards = Chain.of(kernel).irreversibility[:modes, :modes]
     noise = joint_noise(law, modes)
@@ -188,7 +188,7 @@ def path_entropy(moments: Array, dimensions: int) -> float:
 
 
 def joint_noise(law: Law, modes: int, rtol: float = 0.0) -> Array:
-    """Return the covariance of the chain's noise in units of (eta tau)^2 kappa, all outputs, (c modes, c modes)."""
+    """Return the covariance of the chain's noise in units of (eta tau)^2, all outputs, (c modes, c modes)."""
     source, rests = joint_source(law, modes, rtol), np.repeat(_resting(law), modes)
     source[rests], source[:, rests] = 0.0, 0.0
     if not law.kernel.continuous:

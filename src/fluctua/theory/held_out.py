@@ -135,7 +135,7 @@ def held_out_curve(
     sgd.refuse_epochs("held_out_curve follows independent batches; see held_out_loss for single predictions")
     wanted, law = step_list("steps", steps), Law(problem, sgd, "exact", average)
     last, begin = int(wanted.max()), Start.at(law.minimum, start)
-    held = HeldOut(problem, law.minimum, inputs, targets)
+    held = HeldOut(law.problem, law.minimum, inputs, targets)
     warn_unstable(problem, sgd, last)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, real_number("rtol", rtol, above=0.0))
     assert isinstance(relaxation, Relaxation)

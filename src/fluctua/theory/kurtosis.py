@@ -28,10 +28,10 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
     Cost: four GEMMs, 8 N c r flops.
     """
     sgd.refuse_epochs("the kurtosis is that of a batch drawn independently")
-    m2, m4 = _central_moments(problem, sgd.weight_decay)
+    m2, m4 = _central_moments(problem := sgd.seen(problem), sgd.weight_decay)
     full = sgd.sampling_factor(problem.samples) == 0  # a full batch has no noise at all
     m2[(m2 <= smallest_noise(problem)) | full] = np.nan
-    if sgd.sampling == "with_replacement":
+    if not sgd.sampler.distinct:
         return np.asarray((m4 / m2**2 - 3) / sgd.batch_size)
     n, b = problem.samples, sgd.batch_size
     chance = np.cumprod([max(b - j, 0) / max(n - j, 1) for j in range(4)])
@@ -42,13 +42,14 @@ def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
 
 
 def _central_moments(problem: LeastSquares, weight_decay: float) -> tuple[Array, Array]:
-    """Second and fourth central moments over samples of r_ik z_ip, (c, r) each."""
+    """Second and fourth central moments over draws of rho_i r_ik z_ip, (c, r) each, rho_i the samples' importance."""
     minimum = problem.minimum(weight_decay)
     raw = np.zeros((4, problem.outputs, problem.rank))
     for rows in problem.blocks(problem.rank):
         r, z = minimum.residuals[rows].astype(np.float64), problem.projections[rows].astype(np.float64)
+        rho = np.ones(len(r)) if problem.importance is None else problem.importance[rows]
         for power in range(4):
-            raw[power] += (r ** (power + 1)).T @ z ** (power + 1) / problem.samples
+            raw[power] += (rho[:, None] ** power * r ** (power + 1)).T @ z ** (power + 1) / problem.samples
     first, second, third, fourth = raw
     return second - first**2, fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
 

@@ -25,6 +25,7 @@ from .reshuffling.measured_run import MeasuredRun
 from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.stationary import Cycle
 from .reshuffling.transient import EPOCHS_RTOL, Epochs
+from .source import Source
 from .transient import Relaxation, SourceOf
 
 __all__ = ["FLOWS", "LEVELS", "Law", "Level", "independent_limit"]
@@ -55,6 +56,7 @@ class Law:
     rough: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", self.sgd.seen(self.problem))
         if self.sgd.epochs:
             _refuse_beyond_shuffling(self)
 
@@ -64,9 +66,9 @@ class Law:
         return self.problem.minimum(self.sgd.weight_decay)
 
     @cached_property
-    def kappa(self) -> float:
-        """Sampling factor of one batch mean."""
-        return self.sgd.sampling_factor(self.problem.population)
+    def source(self) -> Source:
+        """The covariance of the gradient of one batch."""
+        return Source(self.minimum, self.sgd.sampler, self.sgd.batch_size)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -204,40 +206,42 @@ class Law:
     @property
     def feeds_back(self) -> bool:
         """Whether the source depends on S."""
-        return self.level in ("exact", "equilibrium") and self.kappa > 0
+        return self.level in ("exact", "equilibrium") and self.source.kappa > 0
 
     @cached_property
     def noise(self) -> Array:
-        """C, (r, r); for "hessian" the common stand-in 2 L(W*) A, with the data part of the loss."""
-        if self.level != "hessian":
-            return self.minimum.noise
-        return np.diag(self.minimum.squared_residuals.mean() * self.problem.curvatures)
+        """The source at W*, kappa C, (r, r); for "hessian" the common stand-in for it."""
+        return self.source.noise if self.level != "hessian" else self.source.noise_of_the_loss
+
+    def source_at(self, covariance: Array) -> Array:
+        """Return the source, (r, r), at S = `covariance`, if it depends on S on this rung."""
+        return self.noise + self.source.feedback(covariance) if self.feeds_back else self.noise
 
     def solve(self, source: Array, steps: Sequence[int] | None, rtol: float) -> Array:
-        """S of this balance with `source` in the place of C: stationary, or from S = 0 averaged over `steps`."""
+        """S of this balance with `source` in the place of kappa C: stationary, or from S = 0 averaged over `steps`."""
         if steps is not None:
-            feeding = (lambda s, _: source + self.problem.feedback(s)) if self.feeds_back else source
+            feeding = (lambda s, _: source + self.source.feedback(s)) if self.feeds_back else source
             return self._relaxation(feeding, source, None, max(steps), rtol).average(steps)[0]
         return self.stationary_state(source, self.problem.precision)
 
     def stationary_state(self, source: Array, rtol: float) -> Array:
-        """Stationary S with `source` in the place of C, to a relative residual of `rtol`."""
-        phi = self.kappa * self.kernel.stationary
+        """Stationary S with `source` in the place of kappa C, to a relative residual of `rtol`."""
+        phi = self.kernel.stationary
         if not self.feeds_back:
             return phi * source
-        return stationary.solve(phi, source, self.problem.feedback, rtol=max(rtol, self.problem.precision))
+        return stationary.solve(phi, source, self.source.feedback, rtol=max(rtol, self.problem.precision))
 
     def odd_state(self, source: Array) -> Array:
-        """Stationary S with an antisymmetric `source` in the place of C, (r, r): there K[S] = -A S A, elementwise."""
-        phi, a = self.kappa * self.kernel.stationary, self.problem.curvatures
-        return np.asarray(phi * source / (1 + phi * np.multiply.outer(a, a) * self.feeds_back))
+        """Stationary S with an antisymmetric `source`, (r, r): there K[S] = -A S A, elementwise."""
+        phi, a = self.kernel.stationary, self.problem.curvatures
+        fed = self.source.centring(np.multiply.outer(a, a)) * self.feeds_back
+        return np.asarray(phi * source / (1 - phi * fed))
 
     def averaged(self, covariance: Array) -> Array:
         """Stationary second moment of the average, given S of the weights: it is driven by the same source."""
         if not isinstance(self.average, EMA):
             return np.zeros_like(covariance)  # a mean over all time
-        source = self.noise + self.problem.feedback(covariance) if self.feeds_back else self.noise
-        return self.kappa * self.kernel.phi(observed=True) * source
+        return self.kernel.phi(observed=True) * self.source_at(covariance)
 
     def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Epochs | MeasuredRun:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
@@ -246,14 +250,14 @@ class Law:
         if self.shuffle is not None:
             large = self.shuffle.nodes < NODES
             return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
-        return self._relaxation(self.minimum.source if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
+        return self._relaxation(self.source.at if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
 
     def _relaxation(
         self, source: SourceOf | Array, noise: Array, mean: Array | None, steps: int, rtol: float
     ) -> Relaxation:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
-        return Relaxation(self.motion(int(steps)), self.kappa, source, noise, covariance, mean, tolerance)
+        return Relaxation(self.motion(int(steps)), source, noise, covariance, mean, tolerance)
 
 
 def _refuse_beyond_shuffling(law: Law) -> None:

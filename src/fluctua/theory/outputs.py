@@ -18,19 +18,18 @@ Array = NDArray[np.float64]
 
 
 def block(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
-    """Return S_kl = E[v_k v_l^T] of the stationary state, (r, r); one solve with C_kl, to a residual of `rtol`.
+    """Return S_kl = E[v_k v_l^T] of the stationary state, (r, r); one solve with kappa C_kl, to a residual of `rtol`.
 
     It is symmetric but for weight decay, whose part of C_kl is not: there K[S] = -A S A, solved in closed form.
     """
-    even = law.stationary_state(law.minimum.output_noise(k, l), rtol)
-    odd = _odd_noise(law, k, l)
+    even, odd = law.stationary_state(law.source.even(k, l), rtol), law.source.odd(k, l)
     return even + law.odd_state(odd) if odd.any() else even
 
 
 def pair_source(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
-    """Return C_kl + K[S_kl] in the stationary state, (r, r): the covariance of the noise of rows k and l over kappa."""
-    noise = law.minimum.output_noise(k, l) + _odd_noise(law, k, l)
-    return noise + law.problem.feedback(block(law, k, l, rtol)) if law.feeds_back else noise
+    """Return kappa (C_kl + K[S_kl]) in the stationary state, (r, r): the covariance of the noise of rows k and l."""
+    noise = law.source.even(k, l) + law.source.odd(k, l)
+    return noise + law.source.feedback(block(law, k, l, rtol)) if law.feeds_back else noise
 
 
 def joint_source(law: Law, modes: int, rtol: float = 0.0) -> Array:
@@ -44,9 +43,3 @@ def joint_source(law: Law, modes: int, rtol: float = 0.0) -> Array:
         out[k, :, l] = pair_source(law, k, l, rtol)[:modes, :modes]
         out[l, :, k] = out[k, :, l].T
     return out.reshape((outputs * modes,) * 2)
-
-
-def _odd_noise(law: Law, k: int, l: int) -> Array:  # noqa: E741
-    """Antisymmetric part of C_kl, -gamma^2 (w*_k w*_l^T - w*_l w*_k^T)/2, (r, r)."""
-    decay = law.minimum.weight_decay**2 * np.outer(law.minimum.mode_weights[k], law.minimum.mode_weights[l])
-    return np.asarray(0.5 * (decay.T - decay))

@@ -194,7 +194,7 @@ class Prediction(TimeDomain):
                 raise InvalidInput(f"an output index must be below {self.law.problem.outputs}, got {index}.")
         if self._unbounded:
             return np.full_like(self.mode_covariance, np.inf)
-        return self.law.solve(self.law.minimum.output_noise(k, l), self.steps, self.rtol)
+        return self.law.solve(self.law.source.even(k, l), self.steps, self.rtol)
 
     def after(
         self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-6, curve: bool = False

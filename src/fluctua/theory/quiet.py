@@ -32,9 +32,6 @@ def may_grow_unseen(law: Law) -> bool:
         return False
     basis, _ = np.linalg.qr(scale[:, None] * vectors[:, quiet])
     steepest = float(np.linalg.eigvalsh((basis.T * h) @ basis)[-1])
-    longest = 0.0
-    for rows in law.problem.blocks(law.problem.rank):
-        longest = max(longest, float(np.square(law.problem.projections[rows] @ basis).sum(axis=1).max()))
     sgd = law.sgd
     reach = sgd.lr if sgd.step.slots == 1 else sgd.step.effective_lr(sgd.lr) / _CAREFUL
-    return reach > 2 / (steepest + law.kappa * longest)
+    return reach > 2 / (steepest + law.source.largest(basis))

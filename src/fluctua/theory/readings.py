@@ -34,12 +34,8 @@ def outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
 
 
 def contracted(law: Law, adjoint: Array) -> Array:
-    """tr(adjoint C_kl) for all pairs of outputs, (c, c)."""
-    minimum = law.minimum
-    if law.level == "hessian":
-        return minimum.residual_products(None) * float(np.sum(np.diag(adjoint) * law.problem.curvatures))
-    weighted = minimum.mode_weights @ adjoint @ minimum.mode_weights.T
-    return minimum.residual_products(adjoint) - minimum.weight_decay**2 * weighted
+    """Return kappa tr(adjoint C_kl) for all pairs of outputs, (c, c)."""
+    return law.source.traces(adjoint) if law.level != "hessian" else law.source.traces_of_the_loss(adjoint)
 
 
 def relaxation_steps_of(kernel: Kernel) -> Array:

@@ -178,24 +178,25 @@ def _twists(prediction: Prediction) -> list[tuple[Array, Array, Array]]:
 
 def _stationary_response(law: Law, left: Array, right: Array) -> Array:
     """Solution of S = Phi o kappa (-left_p right_q - A S A), (r, r), or what it gives in the average."""
-    source, a = -np.outer(left[0], right[0]), law.problem.curvatures * law.feeds_back
+    source, a = law.source.centring(np.outer(left[0], right[0])), law.problem.curvatures * law.feeds_back
     settled = law.odd_state(source)
     if law.average is None:
         return settled
     if not isinstance(law.average, EMA):
         return np.zeros_like(settled)  # a mean over all time
-    return law.kappa * law.kernel.phi(observed=True) * (source - np.outer(a, a) * settled)
+    return law.kernel.phi(observed=True) * (source + law.source.centring(np.outer(a, a) * settled))
 
 
 def _response(law: Law, left: Array, right: Array) -> Array:
-    """S from S = 0 after the steps of `left` and `right`, (n, r), under the source -left_p right_q - A S A, (r, r)."""
+    """S from S = 0 after the steps of `left` and `right`, (n, r), under kappa (-left_p right_q - A S A), (r, r)."""
     zero = np.zeros((law.problem.rank,) * 2)
     if not len(left):
         return zero
     kernel, a = law.motion(len(left)), law.problem.curvatures * law.feeds_back
-    state = kernel.begin(zero, -law.kappa * np.outer(left[0], right[0]))  # its first step may be unlike the others
+    first = law.source.centring(np.outer(left[0], right[0]))
+    state = kernel.begin(zero, first)  # its first step may be unlike the others
     for t in range(1, len(left)):
-        source = -law.kappa * (np.outer(left[t], right[t]) + a[:, None] * kernel.fold(state) * a)
+        source = law.source.centring(np.outer(left[t], right[t]) + a[:, None] * kernel.fold(state) * a)
         state = kernel.advance(state, [source], _ONE_STEP, t, 1)
     return kernel.fold(state, observed=True)
 

@@ -16,9 +16,10 @@ from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
 from .radius import unit_radius
+from .source import Source
 from .stable_limit import StableLimit
 
-__all__ = ["apart", "max_stable_lr", "mean_stable_lr", "warn_unstable"]
+__all__ = ["apart", "max_stable_lr", "mean_stable_lr", "safe_lr", "warn_unstable"]
 
 Array = NDArray[np.float64]
 
@@ -76,20 +77,20 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
         from .reshuffling.limit import epoch_limit
 
         return epoch_limit(problem, sgd)
-    return StableLimit(_independent(problem, sgd), "exact")
+    return StableLimit(_independent(sgd.seen(problem), sgd), "exact")
 
 
 def _independent(problem: LeastSquares, sgd: SGD) -> float:
     """The limit of independent batches, found in units in which the largest curvature is 1."""
-    kappa, edge = sgd.sampling_factor(problem.population), mean_stable_lr(problem, sgd)
-    if kappa == 0.0:
+    source, edge = Source.of(problem, sgd), mean_stable_lr(problem, sgd)
+    if source.kappa == 0.0:
         return edge
-    curvatures = problem.minimum(sgd.weight_decay).curvatures
+    curvatures = source.minimum.curvatures
     steepest = float(curvatures[0])
     h = curvatures / steepest
 
     def feedback(s: Array) -> Array:
-        return kappa * (problem.feedback(s) / steepest / steepest)
+        return source.feedback(s) / steepest / steepest
 
     def kernel(lr: float) -> Kernel:
         return step_kernel(h, sgd.step, lr)
@@ -104,24 +105,30 @@ def apart(sgd: SGD) -> SGD:
 
 def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
     """Return the learning rate above which E V grows: the limit of a full batch, and of the additive theories."""
-    return sgd.step.mean_limit(float(problem.minimum(sgd.weight_decay).curvatures[0]))
+    return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
+
+
+def safe_lr(problem: LeastSquares, sgd: SGD) -> float:
+    """Return a learning rate up to which plain SGD is stable, 2/(h_max + kappa R^2) with R^2 the largest |x|^2.
+
+    It is so because H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H. Cost: a pass over the inputs.
+    """
+    source = Source.of(problem, sgd)
+    return 2 / (float(source.minimum.curvatures[0]) + source.largest())
 
 
 def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int, *, additive: bool = False) -> None:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
     With additive noise the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`, only
-    where a bound does not settle it: with R^2 the largest |x|^2, H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H,
-    so plain SGD is stable up to 2/(h_max + kappa R^2).
+    where `safe_lr` does not settle it.
     """
     if sgd.schedule is None or steps == 0:
         return
     sgd.schedule.refuse_beyond(steps)
     refuse_long(steps)
     rates = sgd.rates(np.arange(steps))
-    steepest = float(problem.minimum(sgd.weight_decay).curvatures[0])
-    longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in map(problem.inputs.__getitem__, problem.blocks(1)))
-    if sgd.step.slots == 1 and rates.max() <= 2 / (steepest + sgd.sampling_factor(problem.population) * longest):
+    if sgd.step.slots == 1 and rates.max() <= safe_lr(problem, sgd):
         return
     limit = (mean_stable_lr if additive else max_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)

@@ -27,7 +27,7 @@ _LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 d
 
 @dataclass(frozen=True)
 class Relaxation:
-    r"""S(t) from S(0): F0 as a recursion, S(t+1) = m m S(t) + i kappa G(t), G = C + K[S] + X(E V).
+    r"""S(t) from S(0): F0 as a recursion, S(t+1) = m m S(t) + i G(t), G = kappa (C + K[S] + X(E V)).
 
     G costs a pass over the data and is smooth in log time; so it is evaluated at *nodes* only and interpolated
     between them by a cubic in log(1 + t), and the recursion is summed in closed form over pieces on which the
@@ -42,11 +42,10 @@ class Relaxation:
     Parameters
     ----------
     kernel : Kernel or Course
-    kappa : float
     source : callable or ndarray, (r, r)
         (S, E V) -> G, or a constant, for the additive levels: then one interval reaches any time.
     noise : ndarray, (r, r)
-        C, the part of G that does not depend on the state.
+        kappa C, the part of G that does not depend on the state.
     covariance : ndarray, (r, r)
         S(0), with the square of the mean.
     mean : ndarray, (c, r), or None
@@ -63,7 +62,6 @@ class Relaxation:
     """
 
     kernel: Kernel | Course
-    kappa: float
     source: SourceOf | Array
     noise: Array
     covariance: Array
@@ -202,15 +200,15 @@ class Relaxation:
         return 1 - 1 / self._gain(found)
 
     def _gain(self, found: Array) -> float:
-        """How much of an error of the source comes back through K, from the diagonal of G found and that of C."""
-        quiet = max(self.kappa * float(np.abs(np.diag(self.noise)).sum()), np.finfo(float).tiny)
+        """How much of an error of the source comes back through K, from the diagonal of G found and that of kappa C."""
+        quiet = max(float(np.abs(np.diag(self.noise)).sum()), np.finfo(float).tiny)
         return max(1.0, min(float(np.abs(found).sum()), _LARGEST_GAIN * quiet) / quiet)
 
     def _evaluate(self, step: int, state: Array) -> Array:
         if not callable(self.source):
-            return self.kappa * self.source
+            return self.source
         mean = None if self.mean is None else self.mean * self.kernel.drift(step)
-        return np.asarray(self.kappa * self.source(state, mean))
+        return np.asarray(self.source(state, mean))
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def verify(
     (True, False)
     """
     door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
+    problem = sgd.seen(problem)
     _refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         as_path("checkpoint", checkpoint)
@@ -273,5 +274,5 @@ class _Trial:
         """The right side of F0 along the trajectory: what its own dynamics injects per step, with the measured S."""
         tested, measured = self.stationary.law, self.measurement
         law = Law(tested.problem, tested.sgd, LAW_OF[measured.run.dynamics])
-        source = law.minimum.source(measured.window_covariance) if law.feeds_back else law.noise
-        return law.kappa * law.kernel.injection() * source
+        source = law.source.at(measured.window_covariance) if law.feeds_back else law.noise
+        return law.kernel.injection() * source

@@ -16,7 +16,7 @@ from ..errors import FluctuaError
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
-from ..theory.stability import apart, max_stable_lr
+from ..theory.stability import apart, max_stable_lr, safe_lr
 
 __all__ = ["NEAR", "heavy_tails", "share_of_limit"]
 
@@ -27,27 +27,19 @@ NEAR = 0.7
 def share_of_limit(problem: LeastSquares, sgd: SGD, steps: int) -> float | None:
     """Return the largest learning rate of the first `steps` steps over the largest stable one; None if it is small.
 
-    Small is settled without the limit where a bound suffices: with R^2 the largest |x|^2 plain SGD is stable up to
-    2/(h_max + kappa R^2), as H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H. For shuffled epochs the limit is that
-    of independent batches of the same size. Cost: a pass over the inputs, or `max_stable_lr`.
+    Small is settled without the limit where `safe_lr` suffices. For shuffled epochs the limit is that of independent
+    batches of the same size. Cost: a pass over the inputs, or `max_stable_lr`.
     """
     rate = sgd.lr
     if sgd.schedule is not None:
         refuse_long(steps)
         rate = float(np.max(sgd.rates(np.arange(steps))))
-    if sgd.step.slots == 1 and rate <= NEAR * _bound(problem, sgd):
+    if sgd.step.slots == 1 and rate <= NEAR * safe_lr(problem, apart(sgd)):
         return None
     try:
         return rate / max_stable_lr(problem, apart(sgd))
     except FluctuaError:  # where no limit is known there is nothing to say
         return None
-
-
-def _bound(problem: LeastSquares, sgd: SGD) -> float:
-    """A learning rate at which plain SGD is stable."""
-    longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in map(problem.inputs.__getitem__, problem.blocks(1)))
-    kappa = apart(sgd).sampling_factor(problem.population)
-    return 2 / (float(problem.minimum(sgd.weight_decay).curvatures[0]) + kappa * longest)
 
 
 def heavy_tails(identity: Mapping[str, Any]) -> str:

@@ -177,6 +177,7 @@ def gradient_noise(
     True
     """
     door(problem, sgd, progress=progress)
+    problem = sgd.seen(problem)
     _check(problem, sgd, steps, replicas, level)
     root = seed_sequence(rng)
     run, draws = root.spawn(2)
@@ -221,6 +222,8 @@ def _steep(problem: LeastSquares, sgd: SGD, draws: np.random.SeedSequence) -> tu
     z, r = problem.projections[:, :STEEPEST], problem.minimum(sgd.weight_decay).residuals
     mean = -sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights[:, :STEEPEST]
     predicted = excess_kurtosis(problem, sgd)[:, :STEEPEST]
+    if problem.importance is not None:
+        r = r * problem.importance[:, None]
     second, fourth = [], []
     for rng in generators(draws, _GROUPS):
         batches = draw_batches(rng, problem.samples, sgd, _DRAWS)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
 from ..theory.kurtosis import excess_kurtosis, jackknife, mean_of_noisy, smallest_noise
+from ..theory.source import Source
 from .significance import bands, family_p_value
 
 __all__ = ["LAGS", "NoiseSums"]
@@ -106,8 +107,7 @@ class NoiseSums:
         The replicas share this S, so the spread between them, the error bar, has what their own fluctuation adds to
         their noise, and the mean has not: near the limit the statement is then rejected less often than the level says.
         """
-        kappa = self.sgd.sampling_factor(self.problem.samples)
-        return kappa * np.diag(self.minimum.source(self.covariance / self.looks))
+        return np.diag(Source.of(self.problem, self.sgd).at(self.covariance / self.looks))
 
     @property
     def _noisy(self) -> NDArray[np.bool_]:

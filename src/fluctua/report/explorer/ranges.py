@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares, Minimum
-from ...recipe.sgd import EPOCHS, SGD, Sampling
+from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
+from ...recipe.sgd import SGD
 from ...theory.answers import predict
 from ...theory.stability import mean_stable_lr
 from ...verification.verdict import Verdict
@@ -108,6 +110,8 @@ def survey(
     >>> found.noise.shape == (len(found.weight_decays), len(found.curvatures))
     True
     """
+    if isinstance(sgd.sampling, WeightedSampling):
+        raise InvalidInput("the explorer redraws batches of equally likely samples: it has no WeightedSampling.")
     decays = _weight_decays(float(problem.curvatures[0]), sgd.weight_decay)
     report = progress or (lambda _: None)
     minima, noise = [], []

@@ -115,7 +115,7 @@ class Epochs:
         keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
         quiet = shuffle.additive(np.zeros_like(self.state))[-1]
         mean = self.mean - shuffle.settled_mean
-        return Relaxation(shuffle.slow, 1.0, source, quiet, self.state, mean, self.rtol, look)
+        return Relaxation(shuffle.slow, source, quiet, self.state, mean, self.rtol, look)
 
     def _mean_at(self, number: int) -> Array:
         settled = self.shuffle.settled_mean

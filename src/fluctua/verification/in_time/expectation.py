@@ -72,7 +72,7 @@ class Expectation:
         law = self.stationary.law
         step = law.sgd.step
         rate = step.effective_lr(law.sgd.lr) * (1 - step.memory)
-        return rate**2 * law.kappa * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
+        return rate**2 * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
 
     @cached_property
     def entropies(self) -> Array:

@@ -132,6 +132,7 @@ def verify_dynamic(
     (True, True)
     """
     door(problem, sgd, staged=progress, **({} if entropy is None else {"entropy": entropy}))
+    problem = sgd.seen(problem)
     for name, count in {"steps": steps, "replicas": replicas, "modes": modes, "threads": threads}.items():
         if count is not None:
             positive_int(name, count)

@@ -1,0 +1,282 @@
+"""How batches are drawn: what their mean fluctuates by, what an epoch consists of, and what a batch remembers.
+
+A recipe names its sampling by a string; this module knows what each of them does. A new sampling is a class here, with
+its batches drawn in `simulation/batches.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._validate.values import choice, flag, shown
+from .._validate.weights import hold_length, sample_weights
+from ..errors import InvalidInput
+
+__all__ = ["EPOCHS", "SAMPLINGS", "Sampler", "Sampling", "WeightedSampling", "read_sampling", "sampler_of"]
+
+Array = NDArray[np.float64]
+
+Sampling = Literal["with_replacement", "without_replacement", "shuffle", "single_shuffle", "sequential"]
+
+
+class Drawable(Protocol):
+    """What a sampling needs of a problem."""
+
+    sample_weight: Array | None
+    drawn_by: Any
+
+    @property
+    def population(self) -> int:
+        """N."""
+
+    def drawn(self, by: Any, importance: Array, factors: Array | None) -> Any:
+        """Return the problem as the batches see it."""
+
+
+P = TypeVar("P", bound=Drawable)
+
+
+class Sampler:
+    """Batches drawn one by one, every sample as likely as any other at each draw; the base of the samplings.
+
+    Attributes
+    ----------
+    name : str
+        As `SGD(sampling=...)` has it.
+    phrase : str
+        In words, with a place for the batch size.
+    """
+
+    name: str
+    phrase: str
+
+    def probabilities(self, samples: int) -> Array | None:
+        """Return the chance of each sample at each draw, (N,); None where they are all alike."""
+        del samples
+        return None
+
+    def seen(self, problem: P) -> P:
+        """Return the problem whose loss these batches descend; that of a sampling without weights is the same."""
+        if problem.drawn_by is not None and self.distinct:
+            raise InvalidInput(
+                f"this problem is as {problem.drawn_by!r} draws it, and sampling = {self.name!r} draws its samples "
+                f"alike. Use the problem that it was made from."
+            )
+        return problem
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a batch depends on those before it: they come in epochs, each a pass over all samples."""
+        return False
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the samples of one batch are distinct."""
+        return False
+
+    def words(self, size: int) -> str:
+        """Return the sampling in words."""
+        return self.phrase.format(size)
+
+    def kappa(self, samples: int, size: int) -> float:
+        """Return the covariance of a batch mean in units of the per-sample one, 1/b (theory.md section 1)."""
+        del samples
+        return 1.0 / size
+
+    def batch_sizes(self, samples: int, size: int, drop_last: bool) -> NDArray[np.int64]:
+        """Return the sizes of the batches of one epoch, (n,); refused where there are none."""
+        del samples, drop_last
+        raise InvalidInput(
+            f"sampling = {self.name!r} draws independent batches, which have no epochs: each is of "
+            f"batch_size = {size}. Samplings with epochs: {', '.join(EPOCHS)}."
+        )
+
+
+@dataclass(frozen=True)
+class Named(Sampler):
+    """A sampling that its name says all of."""
+
+    name: str
+    phrase: str
+
+
+@dataclass(frozen=True)
+class Distinct(Named):
+    """Independent batches of distinct samples, every subset equally likely."""
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the samples of one batch are distinct."""
+        return True
+
+    def kappa(self, samples: int, size: int) -> float:
+        """Return (N - b)/(b (N - 1)), 0 for a full batch."""
+        _refuse_larger(samples, size)
+        return (samples - size) / (size * (samples - 1))
+
+
+@dataclass(frozen=True)
+class Epochs(Distinct):
+    """Passes over all samples, cut into batches.
+
+    Attributes
+    ----------
+    shuffles : float
+        How many epochs begin with a fresh random order: the others keep the last one, or the data's.
+    """
+
+    shuffles: float
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a batch depends on those before it."""
+        return True
+
+    def batch_sizes(self, samples: int, size: int, drop_last: bool) -> NDArray[np.int64]:
+        """Return the sizes of the batches of one epoch, (n,), the smaller last one included unless it is dropped."""
+        _refuse_larger(samples, size)
+        full, left = divmod(samples, size)
+        return np.array([size] * full + [left] * (left > 0 and not drop_last), np.int64)
+
+
+_KINDS: dict[Sampling, Sampler] = {
+    "with_replacement": Named("with_replacement", "batches of {} with replacement"),
+    "without_replacement": Distinct("without_replacement", "batches of {} without replacement"),
+    "shuffle": Epochs("shuffle", "shuffled epochs of batches of {}", np.inf),
+    "single_shuffle": Epochs("single_shuffle", "epochs of batches of {} in one shuffled order", 1),
+    "sequential": Epochs("sequential", "epochs of batches of {} in data order", 0),
+}
+SAMPLINGS: tuple[Sampling, ...] = tuple(_KINDS)
+EPOCHS: tuple[Sampling, ...] = tuple(name for name, kind in _KINDS.items() if kind.remembers)
+"""The samplings that pass over all samples before one comes again."""
+
+
+@dataclass(frozen=True, repr=False)
+class WeightedSampling(Sampler):
+    r"""Independent batches in which sample i is drawn with probability p_i = weights_i / sum of weights.
+
+    What `torch.utils.data.WeightedRandomSampler(weights, ...)` draws, with replacement, for `SGD(sampling=...)`.
+
+    Parameters
+    ----------
+    weights : sequence of float, (N,)
+        At least 0, not all 0; only ratios count.
+    unbiased : bool
+        With True the gradient of sample i is multiplied by 1/(N p_i) whenever it is drawn (importance sampling): the
+        mean gradient, the loss and W* are the problem's own, and only the noise is another.
+        With False nothing is multiplied, as in a loop that only swaps the sampler. SGD then descends *another loss*,
+        the sum of p_i loss_i, and every number is of that loss: W*, the curvatures, V = W - W*, `optimum_loss`,
+        `excess_loss`, learning curves and limits. A sample of weight 0 is never seen.
+
+    Raises
+    ------
+    InvalidInput
+        For weights below 0, not finite, all 0 or 0 beside less than 1e-12 of their mean; where problem and recipe meet,
+        for a number of weights that is not the number of samples, and for an unbiased draw that never draws a sample
+        which the loss has.
+
+    Notes
+    -----
+    With w_i the problem's sample weights (of mean 1), p_i and the multiplier m_i, SGD sees rows x_i, y_i times
+    sqrt(N p_i m_i w_i). The averages in C, K and X are over these rows, each sample counted rho_i = 1/(N p_i) times; A
+    and the square of the mean gradient are plain averages, and kappa = 1/b. Weight decay is not multiplied.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> brightness = (data.inputs**2).sum(axis=1)
+    >>> for sampling in ("with_replacement", fl.WeightedSampling(brightness)):
+    ...     print(f"{fl.predict(problem, fl.SGD(lr=0.05, batch_size=8, sampling=sampling)).excess_loss:.7f}")
+    0.0093549
+    0.0085000
+    """
+
+    weights: Iterable[float]
+    unbiased: bool = True
+    name = "weighted"
+
+    def __post_init__(self) -> None:
+        given = sample_weights("weights", self.weights)  # type: ignore[arg-type]
+        object.__setattr__(self, "weights", tuple(given.tolist()))
+        object.__setattr__(self, "unbiased", flag("unbiased", self.unbiased))
+
+    def __repr__(self) -> str:
+        return f"WeightedSampling({len(tuple(self.weights)):,} weights, {self._kind})"
+
+    @property
+    def _kind(self) -> str:
+        return "unbiased" if self.unbiased else "biased"
+
+    def words(self, size: int) -> str:
+        """Return the sampling in words."""
+        return f"weighted batches of {size} with replacement ({self._kind})"
+
+    def probabilities(self, samples: int) -> Array:
+        """Return p, (N,)."""
+        weights = np.array(self.weights)
+        hold_length("WeightedSampling", weights, samples)
+        return np.asarray(weights / samples)
+
+    def seen(self, problem: P) -> P:
+        """Return the problem whose loss these batches descend, its samples counted rho_i times in second moments."""
+        if problem.drawn_by is self or problem.drawn_by == self:
+            return problem
+        if problem.drawn_by is not None:
+            raise InvalidInput(f"this problem is as {problem.drawn_by!r} draws it. Use the one that it was made from.")
+        chance = problem.population * self.probabilities(problem.population)
+        if self.unbiased:
+            _refuse_unseen(chance, problem.sample_weight)
+        rho = np.divide(1.0, chance, out=np.zeros_like(chance), where=chance > 0)
+        seen: P = problem.drawn(self, rho, None if self.unbiased else chance)
+        return seen
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sampling as plain JSON types; `SGD(sampling=...)` reads them back."""
+        return {"name": type(self).__name__, **asdict(self), "weights": list(self.weights)}
+
+
+def _refuse_unseen(chance: Array, sample_weight: Array | None) -> None:
+    """Refuse to leave out a gradient that the mean needs."""
+    lost = (chance == 0) if sample_weight is None else (chance == 0) & (sample_weight > 0)
+    if lost.any():
+        raise InvalidInput(
+            f"WeightedSampling has weight 0 for {lost.sum()} samples that the loss has, sample {int(np.argmax(lost))} "
+            f"first: never drawn, their gradients are missing in the mean, and no multiplier makes up for it. Give "
+            f"them a weight, leave them out of the loss with sample_weight=0, or use unbiased=False."
+        )
+
+
+def read_sampling(given: Any) -> Sampling | WeightedSampling:
+    """Return a name or a sampling as it is, or the one that `WeightedSampling.to_dict` described."""
+    if isinstance(given, WeightedSampling):
+        return given
+    if isinstance(given, Mapping):
+        return _described(dict(given))
+    return choice("sampling", given, SAMPLINGS)  # type: ignore[return-value]
+
+
+def _described(options: dict[Any, Any]) -> WeightedSampling:
+    choice("sampling", options.pop("name", None), ["WeightedSampling"])
+    if not {"weights"} <= set(options) <= {"weights", "unbiased"}:
+        raise InvalidInput(f"the sampling WeightedSampling needs weights and may have unbiased, got {shown(options)}.")
+    return WeightedSampling(**options)
+
+
+def sampler_of(sampling: Sampling | WeightedSampling) -> Sampler:
+    """Return what a sampling does."""
+    return sampling if isinstance(sampling, WeightedSampling) else _KINDS[sampling]
+
+
+def _refuse_larger(samples: int, size: int) -> None:
+    if size > samples:
+        raise InvalidInput(
+            f"batch_size = {size} is larger than the {samples} samples, and without replacement a "
+            f"batch holds distinct samples. Use batch_size <= {samples}, or sampling='with_replacement'."
+        )
