@@ -1,4 +1,4 @@
-"""The README's table and its commands: every cell of the one is run, every line of the other printed.
+"""The README's table and commands: every cell is run, and every line shown, there or in the documentation, is printed.
 
 An exact cell gives the number, and in time the mean over every sequence of batches of a tiny problem; an expansion or a
 closure gives one, and cites the page with its measured error; a refused cell raises `FluctuaError`; a dash stands where
@@ -218,31 +218,37 @@ def test_what_is_not_exact_cites_the_page_with_its_measured_error(quantity):
     assert set(re.findall(r"\d[\d.]*", words)) <= set(re.findall(r"\d[\d.]*\d|\d", page))
 
 
+def shown(page):
+    """The commands of a page whose output it shows, each with the lines of that output."""
+    blocks = re.findall(r"^```\n\$ (.*?)```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [tuple(one.split("\n", 1)) for block in blocks for one in block.split("\n$ ")]
+
+
 def commands():
-    """The commands of the README's block of them, each with the lines that it prints."""
-    block = README.partition("```\n$ ")[2].partition("```")[0]
-    return [tuple(one.split("\n", 1)) for one in block.split("\n$ ")]
+    """Every command whose output is shown, with all that is shown of its output; those that take long are slow."""
+    found = {}
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for command, lines in shown(page):
+            found.setdefault(command, []).append(lines)
+    return [pytest.param(*one, marks=[pytest.mark.slow] * ("predict" not in one[0])) for one in found.items()]
 
 
 def test_three_commands_are_shown():
-    assert [command.split()[:2] for command, _ in commands()] == [
-        ["fluctua", name] for name in ("predict", "verify", "plan")
-    ]
+    first = [command.split()[:2] for command, _ in shown(ROOT / "README.md")]
+    assert first == [["fluctua", name] for name in ("predict", "verify", "plan")]
 
 
 @pytest.mark.any_seed
-@pytest.mark.parametrize(
-    ("command", "lines"),
-    [pytest.param(*block, marks=[pytest.mark.slow] * ("predict" not in block[0])) for block in commands()],
-)
-def test_the_commands_print_what_the_readme_shows(run, command, lines):
+@pytest.mark.parametrize(("command", "outputs"), commands())
+def test_the_commands_print_what_is_shown(run, command, outputs):
     code, out, _ = run(*command.split()[1:])
     assert code == 0
-    rest = " ".join(out.split())
-    for shown in re.split(r"^\.\.\.$", lines, flags=re.MULTILINE):
-        found = " ".join(shown.split())
-        assert found in rest
-        rest = rest[rest.index(found) + len(found) :]
+    for lines in outputs:
+        rest = " ".join(out.split())
+        for piece in re.split(r"^\.\.\.$", lines, flags=re.MULTILINE):
+            found = " ".join(piece.split())
+            assert found in rest
+            rest = rest[rest.index(found) + len(found) :]
 
 
 def test_the_two_commands_are_in_the_readme():
