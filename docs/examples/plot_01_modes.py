@@ -2,9 +2,9 @@
 How far every mode fluctuates
 =============================
 
-SGD at a constant learning rate never comes to rest. How far its weights fluctuate along each mode of the curvature
-follows from the data, the learning rate and the batch size, without a run: the ladder of theories, from a single
-temperature to the exact law.
+SGD at a constant learning rate never comes to rest. How far the weights fluctuate along each mode of the curvature
+follows from the data, the learning rate and the batch size, without a run. The figure has the ladder of theories, from
+a single temperature to the exact law.
 """
 
 import matplotlib.pyplot as plt
@@ -26,5 +26,5 @@ axes.legend()
 plt.show()
 
 # %%
-# "equilibrium" is given the exact noise floor and still misses nearly every mode: nothing about SGD is thermal. The
-# levels above it are too close to tell apart in this picture; :doc:`plot_02_verdict` tells them apart with a run.
+# "equilibrium" is given the exact noise floor and still misses nearly every mode: SGD has no single temperature. The
+# rungs above it are too close to tell apart in this picture; :doc:`plot_02_verdict` tells them apart with a run.

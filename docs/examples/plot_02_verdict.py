@@ -2,8 +2,8 @@
 A verdict, and the balance element by element
 =============================================
 
-`fluctua.verify` runs the training for real, many times from the optimum, and holds every level of theory against the
-same measurement.
+`fluctua.verify` runs the training for real, many times from the optimum, and tests every rung of the ladder on the same
+measurement.
 """
 
 import textwrap
@@ -30,12 +30,12 @@ print(textwrap.fill(verdict.words, 76))
 
 # %%
 # The fluctuation-dissipation balance, F0, is a statement about a whole matrix. Both sides are measured along the
-# runs, and every element lies on the diagonal within its error bar.
+# runs. The elements lie on the diagonal within their error bars.
 
 figures = draw(verdict)
 show(figures["balance"])
 
 # %%
-# Mode by mode the lower levels of theory are off by a few per cent to any amount. The run tells all of them apart.
+# Mode by mode the lower rungs are off by a few per cent or more. The run tells all of them apart.
 
 show(figures["modes"])

@@ -3,8 +3,8 @@ The whole learning curve, without fitting
 =========================================
 
 The mean of W decays, the noise builds up, and the noise is larger while the weights are far from the optimum. The
-exact law carries all three, so that the expected loss at every step is known beforehand. Single runs scatter around
-it.
+exact law contains all three, so the expected loss at every step is known beforehand. Single runs scatter around the
+expected loss.
 """
 
 import matplotlib.pyplot as plt

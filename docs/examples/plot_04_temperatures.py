@@ -2,8 +2,8 @@
 One temperature for all modes?
 ==============================
 
-In equilibrium the energy of every mode would be the same, :math:`h_p S_{pp}` over the number of outputs: its
-temperature. In SGD the temperature of a mode follows its own noise, over many orders of magnitude.
+The temperature of a mode is :math:`h_p S_{pp}` over the number of outputs. In equilibrium all modes would have the same
+temperature. In SGD the temperature of a mode follows the noise of that mode, over many orders of magnitude.
 """
 
 import matplotlib.pyplot as plt

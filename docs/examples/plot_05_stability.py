@@ -2,8 +2,8 @@
 The largest stable learning rate
 ================================
 
-Above it the variance of the weights grows without bound. Small batches lower it below the textbook 2/h_max, and
-momentum raises it for large batches and lowers it for small ones.
+Above the limit of stability the variance of the weights grows without bound. Small batches lower the limit below the
+textbook 2/h_max. Momentum raises the limit for large batches and lowers it for small ones.
 """
 
 import matplotlib.pyplot as plt

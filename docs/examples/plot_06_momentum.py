@@ -2,8 +2,8 @@
 Momentum is not a larger learning rate
 ======================================
 
-Textbooks replace momentum by an effective rate, lr/(1 - momentum). Along that line the noise floor would stay the
-same. It does not, and near the limit the difference is everything.
+Textbooks replace momentum by an effective rate, lr/(1 - momentum). If that were right, the noise floor at a fixed
+effective rate would not depend on the momentum. The noise floor falls with the momentum, near the limit several times.
 """
 
 import matplotlib.pyplot as plt

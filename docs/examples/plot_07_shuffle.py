@@ -3,7 +3,7 @@ Shuffled epochs fluctuate less
 ==============================
 
 ``DataLoader(shuffle=True)`` shows every sample once per epoch, so the rest of the epoch takes back most of what a
-batch did to the flat modes. Its own law knows; that of independent batches does not.
+batch did to the flat modes. The law of shuffled epochs contains that memory. The law of independent batches does not.
 """
 
 import matplotlib.pyplot as plt

@@ -2,7 +2,7 @@
 Schedules, without a sweep
 ==========================
 
-The exact learning curve holds for any schedule, so that schedules are compared in expectation instead of run by run.
+The exact learning curve holds for any schedule. Schedules are compared in expectation, instead of run by run.
 """
 
 import matplotlib.pyplot as plt

@@ -3,7 +3,7 @@ What an average of the weights buys
 ===================================
 
 An exponential moving average of the weights, as ``torch.optim.swa_utils`` keeps it, forgets the noise of the steep
-modes. The flat modes move more slowly than it forgets, and keep theirs.
+modes. The flat modes move more slowly than the average forgets, and keep their noise.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Is the gradient noise Gaussian?
 ===============================
 
-The covariance of the gradient noise follows from theory, and it has no memory. It is not Gaussian: its excess
-kurtosis falls as 1/b with the batch size b, and at small batches it is far from 0. That is where SGD is no Langevin
+Theory predicts the covariance of the gradient noise, and that the noise has no memory. The noise is not Gaussian: its
+excess kurtosis falls as 1/b with the batch size b, and is far from 0 at small batches. There SGD is not a Langevin
 process.
 """
 

@@ -2,8 +2,8 @@
 The expected loss on unseen data
 ================================
 
-The law of W gives the expected loss on any data, also on what the training never saw: where it is least, and what the
-noise adds to it.
+The law of W gives the expected loss on any data, also on data that the training never saw: where along the run that
+loss is least, and what the noise adds.
 """
 
 import matplotlib.pyplot as plt

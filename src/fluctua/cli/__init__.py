@@ -85,8 +85,12 @@ def _version() -> str:
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print it.")
-@click.option("--cite", is_flag=True, expose_value=False, is_eager=True, callback=_print_citation, help="What to cite.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
+)
+@click.option(
+    "--cite", is_flag=True, expose_value=False, is_eager=True, callback=_print_citation, help="Print what to cite."
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def _group(ctx: click.Context, debug: bool) -> None:

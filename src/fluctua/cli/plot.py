@@ -20,7 +20,7 @@ __all__ = ["plot"]
 @click.option("--out", type=Place(), help="Directory of the figures.  [default: beside the result]")
 @click.option("--json", "as_json", is_flag=True, help="The files' names as JSON (schema: fluctua schema files).")
 def plot(*, result: str, out: str | None, as_json: bool) -> int:
-    """Redraw the figures of RESULT, a directory written by `fluctua verify` or its result.npz or dynamic.npz."""
+    """Redraw the figures of RESULT: a directory written by `fluctua verify`, or the result.npz or dynamic.npz in it."""
     from ..report.figures import save_dynamic_figures, save_figures
 
     verdicts = found_in(result)
