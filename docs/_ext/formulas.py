@@ -64,8 +64,9 @@ class FormulaDirective(SphinxDirective):
         latex = "\n".join(self.content)
         label = nodes.paragraph("", "", nodes.reference("", number, refuri=f"#{number}"), classes=["formula-number"])
         row = nodes.container("", nodes.math_block(latex, latex, number=None), label, classes=["formula-row"])
-        held = [node for kind in formula for node in _named(self.env, kind, formula[kind])]
-        caption = nodes.paragraph("", "", *_joined(held, " · "), classes=["formula-held"])
+        held = [node for kind in formula for node in _named(kind, formula[kind], titles=True)]
+        dotted = [node for each in held for node in (nodes.Text(" · "), each)][1:]
+        caption = nodes.paragraph("", "", *dotted, classes=["formula-held"])
         return [nodes.container("", row, caption, ids=[number], classes=["formula"])]
 
     def _faults(self, number: str, formula: dict[str, list[str]]) -> list[str]:
@@ -152,24 +153,17 @@ def _source(root: Path, figure: str) -> Path:
     return root / (f"examples/{figure.removeprefix('gallery/')}.py" if figure.startswith("gallery/") else figure)
 
 
-def _named(env: Any, kind: str, names: list[str]) -> list[nodes.Node]:
-    """Return functions, tests or figures by name, linked where they have a page."""
+def _named(kind: str, names: list[str], *, titles: bool = False) -> list[nodes.Node]:
+    """Return functions, tests or figures by name, linked where they have a page; its title is that of an example."""
     found: list[nodes.Node] = []
     for name in names:
         text = nodes.literal("", name.removeprefix("gallery/"))
-        if kind == "function":
-            link = {"refdomain": "py", "reftype": "obj", "reftarget": _public(name)}
-        elif name.startswith("gallery/"):
-            link = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{name}", "refexplicit": True}
-        else:
-            found.append(text)
-            continue
-        found.append(addnodes.pending_xref("", text, refdoc=env.docname, refwarn=False, **link))
+        link = {"refdomain": "py", "reftype": "obj", "reftarget": _public(name)}
+        if name.startswith("gallery/"):
+            link = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{name}", "refexplicit": not titles}
+        linked = kind == "function" or name.startswith("gallery/")
+        found.append(addnodes.pending_xref("", text, refwarn=False, **link) if linked else text)
     return found
-
-
-def _joined(parts: list[nodes.Node], between: str) -> list[nodes.Node]:
-    return [node for part in parts for node in (nodes.Text(between), part)][1:]
 
 
 def _table(env: Any) -> nodes.table:
@@ -178,19 +172,22 @@ def _table(env: Any) -> nodes.table:
     head = nodes.row("", *(nodes.entry("", nodes.paragraph("", title)) for title in titles))
     rows = []
     for number, formula in sorted(_formulas(env).items(), key=lambda item: int(item[0][1:])):
-        cells = [[nodes.Text(f"{number}: {formula['heading']}")]]
-        cells += [_joined(_named(env, kind, formula[kind]), ", ") for kind in titles[1:]]
-        rows.append(nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells)))
-    columns = [nodes.colspec(colwidth=width) for width in (25, 30, 30, 15)]
+        cells: list[list[nodes.Node]] = [[nodes.Text(f"{number}: {formula['heading']}")]]
+        cells += [_named(kind, formula[kind]) for kind in titles[1:]]
+        rows.append(
+            nodes.row("", *(nodes.entry("", *(nodes.paragraph("", "", each) for each in cell)) for cell in cells))
+        )
+    columns = [nodes.colspec(colwidth=width) for width in (17, 36, 33, 14)]
     group = nodes.tgroup("", *columns, nodes.thead("", head), nodes.tbody("", *rows), cols=len(columns))
-    return nodes.table("", group, classes=["formula-table"])
+    return nodes.table("", group, classes=["formula-table", "colwidths-given"])
 
 
 def _read(app: Any, doctree: nodes.document) -> None:
     """Note under which heading each formula stands."""
-    for formula in doctree.findall(nodes.container):
-        if "formula" in formula["classes"] and isinstance(formula.parent, nodes.section):
-            _formulas(app.env)[formula["ids"][0]]["heading"] = formula.parent.next_node(nodes.title).astext()
+    for section in doctree.findall(nodes.section):  # outer ones first
+        for formula in section.findall(nodes.container):
+            if "formula" in formula["classes"]:
+                _formulas(app.env)[formula["ids"][0]]["heading"] = section.next_node(nodes.title).astext()
 
 
 def _purge(_app: Any, env: Any, page: str) -> None:
