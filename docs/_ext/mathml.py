@@ -17,6 +17,7 @@ _SIGNS = {  # what the converter takes for a variable, or would space as a relat
     "<mi>&#x027E8;</mi>": '<mo form="prefix" stretchy="false">&#x027E8;</mo>',
     "<mi>&#x027E9;</mi>": '<mo form="postfix" stretchy="false">&#x027E9;</mo>',
     '<mo stretchy="false">&#x0007C;</mo>': '<mo lspace="0" rspace="0" stretchy="false">&#x0007C;</mo>',
+    "<mo>&#x0007C;</mo>": '<mo lspace="0" rspace="0" stretchy="false">&#x0007C;</mo>',
     "<mo>&#x022A4;</mo>": "<mi>&#x022A4;</mi>",
     "<mi>&#x02032;</mi>": "<mo>&#x02032;</mo>",
 }
