@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
@@ -33,8 +32,8 @@ _log = getLogger(__name__)
 _CITED = re.compile(r"\b(F\d{1,2})\b")
 
 
-def resolve(path: str) -> Any:
-    """Return what a dotted path means: attributes of the longest module in it."""
+def _resolve(path: str) -> Any:
+    """Return what a dotted path means, attributes of the longest module in it; None if nothing."""
     parts = path.split(".")
     for length in range(len(parts), 0, -1):
         try:
@@ -42,9 +41,9 @@ def resolve(path: str) -> Any:
         except ModuleNotFoundError:
             continue
         for name in parts[length:]:
-            found = getattr(found, name)
+            found = getattr(found, name, None)
         return found
-    raise ImportError(path)
+    return None
 
 
 class FormulaDirective(SphinxDirective):
@@ -52,12 +51,14 @@ class FormulaDirective(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec: ClassVar = dict.fromkeys(("function", "test", "figure"), directives.unchanged_required)
+    option_spec: ClassVar = dict.fromkeys(("function", "test", "figure"), str.split)
 
     def run(self) -> list[nodes.Node]:
         """Return the formula, warn of what is missing, and note it for the table."""
         (number,) = self.arguments
-        formula = {name: self.options.get(name, "").split() for name in self.option_spec}
+        if not _CITED.fullmatch(number):
+            raise self.error(f"a formula's number is F0 to F99, not {number}")
+        formula = {name: self.options.get(name, []) for name in self.option_spec}
         for fault in self._faults(number, formula):
             _log.warning("formula %s: %s", number, fault, location=self.get_location())
         _formulas(self.env)[number] = {**formula, "page": self.env.docname}
@@ -70,13 +71,11 @@ class FormulaDirective(SphinxDirective):
         return [nodes.container("", row, caption, ids=[number], classes=["formula"])]
 
     def _faults(self, number: str, formula: dict[str, list[str]]) -> list[str]:
-        faults = [f"there is no {path}" for path in formula["function"] if not _importable(path)]
+        faults = [f"there is no {path}" for path in formula["function"] if _resolve(path) is None]
         root = Path(self.env.srcdir)
         files = [root.parent / path for path in formula["test"]] + [_source(root, path) for path in formula["figure"]]
         faults += [f"there is no file {path.relative_to(root.parent)}" for path in files if not path.exists()]
         faults += [f"names no {name}" for name in ("function", "test") if not formula[name]]
-        if not _CITED.fullmatch(number):
-            faults.append("a number is F0 to F99")
         if number in _formulas(self.env):
             faults.append(f"the number is taken, on {_formulas(self.env)[number]['page']}")
         return faults
@@ -128,23 +127,14 @@ def _formulas(env: Any) -> dict[str, dict[str, Any]]:
     return env.formulas
 
 
-def _importable(path: str) -> bool:
-    try:
-        resolve(path)
-    except (ImportError, AttributeError):
-        return False
-    return True
-
-
 def _public(path: str) -> str:
     """Return the name under which the reference has what a path means, or the path."""
     parts = path.split(".")
     for length in range(len(parts), 1, -1):
-        if _importable(".".join(parts[:length])):
-            found = resolve(".".join(parts[:length]))
-            for name in fluctua.__all__:
-                if getattr(fluctua, name) is found:
-                    return ".".join(["fluctua", name, *parts[length:]])
+        found = _resolve(".".join(parts[:length]))
+        for name in fluctua.__all__:
+            if getattr(fluctua, name) is found:
+                return ".".join(["fluctua", name, *parts[length:]])
     return path
 
 
@@ -174,9 +164,8 @@ def _table(env: Any) -> nodes.table:
     for number, formula in sorted(_formulas(env).items(), key=lambda item: int(item[0][1:])):
         cells: list[list[nodes.Node]] = [[nodes.Text(f"{number}: {formula['heading']}")]]
         cells += [_named(kind, formula[kind]) for kind in titles[1:]]
-        rows.append(
-            nodes.row("", *(nodes.entry("", *(nodes.paragraph("", "", each) for each in cell)) for cell in cells))
-        )
+        entries = [nodes.entry("", *(nodes.paragraph("", "", each) for each in cell)) for cell in cells]
+        rows.append(nodes.row("", *entries))
     columns = [nodes.colspec(colwidth=width) for width in (17, 36, 33, 14)]
     group = nodes.tgroup("", *columns, nodes.thead("", head), nodes.tbody("", *rows), cols=len(columns))
     return nodes.table("", group, classes=["formula-table", "colwidths-given"])

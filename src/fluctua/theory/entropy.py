@@ -171,8 +171,8 @@ def path_entropy(moments: Array, dimensions: int) -> float:
     """Return the entropy production of the Gaussian chain with these `moments`, of (x(0), ..., x(n)) one after another.
 
     F29; the chain is of order n, `dimensions` are those of one x. Nothing of SGD is in it but that it is stationary: of
-    the moments' change under time reversal only the antisymmetric blocks count. From N transitions of d weights it comes
-    out too large by about d (d - 1)/N, because every pair seems to circulate a little.
+    the moments' change under time reversal only the antisymmetric blocks count. From N transitions of d weights it
+    comes out too large by about d (d - 1)/N, because every pair seems to circulate a little.
     """
     d = dimensions
     coefficients = np.linalg.solve(moments[:-d, :-d], moments[:-d, -d:]).T
