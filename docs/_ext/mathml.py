@@ -37,7 +37,8 @@ def _html(display: str) -> Any:
 
     def visit(writer: Any, node: nodes.Element) -> None:
         try:
-            writer.body.append(mathml(node.astext(), display))
+            found = mathml(node.astext(), display)
+            writer.body.append(f'<div class="mathml">{found}</div>' if display == "block" else found)
         except Exception as fault:
             _log.warning("this is not LaTeX that can be typeset: %s", fault, location=node)
         raise nodes.SkipNode

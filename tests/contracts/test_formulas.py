@@ -87,6 +87,14 @@ def test_formulas_are_cited_by_number_and_not_by_section():
     assert not by_section, by_section
 
 
+def test_a_symbol_has_one_meaning():
+    table = (ROOT / "docs" / "symbols.md").read_text().split("\n\n")[2]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
+    symbols = [symbol for row in rows for symbol in re.split(r", (?![^(]*\))", row)]
+    assert len(symbols) > 40
+    assert sorted(symbols) == sorted(set(symbols))
+
+
 @pytest.mark.parametrize("number", [number for number, *_ in formulas()])
 def test_a_formula_has_a_function_and_a_test_that_say_its_number(number):
     _, _, names, _ = next(each for each in formulas() if each[0] == number)
