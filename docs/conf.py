@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib.metadata import version as installed
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "fluctua"
 author = "The fluctua developers"
 copyright = "the fluctua developers. MIT licence"  # noqa: A001  (Sphinx's name)
 version = release = installed("fluctua")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_gallery.gen_gallery"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
+    "formulas",
+    "mathml",
+]
 exclude_patterns = ["examples", "figures", "README.md"]
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
 html_theme = "furo"
 html_title = "fluctua"
 html_theme_options = {"footer_icons": []}
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings have them, in numpydoc's words

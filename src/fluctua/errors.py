@@ -99,7 +99,7 @@ class UnstableSGD(InvalidInput):
     Attributes
     ----------
     lr, max_stable_lr : float
-        Theory.md section 6, mean-square sense, for this batch size and sampling.
+        F12, in the mean-square sense, for this batch size and sampling.
     """
 
     def __init__(self, lr: float, max_stable_lr: float, *, larger_batch: bool = True, epochs: bool = False) -> None:

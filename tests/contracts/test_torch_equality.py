@@ -1,4 +1,4 @@
-"""Given the same batches, the simulator's trajectory is torch.optim.SGD's, up to rounding."""
+"""Given the same batches, the simulator's trajectory is torch.optim.SGD's (F10), up to rounding."""
 
 from dataclasses import replace
 

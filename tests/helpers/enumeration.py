@@ -1,8 +1,8 @@
 """Every batch of a tiny problem, or every order of an epoch, listed: the moments of SGD with no theory in them.
 
-Theory.md section 9. Knows the definition of one step, torch.optim.SGD's on the mean gradient over the batch, and that
-it is affine in the weights and the momentum buffer; nothing of noise sources, feedback, sampling factors or modes. For
-N <= 6 nothing is random.
+It knows the definition of one step, torch.optim.SGD's on the mean gradient over the batch, and that it is affine in the
+weights and the momentum buffer; nothing of noise sources, feedback, sampling factors or modes. For N <= 6 nothing is
+random.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Momentum: its kernel against a list of all batches, at every step and stationary; its formulas; its limits."""
+"""Momentum, F10 and F11: its kernel against a list of all batches, at every step and stationary; its limits."""
 
 from functools import cache
 
@@ -130,7 +130,7 @@ def test_without_momentum_the_kernel_is_that_of_plain_sgd():
         ({"momentum": 0.9, "dampening": 0.5}, 0.0364911),
     ],
 )
-def test_the_printed_numbers_of_theory_section_4(digits_problem, options, expected):
+def test_the_printed_numbers_of_momentum(digits_problem, options, expected):
     found = fl.predict(digits_problem, fl.SGD(0.02, 4, weight_decay=0.03, **options)).excess_loss
     assert found == pytest.approx(expected, abs=5.1e-8)
     effective = fl.predict(digits_problem, fl.SGD(0.02 / (1 - 0.9), 4, weight_decay=0.03), check_stability=False)

@@ -1,4 +1,4 @@
-"""F0, F1, the stability limit and the simulator's step against all batches of tiny problems (theory.md section 9).
+"""F0, F1, the stability limit and the simulator's step, F3, against all batches of tiny problems.
 
 Errors are measured in the largest element: a small element of S is a difference of terms as large as the largest, so
 rounding limits it to eps times that, and 1e-12 of the largest is what float64 can promise. `FLOOR` is the rounding of

@@ -1,4 +1,4 @@
-"""Schedules and averages that run: against all batches of tiny problems, torch's schedulers, and real runs."""
+"""Schedules, F14, and averages that run, F13: against all batches of tiny problems, torch's schedulers, and runs."""
 
 import json
 import warnings

@@ -1,4 +1,4 @@
-"""Correlations, responses, currents and entropy production against a list of all batches (theory.md sections 7 and 9).
+"""Correlations, responses, currents and entropy production against a list of all batches (F20 to F35).
 
 The references know the enumerated step only: its mean map, its second moments, and Bayes' rule for Gaussians.
 """

@@ -84,7 +84,7 @@ class Sampler:
         return self.phrase.format(size)
 
     def kappa(self, samples: int, size: int) -> float:
-        """Return the covariance of a batch mean in units of the per-sample one, 1/b (theory.md section 1)."""
+        """Return the covariance of a batch mean in units of the per-sample one, 1/b (F5)."""
         del samples
         return 1.0 / size
 

@@ -91,7 +91,7 @@ class Prediction(TimeDomain):
 
     @property
     def excess_loss(self) -> float:
-        """E L(W) - L(W*) = 1/2 tr(H S)."""
+        """E L(W) - L(W*) = 1/2 tr(H S) (F8)."""
         inside = float(0.5 * self.curvatures @ self.mode_variances)
         if self.steps is None:
             return inside
@@ -104,7 +104,7 @@ class Prediction(TimeDomain):
 
     @property
     def temperatures(self) -> Array:
-        """T_p = h_p S_pp / c, the mode temperature, (r,): equal for all modes only in equilibrium."""
+        """T_p = h_p S_pp / c, the mode temperature (F8), (r,): equal for all modes only in equilibrium."""
         return self.curvatures * self.mode_variances / self.law.problem.outputs
 
     @property
@@ -163,7 +163,7 @@ class Prediction(TimeDomain):
     def output_covariance(self) -> Array:
         """Covariance of the outputs' fluctuation over the data, <V x x^T V^T>_kl = tr(A S_kl), (c, c).
 
-        One adjoint solve serves all elements (theory.md section 2), at finite time too, because the map of F0 is its
+        One adjoint solve serves all elements (F6), at finite time too, because the map of F0 is its
         own adjoint under the trace. Its trace is tr(A S). Stationary or from W* only.
         """
         self._refuse_start("output_covariance")
@@ -180,8 +180,8 @@ class Prediction(TimeDomain):
             return float(a @ self.mode_variances) / law.problem.outputs * np.eye(law.problem.outputs)
         return contracted(law, law.solve(np.diag(a), self.steps, self.rtol))
 
-    def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (theory.md's output indices)
-        """S_kl = E[v_k v_l^T] for output rows k and l, symmetrised, in the modes, (r, r); one solve with C_kl.
+    def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
+        """S_kl = E[v_k v_l^T] for output rows k and l, symmetrised, in the modes, (r, r); one solve with C_kl (F6).
 
         Stationary or from W* only; not defined on the "hessian" and "equilibrium" levels, which know only the sum.
         """

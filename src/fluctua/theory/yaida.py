@@ -1,4 +1,4 @@
-r"""Yaida's fluctuation-dissipation relations in matrix form, read off the trajectory alone.
+r"""Yaida's fluctuation-dissipation relations in matrix form (F36), read off the trajectory alone.
 
 A step is d(t) = V(t+1) - V(t) = q d(t-1) + e_0 g(t) (`Step.autoregressive`; q = beta and e_0 = -eta (1 - dampening)
 with momentum), and E[g(t) | past] = V H, the full gradient. For any quadratic form of V that gives, with the steps d

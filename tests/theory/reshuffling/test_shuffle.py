@@ -147,7 +147,7 @@ def test_what_is_left_out_is_as_large_as_documented(name, size, optimiser):
 
 
 def first_order(problem, sgd, position):
-    """R_s of theory.md section 5 from the sum over pairs of batches: -C/(N - 1) between two, kappa C for one."""
+    """R_s, the first order in lr, from the sum over pairs of batches: -C/(N - 1) between two, kappa C for one."""
     n, m = problem.samples, 1 - sgd.lr * problem.minimum(sgd.weight_decay).curvatures
     total = np.zeros((problem.rank,) * 2)
     sizes = sgd.batch_sizes(n)
@@ -159,7 +159,7 @@ def first_order(problem, sgd, position):
 
 
 def closed_first_order(problem, sgd, s):
-    """R_s as theory.md prints it, for equal batches."""
+    """R_s in closed form, for equal batches."""
     n, b, m = problem.samples, sgd.batch_size, 1 - sgd.lr * problem.minimum(sgd.weight_decay).curvatures
     rho, kappa, mm = b / (n - b), sgd.sampling_factor(n), np.outer(m, m)
     sums = (1 - m**s) / (1 - m)
