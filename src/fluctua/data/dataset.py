@@ -23,7 +23,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Inputs and targets of one regression problem, and where they came from.
+    """Inputs and targets of one regression problem, and where they came from; made by `load`.
 
     Attributes
     ----------
@@ -44,6 +44,13 @@ class Dataset:
         Label of each column of `targets`; empty where the targets are numbers.
     sha256 : str
         Of inputs and targets as used, so `subset`, `classes` and `limit` change it. Computed on first use.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> data.inputs.shape, data.targets.shape, data.class_names, data.labels[:4].tolist()
+    ((100, 64), (100, 2), ('3', '8'), [3, 8, 3, 8])
     """
 
     inputs: NDArray[Any]
@@ -66,7 +73,7 @@ class Dataset:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a result says of its data: name and hashes."""
+        """Name and hashes: what a result says of its data."""
         return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
 
     @property

@@ -60,7 +60,18 @@ class Rehearsal:
     Attributes
     ----------
     runs : tuple of Run
+        Each recipe, predicted and trained.
     replicas : int
+        Runs of each.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.planning.rehearsal import Run
+    >>> run = Run(fl.SGD(lr=0.1, batch_size=8), predicted=0.15, measured=0.151, error=0.002)
+    >>> rehearsal = fl.Rehearsal((run,), replicas=64)
+    >>> print(f"{run.score:.1f} {rehearsal.agrees}")
+    0.5 True
     """
 
     runs: tuple[Run, ...]
@@ -106,18 +117,43 @@ def rehearse(
     Parameters
     ----------
     problem : LeastSquares
+        The data that the plan was made for.
     found : Plan
+        What to rehearse.
     replicas : int
         Runs of each recipe, at least 16.
     rng : numpy.random.Generator, int or None
+        None takes fresh entropy.
     start : "zero" or array_like, (c, d)
         As for `plan`.
     progress : callable, optional
         Called with the fraction done.
 
+    Returns
+    -------
+    Rehearsal
+        The winner first.
+
+    Raises
+    ------
+    InvalidInput
+        For arguments out of range, and where the runs would not fit into memory or not end in time.
+    NotConverged
+        If a prediction was not found to the accuracy stated.
+
     Notes
     -----
     Cost: four recipes times `replicas` runs, as `simulate`, and four predictions on all samples.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", limit=200)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> found = fl.plan(problem, 100, batch_size=8, momenta=[0.0], schedules=["constant"])
+    >>> rehearsal = fl.rehearse(problem, found, replicas=16, rng=1)
+    >>> [round(run.sgd.lr / found.best.sgd.lr, 2) for run in rehearsal.runs]
+    [1.0, 0.5, 1.9]
     """
     door(problem, progress=progress)
     instance("found", found, Plan, "a plan, fluctua.plan(problem, steps)")

@@ -32,17 +32,25 @@ _TINY = np.finfo(float).tiny  # of a loss that has decayed beyond the range of f
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe at its best learning rate, and the loss it is predicted to end with.
+    """A recipe at its best learning rate, and the loss it is predicted to end with; made by `plan`.
 
     Attributes
     ----------
     sgd : SGD
+        The recipe.
     shape : str
         Name of its schedule.
     loss : float
         Expected loss after the budget, of the training data with weight decay or of the held-out data.
     exact : bool
         Whether the loss is exact; otherwise K was estimated, see `plan`.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> one = fl.Candidate(fl.SGD(lr=0.1, batch_size=8), shape="constant", loss=0.15, exact=True)
+    >>> one.sgd.words
+    'lr 0.1, batches of 8 with replacement'
     """
 
     sgd: SGD

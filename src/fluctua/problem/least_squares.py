@@ -15,18 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._validate.arguments import stands_for
-from .._validate.sizes import refuse_bytes
 from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
 from .._validate.values import positive_int, real_array, real_number, shaped
-from ..errors import InvalidInput
 from .minimum import Minimum
 from .modes import Spectrum, spectrum
 from .moments import blocks, quadratic_form, weighted_square
+from .refusals import magnitude, refuse_degenerate, refuse_large, refuse_scale, refuse_scales
 
 __all__ = ["LeastSquares", "Minimum", "magnitude"]
 
 Array = NDArray[np.float64]
-_LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of many, stay finite and normal
 
 
 class LeastSquares:
@@ -52,8 +50,8 @@ class LeastSquares:
     Raises
     ------
     InvalidInput
-        For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs, and where labels and values
-        cannot be told apart.
+        For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs, for a curvature that does not
+        fit into memory, and where labels and values cannot be told apart.
 
     Warns
     -----
@@ -84,11 +82,11 @@ class LeastSquares:
     def __init__(self, inputs: ArrayLike, targets: ArrayLike, *, targets_are: TargetsAre = None) -> None:
         self.inputs = real_array("inputs", inputs, ndim=2, shape="(samples, features)")
         self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
-        _refuse_scale("inputs", self.inputs)
-        _refuse_scale("targets", self.targets)
-        _refuse_scales(self.inputs, self.targets)
-        _refuse_degenerate(self.inputs, self.targets)
-        _refuse_large(self.features, self.outputs)
+        refuse_scale("inputs", self.inputs)
+        refuse_scale("targets", self.targets)
+        refuse_scales(self.inputs, self.targets)
+        refuse_degenerate(self.inputs, self.targets)
+        refuse_large(self.features, self.outputs)
         self._minima: dict[float, Minimum] = {}
 
     def __repr__(self) -> str:
@@ -132,7 +130,7 @@ class LeastSquares:
 
     @property
     def rank(self) -> int:
-        """r, the number of directions that the data can move."""
+        """Number of directions that the data can move, r."""
         return len(self.curvatures)
 
     @cached_property
@@ -149,7 +147,33 @@ class LeastSquares:
         return 1e-12 if self.inputs.dtype == np.float64 else 1e-6
 
     def minimum(self, weight_decay: float = 0.0) -> Minimum:
-        """Return the minimiser of L(W) + gamma/2 |W|^2 and the gradient noise there; computed once per gamma."""
+        """Return the minimiser of L(W) + gamma/2 |W|^2 and the gradient noise there; computed once per gamma.
+
+        Parameters
+        ----------
+        weight_decay : float
+            The gamma of the recipe, at least 0.
+
+        Returns
+        -------
+        Minimum
+            W*, the loss and the residuals there, and the noise C.
+
+        Raises
+        ------
+        InvalidInput
+            For a negative weight decay, or one that is no number.
+
+        Warns
+        -----
+        BelowRounding
+            Where rounding hides what the loss at the optimum shows.
+
+        Notes
+        -----
+        Cost: at first use 4 N c d flops a round, as a rule in 2 rounds, and another pass with weight decay. C costs one
+        more pass when it is asked for.
+        """
         gamma = real_number("weight_decay", weight_decay, minimum=0.0)
         if gamma not in self._minima:
             self._minima[gamma] = Minimum(self, gamma)
@@ -164,9 +188,24 @@ class LeastSquares:
         return self._minima[0.0]
 
     def combined(self, weights: Array) -> LeastSquares:
-        """Return the problem of one output, the sum of all with `weights`, (c,); what it knows of the inputs is shared.
+        """Return the problem of one output, the weighted sum of all; what it knows of the inputs is shared.
 
         Its W*, residuals and fluctuation are the same sums of this problem's.
+
+        Parameters
+        ----------
+        weights : ndarray, (c,)
+            Of each output.
+
+        Returns
+        -------
+        LeastSquares
+            With targets of shape (N, 1).
+
+        Raises
+        ------
+        InvalidInput
+            For weights of another shape.
         """
         weights = shaped("weights", weights, (self.outputs,))
         self.projections  # noqa: B018  (made now, so that the copy has them)
@@ -176,14 +215,53 @@ class LeastSquares:
         return out
 
     def feedback(self, covariance: Array) -> Array:
-        """Return K[S] = <x (x^T S x) x^T> - A S A in the modes, (r, r): how the fluctuation feeds the noise."""
+        """Return K[S] = <x (x^T S x) x^T> - A S A in the modes: how the fluctuation feeds the noise.
+
+        Parameters
+        ----------
+        covariance : ndarray, (r, r)
+            S in the modes, in units of the squared weights.
+
+        Returns
+        -------
+        ndarray, (r, r)
+            Of one sample's gradient, in units of its square.
+
+        Raises
+        ------
+        InvalidInput
+            For a matrix of another shape.
+
+        Notes
+        -----
+        Cost: one pass over the samples, 4 N r^2 flops.
+        """
         curvatures, covariance = self.curvatures, shaped("covariance", covariance, (self.rank, self.rank))
         return self.scatter(quadratic=covariance) - curvatures[:, None] * covariance * curvatures
 
     def scatter(self, weights: Array | None = None, quadratic: Array | None = None) -> Array:
-        """Return <q_i z_i z_i^T>, (r, r), with q_i = weights_i + z_i^T quadratic z_i; the one pass over the samples.
+        """Return <q_i z_i z_i^T> with q_i = weights_i + z_i^T quadratic z_i; the one pass over the samples.
 
-        4 N r^2 flops with `quadratic`, half of it when every q_i is positive (BLAS then computes one triangle).
+        Parameters
+        ----------
+        weights : ndarray, (N,), optional
+            By default 0.
+        quadratic : ndarray, (r, r), optional
+            By default 0.
+
+        Returns
+        -------
+        ndarray, (r, r)
+            The mean over the samples, in float64.
+
+        Raises
+        ------
+        InvalidInput
+            For arrays of other shapes.
+
+        Notes
+        -----
+        Cost: 4 N r^2 flops with `quadratic`, half of it when every q_i is positive (BLAS then computes one triangle).
         """
         weights = None if weights is None else shaped("weights", weights, (self.samples,))
         quadratic = None if quadratic is None else shaped("quadratic", quadratic, (self.rank, self.rank))
@@ -195,58 +273,24 @@ class LeastSquares:
         return out / self.samples
 
     def blocks(self, width: int) -> Iterator[slice]:
-        """Yield slices of samples whose rows of `width` elements fit a block."""
+        """Yield slices of samples whose rows fit a block.
+
+        Parameters
+        ----------
+        width : int
+            Elements in a row.
+
+        Returns
+        -------
+        iterator of slice
+            Of consecutive samples; together they are all.
+
+        Raises
+        ------
+        InvalidInput
+            For a width that is not a whole number from 1 up.
+        """
         return blocks(self.samples, positive_int("width", width))
-
-
-def _refuse_scale(name: str, values: NDArray[Any]) -> None:
-    """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
-    largest, most = magnitude(values), _LARGEST[values.dtype.itemsize]
-    if largest > most or 0 < largest < 1 / most:
-        raise InvalidInput(
-            f"{name} have a largest magnitude of {largest:.3g}, outside {1 / most:.0e} to {most:.0e}: products of four "
-            f"such {values.dtype} numbers leave the range of floats. Rescale them, to about 1."
-        )
-
-
-def _refuse_scales(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
-    """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured."""
-    (x, y), most = (magnitude(inputs), magnitude(targets)), _LARGEST[8]
-    if x and y and not (1 / most <= x * y <= most and 1 / most <= y / x <= most):
-        raise InvalidInput(
-            f"inputs of magnitude {x:.3g} and targets of {y:.3g} have a product {x * y:.3g} and a ratio {y / x:.3g}, "
-            f"and both must be from {1 / most:.0e} to {most:.0e}: fourth powers of gradients and weights leave the "
-            f"range of floats. Rescale both, to about 1."
-        )
-
-
-def magnitude(values: NDArray[Any]) -> float:
-    """Return the largest absolute value, without a copy of the array."""
-    return max(float(values.max()), -float(values.min()))
-
-
-def _refuse_large(features: int, outputs: int) -> None:
-    """Refuse what could not be solved: the curvature and its modes are d x d, in float64, whatever N is."""
-    needed = 8.0 * features * (4.0 * features + outputs)
-    refuse_bytes(f"the curvature of {features:,} inputs", needed, "Use fewer inputs, such as their leading components.")
-
-
-def _refuse_degenerate(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
-    if len(inputs) != len(targets):
-        raise InvalidInput(
-            f"inputs hold {len(inputs)} samples and targets {len(targets)}: every sample needs its target. "
-            f"Check that both were filtered alike."
-        )
-    if len(inputs) < 2:
-        raise InvalidInput(
-            "a single sample has no gradient noise: every batch is the same and nothing fluctuates. "
-            "Give at least two samples."
-        )
-    if np.array_equal(inputs[0], inputs[-1]) and bool((inputs == inputs[0]).all()):
-        raise InvalidInput(
-            f"the inputs are constant: all {len(inputs)} samples are equal, so nothing can be learned from them. "
-            f"Check how the features were made."
-        )
 
 
 stands_for("problem", LeastSquares, "a problem, fluctua.LeastSquares(inputs, targets)")

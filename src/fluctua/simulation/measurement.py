@@ -58,6 +58,15 @@ class Measurement:
         eta (H S + S H) - eta^2 H S H (in continuous time (1 - m m) o S), and its standard error.
     chunks : int
         Groups of replicas whose spread gives the errors of the matrices.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> run = fl.simulate(problem, fl.SGD(lr=0.02, batch_size=8), steps=100, replicas=8, rng=1)
+    >>> run.mode_variances.shape, run.replica_losses.shape == (run.replicas, len(run.watched)), run.diverged_at
+    ((48,), True, None)
     """
 
     identity: dict[str, Any]
@@ -76,13 +85,13 @@ class Measurement:
 
     @property
     def replicas(self) -> int:
-        """R, the number of independent runs."""
+        """Number of independent runs, R."""
         return len(self.replica_variances)
 
     @property
     @_overflowing
     def mode_variances(self) -> Array:
-        """S_pp, (r,)."""
+        """Mode variances S_pp, averaged over the recorded steps and the replicas, (r,)."""
         with np.errstate(all="ignore"):
             return np.asarray(self.replica_variances.mean(axis=0))
 
@@ -101,7 +110,7 @@ class Measurement:
     @property
     @_overflowing
     def excess_loss(self) -> float:
-        """E L(W) - L(W*), averaged over the recorded steps."""
+        """Excess loss E L(W) - L(W*), averaged over the recorded steps and the replicas."""
         return float(self.replica_excess.mean())
 
     @property

@@ -63,7 +63,9 @@ def simulate(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
+        The recipe. It need not be stable.
     steps : int
         Steps of each replica.
     replicas : int
@@ -98,11 +100,12 @@ def simulate(
     Returns
     -------
     Measurement
+        Losses and mode variances of every replica, and moments over all of them.
 
     Raises
     ------
     InvalidInput
-        Before any work, for arguments out of range.
+        Before any work, for arguments out of range, and where the runs would not fit into memory or not end in time.
     OutputError
         If `checkpoint` cannot be written.
     ResultError

@@ -38,10 +38,26 @@ class Saved(ABC):
     @property
     @abstractmethod
     def table(self) -> str:
-        """Return what is compared, as plain text."""
+        """What is compared, as plain text."""
 
     def about(self, data: Mapping[str, Any]) -> Self:
-        """Return the verdict with a description of its data (name, sha256) attached."""
+        """Return the verdict with a description of its data attached.
+
+        Parameters
+        ----------
+        data : mapping
+            Name and hashes, such as `Dataset.about`.
+
+        Returns
+        -------
+        Self
+            A copy.
+
+        Raises
+        ------
+        InvalidInput
+            If `data` is no mapping.
+        """
         return replace(self, data=dict(instance("data", data, Mapping, "a dict of its name and hashes")))  # type: ignore[type-var]  # (every subclass is a dataclass)
 
     @abstractmethod
@@ -49,12 +65,41 @@ class Saved(ABC):
         """Return everything but the figures' arrays as plain JSON types."""
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Return `to_dict` as JSON text; a value that is not finite becomes null."""
+        """Return `to_dict` as JSON text.
+
+        Parameters
+        ----------
+        indent : int, optional
+            Spaces per level, at most 100; None writes one line.
+
+        Returns
+        -------
+        str
+            A value that is not finite becomes null.
+
+        Raises
+        ------
+        InvalidInput
+            For an indent out of range.
+        """
         spaces = None if indent is None else positive_int("indent", indent, minimum=0, maximum=100)
         return json.dumps(self.to_dict(), indent=spaces, allow_nan=False)
 
     def save(self, directory: Path | str) -> None:
-        """Write the .json and the .npz (the same, with the figures' arrays) into `directory`."""
+        """Write the .json and the .npz (the same, with the figures' arrays) into a directory.
+
+        Parameters
+        ----------
+        directory : path
+            It is made if it is missing. Each file is written whole or not at all.
+
+        Raises
+        ------
+        InvalidInput
+            If `directory` is no path.
+        OutputError
+            If the files cannot be written there.
+        """
         place = as_path("directory", directory)
         save_arrays(place / f"{self.STEM}.npz", self.to_dict(), self.arrays)
         save_text(place / f"{self.STEM}.json", self.to_json() + "\n")
@@ -63,11 +108,23 @@ class Saved(ABC):
     def load(cls, path: Path | str) -> Self:
         """Read a result directory, or the .npz in it.
 
+        Parameters
+        ----------
+        path : path
+            What `save` was given, or the .npz that it wrote.
+
+        Returns
+        -------
+        Self
+            The verdict that was saved.
+
         Raises
         ------
         ResultError
             If it is missing, damaged, or of another version: the header is held against the published schema, the
             arrays against what the header promises, and what is derived from both against what the header says.
+        InvalidInput
+            If `path` is no path.
         """
         header, arrays, place = cls.opened(path)
         with reading(partial(_foreign, place, header), ours=True):
@@ -92,7 +149,29 @@ class Saved(ABC):
 
     @classmethod
     def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Path]:
-        """Return header and arrays of a result directory or its .npz, and that file; raises `ResultError`."""
+        """Return header and arrays of a result directory or its .npz, and that file.
+
+        Parameters
+        ----------
+        path : path
+            As for `load`.
+
+        Returns
+        -------
+        header : dict
+            What the JSON holds.
+        arrays : dict of str to ndarray
+            The figures' arrays.
+        place : Path
+            The .npz.
+
+        Raises
+        ------
+        ResultError
+            If it is missing, cannot be read, or holds another kind of result.
+        InvalidInput
+            If `path` is no path.
+        """
         given = as_path("path", path)
         place = given / f"{cls.STEM}.npz" if kind_of(given, ResultError) == "directory" else given.with_suffix(".npz")
         header, arrays = load_arrays(place)
