@@ -142,7 +142,7 @@ class Reader(ast.NodeVisitor):
             self.visit(node)
         return self.own, self.calls
 
-    def visit_Try(self, node):  # noqa: N802  (ast's name)
+    def visit_Try(self, node):
         kinds = [kind for handler in node.handlers for kind in self.kinds(handler)]
         before, self.caught = self.caught, (*self.caught, *kinds)
         for each in node.body:
@@ -159,7 +159,7 @@ class Reader(ast.NodeVisitor):
         names = [node.id for node in nodes if isinstance(node, ast.Name)]
         return [kind for name in names if (kind := ERRORS.get(name) or getattr(builtins, name, None))]
 
-    def visit_Raise(self, node):  # noqa: N802
+    def visit_Raise(self, node):
         target = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         if isinstance(target, ast.Name):
             made = self.package.nodes.get(self.package.resolved(self.module, target.id))
@@ -167,7 +167,7 @@ class Reader(ast.NodeVisitor):
             self.own |= {name for name in names if name in ERRORS and not is_caught(name, self.caught)}
         self.generic_visit(node)
 
-    def visit_Name(self, node):  # noqa: N802
+    def visit_Name(self, node):
         """A function's name is taken as a call of it, also where it is handed on."""
         self.call(self.package.resolved(self.module, node.id))
 
@@ -177,7 +177,7 @@ class Reader(ast.NodeVisitor):
         elif place:
             self.calls.append((place, self.caught))
 
-    def visit_Attribute(self, node):  # noqa: N802
+    def visit_Attribute(self, node):
         if isinstance(node.value, ast.Name) and node.value.id in self.package.imports[self.module]:
             source = ".".join(self.package.imports[self.module][node.value.id])  # which may be a module
             self.call(self.package.resolved(source, node.attr))
@@ -185,7 +185,7 @@ class Reader(ast.NodeVisitor):
             self.calls.append((place, self.caught))
         self.generic_visit(node)
 
-    def visit_Assign(self, node):  # noqa: N802
+    def visit_Assign(self, node):
         """A local name is of what it is first made of; a tuple's names are of its elements."""
         for target in node.targets:
             both = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)

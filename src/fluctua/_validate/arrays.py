@@ -66,7 +66,7 @@ def remedy(array: NDArray[Any]) -> str:
 
 
 def _missing(entry: Any) -> bool:
-    return not isinstance(entry, Real | str) or (isinstance(entry, Real) and entry != entry)
+    return not isinstance(entry, Real | str) or (isinstance(entry, Real) and entry != entry)  # noqa: PLR0124  (NaN alone is not itself)
 
 
 def _unwrapped(name: str, value: Any) -> Any:

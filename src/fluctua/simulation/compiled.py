@@ -166,11 +166,15 @@ def descend(
     x : ndarray, (N, d)
         C-contiguous; it, `residuals` and `constant` of the dtype of `state`.
     residuals : ndarray, (N, c)
+        At W*.
     batches : ndarray, (steps, R, b)
         Rows of `x`, not checked against N. b may be smaller than the recipe's: the mean is over these.
     constant : ndarray, (c, d)
+        What weight decay adds to every gradient at W*.
     sgd : SGD
+        The recipe.
     average : EMA, RunningAverage or None
+        What is kept beside the weights.
     begin : int
         Number of the first of these steps, counted from 0.
 

@@ -216,10 +216,10 @@ def _langevin(setting: _Setting) -> Stepper:
         for _ in range(steps):
             for each, rng in zip(inside, draws.rngs, strict=True):
                 setting.look_up()
-                each *= decay
+                np.multiply(each, decay, out=each)
                 for flow in flows.astype(x.dtype):
                     share = _gaussian_shares(rng, setting)
-                    each += ((setting.residuals * share[:, None]).T @ x) * flow
+                    np.add(each, ((setting.residuals * share[:, None]).T @ x) * flow, out=each)
             outside *= null
         v[:] = inside @ modes.T + outside
 

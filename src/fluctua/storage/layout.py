@@ -64,6 +64,7 @@ def hold_arrays(
     Parameters
     ----------
     arrays : dict of str to ndarray
+        What a file holds.
     layout : Layout
         All of it is required.
     sizes : dict of str to int

@@ -90,7 +90,9 @@ def sides(relation: Relation, path: Array, curvatures: Array, sgd: SGD) -> tuple
     path : ndarray, (n c m, n c m)
         Second moments of (V(t), ..., V(t + n - 1)) in m modes, outputs one after another: n = 2, with momentum 3.
     curvatures : ndarray, (m,)
+        Of those modes.
     sgd : SGD
+        The recipe.
 
     Raises
     ------
