@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Bools", "Ints", "Real", "even", "odd", "standard_error"]
+__all__ = ["AnyArray", "Array", "Arrays", "Bools", "DType", "Ints", "Real", "even", "odd", "standard_error"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Real = NDArray[np.floating[Any]]
 """float32 or float64, as the data have it."""
+AnyArray = NDArray[Any]
+"""Of any type: labels, what a file holds, what the door has not read yet, products of float32 and float64."""
+Arrays = Mapping[str, AnyArray]
+"""What a result has beside its header, by name."""
+DType = np.dtype[Any]
 
 
 def even(matrix: Array) -> Array:
-    """Return the symmetric part of a matrix or a stack of them."""
+    """Return the symmetric part of a matrix or of each in a stack."""
     return 0.5 * (matrix + matrix.swapaxes(-1, -2))
 
 
 def odd(matrix: Array) -> Array:
-    """Return the antisymmetric part of a matrix or a stack of them."""
+    """Return the antisymmetric part of a matrix or of each in a stack."""
     return 0.5 * (matrix - matrix.swapaxes(-1, -2))
 
 

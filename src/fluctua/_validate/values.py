@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._arrays import AnyArray, Ints
 from ..errors import InvalidInput, UnknownName
 from .arrays import plain_array, remedy
 
@@ -179,12 +180,12 @@ def as_path(name: str, value: Any) -> Path:
     return Path(place)
 
 
-def as_array(name: str, value: Any) -> NDArray[Any]:
+def as_array(name: str, value: Any) -> AnyArray:
     """Return whatever holds an array as one: a tensor, a frame, rows; masks and rows of unequal length are refused."""
     return plain_array(name, value)
 
 
-def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray[Any]:
+def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> AnyArray:
     """Return `value` as a finite real array of `ndim` axes; `shape` names them in the error text.
 
     float32 and float64 are kept without a copy; every other real type becomes float64. Finiteness is checked in
@@ -212,7 +213,7 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray
     return array
 
 
-def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> AnyArray:
     """Return `value` as a real array of this very shape; whether its values are finite is not asked."""
     array = as_array(name, value)
     if array.dtype.kind not in "fiub" or array.shape != shape:
@@ -228,7 +229,7 @@ def step_numbers(name: str, value: ArrayLike) -> NDArray[np.integer[Any]]:
     return steps
 
 
-def step_list(name: str, value: Any) -> NDArray[np.int64]:
+def step_list(name: str, value: Any) -> Ints:
     """Return one step count or a sequence of them as an int64 array of counts >= 0, in the order given."""
     steps = np.atleast_1d(as_array(name, value))
     if steps.ndim != 1 or steps.size == 0 or steps.dtype.kind not in "iu":

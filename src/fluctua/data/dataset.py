@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import AnyArray
 from .._validate.targets import labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
@@ -53,9 +54,9 @@ class Dataset:
     ((100, 64), (100, 2), ('3', '8'), [3, 8, 3, 8])
     """
 
-    inputs: NDArray[Any]
-    targets: NDArray[Any]
-    labels: NDArray[Any] | None
+    inputs: AnyArray
+    targets: AnyArray
+    labels: AnyArray | None
     name: str
     class_names: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -120,7 +121,7 @@ def _column(entry: object, known: Sequence[int | str], class_names: Sequence[str
     raise InvalidInput(f"classes holds {shown(entry)}, which is not a label of {name}. Its labels: {first}.")
 
 
-def chosen_samples(labels: NDArray[Any], wanted: Sequence[int | str], limit: int | None) -> NDArray[np.intp] | slice:
+def chosen_samples(labels: AnyArray, wanted: Sequence[int | str], limit: int | None) -> NDArray[np.intp] | slice:
     """Return an index of the first `limit` samples whose label is `wanted`; a slice if all labels are."""
     distinct, inverse = np.unique(labels, return_inverse=True)
     keep = np.array([plain(label) in wanted for label in distinct])[inverse]

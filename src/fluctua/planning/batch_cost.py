@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
 from .._validate.sizes import refuse_bytes
@@ -21,7 +21,6 @@ from .reduced import SAMPLES, SHARE, Thinned
 
 __all__ = ["BatchCost", "batch_costs"]
 
-Array = NDArray[np.float64]
 _RTOL = 3e-2
 _WIDEST, _TOLERANCE = 4.0, 0.15  # log range in which the rate is sought, and to how much of it
 

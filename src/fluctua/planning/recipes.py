@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
 from .._validate.values import choice, listed, positive_int, shown
@@ -23,7 +23,6 @@ from .search import Candidate, Search
 
 __all__ = ["Candidate", "Plan", "plan"]
 
-Array = NDArray[np.float64]
 _AT_OPTIMUM = 1e-12  # distance of a start from the optimum, in the size of the targets, that is rounding
 _FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
 

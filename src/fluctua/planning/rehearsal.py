@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.values import instance, positive_int
 from ..problem.least_squares import LeastSquares
@@ -186,7 +187,7 @@ def rehearse(
     return Rehearsal(tuple(runs), replicas)
 
 
-def spread_of_mean(excess: NDArray[np.float64], predicted: float) -> float:
+def spread_of_mean(excess: Array, predicted: float) -> float:
     """Return the standard error of the mean of the runs' excess losses, (R,), for a test of `predicted`.
 
     Losses are skewed, so that a low mean comes with a low spread, and Student's t calls it far off too often. What

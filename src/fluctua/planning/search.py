@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import NotConverged
 from ..problem.least_squares import LeastSquares
@@ -21,7 +21,6 @@ from .reduced import SAMPLES, SHARE, Thinned, final
 
 __all__ = ["Candidate", "Search"]
 
-Array = NDArray[np.float64]
 _LARGE = 2**20  # samples times modes, from which a search is thinned
 _SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
 _LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat

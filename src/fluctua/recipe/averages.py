@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from .._validate.arguments import stands_for
 from .._validate.values import positive_int, real_number, step_numbers
 from ..errors import InvalidInput
 
 __all__ = ["EMA", "Average", "RunningAverage", "read_average"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

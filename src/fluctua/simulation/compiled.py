@@ -11,8 +11,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Ints
 from ..recipe.averages import Average
 from ..recipe.sgd import SGD
 from .compiled_cache import KeptCode
@@ -145,11 +145,11 @@ def _descend(
 
 
 def descend(
-    state: NDArray[Any],
-    x: NDArray[Any],
-    residuals: NDArray[Any],
-    batches: NDArray[np.int64],
-    constant: NDArray[Any],
+    state: AnyArray,
+    x: AnyArray,
+    residuals: AnyArray,
+    batches: Ints,
+    constant: AnyArray,
     sgd: SGD,
     average: Average | None,
     begin: int,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from ..errors import ResultError
 from ..storage.results import load_arrays, save_arrays
 from ..storage.stored import reading
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "damaged", "window_average"]
 
-Array = NDArray[np.float64]
 _overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverges says so by `diverged_at`
 
 
@@ -70,9 +69,9 @@ class Measurement:
     """
 
     identity: dict[str, Any]
-    recorded: NDArray[np.int64]
+    recorded: Ints
     opened: int
-    watched: NDArray[np.int64]
+    watched: Ints
     replica_variances: Array
     replica_losses: Array
     mode_means: Array
@@ -158,9 +157,9 @@ class Tally:
     between chunks, and so the error of the matrices, follows.
     """
 
-    recorded: NDArray[np.int64]
+    recorded: Ints
     opened: int
-    watched: NDArray[np.int64]
+    watched: Ints
     chunks: int = 0
     replica_variances: list[Array] = field(default_factory=list)
     replica_losses: list[Array] = field(default_factory=list)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
+from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
 from .._validate.values import as_path, choice, positive_int
 from ..kernels.constant import gradient_step, langevin_flow
@@ -168,7 +169,7 @@ def simulate(
         return total.measurement(identity, gap)
 
 
-def _gap(problem: LeastSquares, sgd: SGD, dynamics: Dynamics) -> NDArray[np.float64]:
+def _gap(problem: LeastSquares, sgd: SGD, dynamics: Dynamics) -> Array:
     """1 - m_p m_q of the dynamics' own step, which storage is seen through in F0."""
     curvatures = problem.minimum(sgd.weight_decay).curvatures
     return (langevin_flow if dynamics == "langevin" else gradient_step)(curvatures, sgd.lr).gap()
@@ -192,7 +193,7 @@ class _Run:
     sgd: SGD
     window: Window
     begin: Start | None
-    dtype: np.dtype[Any]
+    dtype: DType
     dynamics: Dynamics
     average: Average | None
     replicas: int
@@ -239,7 +240,7 @@ class _Run:
         if self.stop.is_set():
             raise InterruptedError("the simulation was stopped")
 
-    def _steps(self, state: NDArray[Any], draws: Draws, now: int, until: int) -> None:
+    def _steps(self, state: AnyArray, draws: Draws, now: int, until: int) -> None:
         replicas = len(draws.rngs)
         poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
         for begin in range(now, until, poll):
@@ -248,7 +249,7 @@ class _Run:
             self.advance(state, draws, block, begin)
             self.replica_steps += block * replicas  # read for progress only
 
-    def _look(self, book: Book, step: int, v: NDArray[Any]) -> None:
+    def _look(self, book: Book, step: int, v: AnyArray) -> None:
         """Show a chunk's replicas to its book, in the modes."""
         state = (v @ self.modes).astype(np.float64)
         outside = 0.0

@@ -10,7 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .._arrays import AnyArray
 
 __all__ = ["Layout", "hold_arrays", "hold_header", "schema_text"]
 
@@ -52,7 +53,7 @@ def _hold_numbers(value: Any) -> None:
 
 
 def hold_arrays(
-    arrays: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, AnyArray],
     layout: Layout,
     sizes: dict[str, int],
     *,
@@ -87,7 +88,7 @@ def hold_arrays(
         _hold_array(name, arrays[name], spec, sizes)
 
 
-def _hold_array(name: str, array: NDArray[Any], spec: str, sizes: dict[str, int]) -> None:
+def _hold_array(name: str, array: AnyArray, spec: str, sizes: dict[str, int]) -> None:
     kind, *axes = spec.split()
     fits = len(axes) == array.ndim and all(
         length == (int(axis) if axis.isdecimal() else sizes.setdefault(axis, length))

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
-from numpy.typing import NDArray
-
+from .._arrays import AnyArray
 from .._validate.values import as_path, choice, instance, positive_int
 from ..errors import ResultError, UnknownName, UnknownRow
 from .layout import hold_header
@@ -33,7 +32,7 @@ class Saved(ABC):
     NOUN: ClassVar[str]
     MADE_BY: ClassVar[str]
 
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, AnyArray]
 
     @property
     @abstractmethod
@@ -139,16 +138,16 @@ class Saved(ABC):
 
     @staticmethod
     @abstractmethod
-    def _hold(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    def _hold(header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
         """Raise an error where the arrays are not those that the header promises."""
 
     @classmethod
     @abstractmethod
-    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> Self:
         """Make the verdict of a header that the schema allows."""
 
     @classmethod
-    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Path]:
+    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, AnyArray], Path]:
         """Return header and arrays of a result directory or its .npz, and that file.
 
         Parameters

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from ..._arrays import Array
 
 __all__ = ["LARGEST", "Schedule"]
 
-Array = NDArray[np.float64]
 LARGEST = 1e150  # of a rate: its square is still inside the range of floats
 
 

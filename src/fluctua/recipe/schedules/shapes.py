@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..._arrays import Array
 from ..._validate.values import positive_int, real_array, real_number, step_numbers
 from ...errors import InvalidInput
 from .base import LARGEST, Schedule
 
 __all__ = ["SHAPES", "ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "StepLR"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
