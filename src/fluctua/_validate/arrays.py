@@ -23,7 +23,7 @@ _REMEDIES = {
 }
 
 
-def plain_array(name: str, value: Any) -> AnyArray:
+def plain_array(name: str, value: object) -> AnyArray:
     """Return `value` as a NumPy array whose values are those that its owner would compute with.
 
     Tensors are detached, brought to the CPU and, from bfloat16 and the like, widened to float32; frames and series
@@ -65,11 +65,12 @@ def remedy(array: AnyArray) -> str:
     )
 
 
-def _missing(entry: Any) -> bool:
-    return not isinstance(entry, Real | str) or (isinstance(entry, Real) and entry != entry)  # noqa: PLR0124  (NaN alone is not itself)
+def _missing(entry: object) -> bool:
+    alone = isinstance(entry, Real) and entry != entry  # noqa: PLR0124  (NaN alone is not itself)
+    return alone or not isinstance(entry, Real | str)
 
 
-def _unwrapped(name: str, value: Any) -> Any:
+def _unwrapped(name: str, value: object) -> object:
     """Return what NumPy reads rightly, for a single object or each item of a sequence."""
     if isinstance(value, np.ma.MaskedArray):
         return _unmasked(name, value)
@@ -102,7 +103,7 @@ def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> AnyArray:
     return np.asarray(value.data)
 
 
-def _from_tensor(name: str, tensor: Any) -> Any:
+def _from_tensor(name: str, tensor: Any) -> object:
     try:
         if str(tensor.layout) != "torch.strided":
             raise TypeError("it is sparse; call .to_dense() on it first")
@@ -113,14 +114,14 @@ def _from_tensor(name: str, tensor: Any) -> Any:
         raise _refusal(name, tensor, error) from error
 
 
-def _from_frame(name: str, frame: Any) -> Any:
+def _from_frame(name: str, frame: Any) -> object:
     try:
         return frame.to_numpy()
     except Exception as error:
         raise _refusal(name, frame, error) from error
 
 
-def _refusal(name: str, value: Any, error: Exception) -> InvalidInput:
+def _refusal(name: str, value: object, error: Exception) -> InvalidInput:
     kind = f"{type(value).__module__}.{type(value).__name__}"
     return InvalidInput(
         f"{name}, a {kind}, cannot be read as a NumPy array ({type(error).__name__}: {error}). Convert it first: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, SupportsInt
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class Coding:
 VALUES = Coding()
 
 
-def read_targets(name: str, given: Any, dtype: DType, targets_are: TargetsAre = None) -> tuple[AnyArray, Coding]:
+def read_targets(name: str, given: object, dtype: DType, targets_are: TargetsAre = None) -> tuple[AnyArray, Coding]:
     """Return targets as the (N, c) numbers to regress on, and how they were read; one-hot in `dtype` for labels.
 
     Raises
@@ -150,12 +150,12 @@ def one_hot(labels: AnyArray, classes: Iterable[Label], dtype: DType) -> AnyArra
     return out
 
 
-def plain(label: Any) -> Label:
+def plain(label: SupportsInt | str) -> Label:
     """Return a label as a plain int or str, so that those of different arrays compare."""
     return str(label) if isinstance(label, str) else int(label)
 
 
-def columns_of(name: str, given: Any, classes: tuple[Label, ...] | None, dtype: DType, others: str) -> AnyArray:
+def columns_of(name: str, given: object, classes: tuple[Label, ...] | None, dtype: DType, others: str) -> AnyArray:
     """Return other targets as the outputs that `classes` name; those of the training data, called `others`.
 
     None stands for values. Floats are labels here if they are whole, because the training data's are. A label that has
