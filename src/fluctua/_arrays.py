@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AnyArray", "Array", "Arrays", "Bools", "DType", "Ints", "Real", "even", "odd", "standard_error"]
+__all__ = ["AnyArray", "Array", "Arrays", "Bools", "DType", "Floating", "Ints", "Real", "even", "odd", "standard_error"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Real = NDArray[np.floating[Any]]
+Floating = np.floating[Any]
+Real = NDArray[Floating]
 """float32 or float64, as the data have it."""
 AnyArray = NDArray[Any]
 """Of any type: labels, what a file holds, what the door has not read yet, products of float32 and float64."""

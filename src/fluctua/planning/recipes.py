@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
+from .._validate.plain import Json, JsonObject
 from .._validate.values import choice, listed, positive_int, shown
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares, Minimum
@@ -81,9 +82,9 @@ class Plan:
             )
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
-        listed = [
+        listed: list[Json] = [
             {"recipe": one.sgd.to_dict(), "shape": one.shape, "loss": one.loss, "exact": one.exact}
             for one in self.candidates
         ]
@@ -227,7 +228,7 @@ def _some(name: str, values: Any, what: str) -> list[Any]:
     return found
 
 
-def _held(held_out: Any) -> tuple[ArrayLike, ArrayLike] | None:
+def _held(held_out: object) -> tuple[ArrayLike, ArrayLike] | None:
     if held_out is None:
         return None
     if not isinstance(held_out, tuple | list) or len(held_out) != 2:

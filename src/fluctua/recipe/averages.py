@@ -2,15 +2,14 @@ r"""Averages of the weights along a run: one more component beside the optimiser
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
 from .._validate.arguments import stands_for
+from .._validate.plain import Header, JsonObject
 from .._validate.values import positive_int, real_number, step_numbers
 from ..errors import InvalidInput
 
@@ -86,7 +85,7 @@ class EMA:
             Length of the run.
         """
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the average as plain JSON types."""
         return {"name": "EMA", "decay": self.decay}
 
@@ -171,7 +170,7 @@ class RunningAverage:
                 f"Use a start below {steps}."
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the average as plain JSON types."""
         return {"name": "RunningAverage", "start": self.start}
 
@@ -179,7 +178,7 @@ class RunningAverage:
 Average = EMA | RunningAverage
 
 
-def read_average(given: Mapping[str, Any]) -> Average:
+def read_average(given: Header) -> Average:
     """Return the average that `to_dict` described."""
     options = dict(given)
     kinds: dict[str, type[Average]] = {"EMA": EMA, "RunningAverage": RunningAverage}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import AnyArray
+from .._validate.plain import Header
 
 __all__ = ["Layout", "hold_arrays", "hold_header", "schema_text"]
 
@@ -21,7 +22,7 @@ Layout = Mapping[str, str]
 _KINDS = {"f": "f", "i": "iu"}
 
 
-def hold_header(header: Mapping[str, Any], schema: str) -> None:
+def hold_header(header: Header, schema: str) -> None:
     """Raise `ValueError` unless the header obeys the published schema, and every number in it is one for floats."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match

@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from .._arrays import AnyArray
+from .._validate.plain import Header
 from ..errors import ResultError
 from .paths import refuse_irregular
 from .stored import Stored, opened, reading
@@ -25,7 +26,7 @@ _HEADER = "header"
 _FORMAT = "fluctua-result-1"
 
 
-def save_arrays(path: Path | str, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+def save_arrays(path: Path | str, header: Header, arrays: Mapping[str, AnyArray]) -> None:
     """Write `arrays` and the JSON `header` to `path`, whole or not at all.
 
     Raises

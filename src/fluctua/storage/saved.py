@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from .._arrays import AnyArray
+from .._validate.plain import Header, JsonObject
 from .._validate.values import as_path, choice, instance, positive_int
 from ..errors import ResultError, UnknownName, UnknownRow
 from .layout import hold_header
@@ -39,7 +40,7 @@ class Saved(ABC):
     def table(self) -> str:
         """What is compared, as plain text."""
 
-    def about(self, data: Mapping[str, Any]) -> Self:
+    def about(self, data: Header) -> Self:
         """Return the verdict with a description of its data attached.
 
         Parameters
@@ -60,7 +61,7 @@ class Saved(ABC):
         return replace(self, data=dict(instance("data", data, Mapping, "a dict of its name and hashes")))  # type: ignore[type-var]  # (every subclass is a dataclass)
 
     @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types."""
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -138,12 +139,12 @@ class Saved(ABC):
 
     @staticmethod
     @abstractmethod
-    def _hold(header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+    def _hold(header: Header, arrays: Mapping[str, AnyArray]) -> None:
         """Raise an error where the arrays are not those that the header promises."""
 
     @classmethod
     @abstractmethod
-    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> Self:
+    def _read(cls, header: Header, arrays: Mapping[str, AnyArray]) -> Self:
         """Make the verdict of a header that the schema allows."""
 
     @classmethod
@@ -179,7 +180,7 @@ class Saved(ABC):
         return header, arrays, place
 
 
-def _foreign(place: Path, header: Mapping[str, Any], reason: str) -> ResultError:
+def _foreign(place: Path, header: Header, reason: str) -> ResultError:
     made, own = header.get("provenance"), provenance().get("fluctua")
     by = made.get("fluctua") if isinstance(made, Mapping) else None
     who = f"It was written by fluctua {by!s:.40}, this is {own}" if by != own else "It is damaged or was changed"
@@ -206,6 +207,6 @@ def named(rows: Iterable[Row], name: str) -> Row:
         raise UnknownRow("row", error.name, error.known, error.suggestion) from None
 
 
-def with_nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:
+def with_nan(values: Header, keep: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the values with NaN for null, as JSON has it, but for those to `keep`."""
     return {key: float("nan") if value is None and key not in keep else value for key, value in values.items()}

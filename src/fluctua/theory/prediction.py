@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
@@ -223,7 +223,7 @@ class Prediction(Coordinates):
         """Whether no stationary state exists (`predict(..., check_stability=False)`)."""
         return self.steps is None and not np.isfinite(self.mode_covariance).all()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the scalars and the per-mode vectors as plain JSON types."""
         return {
             "theory": self.theory,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from numpy.typing import ArrayLike
 
 from ..._arrays import Array
+from ..._validate.plain import JsonObject
 
 __all__ = ["LARGEST", "Schedule"]
 
@@ -68,6 +68,6 @@ class Schedule:
         options = ", ".join(f"{name}={value}" for name, value in given.items())
         return f"{type(self).__name__}({options})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the schedule as plain JSON types, with its name."""
         return {"name": type(self).__name__, **asdict(self)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from ..._validate.plain import Header
 from ..._validate.values import choice, shown
 from ...errors import InvalidInput
 from .base import Schedule
@@ -16,7 +17,7 @@ from .shapes import ArrayLR
 __all__ = ["read_schedule"]
 
 
-def read_schedule(given: Schedule | Mapping[str, Any] | ArrayLike) -> Schedule:
+def read_schedule(given: Schedule | Header | ArrayLike) -> Schedule:
     """Return a schedule as it is, the one that `Schedule.to_dict` described, or an array's.
 
     Parameters
