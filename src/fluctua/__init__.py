@@ -80,6 +80,6 @@ def __getattr__(name: str) -> str:
     """Return `__version__`, which is asked for rarely and takes a look at the installed files."""
     if name != "__version__":
         raise AttributeError(f"module 'fluctua' has no attribute {name!r}; its names: {', '.join(sorted(__all__))}")
-    from importlib.metadata import version
+    from importlib.metadata import version  # noqa: PLC0415  (asked for rarely)
 
     return version("fluctua")

@@ -30,7 +30,17 @@ __all__ = [
 
 
 class FluctuaError(Exception):
-    """The common base: ``except fluctua.errors.FluctuaError`` catches all of them."""
+    """The common base: ``except fluctua.errors.FluctuaError`` catches all of them.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> try:
+    ...     fl.SGD(lr=-0.1, batch_size=8)
+    ... except fl.FluctuaError as error:
+    ...     print(f"{type(error).__name__}: {error}")
+    InvalidInput: lr must be greater than 0, got -0.1.
+    """
 
 
 class InvalidInput(FluctuaError, ValueError):
@@ -43,8 +53,11 @@ class UnknownName(InvalidInput):
     Attributes
     ----------
     name : str
+        As given.
     known : tuple of str
+        The names of the register.
     suggestion : str or None
+        The nearest of them, if one is near.
     """
 
     def __init__(self, kind: str, name: str, known: tuple[str, ...], suggestion: str | None) -> None:
@@ -99,7 +112,17 @@ class UnstableSGD(InvalidInput):
     Attributes
     ----------
     lr, max_stable_lr : float
-        F12, in the mean-square sense, for this batch size and sampling.
+        As given, and the limit for this batch size and sampling (F12, in the mean-square sense).
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> problem = fl.LeastSquares([[1.0], [2.0], [4.0]], [[0.5], [1.5], [2.0]])
+    >>> try:
+    ...     fl.predict(problem, fl.SGD(lr=0.2, batch_size=1))
+    ... except fl.UnstableSGD as error:
+    ...     print(f"{error.lr} > {error.max_stable_lr:.4f}")
+    0.2 > 0.1538
     """
 
     def __init__(self, lr: float, max_stable_lr: float, *, larger_batch: bool = True, epochs: bool = False) -> None:
@@ -154,7 +177,9 @@ class UncertainFloor(UserWarning):
     Attributes
     ----------
     lr : float
+        As given.
     reason : str
+        How the floor was found, and to how much.
     """
 
     def __init__(self, lr: float, reason: str) -> None:
@@ -234,6 +259,7 @@ class CorruptData(FluctuaError):
     Attributes
     ----------
     path : Path
+        The file.
     """
 
     def __init__(self, path: Path | str, problem: str, remedy: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fluctua.data as data
+from fluctua import data
 from fluctua.data.registry import REGISTRY
 from fluctua.errors import CorruptData, DataUnavailable, InvalidInput, UnknownName
 
@@ -388,4 +388,7 @@ def test_importing_the_room_is_cheap():
     heavy = "{'sklearn', 'pooch', 'rich', 'requests', 'torch', 'matplotlib'}"
     check = f"import sys, fluctua.data; sys.exit(len({heavy} & set(sys.modules)))"
     path = os.pathsep.join([str(Path(data.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    assert subprocess.run([sys.executable, "-c", check], env={**os.environ, "PYTHONPATH": path}).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", check], check=False, env={**os.environ, "PYTHONPATH": path}).returncode
+        == 0
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fluctua.data as data
+from fluctua import data
 from fluctua.data import download
 from fluctua.data.archive import extract
 from fluctua.data.registry import REGISTRY, Download

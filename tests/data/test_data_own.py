@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-import fluctua.data as data
+from fluctua import data
 from fluctua.errors import CorruptData, DataUnavailable, InvalidInput
 
 X = np.random.default_rng(0).normal(size=(6, 3))

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-import fluctua.data as data
+from fluctua import data
 
 pytestmark = [
     pytest.mark.real_data,

@@ -37,7 +37,7 @@ def count_calls(module, name, counts):
 
     class Counted(original):
         def __init__(self, *args, **options):
-            global _streams
+            global _streams  # noqa: PLW0603  (a count of the whole session)
             _streams += bool(counts(*args, **options))
             super().__init__(*args, **options)
 

@@ -62,7 +62,7 @@ DOORS = {
     "held-out curve": lambda bad: fl.held_out_curve(fl.LeastSquares(X, X), SGD, [5], X, bad),
     "planned held-out": lambda bad: fl.plan(fl.LeastSquares(X, X), 5, held_out=(X, bad)),
     "schedule": lambda bad: fl.SGD(0.1, 4, schedule=bad),
-    "rates": lambda bad: fl.schedules.ArrayLR(bad),
+    "rates": fl.schedules.ArrayLR,
 }
 
 

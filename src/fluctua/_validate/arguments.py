@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .values import flag, function, instance
 
 __all__ = ["door", "stands_for"]
 
-_LEFT_OUT: Any = object()
+_LEFT_OUT = object()
 _NOUNS: dict[str, tuple[list[type], str]] = {}
 """What each argument's name stands for, and how to make one, as the rooms above have said."""
 
@@ -19,13 +17,13 @@ def stands_for(name: str, kind: type, expected: str) -> None:
 
 
 def door(
-    problem: Any = _LEFT_OUT,
-    sgd: Any = _LEFT_OUT,
+    problem: object = _LEFT_OUT,
+    sgd: object = _LEFT_OUT,
     *,
-    average: Any = None,
-    progress: Any = None,
-    staged: Any = None,
-    **flags: Any,
+    average: object = None,
+    progress: object = None,
+    staged: object = None,
+    **flags: object,
 ) -> None:
     """Raise `InvalidInput`, by name, for an argument that is not what its name stands for; `flags` are True or False.
 
@@ -43,6 +41,6 @@ def door(
         flag(name, value)
 
 
-def _one_of_its_kind(name: str, value: Any) -> None:
+def _one_of_its_kind(name: str, value: object) -> None:
     kinds, expected = _NOUNS[name]
     instance(name, value, tuple(kinds), expected)

@@ -6,8 +6,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray
 from ..errors import InvalidInput
 
 __all__ = ["plain_array", "remedy"]
@@ -23,7 +23,7 @@ _REMEDIES = {
 }
 
 
-def plain_array(name: str, value: Any) -> NDArray[Any]:
+def plain_array(name: str, value: object) -> AnyArray:
     """Return `value` as a NumPy array whose values are those that its owner would compute with.
 
     Tensors are detached, brought to the CPU and, from bfloat16 and the like, widened to float32; frames and series
@@ -49,7 +49,7 @@ def plain_array(name: str, value: Any) -> NDArray[Any]:
     return _widened(array if array.dtype.kind != "O" else _of_objects(array, numbers=hasattr(value, "to_numpy")))
 
 
-def remedy(array: NDArray[Any]) -> str:
+def remedy(array: AnyArray) -> str:
     """Return what to do with an array that holds no real numbers."""
     if array.dtype.kind != "O":
         return _REMEDIES.get({"S": "U", "T": "U"}.get(array.dtype.kind, array.dtype.kind), "convert it to float first")
@@ -65,11 +65,12 @@ def remedy(array: NDArray[Any]) -> str:
     )
 
 
-def _missing(entry: Any) -> bool:
-    return not isinstance(entry, Real | str) or (isinstance(entry, Real) and entry != entry)
+def _missing(entry: object) -> bool:
+    alone = isinstance(entry, Real) and entry != entry  # noqa: PLR0124  (NaN alone is not itself)
+    return alone or not isinstance(entry, Real | str)
 
 
-def _unwrapped(name: str, value: Any) -> Any:
+def _unwrapped(name: str, value: object) -> object:
     """Return what NumPy reads rightly, for a single object or each item of a sequence."""
     if isinstance(value, np.ma.MaskedArray):
         return _unmasked(name, value)
@@ -91,7 +92,7 @@ def _unwrapped(name: str, value: Any) -> Any:
     return _from_frame(name, value) if hasattr(value, "to_numpy") else value
 
 
-def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
+def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> AnyArray:
     masked = int(np.ma.getmaskarray(value).sum())
     if masked:
         raise InvalidInput(
@@ -102,7 +103,7 @@ def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
     return np.asarray(value.data)
 
 
-def _from_tensor(name: str, tensor: Any) -> Any:
+def _from_tensor(name: str, tensor: Any) -> object:
     try:
         if str(tensor.layout) != "torch.strided":
             raise TypeError("it is sparse; call .to_dense() on it first")
@@ -113,14 +114,14 @@ def _from_tensor(name: str, tensor: Any) -> Any:
         raise _refusal(name, tensor, error) from error
 
 
-def _from_frame(name: str, frame: Any) -> Any:
+def _from_frame(name: str, frame: Any) -> object:
     try:
         return frame.to_numpy()
     except Exception as error:
         raise _refusal(name, frame, error) from error
 
 
-def _refusal(name: str, value: Any, error: Exception) -> InvalidInput:
+def _refusal(name: str, value: object, error: Exception) -> InvalidInput:
     kind = f"{type(value).__module__}.{type(value).__name__}"
     return InvalidInput(
         f"{name}, a {kind}, cannot be read as a NumPy array ({type(error).__name__}: {error}). Convert it first: "
@@ -128,7 +129,7 @@ def _refusal(name: str, value: Any, error: Exception) -> InvalidInput:
     )
 
 
-def _of_objects(array: NDArray[Any], numbers: bool) -> NDArray[Any]:
+def _of_objects(array: AnyArray, numbers: bool) -> AnyArray:
     """Return an array of objects as one of strings, or if asked of `numbers`, where they all are that."""
     kinds = {type(entry) for entry in array.flat}
     if kinds and all(issubclass(kind, str) for kind in kinds):
@@ -144,7 +145,7 @@ def _of_objects(array: NDArray[Any], numbers: bool) -> NDArray[Any]:
         return array
 
 
-def _widened(array: NDArray[Any]) -> NDArray[Any]:
+def _widened(array: AnyArray) -> AnyArray:
     """Return float32 of the small floats of other libraries (ml_dtypes), which NumPy counts as void."""
     small = array.dtype.kind == "V" and not issubclass(array.dtype.type, np.void)
     return array.astype(np.float32) if small else array

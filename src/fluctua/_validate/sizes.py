@@ -94,7 +94,7 @@ def _groups() -> Iterator[Path]:
 
 def _of_the_process() -> float:
     try:
-        import resource
+        import resource  # noqa: PLC0415  (it is not everywhere)
     except ImportError:  # not on Windows
         return float("inf")
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, SupportsInt
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, DType
 from ..errors import AmbiguousTargets, InvalidInput
 from .sizes import refuse_bytes
 from .values import as_array, choice, real_array
@@ -66,9 +66,7 @@ class Coding:
 VALUES = Coding()
 
 
-def read_targets(
-    name: str, given: Any, dtype: np.dtype[Any], targets_are: TargetsAre = None
-) -> tuple[NDArray[Any], Coding]:
+def read_targets(name: str, given: object, dtype: DType, targets_are: TargetsAre = None) -> tuple[AnyArray, Coding]:
     """Return targets as the (N, c) numbers to regress on, and how they were read; one-hot in `dtype` for labels.
 
     Raises
@@ -89,12 +87,12 @@ def read_targets(
     return one_hot(labels, classes, dtype), Coding(classes)
 
 
-def values_of(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def values_of(name: str, array: AnyArray) -> AnyArray:
     """Return the numbers as they are, one column where there is one number per sample."""
     return real_array(name, array[:, None] if array.ndim == 1 else array, ndim=2, shape="(samples, outputs)")
 
 
-def decided(name: str, array: NDArray[Any], targets_are: TargetsAre) -> Kind:
+def decided(name: str, array: AnyArray, targets_are: TargetsAre) -> Kind:
     """Return which of the two an array is; warns and raises as `read_targets` does."""
     if targets_are is not None:
         return choice("targets_are", targets_are, KINDS)  # type: ignore[return-value]
@@ -115,7 +113,7 @@ def decided(name: str, array: NDArray[Any], targets_are: TargetsAre) -> Kind:
     return "labels"
 
 
-def read_labels(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def read_labels(name: str, array: AnyArray) -> AnyArray:
     """Return labels as int64, uint64 where that is too small, or text, (N,)."""
     if not _one_per_sample(array):
         raise InvalidInput(f"{name} must hold one label per sample to be labels, got shape {array.shape}.")
@@ -137,7 +135,7 @@ def read_labels(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return flat if flat.dtype.kind == "u" and int(flat.max()) >= 2**63 else flat.astype(np.int64)
 
 
-def one_hot(labels: NDArray[Any], classes: Iterable[Label], dtype: np.dtype[Any]) -> NDArray[Any]:
+def one_hot(labels: AnyArray, classes: Iterable[Label], dtype: DType) -> AnyArray:
     """Return the (N, c) indicator of each label among `classes`, one column each, in that order."""
     column = {label: k for k, label in enumerate(classes)}
     refuse_bytes(
@@ -152,14 +150,12 @@ def one_hot(labels: NDArray[Any], classes: Iterable[Label], dtype: np.dtype[Any]
     return out
 
 
-def plain(label: Any) -> Label:
+def plain(label: SupportsInt | str) -> Label:
     """Return a label as a plain int or str, so that those of different arrays compare."""
     return str(label) if isinstance(label, str) else int(label)
 
 
-def columns_of(
-    name: str, given: Any, classes: tuple[Label, ...] | None, dtype: np.dtype[Any], others: str
-) -> NDArray[Any]:
+def columns_of(name: str, given: object, classes: tuple[Label, ...] | None, dtype: DType, others: str) -> AnyArray:
     """Return other targets as the outputs that `classes` name; those of the training data, called `others`.
 
     None stands for values. Floats are labels here if they are whole, because the training data's are. A label that has
@@ -173,7 +169,7 @@ def columns_of(
     return one_hot(labels, classes, dtype)
 
 
-def refuse_unknown(name: str, labels: NDArray[Any], classes: Iterable[Label], others: str) -> None:
+def refuse_unknown(name: str, labels: AnyArray, classes: Iterable[Label], others: str) -> None:
     """Raise `InvalidInput`, naming them, for labels that have no output."""
     found, counts = np.unique(labels, return_counts=True)
     known = tuple(classes)
@@ -196,11 +192,11 @@ def labels_text(labels: Iterable[Label], width: int = 60) -> str:
     return ", ".join(every[:some]) + (f", ... ({len(every):,} in all)" if len(every) > some else "")
 
 
-def _one_per_sample(array: NDArray[Any]) -> bool:
+def _one_per_sample(array: AnyArray) -> bool:
     return array.size > 0 and (array.ndim == 1 or array.shape[1:] == (1,))
 
 
-def _numbers_as_text(array: NDArray[Any]) -> bool:
+def _numbers_as_text(array: AnyArray) -> bool:
     """Whether all entries are text that spells numbers: then the file was read wrongly, and nobody knows which."""
     if array.dtype.kind not in "UST":
         return False
@@ -219,7 +215,7 @@ def _undecided(name: str, classes: int, samples: int) -> InvalidInput:
     )
 
 
-def _mind_negative(name: str, distinct: NDArray[Any]) -> None:
+def _mind_negative(name: str, distinct: AnyArray) -> None:
     if distinct.dtype.kind != "i" or distinct[0] >= 0 or distinct[-1] < 0 or distinct.tolist() == [-1, 1]:
         return
     negative = [int(label) for label in distinct if label < 0]
@@ -234,7 +230,7 @@ def _mind_negative(name: str, distinct: NDArray[Any]) -> None:
     )
 
 
-def _mind_floats(name: str, flat: NDArray[Any], distinct: NDArray[Any]) -> None:
+def _mind_floats(name: str, flat: AnyArray, distinct: AnyArray) -> None:
     few = 2 < len(distinct) <= len(flat) / _MOST_CLASSES and len(flat) >= _TOY
     if few and np.isfinite(distinct).all() and (distinct == np.round(distinct)).all():
         warnings.warn(

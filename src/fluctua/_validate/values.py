@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, SupportsInt, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._arrays import AnyArray, Ints
 from ..errors import InvalidInput, UnknownName
 from .arrays import plain_array, remedy
 
@@ -43,7 +44,7 @@ _NO_NUMBERS = (bool, np.bool_, np.timedelta64)  # though Python or NumPy count t
 _LONG = 80  # characters of a value that are shown
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return how `value` looks, in one short line, whatever it is."""
     try:
         text = " ".join(repr(value).split())
@@ -52,7 +53,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
 
 
-def choice(kind: str, name: Any, known: Iterable[str]) -> str:
+def choice(kind: str, name: object, known: Iterable[str]) -> str:
     """Return `name` if it is in `known`; otherwise raise `UnknownName` with the nearest entry."""
     names = tuple(known)
     if isinstance(name, str) and name in names:
@@ -62,7 +63,7 @@ def choice(kind: str, name: Any, known: Iterable[str]) -> str:
     raise UnknownName(kind, given, names, near[0] if near else None)
 
 
-def positive_int(name: str, value: Any, *, minimum: int = 1, maximum: float = MOST) -> int:
+def positive_int(name: str, value: object, *, minimum: int = 1, maximum: float = MOST) -> int:
     """Return `value` as an int from `minimum` to `maximum`; bools, fractions and durations are refused."""
     if isinstance(value, _NO_NUMBERS) or not isinstance(value, Integral):
         raise InvalidInput(f"{name} must be a whole number of at least {minimum}, got {shown(value)}.")
@@ -75,7 +76,7 @@ def positive_int(name: str, value: Any, *, minimum: int = 1, maximum: float = MO
     return number
 
 
-def _int(name: str, value: Any) -> int:
+def _int(name: str, value: SupportsInt) -> int:
     try:
         return int(value)
     except Exception as error:  # a stranger's own
@@ -84,7 +85,7 @@ def _int(name: str, value: Any) -> int:
 
 def real_number(
     name: str,
-    value: Any,
+    value: object,
     *,
     above: float = -np.inf,
     minimum: float = -np.inf,
@@ -106,7 +107,7 @@ def real_number(
     return number
 
 
-def false_alarm_level(value: Any) -> float:
+def false_alarm_level(value: object) -> float:
     """Return a false-alarm level, from `SMALLEST_LEVEL` to below 1; every verdict's is checked here."""
     level = real_number("level", value, above=0.0, below=1.0)
     if level < SMALLEST_LEVEL:
@@ -117,12 +118,12 @@ def false_alarm_level(value: Any) -> float:
     return level
 
 
-def resolution_share(value: Any) -> float:
+def resolution_share(value: object) -> float:
     """Return the relative error that a verdict has to reject, between 0 and 1: predictions are made wrong by it."""
     return real_number("resolution", value, above=0.0, below=1.0)
 
 
-def _float(value: Any) -> float:
+def _float(value: object) -> float:
     """Return a real number as a float, NaN for what is none or is beyond the range of floats."""
     if isinstance(value, _NO_NUMBERS) or not isinstance(value, Real):
         return float("nan")
@@ -133,27 +134,27 @@ def _float(value: Any) -> float:
         return float("nan")
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """Return `value` as a bool; only the two of them, Python's or NumPy's, are one."""
     if not isinstance(value, bool | np.bool_):
         raise InvalidInput(f"{name} must be True or False, got {shown(value)}.")
     return bool(value)
 
 
-def instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...], expected: str) -> T:
+def instance(name: str, value: object, kind: type[T] | tuple[type[T], ...], expected: str) -> T:
     """Return `value` if it is of the type that was `expected`, in words that say how to make one."""
     if not isinstance(value, kind):
         raise InvalidInput(f"{name} must be {expected}, got {shown(value)}.")
     return value
 
 
-def function(name: str, value: Any, arguments: Sequence[str]) -> None:
+def function(name: str, value: object, arguments: Sequence[str]) -> None:
     """Refuse what cannot be called with these `arguments`; None stands for no function."""
     if value is not None and (isinstance(value, type) or not callable(value) or not _takes(value, len(arguments))):
         raise InvalidInput(f"{name} must be a function of ({', '.join(arguments)}) or None, got {shown(value)}.")
 
 
-def _takes(value: Callable[..., Any], count: int) -> bool:
+def _takes(value: Callable[..., object], count: int) -> bool:
     """Whether it can be called with so many arguments, as far as it tells."""
     try:
         signature = inspect.signature(value)
@@ -166,17 +167,18 @@ def _takes(value: Callable[..., Any], count: int) -> bool:
     return True
 
 
-def listed(name: str, value: Any, what: str) -> list[Any]:
+def listed(name: str, value: object, what: str) -> list[Any]:
     """Return a sequence as a list that is not empty; text, mappings and what has no order are none."""
-    ordered = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    ordered = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
     if not ordered or isinstance(value, str | bytes | bytearray | memoryview):
         raise InvalidInput(f"{name} must be a sequence of {what}, got {shown(value)}.")
+    assert isinstance(value, Sequence | np.ndarray)
     if not len(value):
         raise InvalidInput(f"{name} is empty: give at least one of the {what}.")
     return list(value)
 
 
-def as_path(name: str, value: Any) -> Path:
+def as_path(name: str, value: object) -> Path:
     """Return `value` as a path; only text and path objects are one."""
     try:
         place = os.fspath(value) if isinstance(value, str | os.PathLike) else None
@@ -187,12 +189,12 @@ def as_path(name: str, value: Any) -> Path:
     return Path(place)
 
 
-def as_array(name: str, value: Any) -> NDArray[Any]:
+def as_array(name: str, value: object) -> AnyArray:
     """Return whatever holds an array as one: a tensor, a frame, rows; masks and rows of unequal length are refused."""
     return plain_array(name, value)
 
 
-def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray[Any]:
+def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> AnyArray:
     """Return `value` as a finite real array of `ndim` axes; `shape` names them in the error text.
 
     float32 and float64 are kept without a copy; every other real type becomes float64. Finiteness is checked in
@@ -220,7 +222,7 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> NDArray
     return array
 
 
-def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> AnyArray:
     """Return `value` as a real array of this very shape; whether its values are finite is not asked."""
     array = as_array(name, value)
     if array.dtype.kind not in "fiub" or array.shape != shape:
@@ -236,7 +238,7 @@ def step_numbers(name: str, value: ArrayLike) -> NDArray[np.integer[Any]]:
     return steps
 
 
-def step_list(name: str, value: Any) -> NDArray[np.int64]:
+def step_list(name: str, value: object) -> Ints:
     """Return one step count or a sequence of them as an int64 array of counts >= 0, in the order given."""
     steps = np.atleast_1d(as_array(name, value))
     if steps.ndim != 1 or steps.size == 0 or steps.dtype.kind not in "iu":

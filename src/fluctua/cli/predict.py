@@ -169,4 +169,4 @@ def _report(prediction: Prediction, limit: float, independent: bool) -> str:
 
 
 def _count(steps: float) -> str:
-    return f"{steps:.1f}" if steps < 100 else f"{steps:,.0f}" if steps < 1e6 else f"{steps:.1e}"
+    return f"{steps:.1f}" if steps < 100 else f"{steps:,.0f}" if steps < 10**6 else f"{steps:.1e}"

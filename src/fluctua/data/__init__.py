@@ -80,6 +80,7 @@ def load(
     Returns
     -------
     Dataset
+        Inputs and targets, and where they came from.
 
     Raises
     ------
@@ -89,6 +90,8 @@ def load(
         If the files are not where they should be, or cannot be fetched.
     CorruptData
         If a file is damaged, or not what its name says.
+    OutputError
+        If a fetched file cannot be written into the cache.
     InvalidInput
         For arguments that do not fit together, for NaN, infinity or mismatched shapes in a user's file, and where
         labels and values cannot be told apart.
@@ -100,8 +103,8 @@ def load(
 
     Notes
     -----
-    Peak memory for the built-in images is five bytes per pixel: the files' bytes and one float32 copy. `classes`
-    and `limit` act before the conversion, so they reduce the larger part.
+    Cost: one pass over the files. Peak memory for the built-in images is five bytes per pixel: the files' bytes and one
+    float32 copy. `classes` and `limit` act before the conversion, so they reduce the larger part.
 
     Examples
     --------

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import AnyArray
 from .._validate.targets import labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
@@ -23,7 +24,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Inputs and targets of one regression problem, and where they came from.
+    """Inputs and targets of one regression problem, and where they came from; made by `load`.
 
     Attributes
     ----------
@@ -44,11 +45,18 @@ class Dataset:
         Label of each column of `targets`; empty where the targets are numbers.
     sha256 : str
         Of inputs and targets as used, so `subset`, `classes` and `limit` change it. Computed on first use.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> data.inputs.shape, data.targets.shape, data.class_names, data.labels[:4].tolist()
+    ((100, 64), (100, 2), ('3', '8'), [3, 8, 3, 8])
     """
 
-    inputs: NDArray[Any]
-    targets: NDArray[Any]
-    labels: NDArray[Any] | None
+    inputs: AnyArray
+    targets: AnyArray
+    labels: AnyArray | None
     name: str
     class_names: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +74,7 @@ class Dataset:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a result says of its data: name and hashes."""
+        """Name and hashes: what a result says of its data."""
         return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
 
     @property
@@ -113,7 +121,7 @@ def _column(entry: object, known: Sequence[int | str], class_names: Sequence[str
     raise InvalidInput(f"classes holds {shown(entry)}, which is not a label of {name}. Its labels: {first}.")
 
 
-def chosen_samples(labels: NDArray[Any], wanted: Sequence[int | str], limit: int | None) -> NDArray[np.intp] | slice:
+def chosen_samples(labels: AnyArray, wanted: Sequence[int | str], limit: int | None) -> NDArray[np.intp] | slice:
     """Return an index of the first `limit` samples whose label is `wanted`; a slice if all labels are."""
     distinct, inverse = np.unique(labels, return_inverse=True)
     keep = np.array([plain(label) in wanted for label in distinct])[inverse]

@@ -40,6 +40,7 @@ def fetch(name: str, *, data_dir: str | os.PathLike[str] | None = None, progress
     Parameters
     ----------
     name : {"mnist", "emnist", "cifar10"}
+        The data set.
     data_dir : str or path, optional
         Where to put them; `data_home` otherwise.
     progress : bool, optional

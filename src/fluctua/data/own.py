@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from .._arrays import AnyArray
 from ..errors import CorruptData, DataUnavailable, InvalidInput
 from ..storage.paths import expanded, kind_of, printable
 from ..storage.stored import Stored, opened, reading
@@ -67,7 +65,7 @@ def _arrays_in(folder: Path) -> list[str]:
         return []
 
 
-def _pair(paths: list[Path], rows: int | None) -> tuple[NDArray[Any], NDArray[Any]]:
+def _pair(paths: list[Path], rows: int | None) -> tuple[AnyArray, AnyArray]:
     """Return the first `rows` of X, and y whole: its distinct values are those of the whole file."""
     with ExitStack() as stack:
         inputs, y = (_both_in_npz if len(paths) == 1 else _one_in_each)(stack, paths)
@@ -99,7 +97,7 @@ def _member(path: Path, archive: Mapping[str, Stored], name: str) -> Stored:
         return archive[name]
 
 
-def _values(path: Path, stored: Stored, rows: int | None = None) -> NDArray[Any]:
+def _values(path: Path, stored: Stored, rows: int | None = None) -> AnyArray:
     with reading(partial(_unreadable, path, f"{stored.name} cannot be read")):
         return stored.read(rows)
 
@@ -113,7 +111,7 @@ def _targets_file(path: Path, targets: str | os.PathLike[str] | None) -> Path:
     return other
 
 
-def load_npy(path: Path) -> NDArray[Any]:
+def load_npy(path: Path) -> AnyArray:
     """Return the array of an .npy file; raises `CorruptData` if it is not one."""
     with _array_in(path) as stored:
         return _values(path, stored)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Ints
 from .._validate.sizes import refuse_bytes
 from .._validate.targets import one_hot
 from .._validate.values import choice
@@ -54,9 +54,7 @@ def published_dataset(
     return Dataset(inputs, one_hot(kept, wanted, inputs.dtype), kept, title, class_names, files, tuple(wanted))
 
 
-def _read(
-    source: Source, key: str, data_dir: str | os.PathLike[str] | None
-) -> tuple[NDArray[Any], NDArray[np.int64], dict[str, str]]:
+def _read(source: Source, key: str, data_dir: str | os.PathLike[str] | None) -> tuple[AnyArray, Ints, dict[str, str]]:
     if source.format == "sklearn":
         from sklearn.datasets import load_digits
 
@@ -78,7 +76,7 @@ def _paths(source: Source, key: str, data_dir: str | os.PathLike[str] | None) ->
     return paths
 
 
-def _read_idx_pair(variant: Variant, paths: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, str]]:
+def _read_idx_pair(variant: Variant, paths: list[Path]) -> tuple[NDArray[np.uint8], Ints, dict[str, str]]:
     arrays, files = [], {}
     for path, name in zip(paths, variant.files, strict=True):
         data, files[name] = content(path)
@@ -100,7 +98,7 @@ def _check_pair(variant: Variant, paths: list[Path], images: NDArray[np.uint8], 
         raise CorruptData(paths[1], what, remedy)
 
 
-def _read_cifar10(variant: Variant, paths: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, str]]:
+def _read_cifar10(variant: Variant, paths: list[Path]) -> tuple[NDArray[np.uint8], Ints, dict[str, str]]:
     batches, files = [], {}
     for path, name in zip(paths, variant.files, strict=True):
         data, files[name] = content(path)
@@ -118,7 +116,7 @@ def _check_batches(paths: list[Path], counts: list[int]) -> None:
             raise CorruptData(path, what, "Get all batches anew, from the same release.")
 
 
-def _scaled(source: Source, pixels: NDArray[Any]) -> NDArray[Any]:
+def _scaled(source: Source, pixels: AnyArray) -> AnyArray:
     if source.format == "sklearn":
         return np.asarray(pixels / 16.0)
     upright = pixels.transpose(0, 2, 1) if source.transposed else pixels

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray
 from .._validate.targets import (
     KINDS,
     Kind,
@@ -51,7 +51,7 @@ class Selection:
         if self.like is not None and not isinstance(self.like, Dataset):
             raise InvalidInput(f"like must be the Dataset whose outputs these data share, got {self.like!r}.")
 
-    def dataset(self, name: str, inputs: NDArray[Any], y: NDArray[Any], files: Mapping[str, str]) -> Dataset:
+    def dataset(self, name: str, inputs: AnyArray, y: AnyArray, files: Mapping[str, str]) -> Dataset:
         """Return what is wanted of the arrays of a file."""
         if self._kind(name, y) == "labels":
             return self._labelled(name, inputs, read_labels(f"y of {name}", y), files)
@@ -63,7 +63,7 @@ class Selection:
         chosen, kept = _inputs(inputs, every), _as_columns(_kept(y, every))
         return Dataset(chosen, real_array("y", kept, ndim=2, shape="(N,) or (N, c)"), None, name, (), files)
 
-    def _kind(self, name: str, y: NDArray[Any]) -> Kind:
+    def _kind(self, name: str, y: AnyArray) -> Kind:
         one_per_sample = y.size > 0 and (y.ndim == 1 or y.shape[1:] == (1,))
         whole = one_per_sample and y.dtype.kind in "iubUST"
         if self.targets_are is None and self.like is not None:
@@ -72,7 +72,7 @@ class Selection:
             return "labels"
         return decided(f"y of {name}", y, self.targets_are)
 
-    def _labelled(self, name: str, inputs: NDArray[Any], labels: NDArray[Any], files: Mapping[str, str]) -> Dataset:
+    def _labelled(self, name: str, inputs: AnyArray, labels: AnyArray, files: Mapping[str, str]) -> Dataset:
         # The columns come from the whole file, so that `limit` does not change how many outputs there are.
         known, names = self._known(labels)
         wanted, class_names = chosen_labels(self.classes, known, names, name)
@@ -85,7 +85,7 @@ class Selection:
         targets = one_hot(kept, wanted, chosen.dtype)
         return Dataset(chosen, targets, kept, name, class_names, files, tuple(wanted))
 
-    def _known(self, labels: NDArray[Any]) -> tuple[list[int | str], Sequence[str]]:
+    def _known(self, labels: AnyArray) -> tuple[list[int | str], Sequence[str]]:
         """Return the labels that have an output, and their names."""
         if self.like is not None:
             return list(self.like.classes), self.like.class_names
@@ -117,18 +117,18 @@ def class_list(classes: Any) -> Any:
     return array.tolist()
 
 
-def _inputs(array: NDArray[Any], index: NDArray[Any] | slice) -> NDArray[Any]:
+def _inputs(array: AnyArray, index: AnyArray | slice) -> AnyArray:
     kept = _kept(array, index)
     flat = kept.reshape(len(kept), -1) if kept.ndim > 2 and kept.size else kept
     return real_array("X", flat, ndim=2, shape="(N, d)")
 
 
-def _kept(array: NDArray[Any], index: NDArray[Any] | slice) -> NDArray[Any]:
+def _kept(array: AnyArray, index: AnyArray | slice) -> AnyArray:
     if array.ndim == 0 or (isinstance(index, slice) and (index.stop is None or index.stop >= len(array))):
         return array
     # A copy, so that a small choice does not keep a large file in memory.
     return array[index].copy() if isinstance(index, slice) else array[index]
 
 
-def _as_columns(array: NDArray[Any]) -> NDArray[Any]:
+def _as_columns(array: AnyArray) -> AnyArray:
     return array[:, None] if array.ndim == 1 else array

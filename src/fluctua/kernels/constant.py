@@ -243,12 +243,13 @@ class Kernel(Components):
         start, steps : int
             When it begins, which does not matter here, and how long it takes.
         """
+        del start
         out = np.empty_like(state)
         power = self.decay**steps
         height = min(max(1, _BLOCK_ELEMENTS // len(state)), self.modes)
         starts = [c + p for c in range(0, len(state), self.modes) for p in range(0, self.modes, height)]
-        for start, end in zip(starts, [*starts[1:], len(state)], strict=True):
-            rows, modes = slice(start, end), slice(start % self.modes, (start % self.modes) + end - start)
+        for top, end in zip(starts, [*starts[1:], len(state)], strict=True):
+            rows, modes = slice(top, end), slice(top % self.modes, (top % self.modes) + end - top)
             first, change = (
                 self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0))
                 for row in (weights[0], weights[1] - weights[0])

@@ -30,8 +30,11 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     Parameters
     ----------
     curvatures : ndarray, (r,)
+        Eigenvalues of H.
     step : Step
+        The recipe's: what it does with a gradient.
     lr : float
+        Learning rate, per step.
     diagonal : bool
         Do without the chain, as the law of an epoch does: within 1e-8 of critical damping (relative, of the
         discriminant) the two are then held apart, at a relative error of about 1e-8 in that mode: a heuristic.

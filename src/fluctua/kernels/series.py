@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["alternating", "lost"]
 
 Vector = NDArray[Any]
+_HALF = 0.5  # of 1: a power of less than it loses nothing
 _TERMS = 6  # what they leave out is 1e-15 where n times the gap is below 1e-2
 
 
@@ -24,7 +25,7 @@ def alternating(n: int, y: Vector, first: int) -> Vector:
 def lost(rate: Vector, steps: int) -> Vector:
     """1 - (1 - rate)^n, from the rates where they are small: NumPy's own complex log1p loses those."""
     left = 1 - rate
-    short = np.abs(left) < 0.5  # where the power itself loses nothing
+    short = np.abs(left) < _HALF  # where the power itself loses nothing
     x = np.where(short, 0, rate)
     shrink = 0.5 * np.log1p(np.abs(x) ** 2 - 2 * x.real)
     out = -np.expm1(steps * (shrink + 1j * np.arctan2(-x.imag, 1 - x.real)))

@@ -8,9 +8,10 @@ from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
+from .._validate.plain import Json, JsonObject
 from .._validate.values import choice, listed, positive_int, shown
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares, Minimum
@@ -24,7 +25,6 @@ from .search import Candidate, Search
 
 __all__ = ["Candidate", "Plan", "plan"]
 
-Array = NDArray[np.float64]
 _AT_OPTIMUM = 1e-12  # distance of a start from the optimum, in the size of the targets, that is rounding
 _FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
 
@@ -38,6 +38,7 @@ class Plan:
     steps : int
         Budget.
     objective : "training" or "held-out"
+        The data whose expected loss is minimised.
     optimum_loss : float
         That loss at W*.
     limits : dict of (float, float)
@@ -45,6 +46,15 @@ class Plan:
         independent batches of the sizes that come in an epoch, the lower of two.
     candidates : tuple of Candidate
         Best first.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", limit=200)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> found = fl.plan(problem, 100, batch_size=8, momenta=[0.0], schedules=["constant"])
+    >>> print(f"lr {found.best.sgd.lr:.2g} ends at {found.best.loss:.3f}, and W* is at {found.optimum_loss:.3f}")
+    lr 0.095 ends at 0.145, and W* is at 0.079
     """
 
     steps: int
@@ -73,9 +83,9 @@ class Plan:
             )
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
-        listed = [
+        listed: list[Json] = [
             {"recipe": one.sgd.to_dict(), "shape": one.shape, "loss": one.loss, "exact": one.exact}
             for one in self.candidates
         ]
@@ -111,16 +121,21 @@ def plan(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     steps : int
         Budget, in steps of `batch_size` samples.
     batch_size : int
+        Samples per batch.
     momenta : sequence of float
+        The values to try, the first with every schedule.
     schedules : sequence of str, optional
         Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse; by default all that the law covers.
     weight_decay : float
+        That of every recipe, as in `SGD`.
     sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
         In shuffled epochs schedules are not covered: there the rate is constant.
     start : "zero" or array_like, (c, d)
+        W(0), the same for every recipe.
     held_out : (inputs, targets), optional
         Minimise the expected loss on these data instead of the training loss.
     progress : callable, optional
@@ -129,15 +144,19 @@ def plan(
     Returns
     -------
     Plan
+        The recipes at their best learning rates, best first.
 
     Raises
     ------
     InvalidInput
-        For a start at the optimum, as weights of zero are where all targets are.
+        For arguments out of range, for what no law covers, and for a start at the optimum, as weights of zero are where
+        all targets are.
+    NotConverged
+        If a stability limit or a best learning rate was not found to the accuracy stated.
 
     Notes
     -----
-    About seven curves per line of the table. On data of more than a million projections, samples times modes, the
+    Cost: about seven curves per line of the table. On data of more than a million projections, samples times modes, the
     search estimates K from 2,048 samples and in the modes that hold 99 % of mean |x|^2; the best two recipes are then
     settled on all samples and modes. Learning rates are found to about 15 %, within which the loss is flat.
 
@@ -211,7 +230,7 @@ def _some(name: str, values: Any, what: str) -> list[Any]:
     return found
 
 
-def _held(held_out: Any) -> tuple[ArrayLike, ArrayLike] | None:
+def _held(held_out: object) -> tuple[ArrayLike, ArrayLike] | None:
     if held_out is None:
         return None
     if not isinstance(held_out, tuple | list) or len(held_out) != 2:

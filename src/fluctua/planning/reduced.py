@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..problem.subsample import part
@@ -18,7 +18,6 @@ from ..theory.transient import Relaxation
 
 __all__ = ["SAMPLES", "SHARE", "Thinned", "final"]
 
-Array = NDArray[np.float64]
 _AT_ONCE = 2**10  # steps of a curve
 SAMPLES, SHARE = 2048, 0.99
 """Of a search: what K is averaged over at most, and the part of mean |x|^2 in the modes that fluctuate."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.values import instance, positive_int
 from ..problem.least_squares import LeastSquares
@@ -60,7 +61,18 @@ class Rehearsal:
     Attributes
     ----------
     runs : tuple of Run
+        Each recipe, predicted and trained.
     replicas : int
+        Runs of each.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.planning.rehearsal import Run
+    >>> run = Run(fl.SGD(lr=0.1, batch_size=8), predicted=0.15, measured=0.151, error=0.002)
+    >>> rehearsal = fl.Rehearsal((run,), replicas=64)
+    >>> print(f"{run.score:.1f} {rehearsal.agrees}")
+    0.5 True
     """
 
     runs: tuple[Run, ...]
@@ -106,18 +118,43 @@ def rehearse(
     Parameters
     ----------
     problem : LeastSquares
+        The data that the plan was made for.
     found : Plan
+        What to rehearse.
     replicas : int
         Runs of each recipe, at least 16.
     rng : numpy.random.Generator, int or None
+        None takes fresh entropy.
     start : "zero" or array_like, (c, d)
         As for `plan`.
     progress : callable, optional
         Called with the fraction done.
 
+    Returns
+    -------
+    Rehearsal
+        The winner first.
+
+    Raises
+    ------
+    InvalidInput
+        For arguments out of range, and where the runs would not fit into memory or not end in time.
+    NotConverged
+        If a prediction was not found to the accuracy stated.
+
     Notes
     -----
     Cost: four recipes times `replicas` runs, as `simulate`, and four predictions on all samples.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", limit=200)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> found = fl.plan(problem, 100, batch_size=8, momenta=[0.0], schedules=["constant"])
+    >>> rehearsal = fl.rehearse(problem, found, replicas=16, rng=1)
+    >>> [round(run.sgd.lr / found.best.sgd.lr, 2) for run in rehearsal.runs]
+    [1.0, 0.5, 1.9]
     """
     door(problem, progress=progress)
     instance("found", found, Plan, "a plan, fluctua.plan(problem, steps)")
@@ -151,7 +188,7 @@ def rehearse(
     return Rehearsal(tuple(runs), replicas)
 
 
-def spread_of_mean(excess: NDArray[np.float64], predicted: float) -> float:
+def spread_of_mean(excess: Array, predicted: float) -> float:
     """Return the standard error of the mean of the runs' excess losses, (R,), for a test of `predicted`.
 
     Losses are skewed, so that a low mean comes with a low spread, and Student's t calls it far off too often. What

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import NotConverged
 from ..problem.least_squares import LeastSquares
@@ -21,7 +21,6 @@ from .reduced import SAMPLES, SHARE, Thinned, final
 
 __all__ = ["Candidate", "Search"]
 
-Array = NDArray[np.float64]
 _LARGE = 2**20  # samples times modes, from which a search is thinned
 _SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
 _LR_TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
@@ -32,17 +31,25 @@ _TINY = np.finfo(float).tiny  # of a loss that has decayed beyond the range of f
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe at its best learning rate, and the loss it is predicted to end with.
+    """A recipe at its best learning rate, and the loss it is predicted to end with; made by `plan`.
 
     Attributes
     ----------
     sgd : SGD
+        The recipe.
     shape : str
         Name of its schedule.
     loss : float
         Expected loss after the budget, of the training data with weight decay or of the held-out data.
     exact : bool
         Whether the loss is exact; otherwise K was estimated, see `plan`.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> one = fl.Candidate(fl.SGD(lr=0.1, batch_size=8), shape="constant", loss=0.15, exact=True)
+    >>> one.sgd.words
+    'lr 0.1, batches of 8 with replacement'
     """
 
     sgd: SGD

@@ -60,8 +60,8 @@ class LeastSquares:
     Raises
     ------
     InvalidInput
-        For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs, and where labels and values
-        cannot be told apart; for weights below 0, not finite or all 0.
+        For NaN, wrong shapes, unequal lengths, fewer than two samples or constant inputs, for a curvature that does not
+        fit into memory, and where labels and values cannot be told apart; for weights below 0, not finite or all 0.
 
     Warns
     -----
@@ -166,7 +166,7 @@ class LeastSquares:
 
     @property
     def rank(self) -> int:
-        """r, the number of directions that the data can move."""
+        """Number of directions that the data can move, r."""
         return len(self.curvatures)
 
     @cached_property
@@ -183,7 +183,33 @@ class LeastSquares:
         return 1e-12 if self.inputs.dtype == np.float64 else 1e-6
 
     def minimum(self, weight_decay: float = 0.0) -> Minimum:
-        """Return the minimiser of L(W) + gamma/2 |W|^2 and the gradient noise there; computed once per gamma."""
+        """Return the minimiser of L(W) + gamma/2 |W|^2 and the gradient noise there; computed once per gamma.
+
+        Parameters
+        ----------
+        weight_decay : float
+            The gamma of the recipe, at least 0.
+
+        Returns
+        -------
+        Minimum
+            W*, the loss and the residuals there, and the noise C.
+
+        Raises
+        ------
+        InvalidInput
+            For a negative weight decay, or one that is no number.
+
+        Warns
+        -----
+        BelowRounding
+            Where rounding hides what the loss at the optimum shows.
+
+        Notes
+        -----
+        Cost: at first use 4 N c d flops a round, as a rule in 2 rounds, and another pass with weight decay. C costs one
+        more pass when it is asked for.
+        """
         gamma = real_number("weight_decay", weight_decay, minimum=0.0)
         if gamma not in self._minima:
             self._minima[gamma] = Minimum(self, gamma)
@@ -198,9 +224,24 @@ class LeastSquares:
         return self._minima[0.0]
 
     def combined(self, weights: Array) -> LeastSquares:
-        """Return the problem of one output, the sum of all with `weights`, (c,); what it knows of the inputs is shared.
+        """Return the problem of one output, the weighted sum of all; what it knows of the inputs is shared.
 
         Its W*, residuals and fluctuation are the same sums of this problem's.
+
+        Parameters
+        ----------
+        weights : ndarray, (c,)
+            Of each output.
+
+        Returns
+        -------
+        LeastSquares
+            With targets of shape (N, 1).
+
+        Raises
+        ------
+        InvalidInput
+            For weights of another shape.
         """
         weights = shaped("weights", weights, (self.outputs,))
         self.projections  # noqa: B018  (made now, so that the copy has them)
@@ -216,6 +257,7 @@ class LeastSquares:
         Parameters
         ----------
         by : fluctua.WeightedSampling
+            The sampling, which the problem then knows as `drawn_by`.
         importance : ndarray, (N,)
             rho_i, how often a sample counts in the averages of gradients' squares.
         factors : ndarray, (N,), or None
@@ -239,15 +281,53 @@ class LeastSquares:
         return out
 
     def feedback(self, covariance: Array) -> Array:
-        """Return K[S] = <x (x^T S x) x^T> - A S A in the modes, (r, r): how the fluctuation feeds the noise (F4)."""
+        """Return K[S] = <x (x^T S x) x^T> - A S A in the modes: how the fluctuation feeds the noise (F4).
+
+        Parameters
+        ----------
+        covariance : ndarray, (r, r)
+            S in the modes, in units of the squared weights.
+
+        Returns
+        -------
+        ndarray, (r, r)
+            Of one sample's gradient, in units of its square.
+
+        Raises
+        ------
+        InvalidInput
+            For a matrix of another shape.
+
+        Notes
+        -----
+        Cost: one pass over the samples, 4 N r^2 flops.
+        """
         curvatures, covariance = self.curvatures, shaped("covariance", covariance, (self.rank, self.rank))
         return self.scatter(quadratic=covariance) - curvatures[:, None] * covariance * curvatures
 
     def scatter(self, weights: Array | None = None, quadratic: Array | None = None) -> Array:
-        """Return <q_i z_i z_i^T>, (r, r), with q_i = weights_i + z_i^T quadratic z_i; the one pass over the samples.
+        """Return <q_i z_i z_i^T> with q_i = weights_i + z_i^T quadratic z_i; the one pass over the samples.
 
-        Each sample is counted rho_i times, its `importance`. 4 N r^2 flops with `quadratic`, half of it when every q_i
-        is positive (BLAS then computes one triangle).
+        Parameters
+        ----------
+        weights : ndarray, (N,), optional
+            By default 0.
+        quadratic : ndarray, (r, r), optional
+            By default 0.
+
+        Returns
+        -------
+        ndarray, (r, r)
+            The mean over the samples, each counted rho_i times, its `importance`; in float64.
+
+        Raises
+        ------
+        InvalidInput
+            For arrays of other shapes.
+
+        Notes
+        -----
+        Cost: 4 N r^2 flops with `quadratic`, half of it when every q_i is positive (BLAS then computes one triangle).
         """
         weights = None if weights is None else shaped("weights", weights, (self.samples,))
         quadratic = None if quadratic is None else shaped("quadratic", quadratic, (self.rank, self.rank))
@@ -270,7 +350,23 @@ class LeastSquares:
         return largest
 
     def blocks(self, width: int) -> Iterator[slice]:
-        """Yield slices of samples whose rows of `width` elements fit a block."""
+        """Yield slices of samples whose rows fit a block.
+
+        Parameters
+        ----------
+        width : int
+            Elements in a row.
+
+        Returns
+        -------
+        iterator of slice
+            Of consecutive samples; together they are all.
+
+        Raises
+        ------
+        InvalidInput
+            For a width that is not a whole number from 1 up.
+        """
         return blocks(self.samples, positive_int("width", width))
 
 

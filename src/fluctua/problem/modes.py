@@ -132,11 +132,13 @@ def _triangle(inputs: NDArray[Any], used: NDArray[np.intp]) -> Array:
     """R of X = Q R for the columns `used`, block by block: each column to eps of its own norm."""
     from scipy.linalg import qr
 
-    width, triangle = len(used), np.empty((0, len(used)))
+    width = len(used)
+    triangle: Array = np.empty((0, width))
     rows = max(BLOCK_ELEMENTS // width, 2 * width)
     for start in range(0, len(inputs), rows):
         block = inputs[start : start + rows, used].astype(np.float64)
-        triangle = qr(np.vstack([triangle, block]), mode="r", overwrite_a=True, check_finite=False)[0][:width]
+        stacked = np.vstack([triangle, block])
+        triangle = np.asarray(qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][:width], np.float64)
     return triangle
 
 

@@ -2,20 +2,18 @@ r"""Averages of the weights along a run: one more component beside the optimiser
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from .._validate.arguments import stands_for
+from .._validate.plain import Header, JsonObject
 from .._validate.values import positive_int, real_number, step_numbers
 from ..errors import InvalidInput
 
 __all__ = ["EMA", "Average", "RunningAverage", "read_average"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,12 @@ class EMA:
     Parameters
     ----------
     decay : float
-        0 <= decay < 1.
+        What the average keeps of itself in a step, 0 <= decay < 1.
+
+    Raises
+    ------
+    InvalidInput
+        For a decay outside that range.
 
     Examples
     --------
@@ -54,13 +57,35 @@ class EMA:
         return f"averaged with decay {self.decay:g}"
 
     def weights(self, steps: ArrayLike) -> Array:
-        """Share of W in its update after each of `steps`, counted from 0."""
+        """Return the share of W in the average's update after each of `steps`.
+
+        Parameters
+        ----------
+        steps : array_like of int
+            Counted from 0; the update after step 0 copies W.
+
+        Returns
+        -------
+        ndarray
+            One share per step, in the shape of `steps`.
+
+        Raises
+        ------
+        InvalidInput
+            For steps that are not whole numbers from 0 up.
+        """
         return np.where(step_numbers("steps", steps) == 0, 1.0, 1 - self.decay)
 
     def refuse_beyond(self, steps: int) -> None:
-        """Any run is long enough."""
+        """Refuse nothing: any run is long enough.
 
-    def to_dict(self) -> dict[str, Any]:
+        Parameters
+        ----------
+        steps : int
+            Length of the run.
+        """
+
+    def to_dict(self) -> JsonObject:
         """Return the average as plain JSON types."""
         return {"name": "EMA", "decay": self.decay}
 
@@ -78,13 +103,19 @@ class RunningAverage:
     start : int
         Steps left out, at least 0 and fewer than the run has.
 
+    Raises
+    ------
+    InvalidInput
+        For a start that is not a whole number from 0 up.
+
     Examples
     --------
     >>> import fluctua as fl
     >>> data = fl.load("digits")
     >>> problem, sgd = fl.LeastSquares(data.inputs, data.targets), fl.SGD(lr=0.05, batch_size=8)
     >>> for average in (None, fl.RunningAverage(), fl.RunningAverage(start=2000)):
-    ...     print(f"{fl.predict(problem, sgd, average=average).after(4000, start='zero').excess_loss:.6f}")
+    ...     late = fl.predict(problem, sgd, average=average).after(4000, start="zero", rtol=1e-3)
+    ...     print(f"{late.excess_loss:.6f}")
     0.011698
     0.004999
     0.003000
@@ -101,18 +132,45 @@ class RunningAverage:
         return f"averaged over all steps after {self.start:,}" if self.start else "averaged over all steps"
 
     def weights(self, steps: ArrayLike) -> Array:
-        """Share of W in its update after each of `steps`, counted from 0."""
+        """Return the share of W in the average's update after each of `steps`: 1 up to `start`, then 1/k at the k-th.
+
+        Parameters
+        ----------
+        steps : array_like of int
+            Counted from 0.
+
+        Returns
+        -------
+        ndarray
+            One share per step, in the shape of `steps`.
+
+        Raises
+        ------
+        InvalidInput
+            For steps that are not whole numbers from 0 up.
+        """
         return np.asarray(1 / np.maximum(step_numbers("steps", steps) + 1 - self.start, 1))
 
     def refuse_beyond(self, steps: int) -> None:
-        """Raise `InvalidInput` where the run ends before anything is averaged."""
+        """Raise `InvalidInput` where the run ends before anything is averaged.
+
+        Parameters
+        ----------
+        steps : int
+            Length of the run.
+
+        Raises
+        ------
+        InvalidInput
+            If the run has at most `start` steps.
+        """
         if 0 < positive_int("steps", steps, minimum=0) <= self.start:
             raise InvalidInput(
                 f"the average starts after {self.start} steps and the run has {steps}: nothing would be averaged. "
                 f"Use a start below {steps}."
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the average as plain JSON types."""
         return {"name": "RunningAverage", "start": self.start}
 
@@ -120,7 +178,7 @@ class RunningAverage:
 Average = EMA | RunningAverage
 
 
-def read_average(given: Mapping[str, Any]) -> Average:
+def read_average(given: Header) -> Average:
     """Return the average that `to_dict` described."""
     options = dict(given)
     kinds: dict[str, type[Average]] = {"EMA": EMA, "RunningAverage": RunningAverage}

@@ -19,8 +19,9 @@ def for_mse_loss(sgd: SGD, outputs: int) -> SGD:
     Parameters
     ----------
     sgd : SGD
+        The recipe for L.
     outputs : int
-        c.
+        Number of outputs, c.
     """
     return replace(sgd, lr=sgd.lr * outputs / 2, weight_decay=sgd.weight_decay * 2 / outputs)
 

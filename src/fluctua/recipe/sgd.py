@@ -65,7 +65,23 @@ class Recipe:
         raise NotImplementedError
 
     def rates(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Return eta_t at the given steps, counted from 0."""
+        """Return the learning rate eta_t at the given steps.
+
+        Parameters
+        ----------
+        steps : array_like of int
+            Counted from 0.
+
+        Returns
+        -------
+        ndarray
+            One rate per step, in the shape of `steps`.
+
+        Raises
+        ------
+        InvalidInput
+            For steps that are not whole numbers from 0 up, and beyond the end of an array of factors.
+        """
         if self.schedule is None:
             return np.broadcast_to(self.lr, step_numbers("steps", steps).shape)
         return self.schedule.rates(self.lr, steps)
@@ -85,6 +101,16 @@ class Recipe:
         1/b with replacement, (N - b)/(b (N - 1)) without and for each full batch of a shuffled epoch; 0 for a full
         batch without replacement, which is deterministic gradient descent.
 
+        Parameters
+        ----------
+        samples : int
+            Size of the data set, N.
+
+        Returns
+        -------
+        float
+            The factor kappa, without a unit.
+
         Raises
         ------
         InvalidInput
@@ -98,7 +124,17 @@ class Recipe:
         return self.sampler.remembers
 
     def batch_sizes(self, samples: int) -> NDArray[np.int64]:
-        """Return the sizes of the batches of one epoch, (n,), in their order.
+        """Return the sizes of the batches of one epoch, in their order.
+
+        Parameters
+        ----------
+        samples : int
+            Size of the data set, N.
+
+        Returns
+        -------
+        ndarray of int64, (n,)
+            As many as an epoch has steps.
 
         Raises
         ------
@@ -108,7 +144,18 @@ class Recipe:
         return self.sampler.batch_sizes(samples, self.batch_size, self.drop_last)
 
     def refuse_epochs(self, reason: str) -> None:
-        """Raise `InvalidInput` with the reason if batches come in epochs; for what holds for independent ones only."""
+        """Raise `InvalidInput` if batches come in epochs; for what holds for independent ones only.
+
+        Parameters
+        ----------
+        reason : str
+            Beginning of the text, which says what needs independent batches.
+
+        Raises
+        ------
+        InvalidInput
+            If they do.
+        """
         if self.epochs:
             raise InvalidInput(
                 f"{reason}, and the batches of sampling = {self.sampling!r} depend on each other: within an epoch no "
@@ -147,7 +194,7 @@ class SGD(Recipe):
     batch_size : int
         Samples per batch, b >= 1.
     weight_decay : float
-        gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
+        The coefficient gamma >= 0, with `torch.optim.SGD`'s meaning: it adds ``gamma/2 |W|^2`` to the loss.
     sampling : str or fluctua.WeightedSampling
         Independent batches: "with_replacement"; "without_replacement", where the samples inside *one* batch are
         distinct; `WeightedSampling`, with replacement, where some samples are drawn more often than others. Epochs,
@@ -155,9 +202,9 @@ class SGD(Recipe):
         `DataLoader(shuffle=True)`; "single_shuffle", in one random order drawn at the start of a run; "sequential", in
         the order of the data, `DataLoader(shuffle=False)`.
     momentum : float
-        beta, 0 <= beta < 1.
+        What the buffer keeps in a step: beta, 0 <= beta < 1.
     dampening : float
-        0 <= dampening < 1; without momentum it has no effect.
+        What the buffer leaves out of g, 0 <= dampening < 1; without momentum it has no effect.
     nesterov : bool
         Needs momentum, and no dampening.
     schedule : fluctua.schedules.Schedule or sequence of float, optional

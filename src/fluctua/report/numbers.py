@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Ints
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 
@@ -78,7 +77,7 @@ def dynamic_tables(verdict: DynamicVerdict) -> dict[str, str]:
     return tables
 
 
-def _elements(lags: NDArray[np.int64], modes: int) -> dict[str, NDArray[Any]]:
+def _elements(lags: Ints, modes: int) -> dict[str, AnyArray]:
     """Indices of all elements of a matrix at every lag."""
     names = ("lag", "p", "q")
     every = np.meshgrid(lags, np.arange(modes), np.arange(modes), indexing="ij")
@@ -89,7 +88,7 @@ def _csv(verdict: Verdict, names: list[str]) -> str:
     return _text({name: verdict.arrays[name] for name in names})
 
 
-def _text(columns: dict[str, NDArray[Any]]) -> str:
+def _text(columns: dict[str, AnyArray]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)

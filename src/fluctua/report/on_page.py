@@ -9,6 +9,7 @@ from functools import cached_property
 from inspect import signature
 from typing import Any, ClassVar
 
+from .._validate.plain import Keywords
 from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
@@ -67,7 +68,7 @@ class OnPage(ABC):
         return [("Versions", versions), *([("SHA-256 of the data", str(verdict.data["sha256"]))] if known else [])]
 
 
-def repeat(command: str, asked: dict[str, Any]) -> str:
+def repeat(command: str, asked: Keywords) -> str:
     """Return the command with its options."""
     return " ".join([command, *(_option(name, value) for name, value in asked.items())])
 

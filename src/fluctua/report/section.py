@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._validate.plain import Keywords
 from ..verification.verdict import Row, Verdict
 from .explorer.ranges import Survey
 from .numbers import csv_tables
@@ -71,7 +72,7 @@ class Section(OnPage):
         return Survey.from_arrays(self.verdict.arrays)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Keywords:
         """Where the explorer's sliders begin: the recipe, as far as they can hold it."""
         run = self.verdict.run
         recipe = run.recipe.to_dict()
@@ -80,7 +81,7 @@ class Section(OnPage):
         return {**{name: recipe.get(name) for name in kept}, "sampling": independent, "horizon": run.steps}
 
     @property
-    def explored(self) -> dict[str, Any]:
+    def explored(self) -> Keywords:
         """The survey and the recipe, for the page's scripts."""
         assert self.survey is not None
         arrays = {name.removeprefix("survey_"): value for name, value in self.survey.to_arrays().items()}

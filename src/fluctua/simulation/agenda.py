@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .._arrays import Array, Ints
 
 __all__ = ["BINS", "EDGE", "Agenda", "Found", "Weights"]
 
-Array = NDArray[np.float64]
 BINS, EDGE = 13, 3.0
 
 
@@ -55,7 +55,7 @@ class Agenda:
         return self.lags[-1]
 
     @property
-    def origins(self) -> NDArray[np.int64]:
+    def origins(self) -> Ints:
         """Steps at which the first of two looks is taken."""
         return np.arange(self.opened, self.steps - self.reach + 1, self.gap)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Ints
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..recipe.sampling import Epochs
@@ -14,7 +14,7 @@ from ..recipe.sgd import SGD
 
 __all__ = ["Draws", "draw_batches", "generators", "seed_sequence"]
 
-Indices = NDArray[np.int64]
+Indices = Ints
 Rng = np.random.Generator | np.random.SeedSequence | int | None
 _LARGEST_SEED = 2.0**256
 _BLOCK = 256  # steps whose batches are drawn at once,

@@ -11,15 +11,16 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array, Floating, Ints, Real
+from .._validate.plain import Keywords
 from ..recipe.averages import Average
 from ..recipe.sgd import SGD
 from .compiled_cache import KeptCode
 
 __all__ = ["descend"]
 
-_OPTIONS: dict[str, Any] = {
+_OPTIONS: Keywords = {
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "nsz"},
@@ -28,14 +29,14 @@ _TILE = 4  # samples handled at once: 12 sums in the first product, as many as t
 
 
 def _compiled(function: Any) -> Any:
-    dispatcher = numba.njit(**_OPTIONS)(function)
+    dispatcher: Any = numba.njit(**_OPTIONS)(function)
     with suppress(RuntimeError):  # nowhere to keep the compiled code: compile it in every process
         dispatcher._cache = KeptCode(function)
     return dispatcher
 
 
 @_compiled
-def _dots(v: Any, x: Any, i: Any, e: Any) -> None:
+def _dots(v: Real, x: Real, i: Ints, e: Real) -> None:
     """e_ks = v_k . x_i(s) for one tile of samples."""
     x0, x1, x2, x3 = x[i[0]], x[i[1]], x[i[2]], x[i[3]]
     outputs, features = v.shape
@@ -70,7 +71,7 @@ def _dots(v: Any, x: Any, i: Any, e: Any) -> None:
 
 
 @_compiled
-def _add_products(e: Any, x: Any, i: Any, g: Any) -> None:
+def _add_products(e: Real, x: Real, i: Ints, g: Real) -> None:
     """g_k += sum_s e_ks x_i(s) for one tile of samples."""
     x0, x1, x2, x3 = x[i[0]], x[i[1]], x[i[2]], x[i[3]]
     for k in range(len(g)):
@@ -80,7 +81,7 @@ def _add_products(e: Any, x: Any, i: Any, g: Any) -> None:
 
 
 @_compiled
-def _gradient(v: Any, x: Any, residuals: Any, batch: Any, scale: Any, g: Any) -> None:
+def _gradient(v: Real, x: Real, residuals: Real, batch: Ints, scale: Floating, g: Real) -> None:
     """Set g to scale times the sum over the batch of (V x_i + r_i) x_i^T."""
     outputs, size = len(v), len(batch)
     e, tile = np.empty((outputs, _TILE), v.dtype), np.empty(_TILE, np.int64)
@@ -97,15 +98,15 @@ def _gradient(v: Any, x: Any, residuals: Any, batch: Any, scale: Any, g: Any) ->
 
 @_compiled
 def _move(
-    weights: Any,
-    memory: Any,
-    average: Any,
-    g: Any,
-    constant: Any,
-    weight_decay: Any,
-    motion: Any,
-    push: Any,
-    taken: Any,
+    weights: Real,
+    memory: Real,
+    average: Real,
+    g: Real,
+    constant: Real,
+    weight_decay: Floating,
+    motion: Real,
+    push: Real,
+    taken: float,
 ) -> None:
     """One replica's step s' = B s + e g on s = V, or (V, memory), and its average if `taken` > 0."""
     remembers = len(push) > 1
@@ -124,17 +125,17 @@ def _move(
 
 @_compiled
 def _descend(
-    v: Any,
-    u: Any,
-    w: Any,
-    x: Any,
-    residuals: Any,
-    batches: Any,
-    constant: Any,
-    weight_decay: Any,
-    motion: Any,
-    push: Any,
-    taken: Any,
+    v: Real,
+    u: Real,
+    w: Real,
+    x: Real,
+    residuals: Real,
+    batches: Ints,
+    constant: Real,
+    weight_decay: Floating,
+    motion: Real,
+    push: Real,
+    taken: Array,
 ) -> None:
     g = np.empty_like(constant)
     share = v.dtype.type(1 / batches.shape[2])
@@ -145,11 +146,11 @@ def _descend(
 
 
 def descend(
-    state: NDArray[Any],
-    x: NDArray[Any],
-    residuals: NDArray[Any],
-    batches: NDArray[np.int64],
-    constant: NDArray[Any],
+    state: AnyArray,
+    x: AnyArray,
+    residuals: AnyArray,
+    batches: Ints,
+    constant: AnyArray,
     sgd: SGD,
     average: Average | None,
     begin: int,
@@ -166,11 +167,15 @@ def descend(
     x : ndarray, (N, d)
         C-contiguous; it, `residuals` and `constant` of the dtype of `state`.
     residuals : ndarray, (N, c)
+        At W*.
     batches : ndarray, (steps, R, b)
         Rows of `x`, not checked against N. b may be smaller than the recipe's: the mean is over these.
     constant : ndarray, (c, d)
+        What weight decay adds to every gradient at W*.
     sgd : SGD
+        The recipe.
     average : EMA, RunningAverage or None
+        What is kept beside the weights.
     begin : int
         Number of the first of these steps, counted from 0.
 

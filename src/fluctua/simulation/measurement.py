@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from ..errors import ResultError
 from ..storage.results import load_arrays, save_arrays
 from ..storage.stored import reading
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "damaged", "window_average"]
 
-Array = NDArray[np.float64]
 _overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverges says so by `diverged_at`
 
 
@@ -59,12 +58,21 @@ class Measurement:
         eta (H S + S H) - eta^2 H S H (in continuous time (1 - m m) o S), and its standard error.
     chunks : int
         Groups of replicas whose spread gives the errors of the matrices.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> run = fl.simulate(problem, fl.SGD(lr=0.02, batch_size=8), steps=100, replicas=8, rng=1)
+    >>> run.mode_variances.shape, run.replica_losses.shape == (run.replicas, len(run.watched)), run.diverged_at
+    ((48,), True, None)
     """
 
     identity: dict[str, Any]
-    recorded: NDArray[np.int64]
+    recorded: Ints
     opened: int
-    watched: NDArray[np.int64]
+    watched: Ints
     replica_variances: Array
     replica_losses: Array
     mode_means: Array
@@ -82,13 +90,13 @@ class Measurement:
 
     @property
     def replicas(self) -> int:
-        """R, the number of independent runs."""
+        """Number of independent runs, R."""
         return len(self.replica_variances)
 
     @property
     @_overflowing
     def mode_variances(self) -> Array:
-        """S_pp, (r,)."""
+        """Mode variances S_pp, averaged over the recorded steps and the replicas, (r,)."""
         with np.errstate(all="ignore"):
             return np.asarray(self.replica_variances.mean(axis=0))
 
@@ -107,7 +115,7 @@ class Measurement:
     @property
     @_overflowing
     def excess_loss(self) -> float:
-        """E L(W) - L(W*), averaged over the recorded steps."""
+        """Excess loss E L(W) - L(W*), averaged over the recorded steps and the replicas."""
         return float(self.replica_excess.mean())
 
     @property
@@ -155,9 +163,9 @@ class Tally:
     between chunks, and so the error of the matrices, follows.
     """
 
-    recorded: NDArray[np.int64]
+    recorded: Ints
     opened: int
-    watched: NDArray[np.int64]
+    watched: Ints
     chunks: int = 0
     replica_variances: list[Array] = field(default_factory=list)
     replica_losses: list[Array] = field(default_factory=list)

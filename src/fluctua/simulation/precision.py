@@ -8,11 +8,10 @@ by more than the spacing in every step: rounding is then as often up as down.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from .._arrays import Array, DType
 from .._validate.values import shown
 from ..errors import InvalidInput
 from ..kernels.time_varying import refuse_long
@@ -24,7 +23,6 @@ from .steppers import Dynamics
 
 __all__ = ["simulation_dtype"]
 
-Array = NDArray[np.float64]
 _SPACING = float(np.finfo(np.float32).eps)
 _CLEAR = 2.0  # spacings that a step has to have, for what is lost up and down to balance
 _LOST = 1e-5  # of a weight: what may be lost over a run
@@ -44,7 +42,7 @@ def simulation_dtype(
     start: Start | None,
     average: Average | None,
     dynamics: Dynamics,
-) -> np.dtype[Any]:
+) -> DType:
     """Return `dtype`, or the precision that a run needs where it is None.
 
     float64 where float32 would lose steps that matter: from a start other than W*, or under a schedule, wherever more
@@ -87,7 +85,7 @@ def _leaves_the_range(problem: LeastSquares, sgd: SGD, start: Start | None) -> b
     return not 1 / _MILD <= x <= _MILD or 0 < r < 1 / _MILD**2 or max(r, v, pull) > _MILD
 
 
-def _asked(dtype: DTypeLike) -> np.dtype[Any]:
+def _asked(dtype: DTypeLike) -> DType:
     try:
         found = np.dtype(dtype)
     except Exception:  # NumPy's word for what is no dtype depends on what it is

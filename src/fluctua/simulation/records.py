@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..errors import InvalidInput
@@ -17,7 +17,6 @@ from .measurement import Chunk
 
 __all__ = ["Book", "Window"]
 
-Array = NDArray[np.float64]
 _MANY_MODES = 2000  # from which a record, quadratic in the modes, costs more than the steps between two of them
 _BYTES = 64.0  # of a record's place in the lists of steps
 _LOOKS = 24  # log-spaced, at the loss only
@@ -76,12 +75,12 @@ class Window:
         return self.steps - self.gap * self.records
 
     @property
-    def recorded(self) -> NDArray[np.int64]:
+    def recorded(self) -> Ints:
         """The recorded steps."""
         return self.opened + self.gap * np.arange(1, self.records + 1, dtype=np.int64)
 
     @property
-    def watched(self) -> NDArray[np.int64]:
+    def watched(self) -> Ints:
         """Steps whose loss is kept: the recorded ones, the opening, and log-spaced ones to show the rise."""
         early = np.geomspace(1, self.steps, _LOOKS).astype(np.int64)
         return np.unique(np.concatenate([[0, self.opened], early, self.recorded]))

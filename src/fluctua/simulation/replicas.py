@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
+from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
 from .._validate.values import as_path, choice, positive_int
 from ..kernels.constant import gradient_step, langevin_flow
@@ -64,7 +65,9 @@ def simulate(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
+        The recipe. It need not be stable.
     steps : int
         Steps of each replica.
     replicas : int
@@ -99,11 +102,12 @@ def simulate(
     Returns
     -------
     Measurement
+        Losses and mode variances of every replica, and moments over all of them.
 
     Raises
     ------
     InvalidInput
-        Before any work, for arguments out of range.
+        Before any work, for arguments out of range, and where the runs would not fit into memory or not end in time.
     OutputError
         If `checkpoint` cannot be written.
     ResultError
@@ -167,7 +171,7 @@ def simulate(
         return total.measurement(identity, gap)
 
 
-def _gap(problem: LeastSquares, sgd: SGD, dynamics: Dynamics) -> NDArray[np.float64]:
+def _gap(problem: LeastSquares, sgd: SGD, dynamics: Dynamics) -> Array:
     """1 - m_p m_q of the dynamics' own step, which storage is seen through in F0."""
     curvatures = problem.minimum(sgd.weight_decay).curvatures
     return (langevin_flow if dynamics == "langevin" else gradient_step)(curvatures, sgd.lr).gap()
@@ -191,7 +195,7 @@ class _Run:
     sgd: SGD
     window: Window
     begin: Start | None
-    dtype: np.dtype[Any]
+    dtype: DType
     dynamics: Dynamics
     average: Average | None
     replicas: int
@@ -238,7 +242,7 @@ class _Run:
         if self.stop.is_set():
             raise InterruptedError("the simulation was stopped")
 
-    def _steps(self, state: NDArray[Any], draws: Draws, now: int, until: int) -> None:
+    def _steps(self, state: AnyArray, draws: Draws, now: int, until: int) -> None:
         replicas = len(draws.rngs)
         poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
         for begin in range(now, until, poll):
@@ -247,7 +251,7 @@ class _Run:
             self.advance(state, draws, block, begin)
             self.replica_steps += block * replicas  # read for progress only
 
-    def _look(self, book: Book, step: int, v: NDArray[Any]) -> None:
+    def _look(self, book: Book, step: int, v: AnyArray) -> None:
         """Show a chunk's replicas to its book, in the modes."""
         state = (v @ self.modes).astype(np.float64)
         outside = 0.0

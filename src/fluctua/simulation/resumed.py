@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray
 from ..storage.layout import hold_arrays
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chunk_sizes", "hold_tally"]
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, AnyArray]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
 _MOST = 64  # replicas of a chunk
 _RTOL = 1e-9  # of sums over records and replicas, taken in another order
@@ -70,5 +70,5 @@ def _hold_sums(arrays: Arrays) -> None:
         raise ValueError("its covariance_squares is less than the square of the mean")
 
 
-def _least(total: NDArray[Any], replicas: int) -> float:
+def _least(total: AnyArray, replicas: int) -> float:
     return float(np.vdot(total, total)) / replicas * (1 - _RTOL)

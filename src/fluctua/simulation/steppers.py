@@ -10,11 +10,11 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from copy import copy
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, DType, Ints
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average
@@ -24,7 +24,7 @@ from .batches import Draws
 __all__ = ["DYNAMICS", "Dynamics", "Stepper", "in_modes", "minibatch_in_modes", "pushed_in_modes", "slots", "stepper"]
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
-Floats = NDArray[Any]
+Floats = AnyArray
 Stepper = Callable[[Floats, Draws, int, int], None]
 """(state, the replicas' randomness, steps, the number of the first of them): advances the state in place.
 
@@ -44,7 +44,7 @@ def stepper(
     problem: LeastSquares,
     sgd: SGD,
     dynamics: Dynamics,
-    dtype: np.dtype[Any],
+    dtype: DType,
     average: Average | None = None,
     look_up: Callable[[], None] = lambda: None,
 ) -> Stepper:
@@ -81,7 +81,7 @@ def in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
 class _Setting:
     """Data and constants of one recipe in the precision of the simulation."""
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: np.dtype[Any], average: Average | None = None) -> None:
+    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: DType, average: Average | None = None) -> None:
         problem = sgd.seen(problem)
         minimum = problem.minimum(sgd.weight_decay)
         self.problem, self.sgd, self.average = problem, sgd, average
@@ -145,7 +145,7 @@ def _refused_settings(reason: str) -> InvalidInput:
     )
 
 
-def _parts(state: Floats, batches: NDArray[np.int64]) -> Iterator[slice]:
+def _parts(state: Floats, batches: Ints) -> Iterator[slice]:
     """Cut the replicas so that each part of this run of steps is quick enough to be stopped in between."""
     replicas = state.shape[1]
     flops = 4 * batches.size * state.shape[2] * state.shape[3]
@@ -216,10 +216,10 @@ def _langevin(setting: _Setting) -> Stepper:
         for _ in range(steps):
             for each, rng in zip(inside, draws.rngs, strict=True):
                 setting.look_up()
-                each *= decay
+                np.multiply(each, decay, out=each)
                 for flow in flows.astype(x.dtype):
                     share = _gaussian_shares(rng, setting)
-                    each += ((setting.residuals * share[:, None]).T @ x) * flow
+                    np.add(each, ((setting.residuals * share[:, None]).T @ x) * flow, out=each)
             outside *= null
         v[:] = inside @ modes.T + outside
 

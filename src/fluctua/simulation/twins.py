@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
 from .agenda import BINS, EDGE, Agenda, Found, Weights
@@ -24,7 +24,6 @@ from .workers import Clock, in_order
 
 __all__ = ["watch"]
 
-Array = NDArray[np.float64]
 Rngs = list[np.random.Generator]
 
 
@@ -63,7 +62,7 @@ class _Shared(Draws):
         """Draw the next step's."""
         (self.drawn,) = super().batches(1)
 
-    def batches(self, steps: int) -> Iterator[NDArray[np.int64]]:
+    def batches(self, steps: int) -> Iterator[Ints]:
         """Yield what was drawn, for all copies."""
         del steps
         yield np.tile(self.drawn, (1, self.copies, 1))

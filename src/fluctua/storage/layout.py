@@ -10,7 +10,9 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .._arrays import AnyArray
+from .._validate.plain import Header
 
 __all__ = ["Layout", "hold_arrays", "hold_header", "schema_text"]
 
@@ -20,7 +22,7 @@ Layout = Mapping[str, str]
 _KINDS = {"f": "f", "i": "iu"}
 
 
-def hold_header(header: Mapping[str, Any], schema: str) -> None:
+def hold_header(header: Header, schema: str) -> None:
     """Raise `ValueError` unless the header obeys the published schema, and every number in it is one for floats."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
@@ -52,7 +54,7 @@ def _hold_numbers(value: Any) -> None:
 
 
 def hold_arrays(
-    arrays: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, AnyArray],
     layout: Layout,
     sizes: dict[str, int],
     *,
@@ -64,6 +66,7 @@ def hold_arrays(
     Parameters
     ----------
     arrays : dict of str to ndarray
+        What a file holds.
     layout : Layout
         All of it is required.
     sizes : dict of str to int
@@ -86,7 +89,7 @@ def hold_arrays(
         _hold_array(name, arrays[name], spec, sizes)
 
 
-def _hold_array(name: str, array: NDArray[Any], spec: str, sizes: dict[str, int]) -> None:
+def _hold_array(name: str, array: AnyArray, spec: str, sizes: dict[str, int]) -> None:
     kind, *axes = spec.split()
     fits = len(axes) == array.ndim and all(
         length == (int(axis) if axis.isdecimal() else sizes.setdefault(axis, length))

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray
+from .._validate.plain import Header
 from ..errors import ResultError
 from .paths import refuse_irregular
 from .stored import Stored, opened, reading
@@ -20,12 +21,12 @@ from .writing import save_with
 
 __all__ = ["finite", "load_arrays", "provenance", "save_arrays"]
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, AnyArray]
 _HEADER = "header"
 _FORMAT = "fluctua-result-1"
 
 
-def save_arrays(path: Path | str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def save_arrays(path: Path | str, header: Header, arrays: Mapping[str, AnyArray]) -> None:
     """Write `arrays` and the JSON `header` to `path`, whole or not at all.
 
     Raises

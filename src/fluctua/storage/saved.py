@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
-from numpy.typing import NDArray
-
+from .._arrays import AnyArray
+from .._validate.plain import Header, JsonObject
 from .._validate.values import as_path, choice, instance, positive_int
 from ..errors import ResultError, UnknownName, UnknownRow
 from .layout import hold_header
@@ -33,28 +33,73 @@ class Saved(ABC):
     NOUN: ClassVar[str]
     MADE_BY: ClassVar[str]
 
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, AnyArray]
 
     @property
     @abstractmethod
     def table(self) -> str:
-        """Return what is compared, as plain text."""
+        """What is compared, as plain text."""
 
-    def about(self, data: Mapping[str, Any]) -> Self:
-        """Return the verdict with a description of its data (name, sha256) attached."""
+    def about(self, data: Header) -> Self:
+        """Return the verdict with a description of its data attached.
+
+        Parameters
+        ----------
+        data : mapping
+            Name and hashes, such as `Dataset.about`.
+
+        Returns
+        -------
+        Self
+            A copy.
+
+        Raises
+        ------
+        InvalidInput
+            If `data` is no mapping.
+        """
         return replace(self, data=dict(instance("data", data, Mapping, "a dict of its name and hashes")))  # type: ignore[type-var]  # (every subclass is a dataclass)
 
     @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types."""
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Return `to_dict` as JSON text; a value that is not finite becomes null."""
+        """Return `to_dict` as JSON text.
+
+        Parameters
+        ----------
+        indent : int, optional
+            Spaces per level, at most 100; None writes one line.
+
+        Returns
+        -------
+        str
+            A value that is not finite becomes null.
+
+        Raises
+        ------
+        InvalidInput
+            For an indent out of range.
+        """
         spaces = None if indent is None else positive_int("indent", indent, minimum=0, maximum=100)
         return json.dumps(self.to_dict(), indent=spaces, allow_nan=False)
 
     def save(self, directory: Path | str) -> None:
-        """Write the .json and the .npz (the same, with the figures' arrays) into `directory`."""
+        """Write the .json and the .npz (the same, with the figures' arrays) into a directory.
+
+        Parameters
+        ----------
+        directory : path
+            It is made if it is missing. Each file is written whole or not at all.
+
+        Raises
+        ------
+        InvalidInput
+            If `directory` is no path.
+        OutputError
+            If the files cannot be written there.
+        """
         place = as_path("directory", directory)
         save_arrays(place / f"{self.STEM}.npz", self.to_dict(), self.arrays)
         save_text(place / f"{self.STEM}.json", self.to_json() + "\n")
@@ -63,11 +108,23 @@ class Saved(ABC):
     def load(cls, path: Path | str) -> Self:
         """Read a result directory, or the .npz in it.
 
+        Parameters
+        ----------
+        path : path
+            What `save` was given, or the .npz that it wrote.
+
+        Returns
+        -------
+        Self
+            The verdict that was saved.
+
         Raises
         ------
         ResultError
             If it is missing, damaged, or of another version: the header is held against the published schema, the
             arrays against what the header promises, and what is derived from both against what the header says.
+        InvalidInput
+            If `path` is no path.
         """
         header, arrays, place = cls.opened(path)
         with reading(partial(_foreign, place, header), ours=True):
@@ -82,17 +139,39 @@ class Saved(ABC):
 
     @staticmethod
     @abstractmethod
-    def _hold(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    def _hold(header: Header, arrays: Mapping[str, AnyArray]) -> None:
         """Raise an error where the arrays are not those that the header promises."""
 
     @classmethod
     @abstractmethod
-    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def _read(cls, header: Header, arrays: Mapping[str, AnyArray]) -> Self:
         """Make the verdict of a header that the schema allows."""
 
     @classmethod
-    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Path]:
-        """Return header and arrays of a result directory or its .npz, and that file; raises `ResultError`."""
+    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, AnyArray], Path]:
+        """Return header and arrays of a result directory or its .npz, and that file.
+
+        Parameters
+        ----------
+        path : path
+            As for `load`.
+
+        Returns
+        -------
+        header : dict
+            What the JSON holds.
+        arrays : dict of str to ndarray
+            The figures' arrays.
+        place : Path
+            The .npz.
+
+        Raises
+        ------
+        ResultError
+            If it is missing, cannot be read, or holds another kind of result.
+        InvalidInput
+            If `path` is no path.
+        """
         given = as_path("path", path)
         place = given / f"{cls.STEM}.npz" if kind_of(given, ResultError) == "directory" else given.with_suffix(".npz")
         header, arrays = load_arrays(place)
@@ -101,7 +180,7 @@ class Saved(ABC):
         return header, arrays, place
 
 
-def _foreign(place: Path, header: Mapping[str, Any], reason: str) -> ResultError:
+def _foreign(place: Path, header: Header, reason: str) -> ResultError:
     made, own = header.get("provenance"), provenance().get("fluctua")
     by = made.get("fluctua") if isinstance(made, Mapping) else None
     who = f"It was written by fluctua {by!s:.40}, this is {own}" if by != own else "It is damaged or was changed"
@@ -128,6 +207,6 @@ def named(rows: Iterable[Row], name: str) -> Row:
         raise UnknownRow("row", error.name, error.known, error.suggestion) from None
 
 
-def with_nan(values: Mapping[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:
+def with_nan(values: Header, keep: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the values with NaN for null, as JSON has it, but for those to `keep`."""
     return {key: float("nan") if value is None and key not in keep else value for key, value in values.items()}

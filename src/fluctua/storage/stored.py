@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, DType
 from .._validate.sizes import refuse_bytes
 from ..errors import FluctuaError
 
@@ -73,11 +73,11 @@ class Stored:
 
     name: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     _columns_first: bool
     _stream: IO[bytes]
 
-    def read(self, rows: int | None = None) -> NDArray[Any]:
+    def read(self, rows: int | None = None) -> AnyArray:
         """Return the array, or its first `rows`; the rest is read too, for the checksum, and not kept. Once only."""
         shape = self.shape
         if rows is not None and shape and not self._columns_first:

@@ -13,10 +13,10 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from .._validate.plain import Keywords
 from ..data import Dataset, load
 from ..errors import ResultError
 from ..problem.least_squares import LeastSquares
@@ -39,8 +39,8 @@ class _Set:
 
     lrs: tuple[float, float, float]
     batch_sizes: tuple[int, int, int]
-    options: dict[str, Any] = field(default_factory=dict)
-    quick: dict[str, Any] | None = None
+    options: Keywords = field(default_factory=dict)
+    quick: Keywords | None = None
     shuffles: bool = False
 
 
@@ -68,8 +68,8 @@ _COLUMNS = (
     "verdict",
 )
 _LEVEL = 0.01 / 32  # of a cell: 1 % for a whole reproduction of up to 32
-_FULL: dict[str, Any] = {"steps": 2000, "replicas": None, "resolution": 0.05}
-_QUICK: dict[str, Any] = {"steps": 500, "replicas": 256, "resolution": 0.05}
+_FULL: Keywords = {"steps": 2000, "replicas": None, "resolution": 0.05}
+_QUICK: Keywords = {"steps": 500, "replicas": 256, "resolution": 0.05}
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Cell:
     """
 
     data: str
-    options: dict[str, Any]
+    options: Keywords
     recipe: str
     sgd: SGD
-    run: dict[str, Any]
+    run: Keywords
     seed: int
 
     @property

@@ -58,16 +58,27 @@ def predict(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
+        The recipe.
     theory : str
+        Level of the ladder, from the table.
     average : EMA or RunningAverage, optional
         Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool
         If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
         `.after` stays exact. With a schedule that is so too: the stationary values are those at `lr`, held.
 
+    Returns
+    -------
+    Prediction
+        The stationary state; `.after(steps)` gives finite times.
+
     Raises
     ------
+    InvalidInput
+        For arguments out of range, for batches larger than the data, and for what the law of shuffled epochs does not
+        cover.
     UnstableSGD
         If no stationary state exists (F12), or the expansion of shuffled epochs fails close to the
         limit and they are too large to measure; the text says which.
@@ -129,22 +140,41 @@ def learning_curve(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
-        Need not be stable: the curve of a diverging run is as exact as any other.
+        The recipe. It need not be stable: the curve of a diverging run is as exact as any other.
     steps : int
+        The last step.
     start : "zero", "optimum" or array_like, (c, d)
-        W(0).
+        W(0), without spread.
     theory : str
-        Level of the ladder.
+        Level of the ladder, as in `predict`.
     average : EMA or RunningAverage, optional
         The loss of this average of the weights, instead of the weights'.
     rtol : float
         Relative accuracy asked of every mode's variance.
 
+    Returns
+    -------
+    ndarray, (steps + 1,)
+        Excess losses from t = 0 on, in units of the squared targets.
+
     Raises
     ------
     InvalidInput
-        If so many steps do not fit into memory.
+        For arguments out of range, and if so many steps do not fit into memory.
+    NotConverged
+        If the limit that a schedule's rates are compared with was not found to the accuracy stated.
+
+    Warns
+    -----
+    UnstableRates
+        Where a schedule's rate is above the stability limit at some step.
+
+    Notes
+    -----
+    Cost: passes over the samples, 4 N r^2 flops each, and time and memory in proportion to the steps. On digits with
+    lr 0.05, b = 8 and rtol 1e-6 they were 164 for 200 steps and 370 for 20,000; with rtol 1e-2, 24 for 2,000.
 
     Examples
     --------

@@ -8,7 +8,6 @@ antisymmetric part is a current.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,10 +17,8 @@ from numpy.typing import NDArray
 
 from .._validate.values import positive_int
 from ..errors import InvalidInput
-from ..kernels.constant import Kernel
-from ..problem.start import Start
 from .entropy import EntropyProduction, entropy_production
-from .law import Law
+from .responses import Responses
 from .transient import Relaxation
 
 __all__ = ["TimeDomain"]
@@ -30,27 +27,14 @@ Array = NDArray[np.float64]
 _MOST = 3000  # weights whose joint noise is inverted: 0.1 GB a matrix, half a minute
 
 
-class TimeDomain:
-    """What a prediction says about two times; the base of `Prediction`.
+class TimeDomain(Responses):
+    """What a prediction says about two times: correlations, currents, irreversibility; a base of `Prediction`."""
 
-    For independent batches at a constant rate, and for the weights themselves: shuffled epochs remember their batches,
-    a schedule makes every step another one, and the current of an average is not that of the weights. These are
-    refused, with the reason.
-    """
-
-    law: Law
     mode_covariance: Array
-    steps: tuple[int, ...] | None
-    start: Start | None
     rtol: float
 
-    @property
-    @abstractmethod
-    def _unbounded(self) -> bool:
-        """Whether no stationary state exists."""
-
     def lagged_covariance(self, lag: int) -> Array:
-        r"""E[V(t)^T V(t + lag)], summed over outputs, in the modes, (r, r): Onsager's regression.
+        r"""Return E[V(t)^T V(t + lag)], summed over outputs, in the modes: Onsager's regression.
 
         S M^lag for plain SGD; with momentum each component of the motion decays at its own rate. Exact at any
         learning rate and with multiplicative noise, because E[V(t + 1) | past] is linear (F20).
@@ -60,6 +44,11 @@ class TimeDomain:
         ----------
         lag : int
             In steps, 0 or more.
+
+        Returns
+        -------
+        ndarray, (r, r)
+            Row p, column q: mode p now, mode q `lag` steps later, in units of the squared weights.
 
         Raises
         ------
@@ -75,25 +64,9 @@ class TimeDomain:
         found = self._kernel("a lagged covariance").lagged(self._state, steps)
         return found if not self._begun else found + self._begun_share(steps)
 
-    def response(self, lag: int) -> Array:
-        """Shift of E V in each mode, `lag` steps after a unit kick of V along it, (r,): the response matrix's diagonal.
-
-        m^lag for plain SGD. It is the same for every output, from any state and at any time. With momentum the
-        kick spares the velocity.
-        """
-        return self._kernel("a response").response(positive_int("lag", lag, minimum=0))
-
-    def step_response(self, lag: int) -> Array:
-        """Shift of E V in each mode after `lag` steps under a unit force along it, (r,): the sum of impulse responses.
-
-        A force is a constant change of the gradient, with a minus sign: new targets y_i + p_i exert <p x^T>.
-        (1 - m^lag)/h for plain SGD (F22); 1/h in the end, always.
-        """
-        return self._kernel("a response").step_response(positive_int("lag", lag, minimum=0))
-
     @cached_property
     def circulation(self) -> Array:
-        r"""J, the mean area that the weights sweep per step, in the planes of two modes: antisymmetric, in units of S.
+        r"""Mean area J that the weights sweep per step, in the planes of two modes: antisymmetric, in units of S.
 
         J_pq = 1/2 E[x_p(t) x_q(t+1) - x_q(t) x_p(t+1)], summed over outputs; positive where the weights turn from mode
         p towards mode q. Plain SGD: x = V, and J = (eta/2)(H S - S H), (r, r), zero exactly where C + K[S] commutes
@@ -115,7 +88,7 @@ class TimeDomain:
 
     @property
     def detailed_balance_violation(self) -> float:
-        """|H G - G H| / |H G + G H| in the Frobenius norm (F24), G = C + K[S]: zero in detailed balance, at most 1.
+        """Ratio |H G - G H| / |H G + G H| of Frobenius norms (F24), G = C + K[S]: zero in detailed balance, at most 1.
 
         Zero where nothing fluctuates, as with a full batch: at rest there is no current.
         """
@@ -126,7 +99,7 @@ class TimeDomain:
 
     @property
     def bath_temperatures(self) -> Array:
-        """T_bath, eta' kappa G_pp/(2 c), (r,): what the noise alone would give in continuous time (F30), G = C + K[S].
+        """Temperatures T_bath = eta' kappa G_pp/(2 c), (r,), of the noise alone in continuous time (F30), G = C + K[S].
 
         With momentum eta' = eta (1 - dampening)/(1 - momentum), as in `circulation`.
         """
@@ -135,11 +108,30 @@ class TimeDomain:
         return np.asarray(0.5 * rate * np.diag(self._source) / law.problem.outputs)
 
     def effective_temperatures(self, lag: int) -> Array:
-        r"""E|V(t + lag) - V(t)|^2/(2 c chi), (r,), chi the step response: what equilibrium would make a temperature.
+        r"""Return E|V(t + lag) - V(t)|^2/(2 c chi), chi the step response: what equilibrium would make a temperature.
 
         For plain SGD in its stationary state the same at every lag, h_p S_pp/c = T_bath/(1 - eta h_p/2): exact, one
         mode at a time, whatever the data (F30, F31). With momentum it depends on the lag, and reaches
         T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (F35; not Nesterov's step).
+
+        Parameters
+        ----------
+        lag : int
+            In steps, 1 or more.
+
+        Returns
+        -------
+        ndarray, (r,)
+            In units of the loss.
+
+        Raises
+        ------
+        InvalidInput
+            At finite time, and as `lagged_covariance`.
+
+        Notes
+        -----
+        Cost: with momentum one pass over the samples, 4 N r^2 flops, at the first call; otherwise r operations.
         """
         self._refuse_transient("an effective temperature")
         steps = positive_int("lag", lag)
@@ -168,11 +160,15 @@ class TimeDomain:
         Returns
         -------
         EntropyProduction
+            In nats per step.
 
         Raises
         ------
         InvalidInput
-            At finite time, below the level "discrete", where too many weights are asked for.
+            At finite time, on the levels "hessian" and "equilibrium", where too many weights are asked for, and as
+            `lagged_covariance`.
+        NotConverged
+            If a balance was not solved to the accuracy stated.
 
         Notes
         -----
@@ -237,24 +233,3 @@ class TimeDomain:
         assert self.steps is not None
         share = self.steps.count(0) / len(self.steps)
         return np.asarray(share * self.start.modes.T @ (self.start.modes * self.law.kernel.drift(lag)))
-
-    def _kernel(self, what: str) -> Kernel:
-        """The law's kernel, if it is that of one motion at all times."""
-        law = self.law
-        law.sgd.refuse_epochs(f"{what} comes from a motion without memory")
-        if law.sgd.schedule is not None:
-            raise InvalidInput(
-                f"{what} needs a constant learning rate: under a schedule every step is another motion. "
-                f"Leave the schedule out."
-            )
-        if law.average is not None:
-            raise InvalidInput(f"{what} is of the weights themselves, not of an average; predict without `average`.")
-        if self._unbounded:
-            raise InvalidInput(f"{what} is asked of a recipe that has no stationary state. Use .after(steps).")
-        return law.kernel
-
-    def _refuse_transient(self, what: str) -> None:
-        if self.steps is not None:
-            raise InvalidInput(
-                f"{what} is of the stationary state, and this prediction is of some steps. Leave .after(...) out."
-            )

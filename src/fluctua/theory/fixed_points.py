@@ -113,9 +113,11 @@ def fixed_point(
     Parameters
     ----------
     affine : callable
+        The map whose fixed point is sought.
     linear : callable
         The same or nearly so, for the Krylov space of GMRES, whose solution is corrected by substitution.
     start : ndarray
+        Where substitution begins.
     rtol : float
         Relative error in the Euclidean norm.
     slow : float

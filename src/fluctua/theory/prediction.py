@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
-from .correlations import TimeDomain
+from .coordinates import Coordinates
 from .law import Law, Level
-from .readings import contracted, outside, refuse_curve, relaxation_steps_of, spelled
+from .readings import outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .transient import Relaxation
 
@@ -25,24 +24,42 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Prediction(TimeDomain):
+class Prediction(Coordinates):
     r"""What SGD's weights do around the optimum, as numbers; made by `predict`, never by hand.
 
     Every quantity is about V = W - W* and is either stationary (`steps` is None) or at the given step, or
     averaged over the given steps. S = E[V^T V] is summed over outputs and, from a start other than W*,
-    includes the square of the mean.
+    includes the square of the mean. Covariances are in units of the squared weights, losses in those of the squared
+    targets; nothing is per step unless it says so.
 
     Attributes
     ----------
-    theory : str
-        Level of the ladder.
-    steps : tuple of int, or None
+    law : Law
+        The balance that was solved: problem, recipe and level of the ladder.
     mode_covariance : ndarray, (r, r)
         U^T S U.
+    steps : tuple of int, or None
+        The steps it is at, or averaged over; None if it is stationary.
+    start : Start or None
+        W(0) less W*; None for a start at W*, and if it is stationary.
+    rtol : float
+        Relative accuracy asked of every mode's variance at finite time.
     curve : ndarray, (t + 1,), or None
         Learning curve up to the last step, if `after` was asked for it.
     position : int or None
         Position in the epoch, for the stationary state of shuffled epochs `at` one; otherwise it is averaged over all.
+    mode_mean : ndarray, (c, r), or None
+        E V in the modes, where shuffled epochs displace it.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> prediction = fl.predict(fl.LeastSquares(data.inputs, data.targets), fl.SGD(lr=0.05, batch_size=8))
+    >>> prediction.mode_variances.shape, prediction.covariance.shape, prediction.optimum.shape
+    ((61,), (64, 64), (10, 64))
+    >>> print(f"{prediction.excess_loss / prediction.optimum_loss:.3f} {prediction.relaxation_steps[0]:.2f}")
+    0.060 1.35
     """
 
     law: Law
@@ -71,18 +88,8 @@ class Prediction(TimeDomain):
 
     @property
     def curvatures(self) -> Array:
-        """h_p of H = A + gamma I, largest first, (r,)."""
+        """Eigenvalues h_p of H = A + gamma I in the modes, largest first, (r,)."""
         return self.law.minimum.curvatures
-
-    @property
-    def modes(self) -> Array:
-        """Columns are the eigenvectors for `curvatures`, (d, r)."""
-        return self.law.problem.modes
-
-    @property
-    def optimum(self) -> Array:
-        """W*, (c, d)."""
-        return self.law.minimum.weights
 
     @property
     def optimum_loss(self) -> float:
@@ -116,86 +123,6 @@ class Prediction(TimeDomain):
         kernel = self.law.kernel
         return np.asarray(relaxation_steps_of(kernel).reshape(kernel.components, kernel.modes).max(axis=0))
 
-    @cached_property
-    def covariance(self) -> Array:
-        """S in the coordinates of the inputs, (d, d); infinite where no stationary state exists."""
-        if self._unbounded:
-            return np.full((len(self.modes),) * 2, np.inf)
-        inside = self.modes @ self.mode_covariance @ self.modes.T
-        if self.start is None or self.steps is None or not self.start.null.any():
-            return inside
-        inner, outer = self.drifts(self.steps)
-        for within, without in zip(inner, outer, strict=True):
-            drift, null = (self.start.modes * within) @ self.modes.T, self.start.null * without
-            inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
-        return inside
-
-    @property
-    def mean(self) -> Array:
-        """E V, (c, d): zero when stationary or from W*; averaged over `steps`.
-
-        In shuffled epochs the mean is displaced from W* by O(eta), and S includes its square.
-        """
-        if self.mode_mean is not None:
-            inside = self.mode_mean @ self.modes.T
-            return inside if self.start is None else inside + self._left_outside
-        if self.start is None or self.steps is None:
-            return np.zeros_like(self.optimum)
-        drift, null = (factors.mean(axis=0) for factors in self.drifts(self.steps))
-        return np.asarray((self.start.modes * drift) @ self.modes.T + self.start.null * null)
-
-    @property
-    def _left_outside(self) -> Array:
-        """The part of E V outside the modes, (c, d)."""
-        assert self.start is not None
-        assert self.steps is not None
-        drift = self.law.null_motion(max(self.steps)).drift(self.steps, observed=True).mean()
-        return np.asarray(self.start.null * drift)
-
-    def drifts(self, steps: int | Sequence[int]) -> tuple[Array, Array]:
-        """Factors of E V in the modes, (n, r), and outside them, (n, 1), at each of `steps`."""
-        wanted = step_list("steps", steps)
-        motions = self.law.motion(int(wanted.max())), self.law.null_motion(int(wanted.max()))
-        inner, outer = (motion.drift(wanted, observed=True) for motion in motions)
-        return inner, outer
-
-    @cached_property
-    def output_covariance(self) -> Array:
-        """Covariance of the outputs' fluctuation over the data, <V x x^T V^T>_kl = tr(A S_kl), (c, c).
-
-        One adjoint solve serves all elements (F6), at finite time too, because the map of F0 is its
-        own adjoint under the trace. Its trace is tr(A S). Stationary or from W* only.
-        """
-        self._refuse_start("output_covariance")
-        if self.steps is not None and self.law.sgd.schedule is not None:
-            raise InvalidInput(
-                "output_covariance at finite time needs a constant learning rate: the balance under a "
-                "schedule is not its own adjoint. Use output_block(k, l)."
-            )
-        if self._unbounded:
-            return np.full((self.law.problem.outputs,) * 2, np.inf)
-        self.law.sgd.refuse_epochs("output_covariance comes from an adjoint solution")
-        law, a = self.law, self.law.problem.curvatures
-        if self.theory == "equilibrium":
-            return float(a @ self.mode_variances) / law.problem.outputs * np.eye(law.problem.outputs)
-        return contracted(law, law.solve(np.diag(a), self.steps, self.rtol))
-
-    def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
-        """S_kl = E[v_k v_l^T] for output rows k and l, symmetrised, in the modes, (r, r); one solve with C_kl (F6).
-
-        Stationary or from W* only; not defined on the "hessian" and "equilibrium" levels, which know only the sum.
-        """
-        self._refuse_start("output_block")
-        self.law.sgd.refuse_epochs("output_block needs a source for one pair of outputs")
-        if self.theory in ("hessian", "equilibrium"):
-            raise InvalidInput(f"theory={self.theory!r} models the sum over outputs only; use 'exact' or 'discrete'.")
-        for index in (k, l):
-            if positive_int("an output index", index, minimum=0) >= self.law.problem.outputs:
-                raise InvalidInput(f"an output index must be below {self.law.problem.outputs}, got {index}.")
-        if self._unbounded:
-            return np.full_like(self.mode_covariance, np.inf)
-        return self.law.solve(self.law.source.even(k, l), self.steps, self.rtol)
-
     def after(
         self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-6, curve: bool = False
     ) -> Prediction:
@@ -213,15 +140,30 @@ class Prediction(TimeDomain):
         curve : bool
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
 
+        Returns
+        -------
+        Prediction
+            Of the same law, at or averaged over `steps`.
+
         Raises
         ------
         InvalidInput
-            If a curve, a schedule or an average that runs has more steps than fit into memory.
+            For arguments out of range, and where a curve, a schedule or an average that runs has more steps than fit
+            into memory.
+        NotConverged
+            If the limit that a schedule's rates are compared with was not found to the accuracy stated.
+
+        Warns
+        -----
+        UnstableRates
+            Where a schedule's rate is above the stability limit at some step.
 
         Notes
         -----
-        With a constant learning rate, of the weights or of their `EMA`, time has closed forms: a late step costs its
-        logarithm. A curve, a schedule and a `RunningAverage` cost time and memory in proportion to the steps.
+        Cost: passes over the samples, 4 N r^2 flops each. On digits with lr 0.05 and b = 8, 2,000 steps took 43 of them
+        from W*, 286 from zero, and 24 from zero with rtol 1e-2. With a constant learning rate, of the weights or of
+        their `EMA`, time has closed forms: a late step costs its logarithm. A curve, a schedule and a `RunningAverage`
+        cost time and memory in proportion to the steps.
         """
         law = self.law
         wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))  # an average has no order
@@ -239,9 +181,25 @@ class Prediction(TimeDomain):
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 
     def at(self, position: int) -> Prediction:
-        """Return the stationary state of shuffled epochs at one position, 0 to n - 1, instead of averaged over all.
+        """Return the stationary state of shuffled epochs at one position, instead of averaged over all.
 
-        0 is the start of an epoch, where the batches of the last one have taken back what they could of their noise.
+        Parameters
+        ----------
+        position : int
+            Steps into the epoch, 0 to n - 1. 0 is the start of an epoch, where the batches of the last one have taken
+            back what they could of their noise.
+
+        Returns
+        -------
+        Prediction
+            Of the same law, at that position.
+
+        Raises
+        ------
+        InvalidInput
+            For a position outside the epoch, and for what is not the stationary state of shuffled epochs.
+        NotConverged
+            If the stationary state was not found to the accuracy stated.
         """
         cycle = self.law.cycle
         if cycle is None or self.steps is not None or self.theory == "equilibrium":
@@ -265,16 +223,7 @@ class Prediction(TimeDomain):
         """Whether no stationary state exists (`predict(..., check_stability=False)`)."""
         return self.steps is None and not np.isfinite(self.mode_covariance).all()
 
-    def _refuse_start(self, what: str) -> None:
-        if self.law.average is not None:
-            raise InvalidInput(f"{what} is of the weights themselves, not of an average; predict without `average`.")
-        if self.start is not None:
-            raise InvalidInput(
-                f"{what} is the fluctuation of a run at or from W*; this one starts elsewhere. "
-                f"Use .after(steps) with start='optimum', or .covariance, the sum over outputs."
-            )
-
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the scalars and the per-mode vectors as plain JSON types."""
         return {
             "theory": self.theory,

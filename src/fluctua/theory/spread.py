@@ -35,6 +35,12 @@ class LossSpread:
     std : float
         Standard deviation between runs: of weights that are Gaussian with their exact mean and covariance. Infinite
         where no stationary state exists.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> fl.LossSpread(mean=0.25, std=0.125).relative
+    0.5
     """
 
     mean: float
@@ -42,7 +48,7 @@ class LossSpread:
 
     @property
     def relative(self) -> float:
-        """std/mean; NaN where nothing is left of either."""
+        """Share std/mean of the mean; NaN where nothing is left of either."""
         return self.std / self.mean if self.mean else float("nan")
 
 
@@ -72,12 +78,15 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Returns
     -------
     LossSpread
+        Mean and standard deviation, in units of the squared targets.
 
     Raises
     ------
     InvalidInput
         For a level that models the sum over outputs only, for a prediction averaged over several steps, for epochs, and
         for more steps than fit into memory, with weight decay or from elsewhere than W*.
+    NotConverged
+        If a balance was not solved to the accuracy stated.
 
     Notes
     -----

@@ -34,8 +34,9 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
-        All of it matters but its lr.
+        The recipe. All of it matters but its lr.
 
     Returns
     -------
@@ -44,6 +45,9 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
 
     Raises
     ------
+    InvalidInput
+        For arguments of other types, for batches larger than the data, and for what the law of shuffled epochs does not
+        cover.
     NotConverged
         Where the limit was not found as accurately as stated below.
 

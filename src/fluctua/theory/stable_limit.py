@@ -10,7 +10,7 @@ Method = Literal["exact", "all epochs", "random epochs", "expansion"]
 
 
 class StableLimit(float):
-    """A learning rate, usable as any float, with the way it was found and how far it can be trusted.
+    """A learning rate, usable as any float, with the way it was found; made by `max_stable_lr`.
 
     Attributes
     ----------
@@ -25,6 +25,14 @@ class StableLimit(float):
     largest_share : float
         Share of the second moment at the limit that the one order makes which adds most. Where that is large, still
         rarer orders may decide, and the true limit may lie below this one by more than `error`.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> problem = fl.LeastSquares([[1.0], [2.0], [4.0]], [[0.5], [1.5], [2.0]])
+    >>> limit = fl.max_stable_lr(problem, fl.SGD(lr=0.01, batch_size=1))
+    >>> print(f"{limit:.6f} {limit.method} {limit.error}")
+    0.153846 exact 0.0
     """
 
     method: Method

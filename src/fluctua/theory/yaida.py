@@ -91,8 +91,11 @@ def sides(relation: Relation, path: Array, curvatures: Array, step: Step, lr: fl
     path : ndarray, (n c m, n c m)
         Second moments of (V(t), ..., V(t + n - 1)) in m modes, outputs one after another: n = 2, with momentum 3.
     curvatures : ndarray, (m,)
+        Of those modes.
     step : Step
+        The optimiser's.
     lr : float
+        Its learning rate.
 
     Raises
     ------

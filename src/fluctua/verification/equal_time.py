@@ -71,11 +71,15 @@ def verify(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
+        The recipe.
     steps, replicas : int
         Length and number of the runs; `default_replicas` if not given.
     rng : numpy.random.Generator, int or None
+        None takes fresh entropy; the verdict records it either way.
     start : "optimum", "zero" or array_like, (c, d)
+        W(0), the same in every replica.
     theory : str, optional
         Level under test; by default the one that `dynamics` obeys exactly.
     dynamics : str
@@ -89,12 +93,21 @@ def verify(
         Family-wise false-alarm probability.
     resolution : float
         Relative error of all variances that the run must be able to reject to count as sharp.
-    dtype, threads, checkpoint
-        As in `simulate`; the checkpoint is kept until there is a verdict.
+    dtype : float32, float64 or None
+        As in `simulate`.
+    threads : int, optional
+        As in `simulate`.
+    checkpoint : path or Checkpoint, optional
+        As in `simulate`, and kept until there is a verdict.
     check_stability : bool
         If False, simulate even where no stationary state exists, as is always done with a schedule.
     progress : callable, optional
         Called with the name of the stage and the fraction of it done.
+
+    Returns
+    -------
+    Verdict
+        Both parts, and the table behind them.
 
     Raises
     ------
@@ -103,12 +116,18 @@ def verify(
     InvalidInput
         Before any simulation, for arguments out of range and where there is no law: sampling "single_shuffle" or
         "sequential" settles on a periodic orbit.
+    NotConverged
+        Before any simulation, if the stationary state was not found to the accuracy stated.
+    OutputError
+        If `checkpoint` cannot be written.
+    ResultError
+        If `checkpoint` belongs to another run.
 
     Notes
     -----
     The finite-time predictions are computed with rtol 1e-2 in the worst mode; measured on MNIST, no mode is then off by
-    more than 2e-3 and the excess loss by 3e-4 at b = 1, 2e-5 at b = 32, below what sampling resolves. Where most of
-    the time goes on large data: about 10 to 20 passes over them at 4 N r^2 flops each, and the simulation.
+    more than 2e-3 and the excess loss by 3e-4 at b = 1, 2e-5 at b = 32, below what sampling resolves. Cost: on large
+    data about 10 to 20 passes over them at 4 N r^2 flops each, and the simulation.
 
     Examples
     --------

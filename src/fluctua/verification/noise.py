@@ -45,6 +45,7 @@ class GradientNoise:
     Attributes
     ----------
     curvatures : ndarray, (r,)
+        Eigenvalues of H, largest first.
     variances, variance_errors, predicted_variances : ndarray, (r,)
         Per mode, summed over outputs; predicted: the diagonal of kappa (C + K[S]) with the run's own S.
     correlations, correlation_errors : ndarray, (LAGS,)
@@ -63,6 +64,15 @@ class GradientNoise:
         Family-wise level over all three.
     identity : dict
         Recipe and seed.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> noise = fl.gradient_noise(problem, fl.SGD(lr=0.02, batch_size=8), steps=50, replicas=8, rng=1)
+    >>> sorted(noise.p_values), noise.variances.shape, noise.batch_sizes.tolist()
+    (['covariance', 'mean', 'memory'], (48,), [1, 2, 4, 8, 16, 32, 64])
     """
 
     curvatures: Array
@@ -88,12 +98,28 @@ class GradientNoise:
         return NoiseRun.of(self.identity)
 
     def holds(self, statement: str) -> bool:
-        """Whether "mean", "covariance" or "memory" is as theory says, at the family-wise level."""
+        """Return whether a statement is as theory says, at the family-wise level.
+
+        Parameters
+        ----------
+        statement : str
+            Either "mean", "covariance" or "memory".
+
+        Returns
+        -------
+        bool
+            False where the statement is rejected.
+
+        Raises
+        ------
+        UnknownName
+            For another statement.
+        """
         return self.p_values[choice("statement", statement, self.p_values)] >= self.level / len(self.p_values)
 
     @property
     def passed(self) -> bool:
-        """All three statements hold."""
+        """Whether all three statements hold."""
         return all(map(self.holds, self.p_values))
 
     @property
@@ -139,20 +165,31 @@ def gradient_noise(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
+        The recipe, with independent batches at a constant rate.
     steps, replicas : int
+        Length and number of the runs.
     rng : numpy.random.Generator, int or None
+        None takes fresh entropy; the result records it either way.
     level : float
         Family-wise false-alarm probability of the three statements together.
     progress : callable, optional
         Called with the fraction done.
 
+    Returns
+    -------
+    GradientNoise
+        Variances, correlations and kurtoses of the noise, and the statements' p-values.
+
     Raises
     ------
     InvalidInput
-        Before any run, for epochs, a schedule, or where there is no noise.
+        Before any run, for arguments out of range, epochs, a schedule, or where there is no noise.
     UnstableSGD
         Before any run, beyond the stability limit.
+    NotConverged
+        Before any run, if the stationary state was not found to the accuracy stated.
 
     Notes
     -----

@@ -47,6 +47,7 @@ _NOTHING = 1e-60  # of what was measured: a prediction below it is one of nothin
 """Error bar below which a ratio of order one is rounding, by the precision of the run."""
 _STEEPEST_BEND = 1.5  # of skewness times deviation: beyond it the transformation flattens, and is continued as a line
 _HALVINGS = 40
+_TWO_SIDED_95 = 1.959964  # normal score
 _LAST_DIGITS = 100  # smallest numbers of the precision, by which a weight that small is off
 
 
@@ -98,7 +99,7 @@ def _compare(measurement: Measurement, excess_loss: float, covariance: Array, le
         detectable=detectable_error(family, level, floor, relative=True),
         z_excess_loss=float(unit_scores(excess - excess_loss, floor[0] * excess_loss)[0]),
         z_rms=float(np.sqrt(np.mean(scores**2))),
-        inside_95=float(np.mean(np.abs(scores) < 1.959964)),
+        inside_95=float(np.mean(np.abs(scores) < _TWO_SIDED_95)),
         frobenius_error=float(np.linalg.norm(measurement.mode_covariance - covariance) / norm),
         frobenius_sampling=float(measurement.covariance_error / norm),
     )

@@ -69,7 +69,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class Verdict(Saved):
-    """Consistent? Sharp? And the table behind it; made by `verify`.
+    """What `verify` found: consistent or not, sharp or not, and the table behind it; made by `verify`.
 
     Attributes
     ----------
@@ -90,6 +90,19 @@ class Verdict(Saved):
         First recorded step at which a replica overflowed.
     arrays : dict of str to ndarray
         The points and lines of the figures, and a survey for the report's explorer where one was made.
+    data : dict
+        Name and hash of the data, where `about` attached them.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> verdict = fl.verify(problem, fl.SGD(lr=0.02, batch_size=8), steps=100, replicas=32, rng=1)
+    >>> verdict.passed == (verdict.consistent and verdict.sharp)
+    True
+    >>> [row.name for row in verdict.rows][:5]
+    ['equilibrium', 'hessian', 'langevin', 'discrete', 'exact']
     """
 
     KIND, STEM = "verdict", "result"
@@ -115,11 +128,38 @@ class Verdict(Saved):
         return EqualTimeRun.of(self.identity)
 
     def row(self, name: str) -> Row:
-        """Return the row of that name, such as "langevin" or "exact, stationary"; raises `UnknownRow`."""
+        """Return the row of that name.
+
+        Parameters
+        ----------
+        name : str
+            Such as "langevin" or "exact, stationary".
+
+        Returns
+        -------
+        Row
+            One theory held against the measurement.
+
+        Raises
+        ------
+        UnknownRow
+            If there is none; it carries the nearest name.
+        """
         return named(self.rows, name)
 
     def off(self, row: Row) -> float:
-        """Return the relative error of a row's excess loss; 0 where nothing was predicted and nothing measured."""
+        """Return the relative error of a row's excess loss against the measured one.
+
+        Parameters
+        ----------
+        row : Row
+            One of `rows`.
+
+        Returns
+        -------
+        float
+            0 where nothing was predicted and nothing measured, infinite where nothing was measured alone.
+        """
         if self.excess_loss:
             return row.excess_loss / self.excess_loss - 1
         return math.copysign(math.inf, row.excess_loss) if row.excess_loss else 0.0
@@ -131,7 +171,7 @@ class Verdict(Saved):
 
     @property
     def consistent(self) -> bool:
-        """No deviation beyond sampling."""
+        """Whether no deviation is beyond sampling."""
         return self.diverged_at is None and self.tested.consistent
 
     @property
@@ -141,13 +181,13 @@ class Verdict(Saved):
 
     @property
     def sharp(self) -> bool:
-        """The run resolves `resolution`, and rejects the theory made wrong by it in either direction."""
+        """Whether the run resolves `resolution`, and rejects the theory made wrong by it in either direction."""
         mutants = [row for row in self.rows if row.name.startswith(f"{self.theory} x ")]
         return self.detectable <= self.resolution and not any(row.consistent for row in mutants)
 
     @property
     def passed(self) -> bool:
-        """Consistent and sharp: a pass without sharpness means nothing."""
+        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
         return self.consistent and self.sharp
 
     @property

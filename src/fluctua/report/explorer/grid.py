@@ -16,8 +16,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import AnyArray, Array
 from ...errors import UnstableSGD
 from ...problem.least_squares import LeastSquares
 from ...problem.subsample import part
@@ -28,7 +28,6 @@ from ...theory.stability import max_stable_lr, mean_stable_lr
 
 __all__ = ["ExactGrid", "exact_grid"]
 
-Array = NDArray[np.float64]
 _SHARES = 0.02, 0.9
 _NODES = 4  # along the shares
 _BATCHES = (1, 2, 4, 10, 30, 120, 512)
@@ -137,7 +136,7 @@ def exact_grid(
 
 
 def _solved(
-    problem: LeastSquares, shares: Array, sizes: NDArray[Any], decays: Array, progress: Callable[[float], None] | None
+    problem: LeastSquares, shares: Array, sizes: AnyArray, decays: Array, progress: Callable[[float], None] | None
 ) -> ExactGrid:
     axes = len(sizes), len(_MOMENTA), len(decays)
     narrowing, feedback = np.empty(axes), np.empty((len(shares), *axes[:2], 2))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import AnyArray, Array
 from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares, Minimum
 from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
@@ -25,7 +25,6 @@ from .grid import ExactGrid, exact_grid
 
 __all__ = ["Survey", "survey", "surveyed", "with_survey"]
 
-Array = NDArray[np.float64]
 _PREFIX, _GRID = "survey_", "survey_exact_"
 _INDEPENDENT: dict[Sampling, Sampling] = dict.fromkeys(EPOCHS, "without_replacement")
 _DECADES = 5  # of weight decay, in steps of 1-2-5
@@ -69,7 +68,7 @@ class Survey:
     miss: float
     exact: ExactGrid | None
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return everything as arrays, to be kept in a result."""
         own = {
             _PREFIX + item.name: np.asarray(getattr(self, item.name)) for item in fields(self) if item.name != "exact"
@@ -79,7 +78,7 @@ class Survey:
         return own | {_GRID + item.name: np.asarray(getattr(self.exact, item.name)) for item in fields(ExactGrid)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Survey | None:
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Survey | None:
         """Read what `to_arrays` gave; None if a result has none, or one of another version."""
         if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name != "exact"):
             return None
@@ -89,7 +88,7 @@ class Survey:
         return cls(**_read(cls, _PREFIX, arrays), exact=grid)
 
 
-def _read(kind: type, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def _read(kind: type, prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     found = {item.name: arrays[prefix + item.name] for item in fields(kind) if prefix + item.name in arrays}
     return {name: value.item() if value.ndim == 0 else value for name, value in found.items()}
 

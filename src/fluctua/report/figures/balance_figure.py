@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...verification.verdict import Verdict
 from .frame import MANY, RUNGS, canvas, decades, drawable, legend, points, positive, quantile, recipe, remark
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 _GROUPS = 20  # of pairs of modes, averaged
 _DISCRETE = r"$\eta (HS + SH) - \eta^2 HSH + \Delta S$", r"fluctuation, $F = \eta^2 \kappa\, (C + K[S])$"
 _CONTINUOUS = r"$(1 - m m^T) \circ S + \Delta S$", r"fluctuation, $F = i \circ \kappa\, C$"

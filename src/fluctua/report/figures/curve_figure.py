@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...verification.verdict import Verdict
 from .frame import RUNGS, canvas, drawable, legend, points, positive, quantile, recipe, remark, student
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 _MEASURED = ("low", "high", "mean")
 _CONTRAST = 4.0  # between parts of a learning curve, from which a linear axis would flatten one of them
 

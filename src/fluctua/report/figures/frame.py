@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..._arrays import Array
 from ...errors import InvalidInput
 from ...verification.verdict import INDEPENDENT, Verdict
 from ..words import recipe_words
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 
 _WIDTH, _DPI = 6.2, 150  # 930 pixels, shown at about 800 by code hosts
 MANY = 500  # points beyond which an SVG holds them as pixels

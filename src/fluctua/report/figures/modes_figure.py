@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...verification.verdict import INDEPENDENT, Verdict
 from .frame import (
     INK,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 _CLOSE = ("discrete", "langevin", INDEPENDENT)  # rungs whose distance from the theory sets the scale of the ratios
 _EPOCHS = "law of shuffled epochs, nothing fitted"
 

@@ -34,6 +34,7 @@ NODES, FEW_NODES = 12, 8
 """Positions, and lags, that stand for all of an epoch; 8 change the excess loss of digits by less than 1e-4."""
 SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
 _MEAN_RTOL = 1e-8
+_FLAT = 0.5  # rate below which a power would lose what is left of 1
 _SPANNED, _ROUGH = 1e-4, 1e-2  # of what noise feels of a state, left out with few and with many samples
 
 
@@ -144,7 +145,7 @@ class Shuffle:
     def slow(self) -> Kernel:
         """One epoch as one step: what is added is added once, in full."""
         n, rate = self.epoch.steps, self.kernel.rate
-        flat = np.abs(rate) < 0.5  # where the power would lose what is left of 1
+        flat = np.abs(rate) < _FLAT
         gone = np.where(flat, -np.expm1(n * np.log1p(-np.where(flat, rate, 0))), 1 - (1 - rate) ** n)
         return _EpochStep(gone, 1.0, drive=np.ones_like(gone))
 

@@ -139,7 +139,9 @@ def draw_orders(sizes: Integers, chance: Array, count: int, rng: np.random.Gener
     chance : ndarray, (N,)
         Positive, of sum 1.
     count : int
+        How many, an even number.
     rng : Generator
+        What draws them.
     """
     half, samples = count // 2, len(chance)
     drawn = rng.permuted(np.tile(np.arange(samples), (half, 1)), axis=1)

@@ -167,6 +167,7 @@ class EpochMap:
         start : ndarray, (n, n), optional
             A positive matrix near the eigenvector.
         rtol : float
+            Relative accuracy of the radius.
 
         Raises
         ------

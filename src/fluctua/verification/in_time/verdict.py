@@ -24,7 +24,7 @@ __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Ent
 
 @dataclass(frozen=True)
 class DynamicVerdict(Saved):
-    """Consistent? Sharp? And the statements behind it; made by `verify_dynamic`.
+    """What `verify_dynamic` found: consistent or not, sharp or not, and its statements; made by `verify_dynamic`.
 
     Attributes
     ----------
@@ -33,6 +33,7 @@ class DynamicVerdict(Saved):
     rows : tuple of Statement
         The four statements, and the mutants that have to be rejected where these runs can tell them.
     circulation : Circulation
+        Predicted and measured current J, and whether these runs can tell it.
     entropy : tuple of Entropy
         Empty if not asked for, and with Nesterov's step, whose weights are not the chain that it is of.
     relations : tuple of Trace
@@ -42,7 +43,18 @@ class DynamicVerdict(Saved):
     arrays : dict of str to ndarray
         The points and lines of the figures.
     data : dict
-        Name and hash of the data.
+        Name and hash of the data, where `about` attached them.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> verdict = fl.verify_dynamic(problem, fl.SGD(lr=0.02, batch_size=8), steps=40, replicas=32, modes=3, rng=1)
+    >>> verdict.passed == (verdict.consistent and verdict.sharp)
+    True
+    >>> [row.name for row in verdict.statements]
+    ['correlation = S x response', 'correlation', 'response', 'circulation']
     """
 
     KIND, STEM = "dynamic", "dynamic"
@@ -65,7 +77,23 @@ class DynamicVerdict(Saved):
         return InTimeRun.of(self.identity)
 
     def row(self, name: str) -> Statement:
-        """Return the statement of that name; raises `UnknownRow`."""
+        """Return the statement of that name.
+
+        Parameters
+        ----------
+        name : str
+            Such as "response" or "circulation".
+
+        Returns
+        -------
+        Statement
+            One statement held against the runs.
+
+        Raises
+        ------
+        UnknownRow
+            If there is none; it carries the nearest name.
+        """
         return named(self.rows, name)
 
     @property
@@ -77,12 +105,12 @@ class DynamicVerdict(Saved):
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        """Those that should hold."""
+        """Statements that should hold."""
         return tuple(row for row in self.rows if row.name not in WRONG and not row.name.startswith(f"{FDT} x "))
 
     @property
     def consistent(self) -> bool:
-        """No statement deviates beyond sampling."""
+        """Whether no statement deviates beyond sampling."""
         return all(row.consistent for row in self.statements)
 
     @property
@@ -92,12 +120,12 @@ class DynamicVerdict(Saved):
 
     @property
     def sharp(self) -> bool:
-        """The runs resolve `resolution`, and reject every mutant."""
+        """Whether the runs resolve `resolution`, and reject every mutant."""
         return bool(self.detectable <= self.resolution) and not any(row.consistent for row in self.mutants)
 
     @property
     def passed(self) -> bool:
-        """Consistent and sharp: a pass without sharpness means nothing."""
+        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
         return self.consistent and self.sharp
 
     @property
@@ -127,7 +155,7 @@ class DynamicVerdict(Saved):
 
     @property
     def currents(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """J predicted and measured, (m, m): the odd part of correlations at the first lag."""
+        """Currents J predicted and measured, (m, m): the odd part of correlations at the first lag."""
         predicted, measured = (self.arrays[name][0] for name in ("lagged", "measured_lagged"))
         return 0.5 * (predicted - predicted.T), 0.5 * (measured - measured.T)
 

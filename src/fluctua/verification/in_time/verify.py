@@ -79,11 +79,13 @@ def verify_dynamic(
     Parameters
     ----------
     problem : LeastSquares
+        The data.
     sgd : SGD
         Plain or with momentum, at a constant rate, independent batches.
     steps, replicas : int
         Length and number of the runs; by default replicas for about half a minute on two cores, from 32 to 512.
     rng : numpy.random.Generator, int or None
+        None takes fresh entropy; the verdict records it either way.
     modes : int, optional
         How many of the steepest modes are looked at; by default 20, or as many as there are.
     lags : sequence of int, optional
@@ -97,18 +99,22 @@ def verify_dynamic(
         takes less than 1e13 flops, some minutes. Never for one mode, and with Nesterov's step, whose weights are not
         the chain that it is of.
     threads : int, optional
+        As in `simulate`.
     progress : callable, optional
         Called with the name of the stage and the fraction of it done.
 
     Returns
     -------
     DynamicVerdict
+        The statements, and what the runs could have told.
 
     Raises
     ------
     UnstableSGD, InvalidInput
         Before any run: beyond the stability limit, for epochs, schedules, arguments out of range, and where nothing
         fluctuates.
+    NotConverged
+        Before any run, if the stationary state was not found to the accuracy stated.
 
     Notes
     -----

@@ -1,59 +1,42 @@
-"""Learning-rate schedules: eta_t at every step, with the names and the arithmetic of `torch.optim.lr_scheduler`.
-
-A schedule belongs to a recipe, ``fl.SGD(lr, batch_size, schedule=...)``, and gives the rate of each *step*: that of a
-torch loop which calls ``scheduler.step()`` after every ``optimizer.step()``. Any other schedule is an array, `ArrayLR`.
-"""
+"""The schedules: those of `torch.optim.lr_scheduler` by their names, the 1/t decay, and an array of factors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .._validate.values import choice, positive_int, real_array, real_number, shown, step_numbers
-from ..errors import InvalidInput
+from ..._arrays import Array
+from ..._validate.values import positive_int, real_array, real_number, step_numbers
+from ...errors import InvalidInput
+from .base import LARGEST, Schedule
 
-__all__ = ["SHAPES", "ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "Schedule", "StepLR", "read_schedule"]
-
-Array = NDArray[np.float64]
-LARGEST = 1e150  # of a rate: its square is still inside the range of floats
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What the learning rate does in time; the base of the schedules here."""
-
-    def rates(self, lr: float, steps: ArrayLike) -> Array:
-        """Return eta_t at the given steps, counted from 0, for the recipe's `lr`."""
-        raise NotImplementedError
-
-    def refuse_beyond(self, steps: int) -> None:
-        """Raise `InvalidInput` if the schedule does not reach that far; only an array can end."""
-
-    @property
-    def words(self) -> str:
-        """The schedule in words."""
-        given = {name: value if isinstance(value, int) else f"{value:g}" for name, value in asdict(self).items()}
-        options = ", ".join(f"{name}={value}" for name, value in given.items())
-        return f"{type(self).__name__}({options})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the schedule as plain JSON types, with its name."""
-        return {"name": type(self).__name__, **asdict(self)}
+__all__ = ["SHAPES", "ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "StepLR"]
 
 
 @dataclass(frozen=True)
 class StepLR(Schedule):
-    """eta_t = lr gamma^floor(t/step_size): the rate falls by a factor every so many steps.
+    """The rate is multiplied by a factor every so many steps: eta_t = lr gamma^floor(t/step_size).
 
     Parameters
     ----------
     step_size : int
+        Steps between two changes.
     gamma : float
-        Above 0.
+        The factor, above 0.
+
+    Raises
+    ------
+    InvalidInput
+        For values out of range.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> fl.schedules.StepLR(step_size=2, gamma=0.5).rates(0.1, [0, 1, 2, 4]).tolist()
+    [0.1, 0.1, 0.05, 0.025]
     """
 
     step_size: int
@@ -70,13 +53,25 @@ class StepLR(Schedule):
 
 @dataclass(frozen=True)
 class CosineAnnealingLR(Schedule):
-    """eta_t = eta_min + (lr - eta_min) (1 + cos(pi t/T_max))/2: half a cosine down to `eta_min`, after T_max steps.
+    """Half a cosine down to `eta_min` in T_max steps: eta_t = eta_min + (lr - eta_min) (1 + cos(pi t/T_max))/2.
 
     Parameters
     ----------
     T_max : int
-        Beyond it the cosine comes up again, as torch's does.
+        Steps down. Beyond it the cosine comes up again, as torch's does.
     eta_min : float
+        The rate at T_max, at least 0; it may be above `lr`.
+
+    Raises
+    ------
+    InvalidInput
+        For values out of range.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> fl.schedules.CosineAnnealingLR(T_max=4).rates(0.1, [0, 2, 4]).round(3).tolist()
+    [0.1, 0.05, 0.0]
     """
 
     T_max: int
@@ -94,14 +89,27 @@ class CosineAnnealingLR(Schedule):
 
 @dataclass(frozen=True)
 class LinearLR(Schedule):
-    """eta_t = lr times a factor that moves in a line from `start_factor` to `end_factor`, and stays there.
+    """The rate is `lr` times a factor that moves in a line from `start_factor` to `end_factor`, and stays there.
 
     ``LinearLR(1, 0, steps)`` is the linear decay to zero, ``LinearLR(0.1, 1, steps)`` a warm-up.
 
     Parameters
     ----------
     start_factor, end_factor : float
+        At least 0, and not both 0.
     total_iters : int
+        Steps from one factor to the other.
+
+    Raises
+    ------
+    InvalidInput
+        For values out of range, and for two factors that are 0.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> fl.schedules.LinearLR(1.0, 0.0, total_iters=4).rates(0.1, [0, 2, 4, 9]).tolist()
+    [0.1, 0.05, 0.0, 0.0]
     """
 
     start_factor: float = 1 / 3
@@ -123,12 +131,23 @@ class LinearLR(Schedule):
 
 @dataclass(frozen=True)
 class InverseTimeLR(Schedule):
-    """eta_t = lr / (1 + t/half_time): the 1/t decay of stochastic approximation (Robbins and Monro, 1951).
+    """The 1/t decay of stochastic approximation (Robbins and Monro, 1951): eta_t = lr / (1 + t/half_time).
 
     Parameters
     ----------
     half_time : float
-        Steps after which the rate is half of `lr`.
+        Steps after which the rate is half of `lr`; above 0.
+
+    Raises
+    ------
+    InvalidInput
+        For a half time out of range.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> fl.schedules.InverseTimeLR(half_time=10).rates(0.1, [0, 10, 30]).tolist()
+    [0.1, 0.05, 0.025]
     """
 
     half_time: float
@@ -143,12 +162,23 @@ class InverseTimeLR(Schedule):
 
 @dataclass(frozen=True)
 class ArrayLR(Schedule):
-    """eta_t = lr factors[t]: any schedule at all. With lr = 1 the array holds the rates themselves.
+    """Any schedule at all: eta_t = lr factors[t]. With lr = 1 the array holds the rates themselves.
 
     Parameters
     ----------
     factors : sequence of float
         At least 0, one for each step of the run; a run longer than that is refused.
+
+    Raises
+    ------
+    InvalidInput
+        For negative factors, for factors that are all 0, and for what is no row of numbers.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> fl.schedules.ArrayLR([1.0, 0.5, 0.5]).rates(0.1, [0, 2]).tolist()
+    [0.1, 0.05]
     """
 
     factors: Iterable[float]
@@ -188,47 +218,6 @@ class ArrayLR(Schedule):
         """The schedule in words."""
         values = tuple(self.factors)
         return f"a schedule of {len(values)} rates, factors {values[0]:g} to {values[-1]:g}"
-
-
-def read_schedule(given: Schedule | Mapping[str, Any] | ArrayLike) -> Schedule:
-    """Return a schedule as it is, the one that `Schedule.to_dict` described, or an array's."""
-    if isinstance(given, Schedule):
-        return given
-    if isinstance(given, Mapping):
-        return _described(dict(given))
-    _refuse_code(given)
-    return ArrayLR(given)  # type: ignore[arg-type]
-
-
-def _refuse_code(given: Any) -> None:
-    """Raise `InvalidInput`, with what to call, for what makes rates and holds none: a scheduler, a function, a name."""
-    kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
-    if isinstance(given, str):
-        name, how = given, f"the shapes are {', '.join(f'fluctua.schedules.{kind}' for kind in kinds)}"
-    elif isinstance(given, type) or hasattr(given, "get_last_lr"):
-        name = given.__name__ if isinstance(given, type) else type(given).__name__
-        call = f"call fluctua.schedules.{name} with the same arguments, or " if name in kinds else ""
-        how = f"{call}record get_last_lr()[0] before each step of a run of the scheduler alone, and divide by lr"
-    elif callable(given):
-        name, how = getattr(given, "__name__", type(given).__name__), "numpy.array([f(t) for t in range(steps)])"
-    else:
-        return
-    raise InvalidInput(
-        f"schedule must be one of fluctua.schedules or an array of the factors of lr, one for each step, because rates "
-        f"are needed before there is a run; got {name!r}. To make one: {how}."
-    )
-
-
-def _described(options: dict[Any, Any]) -> Schedule:
-    kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
-    kind = kinds[choice("schedule", options.pop("name", None), kinds)]
-    known = [item.name for item in fields(kind)]
-    if unknown := [name for name in options if name not in known]:
-        raise InvalidInput(f"the schedule {kind.__name__} has no {shown(unknown[0])}; it has {', '.join(known)}.")
-    try:
-        return kind(**options)
-    except TypeError:
-        raise InvalidInput(f"the schedule {kind.__name__} needs {', '.join(known)}, got {shown(options)}.") from None
 
 
 SHAPES: dict[str, Callable[[int], Schedule | None]] = {

@@ -1,0 +1,91 @@
+"""What a prediction says in the coordinates of the inputs, where a start may have a part outside the modes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from .._arrays import Array
+from .._validate.values import step_list
+from .by_output import ByOutput
+
+__all__ = ["Coordinates"]
+
+
+class Coordinates(ByOutput):
+    """Mean and covariance of V in the coordinates of the inputs; a base of `Prediction`."""
+
+    mode_mean: Array | None
+
+    @property
+    def modes(self) -> Array:
+        """Eigenvectors for the curvatures, the columns of U, (d, r)."""
+        return self.law.problem.modes
+
+    @property
+    def optimum(self) -> Array:
+        """The minimiser W*, (c, d)."""
+        return self.law.minimum.weights
+
+    @cached_property
+    def covariance(self) -> Array:
+        """S in the coordinates of the inputs, (d, d); infinite where no stationary state exists."""
+        if self._unbounded:
+            return np.full((len(self.modes),) * 2, np.inf)
+        inside = self.modes @ self.mode_covariance @ self.modes.T
+        if self.start is None or self.steps is None or not self.start.null.any():
+            return inside
+        inner, outer = self.drifts(self.steps)
+        for within, without in zip(inner, outer, strict=True):
+            drift, null = (self.start.modes * within) @ self.modes.T, self.start.null * without
+            inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
+        return inside
+
+    @property
+    def mean(self) -> Array:
+        """E V, (c, d): zero when stationary or from W*; averaged over `steps`.
+
+        In shuffled epochs the mean is displaced from W* by O(eta), and S includes its square.
+        """
+        if self.mode_mean is not None:
+            inside = self.mode_mean @ self.modes.T
+            return inside if self.start is None else inside + self._left_outside
+        if self.start is None or self.steps is None:
+            return np.zeros_like(self.optimum)
+        drift, null = (factors.mean(axis=0) for factors in self.drifts(self.steps))
+        return np.asarray((self.start.modes * drift) @ self.modes.T + self.start.null * null)
+
+    @property
+    def _left_outside(self) -> Array:
+        """The part of E V outside the modes, (c, d)."""
+        assert self.start is not None
+        assert self.steps is not None
+        drift = self.law.null_motion(max(self.steps)).drift(self.steps, observed=True).mean()
+        return np.asarray(self.start.null * drift)
+
+    def drifts(self, steps: int | Sequence[int]) -> tuple[Array, Array]:
+        """Return what is left of E V(0), in the modes and outside them, at each of `steps`.
+
+        Parameters
+        ----------
+        steps : int or sequence of int
+            Counted from 0, in any order.
+
+        Returns
+        -------
+        inner : ndarray, (n, r)
+            Factors by which E V in each mode has changed.
+        outer : ndarray, (n, 1)
+            The factor outside the modes, which weight decay alone moves.
+
+        Raises
+        ------
+        InvalidInput
+            For steps out of range, and where a schedule or an average has more steps than fit into memory.
+        """
+        wanted = step_list("steps", steps)
+        motions = self.law.motion(int(wanted.max())), self.law.null_motion(int(wanted.max()))
+        inner, outer = (motion.drift(wanted, observed=True) for motion in motions)
+        return inner, outer
