@@ -7,7 +7,6 @@ every law is elementwise there (theory.md, F2). Directions outside the range of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -162,18 +161,6 @@ class LeastSquares:
         if 0.0 not in self._minima:
             self._minima[0.0] = Minimum(self, 0.0)
         return self._minima[0.0]
-
-    def combined(self, weights: Array) -> LeastSquares:
-        """Return the problem of one output, the sum of all with `weights`, (c,); what it knows of the inputs is shared.
-
-        Its W*, residuals and fluctuation are the same sums of this problem's.
-        """
-        weights = shaped("weights", weights, (self.outputs,))
-        self.projections  # noqa: B018  (made now, so that the copy has them)
-        out = copy(self)
-        out.targets = (self.targets @ weights.astype(self.targets.dtype))[:, None]
-        out._minima = {gamma: found.combined(out, weights) for gamma, found in self._minima.items()}
-        return out
 
     def feedback(self, covariance: Array) -> Array:
         """Return K[S] = <x (x^T S x) x^T> - A S A in the modes, (r, r): how the fluctuation feeds the noise."""
