@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import NotConverged
 from ..interpolation import Grid
-from ..transient import Reading, Relaxation, largest_change
+from ..transient import Relaxation, largest_change
 from .expansion import Shuffle
 from .memory import Passage
 
@@ -68,7 +68,7 @@ class Epochs:
         stops = sorted({*wanted, *followed} - {0})
         total = look(0, self.state) if 0 in wanted or followed else np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
         if stops:
-            total = total + self._epochs(look).total(stops)
+            total = total + self._epochs().total(stops, look)
         return total / len(steps), self._joined(curves, last, max(steps))
 
     def means(self, steps: Sequence[int]) -> Array:
@@ -104,7 +104,7 @@ class Epochs:
         total = float(np.trace(source))
         return 1 - float(np.trace(self.shuffle.minimum.noise)) / total if total else 0.0
 
-    def _epochs(self, look: Reading) -> Relaxation:
+    def _epochs(self) -> Relaxation:
         shuffle = self.shuffle
 
         def source(state: Array, mean: Array | None) -> Array:
@@ -115,7 +115,7 @@ class Epochs:
         keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
         quiet = shuffle.additive(np.zeros_like(self.state))[-1]
         mean = self.mean - shuffle.settled_mean
-        return Relaxation(shuffle.slow, 1.0, source, quiet, self.state, mean, self.rtol, look)
+        return Relaxation(shuffle.slow, 1.0, source, quiet, self.state, mean, self.rtol)
 
     def _mean_at(self, number: int) -> Array:
         settled = self.shuffle.settled_mean
