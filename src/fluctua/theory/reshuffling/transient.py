@@ -40,8 +40,7 @@ class Epochs:
     def __init__(self, shuffle: Shuffle, mean: Array | None, rtol: float) -> None:
         self.shuffle, self.rtol, epoch = shuffle, rtol, shuffle.epoch
         begin = np.zeros((shuffle.minimum.weights.shape[0], epoch.kernel.modes)) if mean is None else mean
-        entry = np.ones_like(epoch.drive) if epoch.kernel.entry is None else epoch.kernel.entry
-        self.mean = epoch.tile(begin) * entry
+        self.mean = epoch.tile(begin) * epoch.kernel.entry
         self.state = self.mean.T @ self.mean
         self._last: tuple[Passage, Array, Array] | None = None
 
