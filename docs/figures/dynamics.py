@@ -44,7 +44,7 @@ def verify(name: str) -> fl.DynamicVerdict:
 
 
 def row(name: str, verdict: fl.DynamicVerdict, seconds: float) -> str:
-    scores = " | ".join(f"{each.z_rms:.2f}" for each in verdict.statements)
+    scores = " | ".join(f"{each.z_rms:.2f}" for each in verdict.claims)
     found, entropy = verdict.circulation, {each.estimator: each for each in verdict.entropy if each.of == "all outputs"}
     rates = [
         f"{each.measured:.4g} ± {each.error:.2g}" if each.resolves else f"not resolved (bias {each.bias:.2g})"

@@ -50,7 +50,6 @@ def test_an_endless_nest_is_no_array():
 
 
 METHODS = {
-    "combined": ("weights", {"weights": [1.0, 2.0]}),
     "feedback": ("covariance", {"covariance": np.eye(3)}),
     "scatter": ("quadratic", {"weights": np.ones(8), "quadratic": np.eye(3)}),
     "blocks": ("width", {"width": 3}),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fluctua.kernels.constant
-from fluctua.kernels.constant import gradient_step, langevin_flow
+from fluctua.kernels.constant import Kernel, gradient_step, langevin_flow
 
 KERNELS = pytest.mark.parametrize("make", [gradient_step, langevin_flow])
 RATES = {
@@ -125,3 +125,14 @@ def test_at_small_lr_the_gradient_step_becomes_the_langevin_flow():
     for lr in (1e-2, 1e-3, 1e-4):
         excess = gradient_step(h, lr).stationary / langevin_flow(h, lr).stationary - 1
         np.testing.assert_allclose(excess, lr * first, rtol=2 * lr * first.max() + 1e-10)
+
+
+def test_one_component_alone_keeps_its_phase_and_several_make_a_real_weight():
+    """An epoch is one step of each component by itself: its mean is followed as it is, not as a part of V."""
+    rate = np.array([0.1 + 0.2j, 0.3])
+    lone = Kernel.alike(rate, np.ones(2), np.ones(2))
+    np.testing.assert_allclose(lone.drift([0, 3]), [np.ones(2), (1 - rate) ** 3], rtol=1e-14)
+    pair = np.array([0.1 + 0.2j, 0.1 - 0.2j])
+    both = Kernel.alike(pair, np.ones(2), np.full(2, 0.5), components=2)
+    assert (both.components, both.modes) == (2, 1)
+    np.testing.assert_allclose(both.drift([3])[0], np.mean((1 - pair) ** 3).real, rtol=1e-14)

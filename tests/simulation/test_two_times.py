@@ -181,7 +181,7 @@ def test_false_alarms_and_error_bars_are_as_stated(small_problem):
         fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=80, replicas=128, modes=6, rng=seed)
         for seed in range(60)
     ]
-    for rows in zip(*(run.statements for run in runs), strict=True):
+    for rows in zip(*(run.claims for run in runs), strict=True):
         assert sum(row.p_value < 0.05 for row in rows) <= binom.isf(1e-5, 60, 0.05), rows[0].name
         assert np.mean([row.z_rms for row in rows]) == pytest.approx(1, abs=0.1), rows[0].name
     for estimates in zip(*(run.entropy for run in runs), strict=True):

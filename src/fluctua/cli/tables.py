@@ -54,7 +54,7 @@ def show_ladder(verdict: Verdict) -> None:
         table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for row, cells in zip(verdict.rows, verdict.cells, strict=True):
         colour = "green" if row.consistent else "red"
-        style = "bold" if row.name == verdict.theory else None
+        style = "bold" if row.role == "claim" else None
         table.add_row(*cells[:-1], f"[{colour}]{cells[-1]}[/]", style=style)
     console = Console(file=sys.stdout, highlight=False)
     console.print(table, width=min(WIDTH, console.width))

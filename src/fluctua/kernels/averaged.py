@@ -32,32 +32,30 @@ def beside(kernel: Kernel, average: EMA) -> Kernel:
     if kernel.continuous:
         raise InvalidInput("an average over steps is not defined in continuous time: use theory='exact' or 'discrete'.")
     shape = kernel.components, kernel.modes
-    v = np.ones(shape) if kernel.weights is None else kernel.weights.reshape(shape)
-    f = (np.full(len(kernel.rate), -kernel.lr) if kernel.drive is None else kernel.drive).reshape(shape)
+    v, f = kernel.weights, kernel.drive.reshape(shape)
     y, links = 1 - average.decay, kernel.coupling if isinstance(kernel, CoupledKernel) else None
     shares, coupled = _shares(kernel.rate.reshape(shape), v, y, links)
-    entered, driven = kernel.opened
     # the first update copies W: a(1) = V(1) - sum g s(1)
-    opening = [
+    entered, driven = (
         np.vstack([part, ((v - shares) * part).sum(axis=0)]).ravel()
-        for part in (entered.reshape(shape), f if driven is None else driven.reshape(shape))
-    ]
-    whole = {
-        **vars(kernel),
-        "components": shape[0] + 1,
-        "entry": None,
-        "opening": (opening[0], opening[1]),
-        "rate": np.concatenate([kernel.rate, np.full(shape[1], y)]),
-        "drive": np.vstack([f, ((y * v - shares) * f).sum(axis=0)]).ravel(),
-        "observed": np.vstack([shares, np.ones(shape[1])]).ravel(),
-        "weights": np.vstack([v, np.zeros(shape[1])]).ravel(),
-    }
+        for part in (kernel.entered.reshape(shape), kernel.driven.reshape(shape))
+    )
+    none, one = np.zeros(shape[1]), np.ones(shape[1])
+    whole = Kernel(
+        rate=np.concatenate([kernel.rate, np.full(shape[1], y)]),
+        drive=np.vstack([f, ((y * v - shares) * f).sum(axis=0)]).ravel(),
+        entry=np.concatenate([kernel.entry, none]),
+        entered=entered,
+        driven=driven,
+        weights=np.vstack([kernel.weights, none]),
+        observed=np.vstack([shares, one]),
+    )
     if links is None and not coupled.any():
-        return Kernel(**whole)
+        return whole
     coupling = np.pad(np.zeros((*shape[:1], *shape)) if links is None else links, ((0, 1), (0, 1), (0, 0)))
     coupling = coupling.astype(np.result_type(coupling, coupled))
     coupling[-1, :-1] = coupled
-    return CoupledKernel(**{**whole, "coupling": coupling})
+    return CoupledKernel(**vars(whole), coupling=coupling)
 
 
 def _shares(x: Array, v: Array, y: float, links: Array | None) -> tuple[Array, Array]:

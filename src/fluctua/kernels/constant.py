@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .series import alternating, lost
-from .state import Components
+from .two_times import TwoTimes
 
-__all__ = ["Kernel", "gradient_step", "langevin_flow"]
+__all__ = ["Flow", "Kernel", "gradient_step", "langevin_flow"]
 
 Array = NDArray[np.float64]
 Vector = NDArray[Any]
@@ -33,8 +33,8 @@ _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an
 
 
 @dataclass(frozen=True)
-class Kernel(Components):
-    """One optimiser at one setting, seen by the modes.
+class Kernel(TwoTimes):
+    """One optimiser at one setting, seen by the modes, in steps that are all alike but perhaps the first.
 
     Vectors of k r elements hold all modes at the first component, then all at the second, and so on. With one component
     a state is S itself.
@@ -42,102 +42,86 @@ class Kernel(Components):
     Attributes
     ----------
     rate : ndarray, (k r,)
-        1 - m; complex where momentum makes modes oscillate. In continuous time -log m. eta h_p for plain SGD.
-    lr : float
-        eta.
-    continuous : bool
-        Whether the step is a stretch of continuous time, of length eta, instead of one discrete step.
-    components : int
-        k.
-    drive : ndarray, (k r,), optional
-        f; by default eta.
-    entry : ndarray, (k r,), optional
-        The components' shares of V(0), 1 in sum over a mode; by default 1.
-    opening : tuple of two ndarray, (k r,), optional
-        Shares of V(0) and of n after the first step, where that differs from the others.
-    observed : ndarray, (k r,), optional
-        Weights of the components in an average of the weights that the optimiser keeps beside them; by default what
-        is observed is V.
-    weights : ndarray, (k r,), optional
-        Weights of the components in V; by default 1.
-    whole : bool
-        Whether what is observed is the state itself.
+        1 - m; complex where momentum makes modes oscillate. eta h_p for plain SGD.
+    drive : ndarray, (k r,)
+        f; -eta for plain SGD.
+    entry : ndarray, (k r,)
+        The components' shares of V(0), 1 in sum over a mode.
+    entered, driven : ndarray, (k r,)
+        The components' shares of V(0) and of n after the first step, which may differ from the others.
+    weights : ndarray, (k, r)
+        Of the components in V.
+    observed : ndarray, (k, r)
+        Of the components in what is looked at: V, or an average of the weights that the optimiser keeps beside them.
     """
 
+    continuous: ClassVar[bool] = False
+    """Whether a step is a stretch of continuous time, of length eta, instead of one discrete step."""
+
     rate: Vector
-    lr: float
-    continuous: bool = False
-    components: int = 1
-    drive: Vector | None = None
-    entry: Vector | None = None
-    opening: tuple[Vector, Vector] | None = None
-    observed: Vector | None = None
-    weights: Vector | None = None
-    whole: bool = False
+    drive: Vector
+    entry: Vector
+    entered: Vector
+    driven: Vector
+    weights: Vector
+    observed: Vector
+
+    @classmethod
+    def alike(cls, rate: Vector, drive: Vector, entry: Vector, components: int = 1) -> Self:
+        """Return the kernel whose first step is like all others, and whose components have the sum V."""
+        ones = np.ones((components, len(rate) // components))
+        entered = entry * (np.exp(-rate) if cls.continuous else 1 - rate)
+        return cls(rate, drive, entry, entered, drive, ones, ones)
 
     @property
     def decay(self) -> Vector:
         """m, the factor by which a component shrinks per step, (k r,)."""
-        return np.exp(-self.rate) if self.continuous else 1 - self.rate
-
-    @property
-    def modes(self) -> int:
-        """Number of modes, r."""
-        return len(self.rate) // self.components
+        return 1 - self.rate
 
     @property
     def contracts(self) -> bool:
         """Whether E V decays in every mode: |m| < 1, told from the rates, where 1 - rate may round to 1."""
-        rate = self.rate
-        return bool(np.all(rate.real > 0 if self.continuous else 2 * rate.real > np.abs(rate) ** 2))
+        return bool(np.all(2 * self.rate.real > np.abs(self.rate) ** 2))
 
     def drift(self, steps: Any, *, observed: bool = False) -> Array:
         """Factor of E V in each mode after each number of `steps`, (..., r)."""
         t = np.asarray(steps)[..., None]
-        entry, _ = self.opened
-        later = entry * self.decay ** np.maximum(t - 1, 0) * self._readout(observed).ravel()
-        mean = later.reshape(*t.shape[:-1], self.components, self.modes).sum(axis=-2).real
-        return np.asarray(np.where(t == 0, 1.0, mean))
+        later = self.entered * self.decay ** np.maximum(t - 1, 0) * self._readout(observed).ravel()
+        mean = later.reshape(*t.shape[:-1], self.components, self.modes).sum(axis=-2)
+        return np.asarray(np.where(t == 0, 1.0, mean if self.components == 1 else mean.real))
 
     def begin(self, covariance: Array, source: Array) -> Array:
         """Return the state after one step from `covariance`, (r, r), under `source` = kappa G."""
-        (entry, drive), tiles = self.opened, (self.components,) * 2
-        injection = self.injection() if drive is None else np.multiply.outer(drive, drive)
-        shares = np.multiply.outer(entry, entry)
-        return np.asarray(shares * np.tile(covariance, tiles) + injection * np.tile(source, tiles))
+        tiles, shares = (self.components,) * 2, np.multiply.outer(self.entered, self.entered)
+        return np.asarray(shares * np.tile(covariance, tiles) + self._first_injection * np.tile(source, tiles))
 
     @property
-    def opened(self) -> tuple[Vector, Vector | None]:
-        """Shares of V(0) and of n in the components after the first step; None stands for eta."""
-        if self.opening is not None:
-            return self.opening
-        return (self.decay if self.entry is None else self.decay * self.entry), self.drive
+    def _first_injection(self) -> Array:
+        """The covariance that the first step adds per unit of kappa G."""
+        return np.asarray(np.multiply.outer(self.driven, self.driven))
 
     def _readout(self, observed: bool) -> Vector:
         """Weights of the components in V, or in what is observed, (k, r)."""
-        given = self.observed if observed and self.observed is not None else self.weights
-        return np.ones((self.components, self.modes)) if given is None else self._parted(given)
+        return self.observed if observed else self.weights
 
-    def _parted(self, values: Vector) -> Vector:
-        """Values of all components, (k r,) to (k, r)."""
-        return values.reshape(self.components, self.modes)
+    @property
+    def components(self) -> int:
+        """Number of components, k."""
+        return len(self.weights)
 
-    def fold(self, state: Array, *, observed: bool = False) -> Array:
-        """S of a state, (r, r), or the second moment of what is observed."""
-        return state if observed and self.whole else super().fold(state, observed=observed)
+    @property
+    def modes(self) -> int:
+        """Number of modes, r."""
+        return int(self.weights.shape[1])
 
     def gap(self, rows: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates: the decays would lose the flat modes to rounding."""
         p, q = self.rate[rows, None], self.rate
-        return np.asarray(-np.expm1(-(p + q)) if self.continuous else p + q - p * q)
+        return np.asarray(p + q - p * q)
 
-    def injection(self, rows: slice = _ALL) -> Array | float:
+    def injection(self, rows: slice = _ALL) -> Array:
         """i_pq, the covariance that one step adds per unit of kappa G."""
-        if self.drive is not None:
-            return np.asarray(np.multiply.outer(self.drive[rows], self.drive))
-        if not self.continuous:
-            return self.lr**2
-        return np.asarray(self.lr**2 * self.gap(rows) / (self.rate[rows, None] + self.rate))
+        return np.asarray(np.multiply.outer(self.drive[rows], self.drive))
 
     @property
     def stationary(self) -> Array:
@@ -181,53 +165,9 @@ class Kernel(Components):
         """Stationary state, (k r, k r), under `source` = kappa G, (r, r)."""
         return np.asarray(self.injection() / self.gap() * np.tile(source, (self.components,) * 2))
 
-    def lagged(self, state: Array, lag: int) -> Array:
-        """E[V(t)^T V(t + lag)] of a state at t, (r, r): the later factor has decayed (F20, F32)."""
-        return self._paired(state, self._ahead(lag))
-
-    def faded(self, state: Array, lag: int) -> Array:
-        """E[V(t)^T (V(t) - V(t + lag))], (r, r), without the cancellation that flat modes would suffer."""
-        return self._paired(state, self._fading(lag))
-
-    def stirred(self, state: Array, lag: int) -> Array:
-        """The antisymmetric part of `lagged`, (r, r), from what has faded: exact also where it is small."""
-        blocks, lost, now = state.reshape((self.components, self.modes) * 2), self._fading(lag), self._readout(False)
-        apart = np.multiply.outer(lost, now) - np.multiply.outer(now, lost)
-        return np.asarray(0.5 * np.einsum("ipjq,ipjq->pq", blocks, apart).real)
-
-    def _paired(self, state: Array, later: Vector) -> Array:
-        blocks, now = state.reshape((self.components, self.modes) * 2), self._readout(False)
-        return np.asarray(np.einsum("ip,ipjq,jq->pq", now, blocks, later, optimize=True).real)
-
-    def response(self, lag: int) -> Array:
-        """Shift of E V `lag` steps after a unit kick of V that spares the momentum, (r,)."""
-        entry = 1.0 if self.entry is None else self._parted(self.entry)
-        return np.asarray((entry * self._ahead(lag)).sum(axis=0).real)
-
-    def step_response(self, lag: int) -> Array:
-        """Shift of E V after `lag` steps under a unit force, a constant -1 in the gradient, (r,)."""
-        return np.asarray(-(self._fading(lag) * self._built()).sum(axis=0).real)
-
-    def _ahead(self, lag: int) -> Vector:
-        """Weights of the components in the mean of V `lag` steps later, (k, r)."""
-        return self._readout(False) * self._parted(self.decay**lag)
-
-    def _fading(self, lag: int) -> Vector:
-        """Weights of the components in V less those, (k, r)."""
-        return self._readout(False) * self._parted(self._lost_alone(lag))
-
-    def _built(self) -> Vector:
-        """What a constant unit of noise builds up in the components, (k, r)."""
-        return self._parted(self._push / self.rate)
-
-    @property
-    def _push(self) -> Vector:
-        """f, (k r,), with its sign, which squares do not show."""
-        return np.full(len(self.rate), -self.lr) if self.drive is None else self.drive
-
     def _lost_alone(self, steps: int) -> Vector:
         """1 - m^n, (k r,), from the rates."""
-        return np.asarray(-np.expm1(-steps * self.rate)) if self.continuous else lost(self.rate, steps)
+        return lost(self.rate, steps)
 
     def advance(self, state: Array, sources: Sequence[Array], weights: Array, start: int, steps: int) -> Array:
         """Return the state after `steps` steps under a source that moves linearly in time.
@@ -282,16 +222,56 @@ class Kernel(Components):
         alone = self._lost_alone(steps)
         pairs = alone[rows, None] + alone - alone[rows, None] * alone
         monotone, power = self.rate.real < 1, self.decay**steps
-        if self.continuous or monotone.all():
+        if monotone.all():
             return np.asarray(pairs)
         return np.asarray(np.where(monotone[rows, None] & monotone, pairs, 1 - power[rows, None] * power))
 
 
+class Flow(Kernel):
+    """One component in continuous time, seen once per step: the rate is -log m."""
+
+    continuous = True
+
+    @property
+    def decay(self) -> Vector:
+        """m, the factor by which a component shrinks per step, (r,)."""
+        return np.exp(-self.rate)
+
+    @property
+    def contracts(self) -> bool:
+        """Whether E V decays in every mode."""
+        return bool(np.all(self.rate > 0))
+
+    @property
+    def _first_injection(self) -> Array:
+        return self.injection()
+
+    def gap(self, rows: slice = _ALL) -> Array:
+        """1 - m_p m_q for the given rows, from the rates."""
+        return np.asarray(-np.expm1(-(self.rate[rows, None] + self.rate)))
+
+    def injection(self, rows: slice = _ALL) -> Array:
+        """i_pq, the covariance that a stretch of time adds per unit of kappa G: noise fades while it enters."""
+        return np.asarray(super().injection(rows) * self.gap(rows) / (self.rate[rows, None] + self.rate))
+
+    def _lost_alone(self, steps: int) -> Vector:
+        return np.asarray(-np.expm1(-steps * self.rate))
+
+    def _lost(self, steps: int, rows: slice) -> Array:
+        alone = self._lost_alone(steps)
+        return np.asarray(alone[rows, None] + alone - alone[rows, None] * alone)
+
+
 def gradient_step(curvatures: Array, lr: float) -> Kernel:
     """Plain SGD in discrete time: m = 1 - eta h, i = eta^2, so Phi = eta/(h_p + h_q - eta h_p h_q) (F2)."""
-    return Kernel(lr * curvatures, lr)
+    return Kernel.alike(lr * curvatures, *_plain(curvatures, lr))
 
 
-def langevin_flow(curvatures: Array, lr: float) -> Kernel:
+def langevin_flow(curvatures: Array, lr: float) -> Flow:
     """Continuous time, seen once per step: m = exp(-eta h), so Phi = eta/(h_p + h_q)."""
-    return Kernel(lr * curvatures, lr, continuous=True)
+    return Flow.alike(lr * curvatures, *_plain(curvatures, lr))
+
+
+def _plain(curvatures: Array, lr: float) -> tuple[Array, Array]:
+    """Drive and entry of one component."""
+    return np.full(len(curvatures), -lr), np.ones(len(curvatures))

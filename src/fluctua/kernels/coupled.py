@@ -41,17 +41,12 @@ class CoupledKernel(Kernel):
         are close to each other; components that are far apart are not coupled.
     """
 
-    coupling: Vector | None = None
-
-    @property
-    def _links(self) -> Vector:
-        assert self.coupling is not None
-        return self.coupling
+    coupling: Vector
 
     @property
     def _transition(self) -> Vector:
         """T, (k, k, r)."""
-        return self._links + np.eye(self.components)[:, :, None] * self._parted(self.decay)
+        return np.asarray(self.coupling + np.eye(self.components)[:, :, None] * self._parted(self.decay))
 
     def _power(self, steps: int) -> Vector:
         """T^n, (k, k, r), by squaring."""
@@ -65,7 +60,7 @@ class CoupledKernel(Kernel):
     def _gone(self, steps: int) -> Vector:
         """1 - T^n, (k, k, r), by doubling from the rates: a flat mode keeps its digits."""
         out = np.zeros_like(self._transition)
-        double = np.eye(self.components)[:, :, None] * self._parted(self.rate) - self._links
+        double = np.eye(self.components)[:, :, None] * self._parted(self.rate) - self.coupling
         while steps:
             out = out + double - _product(out, double) if steps & 1 else out
             double, steps = 2 * double - _product(double, double), steps >> 1
@@ -75,7 +70,7 @@ class CoupledKernel(Kernel):
         """Factor of E V in each mode after each number of `steps`, (..., r)."""
         t = np.asarray(steps)
         left, square = np.maximum(t - 1, 0).ravel(), self._transition
-        state = np.repeat(self._parted(self.opened[0])[None], left.size, axis=0)
+        state = np.repeat(self._parted(self.entered)[None], left.size, axis=0)
         while left.any():
             odd = left % 2 == 1
             state[odd] = np.einsum("ijp,tjp->tip", square, state[odd])
@@ -129,7 +124,7 @@ class CoupledKernel(Kernel):
         n, pushed, gaps = steps, self._pushed(rows), self._gaps(rows)
         if n == 1:
             return pushed, np.zeros_like(pushed)
-        drive = self._parted(self._push)
+        drive = self._parted(self.drive)
         lost = np.einsum("ijp,jp->ip", self._gone(n), drive)
         left = _outer(lost[:, rows], drive) + _outer(drive[:, rows], lost) - _outer(lost[:, rows], lost)
         small = (np.abs(n * gaps) < _SMALL) & self._fed_pairs(rows)
@@ -139,7 +134,7 @@ class CoupledKernel(Kernel):
 
     def _fed_pairs(self, rows: Index) -> NDArray[np.bool_]:
         """Where at least one of two components is fed by another, (k, h, k, r)."""
-        fed = np.asarray(self._links.any(axis=1))
+        fed = np.asarray(self.coupling.any(axis=1))
         return np.asarray(fed[:, rows][:, :, None, None] | fed)
 
     def _series(self, n: int, pushed: Vector, gaps: Vector, rows: Index) -> tuple[Vector, Vector]:
@@ -157,7 +152,7 @@ class CoupledKernel(Kernel):
 
     def _pushed(self, rows: Index) -> Vector:
         """f_p f_q, (k, h, k, r)."""
-        drive = self._parted(self._push)
+        drive = self._parted(self.drive)
         return _outer(drive[:, rows], drive)
 
     def _gaps(self, rows: Index) -> Vector:
@@ -193,7 +188,7 @@ class CoupledKernel(Kernel):
 
     def _fed(self, values: Vector, i: int, j: int, rows: Index) -> Any:
         """What one step brings to components i and j from those before them."""
-        links, decay = self._links, self._parted(self.decay)
+        links, decay = self.coupling, self._parted(self.decay)
         total: Any = 0.0
         for before in range(i):
             if links[i, before].any():
@@ -208,14 +203,14 @@ class CoupledKernel(Kernel):
 
     def _blocks(self) -> Iterator[Index]:
         """Modes in which components are coupled, a block at a time."""
-        coupled = np.flatnonzero(self._links.any(axis=(0, 1)))
+        coupled = np.flatnonzero(self.coupling.any(axis=(0, 1)))
         height = max(1, _BLOCK_ELEMENTS // self.modes)
         yield from (coupled[p : p + height] for p in range(0, len(coupled), height))
 
     def follow(self, state: Array, sources: Iterable[Array], start: int) -> Iterator[Array]:
         """Yield what is observed of S_pp, (r,), step after step; `sources` are diagonals of kappa G, (r,) each."""
         del start  # every step is alike
-        step, drive, moments = self._transition, self._parted(self._push), self.within(state)
+        step, drive, moments = self._transition, self._parted(self.drive), self.within(state)
         injection = np.einsum("ip,jp->ijp", drive, drive)
         for source in sources:
             moments = np.einsum("aip,ijp,bjp->abp", step, moments, step) + injection * source
@@ -228,9 +223,9 @@ class CoupledKernel(Kernel):
         return np.asarray(np.einsum("ip,ijp->jp", self._readout(False), self._gone(lag)))
 
     def _built(self) -> Vector:
-        out, push, rate = np.zeros_like(self._parted(self.rate)), self._parted(self._push), self._parted(self.rate)
+        out, push, rate = np.zeros_like(self._parted(self.rate)), self._parted(self.drive), self._parted(self.rate)
         for i in range(self.components):
-            out[i] = (push[i] + (self._links[i, :i] * out[:i]).sum(axis=0)) / rate[i]
+            out[i] = (push[i] + (self.coupling[i, :i] * out[:i]).sum(axis=0)) / rate[i]
         return out
 
 

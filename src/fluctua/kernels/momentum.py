@@ -6,6 +6,8 @@ One step is s' = B s + e g on s = (V, u), g = h V + n (`fluctua.recipe.step`, F1
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,14 +51,11 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     # component = share_v V + share_u u
     share_v = np.array([last, np.where(near, scale, -push[0] * h - slow)]) / scale
     share_u = np.array([p / scale, np.where(near, 0.0, -p / scale)])
-    plain = Kernel(
-        rate=np.array([slow, fast]).ravel(),
-        lr=lr,
-        components=2,
-        drive=(push[1] * share_u + push[0] * share_v).ravel(),
-        entry=share_v.ravel(),
-        opening=None if step.begins_alike and not near.any() else _opened(h, step, lr, share_v, share_u),
-    )
+    rate, drive = np.array([slow, fast]).ravel(), (push[1] * share_u + push[0] * share_v).ravel()
+    plain = Kernel.alike(rate, drive, share_v.ravel(), components=2)
+    if not step.begins_alike or near.any():
+        entered, driven = _opened(h, step, lr, share_v, share_u)
+        plain = replace(plain, entered=entered, driven=driven)
     return _coupled(plain, near, scale) if near.any() else plain
 
 
@@ -70,8 +69,8 @@ def _opened(h: Array, step: Step, lr: float, share_v: Array, share_u: Array) -> 
 def _coupled(plain: Kernel, near: NDArray[np.bool_], scale: Array) -> CoupledKernel:
     coupling = np.zeros((2, 2, len(near)), complex)
     coupling[1, 0] = np.where(near, scale, 0.0)
-    shown = np.array([np.where(near, 0.0, 1.0), np.ones(len(near))]).ravel()
-    return CoupledKernel(**{**vars(plain), "weights": shown, "coupling": coupling})
+    shown = np.array([np.where(near, 0.0, 1.0), np.ones(len(near))])
+    return CoupledKernel(**{**vars(plain), "weights": shown, "observed": shown, "coupling": coupling})
 
 
 def momentum_step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,29 @@ __all__ = ["Components"]
 Array = NDArray[np.float64]
 
 
-class Components:
+class Components(ABC):
     """Moments of `components` parts of each of `modes` modes.
 
     A state is the matrix of the parts' second moments, (k r, k r): all modes at the first part, then all at the second.
     """
 
-    components: int
+    @property
+    @abstractmethod
+    def components(self) -> int:
+        """Number of parts, k."""
 
     @property
+    @abstractmethod
     def modes(self) -> int:
         """Number of modes, r."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _readout(self, observed: bool) -> NDArray[Any]:
         """Weights of the parts in V, or in what is observed, (k, r)."""
-        raise NotImplementedError
+
+    def _parted(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of all components, (k r,) to (k, r)."""
+        return values.reshape(self.components, self.modes)
 
     def fold(self, state: Array, *, observed: bool = False) -> Array:
         """S of a state, (r, r), or the second moment of what is observed."""

@@ -60,7 +60,7 @@ class Course(Components):
     shown: int
 
     @property
-    def components(self) -> int:  # type: ignore[override]
+    def components(self) -> int:
         """Number of parts, k."""
         return int(self.motion.shape[1])
 

@@ -223,34 +223,6 @@ class LeastSquares:
             self._minima[0.0] = Minimum(self, 0.0)
         return self._minima[0.0]
 
-    def combined(self, weights: Array) -> LeastSquares:
-        """Return the problem of one output, the weighted sum of all; what it knows of the inputs is shared.
-
-        Its W*, residuals and fluctuation are the same sums of this problem's.
-
-        Parameters
-        ----------
-        weights : ndarray, (c,)
-            Of each output.
-
-        Returns
-        -------
-        LeastSquares
-            With targets of shape (N, 1).
-
-        Raises
-        ------
-        InvalidInput
-            For weights of another shape.
-        """
-        weights = shaped("weights", weights, (self.outputs,))
-        self.projections  # noqa: B018  (made now, so that the copy has them)
-        out = copy(self)
-        out.targets = (self.targets @ weights.astype(self.targets.dtype))[:, None]
-        out._minima = {gamma: found.combined(out, weights) for gamma, found in self._minima.items()}
-        out._drawn = {}
-        return out
-
     def drawn(self, by: Any, importance: Array, factors: Array | None) -> LeastSquares:
         """Return the problem as the sampling `by` sees it; kept, so that what is known of it is found once.
 

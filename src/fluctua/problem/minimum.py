@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from .moments import quadratic_form
 if TYPE_CHECKING:
     from .least_squares import LeastSquares
 
-__all__ = ["Minimum"]
+__all__ = ["Fit", "Minimum"]
 
 Array = NDArray[np.float64]
 _EPS = float(np.finfo(float).eps)
@@ -28,10 +27,31 @@ _KNOWN = 1e-2  # residuals known to less than this are worth one too
 _ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
 
 
+class Fit(NamedTuple):
+    """W* and what it leaves of every sample: the moments that a `Minimum` is made of where they are known beforehand.
+
+    Attributes
+    ----------
+    weights, mode_weights, residuals, squared_residuals, loss, interpolates
+        As in `Minimum`.
+    noise : ndarray, (r, r), optional
+        C, where it is not the average over these residuals.
+    """
+
+    weights: Array
+    mode_weights: Array
+    residuals: NDArray[Any]
+    squared_residuals: Array
+    loss: float
+    interpolates: bool
+    noise: Array | None = None
+
+
 class Minimum:
     """The minimiser W* of the regularised loss and the gradient noise there, all of it in the modes.
 
-    Made by `LeastSquares.minimum`. With gamma > 0 the curvatures are those of H = A + gamma I.
+    Made by `LeastSquares.minimum`. With gamma > 0 the curvatures are those of H = A + gamma I. From a `fit` that is
+    known, of samples whose `problem` was made from another, nothing is solved and nothing warned of again.
 
     Attributes
     ----------
@@ -60,10 +80,28 @@ class Minimum:
     Cost: 4 N c d flops a round, 2 of them as a rule.
     """
 
-    def __init__(self, problem: LeastSquares, weight_decay: float) -> None:
+    weights: Array
+    mode_weights: Array
+    residuals: NDArray[Any]
+    squared_residuals: Array
+    loss: float
+    interpolates: bool
+    _known_noise: Array | None = None
+
+    def __init__(self, problem: LeastSquares, weight_decay: float, fit: Fit | None = None) -> None:
         self.problem, self.weight_decay = problem, weight_decay
+        if fit is None:
+            self._find()
+        else:
+            self.weights, self.mode_weights, self.residuals, self.squared_residuals = fit[:4]
+            self.loss, self.interpolates, self._known_noise = fit[4:]
+            self._warned = True
+
+    def _find(self) -> None:
+        """Solve for W*."""
+        problem, weight_decay = self.problem, self.weight_decay
         self.residuals = np.zeros((problem.samples, problem.outputs), problem.inputs.dtype)
-        self.squared_residuals: Array = np.zeros(problem.samples)
+        self.squared_residuals = np.zeros(problem.samples)
         self._warned, self._unsettled = False, 0.0  # and the last change of W*, where it was more than rounding
         if weight_decay:
             self._shrink(problem.undecayed)
@@ -75,9 +113,9 @@ class Minimum:
     def _solve(self) -> None:
         """W* without weight decay, by the normal equations of the residuals, repeated."""
         problem, before = self.problem, np.inf
-        self.mode_weights: Array = np.zeros((problem.outputs, problem.rank))
+        self.mode_weights = np.zeros((problem.outputs, problem.rank))
         while True:  # each round halves the change or is the last, and below rounding it ends: 55 at most
-            self.weights: Array = self.mode_weights @ problem.modes.T
+            self.weights = self.mode_weights @ problem.modes.T
             slope = self._measure_residuals()
             rounding = self._rounding()
             change = slope @ problem.modes / problem.curvatures
@@ -150,30 +188,20 @@ class Minimum:
             self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
         self.interpolates = bare.interpolates and not self.mode_weights.any()
 
-    def combined(self, problem: LeastSquares, weights: Array) -> Minimum:
-        """Return the minimum of `problem`, whose one output is the sum of this one's with `weights`, (c,)."""
-        out = copy(self)
-        out.__dict__.pop("noise", None)
-        out.problem, out.weights, out.mode_weights = (
-            problem,
-            weights[None] @ self.weights,
-            weights[None] @ self.mode_weights,
-        )
-        residuals = self.residuals.astype(np.float64) @ weights
-        out.residuals, out.squared_residuals = residuals[:, None].astype(self.residuals.dtype), residuals**2
-        out.loss = 0.5 * (float(out.squared_residuals.mean()) + self.weight_decay * float(np.sum(out.weights**2)))
-        return out
+    @property
+    def fit(self) -> Fit:
+        """What it is made of."""
+        found = self.weights, self.mode_weights, self.residuals, self.squared_residuals
+        return Fit(*found, self.loss, self.interpolates)
 
     def stirred(self) -> Minimum:
         """Return the same with residuals of unit size that know nothing of the inputs, C = A: noise to find a limit by.
 
         What is stable does not depend on the residuals; where they are zero nothing grows that could be seen.
         """
-        out = copy(self)
-        out.__dict__.pop("noise", None)
-        out.residuals = np.zeros_like(self.residuals)
-        out.squared_residuals, out.loss = np.ones_like(self.squared_residuals), 0.5
-        return out
+        still, unit = np.zeros_like(self.residuals), np.ones_like(self.squared_residuals)
+        fit = self.fit._replace(residuals=still, squared_residuals=unit, loss=0.5)
+        return Minimum(self.problem, self.weight_decay, fit)
 
     def refuse_interpolation(self) -> None:
         """Raise `InvalidInput` where there is no fluctuation about W* to measure."""
@@ -193,6 +221,8 @@ class Minimum:
     @cached_property
     def noise(self) -> Array:
         """C = <|r|^2 x x^T> - gamma^2 W*^T W*, the per-sample gradient covariance at W*, (r, r)."""
+        if self._known_noise is not None:
+            return self._known_noise
         decay = self.weight_decay * self.mode_weights
         return self._difference(self.problem.scatter(weights=self.squared_residuals), decay.T @ decay)
 

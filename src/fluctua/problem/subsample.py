@@ -1,22 +1,47 @@
-"""Some samples, and some modes, of a problem, that know the moments of the whole."""
+"""Problems made of another whose moments they know: some samples and some modes of it, or a sum of its outputs."""
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .least_squares import LeastSquares, Minimum
+from .._validate.values import shaped
+from .least_squares import LeastSquares
+from .minimum import Fit, Minimum
+from .modes import Spectrum
 
-__all__ = ["part"]
+__all__ = ["combined", "part"]
 
+Array = NDArray[np.float64]
 _ALL = slice(None)
 
 
-class _Part(LeastSquares):
-    """Some samples, of a larger set that batches are drawn from."""
+class _Derived(LeastSquares):
+    """Samples whose curvatures, modes and fits are given, in the place of averages over these samples.
+
+    The whole that they are made of has been through the door of `LeastSquares`, so that nothing is checked again.
+    """
 
     population = 0
+
+    def __init__(
+        self,
+        whole: LeastSquares,
+        samples: tuple[NDArray[Any], NDArray[Any]],
+        rows: slice | NDArray[np.int64],
+        spectrum: Spectrum,
+        projections: NDArray[Any],
+        fits: Mapping[float, Fit],
+    ) -> None:
+        self.inputs, self.targets = samples
+        self.coding, self.population, self.drawn_by = whole.coding, whole.population, whole.drawn_by
+        self.importance = None if whole.importance is None else whole.importance[rows]
+        self._drawn = {}
+        self.spectrum, self.projections = spectrum, projections
+        self._minima = {gamma: Minimum(self, gamma, fit) for gamma, fit in fits.items()}
 
 
 def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _ALL) -> tuple[LeastSquares, Minimum]:
@@ -28,15 +53,33 @@ def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _
     if samples >= problem.samples and modes == _ALL:
         return problem, minimum
     rows = np.sort(np.random.default_rng(0).permutation(problem.samples)[:samples])
-    found = copy(minimum)
-    found.noise = minimum.noise[modes, modes]
-    found.mode_weights = minimum.mode_weights[:, modes]
-    found.residuals, found.squared_residuals = minimum.residuals[rows], minimum.squared_residuals[rows]
-    small = found.problem = _Part.__new__(_Part)
-    small.population, small.drawn_by = problem.population, problem.drawn_by
-    small.importance = None if problem.importance is None else problem.importance[rows]
-    small.inputs, small.targets = problem.inputs[rows], problem.targets[rows]
-    small.projections = np.ascontiguousarray(problem.projections[rows, modes])
+    fit = minimum.fit._replace(
+        mode_weights=minimum.mode_weights[:, modes],
+        residuals=minimum.residuals[rows],
+        squared_residuals=minimum.squared_residuals[rows],
+        noise=minimum.noise[modes, modes],
+    )
     spectrum = problem.spectrum._replace(curvatures=problem.curvatures[modes], modes=problem.modes[:, modes])
-    small.__dict__.update(spectrum=spectrum, _minima={minimum.weight_decay: found})
-    return small, found
+    projections = np.ascontiguousarray(problem.projections[rows, modes])
+    chosen = problem.inputs[rows], problem.targets[rows]
+    small = _Derived(problem, chosen, rows, spectrum, projections, {minimum.weight_decay: fit})
+    return small, small.minimum(minimum.weight_decay)
+
+
+def combined(problem: LeastSquares, minimum: Minimum, weights: Array) -> LeastSquares:
+    """Return the problem of one output, the sum of all with `weights`, (c,); what is known of the inputs is shared.
+
+    Its W*, residuals and fluctuation are the same sums of those of `problem` and of its `minimum`.
+    """
+    weights = shaped("weights", weights, (problem.outputs,))
+    targets = (problem.targets @ weights.astype(problem.targets.dtype))[:, None]
+    fits = {minimum.weight_decay: _summed(minimum, weights)}
+    return _Derived(problem, (problem.inputs, targets), _ALL, problem.spectrum, problem.projections, fits)
+
+
+def _summed(minimum: Minimum, weights: Array) -> Fit:
+    """The fit of one output that is the sum of all with `weights`, (c,)."""
+    found, modes = weights[None] @ minimum.weights, weights[None] @ minimum.mode_weights
+    residuals, dtype = minimum.residuals.astype(np.float64) @ weights, minimum.residuals.dtype
+    loss = 0.5 * (float((residuals**2).mean()) + minimum.weight_decay * float(np.sum(found**2)))
+    return Fit(found, modes, residuals[:, None].astype(dtype), residuals**2, loss, minimum.interpolates)

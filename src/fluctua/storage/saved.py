@@ -128,6 +128,7 @@ class Saved(ABC):
         """
         header, arrays, place = cls.opened(path)
         with reading(partial(_foreign, place, header), ours=True):
+            header = cls._updated(header)
             hold_header(header, cls.KIND)
             cls._hold(header, arrays)
             found = cls._read(header, arrays)
@@ -136,6 +137,11 @@ class Saved(ABC):
             if changed := [name for name in {**said, **header} if said.get(name) != header.get(name)]:
                 raise ValueError(f"{', '.join(changed)}: not what follows from the rest")
         return found
+
+    @classmethod
+    @abstractmethod
+    def _updated(cls, header: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the header as this version writes it."""
 
     @staticmethod
     @abstractmethod

@@ -9,7 +9,6 @@ antisymmetric part is a current.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -103,8 +102,8 @@ class TimeDomain(Responses):
 
         With momentum eta' = eta (1 - dampening)/(1 - momentum), as in `circulation`.
         """
-        kernel, law, sgd = self._kernel("a temperature"), self.law, self.law.sgd
-        rate = sgd.step.effective_lr(kernel.lr) if kernel.components > 1 else kernel.lr
+        self._kernel("a temperature")
+        law, rate = self.law, self.law.sgd.step.effective_lr(self.law.sgd.lr)
         return np.asarray(0.5 * rate * np.diag(self._source) / law.problem.outputs)
 
     def effective_temperatures(self, lag: int) -> Array:
@@ -219,8 +218,7 @@ class TimeDomain(Responses):
             return np.zeros((len(law.kernel.rate),) * 2)
         relaxation = law.relaxation(None if self.start is None else self.start.modes, max(later), self.rtol)
         assert isinstance(relaxation, Relaxation)
-        relaxation = replace(relaxation, kernel=replace(law.kernel, whole=True))
-        return relaxation.total(sorted(later)) / len(steps)
+        return relaxation.total(sorted(later), lambda _, state: state) / len(steps)
 
     @property
     def _begun(self) -> bool:

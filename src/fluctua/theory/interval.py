@@ -13,18 +13,13 @@ from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
 from .interpolation import lagrange
 
-__all__ = ["Interval", "Nodes", "Reading", "covariance_itself", "followed"]
+__all__ = ["Interval", "Nodes", "Reading", "followed"]
 
 Array = NDArray[np.float64]
 Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
 Reading = Callable[[int, Array], Array]
+"""(t, state) -> what is wanted of it."""
 _AT_ONCE = 2**10  # steps of a curve whose sources are held
-
-
-def covariance_itself(step: int, covariance: Array) -> Array:
-    """Read S itself."""
-    del step
-    return covariance
 
 
 @dataclass(frozen=True)
@@ -41,8 +36,6 @@ class Interval:
         Steps and the source kappa G there; the interpolant is their polynomial in log(1 + t - origin).
     origin : int
         Step of the last corner of the source.
-    read : callable
-        What is wanted of S at a step.
     pieces : int
         Parts of the whole interval on which the interpolant is taken as linear.
     """
@@ -53,7 +46,6 @@ class Interval:
     state: Array
     nodes: Nodes
     origin: int = 0
-    read: Reading = covariance_itself
     pieces: int = 1
 
     def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
@@ -91,11 +83,11 @@ class Interval:
         return lagrange(places, at)
 
 
-def followed(interval: Interval, stops: Sequence[int]) -> tuple[Array, Array | float]:
+def followed(interval: Interval, stops: Sequence[int] = (), read: Reading | None = None) -> tuple[Array, Array | float]:
     """The state at the end of the interval, and the sum of what is read at the stops inside, in one march."""
     total: Array | float = 0.0
     state = interval.state
     for visit, (step, state) in enumerate(interval.states([*stops, interval.end])):
-        if visit < len(stops):
-            total = total + interval.read(step, interval.kernel.fold(state, observed=True))
+        if read is not None and visit < len(stops):
+            total = total + read(step, state)
     return state, total

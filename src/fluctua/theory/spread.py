@@ -13,6 +13,7 @@ from .._validate.sizes import refuse_bytes, refuse_work
 from .._validate.values import instance, real_number
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
+from ..problem.subsample import combined
 from ..recipe.averages import EMA
 from .answers import Prediction
 from .law import Law
@@ -148,7 +149,8 @@ def _covariances(prediction: Prediction, rtol: float) -> Iterator[tuple[tuple[in
 
 def _covariance(prediction: Prediction, weights: Array, rtol: float) -> Array:
     """Covariance in the modes, (r, r), of a sum of outputs with `weights`, (c,): of an output of its own."""
-    law = replace(prediction.law, problem=prediction.law.problem.combined(weights))
+    whole = prediction.law
+    law = replace(whole, problem=combined(whole.problem, whole.minimum, weights))
     if prediction.steps is None:
         covariance = law.stationary_state(law.noise, rtol)
         return covariance if law.average is None else law.averaged(covariance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.results import provenance
 from ..theory.answers import Prediction, predict
 from ..theory.law import FLOWS, LEVELS, Law, Level
+from .judgement import Role
 from .near_limit import share_of_limit
 from .pictured import balance_of, curve_of, measured_of
 from .significance import compare
@@ -228,31 +229,13 @@ class _Trial:
         measured = self.measurement
         self.progress(0.0)
         tested = self._at_records(self.stationary, curve=True)
-        law = tested.law
-        timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
-        levels = [name for name in LEVELS if not (timed and name in FLOWS)]
-        rungs: dict[str, Prediction] = {}
-        for name in reversed(levels):
-            self.progress((1 + len(rungs)) / (1 + len(levels)))  # the curve of the one under test is done
-            rungs[name] = self._rung(name, tested)
-        if law.sgd.epochs:
-            rungs[INDEPENDENT] = self._independent(law)
-        exact, wrong = tested.mode_covariance, self.resolution
-        rows = [self._row(name, rung.excess_loss, rung.mode_covariance) for name, rung in rungs.items()]
-        rows += [
-            self._row(f"{tested.theory}, stationary", self.stationary.excess_loss, self.stationary.mode_covariance),
-            self._row(f"{tested.theory} x {1 + wrong:.3g}", tested.excess_loss * (1 + wrong), exact * (1 + wrong)),
-            self._row(f"{tested.theory} x {1 - wrong:.3g}", tested.excess_loss * (1 - wrong), exact * (1 - wrong)),
-        ]
-        balance: Balance | None = None
-        elements: dict[str, Array] = {}
-        if isinstance(self.start, str) and self.start == "optimum" and measured.balance is not None:
-            balance, elements = balance_of(measured, self._fluctuation())
+        rungs = self._rungs(tested)
+        balance, elements = self._balance()
         return Verdict(
             theory=tested.theory,
             level=self.level,
-            resolution=wrong,
-            rows=tuple(rows),
+            resolution=self.resolution,
+            rows=tuple(self._rows(tested, rungs)),
             balance=balance,
             identity={**measured.identity, "share_of_limit": self.share},
             provenance=provenance(),
@@ -267,6 +250,34 @@ class _Trial:
                 **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()},
             },
         )
+
+    def _rungs(self, tested: Prediction) -> dict[str, Prediction]:
+        """The ladder at the recorded steps, and in epochs the law of independent batches."""
+        law = tested.law
+        timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
+        levels = [name for name in LEVELS if not (timed and name in FLOWS)]
+        rungs: dict[str, Prediction] = {}
+        for name in reversed(levels):
+            self.progress((1 + len(rungs)) / (1 + len(levels)))  # the curve of the one under test is done
+            rungs[name] = self._rung(name, tested)
+        if law.sgd.epochs:
+            rungs[INDEPENDENT] = self._independent(law)
+        return rungs
+
+    def _rows(self, tested: Prediction, rungs: Mapping[str, Prediction]) -> Iterator[Row]:
+        """Every rung, the stationary law, and the theory under test made wrong in either direction."""
+        for name, rung in rungs.items():
+            role: Role = "claim" if name == tested.theory else "reference" if name == INDEPENDENT else "rung"
+            yield self._row(name, role, rung)
+        yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
+        for factor in (1 + self.resolution, 1 - self.resolution):
+            yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor)
+
+    def _balance(self) -> tuple[Balance | None, dict[str, Array]]:
+        """F0 along the trajectory, from W* and where the measurement has it; and what its figure shows."""
+        if isinstance(self.start, str) and self.start == "optimum" and self.measurement.balance is not None:
+            return balance_of(self.measurement, self._fluctuation())
+        return None, {}
 
     def _rung(self, name: Level, tested: Prediction) -> Prediction:
         if name == tested.theory:
@@ -285,9 +296,11 @@ class _Trial:
         steps = self.measurement.recorded.tolist()
         return prediction.after(steps, start=self.start, rtol=_THEORY_RTOL, curve=curve)
 
-    def _row(self, name: str, excess_loss: float, covariance: Array) -> Row:
-        comparison = compare(self.measurement, excess_loss, covariance, self.level)
-        return Row(name, excess_loss, comparison.p_value >= self.level, comparison)
+    def _row(self, name: str, role: Role, theory: Prediction, factor: float = 1.0) -> Row:
+        """A theory, made wrong by a `factor`, against the measurement."""
+        excess_loss = theory.excess_loss * factor
+        comparison = compare(self.measurement, excess_loss, theory.mode_covariance * factor, self.level)
+        return Row(name, role, excess_loss, comparison.p_value >= self.level, comparison)
 
     def _fluctuation(self) -> Array:
         """The right side of F0 along the trajectory: what its own dynamics injects per step, with the measured S."""

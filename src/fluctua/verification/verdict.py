@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
-from ..storage.saved import Saved, named, with_nan
-from ..theory.law import Level
+from ..storage.saved import with_nan
+from ..theory.law import LEVELS, Level
 from .formats import caught, shown
+from .judgement import Judgement, Role
 from .near_limit import heavy_tails
 from .promised import hold_equal_time
 from .significance import POWER, Comparison
@@ -33,6 +34,9 @@ class Row:
     ----------
     name : str
         Level of the ladder; with ", stationary", or with the factor by which it was made wrong; or `INDEPENDENT`.
+    role : str
+        "claim" for the theory under test, "mutant" for the same made wrong, "rung" for the others of the ladder,
+        "reference" for the stationary law and for independent batches.
     excess_loss : float
         Predicted.
     consistent : bool
@@ -41,6 +45,7 @@ class Row:
     """
 
     name: str
+    role: Role
     excess_loss: float
     consistent: bool
     comparison: Comparison
@@ -68,7 +73,7 @@ class Balance:
 
 
 @dataclass(frozen=True)
-class Verdict(Saved):
+class Verdict(Judgement[Row]):
     """What `verify` found: consistent or not, sharp or not, and the table behind it; made by `verify`.
 
     Attributes
@@ -127,26 +132,6 @@ class Verdict(Saved):
         """The identity, read: recipe, steps, replicas, seed and the rest."""
         return EqualTimeRun.of(self.identity)
 
-    def row(self, name: str) -> Row:
-        """Return the row of that name.
-
-        Parameters
-        ----------
-        name : str
-            Such as "langevin" or "exact, stationary".
-
-        Returns
-        -------
-        Row
-            One theory held against the measurement.
-
-        Raises
-        ------
-        UnknownRow
-            If there is none; it carries the nearest name.
-        """
-        return named(self.rows, name)
-
     def off(self, row: Row) -> float:
         """Return the relative error of a row's excess loss against the measured one.
 
@@ -167,28 +152,17 @@ class Verdict(Saved):
     @property
     def tested(self) -> Row:
         """The row of the level under test."""
-        return self.row(self.theory)
+        return self.claims[0]
 
     @property
     def consistent(self) -> bool:
         """Whether no deviation is beyond sampling."""
-        return self.diverged_at is None and self.tested.consistent
+        return self.diverged_at is None and super().consistent
 
     @property
     def detectable(self) -> float:
         """Smallest relative error of all variances that this run would have caught with probability 0.95."""
         return self.tested.comparison.detectable
-
-    @property
-    def sharp(self) -> bool:
-        """Whether the run resolves `resolution`, and rejects the theory made wrong by it in either direction."""
-        mutants = [row for row in self.rows if row.name.startswith(f"{self.theory} x ")]
-        return self.detectable <= self.resolution and not any(row.consistent for row in mutants)
-
-    @property
-    def passed(self) -> bool:
-        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
-        return self.consistent and self.sharp
 
     @property
     def words(self) -> str:
@@ -238,6 +212,14 @@ class Verdict(Saved):
         return plain
 
     _hold = staticmethod(hold_equal_time)
+
+    @classmethod
+    def _role_of(cls, name: str, header: Mapping[str, Any]) -> Role:
+        if name == header["theory"]:
+            return "claim"
+        if name.startswith(f"{header['theory']} x "):
+            return "mutant"
+        return "rung" if name in LEVELS else "reference"
 
     @classmethod
     def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Verdict:

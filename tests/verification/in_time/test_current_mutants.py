@@ -9,8 +9,8 @@ from scipy.stats import binom
 import fluctua as fl
 from fluctua.verification.crossed import crossed_p_values, crossed_score
 from fluctua.verification.in_time import verify as dynamic
+from fluctua.verification.in_time.contrasts import odd
 from fluctua.verification.in_time.findings import CURRENT, NO_CURRENT, NONE, TURNED
-from fluctua.verification.in_time.statements import odd
 
 RUN = {"steps": 400, "replicas": 256, "rng": 1, "entropy": False, "level": 1e-5}
 right = fl.Prediction.lagged_covariance

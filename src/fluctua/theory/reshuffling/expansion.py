@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +35,6 @@ SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, 
 _MEAN_RTOL = 1e-8
 _FLAT = 0.5  # rate below which a power would lose what is left of 1
 _SPANNED, _ROUGH = 1e-4, 1e-2  # of what noise feels of a state, left out with few and with many samples
-
-
-class _EpochStep(Kernel):
-    """A step of all components by themselves: they are summed inside an epoch only."""
-
-    def drift(self, steps: Any, *, observed: bool = False) -> NDArray[Any]:
-        """Factor of E of each component after so many epochs."""
-        del observed
-        return np.asarray(self.decay ** np.asarray(steps)[..., None])
 
 
 @dataclass(frozen=True)
@@ -147,7 +137,7 @@ class Shuffle:
         n, rate = self.epoch.steps, self.kernel.rate
         flat = np.abs(rate) < _FLAT
         gone = np.where(flat, -np.expm1(n * np.log1p(-np.where(flat, rate, 0))), 1 - (1 - rate) ** n)
-        return _EpochStep(gone, 1.0, drive=np.ones_like(gone))
+        return Kernel.alike(gone, np.ones_like(gone), np.ones_like(gone))
 
     def added(self, passage: Passage, *, rough: bool = False) -> tuple[Array, Array]:
         """The source averaged over an epoch, (r, r), and what else every step adds at `Epoch.times`, (J, k r, k r).

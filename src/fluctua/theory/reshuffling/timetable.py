@@ -44,7 +44,7 @@ class Epoch:
     def __init__(self, kernel: Kernel, sizes: NDArray[np.int64], nodes: int) -> None:
         self.kernel, self.sizes, self.steps, self.nodes = kernel, sizes, len(sizes), nodes
         n = self.steps
-        self.drive = np.full(len(kernel.rate), -kernel.lr) if kernel.drive is None else kernel.drive
+        self.drive = kernel.drive
         self.powers = kernel.decay ** np.arange(n + 1)[:, None]
         self.sums = np.zeros_like(self.powers)
         np.cumsum(self.drive * self.powers[:-1], axis=0, out=self.sums[1:])

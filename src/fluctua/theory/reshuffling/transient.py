@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import NotConverged
 from ..interpolation import Grid
-from ..transient import Reading, Relaxation, largest_change
+from ..transient import Relaxation, largest_change
 from .expansion import Shuffle
 from .memory import Passage
 
@@ -40,8 +40,7 @@ class Epochs:
     def __init__(self, shuffle: Shuffle, mean: Array | None, rtol: float) -> None:
         self.shuffle, self.rtol, epoch = shuffle, rtol, shuffle.epoch
         begin = np.zeros((shuffle.minimum.weights.shape[0], epoch.kernel.modes)) if mean is None else mean
-        entry = np.ones_like(epoch.drive) if epoch.kernel.entry is None else epoch.kernel.entry
-        self.mean = epoch.tile(begin) * entry
+        self.mean = epoch.tile(begin) * epoch.kernel.entry
         self.state = self.mean.T @ self.mean
         self._last: tuple[Passage, Array, Array] | None = None
 
@@ -68,7 +67,7 @@ class Epochs:
         stops = sorted({*wanted, *followed} - {0})
         total = look(0, self.state) if 0 in wanted or followed else np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
         if stops:
-            total = total + self._epochs(look).total(stops)
+            total = total + self._epochs().total(stops, look)
         return total / len(steps), self._joined(curves, last, max(steps))
 
     def means(self, steps: Sequence[int]) -> Array:
@@ -104,7 +103,7 @@ class Epochs:
         total = float(np.trace(source))
         return 1 - float(np.trace(self.shuffle.minimum.noise)) / total if total else 0.0
 
-    def _epochs(self, look: Reading) -> Relaxation:
+    def _epochs(self) -> Relaxation:
         shuffle = self.shuffle
 
         def source(state: Array, mean: Array | None) -> Array:
@@ -115,7 +114,7 @@ class Epochs:
         keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
         quiet = shuffle.additive(np.zeros_like(self.state))[-1]
         mean = self.mean - shuffle.settled_mean
-        return Relaxation(shuffle.slow, source, quiet, self.state, mean, self.rtol, look)
+        return Relaxation(shuffle.slow, source, quiet, self.state, mean, self.rtol)
 
     def _mean_at(self, number: int) -> Array:
         settled = self.shuffle.settled_mean

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from ...simulation.agenda import BINS, EDGE, Found
 from ...theory.entropy import path_entropy
 from ...theory.yaida import RELATIONS, sides
+from .contrasts import odd, standard_error, z_rms
 from .expectation import Expectation
 from .findings import Entropy, Trace
-from .statements import Statements, odd, standard_error, z_rms
+from .statements import Statements
 
 __all__ = ["Estimates"]
 

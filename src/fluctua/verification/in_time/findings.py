@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CURRENT", "FDT", "NONE", "NO_CURRENT", "TURNED", "WRONG", "Circulation", "Entropy", "Statement", "Trace"]
+from ..judgement import Role
+
+__all__ = ["CURRENT", "FDT", "NONE", "NO_CURRENT", "TURNED", "Circulation", "Entropy", "Statement", "Trace"]
 
 FDT, CURRENT, NO_CURRENT = "correlation = S x response", "circulation", "equilibrium FDT, no current"
 NONE, TURNED = "circulation of none", "circulation half turned away"
-WRONG = (NO_CURRENT, NONE, TURNED)
-"""Statements about the current that are wrong on purpose."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Statement:
     Attributes
     ----------
     name : str
+    role : str
+        "claim", or wrong on purpose: "mutant", and "unresolved" where these runs cannot tell it.
     p_value : float
         Family-wise, over bands of modes, lags and the current.
     z_rms : float
@@ -31,6 +33,7 @@ class Statement:
     """
 
     name: str
+    role: Role
     p_value: float
     z_rms: float
     detectable: float

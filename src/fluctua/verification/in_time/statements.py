@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,36 +10,17 @@ from numpy.typing import NDArray
 
 from ...simulation.agenda import Found
 from ..crossed import crossed_p_values, crossed_score
-from ..significance import ROUNDING, bands, detectable_error, p_values, unit_scores
+from ..significance import bands, detectable_error, p_values
+from .contrasts import ELEMENT, Family, even, odd, standard_error, z_rms
 from .expectation import Expectation
 from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, Circulation, Statement
 
-__all__ = ["Statements", "odd", "standard_error", "z_rms"]
+__all__ = ["Statements"]
 
 Array = NDArray[np.float64]
 _STATEMENTS = 4  # that should hold
 _RESOLVED = 3.0  # error bars from which an element of the circulation counts as seen
 _NONE = 1e-12  # of the covariance: a current below it is none
-_ELEMENT = 1e-12  # rounding of an element over its size; measured: 1e-15
-
-
-@dataclass
-class _Family:
-    """Contrasts of groups of replicas: measured over predicted, (g,) each, one if theory is right."""
-
-    columns: list[Array] = field(default_factory=list)
-    floors: list[float] = field(default_factory=list)
-    relative: list[bool] = field(default_factory=list)
-
-    def add(self, columns: Iterable[Array], relative: bool = False, left: float = 1.0) -> None:
-        """Take in contrasts; `left` is what is left of numbers of order one in the difference that each is a ratio of.
-
-        `relative`: their spread goes with their mean.
-        """
-        for column in columns:
-            self.columns.append(column)
-            self.floors.append(max(ROUNDING["float64"], _ELEMENT / max(abs(left), 1e-300)))
-            self.relative.append(relative)
 
 
 @dataclass(frozen=True)
@@ -53,20 +33,21 @@ class Statements:
     resolution: float
 
     def rows(self) -> list[Statement]:
-        """The four statements, then the mutants."""
-        wrong, theory = self.resolution, odd(self.expected.lagged[0])
+        """The four claims, then the mutants; those about the current are such where these runs can tell them."""
+        wrong, theory, found = self.resolution, odd(self.expected.lagged[0]), self.circulation
         return [
             self._by_responses(FDT, 0.0),
             self._correlation(),
             self._answers(),
             self._current(CURRENT, theory),
-            self._by_responses(f"{FDT} x {1 + wrong:.3g}", wrong),
-            self._by_responses(f"{FDT} x {1 - wrong:.3g}", -wrong),
-            self._equilibrium(),
-            self._current(NONE, np.zeros_like(theory)),
-            self._current(TURNED, self._turned(theory)),
+            _mutant(self._by_responses(f"{FDT} x {1 + wrong:.3g}", wrong)),
+            _mutant(self._by_responses(f"{FDT} x {1 - wrong:.3g}", -wrong)),
+            _mutant(self._equilibrium(), found.resolvable),
+            _mutant(self._current(NONE, np.zeros_like(theory)), found.tells_none),
+            _mutant(self._current(TURNED, self._turned(theory)), found.tells_turned),
         ]
 
+    @cached_property
     def circulation(self) -> Circulation:
         """J, measured and predicted."""
         measured, expected = odd(self.found.lagged[:, 0]), odd(self.expected.lagged[0])
@@ -125,12 +106,12 @@ class Statements:
         """What theory's correlations have lost, (k, m, m)."""
         return np.asarray(self.expected.covariance - self.expected.lagged)
 
-    def _statement(self, name: str, deviations: Array, sizes: Array, family: _Family, crossed: Array) -> Statement:
+    def _statement(self, name: str, deviations: Array, sizes: Array, family: Family, crossed: Array) -> Statement:
         """From contrasts that theory names, and from elements, (g, ...) of natural `sizes`, that need no naming.
 
         `crossed`: those of the deviations among which to look, of the same sizes.
         """
-        floor = _ELEMENT * np.broadcast_to(sizes, deviations.shape[1:])
+        floor = ELEMENT * np.broadcast_to(sizes, deviations.shape[1:])
         among = crossed_p_values(crossed.reshape(len(crossed), -1), floor.ravel())
         values, caught = np.empty(0), float("inf")
         count = len(family.columns) + len(among)
@@ -140,19 +121,19 @@ class Statements:
             caught = detectable_error(columns, self._share * len(family.columns) / count, floors, relative)
         every = np.concatenate([values, among])
         p = float(min(1.0, count * every.min())) if count else 1.0
-        return Statement(name, p, z_rms(deviations, floor), caught, self._share)
+        return Statement(name, "claim", p, z_rms(deviations, floor), caught, self._share)
 
     def _by_responses(self, name: str, wrong: float) -> Statement:
         """What correlations have lost after k steps against S (1 - R(k)), made `wrong` by a share."""
         lost = (1 + wrong) * (self.now - self.by_response)
-        deviations, family = self.now - self.found.lagged - lost, _Family()
+        deviations, family = self.now - self.found.lagged - lost, Family()
         self._add_ratios(family, deviations + self._lost, relative=False)
         family.add(self._currents(self.now - lost, self.found.lagged))
         return self._statement(name, deviations, np.sqrt(self._products), family, deviations)
 
     def _correlation(self) -> Statement:
         """Correlations, and what they have lost, against theory."""
-        found, expected, family = self.found.lagged, self.expected, _Family()
+        found, expected, family = self.found.lagged, self.expected, Family()
         variances = np.diagonal(self.now[:, 0], axis1=1, axis2=2) / np.diag(expected.covariance)
         family.add((variances[:, band].mean(axis=1) for band in self._bands), relative=True)
         self._add_ratios(family, self.now - found, relative=True)
@@ -160,7 +141,7 @@ class Statements:
         deviations = found - expected.lagged
         return self._statement("correlation", deviations, np.sqrt(self._products), family, deviations)
 
-    def _add_ratios(self, family: _Family, lost: Array, relative: bool) -> None:
+    def _add_ratios(self, family: Family, lost: Array, relative: bool) -> None:
         """Of each group, `lost` over the predicted one, in bands of modes and at every lag."""
         variances = np.diag(self.expected.covariance)
         for k, each in enumerate(self._lost):
@@ -193,7 +174,7 @@ class Statements:
 
     def _answers(self) -> Statement:
         """Kicks and pushes against their laws."""
-        expected, own, family = self.expected, self.found.responses[:, 0], _Family()
+        expected, own, family = self.expected, self.found.responses[:, 0], Family()
         modes, sizes = expected.agenda.modes, expected.agenda.sizes[: expected.agenda.modes]
         kick = expected.agenda.direction[:, :modes]
         for k, answer in enumerate(expected.responses):
@@ -224,7 +205,7 @@ class Statements:
 
     def _current(self, name: str, theory: Array) -> Statement:
         """The measured circulation against `theory`: along it, and wherever it deviates."""
-        ratio, upper, family = self._current_ratio(self.found.lagged[:, 0], theory), self._upper, _Family()
+        ratio, upper, family = self._current_ratio(self.found.lagged[:, 0], theory), self._upper, Family()
         if ratio is not None:
             family.add([ratio])
         deviations = (odd(self.found.lagged[:, 0]) - theory)[:, *upper]
@@ -254,37 +235,15 @@ class Statements:
 
     def _equilibrium(self) -> Statement:
         """S R(k) without its antisymmetric part: the measured current should then be none."""
-        even, family = _even(self.by_response), _Family()
-        family.add(self._currents(even, self.found.lagged))
-        deviations = self.found.lagged - even
+        still, family = even(self.by_response), Family()
+        family.add(self._currents(still, self.found.lagged))
+        deviations = self.found.lagged - still
         return self._statement(NO_CURRENT, deviations, np.sqrt(self._products), family, odd(deviations))
 
 
-def odd(matrices: Array) -> Array:
-    """Return the antisymmetric part of matrices, (..., m, m)."""
-    return np.asarray(0.5 * (matrices - np.swapaxes(matrices, -1, -2)))
-
-
-def _even(matrices: Array) -> Array:
-    return np.asarray(0.5 * (matrices + np.swapaxes(matrices, -1, -2)))
-
-
-def standard_error(groups: Array) -> Array:
-    """Return the standard error of the mean over the first axis; NaN for a single group."""
-    if len(groups) < 2:
-        return np.full(groups.shape[1:], np.nan)
-    return np.asarray(groups.std(axis=0, ddof=1) / np.sqrt(len(groups)))
-
-
-def z_rms(deviations: Array, floor: Array | float = 0.0) -> float:
-    """Return the root mean square of the normal scores of elements, (g, ...); NaN without any.
-
-    `floor` is the standard error of rounding of each.
-    """
-    scores = unit_scores(deviations.reshape(len(deviations), -1), np.ravel(floor) if np.ndim(floor) else floor)
-    if not len(scores):
-        return float("nan")  # one mode has no pairs
-    return float(np.sqrt(np.mean(scores**2)))
+def _mutant(statement: Statement, told: bool = True) -> Statement:
+    """The same, wrong on purpose; `told`: whether these runs can tell that it is."""
+    return replace(statement, role="mutant" if told else "unresolved")
 
 
 def _along(measured: Array, expected: Array) -> Array:

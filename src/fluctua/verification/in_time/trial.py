@@ -25,7 +25,7 @@ def verdict_of(
         level=level,
         resolution=resolution,
         rows=tuple(statements.rows()),
-        circulation=statements.circulation(),
+        circulation=statements.circulation,
         entropy=tuple(estimates.entropy()),
         relations=tuple(estimates.relations()),
         identity=identity,

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 
 from ...simulation.identity import InTimeRun
 from ...storage.results import finite
-from ...storage.saved import Saved, named, with_nan
+from ...storage.saved import with_nan
 from ..formats import caught, shown
+from ..judgement import Judgement, Role
 from ..near_limit import heavy_tails
 from ..promised import hold_in_time
 from ..significance import POWER
-from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, WRONG, Circulation, Entropy, Statement, Trace
+from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, Circulation, Entropy, Statement, Trace
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
 
 
 @dataclass(frozen=True)
-class DynamicVerdict(Saved):
+class DynamicVerdict(Judgement[Statement]):
     """What `verify_dynamic` found: consistent or not, sharp or not, and its statements; made by `verify_dynamic`.
 
     Attributes
@@ -76,62 +77,15 @@ class DynamicVerdict(Saved):
         """The identity, read: recipe, steps, replicas, seed and the rest."""
         return InTimeRun.of(self.identity)
 
-    def row(self, name: str) -> Statement:
-        """Return the statement of that name.
-
-        Parameters
-        ----------
-        name : str
-            Such as "response" or "circulation".
-
-        Returns
-        -------
-        Statement
-            One statement held against the runs.
-
-        Raises
-        ------
-        UnknownRow
-            If there is none; it carries the nearest name.
-        """
-        return named(self.rows, name)
-
-    @property
-    def mutants(self) -> tuple[Statement, ...]:
-        """Statements that are wrong on purpose; those about the current only where these runs can tell them."""
-        found = self.circulation
-        told = {NO_CURRENT: found.resolvable, NONE: found.tells_none, TURNED: found.tells_turned}
-        return tuple(row for row in self.rows if row.name.startswith(f"{FDT} x ") or told.get(row.name, False))
-
-    @property
-    def statements(self) -> tuple[Statement, ...]:
-        """Statements that should hold."""
-        return tuple(row for row in self.rows if row.name not in WRONG and not row.name.startswith(f"{FDT} x "))
-
-    @property
-    def consistent(self) -> bool:
-        """Whether no statement deviates beyond sampling."""
-        return all(row.consistent for row in self.statements)
-
     @property
     def detectable(self) -> float:
         """Smallest relative error of the correlations that these runs would have caught with probability 0.95."""
         return self.row(FDT).detectable
 
     @property
-    def sharp(self) -> bool:
-        """Whether the runs resolve `resolution`, and reject every mutant."""
-        return bool(self.detectable <= self.resolution) and not any(row.consistent for row in self.mutants)
-
-    @property
-    def passed(self) -> bool:
-        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
-        return self.consistent and self.sharp
-
-    @property
     def words(self) -> str:
         """The verdict in a few clauses."""
-        wrong = [row.name for row in self.statements if not row.consistent]
+        wrong = [row.name for row in self.claims if not row.consistent]
         first = (
             f"NOT consistent: {', '.join(wrong)} at family-wise level {100 * self.level:.3g} %"
             if wrong
@@ -171,7 +125,7 @@ class DynamicVerdict(Saved):
         lines = [f"{'statement':<34} {'z-rms':>7} {'p':>9} {'would catch':>12}  verdict"]
         for row in self.rows:
             verdict = "consistent" if row.consistent else "rejected"
-            least = caught(row.detectable) if row in self.statements else ""
+            least = caught(row.detectable) if row.role == "claim" else ""
             rms = "-" if np.isnan(row.z_rms) else f"{row.z_rms:.2f}"  # of no pair of modes
             lines.append(f"{row.name:<34} {rms:>7} {row.p_value:>9.2g} {least:>12}  {verdict}")
         return "\n".join(lines)
@@ -215,6 +169,14 @@ class DynamicVerdict(Saved):
         return plain
 
     _hold = staticmethod(hold_in_time)
+
+    @classmethod
+    def _role_of(cls, name: str, header: Mapping[str, Any]) -> Role:
+        found = header["circulation"]
+        told = {NO_CURRENT: found["resolvable"], NONE: found["tells_none"], TURNED: found["tells_turned"]}
+        if name in told:
+            return "mutant" if told[name] else "unresolved"
+        return "mutant" if name.startswith(f"{FDT} x ") else "claim"
 
     @classmethod
     def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> DynamicVerdict:

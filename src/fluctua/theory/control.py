@@ -1,0 +1,85 @@
+"""Error control of a march: whether an interval holds, how long the next may be, and into how many pieces it is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.constant import Kernel
+from ..kernels.time_varying import Course
+from .interval import Interval, Nodes
+
+__all__ = ["Controller", "largest_change"]
+
+Array = NDArray[np.float64]
+_CUBIC_BELOW = 1 / 30  # share of K in the source: cubic extrapolation multiplies noise by 15, and K must not return it
+_BENT, _MOVED = 1 / 3, 2.5  # weights of the two errors; measured, see Relaxation.rtol
+_LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 data can tell
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Accepts an interval where, in every mode, two errors of the source are within what `rtol` allows.
+
+    One is the distance of the cubic from the parabola at the interval's middle, the other what the last correction of
+    the covariance at its end moves of the source. An error of the source comes back through K, amplified by the gain
+    G/C: what is allowed is `rtol` over it.
+
+    Attributes
+    ----------
+    kernel : Kernel or Course
+    rtol : float
+        Relative accuracy wanted of each mode's variance.
+    quiet : float
+        Trace of kappa C, the part of the source that nothing comes back through.
+    """
+
+    kernel: Kernel | Course
+    rtol: float
+    quiet: float
+
+    def trusted(self, nodes: Nodes) -> Nodes:
+        """Return the nodes to extrapolate from: all, or the last two where K would return the noise of a cubic."""
+        return nodes if self._share(np.diag(nodes[-1][1])) < _CUBIC_BELOW else nodes[-2:]
+
+    def pieces(self, guess: Interval) -> int:
+        """Return enough for the interpolant's distance from its chords: an eighth of its change over pieces squared."""
+        before, after = np.diag(guess.nodes[-1][1]), guess.foreseen(guess.end)
+        change = min(largest_change(before, after), 10.0)
+        return max(2, ceil(sqrt(change * self._gain(before) / (4 * self.rtol)))) if np.isfinite(change) else 2
+
+    def errors(self, interval: Interval, predicted: Array, arrived: Array) -> tuple[float, float]:
+        """Return the errors of the interpolant and of its last node, in units of what is allowed."""
+        found, nodes = np.diag(interval.nodes[-1][1]), interval.nodes
+        begin, end = (1 + step - interval.origin for step in (interval.start, interval.end))
+        middle = sqrt(begin * end) - 1 + interval.origin
+        lower = replace(interval, nodes=nodes[1:] if len(nodes) > 2 else nodes[:1])
+        bent = largest_change(lower.foreseen(middle), interval.foreseen(middle))
+        variances = self.kernel.variances(predicted), self.kernel.variances(arrived)
+        moved = self._share(found) * largest_change(*variances)  # K[dS] <= K[S] max dS/S
+        allowed = self.rtol / self._gain(found)
+        return _BENT * bent / allowed, _MOVED * moved / allowed
+
+    @staticmethod
+    def next_width(length: int, error: float) -> float:
+        """Return the length of the next interval, given the error of one of this length."""
+        if not np.isfinite(error):
+            return 1.0
+        return max(1.0, length * float(np.clip(0.9 * max(error, 1e-9) ** (-1 / 3), 0.25, 4.0)))
+
+    def _share(self, found: Array) -> float:
+        """Share of K in the source, at most."""
+        return 1 - 1 / self._gain(found)
+
+    def _gain(self, found: Array) -> float:
+        """How much of an error of the source comes back through K, from the diagonal of G found and that of C."""
+        quiet = max(self.quiet, np.finfo(float).tiny)
+        return max(1.0, min(float(np.abs(found).sum()), _LARGEST_GAIN * quiet) / quiet)
+
+
+def largest_change(before: Array, after: Array) -> float:
+    """Return the largest relative change."""
+    return float(np.max(np.abs(after - before) / np.maximum(np.abs(after), np.finfo(float).tiny)))

@@ -1,0 +1,125 @@
+"""A verdict of statements: each has a role, and the roles alone say what the verdict concludes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from ..storage.saved import Saved, named
+
+__all__ = ["Judgement", "Role", "Stated"]
+
+Role = Literal["claim", "mutant", "unresolved", "rung", "reference"]
+"""What a statement is there for.
+
+==========  ==================================================================================
+claim       It should hold: one that is rejected makes the verdict inconsistent.
+mutant      It is wrong on purpose: one that is not rejected makes the verdict blunt.
+unresolved  It is wrong on purpose by less than these runs can tell: nothing follows from it.
+rung        Another theory of the ladder, held against the same runs: nothing follows from it.
+reference   Other numbers to compare with, such as the stationary law: nothing follows from them.
+==========  ==================================================================================
+"""
+
+
+class Stated(Protocol):
+    """One statement held against a measurement."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def role(self) -> Role:
+        """What it is there for."""
+
+    @property
+    def consistent(self) -> bool:
+        """Whether it is not rejected."""
+
+
+Statement = TypeVar("Statement", bound=Stated)
+
+
+class Judgement(Saved, Generic[Statement]):
+    """What the verdicts at equal times, in time, and of the studies share."""
+
+    rows: tuple[Statement, ...]
+    resolution: float
+
+    @property
+    @abstractmethod
+    def detectable(self) -> float:
+        """Smallest relative error that the runs would have caught with probability 0.95."""
+
+    def row(self, name: str) -> Statement:
+        """Return the statement of that name.
+
+        Parameters
+        ----------
+        name : str
+            Such as "langevin" or "exact, stationary", and in time "response" or "circulation".
+
+        Returns
+        -------
+        Row or Statement
+            What was held against the runs.
+
+        Raises
+        ------
+        UnknownRow
+            If there is none; it carries the nearest name.
+        """
+        return named(self.rows, name)
+
+    def having(self, role: Role) -> tuple[Statement, ...]:
+        """Return the statements with that role.
+
+        Parameters
+        ----------
+        role : str
+            Such as "claim" or "mutant".
+
+        Returns
+        -------
+        tuple
+            In the order of the rows.
+        """
+        return tuple(row for row in self.rows if row.role == role)
+
+    @property
+    def claims(self) -> tuple[Statement, ...]:
+        """Statements that should hold."""
+        return self.having("claim")
+
+    @property
+    def mutants(self) -> tuple[Statement, ...]:
+        """Statements that are wrong on purpose, by no less than these runs can tell."""
+        return self.having("mutant")
+
+    @property
+    def consistent(self) -> bool:
+        """Whether no claim deviates beyond sampling."""
+        return all(row.consistent for row in self.claims)
+
+    @property
+    def sharp(self) -> bool:
+        """Whether the runs resolve `resolution`, and reject every mutant."""
+        return bool(self.detectable <= self.resolution) and not any(row.consistent for row in self.mutants)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
+        return self.consistent and self.sharp
+
+    @classmethod
+    def _updated(cls, header: Mapping[str, Any]) -> dict[str, Any]:
+        """A header with the roles that files did not hold at first: there they follow from the names."""
+        rows = [{"role": cls._role_of(row["name"], header), **row} for row in header["rows"]]
+        return {**header, "rows": rows}
+
+    @classmethod
+    @abstractmethod
+    def _role_of(cls, name: str, header: Mapping[str, Any]) -> Role:
+        """Role of the row of that name in a file that holds none."""
