@@ -32,7 +32,7 @@ class Responses:
         """Whether no stationary state exists."""
 
     def response(self, lag: int) -> Array:
-        """Return the shift of E V in each mode, `lag` steps after a unit kick of V along it.
+        """Return the shift of E V in each mode, `lag` steps after a unit kick of V along it (F20).
 
         It is the response matrix's diagonal, m^lag for plain SGD: the same for every output, from any state and at any
         time. With momentum the kick spares the velocity. It costs r operations.
@@ -58,7 +58,7 @@ class Responses:
         """Return the shift of E V in each mode after `lag` steps under a unit force along it.
 
         A force is a constant change of the gradient, with a minus sign: new targets y_i + p_i exert <p x^T>. The shift
-        is the sum of impulse responses: (1 - m^lag)/h for plain SGD; 1/h in the end, always. It costs r operations.
+        is the sum of impulse responses (F22): (1 - m^lag)/h for plain SGD; 1/h in the end, always. It costs r operations.
 
         Parameters
         ----------
