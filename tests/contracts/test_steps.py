@@ -106,6 +106,38 @@ def test_the_time_domain(name, sampling):
         assert error(np.diag(prediction.response(lag)), kicked) <= 1
 
 
+def noise(problem, truth, moment):
+    """E[D D^T] of a sample's gradient less the mean one, all outputs, in the modes, from the enumerated moment."""
+    size, (c, d) = truth.optimum.size, truth.optimum.shape
+    second, total = moment[:size, :size], np.zeros((size, size))
+    single = [np.kron(np.eye(c), np.outer(x, x)) for x in truth.inputs]
+    frozen = [np.kron(truth.optimum @ x - y, x) for x, y in zip(truth.inputs, truth.targets, strict=True)]
+    for matrix, constant in zip(single, frozen, strict=True):
+        apart, at_rest = matrix - np.mean(single, axis=0), constant - np.mean(frozen, axis=0)
+        total += apart @ second @ apart.T + np.outer(at_rest, at_rest)
+    turn = np.kron(np.eye(c), problem.modes.T)
+    return turn @ total @ turn.T
+
+
+@step_case
+def test_entropy_production_is_what_the_spectrum_says(name):
+    """The divergence rate of a Gaussian process from its reverse is 1/2 of the mean of tr(S^-1 S^T - 1) over frequencies.
+
+    The spectrum S(w) = T Q T^* is that of the mean map's answer T to noise of covariance Q; trapezoidal sums over a
+    circle converge geometrically.
+    """
+    problem, sgd, truth = setting(name, "with_replacement")
+    found, q = fl.predict(problem, sgd).entropy_production.total, noise(problem, truth, truth.stationary())
+    motion, push = sgd.step.at(sgd.lr)
+    turned, total, places = sgd.step.transition(sgd.lr, problem.minimum(0.1).curvatures), 0.0, 2048
+    for angle in 2 * np.pi * (np.arange(places) + 0.5) / places:
+        answer = np.linalg.solve(np.exp(1j * angle) * np.eye(len(motion)) - turned, push[:, None])[:, 0, 0]
+        answer = np.tile(answer, problem.outputs)
+        spectrum = answer[:, None] * q * answer.conj()
+        total += 0.5 * np.trace(np.linalg.solve(spectrum, spectrum.T) - np.eye(len(q))).real / places
+    assert found == pytest.approx(total, rel=1e-9)
+
+
 class Given:
     """Batches that are given, (steps, replicas, b), in the place of drawn ones."""
 

@@ -15,12 +15,12 @@ from ..errors import ResultError
 from ..storage.results import load_arrays, save_arrays
 from ..storage.stored import reading
 from .identity import EqualTimeRun
-from .resumed import hold_tally
+from .resumed import checkpoint_identity, damaged, hold_tally
 
 if TYPE_CHECKING:
     from .records import Window
 
-__all__ = ["Chunk", "Measurement", "Tally", "checkpoint_identity", "damaged", "window_average"]
+__all__ = ["Chunk", "Measurement", "Tally", "window_average"]
 
 _overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverges says so by `diverged_at`
 
@@ -272,19 +272,6 @@ class Tally:
         if self.chunks < 2:
             return np.nan * square_of_mean
         return np.maximum(squares / self.replicas - square_of_mean, 0.0) / (self.chunks - 1)
-
-
-def checkpoint_identity(header: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the identity of the run that a checkpoint belongs to; raises `ResultError` if it is not one."""
-    if "identity" not in header or "kind" in header:
-        raise ResultError(f"{path} is not a checkpoint of a simulation. Give another path, or delete the file.")
-    with reading(partial(damaged, path)):
-        return dict(header["identity"])
-
-
-def damaged(path: Path, reason: str) -> ResultError:
-    """Return what is raised of a file that is no checkpoint of any run."""
-    return ResultError(f"{path} does not hold what an interrupted run leaves: {reason}. Delete it to start anew.")
 
 
 def window_average(mean_of_records: Any, change: Any, records: int, steps: int) -> Array:

@@ -30,11 +30,11 @@ from ..storage.writing import check_writable, remove
 from .batches import Draws, Rng, generators, seed_sequence
 from .identity import EqualTimeRun, Size
 from .interrupts import deferred
-from .measurement import Chunk, Measurement, Tally, checkpoint_identity, damaged
+from .measurement import Chunk, Measurement, Tally
 from .needs import refuse_runs
 from .precision import simulation_dtype
 from .records import Book, Window
-from .resumed import chunk_sizes
+from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .steppers import DYNAMICS, Dynamics, slots, stepper
 from .workers import in_order, workers_for
 

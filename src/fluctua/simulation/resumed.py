@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._arrays import AnyArray
+from ..errors import ResultError
 from ..storage.layout import hold_arrays
+from ..storage.stored import reading
 
 if TYPE_CHECKING:
     from .records import Window
 
-__all__ = ["chunk_sizes", "hold_tally"]
+__all__ = ["checkpoint_identity", "chunk_sizes", "damaged", "hold_tally"]
 
 Arrays = Mapping[str, AnyArray]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
@@ -72,3 +76,16 @@ def _hold_sums(arrays: Arrays) -> None:
 
 def _least(total: AnyArray, replicas: int) -> float:
     return float(np.vdot(total, total)) / replicas * (1 - _RTOL)
+
+
+def checkpoint_identity(header: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the identity of the run that a checkpoint belongs to; raises `ResultError` if it is not one."""
+    if "identity" not in header or "kind" in header:
+        raise ResultError(f"{path} is not a checkpoint of a simulation. Give another path, or delete the file.")
+    with reading(partial(damaged, path)):
+        return dict(header["identity"])
+
+
+def damaged(path: Path, reason: str) -> ResultError:
+    """Return what is raised of a file that is no checkpoint of any run."""
+    return ResultError(f"{path} does not hold what an interrupted run leaves: {reason}. Delete it to start anew.")

@@ -58,7 +58,7 @@ class Responses:
         """Return the shift of E V in each mode after `lag` steps under a unit force along it.
 
         A force is a constant change of the gradient, with a minus sign: new targets y_i + p_i exert <p x^T>. The shift
-        is the sum of impulse responses (F22): (1 - m^lag)/h for plain SGD; 1/h in the end, always. It costs r operations.
+        is the sum of impulse responses (F22), (1 - m^lag)/h for plain SGD and 1/h in the end. It costs r operations.
 
         Parameters
         ----------
