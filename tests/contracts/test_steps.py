@@ -108,7 +108,7 @@ def test_the_time_domain(name, sampling):
 
 def noise(problem, truth, moment):
     """E[D D^T] of a sample's gradient less the mean one, all outputs, in the modes, from the enumerated moment."""
-    size, (c, d) = truth.optimum.size, truth.optimum.shape
+    size, c = truth.optimum.size, truth.outputs
     second, total = moment[:size, :size], np.zeros((size, size))
     single = [np.kron(np.eye(c), np.outer(x, x)) for x in truth.inputs]
     frozen = [np.kron(truth.optimum @ x - y, x) for x, y in zip(truth.inputs, truth.targets, strict=True)]
@@ -121,7 +121,7 @@ def noise(problem, truth, moment):
 
 @step_case
 def test_entropy_production_is_what_the_spectrum_says(name):
-    """The divergence rate of a Gaussian process from its reverse is 1/2 of the mean of tr(S^-1 S^T - 1) over frequencies.
+    """A Gaussian process diverges from its reverse by the mean of tr(S^-1 S^T - 1)/2 over frequencies, per step.
 
     The spectrum S(w) = T Q T^* is that of the mean map's answer T to noise of covariance Q; trapezoidal sums over a
     circle converge geometrically.
