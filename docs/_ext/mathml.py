@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,6 +11,7 @@ from latex2mathml.converter import convert
 from sphinx.util.logging import getLogger
 
 _log = getLogger(__name__)
+_MATHML, _PRIME = "{http://www.w3.org/1998/Math/MathML}", "\u2032"
 _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname)\{([A-Za-z]+)\}")  # MathML sets text upright, and letters never
 _SIGNS = {  # what the converter takes for a variable, or would space as a relation
     "<mi>&#x027E8;</mi>": '<mo form="prefix" stretchy="false">&#x027E8;</mo>',
@@ -19,7 +19,6 @@ _SIGNS = {  # what the converter takes for a variable, or would space as a relat
     '<mo stretchy="false">&#x0007C;</mo>': '<mo lspace="0" rspace="0" stretchy="false">&#x0007C;</mo>',
     "<mo>&#x0007C;</mo>": '<mo lspace="0" rspace="0" stretchy="false">&#x0007C;</mo>',
     "<mo>&#x022A4;</mo>": "<mi>&#x022A4;</mi>",
-    "<mi>&#x02032;</mi>": "<mo>&#x02032;</mo>",
 }
 
 
@@ -28,8 +27,32 @@ def mathml(latex: str, display: str = "inline") -> str:
     found = convert(_UPRIGHT.sub(r"\\text{\1}", latex.replace("{aligned}", "{split}")), display=display)
     for wrong, right in _SIGNS.items():
         found = found.replace(wrong, right)
-    ElementTree.fromstring(found)  # raises: the converter lets through what it does not know
-    return found.replace("<math ", f'<math alttext="{escape(" ".join(latex.split()))}" ', 1)
+    tree = ElementTree.fromstring(found)  # raises: the converter lets through what it does not know
+    for scripted in [*tree.iter(f"{_MATHML}msup"), *tree.iter(f"{_MATHML}msubsup")]:
+        _lower_prime(scripted)
+    tree.set("alttext", " ".join(latex.split()))
+    return ElementTree.tostring(tree, encoding="unicode")
+
+
+def _lower_prime(scripted: ElementTree.Element) -> None:
+    """Put a prime beside its letter: fonts have it raised already, and as a superscript it would leave the line."""
+    base, *rest = scripted
+    above = rest[-1]
+    prime = above[0] if above.tag == f"{_MATHML}mrow" and len(above) else above
+    if prime.text != _PRIME:
+        return
+    beside = ElementTree.Element(f"{_MATHML}mrow")
+    beside.extend([base, ElementTree.Element(f"{_MATHML}mo", {"lspace": "0", "rspace": "0"})])
+    beside[1].text = _PRIME
+    scripted[0] = beside
+    if prime is above:
+        scripted.remove(above)
+        scripted.tag = f"{_MATHML}{'msub' if len(rest) > 1 else 'mrow'}"
+    else:
+        above.remove(prime)
+
+
+ElementTree.register_namespace("", _MATHML.strip("{}"))
 
 
 def _html(display: str) -> Any:
