@@ -183,6 +183,21 @@ def torch_loop(data, sgd, batches, shares):
     return seen
 
 
+def test_nothing_approximate_is_called_exact():
+    for quantity, (*cells, shuffled, _) in ROWS.items():
+        assert shuffled in {"expansion", "refused"}
+        closed = asked(quantity)[0] in {"`loss_spread`", "`.entropy_production`", "`gradient_noise`"}
+        assert set(cells) <= {"refused", DASH, *(["closure"] if closed else ["exact", "held"])}
+
+
+def test_a_closure_is_not_exact():
+    data, _ = problem(TINY)
+    losses = data_loss(every_run(data, recipe(), None, steps=3), data.inputs, data.targets, decay=0.1)
+    spread = fl.loss_spread(predicted(data, recipe(), None).after(3, start="zero"))
+    assert spread.std != pytest.approx(losses.std(), rel=1e-3)
+    assert spread.std == pytest.approx(losses.std(), rel=0.5)
+
+
 def test_an_average_s_stationary_state_is_where_it_ends():
     data, _ = problem(SMALL)
     for sgd, average in RECIPES["average"][:1]:
