@@ -1,6 +1,6 @@
-r"""The largest stable learning rate of shuffled epochs: from all of them, from many of them, or from the expansion.
+r"""The largest stable learning rate of shuffled epochs, F59: from all of them, from many, or from the expansion.
 
-One epoch is a random linear map of the weights (`epoch_map`), and the limit is the lowest learning rate at which the
+One epoch is a random linear map of the weights (`random_map`), and the limit is the lowest learning rate at which the
 spectral radius of its second moment reaches 1. Where few epochs differ they are all listed, and the limit is exact.
 Otherwise it is estimated from random ones, with its error. Where even that costs too much, the samples are so many that
 the expansion in r/N is accurate, unless the last batch is small (docs/shuffle.md).

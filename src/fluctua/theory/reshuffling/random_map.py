@@ -1,4 +1,4 @@
-r"""One shuffled epoch as a random linear map of the weights, without any expansion.
+r"""One shuffled epoch as a random linear map of the weights, without any expansion: Phi and xi of F58, radius of F59.
 
 In one order of the samples an epoch takes the state s (V and, with momentum, its buffer) to s Phi + xi, and the orders
 of different epochs are independent. Homogeneous second moments therefore follow M[S] = E[Phi^T S Phi] over the orders,
@@ -105,8 +105,8 @@ class EpochMap:
         return np.asarray(np.tensordot(self.weights, self.maps, 1))
 
     @cached_property
-    def spread(self) -> EpochMap:
-        """G = M - D, from Phi - E[Phi]: what is left of flat modes in the difference of M and D would be rounding."""
+    def fluctuation(self) -> EpochMap:
+        """F59: G = M - D, from Phi - E[Phi]: in the difference of M and D flat modes would be lost to rounding."""
         return EpochMap(self.maps - self.mean, self.weights)
 
     @cached_property
@@ -142,8 +142,8 @@ class EpochMap:
             return np.inf
         return float(np.abs(np.linalg.eigvals(self.mean)).max())
 
-    def forgotten(self, source: Array) -> Array:
-        """Return (1 - D)^-1 of `source`, by doubling the epochs: S with S - D[S] = source."""
+    def resolvent(self, source: Array) -> Array:
+        """F59: return (1 - D)^-1 of `source`, by doubling the epochs: S with S - D[S] = source."""
         total = source
         for power in self._powers:
             total = total + power.T @ total @ power
@@ -160,7 +160,7 @@ class EpochMap:
         return powers
 
     def leading(self, start: Array | None = None, rtol: float = 1e-9) -> tuple[float, Array]:
-        """Return the spectral radius of (1 - D)^-1 G and its eigenvector, (n, n); infinite where D's is 1 or more.
+        """F59: return the spectral radius of (1 - D)^-1 G and its eigenvector, (n, n); infinite where D's is 1 or more.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class EpochMap:
 
     def _dense_leading(self) -> tuple[complex, NDArray[np.complex128]]:
         drift = np.kron(self.mean.T, self.mean.T)
-        values, vectors = np.linalg.eig(np.linalg.solve(np.eye(len(drift)) - drift, self.spread.dense))
+        values, vectors = np.linalg.eig(np.linalg.solve(np.eye(len(drift)) - drift, self.fluctuation.dense))
         top = int(np.argmax(values.real))
         return complex(values[top]), vectors[:, top]
 
@@ -196,7 +196,7 @@ class EpochMap:
         def fed_back(flat: Array) -> Array:
             s = flat.reshape(n, n)
             s = 0.5 * (s + s.T)
-            return self.forgotten(self.spread(s)).ravel()
+            return self.resolvent(self.fluctuation(s)).ravel()
 
         operator = LinearOperator((n * n, n * n), matvec=fed_back, dtype=np.float64)
         try:
