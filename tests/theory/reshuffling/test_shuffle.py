@@ -11,7 +11,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
 
 import fluctua as fl
 from fluctua.theory.law import Law
@@ -20,6 +19,7 @@ from fluctua.theory.reshuffling.stationary import Cycle
 from fluctua.theory.reshuffling.transient import Epochs
 from helpers.agreement import close
 from helpers.enumeration import EpochEnumeration, tiny
+from helpers.tables import problem_of
 
 OPTIMISERS = {
     "plain": {},
@@ -193,9 +193,7 @@ def test_the_additive_level_is_the_first_order_at_every_position_of_two_epochs(s
 @pytest.fixture(scope="module")
 def iris():
     """150 flowers, four measurements in units of their spread, a constant, three classes."""
-    flowers = load_iris()
-    x = (flowers.data - flowers.data.mean(axis=0)) / flowers.data.std(axis=0)
-    return fl.LeastSquares(np.column_stack([x, np.ones(len(x))]), np.eye(3)[flowers.target])
+    return problem_of("iris")
 
 
 EPOCHS = {
