@@ -69,7 +69,7 @@ class Reshuffled:
         return np.concatenate([matrix] * (len(self.m) // 3))
 
     def response(self, lag):
-        """X_u."""
+        """P_u."""
         return np.diag(self.columns(self.f * self.m**lag))
 
     def sigma(self, time):
@@ -155,7 +155,7 @@ class Reshuffled:
         return -self.eps * sum(terms)
 
     def correction(self, time):
-        """R(t)."""
+        """Xi(t)."""
         out = np.zeros((len(self.m), 3))
         for v in range(time):
             for w in range(v):

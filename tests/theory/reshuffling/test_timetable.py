@@ -1,4 +1,4 @@
-"""F43's m^t, sigma(t) and X_u, and sums over the steps of an epoch, against loops over all of them."""
+"""F43's m^t, sigma(t) and P_u, and sums over the steps of an epoch, against loops over all of them."""
 
 import numpy as np
 import pytest

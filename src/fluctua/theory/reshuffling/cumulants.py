@@ -1,11 +1,11 @@
 r"""Averages over one sample's noise and curvature, as sums over the samples: F40 and F55.
 
-With D_i(V) = g_i + V B_i sample i's deviation from the mean gradient (F40) and X the diagonal response of V, one lag
-later, to an impulse of D, the averages are
+With D_i(V) = g_i + V B_i sample i's deviation from the mean gradient (F40) and P the diagonal propagator of one lag,
+the averages are
 
-    third        <E[D_i^T D_i] X B_i>                    of F48 and F50
-    fourth       <B_i X (E[D_i^T D_i] - G) X B_i>        of F51
-    mean shift   <g_i X B_i>, <g_i X B_i X B_i>          of F52 and F53
+    third        <E[D_i^T D_i] P B_i>                    of F48 and F50
+    fourth       <B_i P (E[D_i^T D_i] - G) P B_i>        of F51
+    mean shift   <g_i P B_i>, <g_i P B_i P B_i>          of F52 and F53
 
 Each is a sum of <q_i x_i x_i^T> with scalars q_i per sample, and of products of matrices of the modes.
 """
@@ -29,23 +29,23 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Deviation:
-    """F55: E[D_i(V)^T D_i(V')] = e x x^T - x y^T - y' x^T + P of every sample.
+    """F55: E[D_i(V)^T D_i(V')] of every sample, e x x^T - x y^T - y' x^T + E[p^T p'].
 
     e is E[rho^T rho'] with rho = r + V x, and y is E[p'^T rho] with p = V A - gamma W* the mean gradient.
     """
 
     squares: Array  # e, (N,)
-    crossed: dict[int, Array]  # y^T X_j x of the lags asked for, (N,) each
+    crossed: dict[int, Array]  # y^T P_j x of the lags asked for, (N,) each
     left: Array  # y' = (left) x + (shift) r, (r, r) and (r, c)
     right: Array  # y = (right) x + (shift) r
     shift: Array
-    mean_square: Array  # P, (r, r)
+    mean_square: Array  # E[p^T p'], (r, r)
     scattered: Array  # <e x x^T>, (r, r)
-    once: dict[int, Array] = field(default_factory=dict)  # <(e q_j - y^T X_j x) x x^T>, as asked for
+    once: dict[int, Array] = field(default_factory=dict)  # <(e q_j - y^T P_j x) x x^T>, as asked for
 
 
 class SampleCumulants:
-    """The averages over the samples of `problem`, at the minimum for `weight_decay`, in the modes.
+    """Averages of g_i and B_i, F40, over the samples of `problem`, at the minimum for `weight_decay`, in the modes.
 
     Cost: 2 to 6 N r^2 flops for each average. Memory: J + a few vectors of N, 2 J matrices (r, r).
 
@@ -54,7 +54,7 @@ class SampleCumulants:
     problem : LeastSquares
     minimum : Minimum
     responses : ndarray, (J, r)
-        X_j, that averages are asked for.
+        P_j, that averages are asked for.
     """
 
     def __init__(self, problem: LeastSquares, minimum: Minimum, responses: Array) -> None:
@@ -65,7 +65,7 @@ class SampleCumulants:
 
     @cached_property
     def forms(self) -> Array:
-        """q_j = x^T X_j x of every sample, (J, N)."""
+        """q_j = x^T P_j x of every sample, (J, N)."""
         out = np.empty((len(self.responses), self.problem.samples))
         for rows in self.problem.blocks(self.problem.rank):
             z = self.problem.projections[rows]
@@ -120,7 +120,7 @@ class SampleCumulants:
     def _products(
         self, covariance: Array, mean: Array, shift: Array, lags: list[int]
     ) -> tuple[Array, dict[int, Array]]:
-        """e, (N,), and y^T X_j x, (N,) each, in one pass; y = a S^T x + <r x^T>^T E V x + (shift) r."""
+        """e, (N,), and y^T P_j x, (N,) each, in one pass; y = a S^T x + <r x^T>^T E V x + (shift) r."""
         e, crossed = self.minimum.squared_residuals.copy(), np.empty((len(lags), self.problem.samples))
         for rows in self.problem.blocks(self.problem.rank):
             z, r = self.problem.projections[rows], self.minimum.residuals[rows]
@@ -135,12 +135,12 @@ class SampleCumulants:
     # -- the averages -----------------------------------------------------------------------------------------------
 
     def third(self, j: int, found: Deviation) -> Array:
-        """F48, F50: <E[D_i^T D_i'] X_j B_i>, (r, r): a sample's noise, twice, and its curvature."""
+        """F48, F50: <E[D_i^T D_i'] P_j B_i>, (r, r): a sample's noise, twice, and its curvature."""
         closing = (2 * found.mean_square - found.scattered) * (self.responses[j] * self.a)
         return np.asarray(self._once(j, found) - self._mean_gradient(j, found) + closing)
 
     def fourth(self, j: int, found: Deviation) -> Array:
-        """F51: <B_i X_j (E[D_i^T D_i] - G) X_j B_i>, (r, r), for a symmetric S: noise and curvature, twice each."""
+        """F51: <B_i P_j (E[D_i^T D_i] - G) P_j B_i>, (r, r), for a symmetric S: noise and curvature, twice each."""
         q, x, a = self.forms[j], self.responses[j], self.a
         middle = x[:, None] * (2 * found.mean_square - found.scattered) * x
         twice = self.problem.scatter(q * (q * found.squares - 2 * found.crossed[j]) + self.form(middle))
@@ -148,7 +148,7 @@ class SampleCumulants:
         return np.asarray(twice - side - side.T - 2 * a[:, None] * middle * a)
 
     def _once(self, j: int, found: Deviation) -> Array:
-        """<(e q_j - y^T X_j x) x x^T>."""
+        """<(e q_j - y^T P_j x) x x^T>."""
         if j not in found.once:
             found.once[j] = self.problem.scatter(found.squares * self.forms[j] - found.crossed[j])
         return found.once[j]
@@ -158,11 +158,11 @@ class SampleCumulants:
         return np.asarray(found.left @ self.scatters[j] + found.shift @ self.residual_scatters[j])
 
     def noise_curvature(self, response: Array) -> Array:
-        """F52: <g_i X B_i>, (c, r), for a response (r, r)."""
+        """F52: <g_i P B_i>, (c, r), for a response P, (r, r)."""
         return self.residual_scatter(self.form(response)) - (self.pull @ response) * self.a
 
     def noise_curvature_twice(self, weights: Array, feedbacks: Array) -> Array:
-        """F53: sum over j, k of weights_jk <g_i X_j B_i X_k B_i>, (c, r), with `feedbacks` = K[X_k]."""
+        """F53: sum over j, k of weights_jk <g_i P_j B_i P_k B_i>, (c, r), with `feedbacks` = K[P_k]."""
         a, x, q = self.a, self.responses, self.forms
         mixed = np.einsum("jk,jp,kp->p", weights, x, x)
         side = self.form(np.diag(mixed * a))

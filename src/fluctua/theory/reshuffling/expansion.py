@@ -176,7 +176,7 @@ class Shuffle:
         )
 
     def anticorrelation(self, source: Array, time: int) -> Array:
-        """F44: eps sigma(t)^2 G, (k r, k r): what batches so far have taken back of the average source, exactly."""
+        """F44: eps Lambda(t)^2 G, (k r, k r): what batches so far have taken back of the average source, exactly."""
         return np.asarray(self.batches.eps * self.epoch.squared(self.epoch.sums[time], source))
 
     def additive(self, start: Array) -> Array:

@@ -23,11 +23,11 @@ class LagCumulants:
     Attributes
     ----------
     third : ndarray
-        F48: <E[D_i^T D_i] X_u B_i>, for the epoch's average state.
+        F48: <E[D_i^T D_i] P_u B_i>, for the epoch's average state.
     third_between : ndarray
         F50: the same of D_i(V(t)) and D_i(V(t')), for what is left of that state after the lag.
     fourth : ndarray
-        F51: <B_i X_u (E[D_i^T D_i] - G) X_u B_i>.
+        F51: <B_i P_u (E[D_i^T D_i] - G) P_u B_i>.
     """
 
     third: Array
@@ -36,7 +36,7 @@ class LagCumulants:
 
 
 class LaggedAverages:
-    """The averages of one recipe for any state; the last ones are kept.
+    """The averages of F48, F50 and F51 for one recipe and any state; the last ones are kept.
 
     Cost: three passes over the samples per node. Memory: three (r, r) matrices per node.
     """
@@ -48,7 +48,7 @@ class LaggedAverages:
         self._of_state: tuple[float, LagCumulants] | None = None
 
     def of_mean(self, mean: Array) -> Array:
-        """F48: <E[D_i^T D_i] X_u B_i> at the lags' nodes where V has a mean and no spread, (J, r, r)."""
+        """F48: <E[D_i^T D_i] P_u B_i> at the lags' nodes to first order in V, (J, r, r)."""
         if self._of_mean is None or not np.array_equal(self._of_mean[0], mean):
             found = self.samples.deviation(np.zeros((mean.shape[1],) * 2), mean)
             self._of_mean = mean, np.array([self.samples.third(j, found) for j in self._lags])

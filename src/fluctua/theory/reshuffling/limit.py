@@ -72,7 +72,7 @@ class _Radius:
         return epoch_map(self.problem, replace(self.sgd, lr=lr), self.orders)
 
     def excess(self, place: float) -> float:
-        """The log of the radius of (1 - D)^-1 G at a log learning rate, within 20 of zero: it crosses with M's."""
+        """The log of the radius of (1 - Gamma_0)^-1 Gamma_1 at a log learning rate, within 20 of zero."""
         radius, self._last = self.at(float(np.exp(place))).leading(self._last, self.rtol)
         return float(np.clip(np.log(max(radius, _SMALLEST)), -20, 20))
 
@@ -89,7 +89,7 @@ class _Radius:
     def _error(self, lr: float) -> tuple[float, float]:
         """Relative standard error of the limit, and the share of one order in the second moment there.
 
-        The radius is <U, M[S]>, with S and U the eigenvectors of M and of its adjoint: an average over orders.
+        The radius is <U, Gamma[S]>, with S and U the eigenvectors of Gamma and of its adjoint: an average over orders.
         """
         here, step = self.at(lr * (1 - 1e-6)), 1e-4
         _, s = here.leading(self._last, self.rtol)

@@ -36,16 +36,16 @@ class MeanMotion:
     # -- terms of E[V(t) B_t] ---------------------------------------------------------------------------------------
 
     def noise_curvature(self, time: int) -> Array:
-        """F52: -eps <g_i (Y + R^T) B_i>, (c, r): a sample's noise, then its curvature."""
+        """F52: -eps <g_i (Z + Xi^T) B_i>, (c, r): a sample's noise, then its curvature."""
         return -self.batches.eps * self.samples.noise_curvature(self.responses.total(time))
 
     def third_cumulant(self, time: int) -> Array:
-        """F53: c_3 times the sum of <g_i X_u B_i X_w B_i> over u + w < t - 1, (c, r)."""
+        """F53: c_3 times the sum of <g_i P_u B_i P_w B_i> over u + w < t - 1, (c, r)."""
         weights = self.epoch.lag_pairs(time)
         return self.batches.three * self.samples.noise_curvature_twice(weights, self.responses.feedbacks)
 
     def drift(self, means: Array) -> Array:
-        """F54: -eps times the sum of E V(t') K[X_u] at `Epoch.times`, (J, c, r), for E V there, (J, c, r)."""
+        """F54: -eps times the sum of E V(t') K[P_u] at `Epoch.times`, (J, c, r), for E V there, (J, c, r)."""
         epoch, out = self.epoch, np.zeros_like(means)
         regular = means[: epoch.positions.basis.shape[1]]
         for k, time in enumerate(epoch.times):

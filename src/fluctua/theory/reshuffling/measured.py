@@ -1,9 +1,9 @@
 r"""The law of shuffled epochs from the maps of one epoch, F58: exact where all epochs are listed, otherwise measured.
 
-An epoch takes the state s at its start to s Phi_t + xi_t after t steps, with Phi_t and xi_t fixed by its order, which
+An epoch takes the state s at its start to s Pi_t + xi_t after t steps, with Pi_t and xi_t fixed by its order, which
 is independent of s. With m = E s and S = E[s^T s], summed over outputs,
 
-    m(t) = m E Phi_t + E xi_t,    S(t) = E[Phi_t^T S Phi_t] + E[(m Phi_t)^T xi_t] + transposed + E[xi_t^T xi_t],
+    m(t) = m E Pi_t + E xi_t,    S(t) = E[Pi_t^T S Pi_t] + E[(m Pi_t)^T xi_t] + transposed + E[xi_t^T xi_t],
 
 at any position of any epoch. After n steps the next epoch begins; the stationary state is where nothing changes then.
 """
@@ -32,7 +32,7 @@ _EVERY = 40  # positions up to which the average over an epoch is over all of th
 
 
 class MeasuredEpochs:
-    """Epochs of one recipe, as an average over some orders of one of them.
+    """F58: epochs of one recipe, as an average over some orders of one of them.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class MeasuredEpochs:
 
     @cached_property
     def _end(self) -> tuple[EpochMap, Array]:
-        """Phi and xi of whole epochs."""
+        """Pi and xi of whole epochs."""
         maps = np.empty((len(self.orders.weights), self.size, self.size))
         noise = np.empty((len(maps), self.problem.outputs, self.size))
         for _, part, rows in advanced(self.problem, self.sgd, self.orders, [self.steps], outputs=True):
@@ -74,7 +74,7 @@ class MeasuredEpochs:
         return moved(s) + self._renewed(mean), mean @ moved.mean + self._added[0]
 
     def _renewed(self, mean: Array) -> Array:
-        """What an epoch that begins with m adds to M[S]: E[(m Phi)^T xi] + transposed + E[xi^T xi]."""
+        """What an epoch that begins with m adds to Gamma[S]: E[(m Pi)^T xi] + transposed + E[xi^T xi]."""
         moved, noise = self._end
         crossed = _squared(moved.weights, mean @ moved.maps, noise)
         return crossed + crossed.T + self._added[1]

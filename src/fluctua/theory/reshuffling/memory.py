@@ -1,7 +1,7 @@
 r"""What the batches of an epoch remember of one another, the terms of N1 and N2 in the balance F43: F44 to F51.
 
 N1 = E[s(t)^T D_t] is the correlation of the weights, which carry what earlier batches did, with the batch to come, and
-N2 = E[D_t^T D_t]. Every term is of first order in eps times the number of steps that a response X lasts, r/N in all.
+N2 = E[D_t^T D_t]. Every term is of first order in eps times the number of steps that a response lasts, r/N in all.
 Left out are terms of second order, and two averages <g B> that cross (as small as the square of the mean's shift).
 """
 
@@ -65,7 +65,7 @@ class NoiseMemory:
     source : ndarray, (r, r)
         The source G = C + K[S] + X(E V) averaged over the epoch.
     feedback : callable
-        X -> K[X].
+        S -> K[S].
     similar : bool
         Whether estimated cumulants of a state nearby may stand for this one's.
     """
@@ -87,13 +87,13 @@ class NoiseMemory:
         return np.asarray(self.noise_third_cumulant(k) + self.noise_fourth_cumulant(k))
 
     def noise_third_cumulant(self, k: int) -> Array:
-        """F50: c_2(b_t) times the sum of <E[D_i(V(t))^T D_i(V(t'))] X_u B_i>, and its transpose."""
+        """F50: c_2(b_t) times the sum of <E[D_i(V(t))^T D_i(V(t'))] P_u B_i>, and its transpose."""
         time = int(self.epoch.times[k])
         third = np.tensordot(self.epoch.lag_counts(time), self.cumulants.third_between, 1)
         return np.asarray(self.memory.batches.two(int(self.epoch.sizes[time])) * (third + third.T))
 
     def noise_fourth_cumulant(self, k: int) -> Array:
-        """F51: c_4(b_t, b) times the sum of <B_i X_u (E[D_i^T D_i] - G) X_u B_i>."""
+        """F51: c_4(b_t, b) times the sum of <B_i P_u (E[D_i^T D_i] - G) P_u B_i>."""
         time, sizes = int(self.epoch.times[k]), self.epoch.sizes
         fourth = np.tensordot(self.epoch.lag_counts(time), self.cumulants.fourth, 1)
         return np.asarray(self.memory.batches.four(int(sizes[time]), int(sizes[0])) * fourth)
@@ -112,7 +112,7 @@ class NoiseMemory:
         )
 
     def anticorrelated_noise(self, k: int, change: Array) -> Array:
-        """F44: -eps sigma(t) (G(t) - average G): noise taken back; `Shuffle.anticorrelation` has the rest."""
+        """F44: -eps Lambda(t) (G(t) - average G): noise taken back; `Shuffle.anticorrelation` has the rest."""
         sums = self.epoch.sums[int(self.epoch.times[k])]
         return np.asarray(-self.memory.batches.eps * sums[:, None] * self.epoch.tile_rows(change))
 
@@ -125,7 +125,7 @@ class NoiseMemory:
         return np.asarray(-self.memory.batches.eps * np.einsum("aj,jaq->aq", weights, epoch.tile_rows(changes)))
 
     def anticorrelated_curvature(self, k: int) -> Array:
-        """F46: -eps times the sum of E[s(t)^T V(t')] K[X_u]: curvature of samples that V has already felt."""
+        """F46: -eps times the sum of E[s(t)^T V(t')] K[P_u]: curvature of samples that V has already felt."""
         lags = self._lags(k)
         weights = lags.basis.sum(axis=0)[:, None] * self.epoch.lags.basis[lags.nodes]
         summed = np.tensordot(weights.T, self.between(k), 1)
@@ -133,7 +133,7 @@ class NoiseMemory:
         return np.asarray(-self.memory.batches.eps * np.tensordot(summed, feedbacks, axes=([0, 2], [0, 1])))
 
     def corrected_response(self, k: int) -> Array:
-        """F47: -eps R(t) G: noise that is taken back, by a response that samples in between have changed."""
+        """F47: -eps Xi(t) G: noise that is taken back, by a response that samples in between have changed."""
         time = int(self.epoch.times[k])
         return np.asarray(-self.memory.batches.eps * self.memory.responses.correction(time) @ self.source)
 
@@ -156,7 +156,7 @@ class NoiseMemory:
 
     @cached_property
     def _third_sums(self) -> Array:
-        """Sum over u < v of <E[D_i^T D_i] X_u B_i>, transposed, at the positions' nodes, (J, k r, r)."""
+        """Sum over u < v of <E[D_i^T D_i] P_u B_i>, transposed, at the positions' nodes, (J, k r, r)."""
         epoch, third = self.epoch, self.third_of_mean
         sums = [np.tensordot(epoch.lag_counts(v), third, 1).T for v in epoch.positions.nodes]
         return epoch.tile_rows(np.array(sums))
@@ -173,7 +173,7 @@ class NoiseMemory:
         return self._between[k]
 
     def _at_two_times(self, time: int, lag: int) -> Array:
-        """m^(u+1) E[s(t')^T V(t')] - eps sigma(u+1) Y(t') G: what has decayed, less the noise since then."""
+        """m^(u+1) E[s(t')^T V(t')] - eps Lambda(u+1) Z(t') G: what has decayed, less the noise since then."""
         epoch, then = self.epoch, time - 1 - lag
         decayed = epoch.powers[lag + 1][:, None] * epoch.earlier(self._folded, time, lag)
         since = np.multiply.outer(epoch.sums[lag + 1], epoch.response_sum(then)) * epoch.tile_rows(self.source)

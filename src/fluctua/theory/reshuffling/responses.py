@@ -1,4 +1,4 @@
-r"""The responses of an epoch's mean motion, and what earlier batches change in them: R(t) of F47."""
+r"""The responses of an epoch's mean motion, and what earlier batches change in them: Xi(t) of F47."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Feedback = Callable[[Array], Array]
 
 
 class Responses:
-    """X_u at the lags' nodes, and all that follows from them and K.
+    """P_u at the lags' nodes, and all that follows from them and K.
 
     Memory: one (r, r) matrix per node of the lags and of the positions.
 
@@ -25,7 +25,7 @@ class Responses:
     ----------
     epoch : Epoch
     feedback : callable
-        X -> K[X], (r, r) to (r, r).
+        S -> K[S], (r, r) to (r, r).
     eps : float
         F41.
     """
@@ -36,12 +36,12 @@ class Responses:
 
     @cached_property
     def feedbacks(self) -> Array:
-        """<B_i X_u B_i> = K[X_u] at the lags' nodes, (J, r, r)."""
+        """<B_i P_u B_i> = K[P_u] at the lags' nodes, (J, r, r)."""
         return np.array([self.feedback(np.diag(x)) for x in self.at_lags])
 
     @cached_property
     def _felt(self) -> Array:
-        """Sum over w < v of K[X_(v-1-w)] Y(w) at the positions' nodes, (J, r, r)."""
+        """Sum over w < v of K[P_(v-1-w)] Z(w) at the positions' nodes, (J, r, r)."""
         epoch, out = self.epoch, []
         for v in epoch.positions.nodes:
             weights = epoch.fold(epoch.sums[:v][::-1]).T @ epoch.lags.basis[:v]
@@ -49,12 +49,12 @@ class Responses:
         return np.array(out)
 
     def correction(self, time: int) -> Array:
-        """F47: R(t), (k r, r): what K[X], felt between two steps, adds to the sum of all responses, transposed."""
+        """F47: Xi(t), (k r, r): what K[P], felt between two steps, adds to the sum of all responses, transposed."""
         rows = self.epoch.tile_rows(self._felt)
         carried = np.einsum("aj,jaq->aq", self.epoch.position_powers(time), rows)
         return np.asarray(-self.eps * self.epoch.drive[:, None] * carried)
 
     def total(self, time: int) -> Array:
-        """F52: Y(t) + R(t)^T, the sum of all responses before `time`, corrected, (r, r)."""
+        """F52: Z(t) + Xi(t)^T, the sum of all responses before `time`, corrected, (r, r)."""
         corrected = self.epoch.fold_rows(self.correction(time)).T
         return np.asarray(np.diag(self.epoch.response_sum(time)) + corrected)

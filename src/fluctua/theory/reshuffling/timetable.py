@@ -1,4 +1,4 @@
-r"""The timetable of an epoch: m^t, sigma(t) and X_u of F43, and sums over the steps of an epoch as sums over nodes.
+r"""The timetable of an epoch: m^t, Lambda(t) and P_u of F43, and sums over the steps of an epoch as sums over nodes.
 
 Knows no data. A dozen positions and lags, the nodes, stand for all. Weights of sums over nodes are exact for the
 kernel's decays: only what the nodes carry is interpolated.
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class Epoch:
-    """n steps of `kernel`, with batches of `sizes`.
+    """F43: n steps of `kernel`, with batches of `sizes`.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Epoch:
     powers : ndarray, (n + 1, k r)
         m^t.
     sums : ndarray, (n + 1, k r)
-        sigma(t), f times the sum of m^u over u < t.
+        Lambda(t), f times the sum of m^u over u < t.
     """
 
     def __init__(self, kernel: Kernel, sizes: NDArray[np.int64], nodes: int) -> None:
@@ -87,11 +87,11 @@ class Epoch:
     # -- sums over steps --------------------------------------------------------------------------------------------
 
     def response(self, lag: int) -> Array:
-        """F43: X_u, the response of V to an impulse of D, u + 1 steps later, (r,)."""
+        """F43: P_u, the response of V to an impulse of D, u + 1 steps later, (r,)."""
         return self.fold(self.drive * self.powers[lag])
 
     def response_sum(self, time: int) -> Array:
-        """F43: Y(t), the sum of X_u over u < t, (r,)."""
+        """F43: Z(t), the sum of P_u over u < t, (r,)."""
         return self.fold(self.sums[time])
 
     def average(self, values: Array) -> Array:
@@ -99,25 +99,25 @@ class Epoch:
         return np.asarray(np.tensordot(self.share, values[: len(self.times)], 1))
 
     def lag_powers(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of m^u G(u) over u < `time`, (k r, J)."""
+        """Weights of the lags' nodes in the sum of m^u q(u) over u < `time`, (k r, J)."""
         return np.asarray(self.powers[:time].T @ self.lags.basis[:time])
 
     def lag_counts(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of G(u) over u < `time`, (J,)."""
+        """Weights of the lags' nodes in the sum of q(u) over u < `time`, (J,)."""
         return np.asarray(self.lags.basis[:time].sum(axis=0))
 
     def lag_pairs(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of G(u, w) over lags u + w < `time` - 1, (J, J)."""
+        """Weights of the lags' nodes in the sum of q(u, w) over lags u + w < `time` - 1, (J, J)."""
         basis = self.lags.basis
         until = np.vstack([np.zeros(basis.shape[1]), np.cumsum(basis[: time - 1], axis=0)])
         return np.asarray(until[::-1].T @ basis[:time])
 
     def lag_positions(self, time: int) -> Array:
-        """Weights of the nodes in the sum of G(u, t') over u + 1 + t' = `time`, lags and positions, (J, J)."""
+        """Weights of the nodes in the sum of q(u, t') over u + 1 + t' = `time`, lags and positions, (J, J)."""
         return np.asarray(self.lags.basis[:time].T @ self.positions.basis[:time][::-1])
 
     def position_powers(self, time: int) -> Array:
-        """Weights of the positions' nodes in the sum of m^(time-1-v) G(v) over regular v < `time`, (k r, J)."""
+        """Weights of the positions' nodes in the sum of m^(time-1-v) q(v) over regular v < `time`, (k r, J)."""
         until = min(time, self.regular)
         return np.asarray(self.powers[time - until : time][::-1].T @ self.positions.basis[:until])
 
@@ -140,14 +140,14 @@ class Epoch:
     # -- the recursion ----------------------------------------------------------------------------------------------
 
     def march(self, start: Array, added: Array) -> Array:
-        """Follow S' = m m S + G from `start`, (k r, k r), with `added` = G at `times`: S there and at the end."""
+        """Follow S' = m m S + added from `start`, (k r, k r), with `added` at `times`: S there and at the end."""
         out = [start]
         for now, then in zip(self.times, [*self.times[1:], self.steps], strict=True):
             out.append(self.advance(out[-1], added, int(now), int(then)))
         return np.array(out)
 
     def advance(self, state: Array, added: Array, now: int, then: int) -> Array:
-        """Follow S' = m m S + G from step `now` to step `then`, with `added` = G at `times`."""
+        """Follow S' = m m S + added from step `now` to step `then`, with `added` at `times`."""
         out = np.multiply.outer(self.powers[then - now], self.powers[then - now]) * state
         if now == then:
             return np.asarray(out)

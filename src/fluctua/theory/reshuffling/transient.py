@@ -24,7 +24,7 @@ _CURVES = 12  # epochs whose curve is followed step by step; in those between it
 
 
 class Epochs:
-    """Epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
+    """F56: epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Whole epochs are followed as steps are in `Relaxation`: what an epoch adds is smooth in the logarithm of the number
     of epochs. What it adds is found by following it again and again until its source no longer changes.
