@@ -19,7 +19,7 @@ Feedback = Callable[[Array], Array]
 class Responses:
     """P_u at the lags' nodes, and all that follows from them and K.
 
-    Memory: one (r, r) matrix per node of the lags and of the positions.
+    Memory: three (r, r) matrices per node, more with momentum.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ class Responses:
 
     def __init__(self, epoch: Epoch, feedback: Feedback, eps: float) -> None:
         self.epoch, self.feedback, self.eps = epoch, feedback, eps
+        self._corrections: dict[int, Array] = {}
         self.at_lags = np.array([epoch.response(u) for u in epoch.lags.nodes])
 
     @cached_property
@@ -50,9 +51,11 @@ class Responses:
 
     def correction(self, time: int) -> Array:
         """F47: Xi(t), (k r, r): what K[P], felt between two steps, adds to the sum of all responses, transposed."""
-        rows = self.epoch.tile_rows(self._felt)
-        carried = np.einsum("aj,jaq->aq", self.epoch.position_powers(time), rows)
-        return np.asarray(-self.eps * self.epoch.drive[:, None] * carried)
+        if time not in self._corrections:
+            rows = self.epoch.tile_rows(self._felt)
+            carried = np.einsum("aj,jaq->aq", self.epoch.position_powers(time), rows)
+            self._corrections[time] = np.asarray(-self.eps * self.epoch.drive[:, None] * carried)
+        return self._corrections[time]
 
     def total(self, time: int) -> Array:
         """F52: Z(t) + Xi(t)^T, the sum of all responses before `time`, corrected, (r, r)."""

@@ -54,6 +54,7 @@ class Epoch:
         self.positions, self.lags = Grid(self.regular, nodes), Grid(max(n - 1, 1), nodes)
         self.times = np.concatenate([self.positions.nodes, np.arange(self.regular, n)])
         self._histories: dict[int, Grid] = {}
+        self._position_powers: dict[int, Array] = {}
         self.share = np.append(self.positions.basis.sum(axis=0), np.ones(n - self.regular)) / n
 
     @property
@@ -118,8 +119,10 @@ class Epoch:
 
     def position_powers(self, time: int) -> Array:
         """Weights of the positions' nodes in the sum of m^(time-1-v) q(v) over regular v < `time`, (k r, J)."""
-        until = min(time, self.regular)
-        return np.asarray(self.powers[time - until : time][::-1].T @ self.positions.basis[:until])
+        if time not in self._position_powers:
+            until = min(time, self.regular)
+            self._position_powers[time] = self.powers[time - until : time][::-1].T @ self.positions.basis[:until]
+        return self._position_powers[time]
 
     def history(self, time: int) -> Grid:
         """Nodes among the lags of all steps before `time`."""
