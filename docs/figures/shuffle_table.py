@@ -1,6 +1,6 @@
 """Print the tables of docs/shuffle.md: the law of shuffled epochs, and the semi-analytic level, against real runs.
 
-    python docs/figures/shuffle_table.py
+    PYTHONPATH=tests python docs/figures/shuffle_table.py
 
 The error of the law in the mode variances is the root mean square over modes of predicted / measured - 1, less what
 the measurement's own errors add to it. The second table is of the stationary state: its runs are as long as that takes.
@@ -9,11 +9,11 @@ the measurement's own errors add to it. The second table is of the stationary st
 from __future__ import annotations
 
 import numpy as np
-from sklearn import datasets
 
 import fluctua as fl
 from fluctua.simulation.batches import Draws, generators
 from fluctua.simulation.steppers import minibatch_in_modes
+from helpers.tables import problem_of
 
 DECAY, SEED = 0.03, 3
 RECIPES = [
@@ -30,18 +30,6 @@ STATIONARY = [
     ("wine", (0.01, 0.05, 0.25), 100, 2048, 16_384),
     ("breast_cancer", (0.005, 0.03, 0.07), 60, 1024, 16_384),
 ]
-
-
-def problem_of(name: str) -> fl.LeastSquares:
-    """A data set in units of its spread with a constant added, classes one-hot; the first 1,792 digits as they are."""
-    if name == "digits":
-        digits = fl.load("digits")
-        return fl.LeastSquares(digits.inputs[:1792], digits.targets[:1792])
-    found = getattr(datasets, f"load_{name}")()
-    x = (found.data - found.data.mean(axis=0)) / found.data.std(axis=0)
-    y = found.target
-    y = (y[:, None] - y.mean()) / y.std() if name == "diabetes" else np.eye(y.max() + 1)[y]
-    return fl.LeastSquares(np.column_stack([x, np.ones(len(x))]), y)
 
 
 def row(name: str, size: int, lr: float, epochs: int, replicas: int) -> str:

@@ -102,7 +102,7 @@ def semi_analytic(
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SemiAnalytic:
-    """Predict the stationary fluctuation of shuffled epochs from measurements of one epoch.
+    """Predict the stationary fluctuation of shuffled epochs from measurements of one epoch (F58).
 
     For small data, where `predict` leaves out too much: it keeps what batches of one epoch remember of one another to
     first order in r/N (docs/shuffle.md). This level keeps all of it and has the errors of a measurement instead; the

@@ -6,12 +6,13 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from test_shuffle_real import DECAY, problem_of
+from test_shuffle_real import DECAY
 
 import fluctua as fl
 from fluctua.errors import InvalidInput
 from fluctua.verification.epoch_run import EpochRun
 from helpers.enumeration import EpochEnumeration, tiny
+from helpers.tables import problem_of
 
 OPTIMISERS = {"plain": {}, "momentum": {"momentum": 0.5}, "nesterov": {"momentum": 0.5, "nesterov": True}}
 

@@ -11,15 +11,15 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
 
 import fluctua as fl
 from fluctua.theory.law import Law
-from fluctua.theory.reshuffling.memory import Memory
+from fluctua.theory.reshuffling.batch_cumulants import BatchCumulants
 from fluctua.theory.reshuffling.stationary import Cycle
 from fluctua.theory.reshuffling.transient import Epochs
 from helpers.agreement import close
 from helpers.enumeration import EpochEnumeration, tiny
+from helpers.tables import problem_of
 
 OPTIMISERS = {
     "plain": {},
@@ -48,14 +48,17 @@ def first_epoch(name, size, drop_last, optimiser, halvings):
     truth = EpochEnumeration(inputs, targets, sgd.lr, size, **options)
     moments = list(truth.moments(truth.optimum, len(truth.sizes)))
     covariances = np.array([problem.modes.T @ truth.covariance(moment) @ problem.modes for moment in moments])
-    return passage(problem, sgd), (covariances, np.array([truth.mean(moment) @ problem.modes for moment in moments]))
+    return along_an_epoch(problem, sgd), (
+        covariances,
+        np.array([truth.mean(moment) @ problem.modes for moment in moments]),
+    )
 
 
-def passage(problem, sgd):
+def along_an_epoch(problem, sgd):
     """The law's S and E V at every position of the first epoch from W*, followed until nothing changes."""
     law = Law(problem, sgd, "exact").shuffle
     run = Epochs(law, None, rtol=1e-14)
-    found, source, added = run.passage(run.state, run.mean)
+    found, source, added = run.epoch_from(run.state, run.mean)
     means, places = law.epoch.fold(found.means), range(law.epoch.steps)
     covariances = [law.at(t, found, source, added) for t in places] + [law.kernel.fold(found.states[-1])]
     return np.array(covariances), np.array([law.mean_at(t, means) for t in places] + [means[-1]])
@@ -110,7 +113,7 @@ def test_the_leading_orders_are_the_second_and_at_the_end_of_an_epoch_the_fourth
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_without_third_cumulants_an_order_is_lost(monkeypatch, optimiser):
-    monkeypatch.setattr(Memory, "pair", lambda *_: 0.0)
+    monkeypatch.setattr(BatchCumulants, "two", lambda *_: 0.0)
     arguments = "six samples", 2, False, optimiser
     first_epoch.cache_clear()
     found = orders(*arguments, 0, first=2)[0]
@@ -190,9 +193,7 @@ def test_the_additive_level_is_the_first_order_at_every_position_of_two_epochs(s
 @pytest.fixture(scope="module")
 def iris():
     """150 flowers, four measurements in units of their spread, a constant, three classes."""
-    flowers = load_iris()
-    x = (flowers.data - flowers.data.mean(axis=0)) / flowers.data.std(axis=0)
-    return fl.LeastSquares(np.column_stack([x, np.ones(len(x))]), np.eye(3)[flowers.target])
+    return problem_of("iris")
 
 
 EPOCHS = {
@@ -277,8 +278,8 @@ def looks(law):
 
 
 @epochs
-def test_the_stationary_passage_ends_as_it_began(iris, sgd):
-    found = fl.predict(iris, sgd).law.cycle.passage
+def test_a_stationary_epoch_ends_as_it_began(iris, sgd):
+    found = fl.predict(iris, sgd).law.cycle.moments
     assert close(found.states[-1], found.states[0], rtol=1e-5)
     assert close(found.means[-1], found.means[0], rtol=1e-5)
 

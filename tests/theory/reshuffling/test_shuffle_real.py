@@ -7,31 +7,16 @@ more of them it would be: wine at lr 0.05 is resolved from some 2,000 on. Both w
 """
 
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
 import pytest
-from sklearn import datasets
 
 import fluctua as fl
 from fluctua.verification.significance import compare
+from helpers.tables import problem_of
 
 ASKED = 3e-6  # Student's t of a mean of skewed numbers can treble the tail: tests ask for this and state 1e-5
 DECAY = 0.03
 SEED = 2
-
-
-@cache
-def problem_of(name):
-    """A data set in units of its spread and a constant, classes one-hot; the first 1,792 digits as they are."""
-    if name == "digits":
-        digits = fl.load("digits")
-        return fl.LeastSquares(digits.inputs[:1792], digits.targets[:1792])
-    found = getattr(datasets, f"load_{name}")()
-    x = (found.data - found.data.mean(axis=0)) / found.data.std(axis=0)
-    y = found.target
-    y = (y[:, None] - y.mean()) / y.std() if name == "diabetes" else np.eye(y.max() + 1)[y]
-    return fl.LeastSquares(np.column_stack([x, np.ones(len(x))]), y)
 
 
 @dataclass(frozen=True)

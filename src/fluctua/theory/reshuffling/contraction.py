@@ -1,4 +1,4 @@
-"""Epochs that cannot grow, told from the samples alone: no step of theirs takes two weights further apart."""
+"""Epochs that cannot grow, told from the samples alone: a bound on the curvature of any batch."""
 
 from __future__ import annotations
 

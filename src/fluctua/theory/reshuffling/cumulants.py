@@ -1,18 +1,18 @@
-r"""Averages over a sample that cannot come back: what one sample's part in two batches of an epoch would have done.
+r"""Averages over one sample's noise and curvature, as sums over the samples: F40 and F55.
 
-In an epoch no sample comes twice, so batches are anti-correlated through every statistic of a sample. With D_i(V) =
-g_i + V B_i sample i's deviation from the mean gradient, B_i = x_i x_i^T - A and g_i = D_i(0), and X the diagonal
-response of V, one lag later, to an impulse of D, the averages needed are
+With D_i(V) = g_i + V B_i sample i's deviation from the mean gradient (F40) and P the diagonal propagator of one lag,
+the averages are
 
-    echo     <E[D_i^T D_i] X B_i>                    both its noise and its curvature, once each
-    double   <B_i X E[D_i^T D_i] X B_i>              its noise, seen twice by its curvature
-    drift    <B_i X B_i> = K[X], <g_i X B_i>         its curvature twice; noise, then curvature: a shift of the mean
+    third        <E[D_i^T D_i] P B_i>                    of F48 and F50
+    fourth       <B_i P (E[D_i^T D_i] - G) P B_i>        of F51
+    mean shift   <g_i P B_i>, <g_i P B_i P B_i>          of F52 and F53
 
 Each is a sum of <q_i x_i x_i^T> with scalars q_i per sample, and of products of matrices of the modes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,31 +20,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...problem.least_squares import LeastSquares, Minimum
+from ...problem.moments import quadratic_form
 
-__all__ = ["Exclusion"]
+__all__ = ["Deviation", "SampleCumulants"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Deviation:
-    """E[D_i(V)^T D_i(V')] of every sample, e x x^T - x y^T - y' x^T + P, for S = E[V^T V'] and means of V and V'.
+class Deviation:
+    """F55: E[D_i(V)^T D_i(V')] of every sample, e x x^T - x y^T - y' x^T + E[p^T p'].
 
-    e is E[rho^T rho'], rho = r + V x; y = E[p'^T rho] = a S^T x + ..., with p = V A - gamma W* the mean gradient.
+    e is E[rho^T rho'] with rho = r + V x, and y is E[p'^T rho] with p = V A - gamma W* the mean gradient.
     """
 
     squares: Array  # e, (N,)
-    met: Array  # y X_j x, (J, N)
+    crossed: dict[int, Array]  # y^T P_j x of the lags asked for, (N,) each
     left: Array  # y' = (left) x + (shift) r, (r, r) and (r, c)
-    right: Array
+    right: Array  # y = (right) x + (shift) r
     shift: Array
-    mean: Array  # P, (r, r)
-    spread: Array  # <e x x^T>, (r, r)
-    once: dict[int, Array] = field(default_factory=dict)  # <(e q_j - y X_j x) x x^T>, as asked for
+    mean_square: Array  # E[p^T p'], (r, r)
+    scattered: Array  # <e x x^T>, (r, r)
+    once: dict[int, Array] = field(default_factory=dict)  # <(e q_j - y^T P_j x) x x^T>, as asked for
 
 
-class Exclusion:
-    """The averages over the samples of `problem`, at the minimum for `weight_decay`, in the modes.
+class SampleCumulants:
+    """Averages of g_i and B_i, F40, over the samples of `problem`, at the minimum for `weight_decay`, in the modes.
 
     Cost: 2 to 6 N r^2 flops for each average. Memory: J + a few vectors of N, 2 J matrices (r, r).
 
@@ -53,16 +54,18 @@ class Exclusion:
     problem : LeastSquares
     minimum : Minimum
     responses : ndarray, (J, r)
-        X_j, that averages are asked for.
+        P_j, that averages are asked for.
     """
 
     def __init__(self, problem: LeastSquares, minimum: Minimum, responses: Array) -> None:
         self.problem, self.minimum, self.responses, self.a = problem, minimum, responses, problem.curvatures
         self.pull = -minimum.weight_decay * minimum.mode_weights  # <r x^T>, (c, r)
 
+    # -- sums over the samples --------------------------------------------------------------------------------------
+
     @cached_property
     def forms(self) -> Array:
-        """q_j = x^T X_j x of every sample, (J, N)."""
+        """q_j = x^T P_j x of every sample, (J, N)."""
         out = np.empty((len(self.responses), self.problem.samples))
         for rows in self.problem.blocks(self.problem.rank):
             z = self.problem.projections[rows]
@@ -75,19 +78,16 @@ class Exclusion:
         return np.array([self.problem.scatter(q) for q in self.forms])
 
     @cached_property
-    def ends(self) -> Array:
+    def residual_scatters(self) -> Array:
         """<q_j r x^T>, (J, c, r)."""
-        return np.array([self.residual_sum(q) for q in self.forms])
+        return np.array([self.residual_scatter(q) for q in self.forms])
 
     def form(self, matrix: Array) -> Array:
         """x_i^T matrix x_i, (N,)."""
-        out = np.empty(self.problem.samples)
-        for rows in self.problem.blocks(self.problem.rank):
-            z = self.problem.projections[rows]
-            out[rows] = np.einsum("ij,ij->i", z @ matrix.astype(z.dtype), z)
-        return out
+        blocks = self.problem.blocks(self.problem.rank)
+        return np.concatenate([quadratic_form(self.problem.projections[rows], matrix) for rows in blocks])
 
-    def residual_sum(self, weights: Array) -> Array:
+    def residual_scatter(self, weights: Array) -> Array:
         """<weights_i r_i x_i^T>, (c, r)."""
         out = np.zeros_like(self.pull)
         for rows in self.problem.blocks(self.problem.rank):
@@ -95,67 +95,79 @@ class Exclusion:
             out += r.T @ self.problem.projections[rows]
         return out / self.problem.samples
 
-    def deviation(self, covariance: Array, mean: Array) -> _Deviation:
-        """E[D^T D'] of every sample for S = `covariance`, not always symmetric, and E V = E V' = `mean`, (c, r)."""
+    # -- F55 --------------------------------------------------------------------------------------------------------
+
+    def deviation(self, covariance: Array, mean: Array, lags: Sequence[int] | None = None) -> Deviation:
+        """F55: E[D^T D'] of every sample for S = `covariance`, not always symmetric, and E V = E V' = `mean`, (c, r).
+
+        Averages are then known at `lags`, by default at all.
+        """
         a, pull = self.a, self.pull
         crossed, mixed, shift = pull.T @ mean, a[:, None] * mean.T @ pull, (mean * a + pull).T
-        right = a[:, None] * covariance.T + crossed
-        e, met = self._squares(covariance, mean, shift)
-        return _Deviation(
-            e,
-            met,
-            a[:, None] * covariance + crossed,
-            right,
-            shift,
-            a[:, None] * covariance * a + pull.T @ pull + mixed + mixed.T,
-            self.problem.scatter(e),
+        e, products = self._products(
+            covariance, mean, shift, list(range(len(self.responses)) if lags is None else lags)
+        )
+        return Deviation(
+            squares=e,
+            crossed=products,
+            left=a[:, None] * covariance + crossed,
+            right=a[:, None] * covariance.T + crossed,
+            shift=shift,
+            mean_square=a[:, None] * covariance * a + pull.T @ pull + mixed + mixed.T,
+            scattered=self.problem.scatter(e),
         )
 
-    def _squares(self, covariance: Array, mean: Array, shift: Array) -> tuple[Array, Array]:
-        """e, (N,), and y X_j x, (J, N), in one pass; y = a S^T x + <r x^T>^T E V x + (shift) r."""
-        e, met = self.minimum.squared_residuals.copy(), np.empty_like(self.forms)
+    def _products(
+        self, covariance: Array, mean: Array, shift: Array, lags: list[int]
+    ) -> tuple[Array, dict[int, Array]]:
+        """e, (N,), and y^T P_j x, (N,) each, in one pass; y = a S^T x + <r x^T>^T E V x + (shift) r."""
+        e, crossed = self.minimum.squared_residuals.copy(), np.empty((len(lags), self.problem.samples))
         for rows in self.problem.blocks(self.problem.rank):
             z, r = self.problem.projections[rows], self.minimum.residuals[rows]
-            given = (each.astype(z.dtype) for each in (covariance, mean, shift, self.a, self.pull, self.responses))
-            s, m, t, a, pull, responses = given
+            given = (covariance, mean, shift, self.a, self.pull, self.responses[lags])
+            s, m, t, a, pull, responses = (each.astype(z.dtype) for each in given)
             moved, drifted = z @ s, z @ m.T
             e[rows] += np.einsum("ij,ij->i", moved, z) + 2 * np.einsum("ic,ic->i", r, drifted)
             y = moved * a + drifted @ pull + r @ t.T
-            met[:, rows] = responses @ (y * z).T
-        return e, met
+            crossed[:, rows] = responses @ (y * z).T
+        return e, dict(zip(lags, crossed, strict=True))
 
-    def noise_then_curvature(self, response: Array) -> Array:
-        """<g_i X B_i>, (c, r), for a response (r, r)."""
-        return self.residual_sum(self.form(response)) - (self.pull @ response) * self.a
+    # -- the averages -----------------------------------------------------------------------------------------------
 
-    def echo(self, j: int, found: _Deviation) -> Array:
-        """<E[D_i^T D_i'] X_j B_i>, (r, r)."""
-        closing = (2 * found.mean - found.spread) * (self.responses[j] * self.a)
-        return np.asarray(self._once(j, found) - self._seen(j, found) + closing)
+    def third(self, j: int, found: Deviation) -> Array:
+        """F48, F50: <E[D_i^T D_i'] P_j B_i>, (r, r): a sample's noise, twice, and its curvature."""
+        closing = (2 * found.mean_square - found.scattered) * (self.responses[j] * self.a)
+        return np.asarray(self._once(j, found) - self._mean_gradient(j, found) + closing)
 
-    def double(self, j: int, found: _Deviation) -> Array:
-        """<B_i X_j (E[D_i^T D_i] - its average) X_j B_i>, (r, r), for a symmetric S."""
+    def fourth(self, j: int, found: Deviation) -> Array:
+        """F51: <B_i P_j (E[D_i^T D_i] - G) P_j B_i>, (r, r), for a symmetric S: noise and curvature, twice each."""
         q, x, a = self.forms[j], self.responses[j], self.a
-        middle = x[:, None] * (2 * found.mean - found.spread) * x
-        twice = self.problem.scatter(q * (q * found.squares - 2 * found.met[j]) + self.form(middle))
-        side = (self._once(j, found) - self._seen(j, found).T) * (x * a)
+        middle = x[:, None] * (2 * found.mean_square - found.scattered) * x
+        twice = self.problem.scatter(q * (q * found.squares - 2 * found.crossed[j]) + self.form(middle))
+        side = (self._once(j, found) - self._mean_gradient(j, found).T) * (x * a)
         return np.asarray(twice - side - side.T - 2 * a[:, None] * middle * a)
 
-    def _once(self, j: int, found: _Deviation) -> Array:
+    def _once(self, j: int, found: Deviation) -> Array:
+        """<(e q_j - y^T P_j x) x x^T>."""
         if j not in found.once:
-            found.once[j] = self.problem.scatter(found.squares * self.forms[j] - found.met[j])
+            found.once[j] = self.problem.scatter(found.squares * self.forms[j] - found.crossed[j])
         return found.once[j]
 
-    def _seen(self, j: int, found: _Deviation) -> Array:
+    def _mean_gradient(self, j: int, found: Deviation) -> Array:
         """<q_j y' x^T>."""
-        return np.asarray(found.left @ self.scatters[j] + found.shift @ self.ends[j])
+        return np.asarray(found.left @ self.scatters[j] + found.shift @ self.residual_scatters[j])
 
-    def twice(self, weights: Array, drifts: Array) -> Array:
-        """Sum over j, k of weights_jk <g_i X_j B_i X_k B_i>, (c, r), with `drifts` = K[X_k]."""
+    def noise_curvature(self, response: Array) -> Array:
+        """F52: <g_i P B_i>, (c, r), for a response P, (r, r)."""
+        return self.residual_scatter(self.form(response)) - (self.pull @ response) * self.a
+
+    def noise_curvature_twice(self, weights: Array, feedbacks: Array) -> Array:
+        """F53: sum over j, k of weights_jk <g_i P_j B_i P_k B_i>, (c, r), with `feedbacks` = K[P_k]."""
         a, x, q = self.a, self.responses, self.forms
         mixed = np.einsum("jk,jp,kp->p", weights, x, x)
-        total = np.einsum("ji,jk,ki->i", q, weights, q, optimize=True) - self.form(np.diag(mixed * a))
-        out = self.residual_sum(total) + self.pull * mixed * a * a
-        out -= np.einsum("jk,jcp,kp->cp", weights, self.ends, x) * a
+        side = self.form(np.diag(mixed * a))
+        out = self.residual_scatter(np.einsum("ji,jk,ki->i", q, weights, q, optimize=True) - side)
+        out += self.pull * mixed * a * a
+        out -= np.einsum("jk,jcp,kp->cp", weights, self.residual_scatters, x) * a
         pulled = self.pull * (weights.T @ x)[:, None, :]
-        return np.asarray(out - sum(first @ drift for first, drift in zip(pulled, drifts, strict=True)))
+        return np.asarray(out - sum(first @ fed for first, fed in zip(pulled, feedbacks, strict=True)))

@@ -1,6 +1,6 @@
-r"""The largest stable learning rate of shuffled epochs: from all of them, from many of them, or from the expansion.
+r"""The largest stable learning rate of shuffled epochs, F59: from all of them, from many, or from the expansion.
 
-One epoch is a random linear map of the weights (`epoch_map`), and the limit is the lowest learning rate at which the
+One epoch is a random linear map of the weights (`random_map`), and the limit is the lowest learning rate at which the
 spectral radius of its second moment reaches 1. Where few epochs differ they are all listed, and the limit is exact.
 Otherwise it is estimated from random ones, with its error. Where even that costs too much, the samples are so many that
 the expansion in r/N is accurate, unless the last batch is small (docs/shuffle.md).
@@ -72,7 +72,7 @@ class _Radius:
         return epoch_map(self.problem, replace(self.sgd, lr=lr), self.orders)
 
     def excess(self, place: float) -> float:
-        """The log of the radius of (1 - D)^-1 G at a log learning rate, within 20 of zero: it crosses with M's."""
+        """The log of the radius of (1 - Gamma_0)^-1 Gamma_1 at a log learning rate, within 20 of zero."""
         radius, self._last = self.at(float(np.exp(place))).leading(self._last, self.rtol)
         return float(np.clip(np.log(max(radius, _SMALLEST)), -20, 20))
 
@@ -89,7 +89,7 @@ class _Radius:
     def _error(self, lr: float) -> tuple[float, float]:
         """Relative standard error of the limit, and the share of one order in the second moment there.
 
-        The radius is <U, M[S]>, with S and U the eigenvectors of M and of its adjoint: an average over orders.
+        The radius is <U, Gamma[S]>, with S and U the eigenvectors of Gamma and of its adjoint: an average over orders.
         """
         here, step = self.at(lr * (1 - 1e-6)), 1e-4
         _, s = here.leading(self._last, self.rtol)

@@ -1,9 +1,9 @@
-r"""The law of shuffled epochs from the maps of one epoch: exact where all epochs are listed, otherwise measured.
+r"""The law of shuffled epochs from the maps of one epoch, F58: exact where all epochs are listed, otherwise measured.
 
-An epoch takes the state s at its start to s Phi_t + xi_t after t steps, with Phi_t and xi_t fixed by its order, which
+An epoch takes the state s at its start to s Pi_t + xi_t after t steps, with Pi_t and xi_t fixed by its order, which
 is independent of s. With m = E s and S = E[s^T s], summed over outputs,
 
-    m(t) = m E Phi_t + E xi_t,    S(t) = E[Phi_t^T S Phi_t] + E[(m Phi_t)^T xi_t] + transposed + E[xi_t^T xi_t],
+    m(t) = m E Pi_t + E xi_t,    S(t) = E[Pi_t^T S Pi_t] + E[(m Pi_t)^T xi_t] + transposed + E[xi_t^T xi_t],
 
 at any position of any epoch. After n steps the next epoch begins; the stationary state is where nothing changes then.
 """
@@ -32,7 +32,7 @@ _EVERY = 40  # positions up to which the average over an epoch is over all of th
 
 
 class MeasuredEpochs:
-    """Epochs of one recipe, as an average over some orders of one of them.
+    """F58: epochs of one recipe, as an average over some orders of one of them.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class MeasuredEpochs:
 
     @cached_property
     def _end(self) -> tuple[EpochMap, Array]:
-        """Phi and xi of whole epochs."""
+        """Pi and xi of whole epochs."""
         maps = np.empty((len(self.orders.weights), self.size, self.size))
         noise = np.empty((len(maps), self.problem.outputs, self.size))
         for _, part, rows in advanced(self.problem, self.sgd, self.orders, [self.steps], outputs=True):
@@ -69,19 +69,19 @@ class MeasuredEpochs:
         return np.asarray(np.tensordot(moved.weights, noise, 1)), _squared(moved.weights, noise, noise)
 
     def next(self, state: State) -> State:
-        """S and m one epoch later."""
+        """F58: S and m one epoch later."""
         (s, mean), (moved, _) = state, self._end
         return moved(s) + self._renewed(mean), mean @ moved.mean + self._added[0]
 
     def _renewed(self, mean: Array) -> Array:
-        """What an epoch that begins with m adds to M[S]: E[(m Phi)^T xi] + transposed + E[xi^T xi]."""
+        """What an epoch that begins with m adds to Gamma[S]: E[(m Pi)^T xi] + transposed + E[xi^T xi]."""
         moved, noise = self._end
         crossed = _squared(moved.weights, mean @ moved.maps, noise)
         return crossed + crossed.T + self._added[1]
 
     @cached_property
     def settled(self) -> State:
-        """The stationary S and m at the start of an epoch.
+        """F58: the stationary S and m at the start of an epoch.
 
         Raises
         ------
@@ -99,12 +99,12 @@ class MeasuredEpochs:
         renewed = self._renewed(mean)
 
         def once(s: Array) -> Array:
-            return self.map.forgotten(self.map.spread(s) + renewed)
+            return self.map.resolvent(self.map.fluctuation(s) + renewed)
 
         return fixed_point(once, once, mean.T @ mean, _RTOL)[0], mean
 
     def along(self, stops: list[int], states: Sequence[State]) -> list[State]:
-        """S and m after `stops` steps of an epoch, rising, each from the state at its start given for it."""
+        """F58: S and m after `stops` steps of an epoch, rising, each from the state at its start given for it."""
         found = [(np.zeros((self.size,) * 2), np.zeros((self.problem.outputs, self.size))) for _ in stops]
         for k, part, rows in advanced(self.problem, self.sgd, self.orders, stops, outputs=True):
             weights, maps, noise = self.orders.weights[part], rows[:, : self.size], rows[:, self.size :]
@@ -169,13 +169,13 @@ class MeasuredEpochs:
             return 0.0
         h, (s, mean), (moved, noise) = self.curvatures, self.settled, self._end
         stops, share = self._positions
-        seen = np.tensordot(share, np.array([u for u, _, _ in self.seen(h, stops)]), 1)
+        observed = np.tensordot(share, np.array([u for u, _, _ in self.observed(h, stops)]), 1)
         adjoint = moved.adjoint
 
         def once(u: Array) -> Array:
-            return adjoint.forgotten(adjoint.spread(u) + seen)
+            return adjoint.resolvent(adjoint.fluctuation(u) + observed)
 
-        worth = fixed_point(once, once, seen, _WORTH_RTOL)[0]
+        worth = fixed_point(once, once, observed, _WORTH_RTOL)[0]
         later = (noise + 2 * mean @ moved.maps) @ worth
         values = moved.contributions(worth, s) + np.einsum("wci,wci->w", later, noise)
         excess = float(h @ np.diag(self.settled_at(None)[0]))
@@ -193,7 +193,7 @@ class MeasuredEpochs:
             return list(range(self.steps)), np.full(self.steps, 1 / self.steps)
         return self.timetable.times.tolist(), self.timetable.share
 
-    def seen(self, observable: Array, stops: list[int]) -> list[tuple[Array, Array, float]]:
+    def observed(self, observable: Array, stops: list[int]) -> list[tuple[Array, Array, float]]:
         """What observable . S_pp is after `stops` steps, as (U, B, a): U . S + B . m + a of the state at the start."""
         found = [(np.zeros((self.size,) * 2), np.zeros((self.problem.outputs, self.size)), np.zeros(1)) for _ in stops]
         for k, part, rows in advanced(self.problem, self.sgd, self.orders, stops, outputs=True):

@@ -1,4 +1,4 @@
-"""A run in shuffled epochs, followed with the maps of one epoch: exact where all epochs are listed."""
+"""A run in shuffled epochs, followed with the maps of one epoch, F58: exact where all epochs are listed."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class MeasuredRun:
             yield number, state
 
     def _curve(self, observable: Array, end: int) -> Array:
-        seen = self.epochs.seen(observable, list(range(self.epochs.steps)))
-        u, b, a = (np.array(each) for each in zip(*seen, strict=True))
+        observed = self.epochs.observed(observable, list(range(self.epochs.steps)))
+        u, b, a = (np.array(each) for each in zip(*observed, strict=True))
         followed = self._begun(range(end // self.epochs.steps + 1))
         curves = [np.tensordot(u, s, 2) + np.tensordot(b, mean, 2) + a for _, (s, mean) in followed]
         return np.concatenate(curves)[: end + 1]

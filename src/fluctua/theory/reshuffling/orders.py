@@ -1,4 +1,4 @@
-"""Orders of one shuffled epoch: all of them where few differ, otherwise random ones with their weights."""
+"""Orders of one epoch, which F58 and F59 average over: all where few differ, otherwise random ones, weighted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COVERED, _STRETCHED = 1.2, 4  # pairs of orders for each sample, where a single
 class Orders:
     """Orders of the samples in one epoch, and the probability that each stands for.
 
-    Random ones come in independent pairs, i and i + m/2: in the second the batches of full size are reversed, and what
+    Random ones come in antithetic pairs, i and i + m/2: in the second the batches of full size are reversed, and what
     is odd under that, in flat modes most of the noise, cancels.
 
     Attributes

@@ -1,12 +1,13 @@
-r"""One shuffled epoch as a random linear map of the weights, without any expansion.
+r"""One shuffled epoch as a random linear map of the weights, without any expansion: Pi and xi of F58, radius of F59.
 
-In one order of the samples an epoch takes the state s (V and, with momentum, its buffer) to s Phi + xi, and the orders
-of different epochs are independent. Homogeneous second moments therefore follow M[S] = E[Phi^T S Phi] over the orders,
-and the recipe is mean-square stable exactly where the spectral radius of M is below 1.
+In one order of the samples an epoch takes the state s (V and, with momentum, its buffer) to s Pi + xi, and the orders
+of different epochs are independent. Homogeneous second moments therefore follow Gamma[S] = E[Pi^T S Pi] over the
+orders, and the recipe is mean-square stable exactly where the spectral radius of Gamma is below 1.
 
-M keeps covariances positive, so that its radius is one of its eigenvalues. Flat modes have eigenvalues just below 1 at
-any learning rate. The split M = D + G with D[S] = E[Phi]^T S E[Phi] sets them aside: D and G are both positive, so
-where D has a radius below 1, that of M is below 1 exactly where that of (1 - D)^-1 G is.
+Gamma keeps covariances positive, so that its radius is one of its eigenvalues. Flat modes have eigenvalues just below 1
+at any learning rate. The split Gamma = Gamma_0 + Gamma_1 with Gamma_0[S] = E[Pi]^T S E[Pi] sets them aside. Both parts
+are positive. So where Gamma_0 has a radius below 1, that of Gamma is below 1 exactly where that of
+(1 - Gamma_0)^-1 Gamma_1 is.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def advanced(
 ) -> Iterator[tuple[int, NDArray[np.int64], Array]]:
     """Yield which stop, which orders, and their states after so many steps of an epoch, (m, rows, k r).
 
-    The rows begin at the unit states, without targets: they become Phi. If `outputs`, one row for each output begins
+    The rows begin at the unit states, without targets: they become Pi. If `outputs`, one row for each output begins
     at W* and feels the targets: it becomes xi. Cost: 4 N r (k r + c) flops an order.
     """
     slots, minimum = sgd.step.slots, problem.minimum(sgd.weight_decay)
@@ -72,7 +73,7 @@ def _stepped(sgd: SGD, state: Array, x: Array, residuals: Array | None, constant
 
 
 def epoch_map(problem: LeastSquares, sgd: SGD, orders: Orders) -> EpochMap:
-    """Return M of a whole epoch of the recipe, averaged over `orders`.
+    """Return Gamma of a whole epoch of the recipe, averaged over `orders`.
 
     Modes so flat that what an epoch does to them is lost in rounding are left out: nothing grows there.
     """
@@ -87,12 +88,12 @@ def epoch_map(problem: LeastSquares, sgd: SGD, orders: Orders) -> EpochMap:
 
 @dataclass(frozen=True, eq=False)
 class EpochMap:
-    """The map M of second moments, (n, n) to (n, n), as an average over orders.
+    """The map Gamma of second moments, (n, n) to (n, n), as an average over orders.
 
     Attributes
     ----------
     maps : ndarray, (m, n, n)
-        Phi of every order.
+        Pi of every order.
     weights : ndarray, (m,)
     """
 
@@ -101,12 +102,12 @@ class EpochMap:
 
     @cached_property
     def mean(self) -> Array:
-        """E[Phi]."""
+        """E[Pi]."""
         return np.asarray(np.tensordot(self.weights, self.maps, 1))
 
     @cached_property
-    def spread(self) -> EpochMap:
-        """G = M - D, from Phi - E[Phi]: what is left of flat modes in the difference of M and D would be rounding."""
+    def fluctuation(self) -> EpochMap:
+        """F59: Gamma_1 = Gamma - Gamma_0, from Pi - E[Pi]: in the difference flat modes would be lost to rounding."""
         return EpochMap(self.maps - self.mean, self.weights)
 
     @cached_property
@@ -115,35 +116,35 @@ class EpochMap:
 
     @cached_property
     def adjoint(self) -> EpochMap:
-        """The map of observables, U to E[Phi U Phi^T]."""
+        """The map of observables, U to E[Pi U Pi^T]."""
         return EpochMap(np.ascontiguousarray(self.maps.swapaxes(1, 2)), self.weights)
 
     def __call__(self, s: Array) -> Array:
-        """M[S]."""
+        """Gamma[S]."""
         left = np.matmul(self._weighted.swapaxes(1, 2), s)
         return np.asarray(np.tensordot(left, self._weighted, axes=([0, 2], [0, 1])))
 
     @cached_property
     def dense(self) -> Array:
-        """M as a matrix on vec S, (n^2, n^2)."""
+        """Gamma as a matrix on vec S, (n^2, n^2)."""
         n = len(self.mean)
         flat = self._weighted.reshape(len(self.maps), -1)
         return (flat.T @ flat).reshape(n, n, n, n).transpose(1, 3, 0, 2).reshape(n * n, n * n)
 
     @property
     def small(self) -> bool:
-        """Whether M is cheap as a matrix."""
+        """Whether Gamma is cheap as a matrix."""
         return self.mean.size <= _DENSE
 
     @cached_property
     def mean_radius(self) -> float:
-        """Spectral radius of E[Phi]."""
+        """Spectral radius of E[Pi]."""
         if not np.isfinite(self.maps).all():
             return np.inf
         return float(np.abs(np.linalg.eigvals(self.mean)).max())
 
-    def forgotten(self, source: Array) -> Array:
-        """Return (1 - D)^-1 of `source`, by doubling the epochs: S with S - D[S] = source."""
+    def resolvent(self, source: Array) -> Array:
+        """F59: return (1 - Gamma_0)^-1 of `source`, by doubling the epochs: S with S - Gamma_0[S] = source."""
         total = source
         for power in self._powers:
             total = total + power.T @ total @ power
@@ -151,7 +152,7 @@ class EpochMap:
 
     @cached_property
     def _powers(self) -> list[Array]:
-        """E[Phi] to the powers 1, 2, 4, ... until nothing is left."""
+        """E[Pi] to the powers 1, 2, 4, ... until nothing is left."""
         powers = [self.mean]
         while np.abs(powers[-1]).max() ** 2 > np.finfo(float).eps * 1e-3:
             if len(powers) == _DOUBLINGS:
@@ -160,7 +161,9 @@ class EpochMap:
         return powers
 
     def leading(self, start: Array | None = None, rtol: float = 1e-9) -> tuple[float, Array]:
-        """Return the spectral radius of (1 - D)^-1 G and its eigenvector, (n, n); infinite where D's is 1 or more.
+        """F59: return the spectral radius of (1 - Gamma_0)^-1 Gamma_1 and its eigenvector, (n, n).
+
+        Infinite where that of Gamma_0 is 1 or more.
 
         Parameters
         ----------
@@ -185,7 +188,7 @@ class EpochMap:
 
     def _dense_leading(self) -> tuple[complex, NDArray[np.complex128]]:
         drift = np.kron(self.mean.T, self.mean.T)
-        values, vectors = np.linalg.eig(np.linalg.solve(np.eye(len(drift)) - drift, self.spread.dense))
+        values, vectors = np.linalg.eig(np.linalg.solve(np.eye(len(drift)) - drift, self.fluctuation.dense))
         top = int(np.argmax(values.real))
         return complex(values[top]), vectors[:, top]
 
@@ -197,7 +200,7 @@ class EpochMap:
         def fed_back(flat: Array) -> Array:
             s = flat.reshape(n, n)
             s = 0.5 * (s + s.T)
-            return self.forgotten(self.spread(s)).ravel()
+            return self.resolvent(self.fluctuation(s)).ravel()
 
         operator = LinearOperator((n * n, n * n), matvec=fed_back, dtype=np.float64)
         try:
@@ -209,5 +212,5 @@ class EpochMap:
         return complex(values[0]), vectors[:, 0]
 
     def contributions(self, observable: Array, s: Array) -> Array:
-        """Return <U, Phi^T S Phi> for every order, (m,): <U, M[S]> is their average."""
+        """Return <U, Pi^T S Pi> for every order, (m,): <U, Gamma[S]> is their average."""
         return np.asarray(np.einsum("wij,wij->w", self.maps @ observable, np.matmul(s, self.maps)))

@@ -1,4 +1,4 @@
-"""The passage that ends as it began: the stationary state of shuffled epochs, and whether there is one."""
+"""The stationary state of shuffled epochs by the expansion, an epoch that ends as it began, and its existence: F57."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ..fixed_points import NoStationaryState, fixed_point
 from .expansion import Shuffle
-from .memory import Passage
+from .memory import EpochMoments
 
 __all__ = ["Cycle"]
 
 Array = NDArray[np.float64]
-_RTOL, _ESTIMATED = 1e-6, 1e-4  # of the passage, with all samples and with some of them in the cumulants
+_RTOL, _ESTIMATED = 1e-6, 1e-4  # of the states, with all samples and with some of them in the cumulants
 _ROUNDED = 30.0  # times the accuracy of products over samples: what float32 lets a Krylov space reach
 _MARGIN_RTOL = 1e-3
 
@@ -24,8 +24,8 @@ _MARGIN_RTOL = 1e-3
 class Cycle:
     """The stationary state of one recipe in epochs.
 
-    The passage solves x = c + L x, with L linear: what an epoch adds because its noise felt the passage, over what it
-    forgets.
+    The states of an epoch solve x = c + L x, with L linear: what an epoch adds because its noise felt these states,
+    over what it dissipates (F57).
 
     Parameters
     ----------
@@ -39,20 +39,20 @@ class Cycle:
         return self.shuffle.means(self.shuffle.settled_mean)
 
     def _settle(self, states: Array, rough: bool = False) -> Array:
-        """L x + c."""
-        shuffle, keep = self.shuffle, self.shuffle.slow.gap()
-        source, steps = shuffle.added(Passage(states, self._means), rough=rough)
-        rest = shuffle.through(np.zeros_like(keep), source, steps)[-1]
-        return shuffle.through(rest / keep, source, steps)
+        """F57: L x + c, the states of an epoch that begins with what the last one added over 1 - m^n m^n."""
+        shuffle, gap = self.shuffle, self.shuffle.slow.gap()
+        source, steps = shuffle.added(EpochMoments(states, self._means), rough=rough)
+        added = shuffle.through(np.zeros_like(gap), source, steps)[-1]
+        return shuffle.through(added / gap, source, steps)
 
     def _settle_roughly(self, states: Array) -> Array:
         return self._settle(states, rough=True)
 
     @cached_property
     def _first(self) -> Array:
-        """The passage as its noise at W* alone makes it."""
-        keep = self.shuffle.slow.gap()
-        return self.shuffle.additive(self.shuffle.additive(np.zeros_like(keep))[-1] / keep)
+        """The states as the noise at W* alone makes them."""
+        gap = self.shuffle.slow.gap()
+        return self.shuffle.additive(self.shuffle.additive(np.zeros_like(gap))[-1] / gap)
 
     @cached_property
     def _found(self) -> tuple[Array, bool]:
@@ -69,8 +69,8 @@ class Cycle:
         return self._found[1]
 
     @cached_property
-    def passage(self) -> Passage:
-        """The passage.
+    def moments(self) -> EpochMoments:
+        """Moments along a stationary epoch.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Cycle:
         states = self._found[0]
         if not self._moment(states) >= 0:
             raise NoStationaryState
-        return Passage(states, self._means)
+        return EpochMoments(states, self._means)
 
     def margin(self) -> float:
         """1/tr(A S) of the solution: it falls to zero at the stability limit, and is negative beyond.
@@ -100,9 +100,9 @@ class Cycle:
         shuffle, epoch = self.shuffle, self.shuffle.epoch
         means = epoch.fold(self._means)
         if place is None:
-            return shuffle.kernel.fold(epoch.average(self.passage.states)), epoch.average(means)
-        return shuffle.at(place, self.passage, *self._added), shuffle.mean_at(place, means)
+            return shuffle.kernel.fold(epoch.average(self.moments.states)), epoch.average(means)
+        return shuffle.at(place, self.moments, *self._added), shuffle.mean_at(place, means)
 
     @cached_property
     def _added(self) -> tuple[Array, Array]:
-        return self.shuffle.added(self.passage)
+        return self.shuffle.added(self.moments)

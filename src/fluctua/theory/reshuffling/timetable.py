@@ -1,7 +1,7 @@
-r"""The timetable of an epoch: what a kernel does in n steps, and nodes that stand for all positions and all lags.
+r"""The timetable of an epoch: m^t, Lambda(t) and P_u of F43, and sums over the steps of an epoch as sums over nodes.
 
-Knows no data. Sums over the steps of an epoch are sums over nodes, with weights that are exact for the kernel's decays:
-only what the nodes carry is interpolated.
+Knows no data. A dozen positions and lags, the nodes, stand for all. Weights of sums over nodes are exact for the
+kernel's decays: only what the nodes carry is interpolated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class Epoch:
-    """n steps of `kernel`, with batches of `sizes`.
+    """F43: n steps of `kernel`, with batches of `sizes`.
 
     Parameters
     ----------
@@ -35,10 +35,12 @@ class Epoch:
     ----------
     times : ndarray, (J,)
         The positions' nodes; also the last step, where its batch is smaller.
+    drive : ndarray, (k r,)
+        f.
     powers : ndarray, (n + 1, k r)
         m^t.
     sums : ndarray, (n + 1, k r)
-        f times the sum of m^u over u < t.
+        Lambda(t), f times the sum of m^u over u < t.
     """
 
     def __init__(self, kernel: Kernel, sizes: NDArray[np.int64], nodes: int) -> None:
@@ -51,7 +53,16 @@ class Epoch:
         self.regular = int(np.sum(sizes == sizes[0]))
         self.positions, self.lags = Grid(self.regular, nodes), Grid(max(n - 1, 1), nodes)
         self.times = np.concatenate([self.positions.nodes, np.arange(self.regular, n)])
+        self._histories: dict[int, Grid] = {}
+        self._position_powers: dict[int, Array] = {}
         self.share = np.append(self.positions.basis.sum(axis=0), np.ones(n - self.regular)) / n
+
+    @property
+    def stops(self) -> list[int]:
+        """`times` and the end of the epoch."""
+        return [*self.times.tolist(), self.steps]
+
+    # -- components -------------------------------------------------------------------------------------------------
 
     def fold(self, components: NDArray[Any]) -> Array:
         """Sum over the components of the last axis, (..., k r) to (..., r)."""
@@ -70,46 +81,76 @@ class Epoch:
         """Repeat the rows for every component, (..., r, r) to (..., k r, r)."""
         return np.tile(matrices, (1,) * (matrices.ndim - 2) + (self.kernel.components, 1))
 
-    def between(self, factors: Array, matrix: Array) -> Array:
+    def squared(self, factors: Array, matrix: Array) -> Array:
         """factors_a factors_b matrix_pq for all components a of p and b of q, (k r, k r), for `matrix` (r, r)."""
         return np.asarray(np.multiply.outer(factors, factors) * self.tile(self.tile_rows(matrix)))
 
+    # -- sums over steps --------------------------------------------------------------------------------------------
+
     def response(self, lag: int) -> Array:
-        """Response of V to an impulse of D, `lag` + 1 steps later, (r,)."""
+        """F43: P_u, the response of V to an impulse of D, u + 1 steps later, (r,)."""
         return self.fold(self.drive * self.powers[lag])
+
+    def response_sum(self, time: int) -> Array:
+        """F43: Z(t), the sum of P_u over u < t, (r,)."""
+        return self.fold(self.sums[time])
 
     def average(self, values: Array) -> Array:
         """Average over the epoch of what has `values` at `times`, and maybe at the end."""
         return np.asarray(np.tensordot(self.share, values[: len(self.times)], 1))
 
-    def met(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of m^u G(u) over u < `time`, (k r, J)."""
+    def lag_powers(self, time: int) -> Array:
+        """Weights of the lags' nodes in the sum of m^u q(u) over u < `time`, (k r, J)."""
         return np.asarray(self.powers[:time].T @ self.lags.basis[:time])
 
-    def cumulative(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of G(u) over u < `time`, (J,)."""
+    def lag_counts(self, time: int) -> Array:
+        """Weights of the lags' nodes in the sum of q(u) over u < `time`, (J,)."""
         return np.asarray(self.lags.basis[:time].sum(axis=0))
 
-    def carried(self, time: int) -> Array:
-        """Weights of the positions' nodes in the sum of m^(time-1-v) G(v) over regular v < `time`, (k r, J)."""
-        until = min(time, self.regular)
-        return np.asarray(self.powers[time - until : time][::-1].T @ self.positions.basis[:until])
+    def lag_pairs(self, time: int) -> Array:
+        """Weights of the lags' nodes in the sum of q(u, w) over lags u + w < `time` - 1, (J, J)."""
+        basis = self.lags.basis
+        until = np.vstack([np.zeros(basis.shape[1]), np.cumsum(basis[: time - 1], axis=0)])
+        return np.asarray(until[::-1].T @ basis[:time])
 
-    def before(self, values: Array, time: int, lag: int) -> Array:
+    def lag_positions(self, time: int) -> Array:
+        """Weights of the nodes in the sum of q(u, t') over u + 1 + t' = `time`, lags and positions, (J, J)."""
+        return np.asarray(self.lags.basis[:time].T @ self.positions.basis[:time][::-1])
+
+    def position_powers(self, time: int) -> Array:
+        """Weights of the positions' nodes in the sum of m^(time-1-v) q(v) over regular v < `time`, (k r, J)."""
+        if time not in self._position_powers:
+            until = min(time, self.regular)
+            self._position_powers[time] = self.powers[time - until : time][::-1].T @ self.positions.basis[:until]
+        return self._position_powers[time]
+
+    def history(self, time: int) -> Grid:
+        """Nodes among the lags of all steps before `time`."""
+        if time not in self._histories:
+            self._histories[time] = Grid(time, self.nodes)
+        return self._histories[time]
+
+    def earlier(self, values: Array, time: int, lag: int) -> Array:
         """What has `values` at `times`, `lag` + 1 steps before `time`."""
         basis = self.positions.basis[time - 1 - lag]
         near = np.flatnonzero(basis)
         return np.asarray(np.tensordot(basis[near], values[near], 1))
 
+    def decayed(self, start: Array) -> Array:
+        """`start` m^t, (c, k r), at `stops`: E of the components where batches shift nothing, (J + 1, c, k r)."""
+        return np.array([start * self.powers[t] for t in self.stops])
+
+    # -- the recursion ----------------------------------------------------------------------------------------------
+
     def march(self, start: Array, added: Array) -> Array:
-        """Follow S' = m m S + G from `start`, (k r, k r), with `added` = G at `times`: S there and at the end."""
+        """Follow S' = m m S + added from `start`, (k r, k r), with `added` at `times`: S there and at the end."""
         out = [start]
         for now, then in zip(self.times, [*self.times[1:], self.steps], strict=True):
-            out.append(self.leg(out[-1], added, int(now), int(then)))
+            out.append(self.advance(out[-1], added, int(now), int(then)))
         return np.array(out)
 
-    def leg(self, state: Array, added: Array, now: int, then: int) -> Array:
-        """Follow S' = m m S + G from step `now` to step `then`."""
+    def advance(self, state: Array, added: Array, now: int, then: int) -> Array:
+        """Follow S' = m m S + added from step `now` to step `then`, with `added` at `times`."""
         out = np.multiply.outer(self.powers[then - now], self.powers[then - now]) * state
         if now == then:
             return np.asarray(out)

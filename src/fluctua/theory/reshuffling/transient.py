@@ -1,4 +1,4 @@
-"""Finite time in epochs: the law of one epoch followed from any start, with few evaluations of what an epoch adds."""
+"""Finite time in epochs, F56 followed from any start, with few evaluations of what an epoch adds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...errors import NotConverged
 from ..interpolation import Grid
 from ..transient import Relaxation, largest_change
 from .expansion import Shuffle
-from .memory import Passage
+from .memory import EpochMoments
 
 __all__ = ["EPOCHS_RTOL", "Epochs"]
 
@@ -24,7 +24,7 @@ _CURVES = 12  # epochs whose curve is followed step by step; in those between it
 
 
 class Epochs:
-    """Epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
+    """F56: epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Whole epochs are followed as steps are in `Relaxation`: what an epoch adds is smooth in the logarithm of the number
     of epochs. What it adds is found by following it again and again until its source no longer changes.
@@ -42,7 +42,7 @@ class Epochs:
         begin = np.zeros((shuffle.minimum.weights.shape[0], epoch.kernel.modes)) if mean is None else mean
         self.mean = epoch.tile(begin) * epoch.kernel.entry
         self.state = self.mean.T @ self.mean
-        self._last: tuple[Passage, Array, Array] | None = None
+        self._last: tuple[EpochMoments, Array, Array] | None = None
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
@@ -57,11 +57,11 @@ class Epochs:
             total = np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
             if wanted.get(number) == [0] and number not in followed:
                 return self.shuffle.epoch.kernel.fold(state)
-            passage, source, added = self.passage(state, mean)
+            moments, source, added = self.epoch_from(state, mean)
             if number in followed and observable is not None:
                 curves[number] = self._curve(state, source, added, observable)
             for place in wanted.get(number, []):
-                total = total + self.shuffle.at(place, passage, source, added)
+                total = total + self.shuffle.at(place, moments, source, added)
             return total
 
         stops = sorted({*wanted, *followed} - {0})
@@ -79,23 +79,23 @@ class Epochs:
                 total += self.shuffle.mean_at(t % epoch.steps, found)
         return np.asarray(total / len(steps))
 
-    def passage(self, state: Array, mean: Array) -> tuple[Passage, Array, Array]:
-        """Return the passage from `state` and `mean`, and what `Shuffle.added` says of it."""
+    def epoch_from(self, state: Array, mean: Array) -> tuple[EpochMoments, Array, Array]:
+        """Return the moments of an epoch from `state` and `mean`, and what `Shuffle.added` says of them."""
         shuffle, means = self.shuffle, self.shuffle.means(mean)
         if self._last is not None and largest_change(np.diag(self._last[0].states[0]), np.diag(state)) < self.rtol:
             _, source, added = self._last
-            return Passage(shuffle.through(state, source, added), means), source, added
+            return EpochMoments(shuffle.through(state, source, added), means), source, added
         guess = shuffle.additive(state) if self._last is None else self._last[0].states
         states = np.concatenate([state[None], guess[1:]])
         for _ in range(_ROUNDS):
-            source, added = shuffle.added(Passage(states, means))
+            source, added = shuffle.added(EpochMoments(states, means))
             before, states = states[-1], shuffle.through(state, source, added)
             left = self._felt(source) * largest_change(np.diag(before), np.diag(states[-1]))
             if left < self.rtol:
                 break
         else:
             raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
-        self._last = Passage(states, means), source, added
+        self._last = EpochMoments(states, means), source, added
         return self._last
 
     def _felt(self, source: Array) -> float:
@@ -106,15 +106,15 @@ class Epochs:
     def _epochs(self) -> Relaxation:
         shuffle = self.shuffle
 
-        def source(state: Array, mean: Array | None) -> Array:
+        def added_in_an_epoch(state: Array, mean: Array | None) -> Array:
             assert mean is not None
-            passage, _, _ = self.passage(state, mean + shuffle.settled_mean)
-            return np.asarray(passage.states[-1] - keep * state)
+            moments, _, _ = self.epoch_from(state, mean + shuffle.settled_mean)
+            return np.asarray(moments.states[-1] - keep * state)
 
         keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
         quiet = shuffle.additive(np.zeros_like(self.state))[-1]
         mean = self.mean - shuffle.settled_mean
-        return Relaxation(shuffle.slow, source, quiet, self.state, mean, self.rtol)
+        return Relaxation(shuffle.slow, added_in_an_epoch, quiet, self.state, mean, self.rtol)
 
     def _mean_at(self, number: int) -> Array:
         settled = self.shuffle.settled_mean
@@ -126,10 +126,10 @@ class Epochs:
         decay = epoch.powers[1].reshape(kernel.components, kernel.modes)
         shrink, moments = decay[:, None] * decay, kernel.within(state)
         nodes = np.array([kernel.within(each) for each in added])
-        taken = self.shuffle.eps * np.square(epoch.fold(epoch.sums)) * np.diag(source)
+        anticorrelated = self.shuffle.batches.eps * np.square(epoch.fold(epoch.sums)) * np.diag(source)  # F44
         out, basis = np.empty(epoch.steps), epoch.positions.basis
         for t in range(epoch.steps):
-            out[t] = observable @ (moments.sum(axis=(0, 1)).real - taken[t])
+            out[t] = observable @ (moments.sum(axis=(0, 1)).real - anticorrelated[t])
             if t < epoch.regular:
                 moments = shrink * moments + np.tensordot(basis[t], nodes[: basis.shape[1]], 1)
         return out

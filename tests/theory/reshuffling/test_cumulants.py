@@ -1,4 +1,4 @@
-"""Averages over a sample that cannot come back, against sums over the samples, one by one.
+"""Averages over one sample's noise and curvature, F40 and F55, against sums over the samples, one by one.
 
 Expectations over V are exact: V and V' have finitely many values, so E[D^T D'] is a mean over them.
 """
@@ -11,11 +11,11 @@ import pytest
 from sklearn.datasets import load_wine
 
 import fluctua as fl
-from fluctua.theory.reshuffling.cumulants import Exclusion
+from fluctua.theory.reshuffling.cumulants import SampleCumulants
 from helpers.agreement import close
 
 RTOL = 1e-12
-_VALUES = 30  # of the pair (V, V')
+_VALUES = 30  # of (V, V') together
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Setting:
 
     @cached_property
     def tested(self):
-        return self.remembering(np.ones((1, self.problem.rank)))
+        return self.with_responses(np.ones((1, self.problem.rank)))
 
-    def remembering(self, responses):
-        return Exclusion(self.problem, self.problem.minimum(self.gamma), responses)
+    def with_responses(self, responses):
+        return SampleCumulants(self.problem, self.problem.minimum(self.gamma), responses)
 
     @cached_property
     def curvature(self):
@@ -65,7 +65,7 @@ def setting(request):
     return Setting(*request.param)
 
 
-def pairs(setting):
+def two_times(setting):
     """Values of V and V', (n, c, r), correlated and with one mean, as those of a run at two times."""
     rng, shape = np.random.default_rng(0), (_VALUES, setting.problem.outputs, setting.problem.rank)
     first = 0.3 + rng.normal(size=shape)
@@ -83,55 +83,55 @@ def responses(setting, *shape):
 
 
 def test_the_deviation_is_every_sample_s(setting):
-    first, second = pairs(setting)
+    first, second = two_times(setting)
     found, z = setting.tested.deviation(*moments(first, second)), setting.problem.projections
     residuals = setting.problem.minimum(setting.gamma).residuals
     shift = residuals @ found.shift.T
     left, right = z @ found.left.T + shift, z @ found.right.T + shift
-    whole = found.squares[:, None, None] * z[:, :, None] * z[:, None, :] + found.mean
+    whole = found.squares[:, None, None] * z[:, :, None] * z[:, None, :] + found.mean_square
     whole = whole - z[:, :, None] * right[:, None, :] - left[:, :, None] * z[:, None, :]
     assert close(whole, setting.products(first, second), rtol=RTOL)
-    assert close(found.met[0], np.einsum("ap,ap->a", right, z), rtol=RTOL)  # X = 1
+    assert close(found.crossed[0], np.einsum("ap,ap->a", right, z), rtol=RTOL)  # X = 1
 
 
-def test_an_echo_has_a_sample_s_noise_and_its_curvature(setting):
-    first, second = pairs(setting)
+def test_a_third_cumulant_has_a_sample_s_noise_and_its_curvature(setting):
+    first, second = two_times(setting)
     covariance, mean = moments(first, second)
     assert np.abs(covariance - covariance.T).max() > 0.01 * np.abs(covariance).max()
     x = responses(setting, 2)
-    tested = setting.remembering(x)
+    tested = setting.with_responses(x)
     expected = (setting.products(first, second) * x[1] @ setting.curvature).mean(axis=0)
-    assert close(tested.echo(1, tested.deviation(covariance, mean)), expected, rtol=RTOL)
+    assert close(tested.third(1, tested.deviation(covariance, mean)), expected, rtol=RTOL)
 
 
-def test_an_echo_of_the_noise_at_the_minimum(setting):
+def test_a_third_cumulant_of_the_noise_at_the_minimum(setting):
     x, nowhere = responses(setting, 1), np.zeros((1, setting.problem.outputs, setting.problem.rank))
-    tested = setting.remembering(x)
+    tested = setting.with_responses(x)
     expected = (setting.products(nowhere, nowhere) * x[0] @ setting.curvature).mean(axis=0)
-    assert close(tested.echo(0, tested.deviation(*moments(nowhere, nowhere))), expected, rtol=RTOL)
+    assert close(tested.third(0, tested.deviation(*moments(nowhere, nowhere))), expected, rtol=RTOL)
 
 
-def test_a_double_has_a_sample_s_noise_between_its_curvatures(setting):
-    first, _ = pairs(setting)
+def test_a_fourth_cumulant_has_a_sample_s_noise_between_its_curvatures(setting):
+    first, _ = two_times(setting)
     x, noise = responses(setting, 2), setting.products(first, first)
-    tested, seen = setting.remembering(x), setting.curvature * x[1]  # B X
+    tested, seen = setting.with_responses(x), setting.curvature * x[1]  # B X
     expected = (seen @ (noise - noise.mean(axis=0)) @ seen.swapaxes(1, 2)).mean(axis=0)
-    assert close(tested.double(1, tested.deviation(*moments(first, first))), expected, rtol=RTOL)
+    assert close(tested.fourth(1, tested.deviation(*moments(first, first))), expected, rtol=RTOL)
 
 
 def test_a_sample_s_noise_meets_its_own_curvature(setting):
     x = responses(setting, setting.problem.rank)
     expected = (setting.noise @ x @ setting.curvature).mean(axis=0)
-    assert close(setting.tested.noise_then_curvature(x), expected, rtol=RTOL)
+    assert close(setting.tested.noise_curvature(x), expected, rtol=RTOL)
 
 
 def test_a_sample_s_noise_meets_its_curvature_twice(setting):
     x, weights = responses(setting, 3), np.random.default_rng(2).normal(size=(3, 3))
-    drifts = np.array([setting.problem.feedback(np.diag(each)) for each in x])
+    feedbacks = np.array([setting.problem.feedback(np.diag(each)) for each in x])
     expected = np.einsum(
         "jk,aci,ji,aim,km,amn->cn", weights, setting.noise, x, setting.curvature, x, setting.curvature, optimize=True
     )
-    found = setting.remembering(x).twice(weights, drifts)
+    found = setting.with_responses(x).noise_curvature_twice(weights, feedbacks)
     assert close(found, expected / setting.problem.samples, rtol=RTOL)
 
 
@@ -144,10 +144,10 @@ def test_its_curvature_twice_is_the_feedback(setting):
 def test_a_form_is_every_sample_s(setting):
     z, matrix = setting.problem.projections, responses(setting, setting.problem.rank)
     assert close(setting.tested.form(matrix), np.einsum("ai,ij,aj->a", z, matrix, z), rtol=RTOL)
-    assert close(setting.remembering(matrix).forms, matrix @ np.square(z).T, rtol=RTOL)
+    assert close(setting.with_responses(matrix).forms, matrix @ np.square(z).T, rtol=RTOL)
 
 
 def test_sums_over_residuals(setting):
     z, residuals = setting.problem.projections, setting.problem.minimum(setting.gamma).residuals
     weights = np.random.default_rng(3).normal(size=len(z))
-    assert close(setting.tested.residual_sum(weights), (residuals * weights[:, None]).T @ z / len(z), rtol=RTOL)
+    assert close(setting.tested.residual_scatter(weights), (residuals * weights[:, None]).T @ z / len(z), rtol=RTOL)

@@ -1,0 +1,82 @@
+r"""The mean of the weights along an epoch, which earlier batches shift: F52 to F54."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fixed_points import fixed_point
+from .batch_cumulants import BatchCumulants
+from .cumulants import SampleCumulants
+from .responses import Responses
+from .timetable import Epoch
+
+__all__ = ["MeanMotion"]
+
+Array = NDArray[np.float64]
+_RTOL = 1e-8
+
+
+class MeanMotion:
+    """F52: E s(t+1) = m E s(t) + f E[V(t) B_t], with the shift E[V(t) B_t] a sum of three terms.
+
+    Parameters
+    ----------
+    epoch : Epoch
+    responses : Responses
+    samples : SampleCumulants
+    batches : BatchCumulants
+    """
+
+    def __init__(self, epoch: Epoch, responses: Responses, samples: SampleCumulants, batches: BatchCumulants) -> None:
+        self.epoch, self.responses, self.samples, self.batches = epoch, responses, samples, batches
+
+    # -- terms of E[V(t) B_t] ---------------------------------------------------------------------------------------
+
+    def noise_curvature(self, time: int) -> Array:
+        """F52: -eps <g_i (Z + Xi^T) B_i>, (c, r): a sample's noise, then its curvature."""
+        return -self.batches.eps * self.samples.noise_curvature(self.responses.total(time))
+
+    def third_cumulant(self, time: int) -> Array:
+        """F53: c_3 times the sum of <g_i P_u B_i P_w B_i> over u + w < t - 1, (c, r)."""
+        weights = self.epoch.lag_pairs(time)
+        return self.batches.three * self.samples.noise_curvature_twice(weights, self.responses.feedbacks)
+
+    def drift(self, means: Array) -> Array:
+        """F54: -eps times the sum of E V(t') K[P_u] at `Epoch.times`, (J, c, r), for E V there, (J, c, r)."""
+        epoch, out = self.epoch, np.zeros_like(means)
+        regular = means[: epoch.positions.basis.shape[1]]
+        for k, time in enumerate(epoch.times):
+            before = np.einsum("jk,kcp->jcp", epoch.lag_positions(time), regular)
+            out[k] = -self.batches.eps * np.einsum("jcp,jpq->cq", before, self.responses.feedbacks, optimize=True)
+        return out
+
+    @cached_property
+    def shifts(self) -> Array:
+        """F52 and F53 at `Epoch.times`, (J, c, r): what does not depend on E V."""
+        out = np.zeros((len(self.epoch.times), *self.samples.pull.shape))
+        for k, time in enumerate(self.epoch.times.tolist()):
+            if time:
+                out[k] = self.noise_curvature(time) + self.third_cumulant(time)
+        return out
+
+    # -- the recursion ----------------------------------------------------------------------------------------------
+
+    def follow(self, start: Array) -> Array:
+        """F52: E of the components at `Epoch.times` and at the end, (J + 1, c, k r), from `start`, (c, k r)."""
+
+        def shifted(means: Array) -> Array:  # the drift is small: each round multiplies what is left by some r/N
+            shifts = self.shifts + self.drift(self.epoch.fold(means[:-1]))
+            return np.array([self._shifted(start, shifts, t) for t in self.epoch.stops])
+
+        return fixed_point(shifted, shifted, self.epoch.decayed(start), _RTOL)[0]
+
+    def _shifted(self, start: Array, shifts: Array, time: int) -> Array:
+        epoch = self.epoch
+        regular = epoch.tile(shifts[: len(epoch.positions.nodes)])
+        out = start * epoch.powers[time] + epoch.drive * np.einsum("aj,jca->ca", epoch.position_powers(time), regular)
+        if time > epoch.regular:  # after the smaller batch
+            out = out + epoch.drive * epoch.tile(shifts[-1])
+        return np.asarray(out)

@@ -1,0 +1,263 @@
+"""The terms of docs/shuffle.md as sums over steps and samples, without nodes or closed forms.
+
+Knows every sample's g_i and B_i (F40), and m and f of the kernel. For a handful of samples in a handful of batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+import fluctua as fl
+from fluctua.theory.law import Law
+from fluctua.theory.reshuffling.memory import EpochMoments
+
+RECIPES = {
+    "plain": fl.SGD(0.1, 2, weight_decay=0.3, sampling="shuffle"),
+    "whole batches": fl.SGD(0.1, 2, sampling="shuffle", drop_last=True),
+    "nesterov": fl.SGD(0.02, 2, momentum=0.5, nesterov=True, weight_decay=0.3, sampling="shuffle"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reshuffled:
+    """One epoch of one recipe on eleven samples, and what is left of any moments along it."""
+
+    sgd: fl.SGD
+
+    @cached_property
+    def problem(self):
+        rng = np.random.default_rng(5)
+        return fl.LeastSquares(rng.normal(size=(11, 3)), rng.normal(size=(11, 2)))
+
+    @cached_property
+    def law(self):
+        return Law(self.problem, self.sgd, "exact").shuffle
+
+    @cached_property
+    def moments(self):
+        """Second moments and means of the components before every batch and at the end: any."""
+        rng, size, steps = np.random.default_rng(6), len(self.m), len(self.sizes)
+        factors = rng.normal(size=(steps + 1, size, size))
+        return EpochMoments(factors @ factors.swapaxes(1, 2), rng.normal(size=(steps + 1, 2, size)))
+
+    # -- the kernel and the samples ---------------------------------------------------------------------------------
+
+    @cached_property
+    def sizes(self):
+        return self.sgd.batch_sizes(11).tolist()
+
+    @cached_property
+    def m(self):
+        return self.law.kernel.decay.real
+
+    @cached_property
+    def f(self):
+        drive = self.law.kernel.drive
+        return np.full(len(self.m), -self.sgd.lr) if drive is None else drive.real
+
+    def columns(self, matrix):
+        """Components of the last axis summed."""
+        return sum(np.split(matrix, len(self.m) // 3, axis=-1))
+
+    def rows(self, matrix):
+        return self.columns(matrix.T).T
+
+    def tiled(self, matrix):
+        return np.concatenate([matrix] * (len(self.m) // 3))
+
+    def response(self, lag):
+        """P_u."""
+        return np.diag(self.columns(self.f * self.m**lag))
+
+    def sigma(self, time):
+        return sum((self.f * self.m**u for u in range(time)), np.zeros(len(self.m)))
+
+    def y(self, time):
+        return np.diag(self.columns(self.sigma(time)))
+
+    @cached_property
+    def b(self):
+        z = self.problem.projections
+        return z[:, :, None] * z[:, None, :] - np.diag(self.problem.curvatures)
+
+    @cached_property
+    def g(self):
+        minimum = self.problem.minimum(self.sgd.weight_decay)
+        gradients = minimum.residuals[:, :, None] * self.problem.projections[:, None, :]
+        return gradients - gradients.mean(axis=0)
+
+    def products(self, covariance, mean):
+        """E[D_i(V)^T D_i(V')] of every sample, for E[V^T V'] and E V = E V'."""
+        g, b, shift = self.g, self.b, mean @ self.b
+        linear = np.einsum("nci,ncj->nij", g, shift)
+        return np.einsum("nci,ncj->nij", g, g) + linear + linear.swapaxes(1, 2) + b @ covariance @ b
+
+    def k(self, matrix):
+        return (self.b @ matrix @ self.b).mean(axis=0)
+
+    def third(self, covariance, mean, lag):
+        return (self.products(covariance, mean) @ self.response(lag) @ self.b).mean(axis=0)
+
+    # -- F41, F42 ---------------------------------------------------------------------------------------------------
+
+    eps, three = 1 / 10, 2 / (10 * 9)
+
+    def two(self, size):
+        return ((size - 1) * self.three - self.eps) / size
+
+    # -- the source and the averages --------------------------------------------------------------------------------
+
+    def s(self, time):
+        return self.rows(self.columns(self.moments.states[time]))
+
+    def mean(self, time):
+        return self.columns(self.moments.means[time])
+
+    def source(self, time):
+        return self.products(self.s(time), self.mean(time)).mean(axis=0)
+
+    @cached_property
+    def average_source(self):
+        return np.mean([self.source(t) for t in range(len(self.sizes))], axis=0)
+
+    @cached_property
+    def average_state(self):
+        return self.moments.states[:-1].mean(axis=0)
+
+    @cached_property
+    def average_mean(self):
+        return self.columns(self.moments.means[:-1].mean(axis=0))
+
+    # -- F44 to F49 -------------------------------------------------------------------------------------------------
+
+    def between(self, time, then):
+        """E[s(t)^T V(t')]."""
+        decayed = (self.m ** (time - then))[:, None] * self.columns(self.moments.states[then])
+        return decayed - self.eps * self.sigma(time - then)[:, None] * self.tiled(self.average_source @ self.y(then))
+
+    def anticorrelated_noise(self, time):
+        terms = [(self.f * self.m**u)[:, None] * self.tiled(self.source(time)) for u in range(time)]
+        average = [(self.f * self.m**u)[:, None] * self.tiled(self.average_source) for u in range(time)]
+        return -self.eps * (sum(terms) - sum(average))
+
+    def anticorrelated_feedback(self, time):
+        out = 0
+        for then in range(time):
+            change = self.k(self.rows(self.between(time, then))) - self.k(self.s(time))
+            out = out + (self.f * self.m ** (time - 1 - then))[:, None] * self.tiled(change)
+        return -self.eps * out
+
+    def anticorrelated_curvature(self, time):
+        terms = [self.between(time, then) @ self.k(self.response(time - 1 - then)) for then in range(time)]
+        return -self.eps * sum(terms)
+
+    def correction(self, time):
+        """Xi(t)."""
+        out = np.zeros((len(self.m), 3))
+        for v in range(time):
+            for w in range(v):
+                felt = self.tiled(self.k(self.response(v - 1 - w)) @ self.y(w))
+                out -= self.eps * (self.f * self.m ** (time - 1 - v))[:, None] * felt
+        return out
+
+    def corrected_response(self, time):
+        return -self.eps * self.correction(time) @ self.average_source
+
+    def third_cumulant(self, time):
+        """D twice, at t and at one of t' and t'', and B at the other or at t."""
+        s, none = self.rows(self.columns(self.average_state)), np.zeros((3, 3))
+        out, mean = np.zeros((len(self.m), 3)), self.average_mean
+        for one in range(time):
+            driven = (self.f * self.m ** (time - 1 - one))[:, None]
+            for other in range(time):
+                out += self.three * driven * self.tiled(self.third(none, mean, time - 1 - other))
+                if one == other:
+                    found = self.tiled(self.third(s, mean, time - 1 - other))
+                    out += (self.two(self.sizes[0]) - self.three) * driven * found
+                if other < one:
+                    out += self.three * driven * self.tiled(self.third(none, mean, one - 1 - other).T)
+        return out
+
+    def shifted_mean(self, time):
+        shift = self.noise_curvature(time) + self.third_shift(time)
+        return self.moments.means[time].T @ shift
+
+    # -- F50, F51 ---------------------------------------------------------------------------------------------------
+
+    def noise_third_cumulant(self, time):
+        out, state = np.zeros((3, 3)), self.columns(self.average_state)
+        for lag in range(time):
+            left = self.rows((self.m ** (lag + 1))[:, None] * state)
+            out += self.two(self.sizes[time]) * self.third(left, self.average_mean, lag)
+        return out + out.T
+
+    def noise_fourth_cumulant(self, time):
+        products = self.products(self.rows(self.columns(self.average_state)), self.average_mean)
+        beyond, out = products - products.mean(axis=0), np.zeros((3, 3))
+        for lag in range(time):
+            felt = self.b @ self.response(lag)
+            out -= self.eps / self.sizes[time] / self.sizes[0] * (felt @ beyond @ felt.swapaxes(1, 2)).mean(axis=0)
+        return out
+
+    # -- F52 to F54 -------------------------------------------------------------------------------------------------
+
+    def noise_curvature(self, time):
+        total = self.y(time) + self.rows(self.correction(time)).T
+        return -self.eps * (self.g @ total @ self.b).mean(axis=0)
+
+    def third_shift(self, time):
+        out = np.zeros((2, 3))
+        for u in range(time):
+            for w in range(time):
+                if u + w < time - 1:
+                    out += self.three * (self.g @ self.response(u) @ self.b @ self.response(w) @ self.b).mean(axis=0)
+        return out
+
+    def drift(self, means, time):
+        return -self.eps * sum(means[then] @ self.k(self.response(time - 1 - then)) for then in range(time))
+
+    def follow(self, start):
+        """E of the components before every batch and at the end, step by step."""
+        means = [start]
+        for time in range(len(self.sizes)):
+            seen = [self.columns(mean) for mean in means]
+            shift = self.noise_curvature(time) + self.third_shift(time) + self.drift(seen, time)
+            means.append(means[-1] * self.m + self.f * np.concatenate([shift] * (len(self.m) // 3), axis=1))
+        return np.array(means)
+
+    # -- F43 --------------------------------------------------------------------------------------------------------
+
+    def correlation(self, time):
+        """N1."""
+        if not time:
+            return np.zeros((len(self.m), 3))
+        average = -self.eps * self.sigma(time)[:, None] * self.tiled(self.average_source)
+        return average + sum(
+            getattr(self, name)(time)
+            for name in (
+                "anticorrelated_noise",
+                "anticorrelated_feedback",
+                "anticorrelated_curvature",
+                "corrected_response",
+                "third_cumulant",
+                "shifted_mean",
+            )
+        )
+
+    def variance(self, time):
+        """N2."""
+        kappa = (11 - self.sizes[time]) / (self.sizes[time] * 10)
+        memory = self.noise_third_cumulant(time) + self.noise_fourth_cumulant(time)
+        return kappa * self.source(time) + memory
+
+    def states(self, start):
+        """The states before every batch and at the end, step by step."""
+        states, parts = [start], len(self.m) // 3
+        for time in range(len(self.sizes)):
+            crossed = (self.m[:, None] * np.concatenate([self.correlation(time)] * parts, axis=1)) * self.f
+            noise = np.outer(self.f, self.f) * np.tile(self.variance(time), (parts, parts))
+            states.append(np.outer(self.m, self.m) * states[-1] + crossed + crossed.T + noise)
+        return np.array(states)
