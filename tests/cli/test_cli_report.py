@@ -75,6 +75,7 @@ def test_what_cannot_be_reported_is_refused_and_leaves_nothing(run, result, tmp_
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("coarse", "undrawn")
 def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features, tmp_path):
     run("verify", features, *SMALL, "--report", "--out", "with")
     assert "What if?" in (tmp_path / "with" / "report.html").read_text()
@@ -85,6 +86,7 @@ def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features,
 
 @pytest.mark.any_seed
 @pytest.mark.parametrize("options", [(), ("--momentum", 0.5, "--nesterov", "--start", "zero", "--weight-decay", 0.01)])
+@pytest.mark.usefixtures("coarse", "undrawn")
 def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, options):
     run("verify", features, *SMALL, *options, "--report", "--out", "first")
     text = html.unescape((tmp_path / "first" / "report.html").read_text())
@@ -95,6 +97,7 @@ def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, option
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_on_the_page_in_time_repeats_the_run(run, features, tmp_path):
     asked = ("--steps", 64, "--replicas", 16, "--modes", 3, "--seed", 1, "--level", 1e-4, "--resolution", 0.3)
     run("verify", features, "--dynamic", *asked, "--out", "first")

@@ -48,6 +48,7 @@ PAGES = sorted(
 
 
 @pytest.mark.parametrize("name", [marked(name) for name in DOCSTRINGS])
+@pytest.mark.usefixtures("coarse")
 def test_the_docstrings_examples_hold(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 1

@@ -135,17 +135,34 @@ def test_real_runs_end_where_the_plan_says_and_in_its_order(digits_problem, foun
     assert not swapped.ordered
 
 
+def in_epochs(problem, steps):
+    return fl.plan(problem, steps, batch_size=4, momenta=[0.0], sampling="shuffle")
+
+
 @pytest.fixture(scope="module")
 def shuffled(digits_problem):
-    return fl.plan(digits_problem, 1000, batch_size=4, momenta=[0.0], sampling="shuffle")
+    return in_epochs(digits_problem, 1000)
 
 
-def test_in_shuffled_epochs_the_constant_rate_is_planned_by_their_own_law(digits_problem, shuffled):
-    (one,) = shuffled.candidates
+def is_planned_by_the_law_of_epochs(problem, found, steps):
+    """The constant rate, whose loss is the law's; rates on both sides of it end higher."""
+    (one,) = found.candidates
     assert (one.shape, one.sgd.sampling, one.exact) == ("constant", "shuffle", True)
     for factor, tolerance in ((1.0, 1e-9), (0.7, None), (1.4, None)):
-        loss = end(digits_problem, replace(one.sgd, lr=factor * one.sgd.lr), 1000)
+        loss = end(problem, replace(one.sgd, lr=factor * one.sgd.lr), steps)
         assert loss == pytest.approx(one.loss, rel=tolerance) if tolerance else loss > one.loss
+
+
+def test_in_shuffled_epochs_the_constant_rate_is_planned_by_their_own_law():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(24, 3)) * np.linspace(2, 0.5, 3)
+    problem = fl.LeastSquares(inputs, rng.normal(size=(24, 1)) + inputs @ rng.normal(size=(3, 1)))
+    is_planned_by_the_law_of_epochs(problem, in_epochs(problem, 30), 30)
+
+
+@pytest.mark.slow
+def test_in_shuffled_epochs_of_digits_too(digits_problem, shuffled):
+    is_planned_by_the_law_of_epochs(digits_problem, shuffled, 1000)
 
 
 @pytest.mark.slow

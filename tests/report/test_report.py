@@ -227,6 +227,7 @@ def test_the_page_says_how_far_the_exact_level_is_off_at_the_recipe(verdict, pag
     assert f"is known, it is off by {100 * abs(miss):.1f} %" in " ".join(page.text.split())
 
 
+@pytest.mark.usefixtures("coarse")
 def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):
     found = Survey.from_arrays(surveyed_arrays(small_problem, weight_decay=0.03))
     assert 0.03 in found.weight_decays
@@ -237,6 +238,7 @@ def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):
 
 
 @pytest.mark.parametrize("sampling", ["with_replacement", "shuffle"])
+@pytest.mark.usefixtures("coarse")
 def test_a_survey_knows_how_slow_the_modes_are(small_problem, sampling):
     found = Survey.from_arrays(surveyed_arrays(small_problem, momentum=0.5, sampling=sampling))
     independent = fl.predict(small_problem, fl.SGD(0.02, 4, momentum=0.5))
