@@ -83,6 +83,13 @@ def undrawn(monkeypatch):
 
 
 @pytest.fixture
+def curve_alone(monkeypatch):
+    """Of a verdict's figures only the one that is quick to render."""
+    figures = import_module("fluctua.report.figures")
+    monkeypatch.setattr(figures, "_figures", lambda _: {"curve": figures.curve})
+
+
+@pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Call the command line in an empty directory: exit code, output, errors."""
     monkeypatch.chdir(tmp_path)

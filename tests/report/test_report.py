@@ -113,6 +113,7 @@ def test_names_from_outside_are_text_and_nothing_else(verdict):
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
 def test_several_verdicts_share_a_page_below_a_table_of_all(verdict):
     failed = dataclasses.replace(verdict, resolution=1e-6)
     page = Page(render([verdict, failed], brief=[0, 1]))
@@ -171,6 +172,7 @@ def test_a_page_of_a_loaded_result_is_the_same(verdict, tmp_path):
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
 def test_a_page_that_cannot_be_written_leaves_nothing(verdict, tmp_path):
     with pytest.raises(OutputError):
         save_report(verdict, tmp_path / "nowhere" / "report.html")

@@ -11,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_lyapunov
+from scipy.signal import lfilter
 from scipy.stats import binom, chi2
 
 import fluctua as fl
@@ -234,7 +235,7 @@ def test_one_mode_has_no_current_and_no_entropy_production(digits_problem):
 @pytest.mark.any_seed
 @pytest.mark.parametrize("sgd", [SGD, MOMENTUM])
 def test_few_short_runs_resolve_little_and_say_so(digits_problem, sgd):
-    found = fl.verify_dynamic(digits_problem, sgd, steps=40, replicas=2, rng=1)
+    found = fl.verify_dynamic(digits_problem, sgd, steps=40, replicas=2, modes=10, rng=1)
     whole = next(each for each in found.entropy if each.estimator == "plug-in")
     assert not whole.resolves
     assert np.isnan(whole.measured)
@@ -336,14 +337,11 @@ def test_bad_input_is_refused_before_any_run(small_problem, sgd, options, messag
 # ------------------------------------------------------------------ what the estimators resolve
 
 
-def gaussian_paths(kernel_or_coefficients, noise, steps, rng):
-    a, b = kernel_or_coefficients
-    root, w = np.linalg.cholesky(noise), np.zeros((2, len(a)))
-    out = np.empty((steps, len(a)))
-    for t in range(steps):
-        w = np.array([a * w[0] - b * w[1] + root @ rng.standard_normal(len(a)), w[0]])
-        out[t] = w[0]
-    return out
+def gaussian_paths(coefficients, noise, steps, rng):
+    """w(t) = a w(t - 1) - b w(t - 2) + noise, in each coordinate."""
+    kicks = rng.standard_normal((steps, len(noise))) @ np.linalg.cholesky(noise).T
+    each = zip(*coefficients, kicks.T, strict=True)
+    return np.column_stack([lfilter([1.0], [1.0, -a, b], kick) for a, b, kick in each])
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
