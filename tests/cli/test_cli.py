@@ -212,8 +212,8 @@ IN_TIME = ["--dynamic", "--steps", "64", "--replicas", "16", "--modes", "4", "--
 
 
 @pytest.mark.any_seed
-def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path):
-    code, out, err = run("verify", "digits", *IN_TIME, "--level", "1e-9", "--resolution", "0.9")
+def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, features, tmp_path):
+    code, out, err = run("verify", features, *IN_TIME, "--level", "1e-9", "--resolution", "0.9")
     assert err == ""
     for word in (
         "correlation = S x response",
@@ -227,7 +227,7 @@ def test_verify_dynamic_prints_its_statements_and_writes_its_files(run, tmp_path
     assert code in (0, 1)
     assert ("PASSED" if code == 0 else "FAILED") in out
     assert max(map(len, out.split("PASSED")[0].split("FAILED")[0].splitlines())) <= 100
-    directory = tmp_path / "fluctua-digits"
+    directory = tmp_path / "fluctua-features"
     written = sorted(path.name for path in directory.iterdir())
     stems = {"circulation", "current", "regression", "response"}
     assert written == sorted(
@@ -267,9 +267,9 @@ def test_what_the_dynamic_verdict_cannot_do_is_refused(run, features, tmp_path, 
 
 
 @pytest.mark.any_seed
-def test_plot_redraws_the_same_figures_from_the_result(run, tmp_path):
-    run("verify", "digits", *SMALL)
-    directory = tmp_path / "fluctua-digits"
+def test_plot_redraws_the_same_figures_from_the_result(run, features, tmp_path):
+    run("verify", features, *SMALL)
+    directory = tmp_path / "fluctua-features"
     figures = {f"{name}.{kind}" for name in ("balance", "curve", "modes") for kind in ("png", "svg")}
     assert {path.name for path in directory.iterdir()} == {*figures, "result.json", "result.npz"}
     before = {path.name: path.read_bytes() for path in directory.glob("*.svg")}

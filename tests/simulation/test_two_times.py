@@ -200,7 +200,7 @@ def test_a_motion_with_another_rate_is_rejected(digits_problem, monkeypatch):
     """The responses of a theory whose rates are 2 % off: the statement about kicks alone notices."""
     right = fl.Prediction.response
     monkeypatch.setattr(fl.Prediction, "response", lambda p, lag: 1 - 1.02 * (1 - right(p, lag)))
-    found = fl.verify_dynamic(digits_problem, SGD, **RUN)
+    found = fl.verify_dynamic(digits_problem, SGD, **RUN, entropy=False)
     assert not found.row("response").consistent
     assert found.row(FDT).consistent  # both its sides are measured
     assert not found.passed
@@ -210,7 +210,7 @@ def test_a_motion_with_another_rate_is_rejected(digits_problem, monkeypatch):
 def test_a_circulation_of_the_wrong_sign_is_rejected(digits_problem, monkeypatch):
     right = fl.Prediction.lagged_covariance
     monkeypatch.setattr(fl.Prediction, "lagged_covariance", lambda p, lag: right(p, lag).T)
-    found = fl.verify_dynamic(digits_problem, SGD, **RUN)
+    found = fl.verify_dynamic(digits_problem, SGD, **RUN, entropy=False)
     assert not found.row("circulation").consistent
     assert not found.row("correlation").consistent
 
