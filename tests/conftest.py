@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from importlib import import_module
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: there is a worker to a core, and matrices are small
 
 import numpy as np
 import pytest
@@ -62,6 +65,28 @@ def small_problem():
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(60, 12)) * np.linspace(2, 0.2, 12)
     return fl.LeastSquares(inputs, rng.normal(size=(60, 3)) + inputs @ rng.normal(size=(12, 3)))
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """A survey's grid of exact solutions has few nodes: a tenth of its time, where its accuracy is not the point."""
+    grid = import_module("fluctua.report.explorer.grid")
+    few = {"_BATCHES": (1, 30, 512), "_MOMENTA": (0.0, 0.5, 0.95), "_DECAYS": (0.0, 1.0), "_CHECKS": 4}
+    for name, value in few.items():
+        monkeypatch.setattr(grid, name, value)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Commands draw no figures, where figures are not the point: most of the time of a short run goes into them."""
+    monkeypatch.setattr(import_module("fluctua.report.figures"), "_save", lambda *_: [])
+
+
+@pytest.fixture
+def curve_alone(monkeypatch):
+    """Of a verdict's figures only the one that is quick to render."""
+    figures = import_module("fluctua.report.figures")
+    monkeypatch.setattr(figures, "_figures", lambda _: {"curve": figures.curve})
 
 
 @pytest.fixture

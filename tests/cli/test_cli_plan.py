@@ -88,6 +88,7 @@ def test_a_plan_without_a_budget_or_with_a_wrong_name_is_refused(run, arguments,
         (("--ema", "0.9"), "averaged with decay 0.9"),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_schedules_and_averages(run, command, options, words, tmp_path):
     np.save(tmp_path / "rates.npy", np.linspace(1, 0.5, 64))
     code, out, err = run(command, "digits", *(SMALL if command == "verify" else SMALL[:2]), *options)

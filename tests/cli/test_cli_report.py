@@ -31,6 +31,7 @@ def result(small_problem, tmp_path):
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
 def test_a_saved_result_becomes_a_page_beside_it(run, result, tmp_path):
     del result
     code, out, err = run("report", "first")
@@ -40,6 +41,7 @@ def test_a_saved_result_becomes_a_page_beside_it(run, result, tmp_path):
 
 @pytest.mark.any_seed
 @pytest.mark.parametrize("command", ["report", "plot"])
+@pytest.mark.usefixtures("curve_alone")
 def test_the_files_written_are_told_as_json_too(run, result, tmp_path, command):
     del result
     told = json.loads(run(command, "first", "--json")[1])
@@ -48,6 +50,7 @@ def test_the_files_written_are_told_as_json_too(run, result, tmp_path, command):
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
 def test_several_results_share_a_page(run, result, tmp_path):
     (tmp_path / "second").mkdir()
     result.save(tmp_path / "second")
@@ -75,6 +78,7 @@ def test_what_cannot_be_reported_is_refused_and_leaves_nothing(run, result, tmp_
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("coarse", "curve_alone", "undrawn")
 def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features, tmp_path):
     run("verify", features, *SMALL, "--report", "--out", "with")
     assert "What if?" in (tmp_path / "with" / "report.html").read_text()
@@ -85,6 +89,7 @@ def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features,
 
 @pytest.mark.any_seed
 @pytest.mark.parametrize("options", [(), ("--momentum", 0.5, "--nesterov", "--start", "zero", "--weight-decay", 0.01)])
+@pytest.mark.usefixtures("coarse", "curve_alone", "undrawn")
 def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, options):
     run("verify", features, *SMALL, *options, "--report", "--out", "first")
     text = html.unescape((tmp_path / "first" / "report.html").read_text())
@@ -95,6 +100,7 @@ def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, option
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_on_the_page_in_time_repeats_the_run(run, features, tmp_path):
     asked = ("--steps", 64, "--replicas", 16, "--modes", 3, "--seed", 1, "--level", 1e-4, "--resolution", 0.3)
     run("verify", features, "--dynamic", *asked, "--out", "first")

@@ -100,6 +100,7 @@ def test_scales_whose_fourth_powers_no_float_holds_are_refused_together(scale):
         fl.LeastSquares(scale[0] * rng.normal(size=(20, 2)) / 4, scale[1] * rng.normal(size=20) / 4)
 
 
+@pytest.mark.usefixtures("coarse")
 def test_a_verdict_with_a_survey_is_read_again(small_problem, tmp_path):
     sgd = fl.SGD(0.02, 4)
     found = surveyed(fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1, level=1e-6), small_problem)

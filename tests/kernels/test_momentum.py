@@ -11,6 +11,7 @@ from fluctua.kernels.constant import gradient_step
 from fluctua.kernels.momentum import momentum_step
 from fluctua.recipe.step import with_momentum
 from helpers.enumeration import TINY, Enumeration, away_from, error, tiny
+from helpers.thinning import thinned
 
 OPTIMISERS = {
     "heavy ball": {"momentum": 0.9},
@@ -36,10 +37,13 @@ def setting(name, sampling, decay, optimiser):
     return problem, sgd, Enumeration(inputs, targets, lr, size, sampling, decay, **options)
 
 
-@case
-@decay_case
-@sampling_case
-@tiny_case
+@thinned(
+    2,
+    ("name", NAMES),
+    ("sampling", ["with_replacement", "without_replacement"]),
+    ("decay", [0.0, 0.2]),
+    ("optimiser", list(OPTIMISERS)),
+)
 def test_the_law_holds_at_every_step_from_any_start(name, sampling, decay, optimiser):
     problem, sgd, truth = setting(name, sampling, decay, optimiser)
     start, prediction = away_from(truth), fl.predict(problem, sgd)

@@ -12,6 +12,7 @@ from fluctua.theory.fixed_points import fixed_point
 from fluctua.theory.reshuffling import orders
 from helpers import all_orders
 from helpers.enumeration import EpochEnumeration, tiny
+from helpers.thinning import thinned
 
 
 def one_left_over(samples=65, features=5, seed=1):
@@ -186,8 +187,7 @@ def test_a_full_batch_is_not_told_to_take_a_larger_one():
         fl.predict(problem, fl.SGD(9.0, 8))
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("case", ["fewer samples than features", "fitted", "zero"])
+@thinned(2, ("case", ["fewer samples than features", "fitted", "zero"]), ("momentum", [0.0, 0.9]))
 def test_a_model_that_fits_rests_below_the_limit_and_is_refused_above(case, momentum):
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(5, 40) if case == "fewer samples than features" else (12, 3))

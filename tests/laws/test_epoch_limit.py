@@ -14,6 +14,7 @@ from fluctua.theory.reshuffling import limit as epoch_limit
 from fluctua.theory.reshuffling import orders
 from fluctua.theory.stable_limit import StableLimit
 from helpers import all_orders
+from helpers.thinning import thinned
 
 SMALL = np.array([[1, 0.3], [-0.5, 1], [0.7, -1.2], [0.2, 0.4], [2, 0.1], [-0.3, -0.8]])
 OPTIMISERS = {
@@ -35,10 +36,12 @@ def shuffled(size, lr=1.0, **options):
     return fl.SGD(lr, size, sampling="shuffle", **options)
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize(("samples", "features", "seed"), [(6, 2, 0), (5, 2, 3), (5, 1, 4), (6, 3, 5)])
-def test_of_few_samples_it_is_where_the_radius_of_all_epochs_passes_one(samples, features, seed, size, optimiser):
+FEW = [(6, 2, 0), (5, 2, 3), (5, 1, 4), (6, 3, 5)]
+
+
+@thinned(4, ("few", FEW), ("size", [1, 2, 3, 4, 5]), ("optimiser", list(OPTIMISERS)))
+def test_of_few_samples_it_is_where_the_radius_of_all_epochs_passes_one(few, size, optimiser):
+    samples, features, seed = few
     rng = np.random.default_rng(seed)
     inputs = SMALL if seed == 0 else rng.normal(size=(samples, features)) * rng.lognormal(size=(samples, 1))
     if size >= samples:
@@ -51,9 +54,9 @@ def test_of_few_samples_it_is_where_the_radius_of_all_epochs_passes_one(samples,
     assert found.error == 0
 
 
-@pytest.mark.parametrize(("samples", "features", "seed"), [(65, 5, 1), (33, 3, 2), (41, 8, 3)])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_one_sample_left_over_is_not_forgotten(samples, features, seed, momentum):
+@thinned(2, ("data", [(65, 5, 1), (33, 3, 2), (41, 8, 3)]), ("momentum", [0.0, 0.9]))
+def test_one_sample_left_over_is_not_forgotten(data, momentum):
+    samples, features, seed = data
     problem = one_left_over(samples, features, seed)
     found = fl.max_stable_lr(problem, shuffled(samples - 1, momentum=momentum))
     expected = all_orders.limit(problem.inputs, samples - 1, 0.05 * found, momentum=momentum)

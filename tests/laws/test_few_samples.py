@@ -8,6 +8,7 @@ import pytest
 import fluctua as fl
 from fluctua.errors import UncertainFloor
 from helpers import all_orders
+from helpers.thinning import thinned
 
 
 def affine(inputs, residuals, lr, momentum):
@@ -70,10 +71,10 @@ def shuffled(size, lr, **options):
 
 
 @pytest.mark.statistical(alpha=1e-5)
-@pytest.mark.parametrize(("samples", "size", "momentum", "seed"), [(9, 1, 0.9, 0), (10, 2, 0.9, 0), (9, 1, 0.0, 2)])
-@pytest.mark.parametrize("share", [0.3, 0.5])
-def test_the_floor_of_few_samples_is_that_of_all_orders(samples, size, momentum, seed, share):
+@thinned(2, ("case", [(9, 1, 0.9, 0), (10, 2, 0.9, 0), (9, 1, 0.0, 2)]), ("share", [0.5, 0.3]))
+def test_the_floor_of_few_samples_is_that_of_all_orders(case, share):
     """The expansion is 28 to 51 per cent off at half the limit, and nothing said so."""
+    samples, size, momentum, seed = case
     problem = loud(samples, 2, seed)
     lr = share * float(fl.max_stable_lr(problem, shuffled(size, 1.0, momentum=momentum)))
     prediction = fl.predict(problem, shuffled(size, lr, momentum=momentum))
@@ -94,7 +95,7 @@ def test_few_loud_samples_among_many_count_as_few():
 
 
 @pytest.mark.statistical(alpha=1e-5)
-@pytest.mark.parametrize("samples", [9, 10, 12])
+@pytest.mark.parametrize("samples", [pytest.param(9, marks=pytest.mark.slow), 10, 12])
 def test_next_to_the_limit_a_floor_is_right_or_doubted(samples):
     """A measurement good to 58 per cent once covered an expansion that said 0.035 for 8,326."""
     problem = loud(samples, 1, 3)

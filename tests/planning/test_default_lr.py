@@ -1,7 +1,8 @@
 """The learning rate of those who give none is stable on any data: held to dense maps of the second moment."""
 
 import json
-from itertools import permutations
+from functools import cache
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -59,15 +60,25 @@ def independent_radius(x, sgd, kappa):
 
 
 def epoch_radius(x, sgd):
-    """The same of one epoch, averaged over every order."""
-    total, count = 0.0, 0
-    for order in permutations(range(len(x))):
-        product = np.eye(2 * x.shape[1])
-        for begin in range(0, len(x), sgd.batch_size):
-            rows = x[list(order[begin : begin + sgd.batch_size])]
-            product = step(rows.T @ rows / len(rows), sgd) @ product
-        total, count = total + np.kron(product, product), count + 1
-    return np.abs(np.linalg.eigvals(total / count)).max()
+    """The same of one epoch, averaged over every order: over every next batch, and every order of what is left."""
+
+    @cache
+    def onward(left):
+        if not left:
+            return np.eye(4 * x.shape[1] ** 2)
+        after = [onward(left.difference(batch)) @ twice(batch) for batch in batches(left)]
+        return np.mean(after, axis=0)
+
+    def batches(left):
+        return combinations(sorted(left), min(sgd.batch_size, len(left)))
+
+    @cache
+    def twice(batch):
+        rows = x[list(batch)]
+        one = step(rows.T @ rows / len(rows), sgd)
+        return np.kron(one, one)
+
+    return np.abs(np.linalg.eigvals(onward(frozenset(range(len(x)))))).max()
 
 
 def chosen(problem, **options):

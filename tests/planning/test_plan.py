@@ -13,6 +13,7 @@ from fluctua.planning.rates import rounded
 from fluctua.planning.recipes import Plan
 from fluctua.planning.reduced import Thinned, final
 from fluctua.recipe.schedules import SHAPES
+from helpers.thinning import thinned
 
 STEPS = 200
 
@@ -41,16 +42,19 @@ def test_the_best_comes_first_and_every_schedule_and_momentum_is_there(found):
     assert found.best is found.candidates[0]
 
 
-def test_no_other_learning_rate_does_better(digits_problem, found):
+@thinned(2, ("shape", ["constant", "cosine"]), ("momentum", [0.0, 0.8]))
+def test_no_other_learning_rate_does_better(digits_problem, found, shape, momentum):
     """Brute force over 25 rates: within 15 % of the best rate the loss differs by less than 1 % of the excess."""
-    for one in found.candidates:
-        grid = np.geomspace(0.02, 0.97, 25) * found.limits[one.sgd.momentum]
-        best = min(end(digits_problem, replace(one.sgd, lr=float(lr)), rtol=3e-2) for lr in grid)
-        assert one.loss - found.optimum_loss < 1.01 * (best - found.optimum_loss)
+    (one,) = (each for each in found.candidates if (each.shape, each.sgd.momentum) == (shape, momentum))
+    grid = np.geomspace(0.02, 0.97, 25) * found.limits[momentum]
+    best = min(end(digits_problem, replace(one.sgd, lr=float(lr)), rtol=3e-2) for lr in grid)
+    assert one.loss - found.optimum_loss < 1.01 * (best - found.optimum_loss)
 
 
-@pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
-@pytest.mark.parametrize("options", [{"batch_size": 256}, {"batch_size": 60, "sampling": "without_replacement"}])
+WHOLE = [{"batch_size": 256}, {"batch_size": 60, "sampling": "without_replacement"}]  # or nearly
+
+
+@thinned(3, ("options", WHOLE), ("shape", ["constant", "linear", "cosine"]))
 def test_with_momentum_and_little_noise_the_global_minimum_is_found(small_problem, shape, options):
     """There the end of the curve oscillates with the learning rate, and has several minima."""
     (one,) = fl.plan(small_problem, 20, momenta=[0.9], schedules=[shape], **options).candidates
@@ -135,17 +139,34 @@ def test_real_runs_end_where_the_plan_says_and_in_its_order(digits_problem, foun
     assert not swapped.ordered
 
 
+def in_epochs(problem, steps):
+    return fl.plan(problem, steps, batch_size=4, momenta=[0.0], sampling="shuffle")
+
+
 @pytest.fixture(scope="module")
 def shuffled(digits_problem):
-    return fl.plan(digits_problem, 1000, batch_size=4, momenta=[0.0], sampling="shuffle")
+    return in_epochs(digits_problem, 1000)
 
 
-def test_in_shuffled_epochs_the_constant_rate_is_planned_by_their_own_law(digits_problem, shuffled):
-    (one,) = shuffled.candidates
+def is_planned_by_the_law_of_epochs(problem, found, steps):
+    """The constant rate, whose loss is the law's; rates on both sides of it end higher."""
+    (one,) = found.candidates
     assert (one.shape, one.sgd.sampling, one.exact) == ("constant", "shuffle", True)
     for factor, tolerance in ((1.0, 1e-9), (0.7, None), (1.4, None)):
-        loss = end(digits_problem, replace(one.sgd, lr=factor * one.sgd.lr), 1000)
+        loss = end(problem, replace(one.sgd, lr=factor * one.sgd.lr), steps)
         assert loss == pytest.approx(one.loss, rel=tolerance) if tolerance else loss > one.loss
+
+
+def test_in_shuffled_epochs_the_constant_rate_is_planned_by_their_own_law():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(24, 3)) * np.linspace(2, 0.5, 3)
+    problem = fl.LeastSquares(inputs, rng.normal(size=(24, 1)) + inputs @ rng.normal(size=(3, 1)))
+    is_planned_by_the_law_of_epochs(problem, in_epochs(problem, 30), 30)
+
+
+@pytest.mark.slow
+def test_in_shuffled_epochs_of_digits_too(digits_problem, shuffled):
+    is_planned_by_the_law_of_epochs(digits_problem, shuffled, 1000)
 
 
 @pytest.mark.slow

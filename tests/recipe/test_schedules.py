@@ -22,6 +22,7 @@ from fluctua.recipe.schedules import (
 )
 from fluctua.theory.stability import warn_unstable
 from helpers.enumeration import Enumeration, away_from, error, followed, tiny
+from helpers.thinning import thinned
 
 STEPS = 6
 FACTORS = (1.0, 0.9, 0.9, 0.2, 1.3, 0.05)
@@ -36,10 +37,14 @@ AVERAGES = {"none": None, "EMA": fl.EMA(0.7), "running": fl.RunningAverage(), "t
 SCHEDULES = [StepLR(7, 0.3), CosineAnnealingLR(20, 0.01), CosineAnnealingLR(6), LinearLR(1, 0, 25), LinearLR(0.2, 1, 9)]
 
 
-@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
-@pytest.mark.parametrize("average", AVERAGES.values(), ids=AVERAGES)
-@pytest.mark.parametrize("options", OPTIMISERS.values(), ids=OPTIMISERS)
-def test_every_batch_listed(options, average, sampling):
+@thinned(
+    2,
+    ("optimiser", list(OPTIMISERS)),
+    ("looked_at", list(AVERAGES)),
+    ("sampling", ["with_replacement", "without_replacement"]),
+)
+def test_every_batch_listed(optimiser, looked_at, sampling):
+    options, average = OPTIMISERS[optimiser], AVERAGES[looked_at]
     inputs, targets = tiny("general")
     truth = Enumeration(inputs, targets, 0.2, 2, sampling, **options)
     problem = fl.LeastSquares(inputs, targets)

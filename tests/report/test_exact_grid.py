@@ -17,7 +17,10 @@ def problem_of(load):
     return fl.LeastSquares(np.c_[x, np.ones(len(x))], np.eye(3)[data.target])
 
 
-@pytest.fixture(scope="module", params=[load_wine, load_iris], ids=["wine", "iris"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(load_wine, id="wine"), pytest.param(load_iris, id="iris", marks=pytest.mark.slow)],
+)
 def solved(request):
     problem = problem_of(request.param)
     return problem, exact_grid(problem, 0.1 * problem.curvatures[0])

@@ -36,12 +36,6 @@ def files(verdict, tmp_path_factory):
     return plot.save_figures(verdict, tmp_path_factory.mktemp("figures"))
 
 
-@pytest.fixture
-def curve_alone(monkeypatch):
-    """Only the figure that is quick to render."""
-    monkeypatch.setattr(plot, "_figures", lambda _: {"curve": plot.curve})
-
-
 def changed(verdict, **arrays):
     return dataclasses.replace(verdict, arrays={**verdict.arrays, **arrays})
 

@@ -113,6 +113,7 @@ def test_names_from_outside_are_text_and_nothing_else(verdict):
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
 def test_several_verdicts_share_a_page_below_a_table_of_all(verdict):
     failed = dataclasses.replace(verdict, resolution=1e-6)
     page = Page(render([verdict, failed], brief=[0, 1]))
@@ -171,6 +172,7 @@ def test_a_page_of_a_loaded_result_is_the_same(verdict, tmp_path):
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
 def test_a_page_that_cannot_be_written_leaves_nothing(verdict, tmp_path):
     with pytest.raises(OutputError):
         save_report(verdict, tmp_path / "nowhere" / "report.html")
@@ -227,6 +229,7 @@ def test_the_page_says_how_far_the_exact_level_is_off_at_the_recipe(verdict, pag
     assert f"is known, it is off by {100 * abs(miss):.1f} %" in " ".join(page.text.split())
 
 
+@pytest.mark.usefixtures("coarse")
 def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):
     found = Survey.from_arrays(surveyed_arrays(small_problem, weight_decay=0.03))
     assert 0.03 in found.weight_decays
@@ -237,6 +240,7 @@ def test_the_survey_has_the_noise_of_every_weight_decay(small_problem):
 
 
 @pytest.mark.parametrize("sampling", ["with_replacement", "shuffle"])
+@pytest.mark.usefixtures("coarse")
 def test_a_survey_knows_how_slow_the_modes_are(small_problem, sampling):
     found = Survey.from_arrays(surveyed_arrays(small_problem, momentum=0.5, sampling=sampling))
     independent = fl.predict(small_problem, fl.SGD(0.02, 4, momentum=0.5))

@@ -68,6 +68,7 @@ def test_the_result_is_embedded_and_can_be_downloaded(verdict, page):
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
 def test_it_shares_a_page_with_a_verdict_at_equal_times(verdict, small_problem):
     equal = fl.verify(small_problem, fl.SGD(0.02, 4), steps=64, replicas=16, rng=1)
     page = Page(render([equal, verdict]))

@@ -9,6 +9,7 @@ import fluctua as fl
 from fluctua.errors import InvalidInput
 from fluctua.kernels import constant as kernels
 from fluctua.recipe.schedules import CosineAnnealingLR
+from helpers.thinning import thinned
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,7 @@ OPTIMISERS = {
 }
 
 
-@pytest.mark.parametrize("average", [None, fl.EMA(0.9)], ids=["weights", "EMA"])
-@pytest.mark.parametrize("start", ["optimum", "zero"])
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@thinned(2, ("optimiser", list(OPTIMISERS)), ("start", ["optimum", "zero"]), ("average", [None, fl.EMA(0.9)]))
 def test_a_thousand_million_steps_cost_little_more_than_a_thousand(small, optimiser, start, average, monkeypatch):
     """Counted in sums over intervals, not in seconds; and at that time the law is the stationary one."""
     prediction = fl.predict(small, fl.SGD(0.01, 4, **OPTIMISERS[optimiser]), average=average)

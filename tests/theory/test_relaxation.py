@@ -6,6 +6,7 @@ import pytest
 import fluctua as fl
 from fluctua.kernels.constant import gradient_step, langevin_flow
 from fluctua.theory.transient import Relaxation
+from helpers.thinning import thinned
 
 STEPS = 100  # of every-step iteration
 RECIPES = {
@@ -71,13 +72,12 @@ def relative(found, expected):
 
 
 recipes = pytest.mark.parametrize("name", ALL)
+STARTS = ["optimum", "zero"]
 constant_recipes = pytest.mark.parametrize("name", RECIPES)
-starts = pytest.mark.parametrize("start", ["optimum", "zero"])
+starts = pytest.mark.parametrize("start", STARTS)
 
 
-@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-6])
-@starts
-@recipes
+@thinned(3, ("name", list(ALL)), ("start", STARTS), ("rtol", [1e-2, 1e-3, 1e-6]))
 def test_every_mode_s_variance_is_as_accurate_as_asked(problem, truth, name, start, rtol):
     covariances, losses = truth[name, start]
     prediction = fl.predict(problem, ALL[name], check_stability=False)

@@ -67,8 +67,8 @@ def test_an_average_or_a_schedule_that_changes_nothing_changes_nothing(small_pro
     [("exact", None), ("discrete", None), ("langevin", None), ("exact", fl.EMA(0.9)), ("discrete", fl.EMA(0.9))],
 )
 def test_the_stationary_spread_is_the_limit_of_long_runs(small_problem, theory, average):
-    prediction = fl.predict(small_problem, fl.SGD(0.05, 4, weight_decay=0.3), theory=theory, average=average)
-    late = fl.loss_spread(prediction.after(700, start="zero", rtol=1e-9), rtol=1e-9)
+    prediction = fl.predict(small_problem, fl.SGD(0.1, 4, weight_decay=0.3), theory=theory, average=average)
+    late = fl.loss_spread(prediction.after(350, start="zero", rtol=1e-8), rtol=1e-9)
     assert fl.loss_spread(prediction, rtol=1e-9).std == pytest.approx(late.std, rel=1e-7)
 
 

@@ -13,6 +13,7 @@ import fluctua as fl
 from fluctua.errors import InvalidInput, ResultError, UnknownName
 from fluctua.simulation.records import Window
 from fluctua.verification.equal_time import default_replicas
+from helpers.thinning import thinned
 
 SGD = fl.SGD(lr=0.05, batch_size=8)
 
@@ -63,7 +64,7 @@ def test_from_zero_the_whole_learning_curve_is_predicted(digits_problem):
     )
 
 
-@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+@thinned(2, ("sampling", ["without_replacement", "with_replacement"]))
 @pytest.mark.statistical(alpha=1e-4, miss=1e-4)
 def test_large_batches_pass_under_both_samplings_and_the_other_sampling_is_told_apart(digits_problem, sampling):
     sgd = fl.SGD(lr=0.1, batch_size=512, sampling=sampling)

@@ -9,6 +9,7 @@ import pytest
 
 import fluctua as fl
 from fluctua.theory.reshuffling.contraction import batch_curvature, steps_contract
+from helpers.thinning import thinned
 
 
 @pytest.mark.parametrize("shape", [(7, 2), (8, 5), (6, 9)])
@@ -27,7 +28,7 @@ def test_orthogonal_samples_of_one_length_reach_it():
     assert batch_curvature(fl.LeastSquares(2 * np.eye(5), np.arange(5) + 0.5), 3) == pytest.approx(4 / 3, rel=1e-12)
 
 
-@pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"weight_decay": 0.0, "batch_size": 7}])
+@thinned(3, ("options", [{}, {"drop_last": True}, {"weight_decay": 0.0, "batch_size": 7}]))
 def test_an_exact_fit_in_wide_features_has_the_floor_zero_at_rates_that_shrink_every_step(options):
     rng = np.random.default_rng(0)
     problem = fl.LeastSquares(rng.normal(size=(300, 400)), rng.normal(size=300))

@@ -23,7 +23,10 @@ def table(seed: int, outputs: int) -> fl.LeastSquares:
     return fl.LeastSquares(inputs, inputs @ np.ones((3, outputs)) + rng.normal(size=(12, outputs)))
 
 
-@pytest.fixture(scope="module", params=[{}, {"momentum": 0.6}], ids=["plain", "momentum"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param({}, id="plain"), pytest.param({"momentum": 0.6}, id="momentum", marks=pytest.mark.slow)],
+)
 def setting(request):
     """A problem, a recipe, and one run of it that every theory is held against."""
     problem = table(0, 2)
