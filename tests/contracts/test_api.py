@@ -53,6 +53,7 @@ PUBLIC = {
     "Verdict",
     "verify",
     "verify_dynamic",
+    "WeightedSampling",
 }
 SIGNATURES = {
     fl.SGD: [
@@ -66,7 +67,8 @@ SIGNATURES = {
         "schedule",
         "drop_last",
     ],
-    fl.LeastSquares: ["inputs", "targets", "targets_are"],
+    fl.LeastSquares: ["inputs", "targets", "targets_are", "sample_weight"],
+    fl.WeightedSampling: ["weights", "unbiased"],
     fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir", "targets_are", "like"],
     fl.predict: ["problem", "sgd", "theory", "average", "check_stability"],
     fl.Prediction.after: ["self", "steps", "start", "rtol", "curve"],

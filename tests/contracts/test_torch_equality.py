@@ -212,3 +212,55 @@ def test_a_last_batch_averaged_over_the_full_size_is_told_apart(problem):
         )
         wrong.step_on(torch.cat([x, padding[0]]), torch.cat([y, padding[1]]))
     assert np.abs(right.weights - wrong.weights).max() > 1e-4
+
+
+class Weighted(Training):
+    """A loop that multiplies each sample's loss, whenever it is in a batch, by its factor."""
+
+    def __init__(self, problem, sgd, start, factors):
+        super().__init__(problem, sgd, start, torch.float64)
+        self.factors = torch.tensor(factors)
+
+    def step(self, batch):
+        self.optimizer.zero_grad()
+        losses = 0.5 * (self.model(self.x[batch]) - self.y[batch]).square().sum(dim=1)
+        (self.factors[batch] * losses).mean().backward()
+        self.optimizer.step()
+
+
+WEIGHTS = np.random.default_rng(4).gamma(2.0, size=200)
+LOOPS = {
+    "a weighted loss": (WEIGHTS, "with_replacement", WEIGHTS / WEIGHTS.mean()),
+    "a weighted loss, shuffled": (WEIGHTS, "shuffle", WEIGHTS / WEIGHTS.mean()),
+    "a weighted sampler": (None, fl.WeightedSampling(WEIGHTS, unbiased=False), np.ones(200)),
+    "a weighted sampler, losses divided by N p": (None, fl.WeightedSampling(WEIGHTS), WEIGHTS.mean() / WEIGHTS),
+    "both": (WEIGHTS, fl.WeightedSampling(WEIGHTS**2, unbiased=False), WEIGHTS / WEIGHTS.mean()),
+}
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize(("sample_weight", "sampling", "factors"), LOOPS.values(), ids=LOOPS)
+def test_a_weighted_loop_is_the_simulator_s_on_the_same_batches(problem, sample_weight, sampling, factors):
+    sgd = fl.SGD(lr=0.02, batch_size=8, weight_decay=0.03, momentum=0.8, sampling=sampling)
+    ours = fl.LeastSquares(problem.inputs, problem.targets, sample_weight=sample_weight)
+    minimum, draws = sgd.seen(ours).minimum(0.03), Draws(generators(seed_sequence(11), 1), 200, sgd)
+    run, other = (Weighted(problem, sgd, np.zeros_like(minimum.weights), each) for each in (factors, 1.01 * factors))
+    state = np.zeros((2, 1, *minimum.weights.shape))
+    state[0] = -minimum.weights
+    advance = stepper(ours, sgd, "sgd", np.dtype(np.float64))
+    batches = [run[:, 0] for run in draws.batches(STEPS)]
+    advance(state, Draws(generators(seed_sequence(11), 1), 200, sgd), STEPS, 0)
+    for batch in [one for several in batches for one in several]:
+        run.step(batch)
+        other.step(batch)
+    assert np.abs(minimum.weights + state[0, 0] - run.weights).max() < 1e-11
+    assert np.abs(minimum.weights + state[0, 0] - other.weights).max() > 1e-4
+
+
+def test_torch_s_weighted_sampler_has_these_probabilities():
+    """`WeightedRandomSampler` draws by `torch.multinomial`, whose probabilities are the weights over their sum."""
+    sampler = torch.utils.data.WeightedRandomSampler(torch.tensor(WEIGHTS), num_samples=3)
+    assert sampler.replacement
+    np.testing.assert_allclose(
+        fl.WeightedSampling(WEIGHTS).probabilities(200), (sampler.weights / sampler.weights.sum()).numpy(), rtol=1e-14
+    )

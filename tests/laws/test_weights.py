@@ -123,9 +123,7 @@ def test_the_spread_of_the_loss_is_of_the_enumerated_outputs(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kurtosis_is_that_of_the_enumerated_batches(kind):
     problem, sgd, truth = setting("general", kind, "plain", 0.2, 2)
-    steps = (truth._step(truth.optimum, np.zeros_like(truth.optimum), True)[0] - truth.optimum) @ problem_modes(
-        sgd, problem
-    )
+    steps = (truth.step(truth.optimum) - truth.optimum) @ fl.predict(problem, sgd).modes
     second, fourth = (np.einsum("n,nkp->kp", truth.probabilities, steps**power) for power in (2, 4))
     assert excess_kurtosis(problem, sgd) == pytest.approx(fourth / second**2 - 3, rel=1e-9, abs=1e-9)
 

@@ -53,6 +53,31 @@ def test_with_replacement_ordered_pairs_are_uniform():
     assert chisquare(np.bincount(rows @ [5, 1], minlength=25)).pvalue > 1e-4
 
 
+WEIGHTS = np.array([3.0, 0.0, 1.0, 0.5, 2.0])
+
+
+def weighted_p_value(rows, weights):
+    """Chi-square of ordered pairs against the product of their samples' probabilities."""
+    chance = weights / weights.sum()
+    seen, expected = np.bincount(rows @ [5, 1], minlength=25), np.outer(chance, chance).ravel()
+    assert not seen[expected == 0].any()
+    return chisquare(seen[expected > 0], len(rows) * expected[expected > 0]).pvalue
+
+
+@pytest.mark.statistical(alpha=1e-4, miss=1e-6)
+@pytest.mark.parametrize("unbiased", [True, False])
+def test_weighted_draws_have_their_probabilities_and_are_independent(unbiased):
+    rows = batches(5, 2, DRAWS, fl.WeightedSampling(WEIGHTS, unbiased=unbiased))
+    assert weighted_p_value(rows, WEIGHTS) > 1e-4
+    assert weighted_p_value(rows, WEIGHTS * [1.05, 1, 1, 1, 1]) < 1e-4
+
+
+@pytest.mark.any_seed
+def test_weights_of_zero_at_either_end_are_never_drawn():
+    rows = batches(5, 4, 3000, fl.WeightedSampling([0, 1, 1e-3, 1, 0], unbiased=False))
+    assert set(np.unique(rows)) <= {1, 2, 3}
+
+
 @pytest.mark.any_seed
 @pytest.mark.parametrize("size", [1, 2, 5, 6, 9, 10])
 def test_without_replacement_a_batch_holds_distinct_samples(size):

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validate.values import choice, flag, shown
+from .._validate.values import as_array, choice, flag, shown
 from .._validate.weights import hold_length, sample_weights
 from ..errors import InvalidInput
 
@@ -203,8 +203,8 @@ class WeightedSampling(Sampler):
     name = "weighted"
 
     def __post_init__(self) -> None:
-        given = sample_weights("weights", self.weights)  # type: ignore[arg-type]
-        object.__setattr__(self, "weights", tuple(given.tolist()))
+        sample_weights("weights", given := as_array("weights", self.weights))
+        object.__setattr__(self, "weights", tuple(given.astype(np.float64).tolist()))
         object.__setattr__(self, "unbiased", flag("unbiased", self.unbiased))
 
     def __repr__(self) -> str:
@@ -220,7 +220,7 @@ class WeightedSampling(Sampler):
 
     def probabilities(self, samples: int) -> Array:
         """Return p, (N,)."""
-        weights = np.array(self.weights)
+        weights = sample_weights("weights", np.array(self.weights))
         hold_length("WeightedSampling", weights, samples)
         return np.asarray(weights / samples)
 
