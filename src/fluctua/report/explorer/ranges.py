@@ -7,13 +7,13 @@ and C with it through every sample, so C is found at some values of it. The exac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
-from ..._arrays import AnyArray, Array
+from ..._arrays import AnyArray, Array, Arrays
+from ..._validate.plain import Keywords
 from ...problem.least_squares import LeastSquares, Minimum
 from ...recipe.sgd import EPOCHS, SGD, Sampling
 from ...theory.answers import predict
@@ -76,7 +76,7 @@ class Survey:
         return own | {_GRID + item.name: np.asarray(getattr(self.exact, item.name)) for item in fields(ExactGrid)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Survey | None:
+    def from_arrays(cls, arrays: Arrays) -> Survey | None:
         """Read what `to_arrays` gave; None if a result has none, or one of another version."""
         if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name != "exact"):
             return None
@@ -86,7 +86,7 @@ class Survey:
         return cls(**_read(cls, _PREFIX, arrays), exact=grid)
 
 
-def _read(kind: type, prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
+def _read(kind: type, prefix: str, arrays: Arrays) -> Keywords:
     found = {item.name: arrays[prefix + item.name] for item in fields(kind) if prefix + item.name in arrays}
     return {name: value.item() if value.ndim == 0 else value for name, value in found.items()}
 
