@@ -67,6 +67,10 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
     (about ten times their cost, a few seconds for 1,000 samples in 50 modes); where an epoch costs more than 4e7 flops,
     from the expansion of `predict`, off by about r/N (docs/shuffle.md). Epochs of one batch are independent batches.
 
+    References
+    ----------
+    Mulayoff and Michaeli, arXiv:2306.07850: the limit near a minimum of a general model.
+
     Examples
     --------
     >>> import fluctua as fl

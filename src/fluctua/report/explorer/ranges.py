@@ -97,15 +97,6 @@ def survey(
     """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
 
     Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and the exact grid's.
-
-    Examples
-    --------
-    >>> import fluctua as fl
-    >>> from fluctua.report.explorer.ranges import survey
-    >>> data = fl.load("digits", classes=[0, 1], limit=200)
-    >>> found = survey(fl.LeastSquares(data.inputs, data.targets), fl.SGD(lr=0.05, batch_size=8))
-    >>> found.noise.shape == (len(found.weight_decays), len(found.curvatures))
-    True
     """
     decays = _weight_decays(float(problem.curvatures[0]), sgd.weight_decay)
     report = progress or (lambda _: None)
@@ -133,7 +124,42 @@ def survey(
 
 
 def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
-    """Return the verdict with a survey around its recipe, so that its report has an explorer."""
+    """Return the verdict with a survey around its recipe, so that its report has an explorer.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        From `verify`.
+    problem : LeastSquares
+        The data that it was made on.
+
+    Returns
+    -------
+    Verdict
+        A copy, with the survey among its arrays.
+
+    Raises
+    ------
+    InvalidInput
+        Where the recipe has no stationary state to survey around.
+    NotConverged
+        If a prediction of the survey was not found to the accuracy stated.
+
+    Notes
+    -----
+    Cost: that of `survey`. For each of 17 weight decays it takes 2 N d c + 2 N r flops, and for the grid some hundred
+    stationary states as `predict` finds them, of 2,048 samples at most.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.report.explorer.ranges import surveyed
+    >>> data = fl.load("digits", classes=[0, 1], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs[:, 26:29], data.targets)
+    >>> verdict = fl.verify(problem, fl.SGD(lr=0.05, batch_size=8), steps=100, replicas=32, rng=1)
+    >>> len(surveyed(verdict, problem).arrays) > len(verdict.arrays)
+    True
+    """
     return with_survey(verdict, problem, None)
 
 
