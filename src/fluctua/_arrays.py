@@ -25,14 +25,16 @@ DType = np.dtype[Any]
 
 def even(matrix: Array) -> Array:
     """Return the symmetric part of a matrix or of each in a stack."""
-    return 0.5 * (matrix + matrix.swapaxes(-1, -2))
+    return np.asarray(0.5 * (matrix + matrix.swapaxes(-1, -2)))
 
 
 def odd(matrix: Array) -> Array:
     """Return the antisymmetric part of a matrix or of each in a stack."""
-    return 0.5 * (matrix - matrix.swapaxes(-1, -2))
+    return np.asarray(0.5 * (matrix - matrix.swapaxes(-1, -2)))
 
 
 def standard_error(values: Array) -> Array:
-    """Return the standard error of the mean over the first axis, from the spread between its entries."""
+    """Return the standard error of the mean over the first axis, from the spread between its entries; NaN of one."""
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)
     return np.asarray(np.std(values, axis=0, ddof=1) / np.sqrt(len(values)))

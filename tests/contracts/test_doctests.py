@@ -24,6 +24,9 @@ VERDICTS = {
 """Where an example makes a verdict."""
 KEPT = {
     "fluctua.planning.rehearsal",
+    "fluctua.report",
+    "fluctua.report.explorer.ranges",
+    "fluctua.report.figures",
     "fluctua.simulation.measurement",
     "fluctua.simulation.replicas",
     "fluctua.verification.in_time.verdict",

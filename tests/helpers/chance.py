@@ -35,7 +35,7 @@ def count_calls(module, name, counts):
     """Count a call as a stream where `counts` says so."""
     original = getattr(module, name)
 
-    class Counted(original):
+    class Counted(original):  # type: ignore[valid-type]  # a class made at run time
         def __init__(self, *args, **options):
             global _streams  # noqa: PLW0603  (a count of the whole session)
             _streams += bool(counts(*args, **options))

@@ -51,7 +51,7 @@ class Rational:
         return out
 
     def begin(self, start) -> np.ndarray:
-        state = np.append(rational(start) - self.optimum, Fraction(1))
+        state = np.append(rational(start) - self.optimum, rational([1]))
         return np.outer(state, state)
 
     def advanced(self, moment: np.ndarray, lr: float) -> np.ndarray:

@@ -149,7 +149,7 @@ def test_at_finite_time_too(optimiser, steps):
         kernel, modes = setting(optimiser, offset, second)
         state = kernel.begin(0.7 * ones, 2 * ones)
         state = kernel.advance(state, [ones, 0.5 * ones], falling, 1, steps - 1) if steps > 1 else state
-        for expected, observed in zip(table(modes, lambda *two: transient(*two, steps)), (False, True), strict=True):
+        for expected, observed in zip(table(modes, lambda p, q: transient(p, q, steps)), (False, True), strict=True):
             found, scale = kernel.fold(state, observed=observed), np.sqrt(np.outer(*[np.diag(expected)] * 2))
             assert np.abs((found - expected) / scale).max() < 2e-10
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -40,7 +39,8 @@ __all__ = [
     "theory_option",
 ]
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Command = Callable[..., int | None]
+Decorator = Callable[[Command], Command]
 DEFAULT_BATCH_SIZE = 8
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import AnyArray
+from .._validate.plain import JsonObject
 from .._validate.targets import labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
@@ -73,7 +73,7 @@ class Dataset:
         return digest.hexdigest()
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> JsonObject:
         """Name and hashes: what a result says of its data."""
         return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
 

@@ -221,7 +221,7 @@ def _loss(one: Candidate) -> float:
     return one.loss
 
 
-def _some(name: str, values: Any, what: str) -> list[Any]:
+def _some(name: str, values: object, what: str) -> list[Any]:
     """Return each of `values` once, in their order; what cannot be compared is left for the next door to refuse."""
     found: list[Any] = []
     for value in listed(name, values, what):

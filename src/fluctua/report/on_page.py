@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from .._validate.plain import Keywords
+from .._validate.plain import JsonObject, Keywords
 from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
@@ -22,7 +22,7 @@ __all__ = ["OnPage", "repeat", "strictness"]
 class OnPage(ABC):
     """One verdict on the page; `key` keeps the names of its elements apart from other sections'."""
 
-    verdict: Any
+    verdict: Verdict | DynamicVerdict
     key: str
     drawn: bool = True
 
@@ -33,7 +33,7 @@ class OnPage(ABC):
         """Return for each figure the tables behind it: file name to CSV."""
 
     @cached_property
-    def figures(self) -> list[dict[str, Any]]:
+    def figures(self) -> list[JsonObject]:
         """Each figure with its caption and the numbers behind it."""
         if not self.drawn:
             return []
@@ -49,10 +49,9 @@ class OnPage(ABC):
         ]
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> JsonObject:
         """The JSON that the section came from."""
-        found: dict[str, Any] = self.verdict.to_dict()
-        return found
+        return self.verdict.to_dict()
 
     @property
     def download(self) -> str:
@@ -79,7 +78,7 @@ def strictness(verdict: Verdict | DynamicVerdict) -> dict[str, float]:
     return {name: value for name, value in given.items() if value != usual[name].default}
 
 
-def _option(name: str, value: Any) -> str:
+def _option(name: str, value: object) -> str:
     return f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
 
 

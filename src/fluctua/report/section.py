@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .._validate.plain import Keywords
+from .._validate.plain import Json, Keywords
 from ..verification.verdict import Row, Verdict
 from .explorer.ranges import Survey
 from .numbers import csv_tables
@@ -114,7 +115,7 @@ class Section(OnPage):
         return repeat("fluctua verify DATA", asked)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: ArrayLike) -> Json:
     """A number as it is, NaN as null; an array of doubles in base64, so that the page has the same numbers."""
     array = np.asarray(value)
     if array.ndim == 0:

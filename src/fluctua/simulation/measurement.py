@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._arrays import Array, Ints
+from .._arrays import Array, Ints, standard_error
+from .._validate.plain import Header
 from ..errors import ResultError
 from ..storage.results import load_arrays, save_arrays
 from ..storage.stored import reading
@@ -69,7 +70,7 @@ class Measurement:
     ((48,), True, None)
     """
 
-    identity: dict[str, Any]
+    identity: Header
     recorded: Ints
     opened: int
     watched: Ints
@@ -103,7 +104,8 @@ class Measurement:
     @property
     def mode_variance_errors(self) -> Array:
         """Standard errors of `mode_variances`, (r,)."""
-        return np.asarray(_standard_error(self.replica_variances))
+        with np.errstate(all="ignore"):
+            return standard_error(self.replica_variances)
 
     @property
     @_overflowing
@@ -121,7 +123,8 @@ class Measurement:
     @property
     def excess_loss_error(self) -> float:
         """Standard error of `excess_loss`."""
-        return float(_standard_error(self.replica_excess))
+        with np.errstate(all="ignore"):
+            return float(standard_error(self.replica_excess))
 
     @property
     def diverged_at(self) -> int | None:
@@ -153,6 +156,8 @@ class Chunk:
 
 
 _ZERO = np.float64(0.0)
+Sum = Array | np.float64 | float
+"""Of arrays, or zero before the first."""
 
 
 @dataclass
@@ -169,11 +174,11 @@ class Tally:
     chunks: int = 0
     replica_variances: list[Array] = field(default_factory=list)
     replica_losses: list[Array] = field(default_factory=list)
-    mean_sum: Array | np.float64 = _ZERO
-    covariance_sum: Array | np.float64 = _ZERO
+    mean_sum: Sum = _ZERO
+    covariance_sum: Sum = _ZERO
     covariance_squares: float = 0.0
-    change_sum: Array | np.float64 = _ZERO
-    balance_squares: Array | np.float64 = _ZERO
+    change_sum: Sum = _ZERO
+    balance_squares: Sum = _ZERO
 
     @_overflowing
     def add(self, chunk: Chunk, gap: Array | None) -> None:
@@ -202,13 +207,13 @@ class Tally:
         """Replicas tallied so far."""
         return sum(map(len, self.replica_variances))
 
-    def save(self, path: Path, identity: dict[str, Any]) -> None:
+    def save(self, path: Path, identity: Header) -> None:
         """Keep the sums so far in a checkpoint file."""
         arrays = {item.name: np.asarray(_stacked(getattr(self, item.name))) for item in fields(self)}
         save_arrays(path, {"identity": identity}, arrays)
 
     @classmethod
-    def load(cls, path: Path, identity: dict[str, Any], window: Window, rank: int) -> Tally:
+    def load(cls, path: Path, identity: Header, window: Window, rank: int) -> Tally:
         """Read a checkpoint of the run `identity`, looked at as `window` says, in `rank` modes.
 
         Raises
@@ -231,12 +236,12 @@ class Tally:
             return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
 
     @_overflowing
-    def measurement(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
+    def measurement(self, identity: Header, gap: Array | None) -> Measurement:
         """Turn the sums into averages and error bars."""
         with np.errstate(all="ignore"):  # divergence is a finding, not a warning
             return self._averaged(identity, gap)
 
-    def _averaged(self, identity: dict[str, Any], gap: Array | None) -> Measurement:
+    def _averaged(self, identity: Header, gap: Array | None) -> Measurement:
         total = self.replicas
         covariance, change = self.covariance_sum / total, self.change_sum / total
         balance = None if gap is None else self._balance(covariance, change, gap)
@@ -262,19 +267,19 @@ class Tally:
     def _steps(self) -> int:
         return int(self.recorded[-1]) - self.opened
 
-    def _balance(self, covariance: Any, change: Any, gap: Array) -> Array:
+    def _balance(self, covariance: Sum, change: Sum, gap: Array) -> Array:
         """Storage and dissipation averaged over the window, the left side of F0: linear in both arguments."""
         dissipation = gap * window_average(covariance, change, len(self.recorded), self._steps)
         return np.asarray(dissipation + change / self._steps)
 
-    def _spread(self, squares: Any, square_of_mean: Any) -> Any:
+    def _spread(self, squares: Sum, square_of_mean: Sum) -> Sum:
         """Variance of the mean from chunk-wise squares: unbiased also for unequal chunks."""
         if self.chunks < 2:
             return np.nan * square_of_mean
         return np.maximum(squares / self.replicas - square_of_mean, 0.0) / (self.chunks - 1)
 
 
-def window_average(mean_of_records: Any, change: Any, records: int, steps: int) -> Array:
+def window_average(mean_of_records: Sum, change: Sum, records: int, steps: int) -> Array:
     """Average over steps opened..end - 1 of a quantity recorded at evenly spaced steps up to the end.
 
     Trapezoidal between records; `change` is its value at the end less that at the opening.
@@ -282,11 +287,5 @@ def window_average(mean_of_records: Any, change: Any, records: int, steps: int) 
     return np.asarray(mean_of_records - 0.5 * change * (1 / records + 1 / steps))
 
 
-@_overflowing
-def _standard_error(values: Array) -> Any:
-    with np.errstate(all="ignore"):
-        return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
-
-
-def _stacked(value: Any) -> Any:
+def _stacked(value: object) -> object:
     return np.concatenate(value) if isinstance(value, list) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -100,7 +99,7 @@ class Book:
         self.opening: Array | float = 0.0
         self.ending = np.empty((rank, rank))
 
-    def look(self, step: int, state: Array, outside: Any) -> None:
+    def look(self, step: int, state: Array, outside: Array | float) -> None:
         """Keep losses and means; at a recorded step add to the time averages, at the opening keep S.
 
         `state` is V in the modes, (R, c, r); `outside` the loss of what V has outside them, (R,).

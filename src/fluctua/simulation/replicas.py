@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from ast import literal_eval
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
+from .._validate.plain import Header
 from .._validate.values import as_path, choice, positive_int
 from ..kernels.constant import gradient_step, langevin_flow
 from ..problem.least_squares import LeastSquares
@@ -177,7 +177,7 @@ def _gap(problem: LeastSquares, sgd: SGD, dynamics: Dynamics) -> Array:
     return (langevin_flow if dynamics == "langevin" else gradient_step)(curvatures, sgd.lr).gap()
 
 
-def _begun(kept: Checkpoint | None, identity: dict[str, Any], window: Window, rank: int) -> Tally:
+def _begun(kept: Checkpoint | None, identity: Header, window: Window, rank: int) -> Tally:
     """Return what a checkpoint holds of the run, or nothing yet; one that is not to be gone on with is dropped."""
     if kept is not None:
         check_writable(kept.path)
@@ -275,7 +275,7 @@ def _root(rng: Rng, kept: Checkpoint | None) -> np.random.SeedSequence:
     return seed_sequence(rng)
 
 
-def _seed_of(entropy: Any, spawn_key: Any) -> np.random.SeedSequence:
+def _seed_of(entropy: int | list[int], spawn_key: Sequence[int]) -> np.random.SeedSequence:
     """Return the seed that a checkpoint kept: whole numbers, and nothing that NumPy would take for some."""
     words = [*(entropy if isinstance(entropy, list | tuple) else [entropy]), *spawn_key]
     if any(type(word) is not int or word < 0 for word in words):

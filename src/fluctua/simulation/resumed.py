@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._arrays import AnyArray
+from .._validate.plain import Header, Keywords
 from ..errors import ResultError
 from ..storage.layout import hold_arrays
 from ..storage.stored import reading
@@ -78,7 +79,7 @@ def _least(total: AnyArray, replicas: int) -> float:
     return float(np.vdot(total, total)) / replicas * (1 - _RTOL)
 
 
-def checkpoint_identity(header: dict[str, Any], path: Path) -> dict[str, Any]:
+def checkpoint_identity(header: Header, path: Path) -> Keywords:
     """Return the identity of the run that a checkpoint belongs to; raises `ResultError` if it is not one."""
     if "identity" not in header or "kind" in header:
         raise ResultError(f"{path} is not a checkpoint of a simulation. Give another path, or delete the file.")

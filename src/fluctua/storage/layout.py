@@ -7,7 +7,6 @@ import math
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -39,11 +38,12 @@ def schema_text(name: str) -> str:
 
 
 @cache
-def _schema(name: str) -> Any:
-    return json.loads(schema_text(name))
+def _schema(name: str) -> Header:
+    schema: Header = json.loads(schema_text(name))
+    return schema
 
 
-def _hold_numbers(value: Any) -> None:
+def _hold_numbers(value: object) -> None:
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):

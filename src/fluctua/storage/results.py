@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from .._arrays import AnyArray
-from .._validate.plain import Header
+from .._validate.plain import Header, Keywords
 from ..errors import ResultError
 from .paths import refuse_irregular
 from .stored import Stored, opened, reading
@@ -42,7 +42,7 @@ def save_arrays(path: Path | str, header: Header, arrays: Mapping[str, AnyArray]
     save_with(path, write)
 
 
-def load_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
+def load_arrays(path: Path | str) -> tuple[Keywords, Arrays]:
     """Return the header and the arrays of a file written by `save_arrays`.
 
     Raises

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
 from .._arrays import AnyArray
-from .._validate.plain import Header, JsonObject
+from .._validate.plain import Header, JsonObject, Keywords
 from .._validate.values import as_path, choice, instance, positive_int
 from ..errors import ResultError, UnknownName, UnknownRow
 from .layout import hold_header
@@ -140,7 +140,7 @@ class Saved(ABC):
 
     @classmethod
     @abstractmethod
-    def _updated(cls, header: Mapping[str, Any]) -> dict[str, Any]:
+    def _updated(cls, header: Header) -> Keywords:
         """Return the header as this version writes it."""
 
     @staticmethod
@@ -154,7 +154,7 @@ class Saved(ABC):
         """Make the verdict of a header that the schema allows."""
 
     @classmethod
-    def opened(cls, path: Path | str) -> tuple[dict[str, Any], dict[str, AnyArray], Path]:
+    def opened(cls, path: Path | str) -> tuple[Keywords, dict[str, AnyArray], Path]:
         """Return header and arrays of a result directory or its .npz, and that file.
 
         Parameters
@@ -213,6 +213,6 @@ def named(rows: Iterable[Row], name: str) -> Row:
         raise UnknownRow("row", error.name, error.known, error.suggestion) from None
 
 
-def with_nan(values: Header, keep: tuple[str, ...] = ()) -> dict[str, Any]:
+def with_nan(values: Header, keep: tuple[str, ...] = ()) -> Keywords:
     """Return the values with NaN for null, as JSON has it, but for those to `keep`."""
     return {key: float("nan") if value is None and key not in keep else value for key, value in values.items()}

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ..errors import OutputError
 from .locking import MARK, lock, locked, only_run_in
@@ -42,7 +42,7 @@ def save_text(path: Path | str, text: str) -> None:
     save_with(path, lambda handle: handle.write(text.encode(errors="replace")))
 
 
-def save_with(path: Path | str, write: Callable[[IO[bytes]], Any]) -> None:
+def save_with(path: Path | str, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a file that takes the name `path` only once it is complete and on the disk.
 
     Raises
@@ -223,7 +223,7 @@ def _own_output(place: Path) -> int | None:
     return None
 
 
-def _send(descriptor: int, write: Callable[[IO[bytes]], Any]) -> None:
+def _send(descriptor: int, write: Callable[[IO[bytes]], object]) -> None:
     with os.fdopen(descriptor, "wb") as stream:
         whole = BytesIO()  # what is written may want to seek
         write(whole)

@@ -95,6 +95,10 @@ def predict(
     Cost: 4 N r^2 flops per application of K, 3 to 10 of them; the lower rungs need none but C. Shuffled epochs: some
     200 of them for each of 3 to 10 rounds; beyond a million numbers in the projected inputs most are over some samples.
 
+    References
+    ----------
+    Han, Park, Lee and Han, Phys. Rev. E 104, 034126 (2021), arXiv:2106.02220: the theorem for small eta.
+
     Examples
     --------
     >>> import fluctua as fl

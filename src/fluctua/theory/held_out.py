@@ -88,7 +88,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
 
     Notes
     -----
-    Cost: one pass over the held-out samples, 2 n (d r + r^2 + d c) flops; from a start with a part outside the modes
+    Cost: one pass over the held-out samples, 2 n (d + r) (r + c) flops; from a start with a part outside the modes
     another one.
 
     Examples

@@ -66,7 +66,12 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
     map of the weights over one epoch: from all epochs where at most 50,000 differ, exact to 1e-9; otherwise from 128
     to some 2,000 random ones, in whose last batches every sample comes or the loud ones come more often, within 0.05
     to 2 % (about ten times their cost, a few seconds for 1,000 samples in 50 modes); where an epoch costs more than
-    4e7 flops, from the expansion of `predict`, off by about r/N (docs/shuffle.md). Epochs of one batch are independent batches.
+    4e7 flops, from the expansion of `predict`, off by about r/N (docs/shuffle.md). Epochs of one batch are independent
+    batches.
+
+    References
+    ----------
+    Mulayoff and Michaeli, arXiv:2306.07850: the limit near a minimum of a general model.
 
     Examples
     --------

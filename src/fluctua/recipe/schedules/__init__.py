@@ -1,7 +1,7 @@
 """Learning-rate schedules: eta_t at every step, with the names and the arithmetic of `torch.optim.lr_scheduler`.
 
 A schedule belongs to a recipe, ``fl.SGD(lr, batch_size, schedule=...)``, and gives the rate of each *step*: that of a
-torch loop which calls ``scheduler.step()`` after every ``optimizer.step()``. Any other schedule is an array, `ArrayLR`.
+torch loop which calls ``scheduler.step()`` after every ``optimizer.step()``. All other schedules are arrays, `ArrayLR`.
 """
 
 from .base import LARGEST as LARGEST

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
 
 from numpy.typing import ArrayLike
 
-from ..._validate.plain import Header
+from ..._validate.plain import Header, Keywords
 from ..._validate.values import choice, shown
 from ...errors import InvalidInput
 from .base import Schedule
@@ -49,7 +48,7 @@ def read_schedule(given: Schedule | Header | ArrayLike) -> Schedule:
     return ArrayLR(given)  # type: ignore[arg-type]
 
 
-def _refuse_code(given: Any) -> None:
+def _refuse_code(given: object) -> None:
     """Raise `InvalidInput`, with what to call, for what makes rates and holds none: a scheduler, a function, a name."""
     kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
     if isinstance(given, str):
@@ -68,7 +67,7 @@ def _refuse_code(given: Any) -> None:
     )
 
 
-def _described(options: dict[Any, Any]) -> Schedule:
+def _described(options: Keywords) -> Schedule:
     kinds = {kind.__name__: kind for kind in Schedule.__subclasses__()}
     kind = kinds[choice("schedule", options.pop("name", None), kinds)]
     known = [item.name for item in fields(kind)]

@@ -162,7 +162,7 @@ class InverseTimeLR(Schedule):
 
 @dataclass(frozen=True)
 class ArrayLR(Schedule):
-    """Any schedule at all: eta_t = lr factors[t]. With lr = 1 the array holds the rates themselves.
+    """A schedule of the caller's own: eta_t = lr factors[t]. With lr = 1 the array holds the rates themselves.
 
     Parameters
     ----------

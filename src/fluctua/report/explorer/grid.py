@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -106,7 +105,7 @@ class ExactGrid:
         momenta = _weights(_inertia(self.momenta), float(_inertia(momentum)))
         return sizes, momenta, self._decay_weights(slice(None), weight_decay)
 
-    def _decay_weights(self, nodes: Any, weight_decay: float) -> Array:
+    def _decay_weights(self, nodes: slice | list[int], weight_decay: float) -> Array:
         return _weights(np.log1p(self.weight_decays[nodes] / self.scale), float(np.log1p(weight_decay / self.scale)))
 
 
@@ -217,7 +216,7 @@ def _ratio(problem: LeastSquares, sgd: SGD) -> float:
     return predict(problem, sgd).excess_loss / predict(problem, sgd, theory="discrete").excess_loss
 
 
-def _recipe(batch_size: Any, momentum: Any, weight_decay: float) -> SGD:
+def _recipe(batch_size: float, momentum: float | Array, weight_decay: float) -> SGD:
     return SGD(lr=1.0, batch_size=int(batch_size), momentum=float(momentum), weight_decay=float(weight_decay))
 
 

@@ -7,13 +7,13 @@ and C with it through every sample, so C is found at some values of it. The exac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
-from ..._arrays import AnyArray, Array
+from ..._arrays import AnyArray, Array, Arrays
+from ..._validate.plain import Keywords
 from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares, Minimum
 from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
@@ -78,7 +78,7 @@ class Survey:
         return own | {_GRID + item.name: np.asarray(getattr(self.exact, item.name)) for item in fields(ExactGrid)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Survey | None:
+    def from_arrays(cls, arrays: Arrays) -> Survey | None:
         """Read what `to_arrays` gave; None if a result has none, or one of another version."""
         if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name != "exact"):
             return None
@@ -88,7 +88,7 @@ class Survey:
         return cls(**_read(cls, _PREFIX, arrays), exact=grid)
 
 
-def _read(kind: type, prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
+def _read(kind: type, prefix: str, arrays: Arrays) -> Keywords:
     found = {item.name: arrays[prefix + item.name] for item in fields(kind) if prefix + item.name in arrays}
     return {name: value.item() if value.ndim == 0 else value for name, value in found.items()}
 
@@ -99,15 +99,6 @@ def survey(
     """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
 
     Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and the exact grid's.
-
-    Examples
-    --------
-    >>> import fluctua as fl
-    >>> from fluctua.report.explorer.ranges import survey
-    >>> data = fl.load("digits", classes=[0, 1], limit=200)
-    >>> found = survey(fl.LeastSquares(data.inputs, data.targets), fl.SGD(lr=0.05, batch_size=8))
-    >>> found.noise.shape == (len(found.weight_decays), len(found.curvatures))
-    True
     """
     if isinstance(sgd.sampling, WeightedSampling):
         raise InvalidInput("the explorer redraws batches of equally likely samples: it has no WeightedSampling.")
@@ -137,7 +128,42 @@ def survey(
 
 
 def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
-    """Return the verdict with a survey around its recipe, so that its report has an explorer."""
+    """Return the verdict with a survey around its recipe, so that its report has an explorer.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        From `verify`.
+    problem : LeastSquares
+        The data that it was made on.
+
+    Returns
+    -------
+    Verdict
+        A copy, with the survey among its arrays.
+
+    Raises
+    ------
+    InvalidInput
+        Where the recipe has no stationary state to survey around.
+    NotConverged
+        If a prediction of the survey was not found to the accuracy stated.
+
+    Notes
+    -----
+    Cost: that of `survey`. For each of 17 weight decays it takes 2 N d c + 2 N r flops, and for the grid some hundred
+    stationary states as `predict` finds them, of 2,048 samples at most.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.report.explorer.ranges import surveyed
+    >>> data = fl.load("digits", classes=[0, 1], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs[:, 26:29], data.targets)
+    >>> verdict = fl.verify(problem, fl.SGD(lr=0.05, batch_size=8), steps=100, replicas=32, rng=1)
+    >>> len(surveyed(verdict, problem).arrays) > len(verdict.arrays)
+    True
+    """
     return with_survey(verdict, problem, None)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..._arrays import Array
+from ..._validate.plain import Keywords
 from ...verification.verdict import INDEPENDENT, Verdict
 from .frame import (
     INK,
@@ -84,7 +85,7 @@ def _ratios(axes: Axes, h: Array, measured: Array, bar: Array, rungs: Mapping[st
     remark(axes, f"axis cut at {1 - half:g} and {1 + half:g}; {outside} of {len(h)} points lie beyond (triangles)")
 
 
-def _rung_style(name: str, many: bool) -> dict[str, Any]:
+def _rung_style(name: str, many: bool) -> Keywords:
     """Return thin lines, or dots where lines would be a thicket: between hundreds of modes, or of a ragged rung."""
     if many or name not in _CLOSE:
         # "discrete" coincides with "langevin" in flat modes and shows around it
