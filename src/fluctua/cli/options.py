@@ -20,7 +20,7 @@ from ..problem.least_squares import LeastSquares
 from ..recipe.averages import EMA, Average, RunningAverage
 from ..recipe.reading import OPTIMISERS, read_recipe
 from ..recipe.schedules import SHAPES, Schedule, read_schedule
-from ..recipe.sgd import SAMPLINGS, SGD
+from ..recipe.sgd import SAMPLINGS, Recipe
 from ..theory.law import LEVELS
 from .progress import progress_bar
 
@@ -73,7 +73,7 @@ recipe_options = _all(
     click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
     click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
     click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
-    click.option("--optimizer", default=SGD.OPTIMISER, show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
+    click.option("--optimizer", default="SGD", show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
     click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
     click.option("--dampening", type=float, default=0.0, show_default=True, help="Dampening of the momentum."),
     click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
@@ -164,7 +164,7 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
     return SHAPES[choice("schedule", given, SHAPES)](steps)
 
 
-def recipe(problem: LeastSquares, options: Keywords, steps: int | None = None) -> SGD:
+def recipe(problem: LeastSquares, options: Keywords, steps: int | None = None) -> Recipe:
     """Return the recipe of a run of `steps`; takes what `recipe_options` gave out of `options`.
 
     Without a learning rate it has the one of `default_rate`, and `describe` says so.
@@ -180,7 +180,7 @@ def recipe(problem: LeastSquares, options: Keywords, steps: int | None = None) -
     return replace(checked, lr=found.lr)
 
 
-def describe(dataset: Dataset, problem: LeastSquares, sgd: SGD) -> str:
+def describe(dataset: Dataset, problem: LeastSquares, sgd: Recipe) -> str:
     """Return the data, their spectrum, and the recipe, in a line each."""
     default = click.get_current_context().meta.get(__name__)
     words = sgd.words if default is None else f"{sgd.words}\n{default}"

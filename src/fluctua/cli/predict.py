@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..recipe.mse_loss import mse_words
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..storage.results import finite
 from ..theory.answers import Prediction
 from ..theory.answers import predict as solve
@@ -129,7 +129,7 @@ def predict(
     return 0
 
 
-def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd: SGD) -> None:
+def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd: Recipe) -> None:
     """Refuse a position that no stationary state has."""
     if steps is not None:
         raise InvalidInput(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from .._validate.sizes import refuse_bytes
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .state import Components
 
 __all__ = ["Course", "course", "refuse_long"]
@@ -187,7 +187,7 @@ def refuse_long(steps: int, parts: int = 1) -> None:
     )
 
 
-def course(curvatures: Array, sgd: SGD, average: Average | None, steps: int) -> Course:
+def course(curvatures: Array, sgd: Recipe, average: Average | None, steps: int) -> Course:
     """Return the course of `sgd` over its first `steps` steps, with torch.optim.SGD's first step.
 
     The step is the recipe's (`fluctua.recipe.step`); an average is a' = (1 - w_t) a + w_t V'.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import floor, log10
 
 from ..errors import NotConverged
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 
 __all__ = ["EDGE", "Stages", "edge", "minimised", "rounded"]
 
@@ -14,7 +14,7 @@ EDGE, _EPOCHS_EDGE = 0.97, 0.9
 _USUAL = 6.0  # evaluations after which half of a stage counts as done
 
 
-def edge(sgd: SGD) -> float:
+def edge(sgd: Recipe) -> float:
     """Return the share of the largest stable learning rate up to which a rate is sought.
 
     Closer to it the law of shuffled epochs is not to be trusted (docs/shuffle.md).

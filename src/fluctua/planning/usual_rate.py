@@ -9,7 +9,7 @@ import numpy as np
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.schedules import ArrayLR
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..theory.source import Source
 from ..theory.stability import apart
 
@@ -47,7 +47,7 @@ class DefaultRate:
         return f"default lr: 1/4 of {which} = {least:.3g}; {other} = {more:.3g} is more{slower}"
 
 
-def default_rate(problem: LeastSquares, sgd: SGD, steps: int | None = None) -> DefaultRate:
+def default_rate(problem: LeastSquares, sgd: Recipe, steps: int | None = None) -> DefaultRate:
     r"""Return a learning rate at which the recipe `sgd` is stable in the mean square; its own lr is not looked at.
 
     A quarter of the lesser of 2/h_max and 2/(kappa R^2), with R^2 the largest |x|^2, divided by 1/(1 - momentum) and by
@@ -68,7 +68,7 @@ def default_rate(problem: LeastSquares, sgd: SGD, steps: int | None = None) -> D
     return DefaultRate(float(f"{_SHARE * min(mean, noise) / slower:.0e}"), mean, noise, slower)
 
 
-def _worst(problem: LeastSquares, sgd: SGD) -> SGD:
+def _worst(problem: LeastSquares, sgd: Recipe) -> Recipe:
     """Return independent batches that fluctuate at least as much as those of the recipe."""
     if not sgd.epochs:
         return sgd
@@ -79,7 +79,7 @@ def _worst(problem: LeastSquares, sgd: SGD) -> SGD:
     return replace(sgd, batch_size=size, sampling="with_replacement", drop_last=False)
 
 
-def _peak(sgd: SGD, steps: int | None) -> float:
+def _peak(sgd: Recipe, steps: int | None) -> float:
     """Return the largest factor of the schedule, at least 1."""
     if sgd.schedule is None:
         return 1.0

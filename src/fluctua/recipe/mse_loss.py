@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .sgd import SGD
+from .sgd import Recipe
 
 __all__ = ["for_mse_loss", "mse_words"]
 
 
-def for_mse_loss(sgd: SGD, outputs: int) -> SGD:
+def for_mse_loss(sgd: Recipe, outputs: int) -> Recipe:
     r"""Return the recipe with which a run on `nn.MSELoss` takes the steps that `sgd` takes on this package's loss.
 
     MSELoss is the mean over samples *and* over the c outputs, without a half: 2/c times L. So its gradient is 2/c times
@@ -26,7 +26,7 @@ def for_mse_loss(sgd: SGD, outputs: int) -> SGD:
     return replace(sgd, lr=sgd.lr * outputs / 2, weight_decay=sgd.weight_decay * 2 / outputs)
 
 
-def mse_words(sgd: SGD, outputs: int) -> str:
+def mse_words(sgd: Recipe, outputs: int) -> str:
     """Return both losses in torch, and the numbers for either in full, in three lines."""
     there, over = for_mse_loss(sgd, outputs), f", mean over {outputs} outputs too" if outputs > 1 else ""
     return (

@@ -10,7 +10,7 @@ from .._arrays import Ints
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..recipe.sampling import Epochs
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 
 __all__ = ["Draws", "draw_batches", "generators", "seed_sequence"]
 
@@ -44,7 +44,7 @@ class Draws:
     Neither the batches nor what is drawn next depend on how many steps are taken at a time.
     """
 
-    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
+    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: Recipe) -> None:
         self.rngs, self.samples, self.sgd = rngs, samples, sgd
         held = len(rngs) * (samples if sgd.epochs else _block(sgd) * sgd.batch_size)
         refuse_bytes(f"batches of {sgd.batch_size} for {len(rngs)} replicas", 24.0 * held, "Use a smaller batch_size.")
@@ -64,7 +64,7 @@ class Draws:
 class _Independent:
     """Batches drawn anew for every step, in blocks of a fixed number of steps."""
 
-    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
+    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: Recipe) -> None:
         self.rngs, self.samples, self.sgd = rngs, samples, sgd
         self._waiting = np.empty((0, len(rngs), sgd.batch_size), np.int64)
 
@@ -83,7 +83,7 @@ class _Epochs:
     An order is drawn when its epoch begins; held is one epoch's, in the narrowest type: 8 MB for 64 replicas on MNIST.
     """
 
-    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: SGD) -> None:
+    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: Recipe) -> None:
         self.rngs, self.sizes, self.most = rngs, sgd.batch_sizes(samples), _block(sgd)
         self.ends = np.cumsum(self.sizes)
         self.orders = np.empty((len(rngs), samples), np.min_scalar_type(samples - 1))
@@ -109,12 +109,12 @@ class _Epochs:
         self.shuffles -= 1
 
 
-def _block(sgd: SGD) -> int:
+def _block(sgd: Recipe) -> int:
     """Steps whose batches are held at once."""
     return max(1, min(_BLOCK, _BLOCK_INDICES // sgd.batch_size))
 
 
-def draw_batches(rng: np.random.Generator, samples: int, sgd: SGD, steps: int) -> Indices:
+def draw_batches(rng: np.random.Generator, samples: int, sgd: Recipe, steps: int) -> Indices:
     """Return the sample indices of `steps` independent batches, (steps, b)."""
     sgd.refuse_epochs("draw_batches draws every batch by itself")
     chance, size = sgd.sampler.probabilities(samples), (steps, sgd.batch_size)

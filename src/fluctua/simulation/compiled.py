@@ -15,7 +15,7 @@ import numpy as np
 from .._arrays import AnyArray, Array, Floating, Ints, Real
 from .._validate.plain import Keywords
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .compiled_cache import KeptCode
 
 __all__ = ["descend"]
@@ -151,7 +151,7 @@ def descend(
     residuals: AnyArray,
     batches: Ints,
     constant: AnyArray,
-    sgd: SGD,
+    sgd: Recipe,
     average: Average | None,
     begin: int,
 ) -> None:

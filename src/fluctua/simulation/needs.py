@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._validate.sizes import refuse_bytes, refuse_work
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .records import Window
 
 __all__ = ["refuse_noise", "refuse_runs", "refuse_twins"]
@@ -29,7 +29,7 @@ def refuse_runs(problem: LeastSquares, window: Window, replicas: int, threads: i
     refuse_work(f"steps = {window.steps} of {replicas} replicas", flops, "Use fewer steps or replicas.")
 
 
-def refuse_twins(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, modes: int, reach: int) -> None:
+def refuse_twins(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, modes: int, reach: int) -> None:
     """Refuse the runs of `verify_dynamic`, in groups, with their twins."""
     c, r, slots = problem.outputs, problem.rank, sgd.step.slots
     refuse_bytes(f"replicas = {replicas}", replicas * (_REPLICA + _FLOAT * c), "Use fewer replicas.")
@@ -43,7 +43,7 @@ def refuse_twins(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, mod
     refuse_work(f"lags up to {reach}", 10.0 * reach * r**2, "Use shorter lags.")
 
 
-def refuse_noise(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, lags: int) -> None:
+def refuse_noise(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, lags: int) -> None:
     """Refuse the runs of `gradient_noise`."""
     c, r = problem.outputs, problem.rank
     each = _REPLICA + _FLOAT * c * r * (10 + lags + 3 * (sgd.step.slots - 1))

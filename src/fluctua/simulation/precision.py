@@ -18,7 +18,7 @@ from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares, magnitude
 from ..problem.start import Start
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .steppers import Dynamics
 
 __all__ = ["simulation_dtype"]
@@ -37,7 +37,7 @@ _ROWS = 256  # samples from which the noise of one weight is estimated
 def simulation_dtype(
     dtype: DTypeLike | None,
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     steps: int,
     start: Start | None,
     average: Average | None,
@@ -75,7 +75,7 @@ def simulation_dtype(
     return np.dtype(np.float64 if needed else np.float32)
 
 
-def _leaves_the_range(problem: LeastSquares, sgd: SGD, start: Start | None) -> bool:
+def _leaves_the_range(problem: LeastSquares, sgd: Recipe, start: Start | None) -> bool:
     """Whether data, or the weights on their way, are so large or small that float32 might not hold a step."""
     minimum = problem.minimum(sgd.weight_decay)
     x, r = magnitude(problem.inputs), magnitude(minimum.residuals)
@@ -95,7 +95,7 @@ def _asked(dtype: DTypeLike) -> DType:
     return found
 
 
-def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, kappa: float) -> bool:
+def _loses_steps(problem: LeastSquares, sgd: Recipe, steps: int, start: Start | None, kappa: float) -> bool:
     """Whether some weight makes more than `_LOST` of its way in steps below `_CLEAR` spacings."""
     rates, added = _sorted_rates(sgd, steps)
     way = sgd.step.effective_lr(1.0) * added
@@ -114,7 +114,7 @@ def _loses_steps(problem: LeastSquares, sgd: SGD, steps: int, start: Start | Non
     return False
 
 
-def _sorted_rates(sgd: SGD, steps: int) -> tuple[Array, Array]:
+def _sorted_rates(sgd: Recipe, steps: int) -> tuple[Array, Array]:
     """Return the run's rates, the least first, and what the first 0, 1, ... of them add up to.
 
     A constant rate is there once, for all steps: no array is as long as the run.
@@ -134,7 +134,7 @@ def _loses(rates: Array, way: Array, size: Array, pull: Array, seen: Array, step
 
 
 def _displacement(
-    problem: LeastSquares, sgd: SGD, rate: float, start: Start | None, kappa: float
+    problem: LeastSquares, sgd: Recipe, rate: float, start: Start | None, kappa: float
 ) -> tuple[Array, Array]:
     """Size of every weight's V, and of its full gradient, (c, d): at the start, or of the fluctuation at `rate`."""
     minimum = problem.minimum(sgd.weight_decay)
@@ -147,7 +147,7 @@ def _displacement(
     return np.abs(start.displacement(problem.modes)), np.abs(pull)
 
 
-def _end(problem: LeastSquares, sgd: SGD, way: float, start: Start | None) -> Array | None:
+def _end(problem: LeastSquares, sgd: Recipe, way: float, start: Start | None) -> Array | None:
     """About where the mean of V ends, (c, d), after the rates of its steps have added up to `way`."""
     if start is None:
         return None
@@ -179,7 +179,7 @@ def _median_of_present(values: Array) -> Array:
     return np.asarray(np.where(present > 0, np.sort(values, axis=0)[middle, np.arange(len(present))], 0.0))
 
 
-def _loses_decay(problem: LeastSquares, sgd: SGD, steps: int, start: Start | None) -> bool:
+def _loses_decay(problem: LeastSquares, sgd: Recipe, steps: int, start: Start | None) -> bool:
     """Whether weight decay alone moves some weights, in steps that are lost: those whose input many batches lack."""
     if start is None or not sgd.weight_decay:
         return False
@@ -197,7 +197,7 @@ def _cancels(problem: LeastSquares) -> bool:
     return bool(np.any(rounding > _SEEN * np.sqrt(problem.curvatures)))
 
 
-def _moves_the_optimum(problem: LeastSquares, sgd: SGD, steps: int, kappa: float) -> bool:
+def _moves_the_optimum(problem: LeastSquares, sgd: Recipe, steps: int, kappa: float) -> bool:
     """Whether data rounded to float32 have a gradient at W* that shifts a mode by more than a share of its noise."""
     if problem.inputs.dtype == np.float32 or not kappa:
         return False

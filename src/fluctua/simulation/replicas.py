@@ -22,7 +22,7 @@ from ..kernels.constant import gradient_step, langevin_flow
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.results import load_arrays
 from ..storage.stored import reading
@@ -46,7 +46,7 @@ _POLL_FLOPS = 2.5e8  # between two looks at the keyboard
 
 def simulate(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     *,
     steps: int,
     replicas: int,
@@ -171,7 +171,7 @@ def simulate(
         return total.measurement(identity, gap)
 
 
-def _gap(problem: LeastSquares, sgd: SGD, dynamics: Dynamics) -> Array:
+def _gap(problem: LeastSquares, sgd: Recipe, dynamics: Dynamics) -> Array:
     """1 - m_p m_q of the dynamics' own step, which storage is seen through in F0."""
     curvatures = problem.minimum(sgd.weight_decay).curvatures
     return (langevin_flow if dynamics == "langevin" else gradient_step)(curvatures, sgd.lr).gap()
@@ -192,7 +192,7 @@ class _Run:
     """One simulation's constants, and the state that its workers share."""
 
     problem: LeastSquares
-    sgd: SGD
+    sgd: Recipe
     window: Window
     begin: Start | None
     dtype: DType

@@ -18,7 +18,7 @@ from .._arrays import AnyArray, DType, Ints
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .batches import Draws
 
 __all__ = ["DYNAMICS", "Dynamics", "Stepper", "in_modes", "minibatch_in_modes", "pushed_in_modes", "slots", "stepper"]
@@ -35,14 +35,14 @@ _PART_FLOPS = 2.5e8  # of a step, beyond which it can be stopped between two rep
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
 
-def slots(sgd: SGD, average: Average | None = None) -> int:
+def slots(sgd: Recipe, average: Average | None = None) -> int:
     """Return how many arrays of the weights' shape a state holds."""
     return sgd.step.slots + (average is not None)
 
 
 def stepper(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     dynamics: Dynamics,
     dtype: DType,
     average: Average | None = None,
@@ -57,12 +57,12 @@ def stepper(
     return DYNAMICS[dynamics](setting)
 
 
-def minibatch_in_modes(problem: LeastSquares, sgd: SGD) -> Stepper:
+def minibatch_in_modes(problem: LeastSquares, sgd: Recipe) -> Stepper:
     """Return the minibatch stepper for a state in the modes, (1 or 2, replicas, c, r), in float64."""
     return _minibatch(in_modes(problem, sgd))
 
 
-def pushed_in_modes(problem: LeastSquares, sgd: SGD, push: Floats) -> tuple[Stepper, Stepper]:
+def pushed_in_modes(problem: LeastSquares, sgd: Recipe, push: Floats) -> tuple[Stepper, Stepper]:
     """Return that stepper, and the one whose targets are `push`, (N, c), more; V stays about the W* of the first."""
     setting = in_modes(problem, sgd)
     pushed = copy(setting)
@@ -70,7 +70,7 @@ def pushed_in_modes(problem: LeastSquares, sgd: SGD, push: Floats) -> tuple[Step
     return _minibatch(setting), _minibatch(pushed)
 
 
-def in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
+def in_modes(problem: LeastSquares, sgd: Recipe) -> _Setting:
     """Return data and constants of the minibatch steppers in the modes."""
     setting = _Setting(problem, sgd, np.dtype(np.float64))
     setting.inputs = setting.problem.projections.astype(np.float64, copy=False)
@@ -81,7 +81,7 @@ def in_modes(problem: LeastSquares, sgd: SGD) -> _Setting:
 class _Setting:
     """Data and constants of one recipe in the precision of the simulation."""
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, dtype: DType, average: Average | None = None) -> None:
+    def __init__(self, problem: LeastSquares, sgd: Recipe, dtype: DType, average: Average | None = None) -> None:
         problem = sgd.seen(problem)
         minimum = problem.minimum(sgd.weight_decay)
         self.problem, self.sgd, self.average = problem, sgd, average
@@ -226,7 +226,7 @@ def _langevin(setting: _Setting) -> Stepper:
     return advance
 
 
-def _refuse_epochs(sgd: SGD) -> None:
+def _refuse_epochs(sgd: Recipe) -> None:
     sgd.refuse_epochs("a Langevin process has noise that is independent from step to step")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .._arrays import Array, Ints
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .agenda import BINS, EDGE, Agenda, Found, Weights
 from .batches import Draws
 from .interrupts import deferred
@@ -29,7 +29,7 @@ Rngs = list[np.random.Generator]
 
 def watch(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     agenda: Agenda,
     weights: Weights,
     groups: Sequence[Rngs],
@@ -72,7 +72,7 @@ class _Group:
     """One group of replicas and its twins on their way."""
 
     def __init__(
-        self, problem: LeastSquares, sgd: SGD, agenda: Agenda, weights: Weights, steppers: Any, rngs: Rngs
+        self, problem: LeastSquares, sgd: Recipe, agenda: Agenda, weights: Weights, steppers: Any, rngs: Rngs
     ) -> None:
         self.agenda, self.weights, self.replicas = agenda, weights, len(rngs)
         self.outputs, self.rank = problem.outputs, problem.rank

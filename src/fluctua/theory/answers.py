@@ -13,7 +13,7 @@ from ..errors import NotConverged, UncertainFloor, UnstableSGD
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
 from .law import LEVELS, Law, Level
 from .prediction import Prediction
@@ -31,7 +31,7 @@ _DOUBTFUL, _NEAR_LIMIT = 0.1, 0.9  # relative error of a floor, and share of the
 
 def predict(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     *,
     theory: Level = "exact",
     average: Average | None = None,
@@ -131,7 +131,7 @@ def predict(
 
 def learning_curve(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     steps: int,
     *,
     start: ArrayLike | str = "zero",

@@ -18,7 +18,7 @@ from ..problem.minimum import Minimum
 from ..problem.moments import blocks
 from ..problem.start import Start
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .answers import Prediction
 from .law import Law
 from .stability import warn_unstable
@@ -108,7 +108,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
 
 def held_out_curve(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     steps: Sequence[int],
     inputs: ArrayLike,
     targets: ArrayLike,

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 
 __all__ = ["excess_kurtosis", "jackknife", "mean_of_noisy", "smallest_noise"]
 
 Array = NDArray[np.float64]
 
 
-def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
+def excess_kurtosis(problem: LeastSquares, sgd: Recipe) -> Array:
     r"""Excess kurtosis of the batch gradient at W* (F16), per output and mode, (c, r): 0 if Gaussian, NaN without any.
 
     With m2, m4 the central moments of the per-sample gradient r_ik z_ip: (m4/m2^2 - 3)/b with replacement. Without,

@@ -17,7 +17,7 @@ from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..problem.least_squares import LeastSquares, Minimum
 from ..recipe.averages import EMA, Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
 from .reshuffling.measured import MeasuredEpochs
@@ -50,7 +50,7 @@ class Law:
     """
 
     problem: LeastSquares
-    sgd: SGD
+    sgd: Recipe
     level: Level
     average: Average | None = None
     rough: bool = False
@@ -282,7 +282,7 @@ def _refuse_beyond_shuffling(law: Law) -> None:
             )
 
 
-def independent_limit(problem: LeastSquares, sgd: SGD) -> float:
+def independent_limit(problem: LeastSquares, sgd: Recipe) -> float:
     """Return the largest stable learning rate of independent batches of the sizes of an epoch, the lowest of them."""
     from .stability import apart, max_stable_lr
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..problem.least_squares import LeastSquares
 from ..problem.minimum import Minimum
 from ..recipe.sampling import Sampler
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 
 __all__ = ["Source"]
 
@@ -41,7 +41,7 @@ class Source:
     size: int
 
     @classmethod
-    def of(cls, problem: LeastSquares, sgd: SGD) -> Source:
+    def of(cls, problem: LeastSquares, sgd: Recipe) -> Source:
         """Return that of a recipe on a problem."""
         return cls(sgd.seen(problem).minimum(sgd.weight_decay), sgd.sampler, sgd.batch_size)
 

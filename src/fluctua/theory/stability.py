@@ -14,7 +14,7 @@ from ..kernels.constant import Kernel
 from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from .radius import unit_radius
 from .source import Source
 from .stable_limit import StableLimit
@@ -24,7 +24,7 @@ __all__ = ["apart", "max_stable_lr", "mean_stable_lr", "safe_lr", "warn_unstable
 Array = NDArray[np.float64]
 
 
-def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
+def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
     r"""Return the learning rate above which the variance of the weights grows without bound.
 
     eta_max = 1 / spectral radius of Psi[S]_pq = (h_p h_q S_pq + kappa K[S]_pq) / (h_p + h_q), F12:
@@ -89,7 +89,7 @@ def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
     return StableLimit(_independent(sgd.seen(problem), sgd), "exact")
 
 
-def _independent(problem: LeastSquares, sgd: SGD) -> float:
+def _independent(problem: LeastSquares, sgd: Recipe) -> float:
     """The limit of independent batches, found in units in which the largest curvature is 1."""
     source, edge = Source.of(problem, sgd), mean_stable_lr(problem, sgd)
     if source.kappa == 0.0:
@@ -107,17 +107,17 @@ def _independent(problem: LeastSquares, sgd: SGD) -> float:
     return unit_radius(feedback, kernel, edge * steepest, problem.rank, problem.precision) / steepest
 
 
-def apart(sgd: SGD) -> SGD:
+def apart(sgd: Recipe) -> Recipe:
     """Return the same recipe with independent batches."""
     return replace(sgd, sampling="without_replacement", drop_last=False) if sgd.epochs else sgd
 
 
-def mean_stable_lr(problem: LeastSquares, sgd: SGD) -> float:
+def mean_stable_lr(problem: LeastSquares, sgd: Recipe) -> float:
     """Return the learning rate above which E V grows: the limit of a full batch, and of the additive theories."""
     return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
 
 
-def safe_lr(problem: LeastSquares, sgd: SGD) -> float:
+def safe_lr(problem: LeastSquares, sgd: Recipe) -> float:
     """Return a learning rate up to which plain SGD is stable, 2/(h_max + kappa R^2) with R^2 the largest |x|^2.
 
     It is so because H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H. Cost: a pass over the inputs.
@@ -126,7 +126,7 @@ def safe_lr(problem: LeastSquares, sgd: SGD) -> float:
     return 2 / (float(source.minimum.curvatures[0]) + source.largest())
 
 
-def warn_unstable(problem: LeastSquares, sgd: SGD, steps: int, *, additive: bool = False) -> None:
+def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, additive: bool = False) -> None:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
     With additive noise the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`, only

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..simulation.steppers import in_modes
 from ..theory.fixed_points import fixed_point
 from ..theory.law import Law
@@ -25,7 +25,7 @@ _AT_ONCE = 32  # orders whose states are held
 class EpochRun:
     """Epochs of one recipe, run from any second moment of the state, (k r, k r): V and, with momentum, its buffer."""
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, rtol: float = _RTOL) -> None:
+    def __init__(self, problem: LeastSquares, sgd: Recipe, rtol: float = _RTOL) -> None:
         self.problem, self.sgd, self.rtol, self.minimum = problem, sgd, rtol, problem.minimum(sgd.weight_decay)
         shuffle = Law(problem, sgd, "exact").shuffle
         assert shuffle is not None

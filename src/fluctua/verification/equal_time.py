@@ -15,7 +15,7 @@ from .._validate.values import as_path, choice, false_alarm_level, positive_int,
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng, seed_sequence
 from ..simulation.measurement import Measurement
 from ..simulation.replicas import simulate
@@ -42,7 +42,7 @@ LAW_OF: dict[str, Level] = {"sgd": "exact", "gd": "exact", "langevin": "langevin
 
 def verify(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     *,
     steps: int = 2000,
     replicas: int | None = None,
@@ -189,7 +189,7 @@ def _refuse_counts(**counts: int | None) -> None:
             positive_int(name, count)
 
 
-def _refuse_rest(sgd: SGD, steps: int) -> None:
+def _refuse_rest(sgd: Recipe, steps: int) -> None:
     """Refuse a schedule that leaves the weights where they are for all of the run."""
     assert sgd.schedule is not None
     sgd.schedule.refuse_beyond(steps)
@@ -205,7 +205,7 @@ def silent(stage: str, fraction: float) -> None:
     """Report no progress."""
 
 
-def default_replicas(problem: LeastSquares, sgd: SGD, steps: int) -> int:
+def default_replicas(problem: LeastSquares, sgd: Recipe, steps: int) -> int:
     """Return replicas for about 20 seconds of simulation on two cores, from 32 to 512 in powers of two."""
     per_step = 4 * sgd.batch_size * problem.outputs * problem.features + 1e5  # flops, and the overhead in flops
     affordable = 1e12 / (per_step * steps)

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import FluctuaError
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..theory.stability import apart, max_stable_lr, safe_lr
 
 __all__ = ["NEAR", "heavy_tails", "share_of_limit"]
@@ -24,7 +24,7 @@ NEAR = 0.7
 """Share of the limit from which verdicts say that tails are heavy: below it their level holds."""
 
 
-def share_of_limit(problem: LeastSquares, sgd: SGD, steps: int) -> float | None:
+def share_of_limit(problem: LeastSquares, sgd: Recipe, steps: int) -> float | None:
     """Return the largest learning rate of the first `steps` steps over the largest stable one; None if it is small.
 
     Small is settled without the limit where `safe_lr` suffices. For shuffled epochs the limit is that of independent

@@ -18,7 +18,7 @@ from .._validate.arguments import door
 from .._validate.values import choice, false_alarm_level, positive_int
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..simulation.batches import Draws, Rng, draw_batches, generators, seed_sequence
 from ..simulation.identity import NoiseRun
 from ..simulation.needs import refuse_noise
@@ -149,7 +149,7 @@ class GradientNoise:
 
 def gradient_noise(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     *,
     steps: int = 1000,
     replicas: int = 32,
@@ -240,7 +240,7 @@ def gradient_noise(
     )
 
 
-def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: float) -> None:
+def _check(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, level: float) -> None:
     positive_int("steps", steps, minimum=LAGS + 1)
     positive_int("replicas", replicas, minimum=2)
     false_alarm_level(level)
@@ -254,7 +254,7 @@ def _check(problem: LeastSquares, sgd: SGD, steps: int, replicas: int, level: fl
     predict(problem, sgd)  # refuses an unstable recipe
 
 
-def _steep(problem: LeastSquares, sgd: SGD, draws: np.random.SeedSequence) -> tuple[float, float, float]:
+def _steep(problem: LeastSquares, sgd: Recipe, draws: np.random.SeedSequence) -> tuple[float, float, float]:
     """Excess kurtosis at W* averaged over the steepest modes: measured, its error, predicted."""
     z, r = problem.projections[:, :STEEPEST], problem.minimum(sgd.weight_decay).residuals
     mean = -sgd.weight_decay * problem.minimum(sgd.weight_decay).mode_weights[:, :STEEPEST]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..theory.kurtosis import excess_kurtosis, jackknife, mean_of_noisy, smallest_noise
 from ..theory.source import Source
 from .significance import bands, family_p_value
@@ -29,7 +29,7 @@ _CHEAP = 128  # modes up to which S is looked at in every step: beyond, it would
 class NoiseSums:
     """Sums over one run, per replica; `add` takes in a step."""
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, replicas: int) -> None:
+    def __init__(self, problem: LeastSquares, sgd: Recipe, replicas: int) -> None:
         self.problem, self.sgd, self.minimum = problem, sgd, problem.minimum(sgd.weight_decay)
         shape = (replicas, problem.outputs, problem.rank)
         self.squares, self.fourths = np.zeros(shape), np.zeros(shape)

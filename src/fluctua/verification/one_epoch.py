@@ -25,7 +25,7 @@ from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..errors import InvalidInput, UnstableSGD
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
+from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng, seed_sequence
 from ..simulation.workers import workers_for
 from ..theory.fixed_points import NoStationaryState
@@ -72,7 +72,7 @@ class SemiAnalytic:
     6 orders: 0.001519 +- 0.000000
     """
 
-    sgd: SGD
+    sgd: Recipe
     orders: int
     excess_loss: float
     excess_loss_error: float
@@ -95,7 +95,7 @@ class SemiAnalytic:
 
 def semi_analytic(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     *,
     orders: int = 1024,
     rng: Rng = None,
@@ -204,7 +204,7 @@ def semi_analytic(
     )
 
 
-def _refuse_large(problem: LeastSquares, sgd: SGD, orders: int) -> None:
+def _refuse_large(problem: LeastSquares, sgd: Recipe, orders: int) -> None:
     rows = problem.outputs + sgd.step.slots * problem.rank
     flops = 40 * problem.samples * problem.rank * rows * orders
     if flops > _AFFORDABLE:

@@ -20,7 +20,7 @@ from ..._arrays import AnyArray, Array
 from ...errors import UnstableSGD
 from ...problem.least_squares import LeastSquares
 from ...problem.subsample import part
-from ...recipe.sgd import SGD
+from ...recipe.sgd import SGD, Recipe
 from ...theory.answers import predict
 from ...theory.interpolation import lagrange
 from ...theory.stability import max_stable_lr, mean_stable_lr
@@ -82,7 +82,7 @@ class ExactGrid:
         """Return the stated relative error of the exact floor at a share of the limit."""
         return self.floor_error + self.limit_error * share / (1 - share)
 
-    def covers(self, sgd: SGD, kappa: float) -> bool:
+    def covers(self, sgd: Recipe, kappa: float) -> bool:
         """Whether a recipe lies between the nodes: there is no extrapolation, and a heavy ball at most."""
         if not sgd.step.heavy_ball:
             return False

@@ -17,7 +17,7 @@ from ..._validate.plain import Keywords
 from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares, Minimum
 from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
-from ...recipe.sgd import SGD
+from ...recipe.sgd import Recipe
 from ...theory.answers import predict
 from ...theory.stability import mean_stable_lr
 from ...verification.verdict import Verdict
@@ -94,7 +94,7 @@ def _read(kind: type, prefix: str, arrays: Arrays) -> Keywords:
 
 
 def survey(
-    problem: LeastSquares, sgd: SGD, noise_floor: float = np.nan, progress: Callable[[float], None] | None = None
+    problem: LeastSquares, sgd: Recipe, noise_floor: float = np.nan, progress: Callable[[float], None] | None = None
 ) -> Survey:
     """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
 
@@ -196,14 +196,14 @@ def _noise_variances(minimum: Minimum) -> Array:
     return np.asarray(total / problem.samples - np.sum((minimum.weight_decay * minimum.mode_weights) ** 2, axis=0))
 
 
-def _limit(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None) -> float:
+def _limit(problem: LeastSquares, sgd: Recipe, grid: ExactGrid | None) -> float:
     kappa = sgd.sampling_factor(problem.samples)
     if grid is None or not grid.covers(sgd, kappa):
         return float("nan")
     return grid.limit(mean_stable_lr(problem, sgd), kappa, sgd.step.memory, sgd.weight_decay)
 
 
-def _ratio(problem: LeastSquares, sgd: SGD, grid: ExactGrid | None, limit: float) -> float:
+def _ratio(problem: LeastSquares, sgd: Recipe, grid: ExactGrid | None, limit: float) -> float:
     if grid is None or not sgd.lr <= grid.shares[-1] * limit:
         return float("nan")
     kappa = sgd.sampling_factor(problem.samples)

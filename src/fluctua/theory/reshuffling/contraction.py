@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...problem.least_squares import LeastSquares
-from ...recipe.sgd import SGD
+from ...recipe.sgd import Recipe
 
 __all__ = ["batch_curvature", "steps_contract"]
 
 _LOOKED_AT = 5000  # samples whose pairs are looked at; with more, one sample's own |x|^2 bounds a batch
 
 
-def steps_contract(problem: LeastSquares, sgd: SGD) -> bool:
+def steps_contract(problem: LeastSquares, sgd: Recipe) -> bool:
     """Whether every step of plain SGD shrinks V, whatever the order of the samples.
 
     I - eta (A_B + gamma) has no eigenvalue beyond 1 in size where eta (h + gamma) <= 2, h the largest curvature that a

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...errors import NotConverged, UncertainLimit
 from ...problem.least_squares import LeastSquares
 from ...problem.subsample import part
-from ...recipe.sgd import SGD
+from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState
 from ..law import Law, independent_limit
 from ..stable_limit import StableLimit
@@ -40,7 +40,7 @@ _DOUBTFUL = 0.05  # relative standard error above which the limit is called unce
 _EXPANDED, _SMALL_LAST = 1.0, 0.1  # relative errors of the expansion: per r/N, and where the last batch decides
 
 
-def epoch_limit(problem: LeastSquares, sgd: SGD) -> StableLimit:
+def epoch_limit(problem: LeastSquares, sgd: Recipe) -> StableLimit:
     """Return `max_stable_lr` of sampling="shuffle"."""
     Law(problem, sgd, "exact")  # refuses what no law covers
     sizes = sgd.batch_sizes(problem.population)
@@ -63,7 +63,7 @@ def _doubted(found: StableLimit) -> StableLimit:
 class _Radius:
     """The spectral radius of one recipe's epochs as a function of the learning rate."""
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, orders: Orders) -> None:
+    def __init__(self, problem: LeastSquares, sgd: Recipe, orders: Orders) -> None:
         self.problem, self.sgd, self.orders = problem, sgd, orders
         self.rtol = _LISTED_RTOL if orders.listed else _RTOL
         self._last: Array | None = None  # the eigenvector at the last learning rate
@@ -128,7 +128,7 @@ def _first_crossing(excess: Callable[[float], float], low: float, stride: float,
     raise _unsettled(value, xtol)
 
 
-def _expanded(problem: LeastSquares, sgd: SGD) -> StableLimit:
+def _expanded(problem: LeastSquares, sgd: Recipe) -> StableLimit:
     """The learning rate at which 1/tr(A S) of the expansion falls to zero, to half a per cent of bending squared.
 
     Where all samples are too many, its ratio to that of independent batches, from some of them for both.
@@ -145,7 +145,7 @@ def _expanded(problem: LeastSquares, sgd: SGD) -> StableLimit:
     return StableLimit(found * whole / few, "expansion", error * found * whole / few)
 
 
-def _margin(problem: LeastSquares, sgd: SGD, lr: float) -> float:
+def _margin(problem: LeastSquares, sgd: Recipe, lr: float) -> float:
     """Return lr/tr(A S): it is nearly constant at small rates, and falls to zero at the limit."""
     shuffle = Law(problem, replace(sgd, lr=lr), "exact").shuffle
     assert shuffle is not None

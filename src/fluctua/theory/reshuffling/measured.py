@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...problem.least_squares import LeastSquares
-from ...recipe.sgd import SGD
+from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState, fixed_point
 from .orders import Orders
 from .random_map import EpochMap, advanced
@@ -43,7 +43,7 @@ class MeasuredEpochs:
         Its nodes stand for the positions where these are many.
     """
 
-    def __init__(self, problem: LeastSquares, sgd: SGD, orders: Orders, timetable: Epoch) -> None:
+    def __init__(self, problem: LeastSquares, sgd: Recipe, orders: Orders, timetable: Epoch) -> None:
         self.problem, self.sgd, self.orders, self.timetable = problem, sgd, orders, timetable
         self.rank, self.steps = problem.rank, timetable.steps
         self.size = sgd.step.slots * self.rank

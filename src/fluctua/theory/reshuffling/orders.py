@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...problem.least_squares import LeastSquares
-from ...recipe.sgd import SGD
+from ...recipe.sgd import Recipe
 
 __all__ = ["Orders", "chosen_orders", "distinct_epochs", "draw_orders", "list_orders"]
 
@@ -66,7 +66,7 @@ class Orders:
         return float(np.sqrt(np.sum(variances / counts))) / len(counts)
 
 
-def chosen_orders(problem: LeastSquares, sgd: SGD) -> Orders | None:
+def chosen_orders(problem: LeastSquares, sgd: Recipe) -> Orders | None:
     """Return all epochs where few differ, else as many random ones as are affordable; None if that is too few."""
     if problem.samples != problem.population:
         return None
@@ -84,7 +84,7 @@ def chosen_orders(problem: LeastSquares, sgd: SGD) -> Orders | None:
     return draw_orders(sizes, _chance(problem, sgd), count, np.random.default_rng(_ENTROPY))
 
 
-def _chance(problem: LeastSquares, sgd: SGD) -> Array:
+def _chance(problem: LeastSquares, sgd: Recipe) -> Array:
     """How often a sample is in the last batch, (N,): evenly, as it amplifies, and as it makes noise, a third each."""
     square = np.einsum("ij,ij->i", problem.projections, problem.projections, dtype=np.float64)
     noise = square * problem.minimum(sgd.weight_decay).squared_residuals

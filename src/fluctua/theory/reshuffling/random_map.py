@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ...errors import NotConverged
 from ...problem.least_squares import LeastSquares
-from ...recipe.sgd import SGD
+from ...recipe.sgd import Recipe
 from .orders import Orders
 
 __all__ = ["EpochMap", "advanced", "epoch_map"]
@@ -35,7 +35,7 @@ _DOUBLINGS = 100  # 2^100 epochs are enough for any mode that forgets in 2^53
 
 
 def advanced(
-    problem: LeastSquares, sgd: SGD, orders: Orders, stops: list[int], outputs: bool
+    problem: LeastSquares, sgd: Recipe, orders: Orders, stops: list[int], outputs: bool
 ) -> Iterator[tuple[int, NDArray[np.int64], Array]]:
     """Yield which stop, which orders, and their states after so many steps of an epoch, (m, rows, k r).
 
@@ -62,7 +62,7 @@ def advanced(
             yield k, part, state.transpose(1, 2, 0, 3).reshape(len(part), -1, size)
 
 
-def _stepped(sgd: SGD, state: Array, x: Array, residuals: Array | None, constant: Array) -> Array:
+def _stepped(sgd: Recipe, state: Array, x: Array, residuals: Array | None, constant: Array) -> Array:
     """The states (k, m, rows, r) after a batch of each order, (m, b, r), that is not the run's first."""
     error = np.matmul(state[0], x.swapaxes(1, 2))
     if residuals is not None:
@@ -72,7 +72,7 @@ def _stepped(sgd: SGD, state: Array, x: Array, residuals: Array | None, constant
     return np.asarray(np.tensordot(motion, state, 1) + np.multiply.outer(push, gradient))
 
 
-def epoch_map(problem: LeastSquares, sgd: SGD, orders: Orders) -> EpochMap:
+def epoch_map(problem: LeastSquares, sgd: Recipe, orders: Orders) -> EpochMap:
     """Return Gamma of a whole epoch of the recipe, averaged over `orders`.
 
     Modes so flat that what an epoch does to them is lost in rounding are left out: nothing grows there.

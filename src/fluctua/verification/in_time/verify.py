@@ -11,7 +11,7 @@ from ..._validate.arguments import door
 from ..._validate.values import false_alarm_level, listed, positive_int, resolution_share
 from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares
-from ...recipe.sgd import SGD
+from ...recipe.sgd import Recipe
 from ...simulation.agenda import Agenda
 from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.identity import InTimeRun, Size
@@ -37,7 +37,7 @@ _MODES, _LAGS, _ORIGINS = 20, (1, 2, 4, 8, 16, 32), 512
 
 def verify_dynamic(
     problem: LeastSquares,
-    sgd: SGD,
+    sgd: Recipe,
     *,
     steps: int = 1000,
     replicas: int | None = None,
@@ -209,7 +209,7 @@ def _modes(prediction: Prediction, modes: int | None) -> int:
     return chosen
 
 
-def _entropic(problem: LeastSquares, sgd: SGD, modes: int, asked: bool | None) -> bool:
+def _entropic(problem: LeastSquares, sgd: Recipe, modes: int, asked: bool | None) -> bool:
     """Whether entropy production is in question."""
     if modes == 1 or not sgd.step.autoregressive:
         return False
@@ -217,7 +217,7 @@ def _entropic(problem: LeastSquares, sgd: SGD, modes: int, asked: bool | None) -
     return pairs * 20 * problem.samples * problem.rank**2 < _AFFORDABLE if asked is None else asked
 
 
-def _replicas(problem: LeastSquares, sgd: SGD, steps: int, modes: int) -> int:
+def _replicas(problem: LeastSquares, sgd: Recipe, steps: int, modes: int) -> int:
     """As many as `verify` would take for runs as long as these and their twins together."""
     twins = 2 + modes * slots(sgd) / problem.outputs
     return default_replicas(problem, sgd, int(steps * (1 + twins / 2)))
