@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -24,7 +25,7 @@ def list_(data_dir: str | None, as_json: bool) -> int:
     """List the built-in data sets and what of them is here."""
     entries = available(data_dir)
     if as_json:
-        click.echo(json.dumps([vars(entry) for entry in entries], indent=2, default=list))
+        click.echo(json.dumps([asdict(entry) for entry in entries], indent=2, default=list))
         return 0
     for entry in entries:
         here = ", ".join(entry.present) or "not here"
