@@ -11,7 +11,7 @@ import click
 from .._validate.targets import KINDS
 from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SAMPLINGS
-from ..theory.law import LEVELS
+from ..theory.ladder import RUNGS
 from .place import Place
 
 __all__ = [
@@ -85,7 +85,7 @@ average_options = _all(
     click.option("--ema", type=float, help="Decay of an exponential moving average: look at that, not at W."),
     click.option("--tail", type=int, help="Look at the mean of W over so many last steps of the run."),
 )
-theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
+theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(RUNGS)}.  [default: exact]")
 
 
 def json_option(words: str) -> Decorator:

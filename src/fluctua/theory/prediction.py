@@ -14,7 +14,8 @@ from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
 from .correlations import TimeDomain
-from .law import Law, Level
+from .ladder import Rung
+from .law import Law
 from .readings import contracted, outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .transient import Relaxation
@@ -35,7 +36,7 @@ class Prediction(TimeDomain):
     Attributes
     ----------
     theory : str
-        Level of the ladder.
+        Rung of the ladder.
     steps : tuple of int, or None
     mode_covariance : ndarray, (r, r)
         U^T S U.
@@ -55,8 +56,8 @@ class Prediction(TimeDomain):
     mode_mean: Array | None = None
 
     @property
-    def theory(self) -> Level:
-        """Level of the ladder."""
+    def theory(self) -> Rung:
+        """Rung of the ladder."""
         return self.law.level
 
     @property
@@ -183,7 +184,7 @@ class Prediction(TimeDomain):
     def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (theory.md's output indices)
         """S_kl = E[v_k v_l^T] for output rows k and l, symmetrised, in the modes, (r, r); one solve with C_kl.
 
-        Stationary or from W* only; not defined on the "hessian" and "equilibrium" levels, which know only the sum.
+        Stationary or from W* only; not defined on the "hessian" and "equilibrium" rungs, which know only the sum.
         """
         self._refuse_start("output_block")
         self.law.sgd.refuse_epochs("output_block needs a source for one pair of outputs")
