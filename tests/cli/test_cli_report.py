@@ -148,7 +148,7 @@ def test_a_fault_of_ours_is_one_line_unless_debugging(run, features, monkeypatch
     def broken(*_, **__):
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("fluctua.cli.options.LeastSquares", broken)
+    monkeypatch.setattr("fluctua.cli.asking.LeastSquares", broken)
     code, out, err = run("predict", features)
     assert (code, out) == (3, "")
     assert "ZeroDivisionError: by nought" in err

@@ -193,7 +193,7 @@ def test_correlations_and_responses_where_two_coincide(optimiser, offset):
         np.testing.assert_allclose(kernel.step_response(lag), forced, rtol=1e-10, atol=1e-15)
         lagged = np.array([[float(now[i][j][0] @ later[j][0]) for j in range(3)] for i in range(3)])
         assert np.abs((kernel.lagged(state, lag) - lagged) / scale).max() < 1e-10
-        assert np.abs((kernel.stirred(state, lag) - 0.5 * (lagged - lagged.T)) / scale).max() < 1e-10
+        assert np.abs((kernel.circulation(state, lag) - 0.5 * (lagged - lagged.T)) / scale).max() < 1e-10
 
 
 def test_a_sweep_of_the_decay_through_the_roots_is_smooth():

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 import fluctua as fl
 from fluctua.errors import OutputError, UnknownName
 from fluctua.report import figures as plot
-from fluctua.theory.law import LEVELS
+from fluctua.theory.ladder import RUNGS
 
 style = importlib.import_module("fluctua.report.figures.frame")  # the name in the package is its function
 FILES = {f"{name}.{kind}" for name in ("modes", "balance", "curve") for kind in ("png", "svg")}
@@ -79,7 +79,7 @@ def test_modes_carry_the_measured_and_the_predicted_variances(verdict, figures):
         np.testing.assert_array_equal(points, [h, measured / unit])
         np.testing.assert_allclose(low, (measured - bar) / unit, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(high, (measured + bar) / unit, rtol=1e-9)
-    for name in LEVELS:
+    for name in RUNGS:
         words = style.RUNGS[name][2]
         np.testing.assert_array_equal(line(upper, words), [h, verdict.arrays[f"predicted_{name}"]])
     bottom, top = lower.get_ylim()
@@ -92,7 +92,7 @@ def test_modes_carry_the_measured_and_the_predicted_variances(verdict, figures):
 def test_the_rungs_below_are_divided_by_the_theory_and_nothing_near_is_lost(verdict, figures):
     lower = figures["modes"].axes[1]
     rungs = [np.asarray(drawn.get_ydata()) for drawn in lower.lines[1:5]]
-    for name, drawn in zip([name for name in LEVELS if name != "exact"], rungs, strict=True):
+    for name, drawn in zip([name for name in RUNGS if name != "exact"], rungs, strict=True):
         ratio = verdict.arrays[f"predicted_{name}"] / verdict.arrays["predicted_exact"]
         seen = np.isfinite(drawn)
         np.testing.assert_array_equal(drawn[seen], ratio[seen])

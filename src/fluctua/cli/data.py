@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
 from ..data import available, data_home, fetch
+from .options import data_dir_option, json_option
 
 __all__ = ["data"]
-
-_directory = click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA).")
 
 
 @click.group()
@@ -19,13 +19,13 @@ def data() -> None:
 
 
 @data.command("list")
-@_directory
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@data_dir_option
+@json_option("As JSON.")
 def list_(data_dir: str | None, as_json: bool) -> int:
     """List the built-in data sets and what of them is here."""
     entries = available(data_dir)
     if as_json:
-        click.echo(json.dumps([entry.__dict__ for entry in entries], indent=2, default=list))
+        click.echo(json.dumps([asdict(entry) for entry in entries], indent=2, default=list))
         return 0
     for entry in entries:
         here = ", ".join(entry.present) or "not here"
@@ -35,7 +35,7 @@ def list_(data_dir: str | None, as_json: bool) -> int:
 
 @data.command("fetch")
 @click.argument("name")
-@_directory
+@data_dir_option
 def fetch_(name: str, data_dir: str | None) -> int:
     """Fetch NAME from its publisher, checked against its known hash."""
     click.echo(fetch(name, data_dir=data_dir))
@@ -43,7 +43,7 @@ def fetch_(name: str, data_dir: str | None) -> int:
 
 
 @data.command()
-@_directory
+@data_dir_option
 def path(data_dir: str | None) -> int:
     """Print the directory in use."""
     click.echo(data_home(data_dir))

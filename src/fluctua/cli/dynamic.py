@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ from ..storage.writing import output_directory
 from ..verification.formats import shown as number_text
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.in_time.verify import verify_dynamic
-from .options import default_out, describe, load_problem, recipe
+from .asking import Asked, ask, default_out
 from .progress import progress_bar
 from .report import found_in
 from .tables import saved_in, show
@@ -30,24 +31,35 @@ def run_dynamic(options: Keywords) -> int:
     """Verify the theorem in time; `options` are those of `fluctua verify`."""
     began = time.monotonic()
     _refuse_others(options)
-    seed, out, as_json, paged = (options.pop(name) for name in ("seed", "out", "as_json", "report"))
-    if options["steps"] is None:
-        options["steps"] = _STEPS
+    out, as_json, paged = (options.pop(name) for name in ("out", "as_json", "report"))
+    options["steps"] = _STEPS if options["steps"] is None else options["steps"]
     options["lags"] = _lags(options["lags"])
     with output_directory(default_out(out, options["data"])) as directory:
-        dataset, problem = load_problem(options)
-        sgd = recipe(problem, options)
+        asked = ask(options)
         if not as_json:
-            show(describe(dataset, problem, sgd))
-        with progress_bar() as progress:
-            verdict = verify_dynamic(problem, sgd, rng=seed, progress=progress, **options).about(dataset.about)
-        verdict.save(directory)
-        with saved_in(directory):
-            _draw(verdict, directory)
-            if paged:
-                _write_page(directory)
+            show(asked.words)
+        verdict = _compute(asked, **options)
+        _save(verdict, directory, paged)
     click.echo(verdict.to_json() if as_json else _report(verdict, directory, time.monotonic() - began))
     return 0 if verdict.passed else 1
+
+
+def _compute(asked: Asked, *, seed: int | None, **options: Any) -> DynamicVerdict:
+    with progress_bar() as progress:
+        verdict = verify_dynamic(asked.problem, asked.sgd, rng=seed, progress=progress, **options)
+    return verdict.about(asked.dataset.about)
+
+
+def _save(verdict: DynamicVerdict, directory: Path, paged: bool) -> None:
+    """Write the verdict, draw its figures, and write the page of all that the directory holds, at equal times too."""
+    from ..report import save_report
+    from ..report.figures import save_dynamic_figures
+
+    verdict.save(directory)
+    with saved_in(directory):
+        save_dynamic_figures(verdict, directory)
+        if paged:
+            save_report(found_in(directory), directory / "report.html")
 
 
 def _refuse_others(options: Keywords) -> None:
@@ -90,16 +102,3 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
             f"{directory}/: {files}, and {figures} as .png and .svg  ({seconds:.0f} s)",
         )
     )
-
-
-def _draw(verdict: DynamicVerdict, directory: Path) -> None:
-    from ..report.figures import save_dynamic_figures
-
-    save_dynamic_figures(verdict, directory)
-
-
-def _write_page(directory: Path) -> None:
-    """Write the page of all that the directory holds: of the verdict at equal times too, where there is one."""
-    from ..report import save_report
-
-    save_report(found_in(directory), directory / "report.html")

@@ -1,42 +1,31 @@
-"""Options that several commands share, and what they stand for."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import reduce
-from pathlib import Path
 
 import click
 
-from .._validate.plain import Keywords
 from .._validate.targets import KINDS
-from .._validate.values import choice, positive_int
-from ..data import Dataset, load
-from ..data.own import existing, load_npy
-from ..errors import InvalidInput
-from ..planning.usual_rate import default_rate
-from ..problem.least_squares import LeastSquares
-from ..recipe.averages import EMA, Average, RunningAverage
-from ..recipe.reading import OPTIMISERS, read_recipe
-from ..recipe.schedules import SHAPES, Schedule, read_schedule
-from ..recipe.sgd import SAMPLINGS, Recipe
-from ..theory.law import LEVELS
-from .progress import progress_bar
+from ..recipe.reading import OPTIMISERS
+from ..recipe.schedules import SHAPES
+from ..recipe.sgd import SAMPLINGS
+from ..theory.ladder import RUNGS
+from .place import Place
 
 __all__ = [
-    "average_of",
     "average_options",
+    "data_dir_option",
     "data_options",
-    "default_out",
-    "describe",
-    "load_both",
-    "load_other",
-    "load_problem",
-    "recipe",
+    "json_option",
+    "level_option",
+    "out_option",
     "recipe_options",
-    "spectrum",
+    "sampling_option",
+    "seed_option",
     "theory_option",
+    "weight_decay_option",
 ]
 
 Command = Callable[..., int | None]
@@ -45,9 +34,24 @@ DEFAULT_BATCH_SIZE = 8
 
 
 def _all(*options: Decorator) -> Decorator:
+    """One decorator that gives a command all of the options."""
     return lambda function: reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
 
 
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA)."
+)
+weight_decay_option = click.option(
+    "--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."
+)
+sampling_option = click.option(
+    "--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."
+)
+level_option = click.option(
+    "--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability."
+)
+seed_option = click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
+out_option = click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
 data_options = _all(
     click.argument("data"),
     click.option("--subset", help="train or test, where the data set has both."),
@@ -61,7 +65,7 @@ data_options = _all(
         help="Of a file's y: labels, an output each, or values. "
         "[default: whole numbers and text are labels, floats values]",
     ),
-    click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA)."),
+    data_dir_option,
 )
 recipe_options = _all(
     click.option(
@@ -70,8 +74,8 @@ recipe_options = _all(
         help="Learning rate.  [default: a quarter of 2/h_max or of 2/(kappa max |x|^2), the lesser, to one digit]",
     ),
     click.option("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, show_default=True, help="Samples per batch."),
-    click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
-    click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
+    weight_decay_option,
+    sampling_option,
     click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
     click.option("--optimizer", default="SGD", show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
     click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
@@ -84,123 +88,9 @@ average_options = _all(
     click.option("--ema", type=float, help="Decay of an exponential moving average, looked at instead of W."),
     click.option("--tail", type=int, help="Look at the mean of W over so many last steps of the run."),
 )
-theory_option = click.option("--theory", type=str, help=f"Rung of the ladder: {', '.join(LEVELS)}.  [default: exact]")
+theory_option = click.option("--theory", type=str, help=f"Rung of the ladder: {', '.join(RUNGS)}.  [default: exact]")
 
 
-PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
-RECIPE = ("optimizer", "lr", "batch_size", "weight_decay", "sampling", "drop_last")
-INERTIA = ("momentum", "dampening", "nesterov", "nu")
-
-
-def load_problem(options: Keywords) -> tuple[Dataset, LeastSquares]:
-    """Load the named data and pose the problem; takes what `data_options` gave out of `options`."""
-    dataset = _loaded({name: options.pop(name) for name in PLACES})
-    return dataset, _posed(dataset)
-
-
-def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
-    """Load the named data and pose the problem, and with `held_out` also other data, read as the first were."""
-    places = {name: options.pop(name) for name in PLACES}
-    dataset = _loaded(places)
-    return dataset, _posed(dataset), None if held_out is None else load_other(held_out, places, dataset)
-
-
-def _loaded(places: Keywords) -> Dataset:
-    with progress_bar() as progress:
-        progress("data", 0.0)
-        return _load(places)
-
-
-def _posed(dataset: Dataset) -> LeastSquares:
-    return LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
-
-
-def _load(options: Keywords, like: Dataset | None = None) -> Dataset:
-    given = {name: options[name] for name in PLACES[1:]}
-    given["classes"] = [_label(part) for part in given["classes"].split(",")] if given["classes"] else None
-    return load(options["data"], **given, like=like)
-
-
-def _label(text: str) -> int | str:
-    """Return the number that `text` spells, or a class's name."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def load_other(held_out: str, places: Keywords, training: Dataset) -> Dataset:
-    """Load held-out data: another part of the same data set, or a file of its own, with the training's outputs."""
-    if held_out.endswith(".npy"):
-        raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with targets, X and y, as an .npz.")
-    changes = (
-        {"subset": held_out} if held_out in ("train", "test") else {"data": held_out, "subset": None, "split": None}
-    )
-    return _load({**places, **changes, "limit": None, "targets": None}, training)
-
-
-def average_of(options: Keywords, steps: int | None) -> Average | None:
-    """Return the average of the weights over a run of `steps`; takes what `average_options` gave out of `options`."""
-    ema, tail = options.pop("ema"), options.pop("tail")
-    if ema is not None and tail is not None:
-        raise InvalidInput("--ema and --tail are two averages: give one.")
-    if tail is None:
-        return None if ema is None else EMA(ema)
-    last = positive_int("--tail", tail)
-    if steps is None:
-        raise InvalidInput(f"--tail {last} needs --steps, the length of the run.")
-    if last > steps:
-        raise InvalidInput(f"--tail {last} averages over more steps than the run has: --steps is {steps}.")
-    return RunningAverage(steps - last)
-
-
-def _schedule(given: str | None, steps: int | None) -> Schedule | None:
-    if given is None or given == "constant":
-        return None
-    if steps is None:
-        raise InvalidInput(f"--schedule {given} needs --steps, the length of the run it is for.")
-    if given.endswith(".npy"):
-        return read_schedule(load_npy(existing(Path(given))))
-    return SHAPES[choice("schedule", given, SHAPES)](steps)
-
-
-def recipe(problem: LeastSquares, options: Keywords, steps: int | None = None) -> Recipe:
-    """Return the recipe of a run of `steps`; takes what `recipe_options` gave out of `options`.
-
-    Without a learning rate it has the one of `default_rate`, and `describe` says so.
-    """
-    given = {name: options.pop(name) for name in RECIPE}
-    given |= {name: value for name in INERTIA if (value := options.pop(name)) or (value == 0 and name == "nu")}
-    lr, schedule = given.pop("lr"), _schedule(options.pop("schedule"), steps)
-    checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
-    if lr is not None:
-        return checked
-    found = default_rate(problem, checked, steps)
-    click.get_current_context().meta[__name__] = found.words
-    return replace(checked, lr=found.lr)
-
-
-def describe(dataset: Dataset, problem: LeastSquares, sgd: Recipe) -> str:
-    """Return the data, their spectrum, and the recipe, in a line each."""
-    default = click.get_current_context().meta.get(__name__)
-    words = sgd.words if default is None else f"{sgd.words}\n{default}"
-    return f"{spectrum(dataset, problem)}\nrecipe    {_indented(words)}"
-
-
-def _indented(words: str) -> str:
-    return words.replace("\n", "\n          ")
-
-
-def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
-    """Return the data, what their targets are, and their spectrum, in a line each."""
-    h = problem.curvatures
-    return (
-        f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
-        f"targets   {_indented(dataset.targets_words)}\n"
-        f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}"
-    )
-
-
-def default_out(out: str | None, data: str) -> str:
-    """Return --out, by default fluctua-NAME in the working directory."""
-    return out or f"fluctua-{Path(data).stem}"
+def json_option(words: str) -> Decorator:
+    """Return --json, which prints what `words` say instead of a report."""
+    return click.option("--json", "as_json", is_flag=True, help=words)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 import numpy as np
 
 from .._validate.values import positive_int
+from ..data import Dataset
 from ..errors import InvalidInput
 from ..planning.batch_cost import BatchCost, batch_costs
 from ..planning.recipes import Plan
@@ -19,13 +21,44 @@ from ..planning.rehearsal import FEWEST, Rehearsal, rehearse
 from ..problem.least_squares import LeastSquares
 from ..recipe.mse_loss import mse_words
 from ..recipe.schedules import SHAPES
-from ..recipe.sgd import SAMPLINGS
 from ..verification.formats import shown
-from .options import data_options, load_both, spectrum
+from .asking import load_both, spectrum
+from .options import data_options, json_option, sampling_option, weight_decay_option
 from .progress import progress_bar
 from .tables import show
 
 __all__ = ["plan"]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """About what, and which recipes."""
+
+    dataset: Dataset
+    problem: LeastSquares
+    held_out: Dataset | None
+    steps: tuple[int, ...]
+    """Of a run, at each batch size."""
+    batch_sizes: tuple[int, ...]
+    recipes: dict[str, Any]
+    """What the search is over."""
+    check: bool
+    replicas: int
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The best recipe at each batch size, and what else was asked for."""
+
+    plans: list[Plan]
+    costs: tuple[BatchCost, ...]
+    rehearsal: Rehearsal | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether real runs, if there were any, went as predicted."""
+        return self.rehearsal is None or (self.rehearsal.agrees and self.rehearsal.ordered)
 
 
 @click.command(short_help="Learning rate, momentum and schedule for a budget.")
@@ -40,111 +73,109 @@ __all__ = ["plan"]
     multiple=True,
     help=f"May be repeated.  [default: {', '.join(SHAPES)}; in shuffled epochs constant, the only one covered there]",
 )
-@click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss.")
-@click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}.")
+@weight_decay_option
+@sampling_option
 @click.option("--held-out", help="Minimise the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--check", is_flag=True, help="Train the winner and its neighbours for real and compare.")
 @click.option("--replicas", type=int, default=64, show_default=True, help="Runs of each recipe; with --check.")
 @click.option("--seed", type=int, help="Seed of the batches; with --check.  [default: fresh]")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (schema: fluctua schema plans).")
-def plan(
-    *,
-    budget: int | None,
-    samples: int | None,
-    batch_sizes: tuple[int, ...],
-    momenta: tuple[float, ...],
-    schedules: tuple[str, ...],
-    weight_decay: float,
-    sampling: Any,
-    held_out: str | None,
-    check: bool,
-    replicas: int,
-    seed: int | None,
-    as_json: bool,
-    **options: Any,
-) -> int:
+@json_option("Print the plan as JSON (schema: fluctua schema plans).")
+def plan(*, as_json: bool, **options: Any) -> int:
     """Find the learning rate, momentum and schedule with the least expected loss at the end of a run on DATA.
 
     With several batch sizes also what each costs: steps and samples to the loss that the first one ends with. Exit code
     0, or 1 where --check finds another loss or another order than predicted.
     """
+    question = _ask(options)
+    if not as_json:
+        show(spectrum(question.dataset, question.problem))
+    answer = _compute(question)
+    if as_json:
+        click.echo(json.dumps(_result(question, answer), indent=2, allow_nan=False))
+    else:
+        show("\n\n".join(_words(question, answer)))
+    return 0 if answer.passed else 1
+
+
+def _ask(options: dict[str, Any]) -> _Question:
+    budget, samples, check, replicas = (options.pop(name) for name in ("budget", "samples", "check", "replicas"))
     if (budget is None) == (samples is None):
         raise InvalidInput("give the budget of the run: either --budget STEPS or --samples SAMPLES.")
-    sizes = tuple(dict.fromkeys(positive_int("--batch-size", size) for size in batch_sizes)) or (32,)
+    sizes = tuple(dict.fromkeys(positive_int("--batch-size", size) for size in options.pop("batch_sizes"))) or (32,)
     if samples is not None and samples < max(sizes):
         raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
     if check:
         positive_int("--replicas", replicas, minimum=FEWEST)
-    dataset, problem, other = load_both(options, held_out)
-    if not as_json:
-        show(spectrum(dataset, problem))
-    asked = {
-        "momenta": momenta or (0.0, 0.9),
-        "schedules": schedules or None,
-        "weight_decay": weight_decay,
-        "sampling": sampling,
-        "held_out": None if other is None else (other.inputs, other.targets),
+    dataset, problem, other = load_both(options, options.pop("held_out"))
+    steps = tuple((samples or 0) // size if budget is None else budget for size in sizes)
+    recipes = {
+        "momenta": options["momenta"] or (0.0, 0.9),
+        "schedules": options["schedules"] or None,
+        "weight_decay": options["weight_decay"],
+        "sampling": options["sampling"],
     }
+    return _Question(dataset, problem, other, steps, sizes, recipes, check, replicas, options["seed"])
+
+
+def _compute(question: _Question) -> _Answer:
     with progress_bar() as progress:
-        plans = [
-            search(
-                problem,
-                (samples or 0) // size if budget is None else budget,
-                batch_size=size,
-                **asked,
-                progress=partial(progress, f"batches of {size}"),
-            )
-            for size in sizes
-        ]
-        costs = _costs(problem, plans, sizes, weight_decay, partial(progress, "batch sizes"))
+        plans = list(_plans(question, progress))
+        costs = _costs(question, plans, partial(progress, "batch sizes"))
         rehearsal = None
-        if check:
-            rehearsal = rehearse(problem, plans[0], replicas=replicas, rng=seed, progress=partial(progress, "training"))
-    if as_json:
-        click.echo(json.dumps(_result(dataset.about, plans, costs, rehearsal), indent=2, allow_nan=False))
-    else:
-        parts = [_words(one, size, problem.outputs) for one, size in zip(plans, sizes, strict=True)]
-        parts += [_cost_table(costs, plans[0])] if costs else []
-        parts += [_rehearsal_table(rehearsal)] if rehearsal else []
-        show("\n\n".join(parts))
-    return 0 if rehearsal is None or (rehearsal.agrees and rehearsal.ordered) else 1
+        if question.check:
+            watch, runs = partial(progress, "training"), question.replicas
+            rehearsal = rehearse(question.problem, plans[0], replicas=runs, rng=question.seed, progress=watch)
+    return _Answer(plans, costs, rehearsal)
 
 
-def _costs(
-    problem: LeastSquares, plans: list[Plan], sizes: tuple[int, ...], weight_decay: float, progress: Any
-) -> tuple[BatchCost, ...]:
+def _plans(question: _Question, progress: Callable[[str, float], None]) -> Iterator[Plan]:
+    """The best recipe at each batch size."""
+    other = question.held_out
+    held_out = None if other is None else (other.inputs, other.targets)
+    for steps, size in zip(question.steps, question.batch_sizes, strict=True):
+        watch = partial(progress, f"batches of {size}")
+        yield search(question.problem, steps, batch_size=size, **question.recipes, held_out=held_out, progress=watch)
+
+
+def _costs(question: _Question, plans: list[Plan], progress: Callable[[float], None]) -> tuple[BatchCost, ...]:
     """What several batch sizes cost to the training loss that the first ends with."""
+    sizes, decay = question.batch_sizes, question.recipes["weight_decay"]
     if len(sizes) < 2 or plans[0].objective == "held-out":
         return ()
-    return batch_costs(problem, sizes, plans[0].best.loss, weight_decay=weight_decay, progress=progress)
+    return batch_costs(question.problem, sizes, plans[0].best.loss, weight_decay=decay, progress=progress)
 
 
-def _result(
-    data: dict[str, Any], plans: list[Plan], costs: tuple[BatchCost, ...], rehearsal: Rehearsal | None
-) -> dict[str, Any]:
-    listed = [
-        {"batch_size": one.batch_size, "lr": one.lr, "steps": one.steps if np.isfinite(one.steps) else None}
-        for one in costs
-    ]
-    trained: dict[str, Any] | None = None
-    if rehearsal is not None:
-        runs = [{**asdict(run), "sgd": run.sgd.to_dict()} for run in rehearsal.runs]
-        trained = {
-            "replicas": rehearsal.replicas,
-            "agrees": rehearsal.agrees,
-            "ordered": rehearsal.ordered,
-            "runs": runs,
-        }
+def _result(question: _Question, answer: _Answer) -> dict[str, Any]:
+    """Everything, for JSON."""
     return {
         "kind": "plans",
-        "data": data,
-        "plans": [one.to_dict() for one in plans],
-        "batch_costs": listed,
-        "rehearsal": trained,
+        "data": question.dataset.about,
+        "plans": [one.to_dict() for one in answer.plans],
+        "batch_costs": [
+            {"batch_size": one.batch_size, "lr": one.lr, "steps": one.steps if np.isfinite(one.steps) else None}
+            for one in answer.costs
+        ],
+        "rehearsal": None if answer.rehearsal is None else _trained(answer.rehearsal),
     }
 
 
-def _words(found: Plan, size: int, outputs: int) -> str:
+def _trained(rehearsal: Rehearsal) -> dict[str, Any]:
+    runs = [{**asdict(run), "sgd": run.sgd.to_dict()} for run in rehearsal.runs]
+    said = {name: getattr(rehearsal, name) for name in ("replicas", "agrees", "ordered")}
+    return {**said, "runs": runs}
+
+
+def _words(question: _Question, answer: _Answer) -> Iterator[str]:
+    """The report, a paragraph at a time."""
+    for found, size in zip(answer.plans, question.batch_sizes, strict=True):
+        yield _plan_words(found, size, question.problem.outputs)
+    if answer.costs:
+        yield _cost_table(answer.costs, answer.plans[0])
+    if answer.rehearsal:
+        yield _rehearsal_table(answer.rehearsal)
+
+
+def _plan_words(found: Plan, size: int, outputs: int) -> str:
     return "\n".join(
         (
             f"plan      {found.steps:,} steps of {size} samples; {found.objective} loss at the optimum "

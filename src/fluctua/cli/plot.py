@@ -8,6 +8,7 @@ import click
 
 from ..storage.writing import output_directory
 from ..verification.in_time.verdict import DynamicVerdict
+from .options import json_option
 from .place import Place
 from .report import folder_of, found_in
 from .tables import show_files
@@ -18,7 +19,7 @@ __all__ = ["plot"]
 @click.command(short_help="Redraw the figures of a result.")
 @click.argument("result", type=Place())
 @click.option("--out", type=Place(), help="Directory of the figures.  [default: beside the result]")
-@click.option("--json", "as_json", is_flag=True, help="The files' names as JSON (schema: fluctua schema files).")
+@json_option("The files' names as JSON (schema: fluctua schema files).")
 def plot(*, result: str, out: str | None, as_json: bool) -> int:
     """Redraw the figures of RESULT: a directory written by `fluctua verify`, or the result.npz or dynamic.npz in it."""
     from ..report.figures import save_dynamic_figures, save_figures

@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import click
 import numpy as np
 
+from .._validate.plain import Keywords
 from ..errors import InvalidInput
-from ..problem.least_squares import LeastSquares
 from ..recipe.mse_loss import mse_words
-from ..recipe.sgd import Recipe
 from ..storage.results import finite
 from ..theory.answers import Prediction
 from ..theory.answers import predict as solve
-from ..theory.held_out import held_out_loss
-from ..theory.spread import loss_spread
+from ..theory.held_out import HeldOutLoss, held_out_loss
+from ..theory.spread import LossSpread, loss_spread
 from ..theory.stability import apart, max_stable_lr
 from ..verification.formats import shown
-from ..verification.one_epoch import semi_analytic
-from .options import (
-    average_of,
-    average_options,
-    data_options,
-    describe,
-    load_both,
-    recipe,
-    recipe_options,
-    theory_option,
-)
+from ..verification.one_epoch import SemiAnalytic, semi_analytic
+from .asking import Asked, ask
+from .options import average_options, data_options, json_option, recipe_options, theory_option
 from .progress import progress_bar
 from .tables import show
 
 __all__ = ["predict"]
 
 _RTOL = 1e-4  # of every mode's variance at finite time
+
+
+@dataclass(frozen=True)
+class _Question:
+    """About what, and what of it."""
+
+    about: Asked
+    theory: Any
+    steps: int | None
+    start: str
+    position: int | None
+    spread: bool
+    orders: int | None
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The prediction, and what else was asked for."""
+
+    prediction: Prediction
+    limit: float
+    independent: bool
+    """Whether the limit is that of independent batches."""
+    spread: LossSpread | None
+    measured: SemiAnalytic | None
+    held_out: HeldOutLoss | None
 
 
 @click.command(short_help="Noise floor, relaxation and stability, without a run.")
@@ -58,79 +77,38 @@ _RTOL = 1e-4  # of every mode's variance at finite time
     help="Also the semi-analytic state, from so many measured epochs; for small data with --sampling shuffle.",
 )
 @click.option("--seed", type=int, help="Seed of the measured epochs.  [default: fresh]")
-@click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
-def predict(
-    *,
-    theory: Any,
-    steps: int | None,
-    start: str,
-    position: int | None,
-    held_out: str | None,
-    spread: bool,
-    orders: int | None,
-    seed: int | None,
-    as_json: bool,
-    **options: Any,
-) -> int:
+@json_option("Every mode's numbers too (schema: fluctua schema prediction).")
+def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
-    if steps is None and start != "optimum":
-        raise InvalidInput(f"--start {start} needs --steps: the stationary state has forgotten where it began.")
-    dataset, problem, other = load_both(options, held_out)
-    sgd, average = recipe(problem, options, steps), average_of(options, steps)
-    if position is not None:
-        _check_position(position, steps, problem, sgd)
-    if orders is not None and (steps is not None or position is not None):
-        raise InvalidInput(
-            f"--orders {orders} is of the stationary state, averaged over the epoch. Give it without "
-            f"--steps and --position."
-        )
-    scheduled = sgd.schedule is not None  # then the stationary state at lr is beside the point
-    with progress_bar() as progress:
-        progress("theory", 0.0)
-        measured = (
-            None
-            if orders is None
-            else semi_analytic(problem, sgd, orders=orders, rng=seed, progress=partial(progress, "epochs"))
-        )
-        prediction = solve(problem, sgd, theory=theory or "exact", average=average, check_stability=not scheduled)
-        if steps is not None:
-            prediction = prediction.after(steps, start=start, rtol=_RTOL)
-        if position is not None:
-            prediction = prediction.at(position)
-        progress("limit", 0.0)
-        # of many epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same
-        independent = sgd.epochs and prediction.law.measured is None
-        limit = max_stable_lr(problem, apart(sgd) if independent else sgd)
-        progress("outputs", 0.0)
-        found = loss_spread(prediction) if spread else None
-    name = "independent_max_stable_lr" if independent else "max_stable_lr"
-    result = {"kind": "prediction", "data": dataset.about, name: limit, **prediction.to_dict()}
-    report = (
-        f"{describe(dataset, problem, sgd)}\ntorch     {mse_words(sgd, problem.outputs)}\n"
-        f"{_report(prediction, limit, independent)}"
-    )
-    if found is not None:
-        result["spread"] = {**asdict(found), "closure": "gaussian"}
-        report += f"\nspread        loss between runs: +-{found.std:.3g} (Gaussian closure)"
-    if measured is not None:
-        result["semi_analytic"] = measured.to_dict()
-        report += (
-            f"\nmeasured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
-            f"semi-analytic, from {measured.orders:,} orders of one epoch"
-        )
-    if other is not None:
-        loss = held_out_loss(prediction, other.inputs, other.targets)
-        result["held_out"] = {"data": other.about, **asdict(loss), "expected": loss.expected}
-        report += f"\nheld out      {other.name}: {loss.optimum:.6g} at W*, {shown(loss.excess, '+.6g')} in expectation"
+    question = _ask(held_out, options)
+    answer = _compute(question)
     if as_json:
-        click.echo(json.dumps(finite(result), indent=2, allow_nan=False))
+        click.echo(json.dumps(finite(_result(question.about, answer)), indent=2, allow_nan=False))
     else:
-        show(report)
+        show("\n".join(_words(question.about, answer)))
     return 0
 
 
-def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd: Recipe) -> None:
+def _ask(held_out: str | None, options: Keywords) -> _Question:
+    if options["steps"] is None and options["start"] != "optimum":
+        raise InvalidInput(
+            f"--start {options['start']} needs --steps: the stationary state has forgotten where it began."
+        )
+    about = ask(options, options["steps"], held_out)
+    question = _Question(about, **options)
+    if question.position is not None:
+        _check_position(question, question.position)
+    if question.orders is not None and (question.steps is not None or question.position is not None):
+        raise InvalidInput(
+            f"--orders {question.orders} is of the stationary state, averaged over the epoch. Give it without "
+            f"--steps and --position."
+        )
+    return question
+
+
+def _check_position(question: _Question, position: int) -> None:
     """Refuse a position that no stationary state has."""
+    steps, sgd = question.steps, question.about.sgd
     if steps is not None:
         raise InvalidInput(
             f"--position {position} is of the stationary state, and --steps {steps} asks for a step of "
@@ -141,11 +119,72 @@ def _check_position(position: int, steps: int | None, problem: LeastSquares, sgd
             f"--position {position} is a place in an epoch, and sampling = {sgd.sampling!r} has no "
             f"stationary one that depends on it. Use --sampling shuffle."
         )
-    epoch = len(sgd.batch_sizes(problem.samples))
+    epoch = len(sgd.batch_sizes(question.about.problem.samples))
     if not 0 <= position < epoch:
         raise InvalidInput(
             f"--position must be from 0, the start of an epoch, to {epoch - 1}, its last step; got {position}."
         )
+
+
+def _compute(question: _Question) -> _Answer:
+    problem, sgd, other = question.about.problem, question.about.sgd, question.about.held_out
+    with progress_bar() as progress:
+        progress("theory", 0.0)
+        measured = None
+        if question.orders is not None:
+            watch = partial(progress, "epochs")
+            measured = semi_analytic(problem, sgd, orders=question.orders, rng=question.seed, progress=watch)
+        prediction = _predicted(question)
+        progress("limit", 0.0)
+        # of many epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same
+        independent = sgd.epochs and prediction.law.measured is None
+        limit = max_stable_lr(problem, apart(sgd) if independent else sgd)
+        progress("outputs", 0.0)
+        spread = loss_spread(prediction) if question.spread else None
+    held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
+    return _Answer(prediction, limit, independent, spread, measured, held_out)
+
+
+def _predicted(question: _Question) -> Prediction:
+    """The stationary state, or what the weights are after some steps or at one position of an epoch."""
+    about = question.about
+    steady = about.sgd.schedule is None  # else the stationary state at lr is beside the point
+    theory: Any = question.theory or "exact"
+    found = solve(about.problem, about.sgd, theory=theory, average=about.average, check_stability=steady)
+    if question.steps is not None:
+        found = found.after(question.steps, start=question.start, rtol=_RTOL)
+    return found if question.position is None else found.at(question.position)
+
+
+def _result(about: Asked, answer: _Answer) -> dict[str, Any]:
+    """Everything, for JSON."""
+    name = "independent_max_stable_lr" if answer.independent else "max_stable_lr"
+    result = {"kind": "prediction", "data": about.dataset.about, name: answer.limit, **answer.prediction.to_dict()}
+    if answer.spread is not None:
+        result["spread"] = {**asdict(answer.spread), "closure": "gaussian"}
+    if answer.measured is not None:
+        result["semi_analytic"] = answer.measured.to_dict()
+    if answer.held_out is not None and about.held_out is not None:
+        loss = answer.held_out
+        result["held_out"] = {"data": about.held_out.about, **asdict(loss), "expected": loss.expected}
+    return result
+
+
+def _words(about: Asked, answer: _Answer) -> Iterator[str]:
+    """The report, a part at a time."""
+    yield about.words
+    yield f"torch     {mse_words(about.sgd, about.problem.outputs)}"
+    yield _report(answer.prediction, answer.limit, answer.independent)
+    if answer.spread is not None:
+        yield f"spread        loss between runs: +-{answer.spread.std:.3g} (Gaussian closure)"
+    if (measured := answer.measured) is not None:
+        yield (
+            f"measured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
+            f"semi-analytic, from {measured.orders:,} orders of one epoch"
+        )
+    if (loss := answer.held_out) is not None and about.held_out is not None:
+        words = f"{loss.optimum:.6g} at W*, {shown(loss.excess, '+.6g')} in expectation"
+        yield f"held out      {about.held_out.name}: {words}"
 
 
 def _report(prediction: Prediction, limit: float, independent: bool) -> str:

@@ -12,6 +12,7 @@ from ..storage.paths import kind_of
 from ..storage.writing import check_writable
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
+from .options import json_option
 from .place import Place
 from .tables import show_files
 
@@ -21,7 +22,7 @@ __all__ = ["folder_of", "found_in", "report"]
 @click.command(short_help="Write the page of one or more results.")
 @click.argument("results", metavar="RESULT...", type=Place(), nargs=-1, required=True)
 @click.option("--out", type=Place(dir_okay=False), help="The page.  [default: report.html beside a single result]")
-@click.option("--json", "as_json", is_flag=True, help="The file's name as JSON (schema: fluctua schema files).")
+@json_option("The file's name as JSON (schema: fluctua schema files).")
 def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
     """Write one self-contained page, report.html, of each RESULT: a directory of `fluctua verify`, or an .npz in it.
 

@@ -15,6 +15,7 @@ from ..storage.writing import output_directory, save_text
 from ..studies.reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
 from ..verification.formats import caught
 from ..verification.verdict import Verdict
+from .options import data_dir_option, json_option
 from .place import Place
 from .progress import progress_bar
 
@@ -27,11 +28,9 @@ Found = list[tuple[Cell, Verdict]]
 @click.option("--quick", is_flag=True, help="digits, and 4,000 images of MNIST, in shorter runs: minutes.")
 @click.option("--data", "names", multiple=True, help=f"May be repeated: {', '.join(SETS)}.  [default: all; quick: two]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Every cell draws its own seed from this one.")
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA).")
-@click.option(
-    "--out", type=Place(), default="fluctua-reproduction", show_default=True, help="Directory of the results."
-)
-@click.option("--json", "as_json", is_flag=True, help="All verdicts as JSON (schema: fluctua schema reproduction).")
+@data_dir_option
+@click.option("--out", type=Place(), default="fluctua-reproduction", show_default=True, help="Directory of results.")
+@json_option("All verdicts as JSON (schema: fluctua schema reproduction).")
 def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str | None, out: str, as_json: bool) -> int:
     """Test SGD's fluctuation-dissipation theorem on the source paper's data sets, with several recipes each.
 
@@ -43,27 +42,36 @@ def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str |
     plan = cells([choice("data set", name, SETS) for name in asked], quick=quick, seed=seed)
     began = time.monotonic()
     with output_directory(out) as directory:
-        try:
-            found = _run(plan, directory, Bench(data_dir), (lambda _: None) if as_json else click.echo)
-        except KeyboardInterrupt:
-            click.echo(f"finished cells and replicas are kept in {directory}; repeat the command to go on.", err=True)
-            raise
-        text = f"{summary(found)}\n{machine()}. Seed {seed}{', --quick' if quick else ''}.\n"
-        save_text(directory / "summary.md", text)
-        save_report(
-            [verdict for _, verdict in found],
-            directory / "report.html",
-            brief=[i for i, (cell, _) in enumerate(found) if not cell.base],
-        )
-    passed = sum(verdict.passed for _, verdict in found)
+        found = _compute(plan, directory, Bench(data_dir), (lambda _: None) if as_json else click.echo)
+        _save(found, directory, f"Seed {seed}{', --quick' if quick else ''}.")
     if as_json:
         click.echo(json.dumps({"kind": "reproduction", "cells": [_json(*one) for one in found]}, indent=2))
     else:
-        click.echo(
-            f"{passed} of {len(found)} verdicts passed  ({time.monotonic() - began:.0f} s)\n"
-            f"{directory}/: report.html, summary.md, and a directory of each cell"
-        )
-    return 0 if passed == len(found) else 1
+        click.echo(_words(found, directory, time.monotonic() - began))
+    return 0 if all(verdict.passed for _, verdict in found) else 1
+
+
+def _compute(plan: list[Cell], directory: Path, bench: Bench, say: Callable[[str], None]) -> Found:
+    """Run the cells that are missing; tell how to go on when it is interrupted."""
+    try:
+        return _run(plan, directory, bench, say)
+    except KeyboardInterrupt:
+        click.echo(f"finished cells and replicas are kept in {directory}; repeat the command to go on.", err=True)
+        raise
+
+
+def _save(found: Found, directory: Path, asked: str) -> None:
+    """Write the summary and the page."""
+    save_text(directory / "summary.md", f"{summary(found)}\n{machine()}. {asked}\n")
+    brief = [i for i, (cell, _) in enumerate(found) if not cell.base]
+    save_report([verdict for _, verdict in found], directory / "report.html", brief=brief)
+
+
+def _words(found: Found, directory: Path, seconds: float) -> str:
+    return (
+        f"{sum(verdict.passed for _, verdict in found)} of {len(found)} verdicts passed  ({seconds:.0f} s)\n"
+        f"{directory}/: report.html, summary.md, and a directory of each cell"
+    )
 
 
 def _run(plan: list[Cell], directory: Path, bench: Bench, say: Callable[[str], None]) -> Found:

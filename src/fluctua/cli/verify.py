@@ -23,19 +23,18 @@ from ..storage.paths import kind_of
 from ..storage.writing import output_directory
 from ..verification.equal_time import verify as run
 from ..verification.verdict import Verdict
+from .asking import Asked, ask, default_out
 from .dynamic import LAGS, run_dynamic
 from .options import (
-    average_of,
     average_options,
     data_options,
-    default_out,
-    describe,
-    load_problem,
-    recipe,
+    json_option,
+    level_option,
+    out_option,
     recipe_options,
+    seed_option,
     theory_option,
 )
-from .place import Place
 from .progress import progress_bar
 from .tables import saved_in, show, show_ladder
 
@@ -57,15 +56,15 @@ CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 @click.option("--dynamic", is_flag=True, help="Instead the theorem in time: correlation against response.")
 @click.option("--modes", type=int, help="With --dynamic: so many of the steepest modes.  [default: 20]")
 @click.option("--lags", help=f"With --dynamic: steps between two looks.  [default: {LAGS}]")
-@click.option("--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability.")
+@level_option
 @click.option("--resolution", type=float, default=0.05, show_default=True, help="Error that the run must reject.")
-@click.option("--seed", type=int, help="Seed of the batches.  [default: fresh, recorded in the result]")
+@seed_option
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
-@click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
+@out_option
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--report/--no-report", default=True, help="Also write the page report.html, with its explorer.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
+@json_option("Print the verdict as JSON (schema: fluctua schema verdict).")
 @click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
 def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any) -> int:
     """Test the predicted fluctuation of SGD on DATA by real training runs.
@@ -89,44 +88,49 @@ def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool 
     return _verify(**{**options, **{name: value for name, value in defaults.items() if options[name] is None}})
 
 
-def _verify(
-    *, seed: int | None, out: str | None, resume: bool, report: bool, force: bool, as_json: bool, **options: Any
-) -> int:
+def _verify(*, out: str | None, report: bool, as_json: bool, resume: bool, **options: Any) -> int:
     """Equal times."""
     began = time.monotonic()
     with output_directory(default_out(out, options["data"])) as directory:
-        dataset, problem = load_problem(options)
-        sgd = recipe(problem, options, options["steps"])
-        average = average_of(options, options["steps"])
+        asked = ask(options, options["steps"])
         if not as_json:
-            show(describe(dataset, problem, sgd))
-        place = _checkpoint(directory, resume)
-        with progress_bar() as progress, _kept(place), kept_until_done(place.path):
-            verdict = run(
-                problem,
-                sgd,
-                rng=seed,
-                average=average,
-                checkpoint=place,
-                check_stability=not force,
-                progress=progress,
-                **options,
-            )
-            verdict = verdict.about(dataset.about)
-            verdict.save(directory)
-        with saved_in(directory):
-            if report:
-                with progress_bar() as progress:
-                    verdict = with_survey(verdict, problem, partial(progress, "explorer"))
-                verdict.save(directory)
-            save_figures(verdict, directory)
-            if report:
-                save_report(verdict, directory / REPORT)
+            show(asked.words)
+        verdict = _compute(asked, _checkpoint(directory, resume), **options)
+        _save(asked, verdict, directory, report)
     if as_json:
         click.echo(verdict.to_json())
     else:
-        _report(verdict, directory, time.monotonic() - began)
+        _say(verdict, directory, time.monotonic() - began)
     return 0 if verdict.passed else 1
+
+
+def _compute(asked: Asked, place: Checkpoint, *, seed: int | None, force: bool, **options: Any) -> Verdict:
+    """Simulate and compare; the verdict is saved before the checkpoint goes."""
+    with progress_bar() as progress, _kept(place), kept_until_done(place.path):
+        verdict = run(
+            asked.problem,
+            asked.sgd,
+            rng=seed,
+            average=asked.average,
+            checkpoint=place,
+            check_stability=not force,
+            progress=progress,
+            **options,
+        ).about(asked.dataset.about)
+        verdict.save(place.path.parent)
+    return verdict
+
+
+def _save(asked: Asked, verdict: Verdict, directory: Path, report: bool) -> None:
+    """Draw the figures, and write the page with its explorer."""
+    with saved_in(directory):
+        if report:
+            with progress_bar() as progress:
+                verdict = with_survey(verdict, asked.problem, partial(progress, "explorer"))
+            verdict.save(directory)
+        save_figures(verdict, directory)
+        if report:
+            save_report(verdict, directory / REPORT)
 
 
 def _checkpoint(directory: Path, resume: bool) -> Checkpoint:
@@ -148,7 +152,7 @@ def _kept(place: Checkpoint) -> Iterator[None]:
         raise
 
 
-def _report(verdict: Verdict, directory: Path, seconds: float) -> None:
+def _say(verdict: Verdict, directory: Path, seconds: float) -> None:
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     page = "report.html, " if (directory / REPORT).exists() else ""
     sampling = verdict.tested.comparison.frobenius_sampling

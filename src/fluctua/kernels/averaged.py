@@ -32,7 +32,7 @@ def beside(kernel: Kernel, average: EMA) -> Kernel:
     if kernel.continuous:
         raise InvalidInput("an average over steps is not defined in continuous time: use theory='exact' or 'discrete'.")
     shape = kernel.components, kernel.modes
-    v, f = kernel.weights, kernel.drive.reshape(shape)
+    v, f = kernel.readout, kernel.drive.reshape(shape)
     y, links = 1 - average.decay, kernel.coupling if isinstance(kernel, CoupledKernel) else None
     shares, coupled = _shares(kernel.rate.reshape(shape), v, y, links)
     # the first update copies W: a(1) = V(1) - sum g s(1)
@@ -47,7 +47,7 @@ def beside(kernel: Kernel, average: EMA) -> Kernel:
         entry=np.concatenate([kernel.entry, none]),
         entered=entered,
         driven=driven,
-        weights=np.vstack([kernel.weights, none]),
+        readout=np.vstack([kernel.readout, none]),
         observed=np.vstack([shares, one]),
     )
     if links is None and not coupled.any():

@@ -49,10 +49,10 @@ class Kernel(TwoTimes):
         The components' shares of V(0), 1 in sum over a mode.
     entered, driven : ndarray, (k r,)
         The components' shares of V(0) and of n after the first step, which may differ from the others.
-    weights : ndarray, (k, r)
-        Of the components in V.
+    readout : ndarray, (k, r)
+        V in terms of the components: the factors of their sum.
     observed : ndarray, (k, r)
-        Of the components in what is looked at: V, or an average of the weights that the optimiser keeps beside them.
+        The same of what is looked at: V, or an average of the weights that the optimiser keeps beside them.
     """
 
     continuous: ClassVar[bool] = False
@@ -63,7 +63,7 @@ class Kernel(TwoTimes):
     entry: Vector
     entered: Vector
     driven: Vector
-    weights: Vector
+    readout: Vector
     observed: Vector
 
     @classmethod
@@ -101,18 +101,18 @@ class Kernel(TwoTimes):
         return np.asarray(np.multiply.outer(self.driven, self.driven))
 
     def _readout(self, observed: bool) -> Vector:
-        """Weights of the components in V, or in what is observed, (k, r)."""
-        return self.observed if observed else self.weights
+        """V, or what is observed, in terms of the components, (k, r)."""
+        return self.observed if observed else self.readout
 
     @property
     def components(self) -> int:
         """Number of components, k."""
-        return len(self.weights)
+        return len(self.readout)
 
     @property
     def modes(self) -> int:
         """Number of modes, r."""
-        return int(self.weights.shape[1])
+        return int(self.readout.shape[1])
 
     def gap(self, rows: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates: the decays would lose the flat modes to rounding."""
@@ -130,11 +130,11 @@ class Kernel(TwoTimes):
 
     def phi(self, *, observed: bool = False) -> Array:
         """Stationary second moment per unit of kappa G: of V, or of what is observed, (r, r)."""
-        out, weights = np.zeros((self.modes, self.modes)), self._readout(observed)
+        out, readout = np.zeros((self.modes, self.modes)), self._readout(observed)
         for k, start in enumerate(range(0, len(self.rate), self.modes)):
             rows = slice(start, start + self.modes)
             part = (self.injection(rows) / self.gap(rows)).reshape(self.modes, self.components, self.modes)
-            out += (weights[k][:, None] * np.einsum("pjq,jq->pq", part, weights)).real
+            out += (readout[k][:, None] * np.einsum("pjq,jq->pq", part, readout)).real
         return out
 
     @property
@@ -169,7 +169,7 @@ class Kernel(TwoTimes):
         """1 - m^n, (k r,), from the rates."""
         return lost(self.rate, steps)
 
-    def advance(self, state: Array, sources: Sequence[Array], weights: Array, start: int, steps: int) -> Array:
+    def advance(self, state: Array, sources: Sequence[Array], shares: Array, start: int, steps: int) -> Array:
         """Return the state after `steps` steps under a source that moves linearly in time.
 
         Parameters
@@ -178,7 +178,7 @@ class Kernel(TwoTimes):
             At the beginning.
         sources : sequence of ndarray, (r, r)
             kappa G at some times.
-        weights : ndarray, (2, len(sources))
+        shares : ndarray, (2, len(sources))
             The source at the beginning and at the end, as sums of `sources`.
         start, steps : int
             When it begins, which does not matter here, and how long it takes.
@@ -192,10 +192,10 @@ class Kernel(TwoTimes):
             rows, modes = slice(top, end), slice(top % self.modes, (top % self.modes) + end - top)
             first, change = (
                 self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0))
-                for row in (weights[0], weights[1] - weights[0])
+                for row in (shares[0], shares[1] - shares[0])
             )
-            level, slope = self.sums(steps, rows)
-            out[rows] = self.injection(rows) * (level * first + slope * change)
+            constant, slope = self.sums(steps, rows)
+            out[rows] = self.injection(rows) * (constant * first + slope * change)
             out[rows] += power[rows, None] * power * state[rows]
         return out
 

@@ -1,6 +1,6 @@
 r"""Kernels of modes whose components nearly coincide: near critical damping, or where an average forgets as fast.
 
-There the components of a diagonal kernel cancel: their weights are one over the distance of the rates, and second
+There the components of a diagonal kernel cancel: their factors are one over the distance of the rates, and second
 moments lose the square of that. A Jordan chain does not: a component is also fed by those before it,
 
     s' = T s + f n,    T = diag(m) + (what is below the diagonal),
@@ -80,10 +80,10 @@ class CoupledKernel(Kernel):
 
     def phi(self, *, observed: bool = False) -> Array:
         """Stationary second moment per unit of kappa G: of V, or of what is observed, (r, r)."""
-        out, weights = super().phi(observed=observed), self._readout(observed)
+        out, readout = super().phi(observed=observed), self._readout(observed)
         for rows in self._blocks():
             part = self._solved(self._pushed(rows), self._gaps(rows), rows)
-            out[rows] = np.einsum("ip,ipjq,jq->pq", weights[:, rows], part, weights, optimize=True).real
+            out[rows] = np.einsum("ip,ipjq,jq->pq", readout[:, rows], part, readout, optimize=True).real
             out[:, rows] = out[rows].T
         return out
 
@@ -96,20 +96,20 @@ class CoupledKernel(Kernel):
                 blocks[:, rows] = part * given[rows][None, :, None]
         return out
 
-    def advance(self, state: Array, sources: Sequence[Array], weights: Array, start: int, steps: int) -> Array:
+    def advance(self, state: Array, sources: Sequence[Array], shares: Array, start: int, steps: int) -> Array:
         """Return the state after `steps` steps under a source that moves linearly in time; see `Kernel`."""
-        out, power = super().advance(state, sources, weights, start, steps), self._power(steps)
+        out, power = super().advance(state, sources, shares, start, steps), self._power(steps)
         first, change = (
             np.asarray(sum(w * g for w, g in zip(row, sources, strict=True)))
-            for row in (weights[0], np.diff(weights, axis=0)[0])
+            for row in (shares[0], np.diff(shares, axis=0)[0])
         )
         for rows in self._blocks():
-            level, slope, fed = *self._sums(steps, rows), self._fed_pairs(rows)
+            constant, slope, fed = *self._sums(steps, rows), self._fed_pairs(rows)
             both = zip(self._both_ways(out, first), self._both_ways(state, change), strict=True)
             for (blocks, begun), (before, moving) in both:
                 moved = np.einsum("aip,ipjq->apjq", power[:, :, rows], before[:, rows])
                 moved = np.einsum("bjq,apjq->apbq", power, moved)
-                moved += level * begun[rows][None, :, None] + slope * moving[rows][None, :, None]
+                moved += constant * begun[rows][None, :, None] + slope * moving[rows][None, :, None]
                 blocks[:, rows] = np.where(fed, moved, blocks[:, rows])
         return out
 
@@ -129,8 +129,8 @@ class CoupledKernel(Kernel):
         left = _outer(lost[:, rows], drive) + _outer(drive[:, rows], lost) - _outer(lost[:, rows], lost)
         small = (np.abs(n * gaps) < _SMALL) & self._fed_pairs(rows)
         short = self._series(n, pushed, gaps, rows) if small.any() else (pushed, pushed)
-        level = self._solved(left, gaps, rows, small, short[0])
-        return level, self._solved(pushed - level / n, gaps, rows, small, short[1])
+        constant = self._solved(left, gaps, rows, small, short[0])
+        return constant, self._solved(pushed - constant / n, gaps, rows, small, short[1])
 
     def _fed_pairs(self, rows: Index) -> NDArray[np.bool_]:
         """Where at least one of two components is fed by another, (k, h, k, r)."""
@@ -139,16 +139,16 @@ class CoupledKernel(Kernel):
 
     def _series(self, n: int, pushed: Vector, gaps: Vector, rows: Index) -> tuple[Vector, Vector]:
         """Both sums where n times the gaps is small: sum_j (-y)^j C(n, j + 1), and C(n, j + 2)/n, of y = 1 - T x T."""
-        level, slope = np.zeros_like(pushed), np.zeros_like(pushed)
+        constant, slope = np.zeros_like(pushed), np.zeros_like(pushed)
         weight, term = float(n), pushed
         for j in range(_TERMS):
-            level += weight * term
+            constant += weight * term
             weight *= (n - j - 1) / (j + 2)
             slope += weight / n * term
             if weight == 0:
                 break
-            term = -self._taken(term, gaps, rows)
-        return level, slope
+            term = -self._applied(term, gaps, rows)
+        return constant, slope
 
     def _pushed(self, rows: Index) -> Vector:
         """f_p f_q, (k, h, k, r)."""
@@ -160,7 +160,7 @@ class CoupledKernel(Kernel):
         rate = self._parted(self.rate)
         return np.asarray(rate[:, rows][:, :, None, None] + rate - _outer(rate[:, rows], rate))
 
-    def _taken(self, values: Vector, gaps: Vector, rows: Index) -> Vector:
+    def _applied(self, values: Vector, gaps: Vector, rows: Index) -> Vector:
         """(1 - T_p x T_q) applied to `values`."""
         out = gaps * values
         for i, j in np.ndindex(self.components, self.components):

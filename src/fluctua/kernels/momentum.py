@@ -70,7 +70,7 @@ def _coupled(plain: Kernel, near: NDArray[np.bool_], scale: Array) -> CoupledKer
     coupling = np.zeros((2, 2, len(near)), complex)
     coupling[1, 0] = np.where(near, scale, 0.0)
     shown = np.array([np.where(near, 0.0, 1.0), np.ones(len(near))])
-    return CoupledKernel(**{**vars(plain), "weights": shown, "observed": shown, "coupling": coupling})
+    return CoupledKernel(**{**vars(plain), "readout": shown, "observed": shown, "coupling": coupling})
 
 
 def momentum_step(

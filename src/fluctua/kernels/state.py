@@ -31,7 +31,7 @@ class Components(ABC):
 
     @abstractmethod
     def _readout(self, observed: bool) -> NDArray[Any]:
-        """Weights of the parts in V, or in what is observed, (k, r)."""
+        """V, or what is observed, in terms of the parts: the factors of their sum, (k, r)."""
 
     def _parted(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of all components, (k r,) to (k, r)."""
@@ -41,8 +41,8 @@ class Components(ABC):
         """S of a state, (r, r), or the second moment of what is observed."""
         if self.components == 1:
             return state
-        weights, blocks = self._readout(observed), state.reshape((self.components, self.modes) * 2)
-        return np.asarray(np.einsum("ip,ipjq,jq->pq", weights, blocks, weights, optimize=True).real)
+        readout, blocks = self._readout(observed), state.reshape((self.components, self.modes) * 2)
+        return np.asarray(np.einsum("ip,ipjq,jq->pq", readout, blocks, readout, optimize=True).real)
 
     def variances(self, state: Array, *, observed: bool = False) -> Array:
         """Diagonal of `fold`, (r,)."""
@@ -50,8 +50,8 @@ class Components(ABC):
 
     def gathered(self, moments: Array, *, observed: bool = False) -> Array:
         """Variances, (r,), from the moments inside each mode, (k, k, r)."""
-        weights = self._readout(observed)
-        return np.asarray(np.einsum("ip,ijp,jp->p", weights, moments, weights).real)
+        readout = self._readout(observed)
+        return np.asarray(np.einsum("ip,ijp,jp->p", readout, moments, readout).real)
 
     def within(self, state: Array) -> Array:
         """Second moments of the parts inside each mode, (k, k, r)."""

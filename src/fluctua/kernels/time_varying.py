@@ -70,9 +70,9 @@ class Course(Components):
         return len(self.curvatures)
 
     def _readout(self, observed: bool) -> Array:
-        weights = np.zeros((self.components, self.modes))
-        weights[self.shown if observed else 0] = 1.0
-        return weights
+        readout = np.zeros((self.components, self.modes))
+        readout[self.shown if observed else 0] = 1.0
+        return readout
 
     @property
     def breaks(self) -> list[int]:
@@ -115,10 +115,10 @@ class Course(Components):
         state = np.asarray(np.kron(np.outer(self.entry, self.entry), covariance), np.float64)
         return self.advance(state, [source], np.ones((2, 1)), 0, 1)
 
-    def advance(self, state: Array, sources: Sequence[Array], weights: Array, start: int, steps: int) -> Array:
+    def advance(self, state: Array, sources: Sequence[Array], shares: Array, start: int, steps: int) -> Array:
         """Return the state `steps` steps after `start` under a source that moves linearly in between; see `Kernel`."""
-        first, change = (self._tiled(row, sources) for row in (weights[0], weights[1] - weights[0]))
-        flow, level, slope = self._summed(start, start + steps, first is not None, change is not None)
+        first, change = (self._tiled(row, sources) for row in (shares[0], shares[1] - shares[0]))
+        flow, constant, slope = self._summed(start, start + steps, first is not None, change is not None)
         k, r = self.components, self.modes
         blocks = state.reshape(k, r, k, r)
         out = (
@@ -126,18 +126,18 @@ class Course(Components):
             if k == 1
             else np.einsum("aip,ipjq,bjq->apbq", flow, blocks, flow, optimize=True).reshape(k * r, k * r)
         )
-        for share, source in ((level, first), (slope, change)):
+        for share, source in ((constant, first), (slope, change)):
             if source is not None:
                 out += share * source
         return np.asarray(out)
 
-    def _tiled(self, weights: Array, sources: Sequence[Array]) -> Array | None:
-        """A sum of sources, the same for every pair of parts; None if all weights are zero."""
-        parts = [w * g for w, g in zip(weights, sources, strict=True) if w != 0.0]
+    def _tiled(self, shares: Array, sources: Sequence[Array]) -> Array | None:
+        """A sum of sources, the same for every pair of parts; None if all shares are zero."""
+        parts = [w * g for w, g in zip(shares, sources, strict=True) if w != 0.0]
         return np.tile(sum(parts), (self.components,) * 2) if parts else None
 
-    def _summed(self, start: int, end: int, level: bool, slope: bool) -> tuple[Array, Array, Array]:
-        """F over the interval, (k, k, r), and sum R R^T with weights 1 and (t - start)/(end - start), (k r, k r)."""
+    def _summed(self, start: int, end: int, constant: bool, slope: bool) -> tuple[Array, Array, Array]:
+        """F over the interval, (k, k, r), and sum R R^T, plain and times (t - start)/(end - start), (k r, k r)."""
         k, r = self.components, self.modes
         size = k * r
         total, moved = np.zeros((2, size, size))
@@ -149,7 +149,7 @@ class Course(Components):
             for t in range(last - 1, begin - 1, -1):
                 flow = self._back(flow, t, responses[t - begin])
             flat = responses.reshape(last - begin, size)
-            if level:
+            if constant:
                 total += flat.T @ flat
             if slope and begin + 1 < end:
                 flat *= np.sqrt((np.arange(begin, last) - start) / (end - start))[:, None]
@@ -204,10 +204,10 @@ def course(curvatures: Array, sgd: Recipe, average: Average | None, steps: int) 
     motion, push = np.zeros((steps, parts, parts)), np.zeros((steps, parts))
     motion[:, :k, :k], push[:, :k] = sgd.step.along(sgd.rates(np.arange(steps)))
     if average is not None:
-        taken = average.weights(np.arange(steps))
-        motion[:, -1] += taken[:, None] * motion[:, 0]
-        motion[:, -1, -1] += 1 - taken
-        push[:, -1] = taken * push[:, 0]
+        share = average.weights(np.arange(steps))
+        motion[:, -1] += share[:, None] * motion[:, 0]
+        motion[:, -1, -1] += 1 - share
+        push[:, -1] = share * push[:, 0]
     entry = np.zeros(parts)
     entry[0] = 1.0
     entry[k:] = 1.0  # before the first update an average is the start

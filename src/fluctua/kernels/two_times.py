@@ -48,11 +48,11 @@ class TwoTimes(Components):
         """E[V(t)^T (V(t) - V(t + lag))], (r, r), without the cancellation that flat modes would suffer."""
         return self._paired(state, self._fading(lag))
 
-    def stirred(self, state: Array, lag: int) -> Array:
+    def circulation(self, state: Array, lag: int) -> Array:
         """The antisymmetric part of `lagged`, (r, r), from what has faded: exact also where it is small."""
         blocks, lost, now = state.reshape((self.components, self.modes) * 2), self._fading(lag), self._readout(False)
-        apart = np.multiply.outer(lost, now) - np.multiply.outer(now, lost)
-        return np.asarray(0.5 * np.einsum("ipjq,ipjq->pq", blocks, apart).real)
+        odd = np.multiply.outer(lost, now) - np.multiply.outer(now, lost)
+        return np.asarray(0.5 * np.einsum("ipjq,ipjq->pq", blocks, odd).real)
 
     def _paired(self, state: Array, later: Vector) -> Array:
         blocks, now = state.reshape((self.components, self.modes) * 2), self._readout(False)
@@ -67,11 +67,11 @@ class TwoTimes(Components):
         return np.asarray(-(self._fading(lag) * self._built()).sum(axis=0).real)
 
     def _ahead(self, lag: int) -> Vector:
-        """Weights of the components in the mean of V `lag` steps later, (k, r)."""
+        """The mean of V `lag` steps later in terms of the components, (k, r)."""
         return np.asarray(self._readout(False) * self._parted(self.decay**lag))
 
     def _fading(self, lag: int) -> Vector:
-        """Weights of the components in V less those, (k, r)."""
+        """V less that, in terms of the components, (k, r)."""
         return np.asarray(self._readout(False) * self._parted(self._lost_alone(lag)))
 
     def _built(self) -> Vector:

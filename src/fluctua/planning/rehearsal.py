@@ -25,7 +25,7 @@ __all__ = ["FEWEST", "Rehearsal", "Run", "rehearse", "spread_of_mean"]
 
 _RTOL, _PRECISION = 1e-2, 3e-4  # of the worst mode's variance, and of the loss that follows
 _CLOSURE = 5e-3  # of the excess loss: what the law of shuffled epochs leaves out (docs/shuffle.md)
-_FAR, _APART = 6e-5, 2.7e-3  # two-sided levels at which a prediction is off, and at which two runs are told apart
+_FAR, _DISTINCT = 6e-5, 2.7e-3  # two-sided levels at which a prediction is off, and from which two runs are distinct
 FEWEST = 16  # replicas: the losses are skewed, and Student's t of fewer of them raises too many alarms
 
 
@@ -91,9 +91,9 @@ class Rehearsal:
     @property
     def ordered(self) -> bool:
         """Whether the runs that the measurement tells apart, at level 2.7e-3, are in the predicted order."""
-        pairs, far = combinations(self.runs, 2), self._quantile(_APART)
-        apart = [(a, b) for a, b in pairs if abs(a.measured - b.measured) > far * np.hypot(a.error, b.error)]
-        return all((a.measured < b.measured) == (a.predicted < b.predicted) for a, b in apart)
+        pairs, far = combinations(self.runs, 2), self._quantile(_DISTINCT)
+        distinct = [(a, b) for a, b in pairs if abs(a.measured - b.measured) > far * np.hypot(a.error, b.error)]
+        return all((a.measured < b.measured) == (a.predicted < b.predicted) for a, b in distinct)
 
     def _quantile(self, level: float) -> float:
         from scipy.special import stdtrit

@@ -82,7 +82,7 @@ def simulate(
         on, or `steps` if fewer. In epochs their spacing is such that they cover the positions in the epoch.
     dynamics : str
         "sgd": real minibatches. "gd": full batch, no noise. "langevin": the Ornstein-Uhlenbeck process with the same
-        drift and Gaussian noise of covariance kappa C, exact in time; it obeys the level "langevin".
+        drift and Gaussian noise of covariance kappa C, exact in time; it obeys the rung "langevin".
         "langevin_state_dependent": SGD's own steps with Gaussian noise of covariance kappa (C + K), which obeys
         "exact" as SGD does; neither has epochs. All but "sgd" pass over all the data in every step.
     average : EMA or RunningAverage, optional

@@ -15,7 +15,8 @@ from ..problem.start import Start
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
-from .law import LEVELS, Law, Level
+from .ladder import RUNGS, Rung
+from .law import Law
 from .prediction import Prediction
 from .quiet import may_grow_unseen
 from .readings import outside, refuse_curve
@@ -33,7 +34,7 @@ def predict(
     problem: LeastSquares,
     sgd: Recipe,
     *,
-    theory: Level = "exact",
+    theory: Rung = "exact",
     average: Average | None = None,
     check_stability: bool = True,
 ) -> Prediction:
@@ -114,7 +115,7 @@ def predict(
     0.0083; after the smaller last batch, of 5, 0.0114
     """
     door(problem, sgd, average=average, check_stability=check_stability)
-    choice("theory", theory, LEVELS)
+    choice("theory", theory, RUNGS)
     law = Law(problem, sgd, theory, average)
     mean: Array | None = None
     try:
@@ -135,7 +136,7 @@ def learning_curve(
     steps: int,
     *,
     start: ArrayLike | str = "zero",
-    theory: Level = "exact",
+    theory: Rung = "exact",
     average: Average | None = None,
     rtol: float = 1e-6,
 ) -> Array:
@@ -152,7 +153,7 @@ def learning_curve(
     start : "zero", "optimum" or array_like, (c, d)
         W(0), without spread.
     theory : str
-        Level of the ladder, as in `predict`.
+        Rung of the ladder, as in `predict`.
     average : EMA or RunningAverage, optional
         The loss of this average of the weights, instead of the weights'.
     rtol : float
@@ -190,7 +191,7 @@ def learning_curve(
     [0.345059 0.31284  0.236022 0.070483 0.042923]
     """
     door(problem, sgd, average=average)
-    choice("theory", theory, LEVELS)
+    choice("theory", theory, RUNGS)
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     refuse_curve(last)

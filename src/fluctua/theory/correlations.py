@@ -79,11 +79,11 @@ class TimeDomain(Responses):
         kernel = self._kernel("a circulation")
         if kernel.components > 1:
             self._refuse_transient("the circulation of weights and velocities")
-        one = kernel.stirred(self._state, 1)
+        one = kernel.circulation(self._state, 1)
         if kernel.components == 1:
             return one
         turned = one - 0.5 * kernel.faded(self._state, 2).T  # of V and U; a folded state is symmetric
-        return np.block([[one, turned], [0.0 - turned.T, 2 * one - kernel.stirred(self._state, 2)]])
+        return np.block([[one, turned], [0.0 - turned.T, 2 * one - kernel.circulation(self._state, 2)]])
 
     @property
     def detailed_balance_violation(self) -> float:

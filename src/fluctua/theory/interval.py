@@ -55,13 +55,13 @@ class Interval:
         for target in steps:
             while now < target:
                 then = min(now + stride, target)
-                state = self.kernel.advance(state, sources, self._weights([now, then]), now, then - now)
+                state = self.kernel.advance(state, sources, self._shares([now, then]), now, then - now)
                 now = then
             yield target, state
 
     def foreseen(self, step: float) -> Array:
         """Diagonal of the interpolant at `step`, (r,)."""
-        return np.asarray(self._weights([step])[0] @ self._source_diagonals)
+        return np.asarray(self._shares([step])[0] @ self._source_diagonals)
 
     def diagonals(self) -> Iterator[Array]:
         """Yield what is observed of S_pp(t), (r,), for t = start + 1..end: it closes on the diagonal of the source."""
@@ -71,14 +71,14 @@ class Interval:
         """Yield the diagonal of the interpolant, (r,), at t = start..end - 1."""
         nodes = self._source_diagonals
         for begin in range(self.start, self.end, _AT_ONCE):
-            yield from self._weights(range(begin, min(begin + _AT_ONCE, self.end))) @ nodes
+            yield from self._shares(range(begin, min(begin + _AT_ONCE, self.end))) @ nodes
 
     @property
     def _source_diagonals(self) -> Array:
         return np.array([np.diag(source) for _, source in self.nodes])
 
-    def _weights(self, steps: Sequence[float]) -> Array:
-        """Weights of the nodes in the interpolant at each of `steps`, (len(steps), nodes)."""
+    def _shares(self, steps: Sequence[float]) -> Array:
+        """Shares of the nodes in the interpolant at each of `steps`, (len(steps), nodes)."""
         places, at = (np.log1p(np.subtract(when, self.origin)) for when in ([step for step, _ in self.nodes], steps))
         return lagrange(places, at)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from ..problem.least_squares import LeastSquares, Minimum
 from ..recipe.averages import EMA, Average
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
+from .ladder import FLOWS, Rung
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
 from .reshuffling.measured import MeasuredEpochs
 from .reshuffling.measured_run import MeasuredRun
@@ -28,17 +28,13 @@ from .reshuffling.transient import EPOCHS_RTOL, Epochs
 from .source import Source
 from .transient import Relaxation, SourceOf
 
-__all__ = ["FLOWS", "LEVELS", "Law", "Level", "independent_limit"]
+__all__ = ["Law", "independent_limit"]
 
 Array = NDArray[np.float64]
-Level = Literal["exact", "discrete", "langevin", "hessian", "equilibrium"]
-LEVELS: tuple[Level, ...] = ("exact", "discrete", "langevin", "hessian", "equilibrium")
 _FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
 _CROWDED, _UNSHARED = 0.07, 0.2  # crowding times share plus 0.2 from which it is, too: off by 5 % was met from there on
 _ERRORS, _SLIGHT = 3, 0.03  # of the excess loss: what tells measured epochs from the expansion
-FLOWS: tuple[Level, ...] = ("langevin", "hessian")
-"""The rungs in continuous time."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Law:
 
     problem: LeastSquares
     sgd: Recipe
-    level: Level
+    level: Rung
     average: Average | None = None
     rough: bool = False
 

@@ -13,7 +13,8 @@ from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
 from .coordinates import Coordinates
-from .law import Law, Level
+from .ladder import Rung
+from .law import Law
 from .readings import outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .transient import Relaxation
@@ -35,7 +36,7 @@ class Prediction(Coordinates):
     Attributes
     ----------
     law : Law
-        The balance that was solved: problem, recipe and level of the ladder.
+        The balance that was solved: problem, recipe and rung of the ladder.
     mode_covariance : ndarray, (r, r)
         U^T S U.
     steps : tuple of int, or None
@@ -72,8 +73,8 @@ class Prediction(Coordinates):
     mode_mean: Array | None = None
 
     @property
-    def theory(self) -> Level:
-        """Level of the ladder."""
+    def theory(self) -> Rung:
+        """Rung of the ladder."""
         return self.law.level
 
     @property

@@ -71,7 +71,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Parameters
     ----------
     prediction : Prediction
-        At the level "exact", "discrete" or "langevin"; stationary, or after one number of steps from any start; of the
+        On the rung "exact", "discrete" or "langevin"; stationary, or after one number of steps from any start; of the
         weights or of their average.
     rtol : float
         Relative accuracy of the covariances; on digits that of `std` was 1e-5 at worst with 1e-3.
@@ -84,7 +84,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Raises
     ------
     InvalidInput
-        For a level that models the sum over outputs only, for a prediction averaged over several steps, for epochs, and
+        For a rung that models the sum over outputs only, for a prediction averaged over several steps, for epochs, and
         for more steps than fit into memory, with weight decay or from elsewhere than W*.
     NotConverged
         If a balance was not solved to the accuracy stated.

@@ -38,7 +38,7 @@ class Relaxation:
     ----------
     kernel : Kernel or Course
     source : callable or ndarray, (r, r)
-        (S, E V) -> G, or a constant, for the additive levels: then one interval reaches any time.
+        (S, E V) -> G, or a constant, as on the discrete rung: then one interval reaches any time.
     noise : ndarray, (r, r)
         kappa C, the part of G that does not depend on the state.
     covariance : ndarray, (r, r)

@@ -23,7 +23,8 @@ from ..simulation.steppers import DYNAMICS, Dynamics
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.results import provenance
 from ..theory.answers import Prediction, predict
-from ..theory.law import FLOWS, LEVELS, Law, Level
+from ..theory.ladder import FLOWS, RUNGS, Rung
+from ..theory.law import Law
 from .judgement import Role
 from .near_limit import share_of_limit
 from .pictured import balance_of, curve_of, measured_of
@@ -36,8 +37,8 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 _THEORY_RTOL = 1e-2  # of the worst mode's variance; measured on MNIST: excess loss to 3e-4 at b = 1, 2e-5 at b = 32
 _BLOCK = 2**16  # steps whose rates are looked at together
-LAW_OF: dict[str, Level] = {"sgd": "exact", "gd": "exact", "langevin": "langevin", "langevin_state_dependent": "exact"}
-"""The level of the ladder that each dynamics obeys exactly; full-batch descent obeys the mean's part of it."""
+LAW_OF: dict[str, Rung] = {"sgd": "exact", "gd": "exact", "langevin": "langevin", "langevin_state_dependent": "exact"}
+"""The rung of the ladder that each dynamics obeys exactly; full-batch descent obeys the mean's part of it."""
 
 
 def verify(
@@ -48,7 +49,7 @@ def verify(
     replicas: int | None = None,
     rng: Rng = None,
     start: ArrayLike | str = "optimum",
-    theory: Level | None = None,
+    theory: Rung | None = None,
     dynamics: Dynamics = "sgd",
     average: Average | None = None,
     records: int | None = None,
@@ -82,7 +83,7 @@ def verify(
     start : "optimum", "zero" or array_like, (c, d)
         W(0), the same in every replica.
     theory : str, optional
-        Level under test; by default the one that `dynamics` obeys exactly.
+        Rung under test; by default the one that `dynamics` obeys exactly.
     dynamics : str
         As in `simulate`; "gd" has no fluctuation to verify and is refused.
     average : EMA or RunningAverage, optional
@@ -146,7 +147,7 @@ def verify(
         as_path("checkpoint", checkpoint)
     seed_sequence(rng)
     if theory is not None:
-        choice("theory", theory, LEVELS)
+        choice("theory", theory, RUNGS)
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput(
@@ -214,7 +215,7 @@ def default_replicas(problem: LeastSquares, sgd: Recipe, steps: int) -> int:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One measurement, and the theories called to answer it; `stationary` is the level under test."""
+    """One measurement, and the theories called to answer it; `stationary` is the rung under test."""
 
     stationary: Prediction
     measurement: Measurement
@@ -255,10 +256,10 @@ class _Trial:
         """The ladder at the recorded steps, and in epochs the law of independent batches."""
         law = tested.law
         timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
-        levels = [name for name in LEVELS if not (timed and name in FLOWS)]
+        names = [name for name in RUNGS if not (timed and name in FLOWS)]
         rungs: dict[str, Prediction] = {}
-        for name in reversed(levels):
-            self.progress((1 + len(rungs)) / (1 + len(levels)))  # the curve of the one under test is done
+        for name in reversed(names):
+            self.progress((1 + len(rungs)) / (1 + len(names)))  # the curve of the one under test is done
             rungs[name] = self._rung(name, tested)
         if law.sgd.epochs:
             rungs[INDEPENDENT] = self._independent(law)
@@ -279,7 +280,7 @@ class _Trial:
             return balance_of(self.measurement, self._fluctuation())
         return None, {}
 
-    def _rung(self, name: Level, tested: Prediction) -> Prediction:
+    def _rung(self, name: Rung, tested: Prediction) -> Prediction:
         if name == tested.theory:
             return tested
         if name == "equilibrium" and tested.theory == "exact":

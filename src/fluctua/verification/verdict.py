@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
 from ..storage.saved import with_nan
-from ..theory.law import LEVELS, Level
+from ..theory.ladder import RUNGS, Rung
 from .formats import caught, shown
 from .judgement import Judgement, Role
 from .near_limit import heavy_tails
@@ -33,7 +33,7 @@ class Row:
     Attributes
     ----------
     name : str
-        Level of the ladder; with ", stationary", or with the factor by which it was made wrong; or `INDEPENDENT`.
+        Rung of the ladder; with ", stationary", or with the factor by which it was made wrong; or `INDEPENDENT`.
     role : str
         "claim" for the theory under test, "mutant" for the same made wrong, "rung" for the others of the ladder,
         "reference" for the stationary law and for independent batches.
@@ -79,7 +79,7 @@ class Verdict(Judgement[Row]):
     Attributes
     ----------
     theory : str
-        Level under test.
+        Rung under test.
     level, resolution : float
         Family-wise level; relative error that the run had to reject.
     rows : tuple of Row
@@ -113,7 +113,7 @@ class Verdict(Judgement[Row]):
     KIND, STEM = "verdict", "result"
     NOUN, MADE_BY = "verdict", "fluctua verify --out"
 
-    theory: Level
+    theory: Rung
     level: float
     resolution: float
     rows: tuple[Row, ...]
@@ -151,7 +151,7 @@ class Verdict(Judgement[Row]):
 
     @property
     def tested(self) -> Row:
-        """The row of the level under test."""
+        """The row of the rung under test."""
         return self.claims[0]
 
     @property
@@ -219,7 +219,7 @@ class Verdict(Judgement[Row]):
             return "claim"
         if name.startswith(f"{header['theory']} x "):
             return "mutant"
-        return "rung" if name in LEVELS else "reference"
+        return "rung" if name in RUNGS else "reference"
 
     @classmethod
     def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Verdict:

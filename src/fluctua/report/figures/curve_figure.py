@@ -23,8 +23,8 @@ def curve(verdict: Verdict) -> Figure:
     arrays = {name: drawable(values) for name, values in verdict.arrays.items()}
     t, bar = arrays["watched"], student(verdict) * arrays["loss_error"]
     colour, curve = RUNGS[verdict.theory][0], arrays["curve"]
-    level = float(drawable(verdict.row(f"{verdict.theory}, stationary").excess_loss))
-    peak, end = quantile(curve, 1.0), np.maximum(level, curve[-1])
+    floor = float(drawable(verdict.row(f"{verdict.theory}, stationary").excess_loss))
+    peak, end = quantile(curve, 1.0), np.maximum(floor, curve[-1])
     far = not peak <= _CONTRAST * end  # falls far, or grows without bound: then `end` is not a number
     able = positive if far else drawable
     if far:
@@ -35,7 +35,7 @@ def curve(verdict: Verdict) -> Figure:
     words = f"{verdict.theory} theory, nothing fitted"
     axes.plot(arrays["curve_steps"], curve, color=colour, linewidth=1.8, label=words)
     held = "stationary level at this lr, held" if verdict.run.recipe.schedule else "its stationary level"
-    _stationary_level(axes, level, colour, held, shown=level <= _CONTRAST * peak)
+    _stationary_floor(axes, floor, colour, held, shown=floor <= _CONTRAST * peak)
     axes.set_xscale("symlog", linthresh=1, linscale=0.4, subs=range(2, 10))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set(xlabel="step $t$", ylabel=r"excess loss, $E\,L(W_t) - L(W^*)$", xlim=(-0.2, 1.2 * t[-1]))
@@ -43,12 +43,12 @@ def curve(verdict: Verdict) -> Figure:
     return figure
 
 
-def _stationary_level(axes: Axes, level: float, colour: str, name: str, shown: bool) -> None:
-    if level == 0:
+def _stationary_floor(axes: Axes, floor: float, colour: str, name: str, shown: bool) -> None:
+    if floor == 0:
         return  # an average over all time comes to rest
-    if not np.isfinite(level):
+    if not np.isfinite(floor):
         remark(axes, "no stationary level: beyond the stability limit")
     elif shown:
-        axes.axhline(level, color=colour, linestyle="--", linewidth=1, label=f"{name}, {level:.3g}")
+        axes.axhline(floor, color=colour, linestyle="--", linewidth=1, label=f"{name}, {floor:.3g}")
     else:
-        remark(axes, f"{name}, {level:.3g}, is far above")
+        remark(axes, f"{name}, {floor:.3g}, is far above")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _THEORY, _OTHER = RUNGS["exact"][0], RUNGS["discrete"][0]
 _TWO = 2.0  # standard errors in a bar
-_SHOWN, _APART = 6, 0.04  # modes whose regression is drawn, and how far their ends are from one another
+_SHOWN, _SPACING = 6, 0.04  # modes whose regression is drawn, and how far their ends are from one another
 _MANY_STEPS = 1000  # in which an area is large enough to be read
 _SIGNED, _DENSITY = "PuOr", "Greys"  # colour maps that are read without telling red from green
 
@@ -75,8 +75,8 @@ def response(verdict: DynamicVerdict) -> Figure:
         xlabel=r"$(S - S R(k))_{pp}$, $R$ from kicks",
     )
     decades(left)
-    apart = ~np.eye(len(unit), dtype=bool)
-    points(right, said[:, apart].ravel(), found[:, apart].ravel(), _TWO * error[:, apart].ravel())
+    others = ~np.eye(len(unit), dtype=bool)
+    points(right, said[:, others].ravel(), found[:, others].ravel(), _TWO * error[:, others].ravel())
     right.set(ylabel=r"correlation, $E[V(t)^T V(t+k)]_{pq}$", xlabel=r"$(S R(k))_{pq}$, $R$ from kicks")
     for axes in (left, right):
         _diagonal(axes, "the theorem: equal")
@@ -155,11 +155,11 @@ def recipe(verdict: DynamicVerdict) -> str:
     return textwrap.fill(f"{words}; the {run.modes} steepest modes from step {run.opened} on", 100)
 
 
-def _shade(level: float) -> tuple[float, float, float, float]:
+def _shade(share: float) -> tuple[float, float, float, float]:
     """One of a family of colours that grow lighter."""
     from matplotlib import colormaps
 
-    found: tuple[float, float, float, float] = colormaps["viridis"](level)
+    found: tuple[float, float, float, float] = colormaps["viridis"](share)
     return found
 
 
@@ -167,7 +167,7 @@ def _spread_out(values: Array) -> Ints:
     """Indices of a few values that are far apart, so that their lines can be told from one another."""
     wanted = np.linspace(values.min(), values.max(), _SHOWN)
     found = np.unique(np.abs(values - wanted[:, None]).argmin(axis=1))
-    kept = [p for i, p in enumerate(found) if i == 0 or np.abs(values[p] - values[found[:i]]).min() > _APART]
+    kept = [p for i, p in enumerate(found) if i == 0 or np.abs(values[p] - values[found[:i]]).min() > _SPACING]
     return np.array(kept)
 
 

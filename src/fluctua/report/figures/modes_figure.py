@@ -70,8 +70,8 @@ def _frame(axes: Axes, values: Array) -> None:
 
 def _ratios(axes: Axes, h: Array, measured: Array, bar: Array, rungs: Mapping[str, Array]) -> None:
     """Show the few per cent between the theories; a point beyond the axis is counted, and marked at its edge."""
-    apart = [quantile(np.abs(rungs[name] - 1), 0.5) for name in _CLOSE if name in rungs]
-    wide = 1.35 * max([quantile(np.abs(measured - 1), 0.9), *apart])
+    distances = [quantile(np.abs(rungs[name] - 1), 0.5) for name in _CLOSE if name in rungs]
+    wide = 1.35 * max([quantile(np.abs(measured - 1), 0.9), *distances])
     half = next((step for step in (0.05, 0.1, 0.2, 0.3) if wide <= step), 0.5)
     for name, ratio in rungs.items():
         near = np.where(np.abs(ratio - 1) < 3 * half, ratio, np.nan)  # spares lines that shoot across the panel

@@ -1,0 +1,155 @@
+"""What the shared options stand for: the data, the problem, the recipe, and the average that is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .._validate.plain import Keywords
+from .._validate.values import choice, positive_int
+from ..data import Dataset, load
+from ..data.own import existing, load_npy
+from ..errors import InvalidInput
+from ..planning.usual_rate import default_rate
+from ..problem.least_squares import LeastSquares
+from ..recipe.averages import EMA, Average, RunningAverage
+from ..recipe.reading import read_recipe
+from ..recipe.schedules import SHAPES, Schedule, read_schedule
+from ..recipe.sgd import Recipe
+from .progress import progress_bar
+
+__all__ = ["Asked", "ask", "default_out", "load_both", "spectrum"]
+
+PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
+RECIPE = ("optimizer", "lr", "batch_size", "weight_decay", "sampling", "drop_last")
+INERTIA = ("momentum", "dampening", "nesterov", "nu")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command on data was asked about.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    problem : LeastSquares
+    sgd : Recipe
+    usual : str or None
+        What is to be said of the learning rate where none was given.
+    average : EMA or RunningAverage, optional
+        Of the weights, to look at instead.
+    held_out : Dataset, optional
+    """
+
+    dataset: Dataset
+    problem: LeastSquares
+    sgd: Recipe
+    usual: str | None
+    average: Average | None
+    held_out: Dataset | None
+
+    @property
+    def words(self) -> str:
+        """The data, their spectrum, and the recipe, in a line each."""
+        recipe = self.sgd.words if self.usual is None else f"{self.sgd.words}\n{self.usual}"
+        return f"{spectrum(self.dataset, self.problem)}\nrecipe    {_indented(recipe)}"
+
+
+def ask(options: Keywords, steps: int | None = None, held_out: str | None = None) -> Asked:
+    """Load the data, pose the problem and read the recipe of a run of `steps`.
+
+    Takes what `data_options`, `recipe_options` and `average_options` gave out of `options`.
+    """
+    dataset, problem, other = load_both(options, held_out)
+    sgd, usual = _recipe(problem, options, steps)
+    average = _average(options, steps) if "ema" in options else None
+    return Asked(dataset, problem, sgd, usual, average, other)
+
+
+def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
+    """Load the named data and pose the problem, and with `held_out` also other data, read as the first were."""
+    places = {name: options.pop(name) for name in PLACES}
+    with progress_bar() as progress:
+        progress("data", 0.0)
+        dataset = _load(places)
+    problem = LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
+    return dataset, problem, None if held_out is None else _load_other(held_out, places, dataset)
+
+
+def _load(options: Keywords, like: Dataset | None = None) -> Dataset:
+    given = {name: options[name] for name in PLACES[1:]}
+    given["classes"] = [_label(part) for part in given["classes"].split(",")] if given["classes"] else None
+    return load(options["data"], **given, like=like)
+
+
+def _label(text: str) -> int | str:
+    """Return the number that `text` spells, or a class's name."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _load_other(held_out: str, places: Keywords, training: Dataset) -> Dataset:
+    """Load held-out data: another part of the same data set, or a file of its own, with the training's outputs."""
+    if held_out.endswith(".npy"):
+        raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with targets, X and y, as an .npz.")
+    changes = (
+        {"subset": held_out} if held_out in ("train", "test") else {"data": held_out, "subset": None, "split": None}
+    )
+    return _load({**places, **changes, "limit": None, "targets": None}, training)
+
+
+def _average(options: Keywords, steps: int | None) -> Average | None:
+    ema, tail = options.pop("ema"), options.pop("tail")
+    if ema is not None and tail is not None:
+        raise InvalidInput("--ema and --tail are two averages: give one.")
+    if tail is None:
+        return None if ema is None else EMA(ema)
+    last = positive_int("--tail", tail)
+    if steps is None:
+        raise InvalidInput(f"--tail {last} needs --steps, the length of the run.")
+    if last > steps:
+        raise InvalidInput(f"--tail {last} averages over more steps than the run has: --steps is {steps}.")
+    return RunningAverage(steps - last)
+
+
+def _schedule(given: str | None, steps: int | None) -> Schedule | None:
+    if given is None or given == "constant":
+        return None
+    if steps is None:
+        raise InvalidInput(f"--schedule {given} needs --steps, the length of the run it is for.")
+    if given.endswith(".npy"):
+        return read_schedule(load_npy(existing(Path(given))))
+    return SHAPES[choice("schedule", given, SHAPES)](steps)
+
+
+def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tuple[Recipe, str | None]:
+    """The recipe of a run; without a learning rate it has the one of `default_rate`, and what is to be said of it."""
+    given = {name: options.pop(name) for name in RECIPE}
+    given |= {name: value for name in INERTIA if (value := options.pop(name)) or (value == 0 and name == "nu")}
+    lr, schedule = given.pop("lr"), _schedule(options.pop("schedule"), steps)
+    checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
+    if lr is not None:
+        return checked, None
+    usual = default_rate(problem, checked, steps)
+    return replace(checked, lr=usual.lr), usual.words
+
+
+def _indented(words: str) -> str:
+    return words.replace("\n", "\n          ")
+
+
+def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
+    """Return the data, what their targets are, and their spectrum, in a line each."""
+    h = problem.curvatures
+    return (
+        f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
+        f"targets   {_indented(dataset.targets_words)}\n"
+        f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}"
+    )
+
+
+def default_out(out: str | None, data: str) -> str:
+    """Return --out, by default fluctua-NAME in the working directory."""
+    return out or f"fluctua-{Path(data).stem}"
