@@ -26,16 +26,13 @@ __all__ = ["noise"]
 @click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")
 @click.option("--replicas", type=int, default=32, show_default=True, help="Independent runs.")
 @click.option("--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability.")
-@click.option("--seed", type=int, help="Seed of the batches.  [default: fresh, recorded in the result]")
+@click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
 @click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON (schema: fluctua schema noise).")
 def noise(
     *, steps: int, replicas: int, level: float, seed: int | None, out: str | None, as_json: bool, **options: Any
 ) -> int:
-    """Measure the gradient noise of SGD on DATA against theory: its mean, covariance, memory and kurtosis.
-
-    They say where SGD is a Langevin process, and where SGD is not.
-    """
+    """Measure the gradient noise of SGD on DATA: the evidence that SGD is a Langevin process, and where it is not."""
     with output_directory(default_out(out, options["data"])) as directory:
         dataset, problem = load_problem(options)
         sgd = recipe(problem, options)

@@ -44,8 +44,8 @@ __all__ = ["plan"]
 @click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}.")
 @click.option("--held-out", help="Minimise the expected loss on other data: train or test of DATA, or a file.")
 @click.option("--check", is_flag=True, help="Train the winner and its neighbours for real and compare.")
-@click.option("--replicas", type=int, default=64, show_default=True, help="Runs of each recipe; with --check.")
-@click.option("--seed", type=int, help="Seed of the batches; with --check.  [default: fresh]")
+@click.option("--replicas", type=int, default=64, show_default=True, help="Of each recipe; with --check.")
+@click.option("--seed", type=int, help="Of the batches; with --check.  [default: fresh]")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (schema: fluctua schema plans).")
 def plan(
     *,

@@ -49,15 +49,13 @@ _RTOL = 1e-4  # of every mode's variance at finite time
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
 @click.option("--position", type=int, help="Stationary state so many steps into an epoch; with --sampling shuffle.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
-@click.option(
-    "--spread", is_flag=True, help="Also the standard deviation of the loss between runs; c(c + 1)/2 times the work."
-)
+@click.option("--spread", is_flag=True, help="Also how far runs differ in their loss; c(c + 1)/2 times the work.")
 @click.option(
     "--orders",
     type=int,
-    help="Also the semi-analytic state, from so many measured epochs; for small data with --sampling shuffle.",
+    help="Also the semi-analytic level, from so many measured epochs; for small data with --sampling shuffle.",
 )
-@click.option("--seed", type=int, help="Seed of the measured epochs.  [default: fresh]")
+@click.option("--seed", type=int, help="Of the measured epochs.  [default: fresh]")
 @click.option("--json", "as_json", is_flag=True, help="Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(
     *,

@@ -23,21 +23,19 @@ __all__ = ["reproduce"]
 Found = list[tuple[Cell, Verdict]]
 
 
-@click.command(short_help="Test the source paper's claim on all its data sets.")
+@click.command(short_help="The source paper's claim, on all its data sets.")
 @click.option("--quick", is_flag=True, help="digits, and 4,000 images of MNIST, in shorter runs: minutes.")
 @click.option("--data", "names", multiple=True, help=f"May be repeated: {', '.join(SETS)}.  [default: all; quick: two]")
-@click.option("--seed", type=int, default=1, show_default=True, help="Every cell draws its own seed from this one.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Every cell draws its own from it.")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA).")
-@click.option(
-    "--out", type=Place(), default="fluctua-reproduction", show_default=True, help="Directory of the results."
-)
+@click.option("--out", type=Place(), default="fluctua-reproduction", show_default=True, help="Directory.")
 @click.option("--json", "as_json", is_flag=True, help="All verdicts as JSON (schema: fluctua schema reproduction).")
 def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str | None, out: str, as_json: bool) -> int:
-    """Test SGD's fluctuation-dissipation theorem on the source paper's data sets, with several recipes each.
+    """Verify SGD's fluctuation-dissipation theorem on the source paper's data sets, with several recipes each.
 
-    Three learning rates, three batch sizes, with and without replacement, momentum, and shuffled epochs except on
-    CIFAR-10. Writes summary.md, report.html, and a directory per cell. Repeated, the command goes on with the cells
-    that are missing. Exit code 0 if all passed, 1 if not.
+    Three learning rates, three batch sizes, with and without replacement, momentum, and shuffled epochs but on
+    CIFAR-10. Writes summary.md, report.html, and a directory per cell; repeated, it goes on with the cells that are
+    missing. Exit code 0 if all passed, 1 if not.
     """
     asked = names or (("digits", "mnist") if quick else tuple(SETS))
     plan = cells([choice("data set", name, SETS) for name in asked], quick=quick, seed=seed)

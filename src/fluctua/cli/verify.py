@@ -43,7 +43,7 @@ __all__ = ["verify"]
 CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 
 
-@click.command(short_help="Test the prediction by real training runs.")
+@click.command(short_help="Hold the prediction against real training runs.")
 @data_options
 @recipe_options
 @theory_option
@@ -58,7 +58,7 @@ CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 @click.option("--lags", help=f"With --dynamic: steps between two looks.  [default: {LAGS}]")
 @click.option("--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability.")
 @click.option("--resolution", type=float, default=0.05, show_default=True, help="Error that the run must reject.")
-@click.option("--seed", type=int, help="Seed of the batches.  [default: fresh, recorded in the result]")
+@click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
 @click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
@@ -67,15 +67,12 @@ CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON (schema: fluctua schema verdict).")
 @click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
 def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any) -> int:
-    """Test the predicted fluctuation of SGD on DATA by real training runs.
+    """Hold the predicted fluctuation of SGD on DATA against real training runs.
 
-    Prints the measurement beside the ladder of theories, and a verdict in two parts, consistent and sharp. Writes
-    report.html, result.json, result.npz and figures.
-
-    With --dynamic the command tests the theorem in time: the response to a push is a correlation of the unpushed
-    weights. Writes dynamic.json, dynamic.npz and their figures (schema: dynamic).
-
-    Exit code 0 if passed, 1 if not, 2 for bad input.
+    Prints the ladder of theories against the measurement and a verdict in two parts, consistent and sharp; writes
+    report.html, result.json, result.npz and figures. With --dynamic the theorem in time is held against them: the
+    response to a push is a correlation of the unpushed weights; dynamic.json, dynamic.npz and their figures (schema:
+    dynamic). Exit code 0 if passed, 1 if not, 2 for bad input.
     """
     if dynamic:
         return run_dynamic({**options, "modes": modes, "lags": lags, "entropy": entropy})
