@@ -72,15 +72,15 @@ recipe_options = _all(
     click.option("--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."),
     click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
     click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
-    click.option("--dampening", type=float, default=0.0, show_default=True, help="Dampening of the momentum."),
+    click.option("--dampening", type=float, default=0.0, show_default=True, help="Of the momentum."),
     click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
     click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
 )
 average_options = _all(
-    click.option("--ema", type=float, help="Decay of an exponential moving average, looked at instead of W."),
+    click.option("--ema", type=float, help="Decay of an exponential moving average: look at that, not at W."),
     click.option("--tail", type=int, help="Look at the mean of W over so many last steps of the run."),
 )
-theory_option = click.option("--theory", type=str, help=f"Rung of the ladder: {', '.join(LEVELS)}.  [default: exact]")
+theory_option = click.option("--theory", type=str, help=f"Level of theory: {', '.join(LEVELS)}.  [default: exact]")
 
 
 PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
