@@ -29,12 +29,18 @@ DASH = "\N{EN DASH}"
 COSINE = fl.schedules.CosineAnnealingLR(40)
 
 
-def problem(samples):
+def problem(samples, sample_weight=None):
     """Normal inputs and targets, two outputs; and three samples that were held out."""
     rng = np.random.default_rng(5)
     inputs = rng.normal(size=(samples + 3, 3))
     targets = inputs @ rng.normal(size=(3, 2)) + rng.normal(size=(samples + 3, 2))
-    return fl.LeastSquares(inputs[3:], targets[3:]), (inputs[:3], targets[:3])
+    return fl.LeastSquares(inputs[3:], targets[3:], sample_weight=sample_weight), (inputs[:3], targets[:3])
+
+
+def unequal(samples):
+    """Positive weights of the samples, of mean one."""
+    weights = np.arange(1.0, samples + 1)
+    return weights / weights.mean()
 
 
 def recipe(**options):
@@ -42,9 +48,10 @@ def recipe(**options):
 
 
 MOMENTUM = [{"momentum": 0.5}, {"momentum": 0.5, "dampening": 0.2}, {"momentum": 0.5, "nesterov": True}]
+QHM = {"lr": 0.05, "batch_size": 2, "weight_decay": 0.1, "momentum": 0.6, "nu": 0.7}
 RECIPES = {
     "independent": [(recipe(), None), (recipe(sampling="without_replacement"), None)],
-    "momentum": [(recipe(**options), None) for options in MOMENTUM],
+    "momentum": [*((recipe(**options), None) for options in MOMENTUM), (fl.QHM(**QHM), None)],
     "schedule": [(recipe(schedule=COSINE), None), (recipe(schedule=[1.0, 0.5] * 10, momentum=0.5), None)],
     "average": [
         (recipe(), fl.EMA(0.7)),
@@ -54,9 +61,21 @@ RECIPES = {
     "shuffled": [
         (recipe(sampling="shuffle", batch_size=25, **options), None)
         for options in ({}, {"drop_last": True}, {"momentum": 0.5}, {"momentum": 0.5, "nesterov": True})
-    ],
+    ]
+    + [(fl.QHM(**{**QHM, "batch_size": 25, "sampling": "shuffle"}), None)],
 }
 """Of each column: recipes, each with the average of the weights that is looked at."""
+
+
+def cases(column, samples):
+    """Problems, held-out data, recipes and averages of a column: plain, with sample weights, drawn by weights."""
+    plain, held_out = problem(samples)
+    weighted, _ = problem(samples, unequal(samples))
+    found = [(data, held_out, *one) for one in RECIPES[column] for data in (plain, weighted)]
+    if column == "independent":
+        drawn = [recipe(sampling=fl.WeightedSampling(unequal(samples)[::-1], unbiased=u)) for u in (True, False)]
+        found += [(data, held_out, sgd, None) for data in (plain, weighted) for sgd in drawn]
+    return found
 
 
 def predicted(data, sgd, average):
@@ -119,8 +138,7 @@ def test_every_cell_of_the_table_is_true(quantity, column):
         function = getattr(fl, names.strip("`"))
         assert "average" not in inspect.signature(function).parameters
         return
-    data, held_out = problem(SMALL)
-    for sgd, average in RECIPES[column][: 1 if ask is planned else None]:
+    for data, held_out, sgd, average in cases(column, SMALL)[: 1 if ask is planned else None]:
         if cell == "refused":
             with pytest.raises(FluctuaError):
                 ask(data, sgd, average, held_out)
@@ -139,15 +157,14 @@ def test_a_schedule_s_stationary_state_is_that_of_its_first_rate_held(quantity):
 
 @pytest.mark.parametrize("column", COLUMNS[:-1])
 def test_what_is_exact_in_time_is_the_mean_over_every_sequence_of_batches(column):
-    data, held_out = problem(TINY)
-    for sgd, average in RECIPES[column]:
+    for data, held_out, sgd, average in cases(column, TINY):
         for one in (sgd, replace(sgd, sampling="without_replacement")):
-            weights = every_run(data, one, average, steps=3)
+            weights, chances, counts = every_run(data, one, average, steps=3)
             after = predicted(data, one, average).after(3, start="zero", rtol=1e-12)
             apart = weights - after.optimum
-            elsewhere = np.mean(data_loss(weights, *held_out))
-            excess = np.mean(data_loss(weights, data.inputs, data.targets, decay=one.weight_decay))
-            assert np.allclose(after.covariance, np.einsum("ncd,nce->de", apart, apart) / len(apart), rtol=1e-10)
+            elsewhere = chances @ data_loss(weights, *held_out)
+            excess = chances @ data_loss(weights, *rows(data), counts, one.weight_decay)
+            assert np.allclose(after.covariance, np.einsum("n,ncd,nce->de", chances, apart, apart), rtol=1e-10)
             assert after.optimum_loss + after.excess_loss == pytest.approx(excess, rel=1e-10)
             assert fl.held_out_loss(after, *held_out).expected == pytest.approx(elsewhere, rel=1e-10)
             curve = fl.learning_curve(data, one, 3, average=average, rtol=1e-12)
@@ -156,41 +173,59 @@ def test_what_is_exact_in_time_is_the_mean_over_every_sequence_of_batches(column
             assert curve[0] == pytest.approx(elsewhere, rel=1e-10)
 
 
-def data_loss(weights, inputs, targets, decay=0.0):
-    """The loss of each of many weights, (n,), from its definition."""
+def data_loss(weights, inputs, targets, counts=1.0, decay=0.0):
+    """The loss of each of many weights, (n,), from its definition; sample i counts counts_i times, 1 in the mean."""
     errors = np.einsum("ncd,sd->nsc", weights, inputs) - targets
-    return 0.5 * (errors**2).sum(axis=2).mean(axis=1) + 0.5 * decay * (weights**2).sum(axis=(1, 2))
+    return 0.5 * (counts * (errors**2).sum(axis=2)).mean(axis=1) + 0.5 * decay * (weights**2).sum(axis=(1, 2))
+
+
+def rows(data):
+    """Inputs and targets as they were given: a problem keeps them times the square roots of the sample weights."""
+    root = np.ones((data.samples, 1)) if data.sample_weight is None else np.sqrt(data.sample_weight)[:, None]
+    return data.inputs / root, data.targets / root
 
 
 def every_run(data, sgd, average, steps):
-    """Weights, or their average, after `steps` steps from zero of torch's loop, for every sequence of batches."""
-    places = range(data.samples)
-    replaced = sgd.sampling == "with_replacement"
+    """Weights, or their average, after `steps` steps from zero of torch's loop, for every sequence of batches.
+
+    With the chance of each sequence, and how often each sample counts in the loss that is descended.
+    """
+    places, weighted = range(data.samples), isinstance(sgd.sampling, fl.WeightedSampling)
+    replaced = weighted or sgd.sampling == "with_replacement"
     batches = list(product(places, repeat=sgd.batch_size) if replaced else combinations(places, sgd.batch_size))
+    drawn = np.array(sgd.sampling.weights) if weighted else np.ones(data.samples)
+    counts = np.ones(data.samples) if data.sample_weight is None else data.sample_weight
+    factors = counts / drawn if weighted and sgd.sampling.unbiased else counts
+    runs = list(product(batches, repeat=steps))
+    chances = np.array([drawn[np.array(run).ravel()].prod() for run in runs])
     shares = [1.0] * steps if average is None else average.weights(range(steps))
-    return np.array([torch_loop(data, sgd, run, shares) for run in product(batches, repeat=steps)])
+    weights = np.array([torch_loop(data, sgd, run, shares, factors) for run in runs])
+    return weights, chances / chances.sum(), factors * drawn
 
 
-def torch_loop(data, sgd, batches, shares):
+def torch_loop(data, sgd, batches, shares, factors):
     """One run from zero, as torch.optim.SGD steps, and the average's update after each step."""
     rates = sgd.rates(range(len(batches)))
     weights = buffer = seen = np.zeros((data.outputs, data.features))
     for step, (batch, share) in enumerate(zip(map(list, batches), shares, strict=True)):
-        gradient = batch_gradient(data, weights, batch) + sgd.weight_decay * weights
+        gradient = batch_gradient(data, weights, batch, factors) + sgd.weight_decay * weights
         buffer, direction = torch_step(sgd, buffer, gradient, first=step == 0)
         weights = weights - rates[step] * direction
         seen = seen + share * (weights - seen)
     return seen
 
 
-def batch_gradient(data, weights, batch):
-    """The mean gradient over a batch."""
-    x, y = data.inputs[batch], data.targets[batch]
-    return (x @ weights.T - y).T @ x / len(batch)
+def batch_gradient(data, weights, batch, factors):
+    """The mean over a batch of the samples' gradients, each times its factor."""
+    x, y = (part[batch] for part in rows(data))
+    return (x @ weights.T - y).T @ (factors[batch][:, None] * x) / len(batch)
 
 
 def torch_step(sgd, buffer, gradient, first):
     """The momentum buffer after a gradient, and the direction of the step."""
+    if isinstance(sgd, fl.QHM):
+        buffer = sgd.momentum * buffer + (1 - sgd.momentum) * gradient
+        return buffer, (1 - sgd.nu) * gradient + sgd.nu * buffer
     buffer = gradient if first or not sgd.momentum else sgd.momentum * buffer + (1 - sgd.dampening) * gradient
     return buffer, gradient + sgd.momentum * buffer if sgd.nesterov else buffer
 
@@ -204,7 +239,8 @@ def test_nothing_approximate_is_called_exact():
 
 def test_a_closure_is_not_exact():
     data, _ = problem(TINY)
-    losses = data_loss(every_run(data, recipe(), None, steps=3), data.inputs, data.targets, decay=0.1)
+    weights, *_ = every_run(data, recipe(), None, steps=3)
+    losses = data_loss(weights, data.inputs, data.targets, decay=0.1)
     spread = fl.loss_spread(predicted(data, recipe(), None).after(3, start="zero"))
     assert spread.std != pytest.approx(losses.std(), rel=1e-3)
     assert spread.std == pytest.approx(losses.std(), rel=0.5)
