@@ -50,7 +50,7 @@ sampling_option = click.option(
 level_option = click.option(
     "--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability."
 )
-seed_option = click.option("--seed", type=int, help="Of the batches.  [default: fresh, recorded in the result]")
+seed_option = click.option("--seed", type=int, help="Seed of the batches.  [default: fresh, recorded in the result]")
 out_option = click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
 data_options = _all(
     click.argument("data"),
