@@ -196,6 +196,16 @@ class Minimum:
         decay = self.weight_decay * self.mode_weights
         return self._difference(self.problem.scatter(weights=self.squared_residuals), decay.T @ decay)
 
+    @property
+    def noise_variances(self) -> Array:
+        """The diagonal of C, (r,), without the rest of it: 2 N r flops."""
+        problem, total = self.problem, np.zeros(self.problem.rank)
+        for rows in problem.blocks(problem.rank):
+            squares = self.squared_residuals[rows]
+            counted = squares if problem.importance is None else squares * problem.importance[rows]
+            total += counted @ np.square(problem.projections[rows], dtype=np.float64)
+        return np.asarray(total / problem.samples - np.sum((self.weight_decay * self.mode_weights) ** 2, axis=0))
+
     def _difference(self, scattered: Array, decayed: Array) -> Array:
         """Two parts of C that cancel where all gradients are equal: what rounding leaves of them there is zero."""
         sizes = np.sqrt(np.abs(np.diag(scattered)))
