@@ -252,11 +252,13 @@ class Minimum:
         out = np.zeros((self.problem.outputs,) * 2)
         for rows in self.problem.blocks(self.problem.rank):
             r = self.residuals[rows].astype(np.float64)
-            q = np.ones(len(r)) if form is None else quadratic_form(self.problem.projections[rows], form)
-            if form is not None and self.problem.importance is not None:
-                q *= self.problem.importance[rows]
-            out += r.T @ (r * q[:, None])
+            out += r.T @ (r if form is None else r * self._counted(rows, form)[:, None])
         return out / self.problem.samples
+
+    def _counted(self, rows: slice, form: Array) -> Array:
+        """Rho z^T form z of some samples."""
+        q, importance = quadratic_form(self.problem.projections[rows], form), self.problem.importance
+        return q if importance is None else q * importance[rows]
 
     def _crossed(self, mean: Array) -> Array:
         """2 r_i . E V x_i, (N,): what neither |r|^2 nor S carries of E|W x_i - y_i|^2."""
