@@ -65,6 +65,8 @@ def test_class_weights_are_rows_times_their_root():
 
     weights, _ = trained(step, np.eye(3)[LABELS], lr=0.05)
     check(weights, fl.LeastSquares(root * X, root * np.eye(3)[LABELS]), 0.05)
+    counted = fl.LeastSquares(X, np.eye(3)[LABELS], sample_weight=root[:, 0] ** 2)
+    check(weights, counted, 0.05 * np.mean(root**2))  # whose weights have a mean of one
 
 
 def test_decay_acts_on_the_constant_column_as_on_a_bias():

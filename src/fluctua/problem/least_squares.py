@@ -224,7 +224,7 @@ class LeastSquares:
         return self._minima[0.0]
 
     def drawn(self, by: Any, importance: Array, factors: Array | None) -> LeastSquares:
-        """Return the problem as the sampling `by` sees it; kept, so that what is known of it is found once.
+        """Return the problem as the sampling `by` sees it; the last one is kept, with what has been found of it.
 
         Parameters
         ----------
@@ -236,7 +236,7 @@ class LeastSquares:
             What the loss of each sample is multiplied by; None leaves the loss, and so the curvatures, as they are.
         """
         if by not in self._drawn:
-            self._drawn[by] = self._as_drawn(by, importance, factors)
+            self._drawn = {by: self._as_drawn(by, importance, factors)}
         return self._drawn[by]
 
     def _as_drawn(self, by: Any, importance: Array, factors: Array | None) -> LeastSquares:

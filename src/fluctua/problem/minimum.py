@@ -226,6 +226,16 @@ class Minimum:
         decay = self.weight_decay * self.mode_weights
         return self._difference(self.problem.scatter(weights=self.squared_residuals), decay.T @ decay)
 
+    @property
+    def noise_variances(self) -> Array:
+        """The diagonal of C, (r,), without the rest of it: 2 N r flops."""
+        problem, total = self.problem, np.zeros(self.problem.rank)
+        for rows in problem.blocks(problem.rank):
+            squares = self.squared_residuals[rows]
+            counted = squares if problem.importance is None else squares * problem.importance[rows]
+            total += counted @ np.square(problem.projections[rows], dtype=np.float64)
+        return np.asarray(total / problem.samples - np.sum((self.weight_decay * self.mode_weights) ** 2, axis=0))
+
     def _difference(self, scattered: Array, decayed: Array) -> Array:
         """Two parts of C that cancel where all gradients are equal: what rounding leaves of them there is zero."""
         sizes = np.sqrt(np.abs(np.diag(scattered)))
@@ -272,11 +282,13 @@ class Minimum:
         out = np.zeros((self.problem.outputs,) * 2)
         for rows in self.problem.blocks(self.problem.rank):
             r = self.residuals[rows].astype(np.float64)
-            q = np.ones(len(r)) if form is None else quadratic_form(self.problem.projections[rows], form)
-            if form is not None and self.problem.importance is not None:
-                q *= self.problem.importance[rows]
-            out += r.T @ (r * q[:, None])
+            out += r.T @ (r if form is None else r * self._counted(rows, form)[:, None])
         return out / self.problem.samples
+
+    def _counted(self, rows: slice, form: Array) -> Array:
+        """Rho z^T form z of some samples."""
+        q, importance = quadratic_form(self.problem.projections[rows], form), self.problem.importance
+        return q if importance is None else q * importance[rows]
 
     def _crossed(self, mean: Array) -> Array:
         """2 r_i . E V x_i, (N,): what neither |r|^2 nor S carries of E|W x_i - y_i|^2."""

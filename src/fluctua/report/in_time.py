@@ -74,8 +74,10 @@ class SectionInTime(OnPage):
 
     @property
     def command(self) -> str:
-        """The command that repeats the run on the same data."""
+        """The command that repeats the run on the same data; empty where it takes more than a command."""
         run = self.verdict.run
+        if not isinstance(run.recipe.sampling, str):
+            return ""
         asked = {
             **{name: value for name, value in run.recipe.to_dict().items() if value},
             **{name: getattr(run, name) for name in ("steps", "replicas", "modes")},

@@ -28,7 +28,8 @@ def excess_kurtosis(problem: LeastSquares, sgd: Recipe) -> Array:
     Cost: four GEMMs, 8 N c r flops.
     """
     sgd.refuse_epochs("the kurtosis is that of a batch drawn independently")
-    m2, m4 = _central_moments(problem := sgd.seen(problem), sgd.weight_decay)
+    problem = sgd.seen(problem)
+    m2, m4 = _central_moments(problem, sgd.weight_decay)
     full = sgd.sampling_factor(problem.samples) == 0  # a full batch has no noise at all
     m2[(m2 <= smallest_noise(problem)) | full] = np.nan
     if not sgd.sampler.distinct:

@@ -30,6 +30,7 @@ class Source:
     Parameters
     ----------
     minimum : Minimum
+        Of the loss that the batches descend, `sampler.seen(problem)`.
     sampler : Sampler
         How batches are drawn.
     size : int
@@ -39,6 +40,9 @@ class Source:
     minimum: Minimum
     sampler: Sampler
     size: int
+
+    def __post_init__(self) -> None:
+        assert self.sampler.seen(self.minimum.problem) is self.minimum.problem  # the minimum of what is descended
 
     @classmethod
     def of(cls, problem: LeastSquares, sgd: Recipe) -> Source:

@@ -15,7 +15,7 @@ import numpy as np
 from ..._arrays import AnyArray, Array, Arrays
 from ..._validate.plain import Keywords
 from ...errors import InvalidInput
-from ...problem.least_squares import LeastSquares, Minimum
+from ...problem.least_squares import LeastSquares
 from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
 from ...recipe.sgd import Recipe
 from ...theory.answers import predict
@@ -108,7 +108,7 @@ def survey(
     for done, gamma in enumerate(decays):
         report(_SHARE * done / len(decays))
         minima.append(problem.minimum(gamma))
-        noise.append(_noise_variances(minima[-1]))
+        noise.append(minima[-1].noise_variances)
     grid = exact_grid(problem, decays[-1], lambda fraction: report(_SHARE + (1 - _SHARE) * fraction))
     still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
     additive, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
@@ -186,14 +186,6 @@ def _weight_decays(steepest: float, own: float) -> list[float]:
     top = int(np.floor(np.log10(_STEEPEST_DECAY * steepest)))
     ladder = [float(f"{k}e{e}") for e in range(top - _DECADES, top + 1) for k in (1, 2, 5)]
     return sorted({0.0, own, *(gamma for gamma in ladder if gamma <= max(_STEEPEST_DECAY * steepest, own))})
-
-
-def _noise_variances(minimum: Minimum) -> Array:
-    """The diagonal of C in the modes, (r,), without the rest of it."""
-    problem, total = minimum.problem, np.zeros(minimum.problem.rank)
-    for rows in problem.blocks(problem.rank):
-        total += minimum.squared_residuals[rows] @ np.square(problem.projections[rows], dtype=np.float64)
-    return np.asarray(total / problem.samples - np.sum((minimum.weight_decay * minimum.mode_weights) ** 2, axis=0))
 
 
 def _limit(problem: LeastSquares, sgd: Recipe, grid: ExactGrid | None) -> float:
