@@ -64,7 +64,7 @@ def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _
 
 
 def combined(problem: LeastSquares, minimum: Minimum, coefficients: Array) -> LeastSquares:
-    """Return the problem of one output, the sum of all with `coefficients`, (c,); what is known of the inputs is shared.
+    """Return the problem of one output, the sum of all with `coefficients`, (c,); what the inputs say is shared.
 
     Its W*, residuals and fluctuation are the same sums of those of `problem` and of its `minimum`.
     """
