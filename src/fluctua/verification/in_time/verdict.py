@@ -59,6 +59,11 @@ class DynamicVerdict(Judgement[Statement]):
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Those that should hold: the claims."""
+        return self.claims
+
+    @property
     def detectable(self) -> float:
         """Smallest relative error of the correlations that these runs would have caught with probability 0.95."""
         return self.row(FDT).detectable
