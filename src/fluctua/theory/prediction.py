@@ -20,7 +20,7 @@ from .readings import contracted, outside, refuse_curve, relaxation_steps_of, sp
 from .stability import warn_unstable
 from .transient import Relaxation
 
-__all__ = ["Prediction", "outside", "refuse_curve"]
+__all__ = ["Prediction"]
 
 Array = NDArray[np.float64]
 
@@ -114,8 +114,7 @@ class Prediction(TimeDomain):
 
         m_p is 1 - eta h_p; with momentum the larger of its two eigenvalues.
         """
-        kernel = self.law.kernel
-        return np.asarray(relaxation_steps_of(kernel).reshape(kernel.components, kernel.modes).max(axis=0))
+        return relaxation_steps_of(self.law.kernel)
 
     @cached_property
     def covariance(self) -> Array:
