@@ -8,7 +8,7 @@ from fluctua.errors import InvalidInput
 from fluctua.problem.subsample import combined, part
 from helpers.agreement import close
 
-WEIGHTS = np.array([1.0, -0.5, 2.0])
+COEFFICIENTS = np.array([1.0, -0.5, 2.0])
 
 
 @pytest.fixture(params=[0.0, 0.3])
@@ -21,7 +21,7 @@ def whole(request):
 
 def derived(whole):
     problem, minimum = whole
-    return part(problem, minimum, 40)[0], combined(problem, minimum, WEIGHTS)
+    return part(problem, minimum, 40)[0], combined(problem, minimum, COEFFICIENTS)
 
 
 def test_a_derived_problem_has_all_that_a_problem_is_made_with(whole):
@@ -31,14 +31,14 @@ def test_a_derived_problem_has_all_that_a_problem_is_made_with(whole):
 
 def test_one_output_that_is_a_sum_is_the_problem_of_that_output(whole):
     problem, minimum = whole
-    one, gamma = combined(problem, minimum, WEIGHTS), minimum.weight_decay
-    found, alone = one.minimum(gamma), fl.LeastSquares(problem.inputs, problem.targets @ WEIGHTS).minimum(gamma)
+    one, gamma = combined(problem, minimum, COEFFICIENTS), minimum.weight_decay
+    found, alone = one.minimum(gamma), fl.LeastSquares(problem.inputs, problem.targets @ COEFFICIENTS).minimum(gamma)
     assert close(found.weights, alone.weights, 1e-11)
     assert close(found.noise, alone.noise, 1e-11)
     assert found.loss == pytest.approx(alone.loss, rel=1e-11)
     assert one.projections is problem.projections
-    with pytest.raises(InvalidInput, match="weights"):
-        combined(problem, minimum, WEIGHTS[:2])
+    with pytest.raises(InvalidInput, match="coefficients"):
+        combined(problem, minimum, COEFFICIENTS[:2])
 
 
 def test_a_part_feeds_back_what_its_samples_do_and_keeps_the_noise_of_the_whole(whole):

@@ -19,7 +19,7 @@ from fluctua.errors import InvalidInput, ResultError
 from fluctua.kernels.constant import gradient_step
 from fluctua.kernels.momentum import momentum_step
 from fluctua.simulation import steppers as dynamics
-from fluctua.simulation.agenda import Agenda, Weights
+from fluctua.simulation.agenda import Agenda, Forms
 from fluctua.simulation.batches import Draws, generators, seed_sequence
 from fluctua.simulation.twins import watch
 from fluctua.theory.entropy import Chain, gaussian_entropy, inverse_on_range, path_entropy, sweeping_error
@@ -69,7 +69,7 @@ def test_on_every_sequence_of_batches_the_averages_are_the_enumerated_ones(monke
     rng = np.random.default_rng(0)
     direction, optimum = rng.normal(size=(2, c, r))
     skew = rng.normal(size=(c * r, c * r))
-    weights = Weights(skew - skew.T, np.array([skew[k : k + r, k : k + r] for k in range(0, c * r, r)]))
+    weights = Forms(skew - skew.T, np.array([skew[k : k + r, k : k + r] for k in range(0, c * r, r)]))
     agenda = Agenda(4, 2, 1, (1, 2), r, np.array([0.3, 2.0]), direction, optimum, (0, 1))
     rngs = generators(seed_sequence(1), len(sequences))
     found = watch(problem, sgd, agenda, weights, [rngs], 1)
@@ -93,7 +93,7 @@ def test_on_every_sequence_of_batches_the_averages_are_the_enumerated_ones(monke
     for k, lag in enumerate(agenda.lags):
         after = (turn @ np.linalg.matrix_power(mean, lag) @ turn.T)[:r, :r]
         assert error(found.responses[0, 0, k], after) <= 10  # differences of numbers of order one
-        assert error(found.turned[0, k], direction * prediction.response(lag)) <= 10
+        assert error(found.kicked[0, k], direction * prediction.response(lag)) <= 10
         assert error(found.pushed[0, k], optimum * problem.curvatures * prediction.step_response(lag)) <= 10
     if options:  # a kick of the buffer: its own column of the mean map
         kicked = np.zeros((len(mean), r))

@@ -66,20 +66,20 @@ def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _
     return small, small.minimum(minimum.weight_decay)
 
 
-def combined(problem: LeastSquares, minimum: Minimum, weights: Array) -> LeastSquares:
-    """Return the problem of one output, the sum of all with `weights`, (c,); what is known of the inputs is shared.
+def combined(problem: LeastSquares, minimum: Minimum, coefficients: Array) -> LeastSquares:
+    """Return the problem of one output, the sum of all with `coefficients`, (c,); what the inputs say is shared.
 
     Its W*, residuals and fluctuation are the same sums of those of `problem` and of its `minimum`.
     """
-    weights = shaped("weights", weights, (problem.outputs,))
-    targets = (problem.targets @ weights.astype(problem.targets.dtype))[:, None]
-    fits = {minimum.weight_decay: _summed(minimum, weights)}
+    coefficients = shaped("coefficients", coefficients, (problem.outputs,))
+    targets = (problem.targets @ coefficients.astype(problem.targets.dtype))[:, None]
+    fits = {minimum.weight_decay: _summed(minimum, coefficients)}
     return _Derived(problem, (problem.inputs, targets), _ALL, problem.spectrum, problem.projections, fits)
 
 
-def _summed(minimum: Minimum, weights: Array) -> Fit:
-    """The fit of one output that is the sum of all with `weights`, (c,)."""
-    found, modes = weights[None] @ minimum.weights, weights[None] @ minimum.mode_weights
-    residuals, dtype = minimum.residuals.astype(np.float64) @ weights, minimum.residuals.dtype
+def _summed(minimum: Minimum, coefficients: Array) -> Fit:
+    """The fit of one output that is the sum of all with `coefficients`, (c,)."""
+    found, modes = coefficients[None] @ minimum.weights, coefficients[None] @ minimum.mode_weights
+    residuals, dtype = minimum.residuals.astype(np.float64) @ coefficients, minimum.residuals.dtype
     loss = 0.5 * (float((residuals**2).mean()) + minimum.weight_decay * float(np.sum(found**2)))
     return Fit(found, modes, residuals[:, None].astype(dtype), residuals**2, loss, minimum.interpolates)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._arrays import Array, Ints
 
-__all__ = ["BINS", "EDGE", "Agenda", "Found", "Weights"]
+__all__ = ["BINS", "EDGE", "Agenda", "Forms", "Found"]
 
 BINS, EDGE = 13, 3.0
 
@@ -66,8 +66,8 @@ class Agenda:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Antisymmetric weights of pairs of weights, whose products at two times are summed up in each replica.
+class Forms:
+    """Antisymmetric forms in the weights at two times, whose values are summed up in each replica: swept areas.
 
     Attributes
     ----------
@@ -93,14 +93,14 @@ class Found:
         E[V(t)^T X(t)] for X = V and, with momentum, its buffer.
     responses : ndarray, (g, s, k, m, m)
         Shift of V after a unit kick of X along each mode: rows are the modes that were kicked.
-    turned : ndarray, (g, k, c, m)
+    kicked : ndarray, (g, k, c, m)
         Shift after the kick in a random direction.
     pushed : ndarray, (g, k, c, m)
         Shift under the step force.
     joint : ndarray, (g, n c m, n c m)
         Second moments of (x(t), ..., x(t + n - 1)), x all outputs' weights; n is 2, with momentum 3.
     areas : ndarray, (R, 1 + c)
-        Replica by replica, the sums that `Weights` asks for: all outputs, then each.
+        Replica by replica, the sums that `Forms` asks for: all outputs, then each.
     density : ndarray, (g, BINS, BINS)
         Share of the weights in each field of the plane.
     flow : ndarray, (g, BINS, BINS, 2)
@@ -111,7 +111,7 @@ class Found:
     lagged: Array
     now: Array
     responses: Array
-    turned: Array
+    kicked: Array
     pushed: Array
     joint: Array
     areas: Array

@@ -16,7 +16,7 @@ import numpy as np
 from .._arrays import Array, Ints
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
-from .agenda import BINS, EDGE, Agenda, Found, Weights
+from .agenda import BINS, EDGE, Agenda, Forms, Found
 from .batches import Draws
 from .interrupts import deferred
 from .steppers import pushed_in_modes, slots
@@ -31,7 +31,7 @@ def watch(
     problem: LeastSquares,
     sgd: Recipe,
     agenda: Agenda,
-    weights: Weights,
+    forms: Forms,
     groups: Sequence[Rngs],
     threads: int,
     progress: Callable[[float], None] | None = None,
@@ -47,7 +47,7 @@ def watch(
     clock = Clock(len(groups) * agenda.steps, progress)
 
     def run(rngs: Rngs) -> Found:
-        return _Group(problem, sgd, agenda, weights, steppers, rngs).run(clock)
+        return _Group(problem, sgd, agenda, forms, steppers, rngs).run(clock)
 
     with deferred(clock.stop), closing(in_order(run, groups, threads, clock.stop, clock.look)) as found:
         return Found.gathered(list(found))
@@ -72,9 +72,9 @@ class _Group:
     """One group of replicas and its twins on their way."""
 
     def __init__(
-        self, problem: LeastSquares, sgd: Recipe, agenda: Agenda, weights: Weights, steppers: Any, rngs: Rngs
+        self, problem: LeastSquares, sgd: Recipe, agenda: Agenda, forms: Forms, steppers: Any, rngs: Rngs
     ) -> None:
-        self.agenda, self.weights, self.replicas = agenda, weights, len(rngs)
+        self.agenda, self.forms, self.replicas = agenda, forms, len(rngs)
         self.outputs, self.rank = problem.outputs, problem.rank
         self.step_kicked, self.step_pushed = steppers
         self.draws = _Shared(rngs, problem.samples, sgd)
@@ -157,13 +157,13 @@ class _Group:
         self.open.pop(step - self.agenda.reach, None)
 
     def _join(self, seen: list[Array], after: Array) -> None:
-        """Follow an origin for as many steps as the motion remembers; one step on, add up what `weights` asks for."""
+        """Follow an origin for as many steps as the motion remembers; one step on, add up what `forms` asks for."""
         seen.append(after)
         if len(seen) == 2:
             x, y = (each.reshape(self.replicas, -1) for each in seen)
-            self.areas[:, 0] += np.einsum("ri,ri->r", x @ self.weights.total, y)
-            turned = np.einsum("rcp,cpq->rcq", seen[0], self.weights.outputs, optimize=True)
-            self.areas[:, 1:] += np.einsum("rcq,rcq->rc", turned, after)
+            self.areas[:, 0] += np.einsum("ri,ri->r", x @ self.forms.total, y)
+            swept = np.einsum("rcp,cpq->rcq", seen[0], self.forms.outputs, optimize=True)
+            self.areas[:, 1:] += np.einsum("rcq,rcq->rc", swept, after)
             self._flow(*seen)
         if len(seen) == 1 + self.slots:
             path = np.concatenate([each.reshape(self.replicas, -1) for each in seen], axis=1)
@@ -197,7 +197,7 @@ class _Group:
             lagged=self.lagged[None] / each,
             now=self.now[None] / each,
             responses=self._responses(answers)[None],
-            turned=answers[None, :, -1],
+            kicked=answers[None, :, -1],
             pushed=self.pushed[None] / kicks,
             joint=self.joint[None] / each,
             areas=self.areas / origins,

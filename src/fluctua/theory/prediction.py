@@ -19,7 +19,7 @@ from .readings import outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .transient import Relaxation
 
-__all__ = ["Prediction", "outside", "refuse_curve"]
+__all__ = ["Prediction"]
 
 Array = NDArray[np.float64]
 
@@ -121,8 +121,7 @@ class Prediction(Coordinates):
 
         m_p is 1 - eta h_p; with momentum the larger of its two eigenvalues.
         """
-        kernel = self.law.kernel
-        return np.asarray(relaxation_steps_of(kernel).reshape(kernel.components, kernel.modes).max(axis=0))
+        return relaxation_steps_of(self.law.kernel)
 
     def after(
         self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-6, curve: bool = False

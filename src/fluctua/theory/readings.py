@@ -39,11 +39,12 @@ def contracted(law: Law, adjoint: Array) -> Array:
 
 
 def relaxation_steps_of(kernel: Kernel) -> Array:
-    """-1/log|m| of each component, infinite where it does not shrink; from 1 - m, which flat modes need."""
+    """-1/log|m| of the slowest component of each mode, infinite where it does not shrink, (r,); from 1 - m."""
     with np.errstate(divide="ignore"):
         shrink = -0.5 * np.log1p(np.abs(kernel.rate) ** 2 - 2 * kernel.rate.real)
         lost = kernel.rate.real if kernel.continuous else shrink
-        return np.where(lost > 0, 1 / np.maximum(lost, 0.0), np.inf)
+        steps = np.where(lost > 0, 1 / np.maximum(lost, 0.0), np.inf)
+    return np.asarray(steps.reshape(kernel.components, kernel.modes).max(axis=0))
 
 
 def spelled(steps: tuple[int, ...]) -> str:

@@ -147,14 +147,14 @@ def _covariances(prediction: Prediction, rtol: float) -> Iterator[tuple[tuple[in
         yield (k, l), 0.5 * block
 
 
-def _covariance(prediction: Prediction, weights: Array, rtol: float) -> Array:
-    """Covariance in the modes, (r, r), of a sum of outputs with `weights`, (c,): of an output of its own."""
+def _covariance(prediction: Prediction, coefficients: Array, rtol: float) -> Array:
+    """Covariance in the modes, (r, r), of a sum of outputs with `coefficients`, (c,): of an output of its own."""
     whole = prediction.law
-    law = replace(whole, problem=combined(whole.problem, whole.minimum, weights))
+    law = replace(whole, problem=combined(whole.problem, whole.minimum, coefficients))
     if prediction.steps is None:
         covariance = law.stationary_state(law.noise, rtol)
         return covariance if law.average is None else law.averaged(covariance)
-    begin, step = None if prediction.start is None else weights[None] @ prediction.start.modes, prediction.steps[0]
+    begin, step = None if prediction.start is None else coefficients[None] @ prediction.start.modes, prediction.steps[0]
     moment, _ = law.relaxation(begin, step, rtol).average([step])
     if begin is None:
         return moment

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ..storage.saved import Saved, named
+from .formats import caught
+from .significance import POWER
 
 __all__ = ["Judgement", "Role", "Stated"]
 
@@ -46,6 +48,7 @@ class Judgement(Saved, Generic[Statement]):
     """What the verdicts at equal times, in time, and of the studies share."""
 
     rows: tuple[Statement, ...]
+    level: float
     resolution: float
 
     @property
@@ -112,6 +115,17 @@ class Judgement(Saved, Generic[Statement]):
     def passed(self) -> bool:
         """Whether it is consistent and sharp: a pass without sharpness means nothing."""
         return self.consistent and self.sharp
+
+    def _said(self, fault: str, remedy: str = "") -> tuple[str, str]:
+        """Whether it is consistent, else its `fault`; and whether it is sharp, else what was asked and a `remedy`."""
+        level = f"family-wise level {100 * self.level:.3g} %"
+        first = (
+            f"consistent: no deviation beyond sampling at {level}" if self.consistent else f"NOT consistent: {fault}"
+        )
+        second = f"sharp: would have caught {caught(self.detectable)} (with probability {POWER:g})"
+        if self.sharp:
+            return first, second
+        return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{remedy}"
 
     @classmethod
     def _updated(cls, header: Mapping[str, Any]) -> dict[str, Any]:

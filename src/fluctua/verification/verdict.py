@@ -14,11 +14,11 @@ from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
 from ..storage.saved import with_nan
 from ..theory.ladder import RUNGS, Rung
-from .formats import caught, shown
+from .formats import shown
 from .judgement import Judgement, Role
 from .near_limit import heavy_tails
 from .promised import hold_equal_time
-from .significance import POWER, Comparison
+from .significance import Comparison
 
 __all__ = ["INDEPENDENT", "Balance", "Row", "Verdict"]
 
@@ -169,17 +169,11 @@ class Verdict(Judgement[Row]):
         """The verdict in one sentence."""
         if self.diverged_at is not None:
             return f"diverged: a replica overflowed by step {self.diverged_at}; there is nothing to compare."
-        first = (
-            f"consistent: no deviation beyond sampling at family-wise level {100 * self.level:.3g} %"
-            if self.consistent
-            else f"NOT consistent: the deviation has p = {self.tested.comparison.p_value:.2g} (family-wise level "
-            f"{100 * self.level:.3g} %)"
+        level = f"(family-wise level {100 * self.level:.3g} %)"
+        said = self._said(
+            f"the deviation has p = {self.tested.comparison.p_value:.2g} {level}", "; run more replicas or steps"
         )
-        second = f"would have caught {caught(self.detectable)} (with probability {POWER:g})"
-        if not self.sharp:
-            second += f", asked was {100 * self.resolution:.3g} %; run more replicas or steps"
-        tails = heavy_tails(self.identity)
-        return f"{first}; {'sharp' if self.sharp else 'NOT sharp'}: {second}{tails and '; ' + tails}."
+        return "; ".join(filter(None, [*said, heavy_tails(self.identity)])) + "."
 
     @property
     def table(self) -> str:

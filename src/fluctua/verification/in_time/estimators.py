@@ -78,7 +78,7 @@ class Estimates:
 
     @property
     def _cuts(self) -> list[slice]:
-        m, whole = self.expected.agenda.modes, self.found.turned.shape[-2] * self.expected.agenda.modes
+        m, whole = self.expected.agenda.modes, self.found.kicked.shape[-2] * self.expected.agenda.modes
         return [slice(whole), *(slice(k, k + m) for k in range(0, whole, m))]
 
     def _plug_in(self, name: str, predicted: float, cut: slice) -> Entropy:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...simulation.agenda import Agenda, Weights
+from ...simulation.agenda import Agenda, Forms
 from ...theory.answers import Prediction
 from ...theory.entropy import Chain, gaussian_entropy, inverse_on_range, joint_noise, sweeping_error
 
@@ -49,7 +49,7 @@ class Expectation:
         return np.array([self.stationary.response(lag)[: self.agenda.modes] for lag in self.agenda.lags])
 
     @cached_property
-    def turned(self) -> Array:
+    def kicked(self) -> Array:
         """Answers to the kick in a random direction, (k, c, m)."""
         return np.asarray(self.agenda.direction[:, : self.agenda.modes] * self.responses[:, None])
 
@@ -86,22 +86,22 @@ class Expectation:
         return np.array([joint[k : k + m, k : k + m] for k in range(0, len(joint), m)])
 
     @cached_property
-    def weights(self) -> Weights:
+    def forms(self) -> Forms:
         """Of the areas whose sum is the entropy production (F28): inverse noise times force; zero if not asked for."""
         if not self.entropic:
             c, m = self.stationary.law.problem.outputs, self.agenda.modes
-            return Weights(np.zeros((c * m, c * m)), np.zeros((c, m, m)))
+            return Forms(np.zeros((c * m, c * m)), np.zeros((c, m, m)))
         force = self.chain.forces[0]
         weigh = [inverse_on_range(part)[0] for part in (self.noise, *self.rows(self.noise))]
         tiles = len(self.noise) // self.agenda.modes
-        return Weights(weigh[0] * np.tile(force, (tiles, tiles)), np.array(weigh[1:]) * force)
+        return Forms(weigh[0] * np.tile(force, (tiles, tiles)), np.array(weigh[1:]) * force)
 
     @property
     def sweeping_errors(self) -> Array:
         """Standard deviation between replicas of the entropy production that their areas give, (1 + c,)."""
         looks, gap = len(self.agenda.origins), self.agenda.gap
-        pairs = [(self.noise, self.weights.total), *zip(self.rows(self.noise), self.weights.outputs, strict=True)]
-        return np.array([sweeping_error(self.chain, noise, weights, looks, gap) for noise, weights in pairs])
+        pairs = [(self.noise, self.forms.total), *zip(self.rows(self.noise), self.forms.outputs, strict=True)]
+        return np.array([sweeping_error(self.chain, noise, form, looks, gap) for noise, form in pairs])
 
     def flow(self, places: Array) -> tuple[Array, Array]:
         """Density and current (F25) at `places` of the plane, (n, 2) in standard deviations: (n,) and (n, 2), per step.

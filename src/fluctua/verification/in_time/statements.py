@@ -182,8 +182,8 @@ class Statements:
             for band in self._bands:
                 left = float((1 - answer[band]).mean())
                 family.add([lost[:, band].mean(axis=1) / left], left=left)
-            turned, pushed = kick - expected.turned[k], expected.pushed[k]
-            family.add([_along(kick - self.found.turned[:, k], turned)], left=_share_of(turned, sizes))
+            kicked, pushed = kick - expected.kicked[k], expected.pushed[k]
+            family.add([_along(kick - self.found.kicked[:, k], kicked)], left=_share_of(kicked, sizes))
             family.add([_along(self.found.pushed[:, k], pushed)], left=_share_of(pushed, sizes))
         flat, natural = self._answer_elements(own, sizes)
         return self._statement("response", flat, natural, family, flat)
@@ -193,7 +193,7 @@ class Statements:
         expected, found = self.expected, self.found
         deviations = [
             own - np.eye(len(sizes)) * expected.responses[:, None],
-            found.turned - expected.turned,
+            found.kicked - expected.kicked,
             found.pushed - expected.pushed,
         ]
         natural = [np.maximum(sizes / sizes[:, None], 1.0), sizes, sizes]

@@ -17,7 +17,6 @@ from ..formats import caught, shown
 from ..judgement import Judgement, Role
 from ..near_limit import heavy_tails
 from ..promised import hold_in_time
-from ..significance import POWER
 from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, Circulation, Entropy, Statement, Trace
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
@@ -78,6 +77,11 @@ class DynamicVerdict(Judgement[Statement]):
         return InTimeRun.of(self.identity)
 
     @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Those that should hold: the claims."""
+        return self.claims
+
+    @property
     def detectable(self) -> float:
         """Smallest relative error of the correlations that these runs would have caught with probability 0.95."""
         return self.row(FDT).detectable
@@ -86,16 +90,8 @@ class DynamicVerdict(Judgement[Statement]):
     def words(self) -> str:
         """The verdict in a few clauses."""
         wrong = [row.name for row in self.claims if not row.consistent]
-        first = (
-            f"NOT consistent: {', '.join(wrong)} at family-wise level {100 * self.level:.3g} %"
-            if wrong
-            else f"consistent: no deviation beyond sampling at family-wise level {100 * self.level:.3g} %"
-        )
-        second = f"would have caught {caught(self.detectable)} (with probability {POWER:g})"
-        if not self.sharp:
-            second += f", asked was {100 * self.resolution:.3g} %"
-        parts = [first, f"{'sharp' if self.sharp else 'NOT sharp'}: {second}", self._of_equilibrium]
-        return "; ".join([*parts, *filter(None, [heavy_tails(self.identity)])]) + "."
+        said = self._said(f"{', '.join(wrong)} at family-wise level {100 * self.level:.3g} %")
+        return "; ".join(filter(None, [*said, self._of_equilibrium, heavy_tails(self.identity)])) + "."
 
     @property
     def _of_equilibrium(self) -> str:

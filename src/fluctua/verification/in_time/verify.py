@@ -168,7 +168,7 @@ def verify_dynamic(
         problem,
         sgd,
         agenda,
-        expectation.weights,
+        expectation.forms,
         groups,
         workers_for(threads),
         lambda fraction: report("simulation", fraction),
