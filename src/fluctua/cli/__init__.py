@@ -10,6 +10,7 @@ import errno
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -55,9 +56,7 @@ class _Verbs(click.Group):
         command: click.Command = getattr(import_module(f".{_COMMANDS[name]}", __name__), name)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in _COMMANDS:
             import difflib
 
@@ -102,7 +101,7 @@ def _group(ctx: click.Context, debug: bool) -> None:
     ctx.obj = {"debug": debug}
 
 
-def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
     click.echo(f"fluctua: warning: {message}", err=True)
 
 

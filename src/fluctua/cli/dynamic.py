@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .._validate.plain import Keywords
 from .._validate.values import shown
 from ..errors import InvalidInput
 from ..storage.writing import output_directory
@@ -26,7 +26,7 @@ _OF_THE_OTHER = ("theory", "ema", "tail", "records", "start", "dynamics", "resum
 LAGS = "1,2,4,... up to 32"
 
 
-def run_dynamic(options: Keywords) -> int:
+def run_dynamic(options: dict[str, Any]) -> int:
     """Verify the theorem in time; `options` are those of `fluctua verify`."""
     began = time.monotonic()
     _refuse_others(options)
@@ -50,7 +50,7 @@ def run_dynamic(options: Keywords) -> int:
     return 0 if verdict.passed else 1
 
 
-def _refuse_others(options: Keywords) -> None:
+def _refuse_others(options: dict[str, Any]) -> None:
     """Refuse what only the equal-time verdict knows."""
     for name in _OF_THE_OTHER:
         if options.pop(name):

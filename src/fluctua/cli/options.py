@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .._validate.plain import Keywords
 from .._validate.targets import KINDS
 from .._validate.values import choice, positive_int
 from ..data import Dataset, load
@@ -38,8 +38,7 @@ __all__ = [
     "theory_option",
 ]
 
-Command = Callable[..., int | None]
-Decorator = Callable[[Command], Command]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_BATCH_SIZE = 8
 
 
@@ -88,20 +87,20 @@ PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are
 RECIPE = ("lr", "batch_size", "weight_decay", "sampling", "drop_last", "momentum", "dampening", "nesterov", "schedule")
 
 
-def load_problem(options: Keywords) -> tuple[Dataset, LeastSquares]:
+def load_problem(options: dict[str, Any]) -> tuple[Dataset, LeastSquares]:
     """Load the named data and pose the problem; takes what `data_options` gave out of `options`."""
     dataset = _loaded({name: options.pop(name) for name in PLACES})
     return dataset, _posed(dataset)
 
 
-def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
+def load_both(options: dict[str, Any], held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
     """Load the named data and pose the problem, and with `held_out` also other data, read as the first were."""
     places = {name: options.pop(name) for name in PLACES}
     dataset = _loaded(places)
     return dataset, _posed(dataset), None if held_out is None else load_other(held_out, places, dataset)
 
 
-def _loaded(places: Keywords) -> Dataset:
+def _loaded(places: dict[str, Any]) -> Dataset:
     with progress_bar() as progress:
         progress("data", 0.0)
         return _load(places)
@@ -111,7 +110,7 @@ def _posed(dataset: Dataset) -> LeastSquares:
     return LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
 
 
-def _load(options: Keywords, like: Dataset | None = None) -> Dataset:
+def _load(options: dict[str, Any], like: Dataset | None = None) -> Dataset:
     given = {name: options[name] for name in PLACES[1:]}
     given["classes"] = [_label(part) for part in given["classes"].split(",")] if given["classes"] else None
     return load(options["data"], **given, like=like)
@@ -125,7 +124,7 @@ def _label(text: str) -> int | str:
         return text
 
 
-def load_other(held_out: str, places: Keywords, training: Dataset) -> Dataset:
+def load_other(held_out: str, places: dict[str, Any], training: Dataset) -> Dataset:
     """Load held-out data: another part of the same data set, or a file of its own, with the training's outputs."""
     if held_out.endswith(".npy"):
         raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with targets, X and y, as an .npz.")
@@ -135,7 +134,7 @@ def load_other(held_out: str, places: Keywords, training: Dataset) -> Dataset:
     return _load({**places, **changes, "limit": None, "targets": None}, training)
 
 
-def average_of(options: Keywords, steps: int | None) -> Average | None:
+def average_of(options: dict[str, Any], steps: int | None) -> Average | None:
     """Return the average of the weights over a run of `steps`; takes what `average_options` gave out of `options`."""
     ema, tail = options.pop("ema"), options.pop("tail")
     if ema is not None and tail is not None:
@@ -160,7 +159,7 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
     return SHAPES[choice("schedule", given, SHAPES)](steps)
 
 
-def recipe(problem: LeastSquares, options: Keywords, steps: int | None = None) -> SGD:
+def recipe(problem: LeastSquares, options: dict[str, Any], steps: int | None = None) -> SGD:
     """Return the recipe of a run of `steps`; takes what `recipe_options` gave out of `options`.
 
     Without a learning rate it has the one of `default_rate`, and `describe` says so.

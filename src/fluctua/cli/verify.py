@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from .._validate.plain import Keywords
 from ..errors import InvalidInput
 from ..report import save_report
 from ..report.explorer.ranges import with_survey
@@ -82,7 +81,7 @@ def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool 
             "--modes, --lags and --entropy are of --dynamic: the equal-time verdict looks at all modes "
             "at one time. Leave them out, or add --dynamic."
         )
-    defaults: Keywords = {"steps": 2000, "start": "optimum", "dynamics": "sgd"}
+    defaults: dict[str, Any] = {"steps": 2000, "start": "optimum", "dynamics": "sgd"}
     return _verify(**{**options, **{name: value for name, value in defaults.items() if options[name] is None}})
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from .._validate.plain import Header
 from ..verification.near_limit import NEAR
 from ..verification.verdict import Verdict
 from .explorer.ranges import Survey
@@ -26,7 +26,7 @@ def caveats(verdict: Verdict, survey: Survey | None) -> list[str]:
     ]
 
 
-def near(identity: Header, limit: float = float("nan")) -> list[str]:
+def near(identity: Mapping[str, Any], limit: float = float("nan")) -> list[str]:
     """Return what to keep in mind near the stability limit, if the run was there; `limit` where it is not recorded."""
     share = identity.get("share_of_limit") or identity["recipe"]["lr"] / limit
     if not share > NEAR:

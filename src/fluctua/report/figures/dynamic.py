@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..._arrays import Array, Ints
 from ...recipe.sgd import SGD
 from ...verification.in_time.verdict import DynamicVerdict
 from .frame import INK, RUNGS, canvas, decades, legend, points, positive, remark
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Array = NDArray[np.float64]
 _THEORY, _OTHER = RUNGS["exact"][0], RUNGS["discrete"][0]
 _TWO = 2.0  # standard errors in a bar
 _SHOWN, _APART = 6, 0.04  # modes whose regression is drawn, and how far their ends are from one another
@@ -164,7 +165,7 @@ def _shade(level: float) -> tuple[float, float, float, float]:
     return found
 
 
-def _spread_out(values: Array) -> Ints:
+def _spread_out(values: Array) -> NDArray[np.int64]:
     """Indices of a few values that are far apart, so that their lines can be told from one another."""
     wanted = np.linspace(values.min(), values.max(), _SHOWN)
     found = np.unique(np.abs(values - wanted[:, None]).argmin(axis=1))
