@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._arrays import AnyArray
+from .._arrays import AnyArray, Arrays
 from ..storage.layout import hold_arrays
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["chunk_sizes", "hold_tally"]
 
-Arrays = Mapping[str, AnyArray]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
 _MOST = 64  # replicas of a chunk
 _RTOL = 1e-9  # of sums over records and replicas, taken in another order
