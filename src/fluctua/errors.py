@@ -112,7 +112,7 @@ class UnstableSGD(InvalidInput):
     Attributes
     ----------
     lr, max_stable_lr : float
-        As given, and the limit for this batch size and sampling (theory.md section 6, mean-square sense).
+        As given, and the limit F12, in the mean-square sense, for this batch size and sampling.
 
     Examples
     --------

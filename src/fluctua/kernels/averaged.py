@@ -1,4 +1,4 @@
-r"""The kernel of an average: one more component beside the optimiser's own."""
+r"""The kernel of an average, F13: one more component beside the optimiser's own."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ r"""Dissipation kernels: what the optimiser does to a pair of modes. O(r^2) form
 
 An optimiser is linear in each mode, so the mode's weight is a sum of components that each decay geometrically, one
 for plain SGD and two with momentum: s' = m s + f n, V = sum s, with n the noise of the batch gradient. For components
-p and q of any two modes every law then reads (theory.md sections 2, 3 and 4)
+p and q of any two modes every law then reads (F9, F11)
 
     S(t+1) = m_p m_q S(t) + i_pq kappa G(t),   i_pq = f_p f_q,
 
@@ -182,7 +182,7 @@ class Kernel(Components):
         return np.asarray(self.injection() / self.gap() * np.tile(source, (self.components,) * 2))
 
     def lagged(self, state: Array, lag: int) -> Array:
-        """E[V(t)^T V(t + lag)] of a state at t, (r, r): the later factor has decayed (theory.md section 7)."""
+        """E[V(t)^T V(t + lag)] of a state at t, (r, r): the later factor has decayed (F20, F32)."""
         return self._paired(state, self._ahead(lag))
 
     def faded(self, state: Array, lag: int) -> Array:

@@ -1,6 +1,6 @@
 r"""The dissipation kernel of an optimiser with a memory, from its step: momentum, with torch's first step.
 
-One step is s' = B s + e g on s = (V, u), g = h V + n (`fluctua.recipe.step`, theory.md section 4). Per mode that is the
+One step is s' = B s + e g on s = (V, u), g = h V + n (`fluctua.recipe.step`, F11). Per mode that is the
 2 x 2 matrix B + h e o^T, and its two eigenvalues are the kernel's components.
 """
 
@@ -77,7 +77,7 @@ def _coupled(plain: Kernel, near: NDArray[np.bool_], scale: Array) -> CoupledKer
 def momentum_step(
     curvatures: Array, lr: float, momentum: float, dampening: float, nesterov: bool, *, diagonal: bool = False
 ) -> Kernel:
-    """Return the kernel of SGD with momentum (theory.md section 4)."""
+    """Return the kernel of SGD with momentum (F10, F11)."""
     return step_kernel(curvatures, with_momentum(momentum, dampening, nesterov), lr, diagonal=diagonal)
 
 

@@ -10,7 +10,7 @@ R(T, t) = (B + h e o^T)_{T-1} ... (B + h e o^T)_{t+1} e_t, o picking V; since no
 
     S(T) = F S(0) F^T + sum_t R_p(T, t) R_q(T, t) kappa G_pq(t)
 
-is F0 summed (theory.md sections 2 to 4): two matrix products over the steps, for any schedule whatever.
+is F0 summed (F14): two matrix products over the steps, for any schedule whatever.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def batch_costs(
 ) -> tuple[BatchCost, ...]:
     """Return, for each batch size, the least number of steps of plain SGD to an expected training loss of `target`.
 
-    The first passage of the exact learning curve (theory.md section 3) is minimised over a constant learning rate; it
+    The first passage of the exact learning curve (F9) is minimised over a constant learning rate; it
     is a whole step at the earliest, and linear in the loss between two steps.
     Large batches approach the fewest steps, small ones the fewest samples; where both are twice their least is the
     critical batch size (McCandlish et al., arXiv 1812.06162).

@@ -114,7 +114,7 @@ def plan(
     r"""Find the recipe with the least expected loss after `steps` steps, without training.
 
     For every schedule with the first momentum, and for the two best schedules with the others, the end of the exact
-    learning curve, E L(W_T) (theory.md section 3), is minimised over the learning rate; peak rates stay below
+    learning curve, E L(W_T) (F9), is minimised over the learning rate; peak rates stay below
     `max_stable_lr`.
 
     Parameters

@@ -1,7 +1,7 @@
 """The problem: least squares on one data set, and every moment of it that the theory needs.
 
 All matrices of size d x d live in the *modes*, the eigenvectors of A = <x x^T> with non-zero curvature, because
-every law is elementwise there (theory.md, F2). Directions outside the range of A are never moved by data.
+every law is elementwise there (F2). Directions outside the range of A are never moved by data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 
 class LeastSquares:
-    r"""L(W) = 1/(2N) sum_i |W x_i - y_i|^2: sum over outputs, mean over samples (theory.md section 1).
+    r"""L(W) = 1/(2N) sum_i |W x_i - y_i|^2: sum over outputs, mean over samples.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class LeastSquares:
         return out
 
     def feedback(self, covariance: Array) -> Array:
-        """Return K[S] = <x (x^T S x) x^T> - A S A in the modes: how the fluctuation feeds the noise.
+        """Return K[S] = <x (x^T S x) x^T> - A S A in the modes: how the fluctuation feeds the noise (F4).
 
         Parameters
         ----------

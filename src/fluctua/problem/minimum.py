@@ -203,14 +203,14 @@ class Minimum:
         out = scattered - decayed
         return np.asarray(np.where((np.abs(out) <= rounding) & (decayed != 0), 0.0, out))
 
-    def output_noise(self, k: int, l: int) -> Array:  # noqa: E741  (k, l are theory.md's output indices)
+    def output_noise(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
         """C_kl = <r_k r_l x x^T> - gamma^2 w*_k w*_l^T, symmetrised in the two outputs, (r, r)."""
         product = self.residuals[:, k].astype(np.float64) * self.residuals[:, l]
         decay = self.weight_decay**2 * np.outer(self.mode_weights[k], self.mode_weights[l])
         return self.problem.scatter(weights=product) - 0.5 * (decay + decay.T)
 
     def source(self, covariance: Array, mean: Array | None = None) -> Array:
-        """C + K[S] + X(E V), the per-sample gradient covariance averaged over the law of W (theory.md F0), (r, r).
+        """C + K[S] + X(E V), the per-sample gradient covariance averaged over the law of W (F4), (r, r).
 
         Parameters
         ----------

@@ -20,7 +20,7 @@ __all__ = ["EMA", "Average", "RunningAverage", "read_average"]
 class EMA:
     r"""Exponential moving average of the weights, updated after every step, as `torch.optim.swa_utils` keeps it.
 
-    ``w = decay w + (1 - decay) W``; the first update copies W. Its stationary fluctuation is that of W seen through a
+    ``w = decay w + (1 - decay) W`` (F13); the first update copies W. Its stationary fluctuation is that of W through a
     low-pass filter: much smaller in steep modes, almost unchanged in modes that relax more slowly than the average
     forgets, after 1/(1 - decay) steps.
 
@@ -94,7 +94,7 @@ class EMA:
 class RunningAverage:
     r"""Mean of the weights after each step since `start`, as `torch.optim.swa_utils.AveragedModel` keeps it.
 
-    (W_{start+1} + ... + W_t)/(t - start): the Polyak-Ruppert average with start = 0, otherwise a tail average, or
+    (W_{start+1} + ... + W_t)/(t - start), F13: the Polyak-Ruppert average with start = 0, otherwise a tail average, or
     stochastic weight averaging. Until `start` nothing is averaged and the weights themselves are seen. It converges
     to W*, so its stationary fluctuation is zero; how fast, `Prediction.after` and `learning_curve` tell.
 

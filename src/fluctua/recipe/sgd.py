@@ -142,7 +142,7 @@ class SGD:
         return self.schedule.rates(self.lr, steps)
 
     def sampling_factor(self, samples: int) -> float:
-        """Return kappa, the covariance of a batch mean in units of the per-sample one (theory.md section 1).
+        """Return kappa, the covariance of a batch mean in units of the per-sample one (F5).
 
         1/b with replacement, (N - b)/(b (N - 1)) without and for each full batch of a shuffled epoch; 0 for a full
         batch without replacement, which is deterministic gradient descent.

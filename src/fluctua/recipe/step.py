@@ -3,7 +3,7 @@ r"""One step of an optimiser, as every part of fluctua sees it: s' = B s + e g.
 An optimiser keeps a few numbers per weight: s = (V, u, ...), the weight about W* first, then what it remembers. One
 step takes the gradient g = h V + n of a mode of curvature h, n the noise of the batch, to
 
-    s' = B s + e g,    V = o . s,    o = (1, 0, ...),
+    s' = B s + e g,    V = o . s,    o = (1, 0, ...),    (F11)
 
 and nothing else knows the optimiser. B and e are affine in the learning rate; torch's first step has its own (B0, e0).
 The kernel is the eigendecomposition of B + h e o^T, a schedule is a product of them, the simulator applies B and e, and
@@ -96,7 +96,7 @@ class Step:
         return np.asarray(np.tensordot(push, moved, 1) / (push @ push))
 
     def effective_lr(self, lr: float) -> float:
-        """Return the learning rate of plain SGD that drifts as fast in flat modes: o (1 - B)^-1 e, on what is kept."""
+        """Return the rate of plain SGD that drifts as fast in flat modes (F33): o (1 - B)^-1 e, on what is kept."""
         motion, push = self.at(lr)
         memory = np.linalg.solve(np.eye(self.slots - 1) - motion[1:, 1:], push[1:])
         return float(-(push[0] + motion[0, 1:] @ memory))
@@ -111,13 +111,13 @@ class Step:
 
 
 def plain() -> Step:
-    """W' = W - eta g."""
+    """W' = W - eta g (F3)."""
     moves = Moves(np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1), -np.ones(1))
     return Step(moves, moves)
 
 
 def with_momentum(momentum: float, dampening: float, nesterov: bool) -> Step:
-    """Momentum: u' = beta u + (1 - dampening) g, W' = W - eta u', or Nesterov's W - eta (g + beta u'); first u' = g."""
+    """F10: u' = beta u + (1 - dampening) g and W' = W - eta u', or Nesterov's W - eta (g + beta u'); first u' = g."""
     nu, mu = (1.0, momentum) if nesterov else (0.0, 1.0)
 
     def moves(kept: float, taken: float) -> Moves:
@@ -132,7 +132,7 @@ def with_momentum(momentum: float, dampening: float, nesterov: bool) -> Step:
 
 
 def quasi_hyperbolic(momentum: float, nu: float) -> Step:
-    """Quasi-hyperbolic momentum: u' = beta u + (1 - beta) g and W' = W - eta ((1 - nu) g + nu u'), from u = 0."""
+    """Quasi-hyperbolic momentum, F18: u' = beta u + (1 - beta) g and W' = W - eta ((1 - nu) g + nu u'), from u = 0."""
     moves = Moves(
         kept=np.array([[1.0, 0.0], [0.0, momentum]]),
         moved=np.array([[0.0, -nu * momentum], [0.0, 0.0]]),

@@ -29,7 +29,7 @@ _overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverg
 class Measurement:
     """Fluctuation of V = W - W* over independent replicas; made by `simulate`.
 
-    Error bars are the spread between replicas (theory.md section 8). Time averages run over the `recorded` steps.
+    Error bars are the spread between replicas (F17). Time averages run over the `recorded` steps.
 
     Attributes
     ----------

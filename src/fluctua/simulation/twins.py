@@ -1,7 +1,7 @@
 """Runs looked at twice: correlations between two times, and the answers of twins that share their batches to a push.
 
 Nothing is stored but the weights at the origins that are still open, and twins' states. Error bars are the spread
-between groups of replicas (theory.md section 8).
+between groups of replicas (F17).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def predict(
 ) -> Prediction:
     r"""Predict the stationary fluctuation of SGD around the optimum; `.after(steps)` gives it at finite time.
 
-    Solves F1, H S + S H - eta H S H = eta kappa (C + K[S]) (theory.md section 2), or a rung below it:
+    Solves F1, H S + S H - eta H S H = eta kappa (C + K[S]), or a rung below it (F7):
 
     ===========  ============================================================================
     exact        F1: any learning rate, any batch size, any data; independent batches
@@ -49,7 +49,7 @@ def predict(
     equilibrium  S = c T H^-1, one temperature chosen to match the exact excess loss
     ===========  ============================================================================
 
-    With sampling="shuffle" the state is averaged over the positions of an epoch (theory.md section 5); `.at` gives one.
+    With sampling="shuffle" the state is averaged over the positions of an epoch (docs/shuffle.md); `.at` gives one.
     There "exact" lists all epochs where at most 50,000 differ, and is an expansion in r/N, modes over samples,
     elsewhere: 0.2 % off on digits, see docs/shuffle.md. Where it may be far off, because a small last batch overshoots
     or near the stability limit, random epochs are measured too, and taken where they differ significantly. S, about
@@ -80,7 +80,7 @@ def predict(
         For arguments out of range, for batches larger than the data, and for what the law of shuffled epochs does not
         cover.
     UnstableSGD
-        If no stationary state exists (theory.md section 6), or the expansion of shuffled epochs fails close to the
+        If no stationary state exists (F12), or the expansion of shuffled epochs fails close to the
         limit and they are too large to measure; the text says which.
     NotConverged
         If the stationary state was not found to the accuracy stated.
@@ -139,7 +139,7 @@ def learning_curve(
     average: Average | None = None,
     rtol: float = 1e-6,
 ) -> Array:
-    """Return E L(W_t) - L(W*) at every step t = 0..steps, (steps + 1,): exact, no fitting (theory.md section 3).
+    """Return E L(W_t) - L(W*) at every step t = 0..steps, (steps + 1,): exact, no fitting (F9).
 
     Parameters
     ----------

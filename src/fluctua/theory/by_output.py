@@ -22,7 +22,7 @@ class ByOutput(TimeDomain):
     def output_covariance(self) -> Array:
         """Covariance of the outputs' fluctuation over the data, <V x x^T V^T>_kl = tr(A S_kl), (c, c).
 
-        One adjoint solve serves all elements (theory.md section 2), at finite time too, because the map of F0 is its
+        One adjoint solve serves all elements (F6), at finite time too, because the map of F0 is its
         own adjoint under the trace. Its trace is tr(A S). Stationary or from W* only, in units of the squared targets.
         It costs as much as `predict` or `after`.
         """
@@ -40,8 +40,8 @@ class ByOutput(TimeDomain):
             return float(a @ np.diag(self.mode_covariance)) / law.problem.outputs * np.eye(law.problem.outputs)
         return contracted(law, law.solve(np.diag(a), self.steps, self.rtol))
 
-    def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (theory.md's output indices)
-        """Return S_kl = E[v_k v_l^T] of two rows of V, symmetrised over the two, in the modes.
+    def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
+        """Return S_kl = E[v_k v_l^T] of two rows of V, symmetrised over the two, in the modes (F6).
 
         It is stationary or from W* only, and not defined on the levels "hessian" and "equilibrium", which know only the
         sum over outputs.

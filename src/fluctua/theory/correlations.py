@@ -2,7 +2,7 @@ r"""The other half of the theorem, in time: correlations, responses, currents, a
 
 At equilibrium the response to a push is a correlation of the unpushed system. For SGD that survives, exactly and with
 multiplicative noise, as E[V(t)^T V(t+k)] = S R(k), where R(k) is the mean answer to a kick; for plain SGD R(k) = M^k,
-M = I - eta H (theory.md section 7). What does not survive is that correlations look the same backwards: their
+M = I - eta H (F20). What does not survive is that correlations look the same backwards: their
 antisymmetric part is a current.
 """
 
@@ -37,7 +37,7 @@ class TimeDomain(Responses):
         r"""Return E[V(t)^T V(t + lag)], summed over outputs, in the modes: Onsager's regression.
 
         S M^lag for plain SGD; with momentum each component of the motion decays at its own rate. Exact at any
-        learning rate and with multiplicative noise, because E[V(t + 1) | past] is linear (theory.md section 7).
+        learning rate and with multiplicative noise, because E[V(t + 1) | past] is linear (F20).
         For a prediction `after` some steps, t is those steps; S then includes the square of the mean.
 
         Parameters
@@ -70,11 +70,11 @@ class TimeDomain(Responses):
 
         J_pq = 1/2 E[x_p(t) x_q(t+1) - x_q(t) x_p(t+1)], summed over outputs; positive where the weights turn from mode
         p towards mode q. Plain SGD: x = V, and J = (eta/2)(H S - S H), (r, r), zero exactly where C + K[S] commutes
-        with H, which is detailed balance (theory.md section 7).
+        with H, which is detailed balance (F23).
 
         With momentum x = (V, U), U = V(t) - V(t-1) the velocity, and J is (2 r, 2 r): a single mode has a current, from
         V to U. That one is no irreversibility, because a velocity changes its sign with time; J_VV is,
-        and for heavy-ball momentum it is (eta'/2)(H S - S H), eta' = eta (1 - dampening)/(1 - momentum). Of the
+        and for heavy-ball momentum it is (eta'/2)(H S - S H), eta' = eta (1 - dampening)/(1 - momentum) (F33). Of the
         stationary state only; at finite time the antisymmetric part of `lagged_covariance(1)` is J_VV.
         """
         kernel = self._kernel("a circulation")
@@ -88,7 +88,7 @@ class TimeDomain(Responses):
 
     @property
     def detailed_balance_violation(self) -> float:
-        """Ratio |H G - G H| / |H G + G H| of Frobenius norms, G = C + K[S]: zero in detailed balance, at most 1.
+        """Ratio |H G - G H| / |H G + G H| of Frobenius norms (F24), G = C + K[S]: zero in detailed balance, at most 1.
 
         Zero where nothing fluctuates, as with a full batch: at rest there is no current.
         """
@@ -99,7 +99,7 @@ class TimeDomain(Responses):
 
     @property
     def bath_temperatures(self) -> Array:
-        """Temperatures T_bath = eta' kappa G_pp/(2 c), (r,), of the noise alone in continuous time, G = C + K[S].
+        """Temperatures T_bath = eta' kappa G_pp/(2 c), (r,), of the noise alone in continuous time (F30), G = C + K[S].
 
         With momentum eta' = eta (1 - dampening)/(1 - momentum), as in `circulation`.
         """
@@ -111,8 +111,8 @@ class TimeDomain(Responses):
         r"""Return E|V(t + lag) - V(t)|^2/(2 c chi), chi the step response: what equilibrium would make a temperature.
 
         For plain SGD in its stationary state the same at every lag, h_p S_pp/c = T_bath/(1 - eta h_p/2): exact, one
-        mode at a time, whatever the data (theory.md section 7). With momentum it depends on the lag, and reaches
-        T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (not with Nesterov's step).
+        mode at a time, whatever the data (F30, F31). With momentum it depends on the lag, and reaches
+        T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (F35; not Nesterov's step).
 
         Parameters
         ----------
@@ -147,8 +147,8 @@ class TimeDomain(Responses):
         r"""Entropy production per step as seen in the steepest `modes`: per output, and of all outputs together.
 
         Of the Gaussian process with SGD's exact second moments; a minibatch's noise is not Gaussian. Zero in detailed
-        balance, and where the weights rest without noise, as with a full batch. e = tr[(kappa (C + K[S]))^-1
-        (H S H - H^2 S)] for plain SGD and heavy-ball momentum, over c r weights for the total (theory.md section 7;
+        balance, and where the weights rest without noise, as with a full batch. It is tr[(kappa (C + K[S]))^-1
+        (H S H - H^2 S)] for plain SGD and heavy-ball momentum, over c r weights for the total (F26;
         `entropy`). The state of momentum is the last two weights: V and its velocity have noise in one of them
         only.
 

@@ -1,18 +1,19 @@
-r"""Entropy production: how much likelier a run is than the same run backwards, per step (theory.md section 7).
+r"""Entropy production: how much likelier a run is than the same run backwards, per step.
 
-In the modes a run is a chain of second order, w(t+1) = a w(t) - b w(t-1) + noise, the same for every output: a is the
-sum of the optimiser's decays, b their product, zero for plain SGD. With Gaussian noise of covariance Q the two
+In the modes a run is a chain of second order, w(t+1) = a w(t) - b w(t-1) + noise (F34), the same for every output: a is
+the sum of the optimiser's decays, b their product, zero for plain SGD. With Gaussian noise of covariance Q the two
 likelihoods differ, per step, by
 
-    e = E log p(w(t+1) | w(t), w(t-1)) / p(w(t-1) | w(t), w(t+1)) = -sum_ij Q_ij (Q^-1)_ij B_ij,
+    sigma = E log p(w(t+1) | w(t), w(t-1)) / p(w(t-1) | w(t), w(t+1)) = -sum_ij Q_ij (Q^-1)_ij B_ij,
 
 where i and j run over modes (and outputs) and B, like the dissipation kernel, knows the optimiser and the curvature
-only. For plain SGD B_pq = (m_p - m_q)^2/(2 (1 - m_p m_q)), and e = tr[(kappa (C + K[S]))^-1 (H S H - H^2 S)]; that form
-holds with heavy-ball momentum, dampened or not, too. B is the mean of sin^2 of the difference of the modes' phase lags
-over all frequencies: modes that lag differently behind noise that they share tell the direction of time.
+only (F27). For plain SGD B_pq = (m_p - m_q)^2/(2 (1 - m_p m_q)), and sigma = tr[(kappa (C + K[S]))^-1 (H S H - H^2 S)]
+(F26); that form holds with heavy-ball momentum, dampened or not, too. B is the mean of sin^2 of the difference of the
+modes' phase lags over all frequencies: modes that lag differently behind noise that they share tell the direction of
+time.
 
-The noise of a minibatch is not Gaussian, but discrete: e is that of the Gaussian process with the same second moments,
-which are exact. It is the Kullback-Leibler divergence of paths of that process, in nats per step.
+The noise of a minibatch is not Gaussian, but discrete: sigma is that of the Gaussian process with the same second
+moments, which are exact. It is the Kullback-Leibler divergence of paths of that process, in nats per step.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Chain:
 
     @property
     def forces(self) -> tuple[Array, Array]:
-        """Weights f1, f2, (r, r), of these currents in e = sum_ij (Q^-1)_ij (f1 J1 + f2 J2)_ij."""
+        """Weights f1, f2, (r, r), of these currents in sigma = sum_ij (Q^-1)_ij (f1 J1 + f2 J2)_ij (F28)."""
         (a, _), p, s = self._coefficients, self.product, self.total
         first = 2 * np.subtract.outer(a, a) - np.multiply.outer(a, p) + np.multiply.outer(p, a)
         return first, np.subtract.outer(s, s) - np.subtract.outer(p, p)
@@ -180,9 +181,9 @@ def sweeping_error(chain: Chain, noise: Array, weights: Array, looks: int, gap: 
 def path_entropy(moments: Array, dimensions: int) -> float:
     """Return the entropy production of the Gaussian chain with these `moments`, of (x(0), ..., x(n)) one after another.
 
-    The chain is of order n; `dimensions` are those of one x. Nothing of SGD is in it but that it is stationary: of the
-    moments' change under time reversal only the antisymmetric blocks count. From N transitions of d weights it comes
-    out too large by about d (d - 1)/N, because every pair seems to circulate a little.
+    F29; the chain is of order n, `dimensions` are those of one x. Nothing of SGD is in it but that it is stationary: of
+    the moments' change under time reversal only the antisymmetric blocks count. From N transitions of d weights it
+    comes out too large by about d (d - 1)/N, because every pair seems to circulate a little.
     """
     d = dimensions
     coefficients = np.linalg.solve(moments[:-d, :-d], moments[:-d, -d:]).T
@@ -218,7 +219,7 @@ def _resting(law: Law) -> NDArray[np.bool_]:
 
 
 def gaussian_entropy(noise: Array, irreversibility: Array) -> float:
-    """Return -sum_ij Q_ij (Q^-1)_ij B_ij for Q, (n r, n r), and B, (r, r).
+    """Return -sum_ij Q_ij (Q^-1)_ij B_ij (F27) for Q, (n r, n r), and B, (r, r).
 
     Targets that sum to one over the outputs can make the residuals do so too: then their sum does not fluctuate, and
     Q^-1 is taken on the range of Q. That needs a range that the motion keeps. If it does not, a step backwards asks

@@ -1,4 +1,4 @@
-"""The stationary law F1, solved: S = Phi o kappa (C + K[S])."""
+"""The stationary law F1, solved in the modes, F2: S = Phi o kappa (C + K[S])."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: f
     r"""Solve S/phi - K[S] = source for S, elementwise in the modes.
 
     K is self-adjoint under the trace and 1/phi is diagonal, so the left side is a symmetric operator; where phi is
-    positive, it is positive definite exactly when the recipe is mean-square stable (theory.md section 6): conjugate
+    positive, it is positive definite exactly when the recipe is mean-square stable (F12): conjugate
     gradients, preconditioned by phi, converge in a few rounds and a direction of non-positive curvature proves
     instability. With momentum two modes may answer in antiphase, phi < 0: then GMRES on S - phi o K[S], which proves
     nothing about stability.

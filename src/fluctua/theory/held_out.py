@@ -62,7 +62,7 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
 
     With W = W* + V, A' = <x x^T> over the held-out data and residuals r' = W* x - y there,
 
-    E 1/2 <|W x - y|^2> = 1/2 <|r'|^2> + 1/2 tr(A' S) + <r'^T (E V) x>:
+    E 1/2 <|W x - y|^2> = 1/2 <|r'|^2> + 1/2 tr(A' S) + <r'^T (E V) x>    (F15):
 
     exact, because the loss is quadratic and S = E[V^T V] and E V are. Held-out data also see directions that no
     training sample has; they keep what the start left there.
@@ -119,7 +119,7 @@ def held_out_curve(
 ) -> Array:
     """Return the expected loss on held-out data after each of `steps`, (n,): exact, as `learning_curve` is.
 
-    One march for all steps; see `held_out_loss` for the formula, which needs all of S and not its diagonal alone.
+    One march for all steps; see `held_out_loss` for the formula, F15, which needs all of S and not its diagonal alone.
 
     Parameters
     ----------

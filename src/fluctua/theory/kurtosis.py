@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def excess_kurtosis(problem: LeastSquares, sgd: SGD) -> Array:
-    r"""Excess kurtosis of the batch gradient at W*, per output and mode, (c, r); 0 for a Gaussian, NaN without noise.
+    r"""Excess kurtosis of the batch gradient at W* (F16), per output and mode, (c, r): 0 if Gaussian, NaN without any.
 
     With m2, m4 the central moments of the per-sample gradient r_ik z_ip: (m4/m2^2 - 3)/b with replacement. Without,
     the fourth moment of a sum T of b distinct values among N follows by counting which of its four factors coincide:

@@ -42,7 +42,7 @@ FLOWS: tuple[Level, ...] = ("langevin", "hessian")
 
 @dataclass(frozen=True)
 class Law:
-    """The balance S = Phi o kappa (C + K[S]) at one level of the ladder (theory.md section 2).
+    """The balance S = Phi o kappa (C + K[S]) at one level of the ladder (F2, F7).
 
     The "equilibrium" level carries the exact balance: it keeps nothing of it but the excess loss. In shuffled epochs a
     `rough` law, of a search, is the expansion wherever not all epochs can be listed.

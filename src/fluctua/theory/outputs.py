@@ -1,6 +1,6 @@
 """All outputs together: S_kl and the source of their noise for every pair of output rows, and the whole matrix.
 
-The rows of the weights share their batches, so their noise is correlated (theory.md sections 2 and 7).
+The rows of the weights share their batches, so their noise is correlated (F6).
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class Prediction(Coordinates):
 
     @property
     def excess_loss(self) -> float:
-        """E L(W) - L(W*) = 1/2 tr(H S)."""
+        """E L(W) - L(W*) = 1/2 tr(H S) (F8)."""
         inside = float(0.5 * self.curvatures @ self.mode_variances)
         if self.steps is None:
             return inside
@@ -111,7 +111,7 @@ class Prediction(Coordinates):
 
     @property
     def temperatures(self) -> Array:
-        """T_p = h_p S_pp / c, the mode temperature, (r,): equal for all modes only in equilibrium."""
+        """T_p = h_p S_pp / c, the mode temperature (F8), (r,): equal for all modes only in equilibrium."""
         return self.curvatures * self.mode_variances / self.law.problem.outputs
 
     @property

@@ -1,4 +1,4 @@
-r"""The learning rate at which the second-moment map S -> Phi o kappa K[S] has spectral radius 1 (theory.md section 6).
+r"""The learning rate at which the second-moment map S -> Phi o kappa K[S] has spectral radius 1 (F12).
 
 The map keeps positive matrices positive, so its spectral radius is an eigenvalue, with a positive eigenvector
 (Perron and Frobenius). Other eigenvalues may come close to it in size: with momentum Phi has elements of both signs,

@@ -58,7 +58,8 @@ class Responses:
         """Return the shift of E V in each mode after `lag` steps under a unit force along it.
 
         A force is a constant change of the gradient, with a minus sign: new targets y_i + p_i exert <p x^T>. The shift
-        is the sum of impulse responses: (1 - m^lag)/h for plain SGD; 1/h in the end, always. It costs r operations.
+        is the sum of impulse responses: (1 - m^lag)/h for plain SGD (F22), and always 1/h in the end. It costs r
+        operations.
 
         Parameters
         ----------

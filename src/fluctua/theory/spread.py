@@ -57,7 +57,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
 
     L(W) - L(W*) = 1/2 sum_k v_k H v_k^T is quadratic in the output rows v_k of V = W - W*, so its mean needs their
     second moments, which are known exactly, and its variance their fourth, which are not. *Gaussian closure*: V is
-    taken as Gaussian with its exact mean m_k = E v_k and exact covariances S_kl = Cov(v_k, v_l); then
+    taken as Gaussian with its exact mean m_k = E v_k and exact covariances S_kl = Cov(v_k, v_l); then (F60)
 
     Var L = 1/2 sum_kl tr(H S_kl H S_kl^T) + sum_kl m_k H S_kl H m_l^T.
 
@@ -92,7 +92,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     -----
     Cost: c(c + 1)/2 balances of one output each, as `predict` or `after` solves them, and memory for c + 3 matrices
     (r, r): S_kl + S_kl^T is what v_k + v_l has beyond v_k and v_l, and a sum of outputs is an output. The
-    antisymmetric part of S_kl obeys a law without a sum over the data, elementwise in the modes. It is zero from W*
+    antisymmetric part of S_kl obeys a law without a sum over the data (F61), elementwise in the modes. It is 0 from W*
     without weight decay; otherwise, at finite time, it costs an update of up to four (r, r) matrices in every step.
 
     Examples
@@ -112,7 +112,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     pull, variance = h * (prediction.mean @ prediction.modes), 0.0
     if not np.isfinite(prediction.mode_covariance).all():
         return LossSpread(prediction.excess_loss, float("inf"))
-    for (k, l), block in _covariances(prediction, tolerance):  # noqa: E741  (theory.md's output indices)
+    for (k, l), block in _covariances(prediction, tolerance):  # noqa: E741  (output indices, F6)
         both = 0.5 * float(h @ block**2 @ h) + float(pull[k] @ block @ pull[l])
         variance += both if k == l else 2 * both
     return LossSpread(prediction.excess_loss, float(np.sqrt(max(variance, 0.0))))

@@ -1,4 +1,4 @@
-"""The largest stable learning rate, in the mean-square sense (theory.md section 6)."""
+"""The largest stable learning rate, in the mean-square sense (F12)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 def max_stable_lr(problem: LeastSquares, sgd: SGD) -> StableLimit:
     r"""Return the learning rate above which the variance of the weights grows without bound.
 
-    eta_max = 1 / spectral radius of T[S]_pq = (h_p h_q S_pq + kappa K[S]_pq) / (h_p + h_q), theory.md section 6:
+    eta_max = 1 / spectral radius of Psi[S]_pq = (h_p h_q S_pq + kappa K[S]_pq) / (h_p + h_q), F12:
     necessary and sufficient for independent batches, at any batch size, and never above 2/h_max. It is the learning
     rate at which the map S -> Phi o kappa K[S] of the stationary balance has spectral radius 1, with momentum too.
 

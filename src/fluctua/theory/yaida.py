@@ -1,4 +1,4 @@
-r"""Yaida's fluctuation-dissipation relations in matrix form, read off the trajectory alone.
+r"""Yaida's fluctuation-dissipation relations in matrix form (F36), read off the trajectory alone.
 
 A step is d(t) = V(t+1) - V(t) = beta d(t-1) - eta tau g(t), tau = 1 - dampening, and E[g(t) | past] = V H, the full
 gradient. For any quadratic form of V that gives, with the steps d and the covariance itself measured,

@@ -152,8 +152,8 @@ def gradient_noise(
 ) -> GradientNoise:
     r"""Run SGD from W* and measure the noise of every batch gradient, against theory.
 
-    Theory, for independent batches: mean zero; covariance kappa (C + K[S]) (theory.md F0); uncorrelated in time,
-    because each batch is drawn anew; excess kurtosis of a batch mean, (m4/m2^2 - 3)/b with replacement.
+    Theory, for independent batches: mean zero; covariance kappa (C + K[S]) (F4, F5); uncorrelated in time,
+    because each batch is drawn anew; excess kurtosis of a batch mean, (m4/m2^2 - 3)/b with replacement (F16).
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """When is a deviation more than sampling? Family-wise tests over replicas, and what they would have caught.
 
-Replicas are independent, so a contrast (one number per replica) has a Student-t error bar (theory.md section 8). Three
+Replicas are independent, so a contrast (one number per replica) has a Student-t error bar (F17). Three
 things are kept from feigning a deviation:
 
 - *Skewness.* Variances are skewed: a low mean comes with a low spread, and t alone rejects a true theory two to three

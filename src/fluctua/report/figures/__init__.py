@@ -142,7 +142,7 @@ def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
     """Return the figures "regression", "response", "circulation" and "current" of a dynamic verdict; as `draw`.
 
     regression
-        Correlation of some modes with themselves, and the answer to a kick, against the lag (theory.md section 7).
+        Correlation of some modes with themselves, and the answer to a kick, against the lag (F20).
     response
         Correlation against S times the response, both measured, element by element.
     circulation

@@ -5,8 +5,8 @@ its end linearly,
 
     S(e+1) = m^n m^n S(e) + G[S(e)],
 
-G being what its n steps add; so stationary and finite-time laws are those of one slow step per epoch (theory.md
-section 5).
+G being what its n steps add; so stationary and finite-time laws are those of one slow step per epoch
+(docs/shuffle.md).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Shuffle:
         Batch sizes of an epoch.
     feels : bool
         Whether the noise feels the fluctuation. If not, its source is C and the law of the covariance is
-        S = R_n[C]/(1 - m^n m^n), first order of theory.md section 5.
+        S = R_n[C]/(1 - m^n m^n), the first order in lr (docs/shuffle.md).
     nodes : int
     """
 

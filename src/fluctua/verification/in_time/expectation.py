@@ -86,7 +86,7 @@ class Expectation:
 
     @cached_property
     def weights(self) -> Weights:
-        """Of the areas whose sum is the entropy production: inverse noise times force; zero if not asked for."""
+        """Of the areas whose sum is the entropy production (F28): inverse noise times force; zero if not asked for."""
         if not self.entropic:
             c, m = self.stationary.law.problem.outputs, self.agenda.modes
             return Weights(np.zeros((c * m, c * m)), np.zeros((c, m, m)))
@@ -103,7 +103,7 @@ class Expectation:
         return np.array([sweeping_error(self.chain, noise, weights, looks, gap) for noise, weights in pairs])
 
     def flow(self, places: Array) -> tuple[Array, Array]:
-        """Density and current at `places` of the plane, (n, 2) in standard deviations: (n,) and (n, 2), per step.
+        """Density and current (F25) at `places` of the plane, (n, 2) in standard deviations: (n,) and (n, 2), per step.
 
         Each output's own Gaussian, whose weights drift by -J S^-1 x; means over the outputs that fluctuate in all of
         the plane.

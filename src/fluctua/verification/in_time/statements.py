@@ -92,7 +92,7 @@ class Statements:
 
     @cached_property
     def by_response(self) -> Array:
-        """S R(k) with the answers of another group, so that their errors are independent, (g, k, m, m)."""
+        """S R(k) (F21, F32) with the answers of another group, so that their errors are independent, (g, k, m, m)."""
         others = np.roll(self.found.responses, 1, axis=0)
         return np.asarray(np.einsum("gspq,gskqr->gkpr", self.found.now, others, optimize=True))
 

@@ -49,7 +49,7 @@ def verify_dynamic(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> DynamicVerdict:
-    r"""Hold the fluctuation-dissipation theorem in time against real training runs (theory.md section 7).
+    r"""Hold the fluctuation-dissipation theorem in time against real training runs (F20 to F23).
 
     Replicas start at W*. In the second half of a run, correlations E[V(t)^T V(t+k)] are measured in the steepest
     modes, and so are responses: twins that share their replica's batches are kicked in every mode and in a random
