@@ -84,9 +84,15 @@ def _int(name: str, value: SupportsInt) -> int:
 
 
 def real_number(
-    name: str, value: object, *, above: float = -np.inf, minimum: float = -np.inf, below: float = np.inf
+    name: str,
+    value: object,
+    *,
+    above: float = -np.inf,
+    minimum: float = -np.inf,
+    below: float = np.inf,
+    maximum: float = np.inf,
 ) -> float:
-    """Return `value` as a finite float, strictly above `above`, at least `minimum` and strictly below `below`."""
+    """Return `value` as a finite float: above `above`, from `minimum` to `maximum`, and below `below`."""
     number = _float(value)
     if not np.isfinite(number):
         raise InvalidInput(f"{name} must be a finite number, got {shown(value)}.")
@@ -96,6 +102,8 @@ def real_number(
         raise InvalidInput(f"{name} must be at least {minimum:g}, got {number:g}.")
     if number >= below:
         raise InvalidInput(f"{name} must be less than {below:g}, got {number:g}.")
+    if number > maximum:
+        raise InvalidInput(f"{name} must be at most {maximum:g}, got {number:g}.")
     return number
 
 
