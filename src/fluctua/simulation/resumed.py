@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._arrays import AnyArray
+from .._arrays import AnyArray, Arrays
 from .._validate.plain import Header, Keywords
 from ..errors import ResultError
 from ..storage.layout import hold_arrays
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint_identity", "chunk_sizes", "damaged", "hold_tally"]
 
-Arrays = Mapping[str, AnyArray]
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
 _MOST = 64  # replicas of a chunk
 _RTOL = 1e-9  # of sums over records and replicas, taken in another order

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from .._arrays import AnyArray
+from .._arrays import AnyArray, Arrays
 from .._validate.plain import Header
 
 __all__ = ["Layout", "hold_arrays", "hold_header", "schema_text"]
@@ -54,12 +54,7 @@ def _hold_numbers(value: object) -> None:
 
 
 def hold_arrays(
-    arrays: Mapping[str, AnyArray],
-    layout: Layout,
-    sizes: dict[str, int],
-    *,
-    only: bool = False,
-    together: Collection[Layout] = (),
+    arrays: Arrays, layout: Layout, sizes: dict[str, int], *, only: bool = False, together: Collection[Layout] = ()
 ) -> None:
     """Raise `ValueError` unless the arrays are those of `layout`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from .._arrays import AnyArray
+from .._arrays import AnyArray, Arrays
 from .._validate.plain import Header, Keywords
 from ..errors import ResultError
 from .paths import refuse_irregular
@@ -21,12 +20,11 @@ from .writing import save_with
 
 __all__ = ["finite", "load_arrays", "provenance", "save_arrays"]
 
-Arrays = dict[str, AnyArray]
 _HEADER = "header"
 _FORMAT = "fluctua-result-1"
 
 
-def save_arrays(path: Path | str, header: Header, arrays: Mapping[str, AnyArray]) -> None:
+def save_arrays(path: Path | str, header: Header, arrays: Arrays) -> None:
     """Write `arrays` and the JSON `header` to `path`, whole or not at all.
 
     Raises
@@ -42,7 +40,7 @@ def save_arrays(path: Path | str, header: Header, arrays: Mapping[str, AnyArray]
     save_with(path, write)
 
 
-def load_arrays(path: Path | str) -> tuple[Keywords, Arrays]:
+def load_arrays(path: Path | str) -> tuple[Keywords, dict[str, AnyArray]]:
     """Return the header and the arrays of a file written by `save_arrays`.
 
     Raises

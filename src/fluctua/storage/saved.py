@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeVar
 
-from .._arrays import AnyArray
+from .._arrays import AnyArray, Arrays
 from .._validate.plain import Header, JsonObject, Keywords
 from .._validate.values import as_path, choice, instance, positive_int
 from ..errors import ResultError, UnknownName, UnknownRow
@@ -33,7 +33,7 @@ class Saved(ABC):
     NOUN: ClassVar[str]
     MADE_BY: ClassVar[str]
 
-    arrays: Mapping[str, AnyArray]
+    arrays: Arrays
 
     @property
     @abstractmethod
@@ -145,12 +145,12 @@ class Saved(ABC):
 
     @staticmethod
     @abstractmethod
-    def _hold(header: Header, arrays: Mapping[str, AnyArray]) -> None:
+    def _hold(header: Header, arrays: Arrays) -> None:
         """Raise an error where the arrays are not those that the header promises."""
 
     @classmethod
     @abstractmethod
-    def _read(cls, header: Header, arrays: Mapping[str, AnyArray]) -> Self:
+    def _read(cls, header: Header, arrays: Arrays) -> Self:
         """Make the verdict of a header that the schema allows."""
 
     @classmethod

@@ -145,14 +145,14 @@ def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
     Raises
     ------
     InvalidInput
-        Where the recipe has no stationary state to survey around.
+        For data that the verdict's recipe does not fit, such as fewer samples than a batch has.
     NotConverged
         If a prediction of the survey was not found to the accuracy stated.
 
     Notes
     -----
-    Cost: that of `survey`. For each of 17 weight decays it takes 2 N d c + 2 N r flops, and for the grid some hundred
-    stationary states as `predict` finds them, of 2,048 samples at most.
+    Cost: for each of 17 weight decays 2 N d c + 2 N r flops, and for the grid between settings 190 stability limits and
+    370 stationary states, of at most 128 modes and a few thousand samples: 15 seconds on digits.
 
     Examples
     --------
