@@ -43,8 +43,9 @@ class LeastSquares:
         What they are, where the rule would have it otherwise. It is asked for where whole numbers are more different
         ones than a fifth of the samples; below 20 samples those are labels where one comes twice, values otherwise.
     sample_weight : array_like, (N,), optional
-        w_i >= 0, as scikit-learn has them: the loss is the sum of w_i loss_i over the sum of w_i. A sample's gradient
-        is w_i times its own, the weights divided by their mean, in a batch too: the mean over a batch of w_i loss_i.
+        Weights w_i >= 0, as scikit-learn has them: the loss is the sum of w_i loss_i over the sum of w_i. A sample's
+        gradient is w_i times its own, the weights divided by their mean, in a batch too: the mean over a batch of
+        w_i loss_i.
         A weight of 2 gives the H and W* of a sample that is there twice, and more noise than that: the two copies are
         drawn apart.
 

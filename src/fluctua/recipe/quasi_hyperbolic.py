@@ -31,11 +31,17 @@ class QHM(Recipe):
     batch_size : int
         Samples per batch, b >= 1.
     momentum : float
-        beta, 0 <= beta < 1: what the buffer keeps, per step.
+        The share beta, 0 <= beta < 1, that the buffer keeps per step.
     nu : float
         Share of the step that is along the buffer, 0 <= nu <= 1.
-    weight_decay, sampling, schedule, drop_last
-        As those of `SGD`.
+    weight_decay : float
+        As that of `SGD`, in the gradient g.
+    sampling : str or fluctua.WeightedSampling
+        As that of `SGD`.
+    schedule : fluctua.schedules.Schedule or sequence of float, optional
+        What becomes of `lr` in time, as that of `SGD`.
+    drop_last : bool
+        As that of `SGD`.
 
     Raises
     ------

@@ -56,12 +56,40 @@ class Sampler:
     phrase: str
 
     def probabilities(self, samples: int) -> Array | None:
-        """Return the chance of each sample at each draw, (N,); None where they are all alike."""
+        """Return the chance of each sample at each draw; None where they are all alike.
+
+        Parameters
+        ----------
+        samples : int
+            Size of the data set, N.
+
+        Returns
+        -------
+        ndarray, (N,), or None
+            They sum to 1.
+        """
         del samples
         return None
 
     def seen(self, problem: P) -> P:
-        """Return the problem whose loss these batches descend; that of a sampling without weights is the same."""
+        """Return the problem whose loss these batches descend; that of a sampling without weights is the same.
+
+        Parameters
+        ----------
+        problem : LeastSquares
+            The data.
+
+        Returns
+        -------
+        LeastSquares
+            Its samples counted rho_i times in second moments.
+
+        Raises
+        ------
+        InvalidInput
+            For weights that are not as many as the samples, for a sample that the loss has and that is never drawn, and
+            for a problem that is already seen by another sampling.
+        """
         if problem.drawn_by is not None and self.distinct:
             raise InvalidInput(
                 f"this problem is as {problem.drawn_by!r} draws it, and sampling = {self.name!r} draws its samples "
@@ -80,16 +108,65 @@ class Sampler:
         return False
 
     def words(self, size: int) -> str:
-        """Return the sampling in words."""
+        """Return the sampling in words.
+
+        Parameters
+        ----------
+        size : int
+            Samples per batch, b.
+
+        Returns
+        -------
+        str
+            In one line.
+        """
         return self.phrase.format(size)
 
     def kappa(self, samples: int, size: int) -> float:
-        """Return the covariance of a batch mean in units of the per-sample one, 1/b (F5)."""
+        """Return the covariance of a batch mean in units of the per-sample one, 1/b (F5).
+
+        Parameters
+        ----------
+        samples : int
+            Size of the data set, N.
+        size : int
+            Samples per batch, b.
+
+        Returns
+        -------
+        float
+            The factor kappa, without a unit.
+
+        Raises
+        ------
+        InvalidInput
+            Where a batch without replacement is larger than the data set.
+        """
         del samples
         return 1.0 / size
 
     def batch_sizes(self, samples: int, size: int, drop_last: bool) -> NDArray[np.int64]:
-        """Return the sizes of the batches of one epoch, (n,); refused where there are none."""
+        """Return the sizes of the batches of one epoch.
+
+        Parameters
+        ----------
+        samples : int
+            Size of the data set, N.
+        size : int
+            Samples per batch, b.
+        drop_last : bool
+            Whether a smaller last batch is left out.
+
+        Returns
+        -------
+        ndarray of int64, (n,)
+            As many as an epoch has steps.
+
+        Raises
+        ------
+        InvalidInput
+            Where batches do not come in epochs, and for one that is larger than the data set.
+        """
         del samples, drop_last
         raise InvalidInput(
             f"sampling = {self.name!r} draws independent batches, which have no epochs: each is of "
@@ -219,7 +296,7 @@ class WeightedSampling(Sampler):
         return f"weighted batches of {size} with replacement ({self._kind})"
 
     def probabilities(self, samples: int) -> Array:
-        """Return p, (N,)."""
+        """Return p."""
         weights = sample_weights("weights", np.array(self.weights))
         hold_length("WeightedSampling", weights, samples)
         return np.asarray(weights / samples)

@@ -92,7 +92,23 @@ class Recipe:
         return sampler_of(self.sampling)
 
     def seen(self, problem: P) -> P:
-        """Return the problem whose loss these batches descend: another one only for a `WeightedSampling`."""
+        """Return the problem whose loss these batches descend: another one only for a `WeightedSampling`.
+
+        Parameters
+        ----------
+        problem : LeastSquares
+            The data.
+
+        Returns
+        -------
+        LeastSquares
+            The same object for samples that are drawn alike.
+
+        Raises
+        ------
+        InvalidInput
+            For weights that are not as many as the samples, and for a problem that is already seen by another sampling.
+        """
         return self.sampler.seen(problem)
 
     def sampling_factor(self, samples: int) -> float:
