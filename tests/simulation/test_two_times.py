@@ -150,7 +150,7 @@ def spread_bounds(freedom, alpha):
 
 @pytest.mark.statistical(alpha=1e-4, miss=1e-3)
 def test_both_estimators_find_the_predicted_entropy_production(verdict, with_momentum):
-    """Within 5 error bars and 5 %; what 10 % less would be is rejected by the areas."""
+    """F28: within 5 error bars and 5 %; what 10 % less would be is rejected by the areas."""
     for found in (verdict, with_momentum):
         areas = next(each for each in found.entropy if each.of == "all outputs" and each.estimator == "areas")
         assert areas.resolves
