@@ -62,7 +62,7 @@ class Sampler:
 
     def seen(self, problem: P) -> P:
         """Return the problem whose loss these batches descend; that of a sampling without weights is the same."""
-        if problem.drawn_by is not None and self.distinct:
+        if problem.drawn_by is not None:
             raise InvalidInput(
                 f"this problem is as {problem.drawn_by!r} draws it, and sampling = {self.name!r} draws its samples "
                 f"alike. Use the problem that it was made from."
