@@ -113,7 +113,7 @@ def test_an_unbiased_draw_must_reach_every_sample_that_counts(small_problem):
 def test_a_problem_as_drawn_is_not_drawn_in_another_way(small_problem):
     drawn = fl.predict(small_problem, weighted(60)).law.problem
     assert fl.predict(drawn, weighted(60)).law.problem is drawn
-    for sampling in ("shuffle", "without_replacement", fl.WeightedSampling(np.ones(60))):
+    for sampling in ("with_replacement", "shuffle", fl.WeightedSampling(np.ones(60))):
         with pytest.raises(InvalidInput, match=r"Use the (problem|one) that it was made from"):
             fl.predict(drawn, fl.SGD(0.01, 4, sampling=sampling))
 

@@ -90,7 +90,7 @@ class Sampler:
             For weights that are not as many as the samples, for a sample that the loss has and that is never drawn, and
             for a problem that is already seen by another sampling.
         """
-        if problem.drawn_by is not None and self.distinct:
+        if problem.drawn_by is not None:
             raise InvalidInput(
                 f"this problem is as {problem.drawn_by!r} draws it, and sampling = {self.name!r} draws its samples "
                 f"alike. Use the problem that it was made from."
