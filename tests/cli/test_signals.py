@@ -52,7 +52,7 @@ def module(name):
 
 STAGES = {
     "simulation": (module("simulation.measurement").Tally, "save", "repeat with --resume"),
-    "comparison": (module("verification.equal_time")._Trial, "_row", "repeat with --resume"),
+    "comparison": (module("verification.trial").Trial, "_row", "repeat with --resume"),
     "writing": (module("verification.verdict").Verdict, "save", "repeat with --resume"),
     "explorer": (module("cli.verify"), "with_survey", "the verdict is in"),
     "figures": (module("cli.verify"), "save_figures", "the verdict is in"),

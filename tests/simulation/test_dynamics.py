@@ -10,7 +10,7 @@ import fluctua as fl
 from fluctua.recipe.sgd import EPOCHS
 from fluctua.simulation.batches import Draws, generators, seed_sequence
 from fluctua.simulation.steppers import DYNAMICS, minibatch_in_modes, stepper
-from fluctua.verification.equal_time import LAW_OF
+from fluctua.verification.trial import LAW_OF
 
 
 @pytest.fixture(scope="module")

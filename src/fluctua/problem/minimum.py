@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BelowRounding, InvalidInput
+from .left_out import VISIBLE, shares_left_out
 from .moments import quadratic_form
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ _EPS = float(np.finfo(float).eps)
 _EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, up to which they may be rounding alone:
 # found up to 4 at 1,000 features, in exact fits of all conditions
 _SETTLED = 1e-10  # change of the residuals relative to them, of which L(W*) feels the square
-_VISIBLE, _CHANCE = 1e-3, 1e-6  # share of the loss that is worth a warning; probability that chance finds as much
 _KNOWN = 1e-2  # residuals known to less than this are worth one too
 _ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
 
@@ -126,7 +126,7 @@ class Minimum:
             self.mode_weights, before = self.mode_weights - change, size
         self._unsettled = size
         hidden = left <= _EXACT_FIT * np.sqrt(1 + problem.features / 1000) * rounding
-        self.interpolates = problem.rank == problem.samples or (hidden and left <= _VISIBLE * _spread(problem.targets))
+        self.interpolates = problem.rank == problem.samples or (hidden and left <= VISIBLE * _spread(problem.targets))
         if self.interpolates:
             self.residuals[:] = self.squared_residuals[:] = 0.0
 
@@ -151,30 +151,11 @@ class Minimum:
         warned, self._warned = self._warned, True
         if warned or self.problem.undecayed.interpolates:
             return
-        shares, left = self._shares_left_out(), float(np.sqrt(self.squared_residuals.mean()))
+        shares = shares_left_out(self.problem, self.residuals, self.weight_decay)
+        left = float(np.sqrt(self.squared_residuals.mean()))
         error = max(self._rounding(), self._unsettled) / left
         if shares.size or error > _KNOWN:
             warnings.warn(BelowRounding(shares.size, float(shares.max(initial=0.0)), error), stacklevel=3)
-
-    def _shares_left_out(self) -> Array:
-        """Shares of the squared residuals that directions left out of the modes explain, beyond chance and visibly."""
-        from scipy.special import betainc
-
-        problem, dropped = self.problem, self.problem.spectrum.dropped
-        free = problem.samples - problem.rank - 1
-        if free < 1 or not dropped.size:
-            return np.empty(0)
-        crossed, square = np.zeros((problem.outputs, dropped.shape[1])), np.zeros(dropped.shape[1])
-        for rows in problem.blocks(problem.features):
-            z = problem.inputs[rows].astype(np.float64) @ dropped
-            crossed, square = crossed + self.residuals[rows].astype(np.float64).T @ z, square + np.sum(z**2, axis=0)
-        explained = _ratio(crossed**2, square)
-        whole = np.sum(self.residuals.astype(np.float64) ** 2, axis=0)
-        left = 1 - _ratio(explained, whole[:, None])
-        beyond = betainc(0.5 * free, 0.5, left.clip(0, 1)) < _CHANCE / left.size  # Student's t of one direction
-        felt = _ratio(square, square + problem.samples * self.weight_decay)
-        shares = felt * explained.sum(axis=0) / whole.sum()
-        return np.asarray(shares[beyond.any(axis=0) & (shares > _VISIBLE)])
 
     def _shrink(self, bare: Minimum) -> None:
         """W* from that without weight decay; where that fits every sample, so do the residuals, (W* - W*(0)) x."""
@@ -296,11 +277,6 @@ class Minimum:
         for rows in self.problem.blocks(self.problem.rank):
             out[rows] = 2 * np.einsum("ij,ij->i", self.problem.projections[rows] @ shift, self.residuals[rows])
         return out
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    """Quotient, zero where `below` is."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
 def _spread(targets: NDArray[Any]) -> float:

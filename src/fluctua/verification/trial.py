@@ -1,0 +1,125 @@
+"""Theory against one measurement at equal times: the rows of a verdict, and what its figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..simulation.measurement import Measurement
+from ..storage.results import provenance
+from ..theory.answers import Prediction, predict
+from ..theory.ladder import FLOWS, RUNGS, Rung
+from ..theory.law import Law
+from .judgement import Role
+from .pictured import balance_of, curve_of, measured_of
+from .significance import compare
+from .verdict import INDEPENDENT, Balance, Row, Verdict
+
+__all__ = ["LAW_OF", "Trial"]
+
+Array = NDArray[np.float64]
+_THEORY_RTOL = 1e-2  # of the worst mode's variance; measured on MNIST: excess loss to 3e-4 at b = 1, 2e-5 at b = 32
+LAW_OF: dict[str, Rung] = {"sgd": "exact", "gd": "exact", "langevin": "langevin", "langevin_state_dependent": "exact"}
+"""The rung of the ladder that each dynamics obeys exactly; full-batch descent obeys the mean's part of it."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measurement, and the theories called to answer it; `stationary` is the rung under test."""
+
+    stationary: Prediction
+    measurement: Measurement
+    start: ArrayLike | str
+    level: float
+    resolution: float
+    share: float | None
+    """Of the stability limit, where it is near."""
+    progress: Callable[[float], None]
+
+    def verdict(self) -> Verdict:
+        """Hold every rung, the stationary law and the mutants against the measurement."""
+        measured = self.measurement
+        self.progress(0.0)
+        tested = self._at_records(self.stationary, curve=True)
+        rungs = self._rungs(tested)
+        balance, elements = self._balance()
+        return Verdict(
+            theory=tested.theory,
+            level=self.level,
+            resolution=self.resolution,
+            rows=tuple(self._rows(tested, rungs)),
+            balance=balance,
+            identity={**measured.identity, "share_of_limit": self.share},
+            provenance=provenance(),
+            excess_loss=measured.excess_loss,
+            excess_loss_error=measured.excess_loss_error,
+            optimum_loss=tested.optimum_loss,
+            diverged_at=measured.diverged_at,
+            arrays={
+                **measured_of(measured, tested),
+                **curve_of(tested),
+                **elements,
+                **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()},
+            },
+        )
+
+    def _rungs(self, tested: Prediction) -> dict[str, Prediction]:
+        """The ladder at the recorded steps, and in epochs the law of independent batches."""
+        law = tested.law
+        timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
+        names = [name for name in RUNGS if not (timed and name in FLOWS)]
+        rungs: dict[str, Prediction] = {}
+        for name in reversed(names):
+            self.progress((1 + len(rungs)) / (1 + len(names)))  # the curve of the one under test is done
+            rungs[name] = self._rung(name, tested)
+        if law.sgd.epochs:
+            rungs[INDEPENDENT] = self._independent(law)
+        return rungs
+
+    def _rows(self, tested: Prediction, rungs: Mapping[str, Prediction]) -> Iterator[Row]:
+        """Every rung, the stationary law, and the theory under test made wrong in either direction."""
+        for name, rung in rungs.items():
+            role: Role = "claim" if name == tested.theory else "reference" if name == INDEPENDENT else "rung"
+            yield self._row(name, role, rung)
+        yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
+        for factor in (1 + self.resolution, 1 - self.resolution):
+            yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor)
+
+    def _balance(self) -> tuple[Balance | None, dict[str, Array]]:
+        """F0 along the trajectory, from W* and where the measurement has it; and what its figure shows."""
+        if isinstance(self.start, str) and self.start == "optimum" and self.measurement.balance is not None:
+            return balance_of(self.measurement, self._fluctuation())
+        return None, {}
+
+    def _rung(self, name: Rung, tested: Prediction) -> Prediction:
+        if name == tested.theory:
+            return tested
+        if name == "equilibrium" and tested.theory == "exact":
+            return tested.equilibrated()  # it keeps the exact excess loss: no second pass over the data
+        law = tested.law
+        return self._at_records(predict(law.problem, law.sgd, theory=name, average=law.average, check_stability=False))
+
+    def _independent(self, law: Law) -> Prediction:
+        """What independent batches of the same size would do."""
+        sgd = replace(law.sgd, sampling="without_replacement", drop_last=False)
+        return self._at_records(predict(law.problem, sgd, check_stability=False))
+
+    def _at_records(self, prediction: Prediction, curve: bool = False) -> Prediction:
+        steps = self.measurement.recorded.tolist()
+        return prediction.after(steps, start=self.start, rtol=_THEORY_RTOL, curve=curve)
+
+    def _row(self, name: str, role: Role, theory: Prediction, factor: float = 1.0) -> Row:
+        """A theory, made wrong by a `factor`, against the measurement."""
+        excess_loss = theory.excess_loss * factor
+        comparison = compare(self.measurement, excess_loss, theory.mode_covariance * factor, self.level)
+        return Row(name, role, excess_loss, comparison.p_value >= self.level, comparison)
+
+    def _fluctuation(self) -> Array:
+        """The right side of F0 along the trajectory: what its own dynamics injects per step, with the measured S."""
+        tested, measured = self.stationary.law, self.measurement
+        law = Law(tested.problem, tested.sgd, LAW_OF[measured.run.dynamics])
+        source = law.source.at(measured.window_covariance) if law.feeds_back else law.noise
+        return law.kernel.injection() * source
