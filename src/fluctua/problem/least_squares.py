@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,16 +16,16 @@ from .._validate.arguments import stands_for
 from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
 from .._validate.values import positive_int, real_array, real_number, shaped
 from .minimum import Minimum
-from .modes import Spectrum, spectrum
 from .moments import blocks, quadratic_form, weighted_square
-from .refusals import magnitude, refuse_degenerate, refuse_large, refuse_scale, refuse_scales
+from .rows import magnitude, refuse_degenerate, refuse_large, refuse_scale, refuse_scales
+from .sample import Sample
 
 __all__ = ["LeastSquares", "Minimum", "magnitude"]
 
 Array = NDArray[np.float64]
 
 
-class LeastSquares:
+class LeastSquares(Sample):
     r"""L(W) = 1/(2N) sum_i |W x_i - y_i|^2: sum over outputs, mean over samples.
 
     Parameters
@@ -92,59 +90,6 @@ class LeastSquares:
     def __repr__(self) -> str:
         sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} output{'s' * (self.outputs > 1)}"
         return f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype})"
-
-    @property
-    def samples(self) -> int:
-        """Number of samples, N."""
-        return int(self.inputs.shape[0])
-
-    @property
-    def population(self) -> int:
-        """Number of samples that batches are drawn from; N, also where sums are over some of them only."""
-        return self.samples
-
-    @property
-    def features(self) -> int:
-        """Number of inputs of a sample, d."""
-        return int(self.inputs.shape[1])
-
-    @property
-    def outputs(self) -> int:
-        """Number of outputs, c."""
-        return int(self.targets.shape[1])
-
-    @cached_property
-    def spectrum(self) -> Spectrum:
-        """Curvatures and modes, and what was left out as zero to within rounding; made at first use."""
-        return spectrum(self.inputs)
-
-    @property
-    def curvatures(self) -> Array:
-        """Non-zero eigenvalues of A = <x x^T>, largest first, (r,); weight decay adds gamma to each."""
-        return self.spectrum.curvatures
-
-    @property
-    def modes(self) -> Array:
-        """Eigenvectors of A for `curvatures`, the columns of U, (d, r)."""
-        return self.spectrum.modes
-
-    @property
-    def rank(self) -> int:
-        """Number of directions that the data can move, r."""
-        return len(self.curvatures)
-
-    @cached_property
-    def projections(self) -> NDArray[Any]:
-        """Inputs in the modes, z_i = U^T x_i, (N, r), in the precision of `inputs`."""
-        out = np.empty((self.samples, self.rank), self.inputs.dtype)
-        for rows in self.blocks(self.features):
-            out[rows] = self.inputs[rows].astype(np.float64) @ self.modes
-        return out
-
-    @property
-    def precision(self) -> float:
-        """Relative accuracy of the products over samples: 1e-12 for float64 inputs, 1e-6 for float32."""
-        return 1e-12 if self.inputs.dtype == np.float64 else 1e-6
 
     def minimum(self, weight_decay: float = 0.0) -> Minimum:
         """Return the minimiser of L(W) + gamma/2 |W|^2 and the gradient noise there; computed once per gamma.
