@@ -41,6 +41,7 @@ RULED_OUT = {
     "rehearse": {"OutputError", "ResultError"},  # its simulations keep no checkpoint
     "lagged_covariance": {"NotConverged"},  # of the limit of shuffled epochs, which are refused before
     "effective_temperatures": {"NotConverged"},
+    "largest_square": {"InvalidInput"},  # of a width, which is a shape's
     "draw": {"InvalidInput", "UnknownName", "UnknownRow"},  # a verdict has the rows that its figures show
 }
 """What the source lets a function raise, and what it does before rules out."""
