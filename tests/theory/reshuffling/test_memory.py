@@ -85,21 +85,27 @@ WORTH = {
 }
 
 
-def excess_loss():
-    """The expansion's, in the setting of `WORTH`; and the rate."""
+def excess_loss(problem, sgd):
+    """The expansion's."""
+    law = Law(problem, sgd, "exact")
+    return 0.5 * law.minimum.curvatures @ np.diag(law.cycle.settled_at(None)[0])
+
+
+@pytest.fixture(scope="module")
+def setting():
+    """The problem and the recipe of `WORTH`, the expansion's excess loss and the true one."""
     problem = fl.LeastSquares(*tiny("six samples"))
     limit = fl.max_stable_lr(problem, fl.SGD(1.0, 1, weight_decay=0.2, sampling="without_replacement"))
-    law = Law(problem, fl.SGD(0.1 * limit, 1, weight_decay=0.2, sampling="shuffle"), "exact")
-    return 0.5 * law.minimum.curvatures @ np.diag(law.cycle.settled_at(None)[0]), law.sgd
+    sgd = fl.SGD(0.1 * limit, 1, weight_decay=0.2, sampling="shuffle")
+    truth = EpochEnumeration(*tiny("six samples"), sgd.lr, 1, weight_decay=0.2)
+    losses = [truth.excess_loss(moment) for moment in truth.within(truth.stationary())[:-1]]
+    return problem, sgd, excess_loss(problem, sgd), np.mean(losses)
 
 
 @pytest.mark.parametrize("number", WORTH)
-def test_each_term_is_worth_what_the_page_says(monkeypatch, number):
+def test_each_term_is_worth_what_the_page_says(monkeypatch, setting, number):
     kind, name, change = WORTH[number]
-    whole, sgd = excess_loss()
-    truth = EpochEnumeration(*tiny("six samples"), sgd.lr, 1, weight_decay=0.2)
-    expected = np.mean([truth.excess_loss(moment) for moment in truth.within(truth.stationary())[:-1]])
+    problem, sgd, whole, expected = setting
     term = getattr(kind, name)
     monkeypatch.setattr(kind, name, lambda *given: 0 * term(*given))
-    without, _ = excess_loss()
-    assert 100 * (without - whole) / expected == pytest.approx(change, abs=0.01)
+    assert 100 * (excess_loss(problem, sgd) - whole) / expected == pytest.approx(change, abs=0.01)

@@ -106,7 +106,7 @@ class Epochs:
     def _epochs(self) -> Relaxation:
         shuffle = self.shuffle
 
-        def added_in_an_epoch(state: Array, mean: Array | None) -> Array:
+        def source(state: Array, mean: Array | None) -> Array:
             assert mean is not None
             moments, _, _ = self.epoch_from(state, mean + shuffle.settled_mean)
             return np.asarray(moments.states[-1] - keep * state)
@@ -114,7 +114,7 @@ class Epochs:
         keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
         quiet = shuffle.additive(np.zeros_like(self.state))[-1]
         mean = self.mean - shuffle.settled_mean
-        return Relaxation(shuffle.slow, added_in_an_epoch, quiet, self.state, mean, self.rtol)
+        return Relaxation(shuffle.slow, source, quiet, self.state, mean, self.rtol)
 
     def _mean_at(self, number: int) -> Array:
         settled = self.shuffle.settled_mean
