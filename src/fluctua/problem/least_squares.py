@@ -180,9 +180,19 @@ class LeastSquares(Samples):
         by : fluctua.WeightedSampling
             The sampling, which the problem then knows as `drawn_by`.
         importance : ndarray, (N,)
-            rho_i, how often a sample counts in the averages of gradients' squares.
+            The rho_i, how often a sample counts in the averages of gradients' squares.
         factors : ndarray, (N,), or None
             What the loss of each sample is multiplied by; None leaves the loss, and so the curvatures, as they are.
+
+        Returns
+        -------
+        LeastSquares
+            Of the loss that the batches descend.
+
+        Raises
+        ------
+        InvalidInput
+            Where the rows times the square roots of `factors` are too large, too small, or all zero.
         """
         if by not in self._drawn:
             self._drawn = {by: _Drawn(self, by, importance, factors)}

@@ -139,7 +139,23 @@ class Samples:
         return out / self.samples
 
     def largest_square(self, basis: Array | None = None) -> float:
-        """Return the largest rho |x|^2 over the samples, or of the part that `basis`, (r, k), in the modes has of x."""
+        """Return the largest rho |x|^2 over the samples, or of the part that a basis has of x.
+
+        Parameters
+        ----------
+        basis : ndarray, (r, k), optional
+            Orthonormal columns, in the modes; by default all of x counts.
+
+        Returns
+        -------
+        float
+            In units of the squared inputs.
+
+        Raises
+        ------
+        InvalidInput
+            For a basis without columns.
+        """
         largest, rows = 0.0, self.inputs if basis is None else self.projections
         for block in self.blocks(rows.shape[1]):
             x = rows[block] if basis is None else rows[block] @ basis

@@ -57,8 +57,8 @@ class WeightedSampling(Sampler):
     Notes
     -----
     With w_i the problem's sample weights (of mean 1), p_i and the multiplier m_i, SGD sees rows x_i, y_i times
-    sqrt(N p_i m_i w_i). The averages in C, K and X are over these rows, each sample counted rho_i = 1/(N p_i) times; A
-    and the square of the mean gradient are plain averages, and kappa = 1/b. Weight decay is not multiplied.
+    sqrt(N p_i m_i w_i). The averages in C, K and X are over these rows, each sample counted rho_i = 1/(N p_i) times
+    (F19); A and the square of the mean gradient are plain averages, and kappa = 1/b. Weight decay is not multiplied.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 r"""The source of the fluctuation: the covariance of the gradient of one batch, kappa (C + K[S] + X(E V)).
 
-Every law of independent batches is S = Phi o source, with the kernel Phi of the optimiser (F1). The source knows the
+Every law of independent batches is S = Phi o source, with the kernel Phi of the optimiser (F2). The source knows the
 minimum and how batches are drawn, and nothing of the optimiser. Sums over the samples are the minimum's; here they
 become those of a batch, so that nothing else multiplies by kappa.
 """
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Source:
-    r"""The covariance of a batch's gradient, in the modes: all of it per batch, kappa included.
+    r"""The covariance of a batch's gradient, in the modes: all of it per batch, kappa included (F4, F5, F19).
 
     Parameters
     ----------
