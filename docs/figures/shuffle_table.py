@@ -3,7 +3,8 @@
     PYTHONPATH=tests python docs/figures/shuffle_table.py
 
 The error of the law in the mode variances is the root mean square over modes of predicted / measured - 1, less what
-the measurement's own errors add to it. The second table is of the stationary state: its runs are as long as that takes.
+the measurement's own errors add to it. The second table is with momentum, the third of the stationary state: its runs
+are as long as that takes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ STATIONARY = [
     ("breast_cancer", (0.005, 0.03, 0.07), 60, 1024, 16_384),
 ]
 
+MOMENTUM = [
+    # data, momentum, Nesterov's step; share of the limit of independent batches
+    ("wine", 0.0, False, 0.3),
+    ("wine", 0.5, False, 0.3),
+    ("wine", 0.9, False, 0.1),
+    ("wine", 0.9, False, 0.3),
+    ("wine", 0.9, True, 0.3),
+    ("iris", 0.0, False, 0.3),
+    ("iris", 0.5, False, 0.3),
+    ("iris", 0.9, False, 0.1),
+    ("iris", 0.9, False, 0.3),
+]
+
 
 def row(name: str, size: int, lr: float, epochs: int, replicas: int) -> str:
     """One line of the table."""
@@ -47,6 +61,22 @@ def row(name: str, size: int, lr: float, epochs: int, replicas: int) -> str:
         f"| {100 * np.median(np.abs(deviation)):.2f} | {100 * np.median(error):.2f} | {100 * own:.2f} "
         f"| {np.sqrt(np.mean((deviation / error) ** 2)):.2f} "
         f"| {100 * (independent.excess_loss / run.excess_loss - 1):+.0f} |"
+    )
+
+
+def momentum_row(name: str, momentum: float, nesterov: bool, share: float) -> str:
+    """One line of the table with momentum."""
+    problem, options = problem_of(name), {"momentum": momentum, "nesterov": nesterov}
+    limit = fl.max_stable_lr(problem, fl.SGD(1.0, 8, sampling="without_replacement", **options))
+    sgd = fl.SGD(share * limit, 8, sampling="shuffle", **options)
+    run = fl.simulate(problem, sgd, steps=300, replicas=8192, rng=SEED)
+    law = fl.predict(problem, sgd).after(run.recorded.tolist())
+    error, deviation = run.mode_variance_errors / run.mode_variances, law.mode_variances / run.mode_variances - 1
+    worst = int(np.argmax(np.abs(deviation)))
+    return (
+        f"| {name} | {momentum:g}{', Nesterov' * nesterov} | {share} "
+        f"| {100 * (law.excess_loss / run.excess_loss - 1):+.1f} ± {100 * run.excess_loss_error / run.excess_loss:.1f} "
+        f"| {100 * np.sqrt(np.mean(deviation**2)):.1f} | {100 * deviation[worst]:+.1f} ± {100 * error[worst]:.1f} |"
     )
 
 
@@ -91,6 +121,8 @@ def main() -> None:
     for name, size, rates, epochs, replicas in RECIPES:
         for lr in rates:
             print(row(name, size, lr, epochs, replicas), flush=True)
+    for recipe in MOMENTUM:
+        print(momentum_row(*recipe), flush=True)
     for name, rates, epochs, replicas, orders in STATIONARY:
         for lr in rates:
             print(stationary_row(name, lr, epochs, replicas, orders), flush=True)

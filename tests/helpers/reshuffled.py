@@ -17,6 +17,7 @@ from fluctua.theory.reshuffling.memory import EpochMoments
 RECIPES = {
     "plain": fl.SGD(0.1, 2, weight_decay=0.3, sampling="shuffle"),
     "whole batches": fl.SGD(0.1, 2, sampling="shuffle", drop_last=True),
+    "oscillating": fl.SGD(0.1, 2, momentum=0.8, weight_decay=0.3, sampling="shuffle"),
     "nesterov": fl.SGD(0.02, 2, momentum=0.5, nesterov=True, weight_decay=0.3, sampling="shuffle"),
 }
 
@@ -39,9 +40,16 @@ class Reshuffled:
     @cached_property
     def moments(self):
         """Second moments and means of the components before every batch and at the end: any."""
-        rng, size, steps = np.random.default_rng(6), len(self.m), len(self.sizes)
-        factors = rng.normal(size=(steps + 1, size, size))
-        return EpochMoments(factors @ factors.swapaxes(1, 2), rng.normal(size=(steps + 1, 2, size)))
+        draws = self._components(np.random.default_rng(6).normal(size=(len(self.sizes) + 1, 9, len(self.m))))
+        return EpochMoments(draws.swapaxes(1, 2) @ draws, draws[:, :2])
+
+    def _components(self, drawn):
+        """Values of the components: in a mode that oscillates a pair of conjugates."""
+        if not np.iscomplexobj(self.m):
+            return drawn
+        first, second = np.split(drawn, 2, axis=-1)
+        between = np.where(self.m[:3].imag, 1j * second, 0)
+        return np.concatenate([first + between, np.where(self.m[:3].imag, first, second) - between], axis=-1)
 
     # -- the kernel and the samples ---------------------------------------------------------------------------------
 
@@ -51,32 +59,33 @@ class Reshuffled:
 
     @cached_property
     def m(self):
-        return self.law.kernel.decay.real
+        decay = self.law.kernel.decay
+        return decay if decay.imag.any() else decay.real
 
     @cached_property
     def f(self):
         drive = self.law.kernel.drive
-        return np.full(len(self.m), -self.sgd.lr) if drive is None else drive.real
+        return np.full(len(self.m), -self.sgd.lr) if drive is None else drive if drive.imag.any() else drive.real
 
     def columns(self, matrix):
         """Components of the last axis summed."""
         return sum(np.split(matrix, len(self.m) // 3, axis=-1))
 
     def rows(self, matrix):
-        return self.columns(matrix.T).T
+        return self.columns(matrix.T).T.real
 
     def tiled(self, matrix):
         return np.concatenate([matrix] * (len(self.m) // 3))
 
     def response(self, lag):
         """P_u."""
-        return np.diag(self.columns(self.f * self.m**lag))
+        return np.diag(self.columns(self.f * self.m**lag).real)
 
     def sigma(self, time):
-        return sum((self.f * self.m**u for u in range(time)), np.zeros(len(self.m)))
+        return sum((self.f * self.m**u for u in range(time)), 0 * self.m)
 
     def y(self, time):
-        return np.diag(self.columns(self.sigma(time)))
+        return np.diag(self.columns(self.sigma(time)).real)
 
     @cached_property
     def b(self):
@@ -114,7 +123,7 @@ class Reshuffled:
         return self.rows(self.columns(self.moments.states[time]))
 
     def mean(self, time):
-        return self.columns(self.moments.means[time])
+        return self.columns(self.moments.means[time]).real
 
     def source(self, time):
         return self.products(self.s(time), self.mean(time)).mean(axis=0)
@@ -129,7 +138,7 @@ class Reshuffled:
 
     @cached_property
     def average_mean(self):
-        return self.columns(self.moments.means[:-1].mean(axis=0))
+        return self.columns(self.moments.means[:-1].mean(axis=0)).real
 
     # -- F44 to F49 -------------------------------------------------------------------------------------------------
 
@@ -146,7 +155,7 @@ class Reshuffled:
     def anticorrelated_feedback(self, time):
         out = 0
         for then in range(time):
-            change = self.k(self.rows(self.between(time, then))) - self.k(self.s(time))
+            change = self.k(self.rows(self.between(time, then)).T) - self.k(self.s(time))
             out = out + (self.f * self.m ** (time - 1 - then))[:, None] * self.tiled(change)
         return -self.eps * out
 
@@ -156,7 +165,7 @@ class Reshuffled:
 
     def correction(self, time):
         """Xi(t)."""
-        out = np.zeros((len(self.m), 3))
+        out = np.zeros((len(self.m), 3), self.m.dtype)
         for v in range(time):
             for w in range(v):
                 felt = self.tiled(self.k(self.response(v - 1 - w)) @ self.y(w))
@@ -169,7 +178,7 @@ class Reshuffled:
     def third_cumulant(self, time):
         """D twice, at t and at one of t' and t'', and B at the other or at t."""
         s, none = self.rows(self.columns(self.average_state)), np.zeros((3, 3))
-        out, mean = np.zeros((len(self.m), 3)), self.average_mean
+        out, mean = np.zeros((len(self.m), 3), self.m.dtype), self.average_mean
         for one in range(time):
             driven = (self.f * self.m ** (time - 1 - one))[:, None]
             for other in range(time):
@@ -223,7 +232,7 @@ class Reshuffled:
         """E of the components before every batch and at the end, step by step."""
         means = [start]
         for time in range(len(self.sizes)):
-            seen = [self.columns(mean) for mean in means]
+            seen = [self.columns(mean).real for mean in means]
             shift = self.noise_curvature(time) + self.third_shift(time) + self.drift(seen, time)
             means.append(means[-1] * self.m + self.f * np.concatenate([shift] * (len(self.m) // 3), axis=1))
         return np.array(means)

@@ -21,7 +21,7 @@ OPTIMISERS = {"plain": {}, "momentum": {"momentum": 0.5}, "nesterov": {"momentum
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize(("name", "size"), [("six samples", 1), ("six samples", 4), ("general", 2)])
 def test_with_every_order_it_is_the_enumeration(name, size, drop_last, optimiser):
-    """At 0.3 of the limit, where the law of `predict` is off by up to 17 %."""
+    """At 0.3 of the limit, where the law of `predict` is off by up to 7 %."""
     inputs, targets = tiny(name)
     problem, options = fl.LeastSquares(inputs, targets), OPTIMISERS[optimiser] | {"weight_decay": 0.2}
     lr = 0.3 * fl.max_stable_lr(problem, fl.SGD(1.0, size, sampling="without_replacement", **options))

@@ -76,7 +76,7 @@ class LaggedAverages:
 
     def _between(self, j: int, state: Array, mean: Array) -> Array:
         epoch = self.epoch
-        decayed = epoch.powers[epoch.lags.nodes[j] + 1][:, None] * epoch.fold(state)
+        decayed = epoch.powers[epoch.lags.nodes[j] + 1][:, None] * epoch.fold_columns(state)
         return self.samples.third(j, self.samples.deviation(epoch.fold_rows(decayed), mean, [j]))
 
     @property

@@ -117,10 +117,10 @@ class NoiseMemory:
         return np.asarray(-self.memory.batches.eps * sums[:, None] * self.epoch.tile_rows(change))
 
     def anticorrelated_feedback(self, k: int) -> Array:
-        """F45: -eps times the sum of f m^u (K[E V(t)^T V(t')] - K[S(t)]): noise that felt an earlier fluctuation."""
+        """F45: -eps times the sum of f m^u (K[E V(t')^T V(t)] - K[S(t)]): noise that felt an earlier fluctuation."""
         epoch, lags = self.epoch, self._lags(k)
         now = self.feedback(epoch.kernel.fold(self.moments.states[k]))
-        changes = np.array([self.feedback(epoch.fold_rows(between)) - now for between in self.between(k)])
+        changes = np.array([self.feedback(epoch.fold_rows(between).T) - now for between in self.between(k)])
         weights = epoch.drive[:, None] * (epoch.powers[: len(lags.basis)].T @ lags.basis)
         return np.asarray(-self.memory.batches.eps * np.einsum("aj,jaq->aq", weights, epoch.tile_rows(changes)))
 
@@ -182,4 +182,4 @@ class NoiseMemory:
     @cached_property
     def _folded(self) -> Array:
         """E[s^T V] at `Epoch.times`, and at the end, (J + 1, k r, r)."""
-        return self.epoch.fold(self.moments.states)
+        return self.epoch.fold_columns(self.moments.states)

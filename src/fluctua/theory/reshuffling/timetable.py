@@ -65,11 +65,15 @@ class Epoch:
     # -- components -------------------------------------------------------------------------------------------------
 
     def fold(self, components: NDArray[Any]) -> Array:
-        """Sum over the components of the last axis, (..., k r) to (..., r)."""
-        shape = components.shape[:-1]
-        return np.asarray(components.reshape(*shape, self.kernel.components, self.kernel.modes).sum(axis=-2).real)
+        """Sum over the components of the last axis where that is real, (..., k r) to (..., r)."""
+        return self.fold_columns(components).real
 
-    def fold_rows(self, components: Array) -> Array:
+    def fold_columns(self, components: NDArray[Any]) -> NDArray[Any]:
+        """Sum over the components of the last axis, (..., k r, k r) to (..., k r, r); complex where modes oscillate."""
+        shape = components.shape[:-1]
+        return np.asarray(components.reshape(*shape, self.kernel.components, self.kernel.modes).sum(axis=-2))
+
+    def fold_rows(self, components: NDArray[Any]) -> Array:
         """Sum over the components of the rows, (k r, r) to (r, r)."""
         return self.fold(components.T).T
 

@@ -99,9 +99,9 @@ class Epochs:
         return self._last
 
     def _felt(self, source: Array) -> float:
-        """The share of the noise that feels the fluctuation, by which the next change is smaller."""
+        """The share of the noise that feels the fluctuation, by which the next change is smaller; E V may take away."""
         total = float(np.trace(source))
-        return 1 - float(np.trace(self.shuffle.minimum.noise)) / total if total else 0.0
+        return abs(1 - float(np.trace(self.shuffle.minimum.noise)) / total) if total else 0.0
 
     def _epochs(self) -> Relaxation:
         shuffle = self.shuffle
