@@ -64,6 +64,7 @@ def test_the_stated_errors_are_small_enough_to_be_of_use(solved):
     assert grid.error_at(0.75) < 0.1
 
 
+@pytest.mark.slow
 def test_where_an_interpolation_over_few_nodes_was_a_fifth_off():
     problem = problem_of(load_wine)
     grid = exact_grid(problem, 0.2)
@@ -93,7 +94,7 @@ def test_nothing_is_said_beyond_the_nodes(solved):
         assert not grid.covers(sgd, sgd.sampling_factor(problem.samples))
 
 
-@pytest.mark.parametrize("samples", [3, 5, 12])
+@pytest.mark.parametrize("samples", [3, pytest.param(5, marks=pytest.mark.slow), 12])
 def test_few_samples_have_few_nodes(samples):
     rng = np.random.default_rng(samples)
     problem = fl.LeastSquares(rng.normal(size=(samples, 2)), rng.normal(size=samples))

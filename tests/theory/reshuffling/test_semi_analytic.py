@@ -13,6 +13,7 @@ from fluctua.errors import InvalidInput
 from fluctua.verification.epoch_run import EpochRun
 from helpers.enumeration import EpochEnumeration, tiny
 from helpers.tables import problem_of
+from helpers.thinning import thinned
 
 OPTIMISERS = {"plain": {}, "momentum": {"momentum": 0.5}, "nesterov": {"momentum": 0.5, "nesterov": True}}
 
@@ -46,7 +47,7 @@ def test_without_the_mean_it_is_not():
     assert abs(wrong / right - 1) > 1e-3
 
 
-@pytest.mark.parametrize("optimiser", ["plain", "momentum"])
+@thinned(2, ("optimiser", ["plain", "momentum"]))
 @pytest.mark.statistical(alpha=1e-4)
 def test_the_law_is_within_its_errors_where_the_law_is_exact(small_problem, optimiser):
     """At 1 % of the limit; |Student's t| with 15 degrees of freedom passes 6.1 with P = 2e-5."""

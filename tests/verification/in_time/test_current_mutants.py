@@ -11,6 +11,7 @@ from fluctua.verification.crossed import crossed_p_values, crossed_score
 from fluctua.verification.in_time import verify as dynamic
 from fluctua.verification.in_time.contrasts import odd
 from fluctua.verification.in_time.findings import CURRENT, NO_CURRENT, NONE, TURNED
+from helpers.thinning import thinned
 
 RUN = {"steps": 400, "replicas": 256, "rng": 1, "entropy": False, "level": 1e-5}
 right = fl.Prediction.lagged_covariance
@@ -121,8 +122,7 @@ def draws(rng, groups, elements, correlated):
 
 
 @pytest.mark.statistical(alpha=1e-4)
-@pytest.mark.parametrize("groups", [4, 8, 32])
-@pytest.mark.parametrize("correlated", [0.0, 1.0])
+@thinned(2, ("groups", [4, 8, 32]), ("correlated", [0.0, 1.0]))
 def test_without_deviations_the_crossed_test_keeps_its_level(groups, correlated):
     """1,000 draws at 1 %, by both halves together; fewer alarms are no fault."""
     rng = np.random.default_rng(20)
