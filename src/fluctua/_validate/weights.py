@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from ..errors import InvalidInput
 from .values import real_array
 
@@ -13,7 +14,7 @@ __all__ = ["hold_length", "sample_weights"]
 _LEAST = 1e-12  # of the mean: what is less and not 0 would never be felt, and its inverse leaves the range of floats
 
 
-def sample_weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
+def sample_weights(name: str, values: ArrayLike) -> Array:
     """Return weights as an array over their mean, (n,), so that equal ones are 1."""
     given = real_array(name, values, ndim=1, shape="(samples,)").astype(np.float64)
     if given.min() < 0:
@@ -33,7 +34,7 @@ def sample_weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(scaled)
 
 
-def hold_length(name: str, weights: NDArray[np.float64], samples: int) -> None:
+def hold_length(name: str, weights: Array, samples: int) -> None:
     """Raise `InvalidInput` unless there is a weight for each sample."""
     if len(weights) != samples:
         raise InvalidInput(f"{name} holds {len(weights)} weights for {samples} samples: every sample needs its own.")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from .._validate.plain import Keywords
 from .._validate.values import positive_int
 from ..data import Dataset
 from ..errors import InvalidInput
@@ -97,7 +98,7 @@ def plan(*, as_json: bool, **options: Any) -> int:
     return 0 if answer.passed else 1
 
 
-def _ask(options: dict[str, Any]) -> _Question:
+def _ask(options: Keywords) -> _Question:
     budget, samples, check, replicas = (options.pop(name) for name in ("budget", "samples", "check", "replicas"))
     if (budget is None) == (samples is None):
         raise InvalidInput("give the budget of the run: either --budget STEPS or --samples SAMPLES.")

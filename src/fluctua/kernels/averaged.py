@@ -3,8 +3,8 @@ r"""The kernel of an average, F13: one more component beside the optimiser's own
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..errors import InvalidInput
 from ..recipe.averages import EMA
 from .constant import Kernel
@@ -12,7 +12,6 @@ from .coupled import CoupledKernel
 
 __all__ = ["beside"]
 
-Array = NDArray[np.float64]
 _NEAR, _NEAR_CHAIN = 0.1, 0.5  # relative distance of rates, below which components, or a chain of them, are coupled
 
 

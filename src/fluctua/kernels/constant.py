@@ -18,15 +18,14 @@ from math import log
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from .series import alternating, lost
 from .two_times import TwoTimes
 
 __all__ = ["Flow", "Kernel", "gradient_step", "langevin_flow"]
 
-Array = NDArray[np.float64]
-Vector = NDArray[Any]
+Vector = AnyArray
 _ALL = slice(None)
 _SMALL = 1e-2  # n times a gap below which a series is used
 _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an array, so that its passes stay in cache

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array, Bools
 from .constant import Kernel
 
 __all__ = ["CoupledKernel"]
 
-Array = NDArray[np.float64]
-Vector = NDArray[Any]
+Vector = AnyArray
 Index = NDArray[np.intp]
 _BLOCK_ELEMENTS = 2**13  # pairs of modes handled at once
 _SMALL = 0.3  # n times a gap, below which sums over n steps come from a series
@@ -132,7 +132,7 @@ class CoupledKernel(Kernel):
         constant = self._solved(left, gaps, rows, small, short[0])
         return constant, self._solved(pushed - constant / n, gaps, rows, small, short[1])
 
-    def _fed_pairs(self, rows: Index) -> NDArray[np.bool_]:
+    def _fed_pairs(self, rows: Index) -> Bools:
         """Where at least one of two components is fed by another, (k, h, k, r)."""
         fed = np.asarray(self.coupling.any(axis=1))
         return np.asarray(fed[:, rows][:, :, None, None] | fed)
@@ -168,12 +168,7 @@ class CoupledKernel(Kernel):
         return out
 
     def _solved(
-        self,
-        right: Vector,
-        gaps: Vector,
-        rows: Index,
-        known: NDArray[np.bool_] | None = None,
-        given: Vector | None = None,
+        self, right: Vector, gaps: Vector, rows: Index, known: Bools | None = None, given: Vector | None = None
     ) -> Vector:
         """Solution of (1 - T_p x T_q) X = `right`, by substitution; where it is `known` it is `given`."""
         out = np.empty_like(right)

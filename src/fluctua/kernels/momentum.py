@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Bools
 from ..recipe.step import Step, with_momentum
 from .constant import Kernel, gradient_step
 from .coupled import CoupledKernel
 
 __all__ = ["momentum_step", "step_kernel"]
 
-Array = NDArray[np.float64]
 _CRITICAL = 1e-8  # discriminant over (x_1 + x_2)^2 at which components are held apart
 _NEAR = 1e-2  # the same, below which they are coupled instead
 
@@ -66,7 +65,7 @@ def _opened(h: Array, step: Step, lr: float, share_v: Array, share_u: Array) -> 
     return entered.ravel(), (share_u * push[1] + share_v * push[0]).ravel()
 
 
-def _coupled(plain: Kernel, near: NDArray[np.bool_], scale: Array) -> CoupledKernel:
+def _coupled(plain: Kernel, near: Bools, scale: Array) -> CoupledKernel:
     coupling = np.zeros((2, 2, len(near)), complex)
     coupling[1, 0] = np.where(near, scale, 0.0)
     shown = np.array([np.where(near, 0.0, 1.0), np.ones(len(near))])

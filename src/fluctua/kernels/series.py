@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+
+from .._arrays import AnyArray
 
 __all__ = ["alternating", "lost"]
 
-Vector = NDArray[Any]
+Vector = AnyArray
 _HALF = 0.5  # of 1: a power of less than it loses nothing
 _TERMS = 6  # what they leave out is 1e-15 where n times the gap is below 1e-2
 

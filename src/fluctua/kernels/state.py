@@ -6,11 +6,10 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .._arrays import AnyArray, Array
 
 __all__ = ["Components"]
-
-Array = NDArray[np.float64]
 
 
 class Components(ABC):
@@ -30,10 +29,10 @@ class Components(ABC):
         """Number of modes, r."""
 
     @abstractmethod
-    def _readout(self, observed: bool) -> NDArray[Any]:
+    def _readout(self, observed: bool) -> AnyArray:
         """V, or what is observed, in terms of the parts: the factors of their sum, (k, r)."""
 
-    def _parted(self, values: NDArray[Any]) -> NDArray[Any]:
+    def _parted(self, values: AnyArray) -> AnyArray:
         """Values of all components, (k r,) to (k, r)."""
         return values.reshape(self.components, self.modes)
 

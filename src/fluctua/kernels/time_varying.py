@@ -21,8 +21,8 @@ from math import log
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from .._validate.sizes import refuse_bytes
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
@@ -30,7 +30,6 @@ from .state import Components
 
 __all__ = ["Course", "course", "refuse_long"]
 
-Array = NDArray[np.float64]
 _BLOCK_ELEMENTS = 2**22  # of the responses held at once: 32 MB
 _JUMP, _SMALL = 0.2, 0.01  # a change of the rate by this share of it, or of that share of the largest rate
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from .state import Components
 
 __all__ = ["TwoTimes"]
 
-Array = NDArray[np.float64]
-Vector = NDArray[Any]
+Vector = AnyArray
 
 
 class TwoTimes(Components):

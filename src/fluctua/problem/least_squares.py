@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import AnyArray, Array
 from .._validate.arguments import stands_for
 from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
 from .._validate.values import real_array, real_number
@@ -22,8 +22,6 @@ from .rows import magnitude, refuse_degenerate, refuse_large, refuse_nothing, re
 from .samples import Samples
 
 __all__ = ["LeastSquares", "Minimum", "magnitude"]
-
-Array = NDArray[np.float64]
 
 
 class LeastSquares(Samples):
@@ -221,7 +219,7 @@ class _Drawn(LeastSquares):
         return super().spectrum if self._alike is None else self._alike.spectrum
 
     @cached_property
-    def projections(self) -> NDArray[Any]:
+    def projections(self) -> AnyArray:
         """Those of the whole, where the rows are the same."""
         return super().projections if self._alike is None else self._alike.projections
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from .samples import Samples
 
 __all__ = ["VISIBLE", "shares_left_out"]
 
-Array = NDArray[np.float64]
 VISIBLE = 1e-3
 """Share of the loss that is worth a warning."""
 _CHANCE = 1e-6  # probability that chance finds as much
 
 
-def shares_left_out(samples: Samples, residuals: NDArray[Any], weight_decay: float) -> Array:
+def shares_left_out(samples: Samples, residuals: AnyArray, weight_decay: float) -> Array:
     """Return the shares of squared `residuals`, (N, c), that directions left out explain, beyond chance and visibly."""
     from scipy.special import betainc
 

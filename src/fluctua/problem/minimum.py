@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from ..errors import BelowRounding, InvalidInput
 from .left_out import VISIBLE, shares_left_out
 from .moments import quadratic_form
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "Minimum"]
 
-Array = NDArray[np.float64]
 _EPS = float(np.finfo(float).eps)
 _EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, up to which they may be rounding alone:
 # found up to 4 at 1,000 features, in exact fits of all conditions
@@ -40,7 +39,7 @@ class Fit(NamedTuple):
 
     weights: Array
     mode_weights: Array
-    residuals: NDArray[Any]
+    residuals: AnyArray
     squared_residuals: Array
     loss: float
     interpolates: bool
@@ -82,7 +81,7 @@ class Minimum:
 
     weights: Array
     mode_weights: Array
-    residuals: NDArray[Any]
+    residuals: AnyArray
     squared_residuals: Array
     loss: float
     interpolates: bool
@@ -279,6 +278,6 @@ class Minimum:
         return out
 
 
-def _spread(targets: NDArray[Any]) -> float:
+def _spread(targets: AnyArray) -> float:
     """Root mean square distance of the targets from their means, exact beside any offset; infinite for constants."""
     return float(np.sqrt(np.sum(np.var((targets - targets[0]).astype(np.float64), axis=0)))) or np.inf

@@ -8,16 +8,16 @@ below rounding is a direction in which the *scaled* columns depend on one anothe
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from .moments import BLOCK_ELEMENTS, blocks
 
 __all__ = ["Spectrum", "rounding", "spectrum"]
 
-Array = NDArray[np.float64]
 _WELL_CONDITIONED = 1e-11  # smallest curvature over largest down to which the Gram matrix has it to 2e-5
 _FEW = 8  # columns for each direction without data, from which looking at these directions alone pays
 _PURGES = 3
@@ -44,7 +44,7 @@ class Spectrum(NamedTuple):
     scale: Array
 
 
-def spectrum(inputs: NDArray[Any]) -> Spectrum:
+def spectrum(inputs: AnyArray) -> Spectrum:
     """Return the modes of <x x^T> of `inputs`, (N, d).
 
     Notes
@@ -75,7 +75,7 @@ def rounding(width: int) -> float:
     return max(width, 10) * float(np.finfo(float).eps)
 
 
-def _gram(inputs: NDArray[Any]) -> Array:
+def _gram(inputs: AnyArray) -> Array:
     gram = np.zeros((inputs.shape[1],) * 2)
     for rows in blocks(*inputs.shape):
         x = inputs[rows].astype(np.float64)
@@ -88,7 +88,7 @@ def _null(outside: Array, scale: Array, count: int) -> Array:
     return np.asarray(np.linalg.svd(np.where(scale[:, None] > 0, outside, 0.0), full_matrices=False)[0][:, :count])
 
 
-def _without_data(inputs: NDArray[Any], found: Spectrum, null: Array) -> Array | None:
+def _without_data(inputs: AnyArray, found: Spectrum, null: Array) -> Array | None:
     """`null` cleared of the modes found, if the data are zero there to within rounding; None if they are not."""
     allowed = rounding(len(null)) * np.linalg.norm(found.scale[:, None] * null, axis=0)
     for _ in range(_PURGES):
@@ -99,7 +99,7 @@ def _without_data(inputs: NDArray[Any], found: Spectrum, null: Array) -> Array |
     return None
 
 
-def _looked_at(inputs: NDArray[Any], directions: Array) -> tuple[Array, Array]:
+def _looked_at(inputs: AnyArray, directions: Array) -> tuple[Array, Array]:
     """Root mean square of the data in `directions`, (k,), and A applied to these, (d, k), without A."""
     square, back = np.zeros(directions.shape[1]), np.zeros_like(directions)
     for rows in blocks(*inputs.shape):
@@ -110,7 +110,7 @@ def _looked_at(inputs: NDArray[Any], directions: Array) -> tuple[Array, Array]:
     return np.sqrt(square / len(inputs)), back / len(inputs)
 
 
-def _scale_by_scale(inputs: NDArray[Any], scale: Array) -> Spectrum:
+def _scale_by_scale(inputs: AnyArray, scale: Array) -> Spectrum:
     """The modes from a triangular factor of the inputs: every curvature that the scaled columns have."""
     used = np.flatnonzero(scale)
     triangle = _triangle(inputs, used) / np.sqrt(len(inputs))
@@ -128,7 +128,7 @@ def _scale_by_scale(inputs: NDArray[Any], scale: Array) -> Spectrum:
     return found._replace(dropped=found.dropped - found.modes @ (found.modes.T @ back / curvatures[:, None]))
 
 
-def _triangle(inputs: NDArray[Any], used: NDArray[np.intp]) -> Array:
+def _triangle(inputs: AnyArray, used: NDArray[np.intp]) -> Array:
     """R of X = Q R for the columns `used`, block by block: each column to eps of its own norm."""
     from scipy.linalg import qr
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import log2
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .._arrays import AnyArray, Array
 
 __all__ = ["BLOCK_ELEMENTS", "blocks", "quadratic_form", "weighted_square"]
 
-Array = NDArray[np.float64]
 BLOCK_ELEMENTS = 2**23
 """Of one block of samples: 32 MB in float32, enough for GEMM to run at full speed."""
 
@@ -23,13 +22,13 @@ def blocks(samples: int, width: int) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
-def quadratic_form(z: NDArray[Any], matrix: Array) -> Array:
+def quadratic_form(z: AnyArray, matrix: Array) -> Array:
     """z_i^T matrix z_i for each row; the products in the precision of z."""
     unit = _unit(matrix)
     return np.asarray(np.einsum("ij,ij->i", z @ (matrix / unit).astype(z.dtype), z), dtype=np.float64) * unit
 
 
-def weighted_square(z: NDArray[Any], q: Array) -> Array:
+def weighted_square(z: AnyArray, q: Array) -> Array:
     """sum_i q_i z_i z_i^T of one block; the symmetric BLAS route needs q >= 0."""
     unit = _unit(q)
     q = q / unit

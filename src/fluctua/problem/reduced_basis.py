@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from .least_squares import Minimum
 
 __all__ = ["Sources"]
 
-Array = NDArray[np.float64]
 _FEW = 256  # samples, up to which asking them costs no more than finding what is new
 
 

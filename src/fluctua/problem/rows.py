@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from .._validate.sizes import refuse_bytes
 from ..errors import InvalidInput
 
@@ -20,16 +18,15 @@ __all__ = [
     "rows_times",
 ]
 
-Array = NDArray[np.float64]
 _LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of many, stay finite and normal
 
 
-def rows_times(factors: Array, rows: NDArray[Any]) -> NDArray[Any]:
+def rows_times(factors: Array, rows: AnyArray) -> AnyArray:
     """Return rows whose squares are multiplied by `factors`, in their own precision."""
     return np.asarray(rows * np.sqrt(factors)[:, None], rows.dtype)
 
 
-def refuse_nothing(inputs: NDArray[Any]) -> None:
+def refuse_nothing(inputs: AnyArray) -> None:
     """Refuse rows that are 0 wherever a sample counts."""
     if not inputs.any():
         raise InvalidInput(
@@ -37,7 +34,7 @@ def refuse_nothing(inputs: NDArray[Any]) -> None:
         )
 
 
-def refuse_scale(name: str, values: NDArray[Any]) -> None:
+def refuse_scale(name: str, values: AnyArray) -> None:
     """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
     largest, most = magnitude(values), _LARGEST[values.dtype.itemsize]
     if largest > most or 0 < largest < 1 / most:
@@ -47,7 +44,7 @@ def refuse_scale(name: str, values: NDArray[Any]) -> None:
         )
 
 
-def refuse_scales(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
+def refuse_scales(inputs: AnyArray, targets: AnyArray) -> None:
     """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured."""
     (x, y), most = (magnitude(inputs), magnitude(targets)), _LARGEST[8]
     if x and y and not (1 / most <= x * y <= most and 1 / most <= y / x <= most):
@@ -58,7 +55,7 @@ def refuse_scales(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
         )
 
 
-def magnitude(values: NDArray[Any]) -> float:
+def magnitude(values: AnyArray) -> float:
     """Return the largest absolute value, without a copy of the array."""
     return max(float(values.max()), -float(values.min()))
 
@@ -69,7 +66,7 @@ def refuse_large(features: int, outputs: int) -> None:
     refuse_bytes(f"the curvature of {features:,} inputs", needed, "Use fewer inputs, such as their leading components.")
 
 
-def refuse_degenerate(inputs: NDArray[Any], targets: NDArray[Any]) -> None:
+def refuse_degenerate(inputs: AnyArray, targets: AnyArray) -> None:
     """Refuse rows of unequal number, a single one, and equal ones."""
     if len(inputs) != len(targets):
         raise InvalidInput(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from .._validate.values import positive_int, shaped
 from .modes import Spectrum, spectrum
 from .moments import blocks, quadratic_form, weighted_square
 
 __all__ = ["Samples"]
-
-Array = NDArray[np.float64]
 
 
 class Samples:
@@ -28,7 +25,7 @@ class Samples:
         rho_i, how often a sample counts in the averages of gradients' squares; None is once.
     """
 
-    inputs: NDArray[Any]
+    inputs: AnyArray
     importance: Array | None = None
 
     @property
@@ -67,7 +64,7 @@ class Samples:
         return len(self.curvatures)
 
     @cached_property
-    def projections(self) -> NDArray[Any]:
+    def projections(self) -> AnyArray:
         """Inputs in the modes, z_i = U^T x_i, (N, r), in the precision of `inputs`."""
         out = np.empty((self.samples, self.rank), self.inputs.dtype)
         for rows in self.blocks(self.features):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from .._validate.values import choice, real_array
 from ..errors import InvalidInput
 from .least_squares import Minimum
 
 __all__ = ["Start"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

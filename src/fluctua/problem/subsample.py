@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array, Ints
 from .._validate.values import shaped
 from .least_squares import LeastSquares
 from .minimum import Fit, Minimum
@@ -15,7 +14,6 @@ from .modes import Spectrum
 
 __all__ = ["combined", "part"]
 
-Array = NDArray[np.float64]
 _ALL = slice(None)
 
 
@@ -30,10 +28,10 @@ class _Derived(LeastSquares):
     def __init__(
         self,
         whole: LeastSquares,
-        samples: tuple[NDArray[Any], NDArray[Any]],
-        rows: slice | NDArray[np.int64],
+        samples: tuple[AnyArray, AnyArray],
+        rows: slice | Ints,
         spectrum: Spectrum,
-        projections: NDArray[Any],
+        projections: AnyArray,
         fits: Mapping[float, Fit],
     ) -> None:
         self.inputs, self.targets = samples

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from .._validate.plain import JsonObject
 from .._validate.values import real_number
 from .sampling import Sampling, WeightedSampling
 from .schedules import Schedule
@@ -92,6 +93,6 @@ class QHM(Recipe):
         """Momentum and nu in words."""
         return f"quasi-hyperbolic momentum {self.momentum:g} (nu {self.nu:g})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the recipe as plain JSON types, keyed by the constructor's names and the optimiser's."""
         return {"optimizer": self.OPTIMISER, **super().to_dict()}

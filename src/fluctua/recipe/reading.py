@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from .._validate.plain import Header
 from .._validate.values import choice
 from ..errors import InvalidInput
 from .quasi_hyperbolic import QHM
@@ -17,7 +17,7 @@ OPTIMISERS: dict[str, type[Any]] = {kind.OPTIMISER: kind for kind in (SGD, QHM)}
 """Every recipe's class by its name."""
 
 
-def read_recipe(given: Mapping[str, Any]) -> Recipe:
+def read_recipe(given: Header) -> Recipe:
     """Return the recipe that `given`, from `to_dict`, describes; without an `optimizer` it is `SGD`.
 
     Raises

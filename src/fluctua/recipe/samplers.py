@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from ..errors import InvalidInput
 
 __all__ = ["EPOCHS", "KINDS", "SAMPLINGS", "Distinct", "Epochs", "P", "Sampler", "Sampling"]
 
-Array = NDArray[np.float64]
 
 Sampling = Literal["with_replacement", "without_replacement", "shuffle", "single_shuffle", "sequential"]
 
@@ -142,7 +141,7 @@ class Sampler:
         del samples
         return 1.0 / size
 
-    def batch_sizes(self, samples: int, size: int, drop_last: bool) -> NDArray[np.int64]:
+    def batch_sizes(self, samples: int, size: int, drop_last: bool) -> Ints:
         """Return the sizes of the batches of one epoch.
 
         Parameters
@@ -211,7 +210,7 @@ class Epochs(Distinct):
         """Whether a batch depends on those before it."""
         return True
 
-    def batch_sizes(self, samples: int, size: int, drop_last: bool) -> NDArray[np.int64]:
+    def batch_sizes(self, samples: int, size: int, drop_last: bool) -> Ints:
         """Return the sizes of the batches of one epoch, (n,), the smaller last one included unless it is dropped."""
         _refuse_larger(samples, size)
         full, left = divmod(samples, size)

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
+from .._validate.plain import JsonObject
 from .._validate.values import as_array, choice, flag, shown
 from .._validate.weights import hold_length, sample_weights
 from ..errors import InvalidInput
@@ -26,8 +27,6 @@ __all__ = [
     "read_sampling",
     "sampler_of",
 ]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,7 +110,7 @@ class WeightedSampling(Sampler):
         seen: P = problem.drawn(self, rho, None if self.unbiased else chance)
         return seen
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the sampling as plain JSON types; `SGD(sampling=...)` reads them back."""
         return {"name": type(self).__name__, **asdict(self), "weights": list(self.weights)}
 

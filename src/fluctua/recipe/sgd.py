@@ -7,9 +7,11 @@ from dataclasses import fields as dataclass_fields
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array, Ints
 from .._validate.arguments import stands_for
+from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_numbers
 from ..errors import InvalidInput
 from .sampling import EPOCHS, SAMPLINGS, P, Sampler, Sampling, WeightedSampling, read_sampling, sampler_of
@@ -64,7 +66,7 @@ class Recipe:
         """The optimiser's memory in words; empty without one."""
         raise NotImplementedError
 
-    def rates(self, steps: ArrayLike) -> NDArray[np.float64]:
+    def rates(self, steps: ArrayLike) -> Array:
         """Return the learning rate eta_t at the given steps.
 
         Parameters
@@ -139,7 +141,7 @@ class Recipe:
         """Whether batches come in epochs, each a pass over all samples, instead of independently."""
         return self.sampler.remembers
 
-    def batch_sizes(self, samples: int) -> NDArray[np.int64]:
+    def batch_sizes(self, samples: int) -> Ints:
         """Return the sizes of the batches of one epoch, in their order.
 
         Parameters
@@ -187,7 +189,7 @@ class Recipe:
         batches = self.sampler.words(self.batch_size) + dropped
         return ", ".join(filter(None, [f"lr {self.lr:g}", batches, decay, self.inertia, schedule]))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the recipe as plain JSON types, keyed by the constructor's names; `read_recipe` reads it."""
         fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self)}
         schedule = None if self.schedule is None else self.schedule.to_dict()

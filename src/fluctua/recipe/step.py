@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from .._arrays import Array
 
 __all__ = ["Moves", "Step", "plain", "quasi_hyperbolic", "with_momentum"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
+from .._validate.plain import Header, JsonObject
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average, read_average
 from ..recipe.reading import read_recipe
@@ -28,7 +29,7 @@ class Size(NamedTuple):
         return cls(problem.samples, problem.features, problem.outputs, problem.minimum(weight_decay).loss)
 
 
-def _average(given: Mapping[str, Any] | None) -> Average | None:
+def _average(given: Header | None) -> Average | None:
     return None if given is None else read_average(given)
 
 
@@ -66,11 +67,11 @@ class NoiseRun:
     entropy: str
 
     @classmethod
-    def of(cls, identity: Mapping[str, Any]) -> Self:
+    def of(cls, identity: Header) -> Self:
         """Read what `to_dict` gave; raises `InvalidInput` where a recipe cannot be read."""
         return cls(**{each.name: _READ.get(each.name, _as_is)(identity[each.name]) for each in fields(cls)})
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the same as plain JSON types."""
         return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
 

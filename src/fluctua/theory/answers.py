@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.values import choice, positive_int, real_number
 from ..errors import NotConverged, UncertainFloor, UnstableSGD
@@ -26,7 +27,6 @@ from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 
 __all__ = ["Prediction", "learning_curve", "predict", "refuse_beyond_limit"]
 
-Array = NDArray[np.float64]
 _DOUBTFUL, _NEAR_LIMIT = 0.1, 0.9  # relative error of a floor, and share of the limit, from which a warning says so
 
 

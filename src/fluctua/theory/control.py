@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from math import ceil, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
 from .interval import Interval, Nodes
 
 __all__ = ["Controller", "largest_change"]
 
-Array = NDArray[np.float64]
 _CUBIC_BELOW = 1 / 30  # share of K in the source: cubic extrapolation multiplies noise by 15, and K must not return it
 _BENT, _MOVED = 1 / 3, 2.5  # weights of the two errors; measured, see Relaxation.rtol
 _LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 data can tell

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from .._validate.values import positive_int
 from ..errors import InvalidInput
 from .entropy import EntropyProduction, entropy_production
@@ -22,7 +22,6 @@ from .transient import Relaxation
 
 __all__ = ["TimeDomain"]
 
-Array = NDArray[np.float64]
 _MOST = 3000  # weights whose joint noise is inverted: 0.1 GB a matrix, half a minute
 
 

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Bools
 from ..kernels.constant import Kernel
 from .law import Law
 from .outputs import joint_source
@@ -39,7 +39,6 @@ __all__ = [
     "sweeping_error",
 ]
 
-Array = NDArray[np.float64]
 _SINGULAR = 1e-11  # eigenvalue of the noise's correlations, over the largest, below which it is rounding
 _FADED = 1e-4  # share of a sum over lags below which the rest is left out
 _ROUNDING = 100.0  # times eps sqrt(h_max/h_min): a residual over its target, below which it is rounding
@@ -209,7 +208,7 @@ def joint_noise(law: Law, modes: int, rtol: float = 0.0) -> Array:
     return np.asarray(source * np.tile(gathered, (law.problem.outputs,) * 2))
 
 
-def _resting(law: Law) -> NDArray[np.bool_]:
+def _resting(law: Law) -> Bools:
     """Which outputs are fitted to within rounding: what noise they seem to have is that rounding, (c,)."""
     h = law.problem.curvatures
     rounding = _ROUNDING * np.finfo(float).eps * np.sqrt(h[0] / h[-1])  # of W* on the samples

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array
 from ..errors import FluctuaError, NotConverged
 
 __all__ = ["NoStationaryState", "fixed_point", "solve"]
 
-Array = NDArray[np.float64]
-Affine = Callable[[NDArray[Any]], NDArray[Any]]
+Affine = Callable[[AnyArray], AnyArray]
 _SUBSTITUTIONS, _SLOW = 12, 0.2  # rounds at most, and the factor between two from which Krylov spaces are better
 _POLISHED, _CORRECTION = 20, 1e-5  # corrections by Krylov spaces, at most, and the relative residual of each
 _ROUNDS, _RESTART, _RESTARTS, _FEW_RESTARTS = 500, 40, 12, 4  # of conjugate gradients; of GMRES
@@ -96,7 +95,7 @@ def _minimal_residual(phi: Array, source: Array, feedback: Callable[[Array], Arr
     return _finished(found, operator, right, rtol)
 
 
-def _finished(outcome: tuple[NDArray[Any], int], operator: Any, right: NDArray[Any], rtol: float) -> NDArray[Any]:
+def _finished(outcome: tuple[AnyArray, int], operator: Any, right: AnyArray, rtol: float) -> AnyArray:
     """The solution of operator x = right, or `NotConverged` with what is left of it."""
     flat, rounds = outcome
     if rounds:
@@ -106,8 +105,8 @@ def _finished(outcome: tuple[NDArray[Any], int], operator: Any, right: NDArray[A
 
 
 def fixed_point(
-    affine: Affine, linear: Affine, start: NDArray[Any], rtol: float, slow: float = _SLOW
-) -> tuple[NDArray[Any], bool]:
+    affine: Affine, linear: Affine, start: AnyArray, rtol: float, slow: float = _SLOW
+) -> tuple[AnyArray, bool]:
     """Return x = affine(x), by substitution, or by GMRES where that converges slowly; one evaluation a round.
 
     Parameters
@@ -149,7 +148,7 @@ def fixed_point(
         return _by_krylov(affine, linear, start, rtol), False
 
 
-def _by_krylov(affine: Affine, linear: Affine, start: NDArray[Any], rtol: float) -> NDArray[Any]:
+def _by_krylov(affine: Affine, linear: Affine, start: AnyArray, rtol: float) -> AnyArray:
     """Newton's steps with `linear` in the place of `affine`: one, and a check, where they are the same."""
     constant, left = linear(np.zeros_like(start)), np.inf
     found, residual = np.zeros_like(start), constant
@@ -165,11 +164,11 @@ def _by_krylov(affine: Affine, linear: Affine, start: NDArray[Any], rtol: float)
     raise NotConverged("the stationary state", _POLISHED, left, rtol)
 
 
-def _krylov(linear: Affine, constant: NDArray[Any], right: NDArray[Any], rtol: float) -> NDArray[Any]:
+def _krylov(linear: Affine, constant: AnyArray, right: AnyArray, rtol: float) -> AnyArray:
     """Solve x - (linear(x) - linear(0)) = right."""
     from scipy.sparse.linalg import LinearOperator, gmres
 
-    def change(flat: NDArray[Any]) -> NDArray[Any]:
+    def change(flat: AnyArray) -> AnyArray:
         return np.asarray(flat - (linear(flat.reshape(constant.shape)) - constant).ravel())
 
     if not right.any():

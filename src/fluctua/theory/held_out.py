@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import AnyArray, Array
 from .._validate.arguments import door
 from .._validate.targets import columns_of
 from .._validate.values import instance, real_array, real_number, step_list
@@ -25,8 +25,6 @@ from .stability import warn_unstable
 from .transient import Relaxation
 
 __all__ = ["HeldOut", "HeldOutLoss", "held_out_curve", "held_out_loss"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -258,7 +256,7 @@ class HeldOut:
             yield x, x @ self.weights.T - self.targets[rows]
 
 
-def _refuse_misfit(inputs: NDArray[Any], targets: NDArray[Any], minimum: Minimum) -> None:
+def _refuse_misfit(inputs: AnyArray, targets: AnyArray, minimum: Minimum) -> None:
     """Refuse held-out data of other sizes than the training data's."""
     given, expected = (targets.shape[1], inputs.shape[1]), minimum.weights.shape
     if given != expected:

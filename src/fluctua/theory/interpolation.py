@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .._arrays import Array, Ints
 
 __all__ = ["Grid", "lagrange"]
 
-Array = NDArray[np.float64]
 _STENCIL = 6  # nodes that a value in between is made of
 
 
@@ -31,7 +31,7 @@ class Grid:
         x = np.log1p(steps) + steps / max(length, 1)
         found = np.searchsorted(x, np.linspace(0, x[-1], min(count, length)) - 1e-9)
         # rounding repeats some of the first steps: fill up with the next ones
-        self.nodes: NDArray[np.int64] = np.unique(np.minimum(np.maximum(found, np.arange(len(found))), length - 1))
+        self.nodes: Ints = np.unique(np.minimum(np.maximum(found, np.arange(len(found))), length - 1))
         self.basis: Array = np.zeros((length, len(self.nodes)))
         width = min(_STENCIL, len(self.nodes))
         ahead = np.searchsorted(self.nodes, steps, "right") - width // 2

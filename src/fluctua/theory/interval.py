@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
 from .interpolation import lagrange
 
 __all__ = ["Interval", "Nodes", "Reading", "followed"]
 
-Array = NDArray[np.float64]
-Nodes = tuple[tuple[int, NDArray[np.float64]], ...]
+Nodes = tuple[tuple[int, Array], ...]
 Reading = Callable[[int, Array], Array]
 """(t, state) -> what is wanted of it."""
 _AT_ONCE = 2**10  # steps of a curve whose sources are held

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 
 __all__ = ["excess_kurtosis", "jackknife", "mean_of_noisy", "smallest_noise"]
-
-Array = NDArray[np.float64]
 
 
 def excess_kurtosis(problem: LeastSquares, sgd: Recipe) -> Array:

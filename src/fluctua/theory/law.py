@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..errors import InvalidInput, NotConverged
 from ..kernels.averaged import beside
 from ..kernels.constant import Kernel, langevin_flow
@@ -30,7 +30,6 @@ from .transient import Relaxation, SourceOf
 
 __all__ = ["Law", "independent_limit"]
 
-Array = NDArray[np.float64]
 _FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
 _CROWDED, _UNSHARED = 0.07, 0.2  # crowding times share plus 0.2 from which it is, too: off by 5 % was met from there on

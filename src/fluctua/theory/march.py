@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
 from .control import Controller
@@ -16,7 +16,6 @@ from .interval import Interval, Nodes, Reading, followed
 
 __all__ = ["March", "Stretch"]
 
-Array = NDArray[np.float64]
 _STENCIL = 4  # nodes the interpolant passes through: cubic
 _EVALUATIONS = 3  # of the source at the end of an interval, at most
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from itertools import combinations_with_replacement
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from .law import Law
 
 __all__ = ["block", "joint_source", "pair_source"]
-
-Array = NDArray[np.float64]
 
 
 def block(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741

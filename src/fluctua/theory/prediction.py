@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
@@ -20,8 +21,6 @@ from .stability import warn_unstable
 from .transient import Relaxation
 
 __all__ = ["Prediction"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

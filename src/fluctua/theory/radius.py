@@ -12,12 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..errors import NotConverged
 from ..kernels.constant import Kernel
 
 __all__ = ["unit_radius"]
 
-Array = NDArray[np.float64]
 _ROUNDS = 300
 _HELD, _FEWEST, _MOST = 2**25, 8, 40  # elements of a basis and its images together; vectors that it has
 _RESIDUAL = 1e-6  # of the eigenvector; the learning rate's error is its square over the gap to the next eigenvalue

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from .._validate.sizes import refuse_bytes
 from ..kernels.constant import Kernel
 from ..problem.start import Start
 from .law import Law
 
 __all__ = ["contracted", "outside", "refuse_curve", "relaxation_steps_of", "spelled"]
-
-Array = NDArray[np.float64]
 
 
 def refuse_curve(steps: int) -> None:
@@ -24,7 +22,7 @@ def refuse_curve(steps: int) -> None:
     )
 
 
-def outside(law: Law, start: Start | None, steps: NDArray[np.int64]) -> Array:
+def outside(law: Law, start: Start | None, steps: Ints) -> Array:
     """Loss of the part of the start outside the modes at `steps`: weight decay alone knows it and moves it."""
     square = 0.0 if start is None else float(np.sum(start.null**2))
     if not square:

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..problem.least_squares import LeastSquares
 from ..problem.minimum import Minimum
 from ..recipe.sampling import Sampler
 from ..recipe.sgd import Recipe
 
 __all__ = ["Source"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from .._validate.sizes import refuse_bytes, refuse_work
 from .._validate.values import instance, real_number
 from ..errors import InvalidInput
@@ -20,7 +20,6 @@ from .law import Law
 
 __all__ = ["LossSpread", "loss_spread"]
 
-Array = NDArray[np.float64]
 _BALANCE = 3e5  # operations of a balance beside its passes over the samples
 _ONE_STEP = np.ones((2, 1))  # weights of a source that is constant over it
 

@@ -6,8 +6,8 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from .._validate.arguments import door
 from ..errors import UnstableRates
 from ..kernels.constant import Kernel
@@ -20,8 +20,6 @@ from .source import Source
 from .stable_limit import StableLimit
 
 __all__ = ["apart", "max_stable_lr", "mean_stable_lr", "safe_lr", "warn_unstable"]
-
-Array = NDArray[np.float64]
 
 
 def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:

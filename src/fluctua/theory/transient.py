@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
 from .control import Controller, largest_change
@@ -16,7 +16,6 @@ from .march import March, Stretch
 
 __all__ = ["Reading", "Relaxation", "SourceOf", "largest_change"]
 
-Array = NDArray[np.float64]
 SourceOf = Callable[[Array, Array | None], Array]
 
 

@@ -19,14 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..errors import InvalidInput
 from ..recipe.step import Step
 
 __all__ = ["RELATIONS", "Relation", "sides"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

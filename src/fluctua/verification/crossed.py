@@ -14,13 +14,12 @@ its turn as A.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from .significance import p_values, shift_caught
 
 __all__ = ["crossed_p_values", "crossed_score"]
 
-Array = NDArray[np.float64]
 _FEWEST = 4  # groups: two in a half, so that it has a spread
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import AnyArray, Array, Ints
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from ..simulation.steppers import in_modes
@@ -17,7 +16,6 @@ from ..theory.law import Law
 
 __all__ = ["EpochRun"]
 
-Array = NDArray[np.float64]
 _RTOL = 1e-4
 _AT_ONCE = 32  # orders whose states are held
 
@@ -36,7 +34,7 @@ class EpochRun:
         self.residuals = np.pad(self.setting.residuals, homogeneous)
         self.constant = np.pad(self.setting.constant, homogeneous[::-1])
 
-    def settled(self, orders: NDArray[np.int64], mean: Array) -> Array:
+    def settled(self, orders: Ints, mean: Array) -> Array:
         """Return the stationary S, (r, r), averaged over the epoch, of these orders, and E of the state."""
         rank = self.problem.rank
 
@@ -56,7 +54,7 @@ class EpochRun:
         root = np.sqrt(self.minimum.curvatures)
         return np.concatenate([root, 1 / root][: self.slots])
 
-    def settled_mean(self, orders: NDArray[np.int64]) -> Array:
+    def settled_mean(self, orders: Ints) -> Array:
         """Return E of the state at the start of an epoch, (c, k r)."""
         drift, r, c = self._drift, self.problem.rank, self.problem.outputs
         if self.epoch.steps == 1:  # batches are independent, and E V is 0
@@ -72,7 +70,7 @@ class EpochRun:
 
         return fixed_point(once, once, np.zeros((c, self.slots * r)), self.rtol)[0]
 
-    def _run(self, orders: NDArray[np.int64], mean: Array, moment: Array, stops: list[int]) -> Array:
+    def _run(self, orders: Ints, mean: Array, moment: Array, stops: list[int]) -> Array:
         """Second moments after `stops` steps, averaged over the orders, from `moment` at the start of the epoch."""
         roots, signs = self._rows(mean, moment)
         total = np.zeros((len(stops), *moment.shape))
@@ -81,7 +79,7 @@ class EpochRun:
             total[k] += (np.tile(signs, state.shape[1])[:, None] * rows).T @ rows
         return total / len(orders)
 
-    def _advanced(self, orders: NDArray[np.int64], rows: Array, stops: list[int]) -> Iterator[tuple[NDArray[Any], int]]:
+    def _advanced(self, orders: Ints, rows: Array, stops: list[int]) -> Iterator[tuple[AnyArray, int]]:
         """Yield states of some orders begun at `rows`, (k, rows, r), after each of `stops` steps, and which that is."""
         from ..simulation.compiled import descend
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
 from .._validate.values import as_path, choice, false_alarm_level, positive_int, resolution_share
@@ -27,7 +27,6 @@ from .verdict import Verdict
 
 __all__ = ["Progress", "default_replicas", "silent", "verify"]
 
-Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 _BLOCK = 2**16  # steps whose rates are looked at together
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from .._validate.plain import Header
 from ..storage.saved import Saved, named
 from .formats import caught
 from .significance import POWER
@@ -128,12 +128,12 @@ class Judgement(Saved, Generic[Statement]):
         return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{remedy}"
 
     @classmethod
-    def _updated(cls, header: Mapping[str, Any]) -> dict[str, Any]:
+    def _updated(cls, header: Header) -> dict[str, Any]:
         """A header with the roles that files did not hold at first: there they follow from the names."""
         rows = [{"role": cls._role_of(row["name"], header), **row} for row in header["rows"]]
         return {**header, "rows": rows}
 
     @classmethod
     @abstractmethod
-    def _role_of(cls, name: str, header: Mapping[str, Any]) -> Role:
+    def _role_of(cls, name: str, header: Header) -> Role:
         """Role of the row of that name in a file that holds none."""

@@ -7,11 +7,9 @@ more often than any error bar says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from .._validate.plain import Header
 from ..errors import FluctuaError
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
@@ -42,7 +40,7 @@ def share_of_limit(problem: LeastSquares, sgd: Recipe, steps: int) -> float | No
         return None
 
 
-def heavy_tails(identity: Mapping[str, Any]) -> str:
+def heavy_tails(identity: Header) -> str:
     """Return what to keep in mind of the level of a verdict, as a clause; empty below `NEAR`, or where not known."""
     share = identity.get("share_of_limit")
     if share is None or not share > NEAR:

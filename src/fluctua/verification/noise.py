@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from .._validate.arguments import door
+from .._validate.plain import Header, JsonObject
 from .._validate.values import choice, false_alarm_level, positive_int
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
@@ -31,7 +31,6 @@ from .noise_sums import LAGS, NoiseSums
 
 __all__ = ["GradientNoise", "gradient_noise"]
 
-Array = NDArray[np.float64]
 STEEPEST = 10
 """Modes averaged in the picture of kurtosis against batch size."""
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -84,13 +83,13 @@ class GradientNoise:
     kurtoses: Array
     kurtosis_errors: Array
     predicted_kurtoses: Array
-    batch_sizes: NDArray[np.int64]
+    batch_sizes: Ints
     steep_kurtoses: Array
     steep_errors: Array
     steep_predicted: Array
     p_values: Mapping[str, float]
     level: float
-    identity: Mapping[str, Any]
+    identity: Header
 
     @cached_property
     def run(self) -> NoiseRun:
@@ -140,7 +139,7 @@ class GradientNoise:
         )
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types; a kurtosis of no noise is null."""
         raw = {"kind": "noise", "passed": self.passed, "words": self.words, **asdict(self)}
         plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in raw.items()}

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Bools
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from ..theory.kurtosis import excess_kurtosis, jackknife, mean_of_noisy, smallest_noise
@@ -21,7 +21,6 @@ from .significance import bands, family_p_value
 
 __all__ = ["LAGS", "NoiseSums"]
 
-Array = NDArray[np.float64]
 LAGS = 5
 _CHEAP = 128  # modes up to which S is looked at in every step: beyond, it would cost more than the run
 
@@ -110,7 +109,7 @@ class NoiseSums:
         return np.diag(Source.of(self.problem, self.sgd).at(self.covariance / self.looks))
 
     @property
-    def _noisy(self) -> NDArray[np.bool_]:
+    def _noisy(self) -> Bools:
         """Which outputs and modes have noise beyond rounding, (c, r)."""
         return np.asarray(self.squares.mean(axis=0) / self.steps > smallest_noise(self.problem))
 

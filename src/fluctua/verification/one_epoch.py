@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array, Ints
 from .._validate.arguments import door
+from .._validate.plain import JsonObject
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..errors import InvalidInput, UnstableSGD
@@ -38,7 +38,6 @@ from .epoch_run import EpochRun
 
 __all__ = ["SemiAnalytic", "semi_analytic"]
 
-Array = NDArray[np.float64]
 _GROUPS = 16  # of orders, each solved by itself: their spread is the error bar
 _RADIUS_RTOL = 1e-4
 _AFFORDABLE = 1e15  # flops
@@ -81,7 +80,7 @@ class SemiAnalytic:
     mode_variance_errors: Array
     entropy: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the losses and the per-mode vectors as plain JSON types (in `fluctua schema prediction`)."""
         return {
             "orders": self.orders,
@@ -230,7 +229,7 @@ def _listed(measured: MeasuredEpochs, entropy: str) -> SemiAnalytic:
     return SemiAnalytic(measured.sgd, count, loss, 0.0, covariance, variances, np.zeros_like(variances), entropy)
 
 
-def _refuse_unstable(epoch: EpochRun, groups: list[NDArray[np.int64]]) -> None:
+def _refuse_unstable(epoch: EpochRun, groups: list[Ints]) -> None:
     """Refuse where the second moment grows in the orders drawn: in all groups beyond the limit, in some near it."""
     problem, sgd = epoch.problem, epoch.sgd
     unstable = 0
@@ -249,7 +248,7 @@ def _refuse_unstable(epoch: EpochRun, groups: list[NDArray[np.int64]]) -> None:
     )
 
 
-def _orders(seed: np.random.SeedSequence, count: int, samples: int) -> NDArray[np.int64]:
+def _orders(seed: np.random.SeedSequence, count: int, samples: int) -> Ints:
     """Return random orders, each with its reverse."""
     rng = np.random.Generator(np.random.PCG64DXSM(seed))
     half = rng.permuted(np.tile(np.arange(samples), (count // 2, 1)), axis=1)

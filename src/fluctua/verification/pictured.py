@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Array
 from ..simulation.measurement import Measurement
 from ..theory.answers import Prediction
 from .significance import normal_scores
@@ -12,7 +12,6 @@ from .verdict import Balance
 
 __all__ = ["balance_of", "curve_of", "measured_of"]
 
-Array = NDArray[np.float64]
 _ELEMENTS = 4000  # of F0 kept for the figure
 _CURVE_POINTS = 400
 _EVERY_STEP = 20_000  # in epochs the curve has teeth, one step wide where the last batch is smaller

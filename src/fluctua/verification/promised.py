@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from .._arrays import Arrays
+from .._validate.plain import Header
 from ..simulation.identity import EqualTimeRun, InTimeRun
 from ..storage.layout import hold_arrays
 
 __all__ = ["hold_equal_time", "hold_in_time"]
 
-Arrays = Mapping[str, NDArray[Any]]
 _EQUAL_TIME = {
     **dict.fromkeys(("curvatures", "measured_variances", "measured_errors"), "f r"),
     "watched": "i m",
@@ -63,7 +60,7 @@ _FLOW = {
 }
 
 
-def hold_equal_time(header: Mapping[str, Any], arrays: Arrays) -> None:
+def hold_equal_time(header: Header, arrays: Arrays) -> None:
     """Of a verdict at equal times."""
     EqualTimeRun.of(header["identity"])
     rungs = {name.removeprefix("predicted_") for name in arrays if name.startswith("predicted_")} | {header["theory"]}
@@ -82,7 +79,7 @@ def hold_equal_time(header: Mapping[str, Any], arrays: Arrays) -> None:
             raise ValueError("its array element does not begin with the diagonal")
 
 
-def hold_in_time(header: Mapping[str, Any], arrays: Arrays) -> None:
+def hold_in_time(header: Header, arrays: Arrays) -> None:
     """Of a verdict in time."""
     run = InTimeRun.of(header["identity"])
     hold_arrays(arrays, _IN_TIME, {"m": run.modes, "k": len(run.lags)}, together=(_FLOW,))

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from ..simulation.measurement import Measurement
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "unit_scores",
 ]
 
-Array = NDArray[np.float64]
 POWER = 0.95
 """Probability with which an error as large as the stated sharpness is caught."""
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}

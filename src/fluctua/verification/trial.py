@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._arrays import Array
 from ..simulation.measurement import Measurement
 from ..storage.results import provenance
 from ..theory.answers import Prediction, predict
@@ -20,7 +20,6 @@ from .verdict import INDEPENDENT, Balance, Row, Verdict
 
 __all__ = ["LAW_OF", "Trial"]
 
-Array = NDArray[np.float64]
 _THEORY_RTOL = 1e-2  # of the worst mode's variance; measured on MNIST: excess loss to 3e-4 at b = 1, 2e-5 at b = 32
 LAW_OF: dict[str, Rung] = {"sgd": "exact", "gd": "exact", "langevin": "langevin", "langevin_state_dependent": "exact"}
 """The rung of the ladder that each dynamics obeys exactly; full-batch descent obeys the mean's part of it."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from numpy.typing import NDArray
-
+from .._arrays import Arrays
+from .._validate.plain import Header, JsonObject
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
 from ..storage.saved import with_nan
@@ -118,14 +118,14 @@ class Verdict(Judgement[Row]):
     resolution: float
     rows: tuple[Row, ...]
     balance: Balance | None
-    identity: Mapping[str, Any]
+    identity: Header
     provenance: Mapping[str, str]
     excess_loss: float
     excess_loss_error: float
     optimum_loss: float
     diverged_at: int | None
-    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
-    data: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(repr=False)
+    data: Header = field(default_factory=dict)
 
     @cached_property
     def run(self) -> EqualTimeRun:
@@ -196,7 +196,7 @@ class Verdict(Judgement[Row]):
             for row in self.rows
         ]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
         summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
@@ -208,7 +208,7 @@ class Verdict(Judgement[Row]):
     _hold = staticmethod(hold_equal_time)
 
     @classmethod
-    def _role_of(cls, name: str, header: Mapping[str, Any]) -> Role:
+    def _role_of(cls, name: str, header: Header) -> Role:
         if name == header["theory"]:
             return "claim"
         if name.startswith(f"{header['theory']} x "):
@@ -216,7 +216,7 @@ class Verdict(Judgement[Row]):
         return "rung" if name in RUNGS else "reference"
 
     @classmethod
-    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Verdict:
+    def _read(cls, header: Header, arrays: Arrays) -> Verdict:
         rows = [
             Row(**{**with_nan(row), "comparison": Comparison(**with_nan(row["comparison"]))}) for row in header["rows"]
         ]

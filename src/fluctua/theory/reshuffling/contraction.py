@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
 
@@ -38,7 +38,7 @@ def batch_curvature(problem: LeastSquares, size: int) -> float:
     return float(max((squares[rows] + _others(x, rows, size - 1)).max() for rows in problem.blocks(len(x)))) / size
 
 
-def _others(x: NDArray[np.float64], rows: slice, count: int) -> NDArray[np.float64]:
+def _others(x: Array, rows: slice, count: int) -> Array:
     """The sum of the `count` largest |x_i . x_j| over j other than i, for some rows i."""
     products = np.abs(x[rows] @ x.T)
     here = np.arange(len(x))[rows]

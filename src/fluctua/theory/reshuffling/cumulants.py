@@ -17,14 +17,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...problem.least_squares import LeastSquares, Minimum
 from ...problem.moments import quadratic_form
 
 __all__ = ["Deviation", "SampleCumulants"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array, Ints
 from ...kernels.constant import Kernel
 from ...problem.least_squares import LeastSquares, Minimum
 from ...problem.reduced_basis import Sources
@@ -27,7 +27,6 @@ from .timetable import Epoch
 
 __all__ = ["Shuffle"]
 
-Array = NDArray[np.float64]
 NODES, FEW_NODES = 12, 8
 """Positions, and lags, that stand for all of an epoch; 8 change the excess loss of digits by less than 1e-4."""
 SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
@@ -55,7 +54,7 @@ class Shuffle:
     problem: LeastSquares
     minimum: Minimum
     kernel: Kernel
-    sizes: NDArray[np.int64]
+    sizes: Ints
     feels: bool = True
     nodes: int = NODES
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from .cumulants import SampleCumulants
 from .timetable import Epoch
 
 __all__ = ["LagCumulants", "LaggedAverages"]
 
-Array = NDArray[np.float64]
 _KEPT = 0.1  # their share of the excess loss of MNIST is 0.2 %
 
 

@@ -14,8 +14,8 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...errors import NotConverged, UncertainLimit
 from ...problem.least_squares import LeastSquares
 from ...problem.subsample import part
@@ -30,7 +30,6 @@ from .stationary import Cycle
 
 __all__ = ["epoch_limit"]
 
-Array = NDArray[np.float64]
 _EXACT_XTOL, _XTOL, _LAW_XTOL = 1e-11, 2e-4, 5e-3  # of log lr
 _LISTED_RTOL, _RTOL = 1e-12, 1e-5  # of the radius
 _SHORTEST, _LONGEST = 0.08, 0.7  # differences between log learning rates that are tried

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ..fixed_points import fixed_point
 from .batch_cumulants import BatchCumulants
 from .cumulants import SampleCumulants
@@ -15,7 +15,6 @@ from .timetable import Epoch
 
 __all__ = ["MeanMotion"]
 
-Array = NDArray[np.float64]
 _RTOL = 1e-8
 
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState, fixed_point
@@ -25,7 +25,6 @@ from .timetable import Epoch
 
 __all__ = ["MeasuredEpochs"]
 
-Array = NDArray[np.float64]
 State = tuple[Array, Array]
 _RTOL, _WORTH_RTOL, _SETTLED = 1e-10, 1e-3, 1e-12
 _EVERY = 40  # positions up to which the average over an epoch is over all of them

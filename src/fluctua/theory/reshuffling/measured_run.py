@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from .measured import MeasuredEpochs
 
 __all__ = ["MeasuredRun"]
 
-Array = NDArray[np.float64]
 State = tuple[Array, Array]
 
 

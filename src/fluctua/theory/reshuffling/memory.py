@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ..interpolation import Grid
 from .batch_cumulants import BatchCumulants
 from .lag_cumulants import LaggedAverages
@@ -21,8 +21,6 @@ from .responses import Feedback, Responses
 from .timetable import Epoch
 
 __all__ = ["EpochMoments", "Memory", "NoiseMemory"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,13 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array, Ints
 from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
 
 __all__ = ["Orders", "chosen_orders", "distinct_epochs", "draw_orders", "list_orders"]
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
 _LISTED = 50_000  # epochs that are listed, at most
 _FLOPS, _FEWEST, _MOST = 5e9, 128, 2048  # for one learning rate; random orders, at least and at most
 _NUMBERS = 2e7  # of samples in all orders that are held
@@ -44,10 +42,10 @@ class Orders:
         The sample left over in each pair, where every sample is, in fixed numbers of pairs.
     """
 
-    samples: Integers
+    samples: Ints
     weights: Array
     listed: bool
-    strata: Integers | None = None
+    strata: Ints | None = None
 
     def error(self, values: Array) -> float:
         """Return the standard error of the average of `values`, one for each order."""
@@ -92,7 +90,7 @@ def _chance(problem: LeastSquares, sgd: Recipe) -> Array:
     return np.asarray(np.mean([each / each.sum() for each in parts], axis=0))
 
 
-def distinct_epochs(sizes: Integers, samples: int, most: int) -> int | None:
+def distinct_epochs(sizes: Ints, samples: int, most: int) -> int | None:
     """Return the number of ordered partitions of the samples into batches of `sizes`; None if more than `most`."""
     count, left = 1, samples
     for size in sizes.tolist():
@@ -107,7 +105,7 @@ def _listed(sizes: tuple[int, ...], samples: int) -> Orders:
     return list_orders(np.array(sizes, np.int64), samples)
 
 
-def list_orders(sizes: Integers, samples: int) -> Orders:
+def list_orders(sizes: Ints, samples: int) -> Orders:
     """Return all epochs that differ: orders inside a batch do not count."""
     listed = np.array(list(_epochs(sizes.tolist(), tuple(range(samples)))), np.int64)
     return Orders(listed, np.full(len(listed), 1 / len(listed)), True)
@@ -124,7 +122,7 @@ def _epochs(sizes: list[int], left: tuple[int, ...]) -> Iterator[tuple[int, ...]
             yield batch + after
 
 
-def draw_orders(sizes: Integers, chance: Array, count: int, rng: np.random.Generator) -> Orders:
+def draw_orders(sizes: Ints, chance: Array, count: int, rng: np.random.Generator) -> Orders:
     """Return `count` random orders, an even number, with the weights that make their averages unbiased.
 
     Where the last batch is smaller, what an epoch does is decided by who is in it, and by rare cases. A single sample
@@ -159,17 +157,17 @@ def draw_orders(sizes: Integers, chance: Array, count: int, rng: np.random.Gener
     return Orders(_with_reverses(drawn, regular), np.tile(weights, 2) / (2 * weights.sum()), False)
 
 
-def _dealt(chance: Array, count: int, rng: np.random.Generator) -> Integers:
+def _dealt(chance: Array, count: int, rng: np.random.Generator) -> Ints:
     """How many of `count` draws the first samples got together, (N,): systematically, each its share to within one."""
     return np.append(np.floor(np.cumsum(chance)[:-1] * count + rng.random()).astype(np.int64), count)
 
 
-def _with_reverses(drawn: Integers, regular: int) -> Integers:
+def _with_reverses(drawn: Ints, regular: int) -> Ints:
     """The orders, and again with the first `regular` samples backwards."""
     return np.concatenate([drawn, np.hstack([drawn[:, :regular][:, ::-1], drawn[:, regular:]])])
 
 
-def _ending(drawn: Integers, anchors: Integers) -> Integers:
+def _ending(drawn: Ints, anchors: Ints) -> Ints:
     """The orders, in each of which the anchor has changed places with the last."""
     where, each = np.argmax(drawn == anchors[:, None], axis=1), np.arange(len(drawn))
     drawn[each, where] = drawn[:, -1]

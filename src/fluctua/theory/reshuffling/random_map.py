@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._arrays import Array, Ints
 from ...errors import NotConverged
 from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
@@ -26,7 +27,6 @@ from .orders import Orders
 
 __all__ = ["EpochMap", "advanced", "epoch_map"]
 
-Array = NDArray[np.float64]
 _AT_ONCE = 32  # orders whose states are held while an epoch passes
 _DENSE = 144  # elements of S up to which the map is written as a matrix
 _VECTORS, _RESTARTS = 6, 300  # of the Krylov space
@@ -36,7 +36,7 @@ _DOUBLINGS = 100  # 2^100 epochs are enough for any mode that forgets in 2^53
 
 def advanced(
     problem: LeastSquares, sgd: Recipe, orders: Orders, stops: list[int], outputs: bool
-) -> Iterator[tuple[int, NDArray[np.int64], Array]]:
+) -> Iterator[tuple[int, Ints, Array]]:
     """Yield which stop, which orders, and their states after so many steps of an epoch, (m, rows, k r).
 
     The rows begin at the unit states, without targets: they become Pi. If `outputs`, one row for each output begins

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from .timetable import Epoch
 
 __all__ = ["Feedback", "Responses"]
 
-Array = NDArray[np.float64]
 Feedback = Callable[[Array], Array]
 
 

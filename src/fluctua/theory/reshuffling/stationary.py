@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ..fixed_points import NoStationaryState, fixed_point
 from .expansion import Shuffle
 from .memory import EpochMoments
 
 __all__ = ["Cycle"]
 
-Array = NDArray[np.float64]
 _RTOL, _ESTIMATED = 1e-6, 1e-4  # of the states, with all samples and with some of them in the cumulants
 _ROUNDED = 30.0  # times the accuracy of products over samples: what float32 lets a Krylov space reach
 _MARGIN_RTOL = 1e-3

@@ -6,17 +6,13 @@ kernel's decays: only what the nodes carry is interpolated.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import AnyArray, Array, Ints
 from ...kernels.constant import Kernel
 from ..interpolation import Grid
 
 __all__ = ["Epoch"]
-
-Array = NDArray[np.float64]
 
 
 class Epoch:
@@ -43,7 +39,7 @@ class Epoch:
         Lambda(t), f times the sum of m^u over u < t.
     """
 
-    def __init__(self, kernel: Kernel, sizes: NDArray[np.int64], nodes: int) -> None:
+    def __init__(self, kernel: Kernel, sizes: Ints, nodes: int) -> None:
         self.kernel, self.sizes, self.steps, self.nodes = kernel, sizes, len(sizes), nodes
         n = self.steps
         self.drive = kernel.drive
@@ -64,16 +60,16 @@ class Epoch:
 
     # -- components -------------------------------------------------------------------------------------------------
 
-    def fold(self, components: NDArray[Any]) -> Array:
+    def fold(self, components: AnyArray) -> Array:
         """Sum over the components of the last axis where that is real, (..., k r) to (..., r)."""
         return self.fold_columns(components).real
 
-    def fold_columns(self, components: NDArray[Any]) -> NDArray[Any]:
+    def fold_columns(self, components: AnyArray) -> AnyArray:
         """Sum over the components of the last axis, (..., k r, k r) to (..., k r, r); complex where modes oscillate."""
         shape = components.shape[:-1]
         return np.asarray(components.reshape(*shape, self.kernel.components, self.kernel.modes).sum(axis=-2))
 
-    def fold_rows(self, components: NDArray[Any]) -> Array:
+    def fold_rows(self, components: AnyArray) -> Array:
         """Sum over the components of the rows, (k r, r) to (r, r)."""
         return self.fold(components.T).T
 

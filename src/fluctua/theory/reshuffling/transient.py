@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...errors import NotConverged
 from ..interpolation import Grid
 from ..transient import Relaxation, largest_change
@@ -16,7 +16,6 @@ from .memory import EpochMoments
 
 __all__ = ["EPOCHS_RTOL", "Epochs"]
 
-Array = NDArray[np.float64]
 EPOCHS_RTOL = 1e-3
 """Relative accuracy to which a run is followed; finer would be lost in what the law leaves out."""
 _ROUNDS = 100  # of one epoch; below the stability limit a dozen are enough

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array, even, odd, standard_error
 from ..significance import ROUNDING, unit_scores
 
 __all__ = ["ELEMENT", "Family", "even", "odd", "standard_error", "z_rms"]
 
-Array = NDArray[np.float64]
 ELEMENT = 1e-12
 """Rounding of an element over its size; measured: 1e-15."""
 
@@ -34,23 +33,6 @@ class Family:
             self.columns.append(column)
             self.floors.append(max(ROUNDING["float64"], ELEMENT / max(abs(left), 1e-300)))
             self.relative.append(relative)
-
-
-def odd(matrices: Array) -> Array:
-    """Return the antisymmetric part of matrices, (..., m, m)."""
-    return np.asarray(0.5 * (matrices - np.swapaxes(matrices, -1, -2)))
-
-
-def even(matrices: Array) -> Array:
-    """Return the symmetric part of matrices, (..., m, m)."""
-    return np.asarray(0.5 * (matrices + np.swapaxes(matrices, -1, -2)))
-
-
-def standard_error(groups: Array) -> Array:
-    """Return the standard error of the mean over the first axis; NaN for a single group."""
-    if len(groups) < 2:
-        return np.full(groups.shape[1:], np.nan)
-    return np.asarray(groups.std(axis=0, ddof=1) / np.sqrt(len(groups)))
 
 
 def z_rms(deviations: Array, floor: Array | float = 0.0) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...simulation.agenda import BINS, EDGE, Found
 from ...theory.entropy import path_entropy
 from ...theory.yaida import RELATIONS, sides
@@ -17,7 +17,6 @@ from .statements import Statements
 
 __all__ = ["Estimates"]
 
-Array = NDArray[np.float64]
 _STEPS_A_WEIGHT = 10  # that a plug-in needs at least
 
 

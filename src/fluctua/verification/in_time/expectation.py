@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...simulation.agenda import Agenda, Forms
 from ...theory.answers import Prediction
 from ...theory.entropy import Chain, gaussian_entropy, inverse_on_range, joint_noise, sweeping_error
 
 __all__ = ["Expectation"]
 
-Array = NDArray[np.float64]
 _FLAT = 1e-12  # smallest variance in a plane over their sum, up to which a Gaussian there has no density
 _THEORY_RTOL = 1e-2  # of the worst mode's variance, as in `verify`
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._arrays import Array
 from ...simulation.agenda import Found
 from ..crossed import crossed_p_values, crossed_score
 from ..significance import bands, detectable_error, p_values
@@ -17,7 +18,6 @@ from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, Circulation, State
 
 __all__ = ["Statements"]
 
-Array = NDArray[np.float64]
 _STATEMENTS = 4  # that should hold
 _RESOLVED = 3.0  # error bars from which an element of the circulation counts as seen
 _NONE = 1e-12  # of the covariance: a current below it is none

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ..._validate.plain import Header
 from ...simulation.agenda import Found
 from ...storage.results import provenance
 from .estimators import Estimates
@@ -16,7 +14,7 @@ __all__ = ["verdict_of"]
 
 
 def verdict_of(
-    expected: Expectation, found: Found, level: float, resolution: float, identity: Mapping[str, Any]
+    expected: Expectation, found: Found, level: float, resolution: float, identity: Header
 ) -> DynamicVerdict:
     """Return every statement, the mutants, the circulation and the entropy production."""
     statements = Statements(expected, found, level, resolution)

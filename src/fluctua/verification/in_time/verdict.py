@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._arrays import AnyArray, Arrays
+from ..._validate.plain import Header, JsonObject
 from ...simulation.identity import InTimeRun
 from ...storage.results import finite
 from ...storage.saved import with_nan
@@ -66,10 +67,10 @@ class DynamicVerdict(Judgement[Statement]):
     circulation: Circulation
     entropy: tuple[Entropy, ...]
     relations: tuple[Trace, ...]
-    identity: Mapping[str, Any]
+    identity: Header
     provenance: Mapping[str, str]
-    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
-    data: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(repr=False)
+    data: Header = field(default_factory=dict)
 
     @cached_property
     def run(self) -> InTimeRun:
@@ -104,13 +105,13 @@ class DynamicVerdict(Judgement[Statement]):
         return f"the equilibrium theorem, without a current, is not told apart: {why}"
 
     @property
-    def currents(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def currents(self) -> tuple[AnyArray, AnyArray]:
         """Currents J predicted and measured, (m, m): the odd part of correlations at the first lag."""
         predicted, measured = (self.arrays[name][0] for name in ("lagged", "measured_lagged"))
         return 0.5 * (predicted - predicted.T), 0.5 * (measured - measured.T)
 
     @property
-    def shares(self) -> NDArray[Any]:
+    def shares(self) -> AnyArray:
         """Measured correlation of every mode with itself at every lag, over its variance, (k, m)."""
         lagged = self.arrays["measured_lagged"].diagonal(axis1=1, axis2=2)
         return np.asarray(lagged / self.arrays["measured_covariance"].diagonal())
@@ -155,7 +156,7 @@ class DynamicVerdict(Judgement[Statement]):
         )
         return "\n".join([head, *lines])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema dynamic`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
         summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
@@ -167,7 +168,7 @@ class DynamicVerdict(Judgement[Statement]):
     _hold = staticmethod(hold_in_time)
 
     @classmethod
-    def _role_of(cls, name: str, header: Mapping[str, Any]) -> Role:
+    def _role_of(cls, name: str, header: Header) -> Role:
         found = header["circulation"]
         told = {NO_CURRENT: found["resolvable"], NONE: found["tells_none"], TURNED: found["tells_turned"]}
         if name in told:
@@ -175,7 +176,7 @@ class DynamicVerdict(Judgement[Statement]):
         return "mutant" if name.startswith(f"{FDT} x ") else "claim"
 
     @classmethod
-    def _read(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> DynamicVerdict:
+    def _read(cls, header: Header, arrays: Arrays) -> DynamicVerdict:
         rows, entropy = (
             [{key: value for key, value in with_nan(one).items() if key != derived} for one in header[name]]
             for name, derived in (("rows", "consistent"), ("entropy", "resolves"))

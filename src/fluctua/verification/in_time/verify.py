@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._validate.arguments import door
 from ..._validate.values import false_alarm_level, listed, positive_int, resolution_share
@@ -28,7 +27,6 @@ from .verdict import DynamicVerdict
 
 __all__ = ["verify_dynamic"]
 
-Array = NDArray[np.float64]
 _GROUPS = 32  # of replicas, whose spread is the error bar of matrices
 _STILL = 1e-12  # variance of a mode, over the largest, that is kicked as though it had it: else no kick would be seen
 _MOST, _AFFORDABLE = 1000, 1e13  # weights looked at together; flops of the theory of their entropy production
