@@ -196,7 +196,7 @@ def learning_curve(
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     refuse_curve(last)
     begin = Start.at(law.minimum, start)
-    warn_unstable(problem, sgd, last, additive=not law.feeds_back)
+    warn_unstable(problem, sgd, last, feeds_back=law.feeds_back)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
     curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
     return np.asarray(curve + outside(law, begin, np.arange(last + 1)))

@@ -36,7 +36,7 @@ class ByOutput(TimeDomain):
             return np.full((self.law.problem.outputs,) * 2, np.inf)
         self.law.sgd.refuse_epochs("output_covariance comes from an adjoint solution")
         law, a = self.law, self.law.problem.curvatures
-        if law.level == "equilibrium":
+        if law.rung == "equilibrium":
             return float(a @ np.diag(self.mode_covariance)) / law.problem.outputs * np.eye(law.problem.outputs)
         return contracted(law, law.solve(np.diag(a), self.steps, self.rtol))
 
@@ -70,10 +70,8 @@ class ByOutput(TimeDomain):
         """
         self._refuse_start("output_block")
         self.law.sgd.refuse_epochs("output_block needs a source for one pair of outputs")
-        if self.law.level in ("hessian", "equilibrium"):
-            raise InvalidInput(
-                f"theory={self.law.level!r} models the sum over outputs only; use 'exact' or 'discrete'."
-            )
+        if self.law.rung in ("hessian", "equilibrium"):
+            raise InvalidInput(f"theory={self.law.rung!r} models the sum over outputs only; use 'exact' or 'discrete'.")
         for index in (k, l):
             if positive_int("an output index", index, minimum=0) >= self.law.problem.outputs:
                 raise InvalidInput(f"an output index must be below {self.law.problem.outputs}, got {index}.")

@@ -176,9 +176,9 @@ class TimeDomain(Responses):
         self._refuse_transient("entropy production")
         self._kernel("entropy production")
         law, kept = self.law, positive_int("modes", modes, maximum=self.law.problem.rank)
-        if law.level in ("hessian", "equilibrium"):
+        if law.rung in ("hessian", "equilibrium"):
             raise InvalidInput(
-                f"theory={law.level!r} models the sum over outputs only, and entropy production needs "
+                f"theory={law.rung!r} models the sum over outputs only, and entropy production needs "
                 f"the noise of each. Use 'exact' or 'discrete'."
             )
         size = law.problem.outputs * kept
@@ -204,8 +204,8 @@ class TimeDomain(Responses):
         law, kernel = self.law, self.law.kernel
         if kernel.components == 1:
             return self.mode_covariance
-        if law.level == "equilibrium":
-            raise InvalidInput("theory='equilibrium' has weights and no velocity. Use another level with momentum.")
+        if law.rung == "equilibrium":
+            raise InvalidInput("theory='equilibrium' has weights and no velocity. Use another theory with momentum.")
         if self.steps is None:
             return kernel.settled(self._source)
         return self._marched(self.steps)

@@ -38,15 +38,15 @@ _ERRORS, _SLIGHT = 3, 0.03  # of the excess loss: what tells measured epochs fro
 
 @dataclass(frozen=True)
 class Law:
-    """The balance S = Phi o kappa (C + K[S]) at one level of the ladder (F2, F7).
+    """The balance S = Phi o kappa (C + K[S]) on one rung of the ladder (F2, F7).
 
-    The "equilibrium" level carries the exact balance: it keeps nothing of it but the excess loss. In shuffled epochs a
+    The "equilibrium" rung carries the exact balance: it keeps nothing of it but the excess loss. In shuffled epochs a
     `rough` law, of a search, is the expansion wherever not all epochs can be listed.
     """
 
     problem: LeastSquares
     sgd: Recipe
-    level: Rung
+    rung: Rung
     average: Average | None = None
     rough: bool = False
 
@@ -108,7 +108,7 @@ class Law:
     @property
     def _flows(self) -> bool:
         """Whether time is continuous on this rung."""
-        return self.level in FLOWS
+        return self.rung in FLOWS
 
     @cached_property
     def shuffle(self) -> Shuffle | None:
@@ -201,12 +201,12 @@ class Law:
     @property
     def feeds_back(self) -> bool:
         """Whether the source depends on S."""
-        return self.level in ("exact", "equilibrium") and self.source.kappa > 0
+        return self.rung in ("exact", "equilibrium") and self.source.kappa > 0
 
     @cached_property
     def noise(self) -> Array:
         """The source at W*, kappa C, (r, r); for "hessian" the common stand-in for it."""
-        return self.source.noise if self.level != "hessian" else self.source.noise_of_the_loss
+        return self.source.noise if self.rung != "hessian" else self.source.noise_of_the_loss
 
     def source_at(self, covariance: Array) -> Array:
         """Return the source, (r, r), at S = `covariance`, if it depends on S on this rung."""
@@ -268,7 +268,7 @@ def _refuse_beyond_shuffling(law: Law) -> None:
         ("a schedule", sgd.schedule is not None),
         ("an average of the weights", law.average is not None),
         ("dampening", not sgd.step.begins_alike),
-        (f"theory={law.level!r}", law.level in FLOWS),
+        (f"theory={law.rung!r}", law.rung in FLOWS),
     ):
         if given:
             raise InvalidInput(

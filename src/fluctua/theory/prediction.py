@@ -74,7 +74,7 @@ class Prediction(Coordinates):
     @property
     def theory(self) -> Rung:
         """Rung of the ladder."""
-        return self.law.level
+        return self.law.rung
 
     @property
     def when(self) -> str:
@@ -170,7 +170,7 @@ class Prediction(Coordinates):
             refuse_curve(wanted[-1])
         tolerance = real_number("rtol", rtol, above=0.0)
         begin = Start.at(law.minimum, start)
-        warn_unstable(law.problem, law.sgd, wanted[-1], additive=not law.feeds_back)
+        warn_unstable(law.problem, law.sgd, wanted[-1], feeds_back=law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
@@ -215,7 +215,7 @@ class Prediction(Coordinates):
         """Return S = c T H^-1 with the one temperature that keeps this prediction's excess loss: the lowest rung."""
         h = self.curvatures
         inside = float(h @ self.mode_variances)  # twice the excess loss, without what a start left outside the modes
-        return replace(self, law=replace(self.law, level="equilibrium"), mode_covariance=np.diag(inside / (len(h) * h)))
+        return replace(self, law=replace(self.law, rung="equilibrium"), mode_covariance=np.diag(inside / (len(h) * h)))
 
     @property
     def _unbounded(self) -> bool:

@@ -33,7 +33,7 @@ def outside(law: Law, start: Start | None, steps: Ints) -> Array:
 
 def contracted(law: Law, adjoint: Array) -> Array:
     """Return kappa tr(adjoint C_kl) for all pairs of outputs, (c, c)."""
-    return law.source.traces(adjoint) if law.level != "hessian" else law.source.traces_of_the_loss(adjoint)
+    return law.source.traces(adjoint) if law.rung != "hessian" else law.source.traces_of_the_loss(adjoint)
 
 
 def relaxation_steps_of(kernel: Kernel) -> Array:

@@ -111,7 +111,7 @@ def apart(sgd: Recipe) -> Recipe:
 
 
 def mean_stable_lr(problem: LeastSquares, sgd: Recipe) -> float:
-    """Return the learning rate above which E V grows: the limit of a full batch, and of the additive theories."""
+    """Return the learning rate above which E V grows: the limit of a full batch, and of noise frozen at the optimum."""
     return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
 
 
@@ -124,11 +124,11 @@ def safe_lr(problem: LeastSquares, sgd: Recipe) -> float:
     return 2 / (float(source.minimum.curvatures[0]) + source.largest())
 
 
-def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, additive: bool = False) -> None:
+def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back: bool = True) -> None:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
-    With additive noise the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`, only
-    where `safe_lr` does not settle it.
+    Where noise does not feed back the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`,
+    only where `safe_lr` does not settle it.
     """
     if sgd.schedule is None or steps == 0:
         return
@@ -137,7 +137,7 @@ def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, additive: b
     rates = sgd.rates(np.arange(steps))
     if sgd.step.slots == 1 and rates.max() <= safe_lr(problem, sgd):
         return
-    limit = (mean_stable_lr if additive else max_stable_lr)(problem, sgd)
+    limit = (max_stable_lr if feeds_back else mean_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)
     if above.size:
         found = UnstableRates(int(above[0]), above.size, float(rates[above[0]]), limit)

@@ -1,6 +1,6 @@
-"""The exact noise floor between settings: from a few solutions, how far the additive one is below it.
+"""The exact noise floor between settings: from a few solutions, how far the discrete one is below it.
 
-The additive level has closed forms in the modes, the exact one a balance over all samples. Their ratio hardly moves
+The discrete rung has closed forms in the modes, the exact one a balance over all samples. Their ratio hardly moves
 with the data's details: with s the share of the exact stability limit, (ratio - 1) (1 - s)/s is smooth in s, log kappa,
 log(1 - beta) and log gamma, and so is (mean limit)/(limit) - 1. Polynomials through a few nodes carry the logarithms of
 both; what they miss is measured where nothing was fitted. The floor has a pole at the limit, so that a relative error
@@ -51,7 +51,7 @@ class ExactGrid:
     scale : float
         gamma enters as log(1 + gamma/scale).
     feedback : ndarray, (shares, batch sizes, momenta, 2)
-        log of (exact/additive - 1)(1/share - 1), of the stationary excess loss, at the first and last weight decay.
+        log of (exact/discrete - 1)(1/share - 1), of the stationary excess loss, at the first and last weight decay.
     narrowing : ndarray, (batch sizes, momenta, weight decays)
         log of (limit of the mean)/(limit of the variance) - 1.
     samples, modes : int
@@ -95,7 +95,7 @@ class ExactGrid:
         return float(mean_limit / (1 + np.exp(np.einsum("jkl,j,k,l", self.narrowing, *weights))))
 
     def ratio(self, share: float, kappa: float, momentum: float, weight_decay: float) -> float:
-        """Return the exact excess loss over the additive one at a share of the stability limit."""
+        """Return the exact excess loss over the discrete one at a share of the stability limit."""
         sizes, momenta, _ = self._weights(kappa, momentum, weight_decay)
         weights = _weights(self.shares, share), sizes, momenta, self._decay_weights([0, -1], weight_decay)
         return float(1 + share / (1 - share) * np.exp(np.einsum("ijkl,i,j,k,l", self.feedback, *weights)))
@@ -212,7 +212,7 @@ def _small(problem: LeastSquares, gamma: float) -> LeastSquares:
 
 
 def _ratio(problem: LeastSquares, sgd: SGD) -> float:
-    """The exact excess loss over the additive one."""
+    """The exact excess loss over the discrete one."""
     return predict(problem, sgd).excess_loss / predict(problem, sgd, theory="discrete").excess_loss
 
 

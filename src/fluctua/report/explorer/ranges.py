@@ -1,8 +1,8 @@
 """A survey of a problem around one recipe: what a page needs to redraw the theory when a setting moves.
 
-At the additive level, theory="discrete", modes do not mix: h_p and the diagonal of C give the noise floor, the mode
+On the discrete rung modes do not mix: h_p and the diagonal of C give the noise floor, the mode
 temperatures and, with W*, the learning curve, for any learning rate, batch size and momentum. Weight decay moves W*,
-and C with it through every sample, so C is found at some values of it. The exact level comes from `ExactGrid`.
+and C with it through every sample, so C is found at some values of it. The exact rung comes from `ExactGrid`.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def survey(
         noise.append(minima[-1].noise_variances)
     grid = exact_grid(problem, decays[-1], lambda fraction: report(_SHARE + (1 - _SHARE) * fraction))
     still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
-    additive, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
+    discrete, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
     return Survey(
         samples=problem.samples,
         outputs=problem.outputs,
@@ -120,10 +120,10 @@ def survey(
         weight_decays=np.array(decays),
         optimum_losses=np.array([minimum.loss for minimum in minima]),
         noise=np.array(noise),
-        relaxation_steps=additive.relaxation_steps,
+        relaxation_steps=discrete.relaxation_steps,
         limit=limit,
         exact=grid,
-        miss=additive.excess_loss * _ratio(problem, still, grid, limit) / noise_floor - 1,
+        miss=discrete.excess_loss * _ratio(problem, still, grid, limit) / noise_floor - 1,
     )
 
 

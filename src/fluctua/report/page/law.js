@@ -1,5 +1,5 @@
 "use strict";
-/* The additive level of the theory (theory="discrete" in Python) in the page: closed forms in the modes, and the exact
+/* The discrete rung of the theory (theory="discrete" in Python) in the page: closed forms in the modes, and the exact
    level from Python's grid. Only the diagonal is needed, because without feedback modes do not mix. */
 
 const law = (() => {
