@@ -19,7 +19,7 @@ from ..theory.answers import Prediction
 from ..theory.answers import predict as solve
 from ..theory.held_out import HeldOutLoss, held_out_loss
 from ..theory.spread import LossSpread, loss_spread
-from ..theory.stability import apart, max_stable_lr
+from ..theory.stability import independent_batches, max_stable_lr
 from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
 from .asking import Asked, ask
@@ -138,7 +138,7 @@ def _compute(question: _Question) -> _Answer:
         progress("limit", 0.0)
         # of many epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same
         independent = sgd.epochs and prediction.law.measured is None
-        limit = max_stable_lr(problem, apart(sgd) if independent else sgd)
+        limit = max_stable_lr(problem, independent_batches(sgd) if independent else sgd)
         progress("outputs", 0.0)
         spread = loss_spread(prediction) if question.spread else None
     held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)

@@ -11,7 +11,7 @@ from ..problem.least_squares import LeastSquares
 from ..recipe.schedules import ArrayLR
 from ..recipe.sgd import Recipe
 from ..theory.source import Source
-from ..theory.stability import apart
+from ..theory.stability import independent_batches
 
 __all__ = ["DefaultRate", "default_rate"]
 
@@ -74,7 +74,7 @@ def _worst(problem: LeastSquares, sgd: Recipe) -> Recipe:
         return sgd
     sizes = sgd.batch_sizes(problem.population)
     if sgd.sampling == "shuffle" and len(set(sizes.tolist())) == 1:
-        return apart(sgd)
+        return independent_batches(sgd)
     size = int(sizes.min()) if sgd.sampling == "shuffle" else 1
     return replace(sgd, batch_size=size, sampling="with_replacement", drop_last=False)
 

@@ -279,7 +279,7 @@ def _refuse_beyond_shuffling(law: Law) -> None:
 
 def independent_limit(problem: LeastSquares, sgd: Recipe) -> float:
     """Return the largest stable learning rate of independent batches of the sizes of an epoch, the lowest of them."""
-    from .stability import apart, max_stable_lr
+    from .stability import independent_batches, max_stable_lr
 
     sizes = set(sgd.batch_sizes(problem.population).tolist())
-    return min(float(max_stable_lr(problem, apart(replace(sgd, batch_size=size)))) for size in sizes)
+    return min(float(max_stable_lr(problem, independent_batches(replace(sgd, batch_size=size)))) for size in sizes)

@@ -19,7 +19,7 @@ from .radius import unit_radius
 from .source import Source
 from .stable_limit import StableLimit
 
-__all__ = ["apart", "max_stable_lr", "mean_stable_lr", "safe_lr", "warn_unstable"]
+__all__ = ["independent_batches", "max_stable_lr", "mean_stable_lr", "safe_lr", "warn_unstable"]
 
 
 def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
@@ -105,7 +105,7 @@ def _independent(problem: LeastSquares, sgd: Recipe) -> float:
     return unit_radius(feedback, kernel, edge * steepest, problem.rank, problem.precision) / steepest
 
 
-def apart(sgd: Recipe) -> Recipe:
+def independent_batches(sgd: Recipe) -> Recipe:
     """Return the same recipe with independent batches."""
     return replace(sgd, sampling="without_replacement", drop_last=False) if sgd.epochs else sgd
 

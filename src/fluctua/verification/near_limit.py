@@ -14,7 +14,7 @@ from ..errors import FluctuaError
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
-from ..theory.stability import apart, max_stable_lr, safe_lr
+from ..theory.stability import independent_batches, max_stable_lr, safe_lr
 
 __all__ = ["NEAR", "heavy_tails", "share_of_limit"]
 
@@ -32,10 +32,10 @@ def share_of_limit(problem: LeastSquares, sgd: Recipe, steps: int) -> float | No
     if sgd.schedule is not None:
         refuse_long(steps)
         rate = float(np.max(sgd.rates(np.arange(steps))))
-    if sgd.step.slots == 1 and rate <= NEAR * safe_lr(problem, apart(sgd)):
+    if sgd.step.slots == 1 and rate <= NEAR * safe_lr(problem, independent_batches(sgd)):
         return None
     try:
-        return rate / max_stable_lr(problem, apart(sgd))
+        return rate / max_stable_lr(problem, independent_batches(sgd))
     except FluctuaError:  # where no limit is known there is nothing to say
         return None
 

@@ -1,6 +1,6 @@
 "use strict";
 /* The discrete rung of the theory (theory="discrete" in Python) in the page: closed forms in the modes, and the exact
-   level from Python's grid. Only the diagonal is needed, because without feedback modes do not mix. */
+   rung from Python's grid. Only the diagonal is needed, because without feedback modes do not mix. */
 
 const law = (() => {
   /** One step v' = v - eta (now g + carried u), u' = kept u + taken g: SGD with momentum, or quasi-hyperbolic (nu).

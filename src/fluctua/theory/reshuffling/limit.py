@@ -132,10 +132,10 @@ def _expanded(problem: LeastSquares, sgd: Recipe) -> StableLimit:
 
     Where all samples are too many, its ratio to that of independent batches, from some of them for both.
     """
-    from ..stability import apart, max_stable_lr
+    from ..stability import independent_batches, max_stable_lr
 
     some = part(problem, problem.minimum(sgd.weight_decay), SOME // problem.rank)[0]
-    whole, few = (float(max_stable_lr(each, apart(sgd))) for each in (problem, some))
+    whole, few = (float(max_stable_lr(each, independent_batches(sgd))) for each in (problem, some))
     low = independent_limit(some, sgd)
     found = _first_zero(partial(_margin, some, sgd), 0.9 * low)
     error = _EXPANDED * problem.rank / problem.population
