@@ -21,12 +21,22 @@ def whole(request):
 
 def derived(whole):
     problem, minimum = whole
-    return part(problem, minimum, 40)[0], combined(problem, minimum, COEFFICIENTS)
+    drawn = (problem.drawn(by, np.full(300, 0.5), factors) for by, factors in (("a", None), ("b", np.full(300, 2.0))))
+    return part(problem, minimum, 40)[0], combined(problem, minimum, COEFFICIENTS), *drawn
 
 
 def test_a_derived_problem_has_all_that_a_problem_is_made_with(whole):
     made = fl.LeastSquares(whole[0].inputs, whole[0].targets)
     assert all(vars(made).keys() <= vars(each).keys() for each in derived(whole))
+
+
+def test_a_problem_as_drawn_shares_what_its_rows_say_where_they_are_the_same(whole):
+    problem = whole[0]
+    _, _, same, other = derived(whole)
+    assert same.spectrum is problem.spectrum
+    assert same.projections is problem.projections
+    assert close(other.curvatures, 2 * problem.curvatures)
+    assert close(other.projections**2, 2 * problem.projections**2)
 
 
 def test_one_output_that_is_a_sum_is_the_problem_of_that_output(whole):
