@@ -104,6 +104,7 @@ def calls(tmp_path_factory):
     run = {"steps": 12, "replicas": 4, "rng": 1, "threads": 1, "progress": None}
     return {
         fl.SGD: {**vars(sgd)},
+        fl.QHM: {**vars(fl.QHM(0.05, 2, 0.5, 0.5))},
         fl.EMA: {"decay": 0.5},
         fl.RunningAverage: {"start": 0},
         fl.WeightedSampling: {"weights": [1.0, 2.0], "unbiased": True},
