@@ -208,7 +208,10 @@ def tried(line, capsys, folder):
 
 
 @pytest.mark.parametrize(("count", "seed"), [(30, 8), pytest.param(150, 9, marks=pytest.mark.slow)])
-def test_random_command_lines(tmp_path, monkeypatch, capsys, count, seed):
+def test_random_command_lines(request, tmp_path, monkeypatch, capsys, count, seed):
+    """The few of a plain run draw one figure, the many draw all."""
+    if count < 100:
+        request.getfixturevalue("curve_alone")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FLUCTUA_DATA", raising=False)
     monkeypatch.setenv("FLUCTUA_CACHE", str(tmp_path / "cache"))

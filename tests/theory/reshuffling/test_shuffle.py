@@ -216,7 +216,7 @@ BRIEF = {
 brief = pytest.mark.parametrize("sgd", BRIEF.values(), ids=BRIEF)
 
 
-@pytest.mark.parametrize("recipe", ["whole batches", "large steps", "momentum"])
+@pytest.mark.parametrize("recipe", ["whole batches", pytest.param("large steps", marks=pytest.mark.slow), "momentum"])
 def test_twelve_nodes_stand_for_all_steps(iris, recipe):
     """Measured: 2e-5 of the variances, 2e-4 where steps are large, 3e-4 with momentum, whose memory oscillates."""
     shuffle = fl.predict(iris, EPOCHS[recipe]).law.shuffle
