@@ -34,14 +34,11 @@ KEPT = {
     "fluctua.verification.verdict",
 }
 """Where an example keeps the numbers of one seed, or prints what holds for every seed."""
-SLOW = {"fluctua.recipe.averages"}
-"""Where examples take more than a few seconds."""
 
 
 def marked(name):
     """The place of some examples, with what chance has to do with them."""
     marks = [pytest.mark.statistical(alpha=1e-6)] if name in VERDICTS else [pytest.mark.any_seed] * (name in KEPT)
-    marks += [pytest.mark.slow] * (name in SLOW)
     return pytest.param(name, marks=marks)
 
 
@@ -79,4 +76,4 @@ def test_the_examples_of_the_documentation_hold(page):
 
 def test_every_place_that_simulates_is_one_with_examples():
     """A name that is no place any more would leave a verdict without its marker."""
-    assert {*DOCSTRINGS, *PAGES} >= VERDICTS | KEPT | SLOW
+    assert {*DOCSTRINGS, *PAGES} >= VERDICTS | KEPT
