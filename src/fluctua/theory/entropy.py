@@ -189,12 +189,12 @@ def path_entropy(moments: Array, dimensions: int) -> float:
     last = np.hstack([-coefficients, np.eye(d)])  # of x(n), what the past does not tell
     noise = last @ moments @ last.T
     odd, count = np.zeros_like(moments), len(moments) // d
-    blocks, apart = moments.reshape(count, d, count, d), odd.reshape(count, d, count, d)
+    blocks, odd_blocks = moments.reshape(count, d, count, d), odd.reshape(count, d, count, d)
     for lag in range(1, count):
         mean = np.mean([blocks[i, :, i + lag] for i in range(count - lag)], axis=0)
         for i in range(count - lag):
-            apart[i, :, i + lag] = 0.5 * (mean - mean.T)
-            apart[i + lag, :, i] = -apart[i, :, i + lag]
+            odd_blocks[i, :, i + lag] = 0.5 * (mean - mean.T)
+            odd_blocks[i + lag, :, i] = -odd_blocks[i, :, i + lag]
     return float(-np.trace(np.linalg.solve(noise, last @ odd @ last.T)))
 
 

@@ -104,8 +104,8 @@ def semi_analytic(
     """Predict the stationary fluctuation of shuffled epochs from measurements of one epoch (F58).
 
     For small data, where `predict` leaves out too much: it keeps what batches of one epoch remember of one another to
-    first order in r/N (docs/shuffle.md). This level keeps all of it and has the errors of a measurement instead; the
-    many epochs that a flat mode needs to become stationary are solved, not run.
+    first order in r/N (docs/shuffle.md). The semi-analytic solution keeps all of it and has the errors of a
+    measurement instead; the many epochs that a flat mode needs to become stationary are solved, not run.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def semi_analytic(
     workers = workers_for(threads)
     if sgd.sampling != "shuffle":
         raise InvalidInput(
-            f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
+            f"the semi-analytic solution is for sampling='shuffle', got {sgd.sampling!r}: independent "
             f"batches have an exact law, predict(problem, sgd)."
         )
     law = Law(problem, sgd, "exact")  # refuses what no law covers
