@@ -154,11 +154,11 @@ def entropy_production(law: Law, modes: int) -> EntropyProduction:
     )
 
 
-def sweeping_error(chain: Chain, noise: Array, weights: Array, looks: int, gap: int) -> float:
-    """Return the standard deviation of the mean of x(t)^T weights x(t+1) over `looks` times, `gap` steps apart.
+def sweeping_error(chain: Chain, noise: Array, form: Array, looks: int, gap: int) -> float:
+    """Return the standard deviation of the mean of x(t)^T form x(t+1) over `looks` times, `gap` steps apart.
 
     For the Gaussian chain driven by `noise`, (n r, n r), by pairing (Isserlis): the error bar that a replica's entropy
-    production will have, known before it runs. `weights` are antisymmetric, (n r, n r).
+    production will have, known before it runs. `form` are antisymmetric, (n r, n r).
     """
     tiles = len(noise) // len(chain.total)
     overlaps, total = chain.overlaps(gap * looks + 1), 0.0
@@ -168,8 +168,8 @@ def sweeping_error(chain: Chain, noise: Array, weights: Array, looks: int, gap: 
         now, later = lagged[-2:]
         earlier = lagged[-3] if step else later.T
         if step % gap == 0:
-            pair = now.T @ weights @ now - earlier.T @ weights @ later
-            found = float(np.sum(weights * pair)) * (looks - step // gap) * (2 if step else 1)
+            pair = now.T @ form @ now - earlier.T @ form @ later
+            found = float(np.sum(form * pair)) * (looks - step // gap) * (2 if step else 1)
             total += found
             if abs(found) < _FADED * abs(total):
                 break
