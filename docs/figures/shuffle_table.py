@@ -1,4 +1,4 @@
-"""Print the tables of docs/shuffle.md: the law of shuffled epochs, and the semi-analytic level, against real runs.
+"""Print the tables of docs/shuffle.md: the law of shuffled epochs, and the semi-analytic solution, against real runs.
 
     PYTHONPATH=tests python docs/figures/shuffle_table.py
 
@@ -101,7 +101,7 @@ def stationary(problem: fl.LeastSquares, sgd: fl.SGD, epochs: int, replicas: int
 
 
 def stationary_row(name: str, lr: float, epochs: int, replicas: int, orders: int) -> str:
-    """One line of the second table: excess loss and modes, the law's and the semi-analytic level's."""
+    """One line of the second table: excess loss and modes, the law's and the semi-analytic solution's."""
     problem, sgd = problem_of(name), fl.SGD(lr, 8, DECAY, "shuffle")
     runs, places = stationary(problem, sgd, epochs, replicas)
     law, semi = fl.predict(problem, sgd), fl.semi_analytic(problem, sgd, orders=orders, rng=SEED)

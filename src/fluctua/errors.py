@@ -142,11 +142,11 @@ class UnstableSGD(InvalidInput):
                 f"exists. Use lr < {max_stable_lr:.7g}{batch}, or {follow}"
             )
         else:
-            level = "fl.semi_analytic(problem, sgd), " if epochs else ""
+            other = "fl.semi_analytic(problem, sgd), " if epochs else ""
             text = (
                 f"no stationary state was found at lr = {lr:.10g}, though that is below the largest stable learning "
                 f"rate {max_stable_lr:.7g}{margin}: so near to it ({lr / max_stable_lr:.1%}) the law itself fails. Use "
-                f"{level}lr < {0.9 * max_stable_lr:.4g}{batch}, or {follow}"
+                f"{other}lr < {0.9 * max_stable_lr:.4g}{batch}, or {follow}"
             )
         super().__init__(text)
 

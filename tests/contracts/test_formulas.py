@@ -97,9 +97,11 @@ def test_a_symbol_has_one_meaning():
 
 @pytest.mark.parametrize("number", [number for number, *_ in formulas()])
 def test_a_formula_has_a_function_and_a_test_that_say_its_number(number):
-    _, _, names, _ = next(each for each in formulas() if each[0] == number)
+    _, page, names, _ = next(each for each in formulas() if each[0] == number)
     for path in names["function"]:
-        _, words = meant(path)
+        found, words = meant(path)
+        if page == "shuffle":  # a term has a function of its own
+            words = inspect.getdoc(found) or ""
         assert re.search(rf"\b{number}\b", spelled(words)), f"{path} does not say that it computes {number}"
     called = {path.rsplit(".", 1)[1] for path in names["function"]}
     for path in names["test"]:

@@ -19,6 +19,7 @@ from fluctua.errors import InvalidInput, UnknownName, UnstableRates
 from fluctua.recipe.reading import read_recipe
 from fluctua.simulation import steppers
 from helpers.enumeration import Enumeration, EpochEnumeration, away_from, error, followed, tiny
+from helpers.weighted_batches import WeightedEnumeration
 
 STEPS = {
     "plain": (fl.SGD, {}),
@@ -35,7 +36,14 @@ FACTORS = {"constant": (1.0,) * 5, "moving": (1.0, 0.9, 0.2, 1.3, 0.05)}
 AVERAGES = {"weights": None, "EMA": fl.EMA(0.7), "running": fl.RunningAverage(), "tail": fl.RunningAverage(2)}
 step_case = pytest.mark.parametrize("name", STEPS)
 hyperbolic_case = pytest.mark.parametrize("name", HYPERBOLIC)
+DRAWN = {
+    "with_replacement": "with_replacement",
+    "without_replacement": "without_replacement",
+    "weighted": fl.WeightedSampling([2.0, 1.0, 0.5, 3.0, 0.25]),
+    "weighted, biased": fl.WeightedSampling([2.0, 1.0, 0.5, 3.0, 0.25], unbiased=False),
+}
 sampling_case = pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+drawn_case = pytest.mark.parametrize("sampling", DRAWN.values(), ids=DRAWN)
 
 
 def recipe(name, lr, size, **common):
@@ -49,12 +57,16 @@ def setting(name, sampling, share=0.5):
     inputs, targets = tiny("general")
     problem, common = fl.LeastSquares(inputs, targets), {"sampling": sampling, "weight_decay": 0.1}
     lr = share * fl.max_stable_lr(problem, recipe(name, 1.0, 2, **common))
+    sgd, options = recipe(name, lr, 2, **common), {"weight_decay": 0.1, **STEPS[name][1]}
+    if isinstance(sampling, fl.WeightedSampling):
+        drawn = {"drawn": np.array(sampling.weights), "unbiased": sampling.unbiased}
+        return problem, sgd, WeightedEnumeration(inputs, targets, lr, 2, **drawn, **options)
     listed = EpochEnumeration if sampling == "shuffle" else Enumeration
-    return problem, recipe(name, lr, 2, **common), listed(inputs, targets, lr, 2, **common, **STEPS[name][1])
+    return problem, sgd, listed(inputs, targets, lr, 2, sampling, **options)
 
 
 @step_case
-@sampling_case
+@drawn_case
 @pytest.mark.parametrize("average", AVERAGES.values(), ids=AVERAGES)
 @pytest.mark.parametrize("factors", FACTORS.values(), ids=FACTORS)
 def test_every_step_of_a_run(name, sampling, average, factors):
@@ -66,7 +78,7 @@ def test_every_step_of_a_run(name, sampling, average, factors):
     size, shape = truth.optimum.size, truth.optimum.shape
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnstableRates)
-        for step, moment in enumerate(followed(truth, factors, np.append(shares, [])), 1):
+        for step, moment in enumerate(followed(truth, factors, shares), 1):
             if step <= getattr(average, "start", 0):
                 continue  # refused: nothing is averaged yet
             now = prediction.after(step, start=away_from(truth), rtol=1e-15)
@@ -76,7 +88,7 @@ def test_every_step_of_a_run(name, sampling, average, factors):
 
 
 @step_case
-@sampling_case
+@drawn_case
 def test_the_stationary_state(name, sampling):
     problem, sgd, truth = setting(name, sampling)
     found, expected = fl.predict(problem, sgd), truth.covariance(truth.stationary())
@@ -85,7 +97,7 @@ def test_the_stationary_state(name, sampling):
 
 
 @step_case
-@sampling_case
+@drawn_case
 def test_the_limit(name, sampling):
     for share, grows in ((0.9999, False), (1.0001, True)):
         assert (setting(name, sampling, share)[2].growth() > 1) == grows

@@ -69,9 +69,7 @@ class Enumeration:
 
     def _step(self, weights: np.ndarray, buffer: np.ndarray, first: bool) -> tuple[np.ndarray, np.ndarray]:
         """W' and the buffer for every batch, (n, c, d) each, as torch.optim.SGD makes them; with `nu` as QHM does."""
-        x, y = self.inputs[self.batches], self.targets[self.batches]
-        errors = x @ weights.T - y
-        gradients = np.einsum("nbc,nbd->ncd", errors, x) / self.batch_size + self.weight_decay * weights
+        gradients = self._gradients(weights)
         if self.nu is not None:
             buffers = self.momentum * buffer + (1 - self.momentum) * gradients
             return weights - self.lr * ((1 - self.nu) * gradients + self.nu * buffers), buffers
@@ -80,6 +78,12 @@ class Enumeration:
             buffers = gradients
         direction = gradients + self.momentum * buffers if self.nesterov else buffers
         return weights - self.lr * direction, buffers
+
+    def _gradients(self, weights: np.ndarray) -> np.ndarray:
+        """The gradient of every batch, (n, c, d), weight decay included."""
+        x, y = self.inputs[self.batches], self.targets[self.batches]
+        errors = x @ weights.T - y
+        return np.einsum("nbc,nbd->ncd", errors, x) / self.batch_size + self.weight_decay * weights
 
     @cached_property
     def maps(self) -> np.ndarray:
@@ -273,7 +277,7 @@ def followed(truth: Enumeration, factors: Sequence[float], shares: Sequence[floa
         maps = replace(truth, lr=truth.lr * factor)._maps(first=step == 0)
         flow = np.zeros((len(maps), len(whole), len(whole)))
         flow[:, size:, size:] = maps
-        flow[:, :size, :size] = (1 - share) * np.eye(size)
+        flow[:, :size, :size] = (1 - share) * maps[:, -1:, -1:] * np.eye(size)  # there 1, or what a batch counts
         flow[:, :size, size:] = share * maps[:, :size]
         moment = np.einsum("nia,ab,njb->ij", flow, moment, flow, optimize=True) / len(maps)
         yield moment

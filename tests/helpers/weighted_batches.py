@@ -55,15 +55,10 @@ class WeightedEnumeration(Enumeration):
         targets = np.vstack([root * self.targets, np.zeros((self.inputs.shape[1], self.outputs))])
         return np.linalg.lstsq(rows, targets, rcond=1e-12)[0].T
 
-    def _step(self, weights: np.ndarray, buffer: np.ndarray, first: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _gradients(self, weights: np.ndarray) -> np.ndarray:
         x, y, factor = self.inputs[self.batches], self.targets[self.batches], self.factors[self.batches]
         errors = (x @ weights.T - y) * factor[..., None]
-        gradients = np.einsum("nbc,nbd->ncd", errors, x) / self.batch_size + self.weight_decay * weights
-        buffers = self.momentum * buffer + (1 - self.dampening) * gradients
-        if first or not self.momentum:
-            buffers = gradients
-        direction = gradients + self.momentum * buffers if self.nesterov else buffers
-        return weights - self.lr * direction, buffers
+        return np.einsum("nbc,nbd->ncd", errors, x) / self.batch_size + self.weight_decay * weights
 
     @property
     def _rows(self) -> np.ndarray:

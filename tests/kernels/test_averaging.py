@@ -7,11 +7,11 @@ import fluctua as fl
 from fluctua.errors import InvalidInput
 from fluctua.kernels.averaged import beside
 from fluctua.kernels.constant import gradient_step
-from fluctua.kernels.momentum import momentum_step
 from fluctua.simulation.batches import Draws, generators, seed_sequence
 from fluctua.simulation.steppers import slots, stepper
 from helpers.agreement import close
 from helpers.enumeration import Enumeration, away_from, tiny
+from helpers.kernels import momentum_step
 
 OPTIMISERS = {
     "plain": {},

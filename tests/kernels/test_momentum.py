@@ -8,9 +8,9 @@ import pytest
 import fluctua as fl
 from fluctua.errors import InvalidInput, UnstableSGD
 from fluctua.kernels.constant import gradient_step
-from fluctua.kernels.momentum import momentum_step
 from fluctua.recipe.step import with_momentum
 from helpers.enumeration import TINY, Enumeration, away_from, error, tiny
+from helpers.kernels import momentum_step
 from helpers.thinning import thinned
 
 OPTIMISERS = {

@@ -12,7 +12,7 @@ import fluctua as fl
 from fluctua.kernels.averaged import beside
 from fluctua.kernels.constant import gradient_step
 from fluctua.kernels.coupled import CoupledKernel
-from fluctua.kernels.momentum import momentum_step
+from helpers.kernels import momentum_step
 
 H, LR = 2.0, 0.1
 OFFSETS = [0.0, 1e-15, -1e-12, 1e-9, -1e-7, 1e-5, -1e-3, 3e-2, -0.3]

@@ -65,8 +65,8 @@ def test_a_part_feeds_back_what_its_samples_do_and_keeps_the_noise_of_the_whole(
 
 def test_noise_to_find_a_limit_by_is_the_curvature(whole):
     problem, minimum = whole
-    stirred = minimum.stirred()
+    noisy = minimum.with_unit_noise()
     decayed = minimum.weight_decay**2 * minimum.mode_weights.T @ minimum.mode_weights
-    assert close(stirred.noise + decayed, np.diag(problem.curvatures))
-    assert (stirred.loss, stirred.residuals.any()) == (0.5, False)
+    assert close(noisy.noise + decayed, np.diag(problem.curvatures))
+    assert (noisy.loss, noisy.residuals.any()) == (0.5, False)
     assert minimum.residuals.all()

@@ -1,4 +1,4 @@
-"""The exact level between Python's solutions: limit and noise floor are within the errors that the page states."""
+"""The exact rung between Python's solutions: limit and noise floor are within the errors that the page states."""
 
 from dataclasses import replace
 

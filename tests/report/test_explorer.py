@@ -142,7 +142,7 @@ def check_exact(page, survey, problem, sgd, floor):
 @pytest.mark.any_seed
 @pytest.mark.usefixtures("coarse")
 def test_a_recipe_with_dampening_begins_with_its_own_numbers(browser, small_problem, tmp_path):
-    """Its first step is not dampened, its weight decay is a place of the slider, and no exact level is claimed."""
+    """Its first step is not dampened, its weight decay is a place of the slider, and no exact rung is claimed."""
     sgd = fl.SGD(lr=0.01, batch_size=4, momentum=0.6, dampening=0.3, weight_decay=0.037, sampling="without_replacement")
     verdict = surveyed(fl.verify(small_problem, sgd, steps=64, replicas=8, rng=1), small_problem)
     browser.get(save_report(verdict, tmp_path / "report.html", brief=[0]).as_uri())

@@ -195,7 +195,7 @@ def test_a_model_that_fits_every_sample_has_a_survey_without_an_exact_level():
     problem = fl.LeastSquares(inputs, inputs @ rng.normal(size=8))
     verdict = fl.verify(problem, fl.SGD(0.02, 2), steps=64, replicas=8, rng=1, start="zero")
     page = Page(render(surveyed(verdict, problem), brief=[0]))
-    assert "The exact level could not be solved" in page.text
+    assert "The exact rung could not be solved" in page.text
 
 
 @pytest.mark.any_seed

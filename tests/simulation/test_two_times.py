@@ -17,7 +17,6 @@ from scipy.stats import binom, chi2
 import fluctua as fl
 from fluctua.errors import InvalidInput, ResultError
 from fluctua.kernels.constant import gradient_step
-from fluctua.kernels.momentum import momentum_step
 from fluctua.simulation import steppers as dynamics
 from fluctua.simulation.agenda import Agenda, Forms
 from fluctua.simulation.batches import Draws, generators, seed_sequence
@@ -25,6 +24,7 @@ from fluctua.simulation.twins import watch
 from fluctua.theory.entropy import Chain, gaussian_entropy, inverse_on_range, path_entropy, sweeping_error
 from fluctua.verification.in_time.verdict import FDT, NO_CURRENT
 from helpers.enumeration import Enumeration, error, tiny
+from helpers.kernels import momentum_step
 
 SGD = fl.SGD(lr=0.05, batch_size=8)
 MOMENTUM = fl.SGD(lr=0.01, batch_size=8, momentum=0.9)

@@ -138,7 +138,7 @@ def test_few_passes_over_the_data_reach_a_late_time(problem, monkeypatch):
 
 
 @pytest.mark.parametrize("theory", ["discrete", "langevin", "hessian"])
-def test_the_additive_levels_take_no_pass_over_the_data(problem, monkeypatch, theory):
+def test_the_rungs_without_feedback_take_no_pass_over_the_data(problem, monkeypatch, theory):
     prediction = fl.predict(problem, RECIPES["ordinary"], theory=theory)
     calls = count_sources(monkeypatch)
     prediction.after([10, 10**5], curve=False)
@@ -148,7 +148,7 @@ def test_the_additive_levels_take_no_pass_over_the_data(problem, monkeypatch, th
 @starts
 @pytest.mark.parametrize("theory", ["discrete", "langevin", "hessian"])
 @constant_recipes
-def test_the_additive_levels_are_the_recursion_with_a_constant_source(problem, name, theory, start):
+def test_the_rungs_without_feedback_are_the_recursion_with_a_constant_source(problem, name, theory, start):
     sgd = RECIPES[name]
     minimum, kappa = problem.minimum(sgd.weight_decay), sgd.sampling_factor(problem.samples)
     h, lr = minimum.curvatures, sgd.lr

@@ -40,7 +40,7 @@ def test_mnist_agrees_mode_by_mode_and_rejects_the_lower_theories(mnist):
 
 @pytest.mark.slow
 @pytest.mark.statistical(alpha=ALPHA)
-def test_single_samples_of_mnist_fluctuate_more_than_the_additive_theory_says(mnist):
+def test_single_samples_of_mnist_fluctuate_more_than_the_discrete_rung_says(mnist):
     """The feedback K is a fifth of the noise floor at b = 1."""
     sgd = fl.SGD(0.005, 1)
     assert fl.predict(mnist, sgd).excess_loss == pytest.approx(0.0578, abs=5e-5)

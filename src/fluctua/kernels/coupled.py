@@ -214,7 +214,7 @@ class CoupledKernel(Kernel):
     def _ahead(self, lag: int) -> Vector:
         return np.asarray(np.einsum("ip,ijp->jp", self._readout(False), self._power(lag)))
 
-    def _fading(self, lag: int) -> Vector:
+    def _lost_by(self, lag: int) -> Vector:
         return np.asarray(np.einsum("ip,ijp->jp", self._readout(False), self._gone(lag)))
 
     def _built(self) -> Vector:

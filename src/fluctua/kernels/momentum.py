@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from .._arrays import Array, Bools
-from ..recipe.step import Step, with_momentum
+from ..recipe.step import Step
 from .constant import Kernel, gradient_step
 from .coupled import CoupledKernel
 
-__all__ = ["momentum_step", "step_kernel"]
+__all__ = ["step_kernel"]
 
 _CRITICAL = 1e-8  # discriminant over (x_1 + x_2)^2 at which components are held apart
 _NEAR = 1e-2  # the same, below which they are coupled instead
@@ -53,12 +53,12 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     rate, drive = np.array([slow, fast]).ravel(), (push[1] * share_u + push[0] * share_v).ravel()
     plain = Kernel.alike(rate, drive, share_v.ravel(), components=2)
     if not step.begins_alike or near.any():
-        entered, driven = _opened(h, step, lr, share_v, share_u)
+        entered, driven = _after_first_step(h, step, lr, share_v, share_u)
         plain = replace(plain, entered=entered, driven=driven)
     return _coupled(plain, near, scale) if near.any() else plain
 
 
-def _opened(h: Array, step: Step, lr: float, share_v: Array, share_u: Array) -> tuple[Array, Array]:
+def _after_first_step(h: Array, step: Step, lr: float, share_v: Array, share_u: Array) -> tuple[Array, Array]:
     """Shares of V(0) and of n in the components after the optimiser's own first step."""
     motion, push = step.first.at(lr)
     entered = share_v * (motion[0, 0] + push[0] * h) + share_u * (motion[1, 0] + push[1] * h)
@@ -70,13 +70,6 @@ def _coupled(plain: Kernel, near: Bools, scale: Array) -> CoupledKernel:
     coupling[1, 0] = np.where(near, scale, 0.0)
     shown = np.array([np.where(near, 0.0, 1.0), np.ones(len(near))])
     return CoupledKernel(**{**vars(plain), "readout": shown, "observed": shown, "coupling": coupling})
-
-
-def momentum_step(
-    curvatures: Array, lr: float, momentum: float, dampening: float, nesterov: bool, *, diagonal: bool = False
-) -> Kernel:
-    """Return the kernel of SGD with momentum (F10, F11)."""
-    return step_kernel(curvatures, with_momentum(momentum, dampening, nesterov), lr, diagonal=diagonal)
 
 
 def _rates(total: Array, product: Array, diagonal: bool) -> tuple[Array, Array, Array]:

@@ -42,13 +42,13 @@ class TwoTimes(Components):
         """E[V(t)^T V(t + lag)] of a state at t, (r, r): the later factor has decayed (F20, F32)."""
         return self._paired(state, self._ahead(lag))
 
-    def faded(self, state: Array, lag: int) -> Array:
+    def lost(self, state: Array, lag: int) -> Array:
         """E[V(t)^T (V(t) - V(t + lag))], (r, r), without the cancellation that flat modes would suffer."""
-        return self._paired(state, self._fading(lag))
+        return self._paired(state, self._lost_by(lag))
 
     def circulation(self, state: Array, lag: int) -> Array:
-        """The antisymmetric part of `lagged`, (r, r), from what has faded: exact also where it is small."""
-        blocks, lost, now = state.reshape((self.components, self.modes) * 2), self._fading(lag), self._readout(False)
+        """The antisymmetric part of `lagged`, (r, r), from what is lost: exact also where it is small."""
+        blocks, lost, now = state.reshape((self.components, self.modes) * 2), self._lost_by(lag), self._readout(False)
         odd = np.multiply.outer(lost, now) - np.multiply.outer(now, lost)
         return np.asarray(0.5 * np.einsum("ipjq,ipjq->pq", blocks, odd).real)
 
@@ -62,13 +62,13 @@ class TwoTimes(Components):
 
     def step_response(self, lag: int) -> Array:
         """Shift of E V after `lag` steps under a unit force, a constant -1 in the gradient, (r,)."""
-        return np.asarray(-(self._fading(lag) * self._built()).sum(axis=0).real)
+        return np.asarray(-(self._lost_by(lag) * self._built()).sum(axis=0).real)
 
     def _ahead(self, lag: int) -> Vector:
         """The mean of V `lag` steps later in terms of the components, (k, r)."""
         return np.asarray(self._readout(False) * self._parted(self.decay**lag))
 
-    def _fading(self, lag: int) -> Vector:
+    def _lost_by(self, lag: int) -> Vector:
         """V less that, in terms of the components, (k, r)."""
         return np.asarray(self._readout(False) * self._parted(self._lost_alone(lag)))
 

@@ -174,7 +174,7 @@ class Minimum:
         found = self.weights, self.mode_weights, self.residuals, self.squared_residuals
         return Fit(*found, self.loss, self.interpolates)
 
-    def stirred(self) -> Minimum:
+    def with_unit_noise(self) -> Minimum:
         """Return the same with residuals of unit size that know nothing of the inputs, C = A: noise to find a limit by.
 
         What is stable does not depend on the residuals; where they are zero nothing grows that could be seen.
@@ -244,7 +244,7 @@ class Minimum:
         weights = self.squared_residuals if mean is None else self.squared_residuals + self._crossed(mean)
         return self.problem.scatter(weights, covariance) - self.squared_mean(covariance, mean)
 
-    def felt(self, covariance: Array, mean: Array | None) -> Array:
+    def fed_back(self, covariance: Array, mean: Array | None) -> Array:
         """<(z^T S z + 2 r . E V z) z z^T>, what the fluctuation adds to <|W x - y|^2 x x^T>, (r, r)."""
         return self.problem.scatter(None if mean is None else self._crossed(mean), covariance)
 

@@ -55,13 +55,13 @@ class Sources:
     def _scattered(self, form: Array, mean: Array | None) -> Array:
         """<(z^T form z + 2 r . mean z) z z^T> for a symmetric form, (r, r)."""
         if self.problem.samples <= _FEW:
-            return self.minimum.felt(form, mean)
+            return self.minimum.fed_back(form, mean)
         state = self._coordinates(form, mean)
         shares = self._states[: self.spanned] @ state
         rest = state - shares @ self._states[: self.spanned]  # squares would lose it: float32 holds 7 digits of them
         if np.linalg.norm(rest) <= self.rtol * np.linalg.norm(state):
             return np.asarray(shares @ self._found[: self.spanned], dtype=np.float64).reshape(form.shape)
-        found = self.minimum.felt(form, mean)
+        found = self.minimum.fed_back(form, mean)
         self._learn(rest, shares, found.ravel())
         return found
 

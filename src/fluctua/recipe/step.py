@@ -142,12 +142,12 @@ def with_momentum(momentum: float, dampening: float, nesterov: bool) -> Step:
     """F10: u' = beta u + (1 - dampening) g and W' = W - eta u', or Nesterov's W - eta (g + beta u'); first u' = g."""
     nu, mu = (1.0, momentum) if nesterov else (0.0, 1.0)
 
-    def moves(kept: float, taken: float) -> Moves:
+    def moves(kept: float, given: float) -> Moves:
         return Moves(
             kept=np.array([[1.0, 0.0], [0.0, kept]]),
             moved=np.array([[0.0, -mu * kept], [0.0, 0.0]]),
-            given=np.array([0.0, taken]),
-            pushed=np.array([-(nu + mu * taken), 0.0]),
+            given=np.array([0.0, given]),
+            pushed=np.array([-(nu + mu * given), 0.0]),
         )
 
     return Step(later=moves(momentum, 1 - dampening), first=moves(0.0, 1.0))

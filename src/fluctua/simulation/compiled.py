@@ -106,9 +106,9 @@ def _move(
     weight_decay: Floating,
     motion: Real,
     push: Real,
-    taken: float,
+    share: float,
 ) -> None:
-    """One replica's step s' = B s + e g on s = V, or (V, memory), and its average if `taken` > 0."""
+    """One replica's step s' = B s + e g on s = V, or (V, memory), and its average if `share` > 0."""
     remembers = len(push) > 1
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
@@ -119,8 +119,8 @@ def _move(
                 memory[k, j] = motion[1, 0] * v + motion[1, 1] * u + push[1] * gradient
             else:
                 weights[k, j] = motion[0, 0] * v + push[0] * gradient
-            if taken > 0:
-                average[k, j] += taken * (weights[k, j] - average[k, j])
+            if share > 0:
+                average[k, j] += share * (weights[k, j] - average[k, j])
 
 
 @_compiled
@@ -135,14 +135,14 @@ def _descend(
     weight_decay: Floating,
     motion: Real,
     push: Real,
-    taken: Array,
+    shares: Array,
 ) -> None:
     g = np.empty_like(constant)
-    share = v.dtype.type(1 / batches.shape[2])
+    scale = v.dtype.type(1 / batches.shape[2])
     for step in range(len(batches)):
         for replica in range(len(v)):
-            _gradient(v[replica], x, residuals, batches[step, replica], share, g)
-            _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step], taken[step])
+            _gradient(v[replica], x, residuals, batches[step, replica], scale, g)
+            _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step], shares[step])
 
 
 def descend(
@@ -186,7 +186,7 @@ def descend(
     Python's, so threads do not wait for one another.
     """
     number, steps = state.dtype.type, np.arange(begin, begin + len(batches))
-    taken = np.zeros(len(steps)) if average is None else average.weights(steps)
+    shares = np.zeros(len(steps)) if average is None else average.weights(steps)
     x, residuals = x.view(), residuals.view()
     x.flags.writeable = residuals.flags.writeable = False  # one type, one compilation
     motion, push = (each.astype(number) for each in sgd.step.along(sgd.rates(steps), begin))
@@ -201,5 +201,5 @@ def descend(
         number(sgd.weight_decay),
         motion,
         push,
-        taken.astype(number),
+        shares.astype(number),
     )

@@ -221,7 +221,7 @@ class Tally:
         ResultError
             If it belongs to another run, or does not hold what this one would have left.
         """
-        header, arrays = load_arrays(path)
+        run, (header, arrays) = EqualTimeRun.of(identity), load_arrays(path)
         kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
         if kept != asked:
             changed = [key for key in asked if kept.get(key) != asked[key]]
@@ -230,7 +230,7 @@ class Tally:
                 f"was interrupted, or delete the file to start anew."
             )
         with reading(partial(damaged, path)):
-            hold_tally(arrays, window, identity["replicas"], identity["problem"][2], rank)
+            hold_tally(arrays, window, run.replicas, run.problem.outputs, rank)
             lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
             scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
             return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]

@@ -144,20 +144,8 @@ def simulate(
     precision = simulation_dtype(dtype, problem, sgd, window.steps, begin, average, dynamics)
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)
-        identity = EqualTimeRun(
-            recipe=sgd,
-            dynamics=dynamics,
-            average=average,
-            steps=window.steps,
-            records=window.records,
-            replicas=replicas,
-            dtype=precision.name,
-            entropy=str(root.entropy),
-            spawn_key=tuple(root.spawn_key),
-            start=start if isinstance(start, str) else _fingerprint(start),
-            problem=Size.of(problem, sgd.weight_decay),
-        ).to_dict()
         run = _Run(problem, sgd, window, begin, precision, dynamics, average, replicas)
+        identity = run.identity(root, start).to_dict()
         total = _begun(kept, identity, window, problem.rank)
         plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
         gap = _gap(problem, sgd, dynamics) if plain else None
@@ -208,6 +196,22 @@ class _Run:
         self.step_flops = 4 * rows * self.problem.outputs * self.problem.features
         self.modes = self.problem.modes.astype(self.dtype)
         self.minimum = self.problem.minimum(self.sgd.weight_decay)
+
+    def identity(self, root: np.random.SeedSequence, start: ArrayLike | str) -> EqualTimeRun:
+        """What fixes its numbers."""
+        return EqualTimeRun(
+            recipe=self.sgd,
+            dynamics=self.dynamics,
+            average=self.average,
+            steps=self.window.steps,
+            records=self.window.records,
+            replicas=self.replicas,
+            dtype=self.dtype.name,
+            entropy=str(root.entropy),
+            spawn_key=tuple(root.spawn_key),
+            start=start if isinstance(start, str) else _fingerprint(start),
+            problem=Size.of(self.problem, self.sgd.weight_decay),
+        )
 
     def chunks(self, chunks: list[Rngs], threads: int, progress: Callable[[float], None] | None) -> Generator[Chunk]:
         """Yield the chunks in order."""

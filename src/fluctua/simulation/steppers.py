@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from copy import copy
 from typing import Literal
 
 import numpy as np
@@ -64,8 +63,7 @@ def minibatch_in_modes(problem: LeastSquares, sgd: Recipe) -> Stepper:
 
 def pushed_in_modes(problem: LeastSquares, sgd: Recipe, push: Floats) -> tuple[Stepper, Stepper]:
     """Return that stepper, and the one whose targets are `push`, (N, c), more; V stays about the W* of the first."""
-    setting = in_modes(problem, sgd)
-    pushed = copy(setting)
+    setting, pushed = in_modes(problem, sgd), in_modes(problem, sgd)
     pushed.residuals = setting.residuals - push.astype(np.float64)
     return _minibatch(setting), _minibatch(pushed)
 

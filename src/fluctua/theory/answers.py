@@ -63,7 +63,7 @@ def predict(
     sgd : SGD
         The recipe.
     theory : str
-        Level of the ladder, from the table.
+        Rung of the ladder, from the table.
     average : EMA or RunningAverage, optional
         Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool

@@ -43,7 +43,7 @@ class ByOutput(TimeDomain):
     def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
         """Return S_kl = E[v_k v_l^T] of two rows of V, symmetrised over the two, in the modes (F6).
 
-        It is stationary or from W* only, and not defined on the levels "hessian" and "equilibrium", which know only the
+        It is stationary or from W* only, and not defined on the rungs "hessian" and "equilibrium", which know only the
         sum over outputs.
 
         Parameters
@@ -59,7 +59,7 @@ class ByOutput(TimeDomain):
         Raises
         ------
         InvalidInput
-            For an output that is not there, for epochs, for an average, for a start other than W*, and on the levels
+            For an output that is not there, for epochs, for an average, for a start other than W*, and on the rungs
             that know only the sum.
         NotConverged
             If the balance was not solved to the accuracy stated.

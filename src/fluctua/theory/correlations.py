@@ -81,8 +81,8 @@ class TimeDomain(Responses):
         one = kernel.circulation(self._state, 1)
         if kernel.components == 1:
             return one
-        turned = one - 0.5 * kernel.faded(self._state, 2).T  # of V and U; a folded state is symmetric
-        return np.block([[one, turned], [0.0 - turned.T, 2 * one - kernel.circulation(self._state, 2)]])
+        crossed = one - 0.5 * kernel.lost(self._state, 2).T  # of V and U; a folded state is symmetric
+        return np.block([[one, crossed], [0.0 - crossed.T, 2 * one - kernel.circulation(self._state, 2)]])
 
     @property
     def detailed_balance_violation(self) -> float:
@@ -133,7 +133,7 @@ class TimeDomain(Responses):
         """
         self._refuse_transient("an effective temperature")
         steps = positive_int("lag", lag)
-        moved = 2 * np.diag(self._kernel("a temperature").faded(self._state, steps))
+        moved = 2 * np.diag(self._kernel("a temperature").lost(self._state, steps))
         return np.asarray(moved / (2 * self.law.problem.outputs * self.step_response(steps)))
 
     @cached_property
@@ -163,7 +163,7 @@ class TimeDomain(Responses):
         Raises
         ------
         InvalidInput
-            At finite time, on the levels "hessian" and "equilibrium", where too many weights are asked for, and as
+            At finite time, on the rungs "hessian" and "equilibrium", where too many weights are asked for, and as
             `lagged_covariance`.
         NotConverged
             If a balance was not solved to the accuracy stated.

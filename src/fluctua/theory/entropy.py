@@ -154,11 +154,11 @@ def entropy_production(law: Law, modes: int) -> EntropyProduction:
     )
 
 
-def sweeping_error(chain: Chain, noise: Array, weights: Array, looks: int, gap: int) -> float:
-    """Return the standard deviation of the mean of x(t)^T weights x(t+1) over `looks` times, `gap` steps apart.
+def sweeping_error(chain: Chain, noise: Array, form: Array, looks: int, gap: int) -> float:
+    """Return the standard deviation of the mean of x(t)^T form x(t+1) over `looks` times, `gap` steps apart.
 
     For the Gaussian chain driven by `noise`, (n r, n r), by pairing (Isserlis): the error bar that a replica's entropy
-    production will have, known before it runs. `weights` are antisymmetric, (n r, n r).
+    production will have, known before it runs. `form` are antisymmetric, (n r, n r).
     """
     tiles = len(noise) // len(chain.total)
     overlaps, total = chain.overlaps(gap * looks + 1), 0.0
@@ -168,8 +168,8 @@ def sweeping_error(chain: Chain, noise: Array, weights: Array, looks: int, gap: 
         now, later = lagged[-2:]
         earlier = lagged[-3] if step else later.T
         if step % gap == 0:
-            pair = now.T @ weights @ now - earlier.T @ weights @ later
-            found = float(np.sum(weights * pair)) * (looks - step // gap) * (2 if step else 1)
+            pair = now.T @ form @ now - earlier.T @ form @ later
+            found = float(np.sum(form * pair)) * (looks - step // gap) * (2 if step else 1)
             total += found
             if abs(found) < _FADED * abs(total):
                 break
@@ -189,12 +189,12 @@ def path_entropy(moments: Array, dimensions: int) -> float:
     last = np.hstack([-coefficients, np.eye(d)])  # of x(n), what the past does not tell
     noise = last @ moments @ last.T
     odd, count = np.zeros_like(moments), len(moments) // d
-    blocks, apart = moments.reshape(count, d, count, d), odd.reshape(count, d, count, d)
+    blocks, odd_blocks = moments.reshape(count, d, count, d), odd.reshape(count, d, count, d)
     for lag in range(1, count):
         mean = np.mean([blocks[i, :, i + lag] for i in range(count - lag)], axis=0)
         for i in range(count - lag):
-            apart[i, :, i + lag] = 0.5 * (mean - mean.T)
-            apart[i + lag, :, i] = -apart[i, :, i + lag]
+            odd_blocks[i, :, i + lag] = 0.5 * (mean - mean.T)
+            odd_blocks[i + lag, :, i] = -odd_blocks[i, :, i + lag]
     return float(-np.trace(np.linalg.solve(noise, last @ odd @ last.T)))
 
 

@@ -1,11 +1,11 @@
-r"""Shuffled epochs without a closure: one epoch is measured, and the stationary state of many is solved from it.
+r"""Shuffled epochs without a closure: one epoch is measured, and the stationary state of many is solved from it (F58).
 
-An epoch maps the weights linearly, V(n) = V(0) Phi + xi, with Phi and xi fixed by its order. Orders of different epochs
+An epoch maps the weights linearly, V(n) = V(0) Pi + xi, with Pi and xi fixed by its order. Orders of different epochs
 are independent, so the second moment at the start of an epoch solves
 
-    S = E[Phi^T S Phi] + E[(m Phi + xi)^T (m Phi + xi)] - E[(m Phi)^T (m Phi)],    m = E V(0),
+    S = E[Pi^T S Pi] + E[(m Pi + xi)^T (m Pi + xi)] - E[(m Pi)^T (m Pi)],    m = E V(0),
 
-whose averages are over random orders of one epoch. They are measured: xi by an epoch begun at m, and Phi by one without
+whose averages are over random orders of one epoch. They are measured: xi by an epoch begun at m, and Pi by one without
 targets begun at the rows of a square root of S - m^T m, so that nothing but the order is sampled. Every order is run
 backwards too: what is odd under that, the noise itself in flat modes, then cancels in E xi. No term in r/N is left out;
 what errs is the number of orders, and it is known how much.
@@ -13,12 +13,12 @@ what errs is the number of orders, and it is known how much.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._arrays import Array, Ints
+from .._arrays import Array, Ints, standard_error
 from .._validate.arguments import door
 from .._validate.plain import JsonObject
 from .._validate.sizes import refuse_bytes
@@ -104,8 +104,8 @@ def semi_analytic(
     """Predict the stationary fluctuation of shuffled epochs from measurements of one epoch (F58).
 
     For small data, where `predict` leaves out too much: it keeps what batches of one epoch remember of one another to
-    first order in r/N (docs/shuffle.md). This level keeps all of it and has the errors of a measurement instead; the
-    many epochs that a flat mode needs to become stationary are solved, not run.
+    first order in r/N (docs/shuffle.md). The semi-analytic solution keeps all of it and has the errors of a
+    measurement instead; the many epochs that a flat mode needs to become stationary are solved, not run.
 
     Parameters
     ----------
@@ -158,9 +158,22 @@ def semi_analytic(
     """
     door(problem, sgd, progress=progress)
     workers = workers_for(threads)
+    law, count = _allowed(problem, sgd, orders)
+    root = seed_sequence(rng)
+    if law.measured is not None and law.measured.orders.listed:
+        return _listed(law.measured, str(root.entropy))
+    epoch = EpochRun(problem, sgd)
+    seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)).spawn(_GROUPS)
+    groups = [_orders(seed, count // _GROUPS, problem.samples) for seed in seeds]
+    _refuse_unstable(epoch, groups)
+    return _averaged(epoch, list(_settled(epoch, groups, workers, progress)), count, str(root.entropy))
+
+
+def _allowed(problem: LeastSquares, sgd: Recipe, orders: int) -> tuple[Law, int]:
+    """Return the exact law and the number of orders, or refuse."""
     if sgd.sampling != "shuffle":
         raise InvalidInput(
-            f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
+            f"the semi-analytic solution is for sampling='shuffle', got {sgd.sampling!r}: independent "
             f"batches have an exact law, predict(problem, sgd)."
         )
     law = Law(problem, sgd, "exact")  # refuses what no law covers
@@ -172,34 +185,36 @@ def semi_analytic(
         )
     _refuse_large(problem, sgd, count)
     problem.minimum(sgd.weight_decay).refuse_interpolation()
+    return law, count
+
+
+def _settled(
+    epoch: EpochRun, groups: list[Ints], workers: int, progress: Callable[[float], None] | None
+) -> Iterator[Array]:
+    """Yield the stationary S of each group of orders, (r, r), in their order."""
     from joblib import Parallel, delayed
 
-    root = seed_sequence(rng)
-    if law.measured is not None and law.measured.orders.listed:
-        return _listed(law.measured, str(root.entropy))
-    epoch = EpochRun(problem, sgd)
-    seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)).spawn(_GROUPS)
-    groups = [_orders(seed, count // _GROUPS, problem.samples) for seed in seeds]
-    _refuse_unstable(epoch, groups)
     mean = epoch.settled_mean(np.concatenate(groups))  # of all: its square is the bias of its noise
     jobs = (delayed(epoch.settled)(orders, mean) for orders in groups)
-    found = []
-    for one in Parallel(workers, prefer="threads", return_as="generator")(jobs):
-        found.append(one)
+    for done, one in enumerate(Parallel(workers, prefer="threads", return_as="generator")(jobs), 1):
+        yield one
         if progress:
-            progress(len(found) / _GROUPS)
+            progress(done / _GROUPS)
+
+
+def _averaged(epoch: EpochRun, found: list[Array], orders: int, entropy: str) -> SemiAnalytic:
+    """Return the average over the groups; their spread gives the errors."""
     variances = np.diagonal(found, axis1=1, axis2=2)
     losses = 0.5 * variances @ epoch.minimum.curvatures
-    error = np.sqrt(_GROUPS)
     return SemiAnalytic(
-        sgd,
-        count,
+        epoch.sgd,
+        orders,
         float(losses.mean()),
-        float(losses.std(ddof=1) / error),
+        float(standard_error(losses)),
         np.mean(found, axis=0),
         variances.mean(axis=0),
-        variances.std(axis=0, ddof=1) / error,
-        str(root.entropy),
+        standard_error(variances),
+        entropy,
     )
 
 

@@ -86,7 +86,7 @@ def compare(measurement: Measurement, excess_loss: float, covariance: Array, lev
 
 
 def _compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
-    dtype = measurement.identity.get("dtype", "float64")
+    dtype = measurement.run.dtype
     least = max(float(np.finfo(dtype).smallest_subnormal) ** 2, _NOTHING * _largest(measurement), 1e-300)
     predicted, excess_loss = np.maximum(np.diag(covariance), least), max(excess_loss, least)
     excess, rounding = measurement.replica_excess[:, None], _rounding(dtype, predicted)

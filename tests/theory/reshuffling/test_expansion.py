@@ -41,7 +41,7 @@ def test_noise_that_feels_nothing_is_taken_back_in_closed_form(epoch):
     """F44, with C alone, against the sum over all pairs of batches."""
     noise, steps = epoch.problem.minimum(epoch.sgd.weight_decay).noise, len(epoch.sizes)
     noise = np.tile(noise, (len(epoch.m) // 3,) * 2)
-    found = epoch.law.additive(np.zeros_like(noise))
+    found = epoch.law.from_noise_alone(np.zeros_like(noise))
     for time in range(1, steps + 1):
         expected = np.zeros(noise.shape, epoch.m.dtype)
         for one in range(time):

@@ -1,4 +1,4 @@
-"""The semi-analytic level of shuffled epochs: exact where every order is given, and against real runs."""
+"""The semi-analytic solution of shuffled epochs: exact where every order is given, and against real runs."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def closed_first_order(problem, sgd, s):
 
 @pytest.mark.parametrize("size", [4, 7])
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_the_additive_level_is_the_first_order_at_every_position_of_two_epochs(small_problem, size, drop_last):
+def test_the_discrete_rung_is_the_first_order_at_every_position_of_two_epochs(small_problem, size, drop_last):
     """60 samples: 15 batches of 4, or 8 of 7 and one of 4."""
     sgd = fl.SGD(0.02, size, weight_decay=0.1, sampling="shuffle", drop_last=drop_last)
     law, n = fl.predict(small_problem, sgd, theory="discrete"), len(sgd.batch_sizes(60))

@@ -1,1 +1,1 @@
-"""What the page's explorer is made of: closed forms' ingredients, and a grid for the exact level."""
+"""What the page's explorer is made of: closed forms' ingredients, and a grid for the exact rung."""

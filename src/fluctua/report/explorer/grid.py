@@ -116,7 +116,7 @@ def exact_grid(
 
     `progress` is called with the fraction done.
 
-    Cost: 190 stability limits and 370 stationary states at two levels, of at most 128 modes and a few thousand samples,
+    Cost: 190 stability limits and 370 stationary states on two rungs, of at most 128 modes and a few thousand samples,
     the steepest ones of a random part of a large problem: 1 second on 150 samples of 5 features, 15 on digits, 25 on
     all of MNIST.
     """

@@ -3,22 +3,22 @@
    rung from Python's grid. Only the diagonal is needed, because without feedback modes do not mix. */
 
 const law = (() => {
-  /** One step v' = v - eta (now g + carried u), u' = kept u + taken g: SGD with momentum, or quasi-hyperbolic (nu).
+  /** One step v' = v - eta (now g + carried u), u' = kept u + given g: SGD with momentum, or quasi-hyperbolic (nu).
       `earlier` is what of the last gradient comes again: none in a heavy ball. */
   function moves(r, first = false) {
     const kept = r.momentum;
     const hyperbolic = r.nu !== null && r.nu !== undefined;
-    const taken = hyperbolic ? 1 - kept : first || kept === 0 ? 1 : 1 - r.dampening; // torch does not dampen the first step
+    const given = hyperbolic ? 1 - kept : first || kept === 0 ? 1 : 1 - r.dampening; // torch does not dampen the first step
     const [plain, along] = hyperbolic ? [1 - r.nu, r.nu] : r.nesterov && kept > 0 ? [1, kept] : [0, 1];
-    return { now: plain + along * taken, carried: along * kept, kept, taken, earlier: plain * kept };
+    return { now: plain + along * given, carried: along * kept, kept, given, earlier: plain * kept };
   }
 
   /** The same on a mode of curvature h, g = h v + n, as a matrix on (v, u). */
   function step(h, r, first = false) {
-    const { now, carried, kept, taken } = moves(r, first);
+    const { now, carried, kept, given } = moves(r, first);
     return {
-      m: [1 - r.lr * now * h, -r.lr * carried, taken * h, kept],
-      x: [(r.lr * now) ** 2, -r.lr * now * taken, taken * taken], // what unit noise adds to <vv>, <vu>, <uu>
+      m: [1 - r.lr * now * h, -r.lr * carried, given * h, kept],
+      x: [(r.lr * now) ** 2, -r.lr * now * given, given * given], // what unit noise adds to <vv>, <vu>, <uu>
     };
   }
 
@@ -42,10 +42,10 @@ const law = (() => {
     return (2 * (1 + kept)) / (steepest * (now + earlier));
   }
 
-  /** Whether each gradient enters one step, with all its weight: what the exact level was solved for. */
+  /** Whether each gradient enters one step, with all its weight: what the exact rung was solved for. */
   function heavyBall(r) {
-    const { earlier, taken } = moves(r);
-    return earlier === 0 && taken === 1;
+    const { earlier, given } = moves(r);
+    return earlier === 0 && given === 1;
   }
 
   /** S_pp of every mode, or null where the mean does not decay. */

@@ -169,7 +169,7 @@ class Shuffle:
         """F44: eps Lambda(t)^2 G, (k r, k r): what batches so far have taken back of the average source, exactly."""
         return np.asarray(self.batches.eps * self.epoch.squared(self.epoch.sums[time], source))
 
-    def additive(self, start: Array) -> Array:
+    def from_noise_alone(self, start: Array) -> Array:
         """F44: states as `through` has them, from C alone, without what the noise feels or remembers: a first guess."""
         epoch, noise = self.epoch, self.minimum.noise
         injected = epoch.squared(epoch.drive, noise)

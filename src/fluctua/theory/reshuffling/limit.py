@@ -148,7 +148,7 @@ def _margin(problem: LeastSquares, sgd: Recipe, lr: float) -> float:
     """Return lr/tr(A S): it is nearly constant at small rates, and falls to zero at the limit."""
     shuffle = Law(problem, replace(sgd, lr=lr), "exact").shuffle
     assert shuffle is not None
-    minimum = shuffle.minimum.stirred() if shuffle.minimum.interpolates else shuffle.minimum
+    minimum = shuffle.minimum.with_unit_noise() if shuffle.minimum.interpolates else shuffle.minimum
     try:
         return lr * Cycle(replace(shuffle, minimum=minimum, nodes=FEW_NODES)).margin()
     except (NoStationaryState, NotConverged):  # not found, which happens beyond the limit only

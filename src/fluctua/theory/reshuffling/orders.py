@@ -116,8 +116,8 @@ def _epochs(sizes: list[int], left: tuple[int, ...]) -> Iterator[tuple[int, ...]
         yield ()
         return
     for batch in combinations(left, sizes[0]):
-        taken = set(batch)
-        rest = tuple(i for i in left if i not in taken)
+        chosen = set(batch)
+        rest = tuple(i for i in left if i not in chosen)
         for after in _epochs(sizes[1:], rest):
             yield batch + after
 

@@ -51,7 +51,7 @@ class Cycle:
     def _first(self) -> Array:
         """The states as the noise at W* alone makes them."""
         gap = self.shuffle.slow.gap()
-        return self.shuffle.additive(self.shuffle.additive(np.zeros_like(gap))[-1] / gap)
+        return self.shuffle.from_noise_alone(self.shuffle.from_noise_alone(np.zeros_like(gap))[-1] / gap)
 
     @cached_property
     def _found(self) -> tuple[Array, bool]:

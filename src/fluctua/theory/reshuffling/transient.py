@@ -84,7 +84,7 @@ class Epochs:
         if self._last is not None and largest_change(np.diag(self._last[0].states[0]), np.diag(state)) < self.rtol:
             _, source, added = self._last
             return EpochMoments(shuffle.through(state, source, added), means), source, added
-        guess = shuffle.additive(state) if self._last is None else self._last[0].states
+        guess = shuffle.from_noise_alone(state) if self._last is None else self._last[0].states
         states = np.concatenate([state[None], guess[1:]])
         for _ in range(_ROUNDS):
             source, added = shuffle.added(EpochMoments(states, means))
@@ -111,7 +111,7 @@ class Epochs:
             return np.asarray(moments.states[-1] - keep * state)
 
         keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
-        quiet = shuffle.additive(np.zeros_like(self.state))[-1]
+        quiet = shuffle.from_noise_alone(np.zeros_like(self.state))[-1]
         mean = self.mean - shuffle.settled_mean
         return Relaxation(shuffle.slow, source, quiet, self.state, mean, self.rtol)
 

@@ -69,9 +69,8 @@ class Expectation:
     def noise(self) -> Array:
         """Covariance of the chain's noise, (c m, c m)."""
         law = self.stationary.law
-        step = law.sgd.step
-        rate = step.effective_lr(law.sgd.lr) * (1 - step.memory)
-        return rate**2 * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
+        _, push = law.sgd.step.at(law.sgd.lr)
+        return float(push[0]) ** 2 * joint_noise(law, self.agenda.modes, _THEORY_RTOL**2)
 
     @cached_property
     def entropies(self) -> Array:

@@ -172,20 +172,27 @@ def verify_dynamic(
         lambda fraction: report("simulation", fraction),
     )
     report("comparison", 0.0)
-    run = InTimeRun(
+    run = _identity(problem, sgd, agenda, count, len(groups), root)
+    return verdict_of(expectation, found, level, resolution, {**run.to_dict(), "share_of_limit": share})
+
+
+def _identity(
+    problem: LeastSquares, sgd: Recipe, agenda: Agenda, replicas: int, groups: int, root: np.random.SeedSequence
+) -> InTimeRun:
+    """What fixes the numbers of these runs."""
+    return InTimeRun(
         recipe=sgd,
         steps=agenda.steps,
         opened=agenda.opened,
         gap=agenda.gap,
         lags=tuple(agenda.lags),
         modes=agenda.modes,
-        replicas=count,
-        groups=len(groups),
+        replicas=replicas,
+        groups=groups,
         entropy=str(root.entropy),
         spawn_key=tuple(root.spawn_key),
         problem=Size.of(problem, sgd.weight_decay),
     )
-    return verdict_of(expectation, found, level, resolution, {**run.to_dict(), "share_of_limit": share})
 
 
 def _modes(prediction: Prediction, modes: int | None) -> int:
