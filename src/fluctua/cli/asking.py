@@ -127,7 +127,7 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
 def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tuple[Recipe, str | None]:
     """The recipe of a run; without a learning rate it has the one of `default_rate`, and what is to be said of it."""
     given = {name: options.pop(name) for name in RECIPE}
-    given |= {name: value for name in INERTIA if (value := options.pop(name)) or (value == 0 and name == "nu")}
+    given |= {name: value for name in INERTIA if (value := options.pop(name)) is not None}  # each has its optimiser's
     lr, schedule = given.pop("lr"), _schedule(options.pop("schedule"), steps)
     checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
     if lr is not None:

@@ -78,9 +78,9 @@ recipe_options = _all(
     sampling_option,
     click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
     click.option("--optimizer", default="SGD", show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
-    click.option("--momentum", type=float, default=0.0, show_default=True, help="beta, from 0 to below 1."),
-    click.option("--dampening", type=float, default=0.0, show_default=True, help="Dampening of the momentum."),
-    click.option("--nesterov", is_flag=True, help="Nesterov's momentum, as torch.optim.SGD has it."),
+    click.option("--momentum", type=float, help="beta, from 0 to below 1.  [default: 0 in SGD]"),
+    click.option("--dampening", type=float, help="Dampening of the momentum of SGD.  [default: 0]"),
+    click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum, as torch.optim.SGD has it."),
     click.option("--nu", type=float, help="Share of a step of QHM that is along its buffer, from 0 to 1."),
     click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
 )

@@ -126,10 +126,15 @@ class Step:
     def mean_limit(self, curvature: float) -> float:
         """Return the learning rate at which E V stops to decay in a mode: an eigenvalue reaches -1.
 
-        det(1 + B + h e o^T) is affine in the learning rate for the optimisers here: one entry of a row moves with it.
+        det(1 + B + h e o^T) is affine in the learning rate for the optimisers here: one of its rows moves with it. The
+        slope is the sum of the determinants with each row's motion in the place of that row, and not a difference of
+        two values, in which a slow optimiser would be lost.
         """
-        at = [np.linalg.det(np.eye(self.slots) + self.transition(rate, curvature)[0]) for rate in (0.0, 1 / curvature)]
-        return float(at[0] / (at[0] - at[1]) / curvature)
+        still, moving = np.eye(self.slots) + self.later.kept, self.later.moved.copy()
+        still[:, 0] += curvature * self.later.given
+        moving[:, 0] += curvature * self.later.pushed
+        rows = np.eye(self.slots, dtype=bool)[:, :, None]
+        return float(-np.linalg.det(still) / np.linalg.det(np.where(rows, moving, still)).sum())
 
 
 def plain() -> Step:
@@ -159,6 +164,6 @@ def quasi_hyperbolic(momentum: float, nu: float) -> Step:
         kept=np.array([[1.0, 0.0], [0.0, momentum]]),
         moved=np.array([[0.0, -nu * momentum], [0.0, 0.0]]),
         given=np.array([0.0, 1 - momentum]),
-        pushed=np.array([-(1 - nu * momentum), 0.0]),
+        pushed=np.array([-((1 - nu) + nu * (1 - momentum)), 0.0]),  # no rounding of 1 - nu momentum where it is small
     )
     return Step(moves, moves)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..verification.in_time.verdict import DynamicVerdict
 from .numbers import dynamic_tables
-from .on_page import OnPage, repeat, strictness
+from .on_page import OnPage, recipe_options, repeat, strictness
 from .reservations import FEW, dull, near
 from .words import data_words, name_words
 
@@ -79,7 +79,7 @@ class SectionInTime(OnPage):
         if not isinstance(run.recipe.sampling, str):
             return ""
         asked = {
-            **{name: value for name, value in run.recipe.to_dict().items() if value},
+            **recipe_options(run.recipe),
             **{name: getattr(run, name) for name in ("steps", "replicas", "modes")},
             "lags": ",".join(str(lag) for lag in run.lags),
             "seed": run.entropy,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from inspect import signature
 from typing import ClassVar
 
 from .._validate.plain import JsonObject, Keywords
+from ..recipe.sgd import Recipe
 from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .figures import draw_svg
 
-__all__ = ["OnPage", "repeat", "strictness"]
+__all__ = ["OnPage", "recipe_options", "repeat", "strictness"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class OnPage(ABC):
 def repeat(command: str, asked: Keywords) -> str:
     """Return the command with its options."""
     return " ".join([command, *(_option(name, value) for name, value in asked.items())])
+
+
+def recipe_options(recipe: Recipe) -> Keywords:
+    """Return the options of a command that ask for `recipe`: those that are not zero, or that it cannot do without."""
+    needed = [each.name for each in fields(recipe) if each.default is MISSING]
+    return {name: value for name, value in recipe.to_dict().items() if value or name in needed}
 
 
 def strictness(verdict: Verdict | DynamicVerdict) -> dict[str, float]:

@@ -14,7 +14,7 @@ from .._validate.plain import Json, Keywords
 from ..verification.verdict import Row, Verdict
 from .explorer.ranges import Survey
 from .numbers import csv_tables
-from .on_page import OnPage, repeat, strictness
+from .on_page import OnPage, recipe_options, repeat, strictness
 from .reservations import caveats
 from .words import balance_words, data_words, measured_words, name_words, recipe_words, run_words
 
@@ -97,16 +97,15 @@ class Section(OnPage):
     def command(self) -> str:
         """The command that repeats the run on the same data; empty where it takes more than a command."""
         run = self.verdict.run
-        recipe = run.recipe.to_dict()
         if (
-            recipe.pop("schedule")
+            run.recipe.schedule
             or run.average
             or not isinstance(run.recipe.sampling, str)
             or run.start not in ("optimum", "zero")
         ):
             return ""
         asked = {
-            **{name: value for name, value in recipe.items() if value},
+            **recipe_options(run.recipe),
             **{name: getattr(run, name) for name in ("steps", "replicas", "records", "start", "dynamics")},
             "theory": self.verdict.theory,
             "seed": run.entropy,

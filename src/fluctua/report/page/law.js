@@ -6,8 +6,8 @@ const law = (() => {
   /** One step v' = v - eta (now g + carried u), u' = kept u + given g: SGD with momentum, or quasi-hyperbolic (nu).
       `earlier` is what of the last gradient comes again: none in a heavy ball. */
   function moves(r, first = false) {
-    const kept = r.momentum;
     const hyperbolic = r.nu !== null && r.nu !== undefined;
+    const kept = hyperbolic && r.nu === 0 ? 0 : r.momentum; // what is remembered counts only where the step is along it
     const given = hyperbolic ? 1 - kept : first || kept === 0 ? 1 : 1 - r.dampening; // torch does not dampen the first step
     const [plain, along] = hyperbolic ? [1 - r.nu, r.nu] : r.nesterov && kept > 0 ? [1, kept] : [0, 1];
     return { now: plain + along * given, carried: along * kept, kept, given, earlier: plain * kept };
@@ -110,15 +110,15 @@ const law = (() => {
   /** The exact stability limit and noise floor between Python's solutions, and the floor's stated relative error:
       {limit, ratio, error}, each null where unknown. */
   function exact(s, r) {
-    const e = s.exact, k = kappa(r, s.samples), gamma = r.weight_decay;
+    const e = s.exact, k = kappa(r, s.samples), gamma = r.weight_decay, { kept } = moves(r);
     const none = { limit: null, ratio: null, error: null };
     if (!e || !heavyBall(r) || !(k > 0)) return none;
-    if (k * e.batch_sizes.at(-1) < 1 || r.momentum > e.momenta.at(-1) || gamma > e.weight_decays.at(-1)) return none;
+    if (k * e.batch_sizes.at(-1) < 1 || kept > e.momenta.at(-1) || gamma > e.weight_decays.at(-1)) return none;
     const inertia = (beta) => -Math.log1p(-beta), decay = (x) => Math.log1p(x / e.scale);
     const decays = (nodes) => lagrange(nodes.map(decay), decay(gamma));
     const weights = [
       lagrange(e.batch_sizes.map(Math.log), -Math.log(k)),
-      lagrange(e.momenta.map(inertia), inertia(r.momentum)),
+      lagrange(e.momenta.map(inertia), inertia(kept)),
     ];
     const narrowing = interpolated(e.narrowing, [...weights, decays(e.weight_decays)]);
     const limit = meanLimit(s.curvatures[0] + gamma, r) / (1 + Math.exp(narrowing));
