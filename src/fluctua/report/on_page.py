@@ -10,12 +10,13 @@ from inspect import signature
 from typing import ClassVar
 
 from .._validate.plain import JsonObject, Keywords
+from ..simulation.identity import NoiseRun
 from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .figures import draw_svg
 
-__all__ = ["OnPage", "repeat", "strictness"]
+__all__ = ["OnPage", "has_options", "repeat", "strictness"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class OnPage(ABC):
 def repeat(command: str, asked: Keywords) -> str:
     """Return the command with its options."""
     return " ".join([command, *(_option(name, value) for name, value in asked.items())])
+
+
+def has_options(run: NoiseRun) -> bool:
+    """Whether a command could have made a run: no option holds weights of samples, in the loss or in the sampling."""
+    return isinstance(run.recipe.sampling, str) and run.problem.sample_weight is None
 
 
 def strictness(verdict: Verdict | DynamicVerdict) -> dict[str, float]:

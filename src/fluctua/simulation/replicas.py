@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from ..storage.results import load_arrays
 from ..storage.stored import reading
 from ..storage.writing import check_writable, remove
 from .batches import Draws, Rng, generators, seed_sequence
-from .identity import EqualTimeRun, Size
+from .identity import EqualTimeRun, Size, fingerprint
 from .interrupts import deferred
 from .measurement import Chunk, Measurement, Tally
 from .needs import refuse_runs
@@ -154,7 +153,7 @@ def simulate(
             dtype=precision.name,
             entropy=str(root.entropy),
             spawn_key=tuple(root.spawn_key),
-            start=start if isinstance(start, str) else _fingerprint(start),
+            start=start if isinstance(start, str) else f"weights {fingerprint(start)}",
             problem=Size.of(problem, sgd.weight_decay),
         ).to_dict()
         run = _Run(problem, sgd, window, begin, precision, dynamics, average, replicas)
@@ -259,11 +258,6 @@ class _Run:
             rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", state, state)
             outside = 0.5 * self.sgd.weight_decay * rest
         book.look(step, state, outside)
-
-
-def _fingerprint(start: ArrayLike) -> str:
-    """Tell starts given as arrays apart."""
-    return f"weights {sha256(np.ascontiguousarray(start, dtype=np.float64).tobytes()).hexdigest()[:16]}"
 
 
 def _root(rng: Rng, kept: Checkpoint | None) -> np.random.SeedSequence:
