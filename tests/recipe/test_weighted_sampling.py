@@ -126,6 +126,23 @@ def test_rows_without_inputs_are_refused_where_only_they_count():
         fl.predict(problem, fl.SGD(0.1, 1, sampling=fl.WeightedSampling([1, 0], unbiased=False)))
 
 
+def test_rows_are_not_called_equal_because_their_weights_make_them_so():
+    problem = fl.LeastSquares([[1.0], [2.0], [4.0]], [1.0, 2.0, 3.5], sample_weight=[16, 4, 1])
+    assert np.ptp(problem.inputs) == 0
+    assert problem.minimum().weights[0, 0] == pytest.approx((16 + 4 * 4 + 14) / (3 * 16), rel=1e-14)
+    with pytest.raises(InvalidInput, match="inputs are constant"):
+        fl.LeastSquares([[1.0], [1.0]], [1.0, 2.0], sample_weight=[1, 2])
+
+
+@pytest.mark.parametrize("unbiased", [True, False])
+def test_one_sample_drawn_again_and_again_has_no_noise(unbiased):
+    x, y = np.array([[1.0, 2.0], [2.0, 1.0], [4.0, 1.0]]), [1.0, 2.0, 3.5]
+    problem = fl.LeastSquares(x, y, sample_weight=[0, 1, 0])
+    sgd = fl.SGD(0.01, 1, weight_decay=0.1, sampling=fl.WeightedSampling([0, 1, 0], unbiased=unbiased))
+    with pytest.raises(InvalidInput, match="a single sample has no gradient noise"):
+        fl.predict(problem, sgd)
+
+
 def test_float32_labels_and_a_part_keep_their_weights(digits):
     weights = 1 + digits.inputs[:, 20]
     problem = fl.LeastSquares(digits.inputs.astype(np.float32), digits.labels, sample_weight=weights)

@@ -359,6 +359,26 @@ def test_checkpoints_of_two_starts_given_as_arrays_are_told_apart(problem, tmp_p
 
 
 @pytest.mark.any_seed
+def test_checkpoints_of_two_weightings_are_told_apart_where_both_fit_every_sample(tmp_path):
+    """Their sizes and L(W*) = 0 are the same."""
+    path, rows = tmp_path / "run.checkpoint", np.random.default_rng(4).normal(size=(6, 8))
+    arguments = {"steps": 3000, "replicas": 20, "rng": 7, "threads": 1, "start": "zero", "checkpoint": path}
+    arguments["dtype"] = np.float64  # by itself it may be another for each
+    weights = np.array([1.0, 2, 3, 1, 2, 3])
+    one, other, alike = (
+        fl.LeastSquares(rows, np.arange(6.0), sample_weight=each) for each in (weights, weights[::-1], 3 * weights)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        fl.simulate(one, fl.SGD(0.01, 2), progress=InterruptOnceSaved(path), **arguments)
+    for problem in (other, fl.LeastSquares(rows, np.arange(6.0))):
+        assert problem.minimum().loss == one.minimum().loss == 0
+        with pytest.raises(ResultError, match=r"another run \(different: problem\)"):
+            fl.simulate(problem, fl.SGD(0.01, 2), **arguments)
+    found = fl.simulate(alike, fl.SGD(0.01, 2), **arguments)
+    assert len(found.run.problem.sample_weight) == 16
+
+
+@pytest.mark.any_seed
 @pytest.mark.parametrize("rng", [7, None])
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "another result"])
 def test_a_damaged_checkpoint_is_refused_and_kept(problem, checkpoint, damage, rng):

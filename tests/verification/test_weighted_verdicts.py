@@ -11,7 +11,9 @@ import pytest
 import fluctua as fl
 from fluctua.errors import InvalidInput
 from fluctua.report.explorer.ranges import survey
+from fluctua.report.in_time import SectionInTime
 from fluctua.report.section import Section
+from fluctua.storage.layout import schema_text
 
 WEIGHTS = np.random.default_rng(8).gamma(1.5, size=60) + 0.1
 RECIPE = fl.SGD(lr=0.01, batch_size=4, weight_decay=0.05)
@@ -79,6 +81,38 @@ def test_a_saved_verdict_has_its_sampling_back(small_problem, tmp_path):
     section = Section(verdict=again, key="a")
     assert "weighted batches of 4 with replacement (biased)" in section.title
     assert section.command == ""  # no option of a command has weights
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize(
+    ("ask", "load", "shown", "schema"),
+    [(fl.verify, fl.Verdict, Section, "verdict"), (fl.verify_dynamic, fl.DynamicVerdict, SectionInTime, "dynamic")],
+)
+def test_a_verdict_says_that_its_loss_is_weighted(small_problem, tmp_path, ask, load, shown, schema):
+    identities = []
+    for weights in (None, WEIGHTS, WEIGHTS[::-1]):
+        problem = fl.LeastSquares(small_problem.inputs, small_problem.targets, sample_weight=weights)
+        verdict = ask(problem, RECIPE, steps=24, replicas=4, rng=1).about({"name": "mine"})
+        verdict.save(tmp_path)
+        again = load.load(tmp_path)
+        assert again.to_json() == verdict.to_json()
+        jsonschema.validate(json.loads(again.to_json()), json.loads(schema_text(schema)))
+        section, said = shown(verdict=again, key="a"), "mine" if weights is None else "mine with sample weights"
+        assert section.title.startswith(f"{said}{':' if ask is fl.verify else ','}")
+        assert dict(section.facts)["Data"].startswith(f"{said}: 60 samples")
+        assert bool(section.command) == (weights is None)  # no option of a command has weights
+        identities.append(again.identity["problem"])
+    assert [len(each) for each in identities] == [4, 5, 5]
+    assert identities[1][4] != identities[2][4]
+
+
+@pytest.mark.any_seed
+def test_a_look_at_the_noise_says_of_what(small_problem):
+    problem = fl.LeastSquares(small_problem.inputs, small_problem.targets, sample_weight=WEIGHTS)
+    found = fl.gradient_noise(problem, RECIPE, steps=20, replicas=2, rng=1)
+    loss = problem.minimum(RECIPE.weight_decay).loss
+    assert found.identity["problem"] == [60, 12, 3, loss, found.run.problem.sample_weight]
+    assert found.run.problem.sample_weight
 
 
 @pytest.mark.any_seed

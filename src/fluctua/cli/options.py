@@ -45,7 +45,10 @@ weight_decay_option = click.option(
     "--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."
 )
 sampling_option = click.option(
-    "--sampling", default=SAMPLINGS[0], show_default=True, help=f"One of {', '.join(SAMPLINGS)}."
+    "--sampling",
+    default=SAMPLINGS[0],
+    show_default=True,
+    help=f"One of {', '.join(SAMPLINGS)}. Weights, of samples drawn or in the loss, are given in Python alone.",
 )
 level_option = click.option(
     "--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability."

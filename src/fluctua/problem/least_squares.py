@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array
@@ -18,7 +19,16 @@ from .._validate.values import real_array, real_number
 from .._validate.weights import hold_length, sample_weights
 from .minimum import Minimum
 from .modes import Spectrum
-from .rows import magnitude, refuse_degenerate, refuse_large, refuse_nothing, refuse_scale, refuse_scales, rows_times
+from .rows import (
+    magnitude,
+    refuse_degenerate,
+    refuse_large,
+    refuse_nothing,
+    refuse_scale,
+    refuse_scales,
+    refuse_single,
+    rows_times,
+)
 from .samples import Samples
 
 __all__ = ["LeastSquares", "Minimum", "magnitude"]
@@ -100,12 +110,12 @@ class LeastSquares(Samples):
     ) -> None:
         self.inputs = real_array("inputs", inputs, ndim=2, shape="(samples, features)")
         self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
+        refuse_degenerate(self.inputs, self.targets)
         if sample_weight is not None:
             self._weigh(sample_weight)
         refuse_scale("inputs", self.inputs)
         refuse_scale("targets", self.targets)
         refuse_scales(self.inputs, self.targets)
-        refuse_degenerate(self.inputs, self.targets)
         refuse_large(self.features, self.outputs)
         self._minima: dict[float, Minimum] = {}
         self._drawn: dict[Any, LeastSquares] = {}
@@ -114,7 +124,6 @@ class LeastSquares(Samples):
         """Multiply the rows by the square roots of weights of mean 1."""
         weights = sample_weights("sample_weight", sample_weight)
         hold_length("sample_weight", weights, len(self.inputs))
-        refuse_degenerate(self.inputs, self.targets)
         self.sample_weight = weights
         self.inputs, self.targets = (rows_times(weights, rows) for rows in (self.inputs, self.targets))
         refuse_nothing(self.inputs)
@@ -190,7 +199,8 @@ class LeastSquares(Samples):
         Raises
         ------
         InvalidInput
-            Where the rows times the square roots of `factors` are too large, too small, or all zero.
+            Where the rows times the square roots of `factors` are too large, too small, or all zero, and where a single
+            sample is ever drawn.
         """
         if by not in self._drawn:
             self._drawn = {by: _Drawn(self, by, importance, factors)}
@@ -212,6 +222,7 @@ class _Drawn(LeastSquares):
             self.inputs, self.targets = (rows_times(factors, rows) for rows in (self.inputs, self.targets))
             refuse_scale("inputs, as drawn,", self.inputs)
             refuse_nothing(self.inputs)
+        refuse_single(int(np.count_nonzero(importance)))
 
     @cached_property
     def spectrum(self) -> Spectrum:

@@ -15,6 +15,7 @@ __all__ = [
     "refuse_nothing",
     "refuse_scale",
     "refuse_scales",
+    "refuse_single",
     "rows_times",
 ]
 
@@ -66,6 +67,15 @@ def refuse_large(features: int, outputs: int) -> None:
     refuse_bytes(f"the curvature of {features:,} inputs", needed, "Use fewer inputs, such as their leading components.")
 
 
+def refuse_single(samples: int) -> None:
+    """Refuse batches that could only hold one sample again and again."""
+    if samples < 2:
+        raise InvalidInput(
+            "a single sample has no gradient noise: every batch is the same and nothing fluctuates. "
+            "Give at least two samples, and, where they have weights to be drawn by, two of them a weight above 0."
+        )
+
+
 def refuse_degenerate(inputs: AnyArray, targets: AnyArray) -> None:
     """Refuse rows of unequal number, a single one, and equal ones."""
     if len(inputs) != len(targets):
@@ -73,11 +83,7 @@ def refuse_degenerate(inputs: AnyArray, targets: AnyArray) -> None:
             f"inputs hold {len(inputs)} samples and targets {len(targets)}: every sample needs its target. "
             f"Check that both were filtered alike."
         )
-    if len(inputs) < 2:
-        raise InvalidInput(
-            "a single sample has no gradient noise: every batch is the same and nothing fluctuates. "
-            "Give at least two samples."
-        )
+    refuse_single(len(inputs))
     if np.array_equal(inputs[0], inputs[-1]) and bool((inputs == inputs[0]).all()):
         raise InvalidInput(
             f"the inputs are constant: all {len(inputs)} samples are equal, so nothing can be learned from them. "

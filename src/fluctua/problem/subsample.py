@@ -36,7 +36,8 @@ class _Derived(LeastSquares):
     ) -> None:
         self.inputs, self.targets = samples
         self.coding, self.population, self.drawn_by = whole.coding, whole.population, whole.drawn_by
-        self.importance = None if whole.importance is None else whole.importance[rows]
+        weights = whole.sample_weight, whole.importance
+        self.sample_weight, self.importance = (None if each is None else each[rows] for each in weights)
         self._drawn = {}
         self.spectrum, self.projections = spectrum, projections
         self._minima = {gamma: Minimum(self, gamma, fit) for gamma, fit in fits.items()}

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..verification.in_time.verdict import DynamicVerdict
 from .numbers import dynamic_tables
-from .on_page import OnPage, recipe_options, repeat, strictness
+from .on_page import OnPage, has_options, recipe_options, repeat, strictness
 from .reservations import FEW, dull, near
 from .words import data_words, name_words
 
@@ -76,7 +76,7 @@ class SectionInTime(OnPage):
     def command(self) -> str:
         """The command that repeats the run on the same data; empty where it takes more than a command."""
         run = self.verdict.run
-        if not isinstance(run.recipe.sampling, str):
+        if not has_options(run):
             return ""
         asked = {
             **recipe_options(run.recipe),

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 from .._validate.plain import JsonObject, Keywords
 from ..recipe.sgd import Recipe
+from ..simulation.identity import NoiseRun
 from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .figures import draw_svg
 
-__all__ = ["OnPage", "recipe_options", "repeat", "strictness"]
+__all__ = ["OnPage", "has_options", "recipe_options", "repeat", "strictness"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def recipe_options(recipe: Recipe) -> Keywords:
     """Return the options of a command that ask for `recipe`: those that are not zero, or that it cannot do without."""
     needed = [each.name for each in fields(recipe) if each.default is MISSING]
     return {name: value for name, value in recipe.to_dict().items() if value or name in needed}
+
+
+def has_options(run: NoiseRun) -> bool:
+    """Whether a command could have made a run: no option holds weights of samples, in the loss or in the sampling."""
+    return isinstance(run.recipe.sampling, str) and run.problem.sample_weight is None
 
 
 def strictness(verdict: Verdict | DynamicVerdict) -> dict[str, float]:

@@ -14,7 +14,7 @@ from .._validate.plain import Json, Keywords
 from ..verification.verdict import Row, Verdict
 from .explorer.ranges import Survey
 from .numbers import csv_tables
-from .on_page import OnPage, recipe_options, repeat, strictness
+from .on_page import OnPage, has_options, recipe_options, repeat, strictness
 from .reservations import caveats
 from .words import balance_words, data_words, measured_words, name_words, recipe_words, run_words
 
@@ -97,12 +97,7 @@ class Section(OnPage):
     def command(self) -> str:
         """The command that repeats the run on the same data; empty where it takes more than a command."""
         run = self.verdict.run
-        if (
-            run.recipe.schedule
-            or run.average
-            or not isinstance(run.recipe.sampling, str)
-            or run.start not in ("optimum", "zero")
-        ):
+        if run.recipe.schedule or run.average or not has_options(run) or run.start not in ("optimum", "zero"):
             return ""
         asked = {
             **recipe_options(run.recipe),

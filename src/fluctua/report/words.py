@@ -11,15 +11,16 @@ __all__ = ["balance_words", "data_words", "measured_words", "name_words", "recip
 _NO_BALANCE = "shown for plain SGD, its own weights, independent batches, from W*"
 
 
-def name_words(verdict: Verdict | DynamicVerdict) -> str:
-    """What the data are called."""
-    return str(verdict.data.get("name") or "unnamed data")
+def name_words(verdict: Verdict | DynamicVerdict, unnamed: str = "unnamed data") -> str:
+    """What the data are called, and whether their samples count unequally."""
+    weighted = " with sample weights" if verdict.run.problem.sample_weight else ""
+    return f"{verdict.data.get('name') or unnamed}{weighted}"
 
 
 def data_words(verdict: Verdict | DynamicVerdict) -> str:
     """What was learned from."""
-    samples, features, outputs, _ = verdict.run.problem
-    return f"{name_words(verdict)}: {samples:,} samples, {features} inputs, {outputs} outputs"
+    size = verdict.run.problem
+    return f"{name_words(verdict)}: {size.samples:,} samples, {size.features} inputs, {size.outputs} outputs"
 
 
 def recipe_words(verdict: Verdict) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from hashlib import sha256
 from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from .._validate.plain import Header, JsonObject
 from ..problem.least_squares import LeastSquares
@@ -12,21 +16,42 @@ from ..recipe.averages import Average, read_average
 from ..recipe.reading import read_recipe
 from ..recipe.sgd import Recipe
 
-__all__ = ["EqualTimeRun", "InTimeRun", "NoiseRun", "Size"]
+__all__ = ["EqualTimeRun", "InTimeRun", "NoiseRun", "Size", "fingerprint"]
 
 
 class Size(NamedTuple):
-    """What tells one problem from another: its size, and L(W*) at the recipe's weight decay."""
+    """What tells one problem from another: its size, L(W*) at the recipe's weight decay, and its sample weights.
+
+    Attributes
+    ----------
+    samples, features, outputs : int
+    optimum_loss : float
+        Zero wherever the model fits every sample, whatever the samples weigh.
+    sample_weight : str or None
+        A fingerprint of the weights in the loss; None where all samples count alike.
+    """
 
     samples: int
     features: int
     outputs: int
     optimum_loss: float
+    sample_weight: str | None = None
 
     @classmethod
     def of(cls, problem: LeastSquares, weight_decay: float) -> Self:
         """Return that of a problem."""
-        return cls(problem.samples, problem.features, problem.outputs, problem.minimum(weight_decay).loss)
+        weights = problem.sample_weight
+        told = None if weights is None else fingerprint(weights.astype(np.float32))  # alike for w and any multiple
+        return cls(problem.samples, problem.features, problem.outputs, problem.minimum(weight_decay).loss, told)
+
+    def to_list(self) -> list[Any]:
+        """Return the same as JSON has it; a problem whose samples count alike says nothing of weights."""
+        return list(self[:-1] if self.sample_weight is None else self)
+
+
+def fingerprint(values: ArrayLike) -> str:
+    """Tell arrays apart, in 16 letters."""
+    return sha256(np.ascontiguousarray(values, dtype=np.float64).tobytes()).hexdigest()[:16]
 
 
 def _average(given: Header | None) -> Average | None:
@@ -44,6 +69,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Size):
+        return value.to_list()
     if isinstance(value, tuple):
         return list(value)
     return value.to_dict() if hasattr(value, "to_dict") else value
@@ -59,12 +86,14 @@ class NoiseRun:
     steps, replicas : int
     entropy : str
         Of the root of the randomness, the seed.
+    problem : Size
     """
 
     recipe: Recipe
     steps: int
     replicas: int
     entropy: str
+    problem: Size
 
     @classmethod
     def of(cls, identity: Header) -> Self:
@@ -93,7 +122,6 @@ class EqualTimeRun(NoiseRun):
         Of the root of the randomness.
     start : str
         "optimum", "zero", or a fingerprint of the weights.
-    problem : Size
     """
 
     dynamics: str
@@ -102,7 +130,6 @@ class EqualTimeRun(NoiseRun):
     dtype: str
     spawn_key: tuple[int, ...]
     start: str
-    problem: Size
 
 
 @dataclass(frozen=True)
@@ -118,7 +145,6 @@ class InTimeRun(NoiseRun):
         Modes looked at; groups of replicas whose spread gives the errors.
     spawn_key : tuple of int
         Of the root of the randomness.
-    problem : Size
     """
 
     opened: int
@@ -127,4 +153,3 @@ class InTimeRun(NoiseRun):
     modes: int
     groups: int
     spawn_key: tuple[int, ...]
-    problem: Size

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -209,7 +208,7 @@ class _Run:
             dtype=self.dtype.name,
             entropy=str(root.entropy),
             spawn_key=tuple(root.spawn_key),
-            start=start if isinstance(start, str) else _fingerprint(start),
+            start=start if isinstance(start, str) else f"weights {fingerprint(start)}",
             problem=Size.of(self.problem, self.sgd.weight_decay),
         )
 
@@ -263,11 +262,6 @@ class _Run:
             rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", state, state)
             outside = 0.5 * self.sgd.weight_decay * rest
         book.look(step, state, outside)
-
-
-def _fingerprint(start: ArrayLike) -> str:
-    """Tell starts given as arrays apart."""
-    return f"weights {sha256(np.ascontiguousarray(start, dtype=np.float64).tobytes()).hexdigest()[:16]}"
 
 
 def _root(rng: Rng, kept: Checkpoint | None) -> np.random.SeedSequence:

@@ -20,7 +20,7 @@ from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Draws, Rng, draw_batches, generators, seed_sequence
-from ..simulation.identity import NoiseRun
+from ..simulation.identity import NoiseRun, Size
 from ..simulation.needs import refuse_noise
 from ..simulation.steppers import minibatch_in_modes, slots
 from ..storage.results import finite
@@ -62,7 +62,7 @@ class GradientNoise:
     level : float
         Family-wise level over all three.
     identity : dict
-        Recipe and seed.
+        Recipe, seed and the size of the problem, with a fingerprint of its sample weights where it has any.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def gradient_noise(
         batch_sizes=sizes,
         p_values=sums.p_values(),
         level=level,
-        identity=NoiseRun(sgd, steps, replicas, str(root.entropy)).to_dict(),
+        identity=NoiseRun(sgd, steps, replicas, str(root.entropy), Size.of(problem, sgd.weight_decay)).to_dict(),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._arrays import Array, Ints
 from ...verification.in_time.verdict import DynamicVerdict
+from ..words import name_words
 from .frame import INK, RUNGS, canvas, decades, legend, points, positive, remark
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def current(verdict: DynamicVerdict) -> Figure:
 def recipe(verdict: DynamicVerdict) -> str:
     """Say in words what was run."""
     run = verdict.run
-    name = verdict.data.get("name") or f"{run.problem.samples} samples"
+    name = name_words(verdict, f"{run.problem.samples} samples")
     words = f"{name}: {run.recipe.words}, {run.steps} steps from the optimum, {run.replicas} replicas"
     return textwrap.fill(f"{words}; the {run.modes} steepest modes from step {run.opened} on", 100)
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ..._arrays import Array
 from ...errors import InvalidInput
 from ...verification.verdict import INDEPENDENT, Verdict
-from ..words import recipe_words
+from ..words import name_words, recipe_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,7 +128,7 @@ def canvas(title: str, recipe: str, height: float, **grid: Any) -> tuple[Figure,
 def recipe(verdict: Verdict) -> str:
     """Say in words what was run."""
     run = verdict.run
-    name = verdict.data.get("name") or f"{run.problem.samples} samples"
+    name = name_words(verdict, f"{run.problem.samples} samples")
     start = {"optimum": "from the optimum", "zero": "from zero"}.get(run.start, "from given weights")
     end = "" if verdict.diverged_at is None else f", diverged by step {verdict.diverged_at}"
     average = "" if run.average is None else f", {run.average.words}"
