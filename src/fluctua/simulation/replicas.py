@@ -27,7 +27,7 @@ from ..storage.results import load_arrays
 from ..storage.stored import reading
 from ..storage.writing import check_writable, remove
 from .batches import Draws, Rng, generators, seed_sequence
-from .identity import EqualTimeRun, Size
+from .identity import EqualTimeRun, Size, fingerprint
 from .interrupts import deferred
 from .measurement import Chunk, Measurement, Tally
 from .needs import refuse_runs
