@@ -43,23 +43,27 @@ def verify(name: str) -> fl.DynamicVerdict:
     return verdict.about({"name": data.name})
 
 
-def row(name: str, verdict: fl.DynamicVerdict, seconds: float) -> str:
+def correlations(name: str, verdict: fl.DynamicVerdict, seconds: float) -> str:
     scores = " | ".join(f"{each.z_rms:.2f}" for each in verdict.claims)
-    found, entropy = verdict.circulation, {each.estimator: each for each in verdict.entropy if each.of == "all outputs"}
+    found = verdict.circulation
+    return (
+        f"| {name} | {scores} | {verdict.detectable:.1%} | {found.resolved}/{found.elements} | {found.correlation:.4f} "
+        f"| {'passed' if verdict.passed else 'FAILED'}, {seconds:.0f} s |"
+    )
+
+
+def entropies(name: str, verdict: fl.DynamicVerdict) -> str:
+    entropy = {each.estimator: each for each in verdict.entropy if each.of == "all outputs"}
     rates = [
         f"{each.measured:.4g} ± {each.error:.2g}" if each.resolves else f"not resolved (bias {each.bias:.2g})"
         for each in entropy.values()
     ]
-    rates = [f"{entropy['areas'].predicted:.4g}", *rates]
-    return (
-        f"| {name} | {scores} | {verdict.detectable:.1%} | {found.resolved}/{found.elements} | {found.correlation:.4f} "
-        f"| {' | '.join(rates)} | {'passed' if verdict.passed else 'FAILED'}, {seconds:.0f} s |"
-    )
+    return f"| {name} | {entropy['areas'].predicted:.4g} | {' | '.join(rates)} |"
 
 
 def temperatures(verdict: fl.DynamicVerdict) -> str:
     """T_eff over T_bath of some modes: from the displacement in one step, which a unit force moves by lr; and exact."""
-    a, lr = verdict.arrays, verdict.identity["recipe"]["lr"]
+    a, lr = verdict.arrays, verdict.run.recipe.lr
     data = fl.load("digits")
     bath = fl.predict(fl.LeastSquares(data.inputs, data.targets), RUNS["digits"][2]).bath_temperatures
     lines = ["| mode | h | 1/(1 - lr h/2) | measured |", "|---|---|---|---|"]
@@ -84,20 +88,18 @@ def relations(verdict: fl.DynamicVerdict) -> str:
 
 
 def main() -> None:
-    print(
-        "| run | z, theorem | correlation | response | J | would catch | J seen | its correlation | "
-        "e, predicted | areas | plug-in | verdict |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
-    more: list[str] = []
+    print("| run | z, theorem | correlation | response | J | would catch | J seen | its correlation | verdict |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    rates, more = ["| run | entropy production, predicted | areas | plug-in |", "|---|---|---|---|"], []
     for name in sys.argv[1:] or RUNS:
         began = time.monotonic()
         verdict = verify(name)
-        print(row(name, verdict, time.monotonic() - began), flush=True)
+        print(correlations(name, verdict, time.monotonic() - began), flush=True)
+        rates.append(entropies(name, verdict))
         if name == "digits":
             save_dynamic_figures(verdict, HERE, ["png"])
             more = [temperatures(verdict), relations(verdict)]
-    print("\n\n".join(["", *more]))
+    print("\n\n".join(["", "\n".join(rates), *more]))
 
 
 if __name__ == "__main__":

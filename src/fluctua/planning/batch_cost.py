@@ -12,7 +12,7 @@ from .._validate.arguments import door
 from .._validate.sizes import refuse_bytes
 from .._validate.values import listed, positive_int, real_number
 from ..errors import InvalidInput
-from ..problem.least_squares import LeastSquares
+from ..problem.least_squares import LeastSquares, Minimum
 from ..problem.start import Start
 from ..recipe.sgd import SGD
 from ..theory.stability import max_stable_lr
@@ -127,30 +127,35 @@ def batch_costs(
     )
     wanted = [positive_int("batch_sizes", size) for size in listed("batch_sizes", batch_sizes, "sizes")]
     sizes = sorted(set(wanted), reverse=True)  # the steps of a larger batch bound those of a smaller one
-    floor = problem.minimum(weight_decay).loss
     target = real_number("target", target)
-    if target <= floor:
-        raise InvalidInput(
-            f"target = {target:.7g} is not above the loss at the optimum, {floor:.7g}: no run gets there."
-        )
+    begin = _short_of(target, problem.minimum(weight_decay), start)
     thin = Thinned(problem, weight_decay, SAMPLES, SHARE)
-    begin = Start.at(thin.whole.minimum(weight_decay), start)
-    if begin is None:
-        raise InvalidInput("a run from the optimum has nothing to reach; give start='zero' or weights.")
-    if weight_decay and begin.null.any():
-        raise InvalidInput("the start has a part that no sample sees, which weight decay moves; leave it out of start.")
-    first = floor + 0.5 * float(problem.minimum(weight_decay).curvatures @ np.square(begin.modes).sum(axis=0))
-    if target >= first:
-        raise InvalidInput(f"target = {target:.7g} is met before the first step: the loss at the start is {first:.7g}.")
     costs: list[BatchCost] = []
     for size in sizes:
         sgd = SGD(1.0, size, weight_decay=weight_decay)
         horizon = _horizon(costs, size, longest)
-        costs.append(_Passage(thin, begin, target, horizon).least(sgd))
+        costs.append(_FirstPassage(thin, begin, target, horizon).least(sgd))
         if progress:
             progress(len(costs) / len(sizes))
     found = {cost.batch_size: cost for cost in costs}
     return tuple(found[size] for size in wanted)
+
+
+def _short_of(target: float, minimum: Minimum, start: ArrayLike | str) -> Start:
+    """Return the start, from which the target can be reached and is not yet."""
+    if target <= minimum.loss:
+        raise InvalidInput(
+            f"target = {target:.7g} is not above the loss at the optimum, {minimum.loss:.7g}: no run gets there."
+        )
+    begin = Start.at(minimum, start)
+    if begin is None:
+        raise InvalidInput("a run from the optimum has nothing to reach; give start='zero' or weights.")
+    if minimum.weight_decay and begin.null.any():
+        raise InvalidInput("the start has a part that no sample sees, which weight decay moves; leave it out of start.")
+    first = minimum.loss + 0.5 * float(minimum.curvatures @ np.square(begin.modes).sum(axis=0))
+    if target >= first:
+        raise InvalidInput(f"target = {target:.7g} is met before the first step: the loss at the start is {first:.7g}.")
+    return begin
 
 
 def _horizon(costs: Sequence[BatchCost], size: int, longest: int) -> int:
@@ -161,7 +166,7 @@ def _horizon(costs: Sequence[BatchCost], size: int, longest: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Passage:
+class _FirstPassage:
     """First passages of one target, from one start."""
 
     thin: Thinned
