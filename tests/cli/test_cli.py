@@ -13,6 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+import fluctua as fl
 from helpers.commands import SMALL, check
 
 
@@ -102,6 +103,34 @@ def test_predict_knows_momentum_and_held_out_data(run, features, tmp_path):
     check(result, "prediction")
     assert result["recipe"]["nesterov"] is True
     assert result["held_out"]["expected"] == pytest.approx(result["held_out"]["optimum"] + result["held_out"]["excess"])
+
+
+@pytest.mark.parametrize(("momentum", "nu"), [("0.9", "0.7"), ("0", "0.7"), ("0.9", "0")])
+def test_predict_takes_quasi_hyperbolic_momentum_with_any_zero_in_it(run, features, momentum, nu):
+    code, out, _ = run("predict", features, "--optimizer", "QHM", "--momentum", momentum, "--nu", nu, "--json")
+    assert code == 0
+    result = json.loads(out)
+    check(result, "prediction")
+    problem = fl.LeastSquares(*(np.load(features)[name] for name in "Xy"))
+    sgd = fl.QHM(result["recipe"]["lr"], 8, float(momentum), float(nu))
+    assert result["recipe"] == sgd.to_dict()
+    assert result["excess_loss"] == pytest.approx(fl.predict(problem, sgd).excess_loss, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--nu", "0.7"), "the optimizer QHM needs momentum"),
+        (("--momentum", "0.9"), "the optimizer QHM needs nu"),
+        (("--momentum", "0.9", "--nu", "0.7", "--nesterov"), "QHM does not have nesterov"),
+        (("--momentum", "0.9", "--nu", "0.7", "--dampening", "0"), "QHM does not have dampening"),
+        (("--momentum", "1", "--nu", "0.7"), "momentum must be less than 1"),
+    ],
+)
+def test_predict_says_what_quasi_hyperbolic_momentum_needs(run, features, options, message):
+    code, out, err = run("predict", features, "--optimizer", "QHM", *options)
+    assert (code, out) == (2, "")
+    assert message in err
 
 
 def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_not_told_apart(run, features):

@@ -88,7 +88,15 @@ def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features,
 
 
 @pytest.mark.any_seed
-@pytest.mark.parametrize("options", [(), ("--momentum", 0.5, "--nesterov", "--start", "zero", "--weight-decay", 0.01)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--momentum", 0.5, "--nesterov", "--start", "zero", "--weight-decay", 0.01),
+        ("--optimizer", "QHM", "--momentum", 0.9, "--nu", 0),
+        ("--optimizer", "QHM", "--momentum", 0, "--nu", 0.7),
+    ],
+)
 @pytest.mark.usefixtures("coarse", "curve_alone", "undrawn")
 def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, options):
     run("verify", features, *SMALL, *options, "--report", "--out", "first")
@@ -100,9 +108,10 @@ def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, option
 
 
 @pytest.mark.any_seed
+@pytest.mark.parametrize("options", [(), ("--optimizer", "QHM", "--momentum", 0.5, "--nu", 0)])
 @pytest.mark.usefixtures("undrawn")
-def test_the_command_on_the_page_in_time_repeats_the_run(run, features, tmp_path):
-    asked = ("--steps", 64, "--replicas", 16, "--modes", 3, "--seed", 1, "--level", 1e-4, "--resolution", 0.3)
+def test_the_command_on_the_page_in_time_repeats_the_run(run, features, tmp_path, options):
+    asked = ("--steps", 64, "--replicas", 16, "--modes", 3, "--seed", 1, "--level", 1e-4, "--resolution", 0.3, *options)
     run("verify", features, "--dynamic", *asked, "--out", "first")
     text = html.unescape((tmp_path / "first" / "report.html").read_text())
     command = re.search(r"<pre>fluctua (verify DATA .*)</pre>", text).group(1).replace("DATA", str(features))

@@ -18,6 +18,8 @@ VALUES = {
     "sampling": ("with_replacement", "without_replacement", "shuffle", "sequential", "single_shuffle", "suffle"),
     "momentum": ("0", "0.5", "0.9", "0.99", "1", "0.999999999999"),
     "dampening": ("0", "0.5", "1"),
+    "optimizer": ("SGD", "QHM", "QHM", "qhm"),
+    "nu": ("0", "0.7", "1", "1e-9", "1.1"),
     "schedule": (
         "constant",
         "linear",
@@ -87,7 +89,8 @@ DATA = (
     "mnist",
     "",
 )
-RECIPE = ("lr", "batch-size", "weight-decay", "sampling", "momentum", "dampening", "schedule", "nesterov", "drop-last")
+MEMORY = ("optimizer", "momentum", "dampening", "nesterov", "nu")
+RECIPE = ("lr", "batch-size", "weight-decay", "sampling", "schedule", "drop-last", *MEMORY)
 CHOICE = ("classes", "limit", "targets", "subset", "split", "data-dir")
 RUN = ("steps", "replicas", "seed", "out")
 COMMANDS = {
@@ -187,6 +190,8 @@ def drawn(rng):
             given[f"--{option}"] = str(values[rng.integers(len(values))])
     if name.startswith("verify"):
         given["--no-report"] = None
+    if given.get("--optimizer") == "QHM" and rng.random() < 0.7:
+        given = {"--momentum": "0.9", "--nu": "0.7", **given}
     return [*line, *(part for pair in given.items() for part in pair if part is not None)]
 
 

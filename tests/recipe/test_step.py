@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,18 @@ def test_the_limit_of_the_mean_is_where_an_eigenvalue_reaches_minus_one(options)
     limit = step.mean_limit(2.5)
     for share, grows in ((0.999, False), (1.001, True)):
         assert (np.abs(np.linalg.eigvals(step.transition(share * limit, 2.5)[0])).max() > 1) == grows
+
+
+@pytest.mark.parametrize("away", [0.5, 1e-6, 1e-9, 1e-12])
+def test_the_limit_of_the_mean_keeps_its_digits_where_little_of_a_gradient_is_taken(away):
+    """2 (1 + beta)/(h (1 - dampening)) and 2 (1 + beta)/(h (1 + beta - 2 nu beta)), in rational numbers."""
+    for beta in (0.9, 1 - away):
+        dampened, exact = with_momentum(beta, 1 - away, False), Fraction(beta)
+        expected = 2 * (1 + exact) / (Fraction(2.5) * (1 - Fraction(1 - away)))
+        assert dampened.mean_limit(2.5) == pytest.approx(float(expected), rel=1e-14)
+        for nu in (0.3, 1 - away, 1.0):
+            expected = 2 * (1 + exact) / (Fraction(2.5) * (1 + exact - 2 * Fraction(nu) * exact))
+            assert quasi_hyperbolic(beta, nu).mean_limit(2.5) == pytest.approx(float(expected), rel=1e-14)
 
 
 @pytest.mark.parametrize("options", SGD.values(), ids=SGD)

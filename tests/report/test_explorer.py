@@ -157,6 +157,32 @@ def test_a_recipe_with_dampening_begins_with_its_own_numbers(browser, small_prob
 
 
 @pytest.mark.any_seed
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize(
+    ("momentum", "nu", "exact"), [(0.9, 0.7, False), (0.9, 1.0, False), (0.9, 0.0, True), (0.0, 0.7, True)]
+)
+def test_quasi_hyperbolic_momentum_has_its_own_numbers(browser, small_problem, tmp_path, momentum, nu, exact):
+    """The exact level is on show where the step is a plain one, as in Python, and then the one that Python has."""
+    qhm = fl.QHM(lr=0.02, batch_size=4, momentum=momentum, nu=nu)
+    verdict = surveyed(fl.verify(small_problem, qhm, steps=64, replicas=8, rng=1), small_problem)
+    browser.get(save_report(verdict, tmp_path / "report.html", brief=[0]).as_uri())
+    prediction = fl.predict(small_problem, qhm, theory="discrete")
+    assert shown(browser, "floor") == pytest.approx(prediction.excess_loss, rel=1e-9)
+    assert shown(browser, "mean-limit") == pytest.approx(mean_stable_lr(small_problem, qhm), rel=1e-12)
+    found = browser.execute_script("return document.querySelector('.explorer').found")
+    np.testing.assert_allclose(found["temperatures"], prediction.temperatures, rtol=1e-9)
+    curve = fl.learning_curve(small_problem, qhm, 64, theory="discrete")
+    np.testing.assert_allclose(found["curve"], curve[found["steps"]], rtol=1e-9)
+    survey = Survey.from_arrays(verdict.arrays)
+    assert (shown(browser, "exact-floor") is not None) == (survey.limit == survey.limit) == exact
+    if exact:
+        assert shown(browser, "limit") == pytest.approx(survey.limit, rel=1e-9)
+        found = shown(browser, "exact-floor") / fl.predict(small_problem, qhm).excess_loss - 1
+        assert found == pytest.approx(survey.miss, rel=1e-6, abs=1e-12)
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.any_seed
 def test_the_numbers_on_show_are_there_as_csv(page):
     page.execute_script("document.querySelector('[data-csv]').addEventListener('click', e => e.preventDefault())")
     page.find_element("css selector", "[data-csv]").click()

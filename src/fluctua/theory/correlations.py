@@ -99,7 +99,7 @@ class TimeDomain(Responses):
     def bath_temperatures(self) -> Array:
         """Temperatures T_bath = eta' kappa G_pp/(2 c), (r,), of the noise alone in continuous time (F30), G = C + K[S].
 
-        With momentum eta' = eta (1 - dampening)/(1 - momentum), as in `circulation`.
+        With momentum eta' = eta (1 - dampening)/(1 - momentum), as in `circulation`; with `QHM` eta' = eta.
         """
         self._kernel("a temperature")
         law, rate = self.law, self.law.sgd.step.effective_lr(self.law.sgd.lr)
@@ -110,7 +110,8 @@ class TimeDomain(Responses):
 
         For plain SGD in its stationary state the same at every lag, h_p S_pp/c = T_bath/(1 - eta h_p/2): exact, one
         mode at a time, whatever the data (F30, F31). With momentum it depends on the lag, and reaches
-        T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (F35; not Nesterov's step).
+        T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (F35; not Nesterov's step, and of
+        `QHM` only nu = 1, with dampening = momentum).
 
         Parameters
         ----------

@@ -94,8 +94,8 @@ def verify_dynamic(
         Relative error of the correlations that the run must be able to reject to count as sharp.
     entropy : bool, optional
         Whether to predict and measure the entropy production, and the current in a plane. By default where its theory
-        takes less than 1e13 flops, some minutes. Never for one mode, and with Nesterov's step, whose weights are not
-        the chain that it is of.
+        takes less than 1e13 flops, some minutes. Never for one mode, and with Nesterov's step or that of `QHM` with
+        0 < nu < 1, whose weights are not the chain that it is of.
     threads : int, optional
         As in `simulate`.
     progress : callable, optional
