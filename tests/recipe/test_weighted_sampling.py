@@ -76,6 +76,12 @@ def test_another_description_is_refused(given):
         fl.SGD(0.1, 2, sampling=given)
 
 
+@pytest.mark.parametrize("given", [np.ones(3), [1.0, 2.0], fl.WeightedSampling])
+def test_weights_alone_are_told_what_to_be_wrapped_in(given):
+    with pytest.raises(InvalidInput, match=r"sampling must be one of .*, or fluctua\.WeightedSampling\(weights\), got"):
+        fl.SGD(0.1, 2, sampling=given)
+
+
 def test_epochs_are_none_of_it():
     sgd = fl.SGD(0.1, 2, sampling=fl.WeightedSampling([1, 2]))
     assert not sgd.epochs

@@ -132,6 +132,10 @@ def read_sampling(given: Any) -> Sampling | WeightedSampling:
         return given
     if isinstance(given, Mapping):
         return _described(dict(given))
+    if given is not None and not isinstance(given, str):
+        raise InvalidInput(
+            f"sampling must be one of {', '.join(SAMPLINGS)}, or fluctua.WeightedSampling(weights), got {shown(given)}."
+        )
     return choice("sampling", given, SAMPLINGS)  # type: ignore[return-value]
 
 
