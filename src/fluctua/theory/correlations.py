@@ -110,8 +110,8 @@ class TimeDomain(Responses):
 
         For plain SGD in its stationary state the same at every lag, h_p S_pp/c = T_bath/(1 - eta h_p/2): exact, one
         mode at a time, whatever the data (F30, F31). With momentum it depends on the lag, and reaches
-        T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (F35; not
-        Nesterov's step, and of `QHM` only nu = 1, with dampening = momentum).
+        T_bath/(1 - eta' h_p/2), eta' = eta (1 - dampening)/(1 + momentum), at large ones (F35; not Nesterov's step,
+        and of `QHM` only nu = 1, with dampening = momentum).
 
         Parameters
         ----------
