@@ -89,7 +89,7 @@ def _worst(problem: LeastSquares, sgd: Recipe) -> Recipe:
 
 
 def _peaks(sgd: Recipe, steps: int | None) -> tuple[float, float]:
-    """Return the schedule's largest factor of lr, and its largest rate where lr is 0: that of an eta_min or a max_lr."""
+    """Return the schedule's largest factor of lr, and its largest rate at lr 0: that of an eta_min or a max_lr."""
     if sgd.schedule is None:
         return 1.0, 0.0
     refuse_long(steps or 1)
@@ -102,6 +102,6 @@ def _refuse_own(sgd: Recipe, own: float, peak: float, most: float) -> None:
     """Raise `InvalidInput` where rates of the schedule's own, in which lr has no part, leave none to be chosen."""
     if sgd.schedule is not None and (own > most or (own and not peak)):
         raise InvalidInput(
-            f"{sgd.schedule.words} has rates up to {own:g} whatever lr is, and the default lr would be {most:.2g}: give "
-            f"the learning rate, or leave its eta_min or max_lr out."
+            f"{sgd.schedule.words} has rates up to {own:g} whatever lr is, and the default lr would be {most:.2g}: "
+            f"give the learning rate, or leave its eta_min or max_lr out."
         )

@@ -76,7 +76,9 @@ def _refuse_code(given: object) -> None:
         name, how = given, _of_name(given, kinds)
     elif isinstance(given, type) or hasattr(given, "get_last_lr"):
         name = given.__name__ if isinstance(given, type) else type(given).__name__
-        how = _of_scheduler(name, kinds)
+        groups = len(getattr(getattr(given, "optimizer", None), "param_groups", ()))
+        several = "one learning rate for all parameters (there are several groups, which are not covered), and "
+        how = (several if groups > 1 else "") + _of_scheduler(name, kinds)
     elif callable(given):
         name = getattr(given, "__name__", type(given).__name__)
         how = (

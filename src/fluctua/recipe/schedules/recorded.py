@@ -59,7 +59,7 @@ def from_torch(build: Callable[[Any], Any], steps: int, lr: float | None = None)
     [0.1, 0.05, 0.025]
     """
     count = positive_int("steps", steps)
-    if not callable(build) or hasattr(build, "get_last_lr"):
+    if not callable(build) or (hasattr(build, "get_last_lr") and not isinstance(build, type)):
         raise InvalidInput(
             f"build must be a function that builds the scheduler on the optimizer that it is given, as in "
             f"from_torch(lambda optimizer: {_name(build)}(optimizer, ...), steps); got {shown(build)}."
