@@ -24,6 +24,8 @@ VALUES = {
         "cosine",
         "step",
         "inverse",
+        "onecycle",
+        "warmup-cosine",
         "good.npy",
         "zeros.npy",
         "huge.npy",

@@ -76,11 +76,11 @@ class Schedule:
 
 
 def grown(rates: Array) -> Array:
-    """Return the rates, if none has grown beyond what a rate can be."""
+    """Return the rates, if none is beyond what a rate can be."""
     if not (rates < LARGEST).all():
         raise InvalidInput(
-            f"a schedule whose factor is above 1 has grown beyond {LARGEST:g}: squares of such rates leave the range "
-            f"of floats. Use a smaller gamma, or fewer steps."
+            f"a rate of this schedule is {LARGEST:g} or more: squares of such rates leave the range of floats. Use "
+            f"smaller factors, or fewer steps."
         )
     return rates
 

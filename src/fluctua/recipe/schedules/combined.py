@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..._arrays import Array
 from ..._validate.values import listed, positive_int, step_numbers
 from ...errors import InvalidInput
-from .base import Schedule
+from .base import Schedule, grown
 from .cycles import OneCycleLR
 from .decays import ConstantLR, ExponentialLR, MultiStepLR, PolynomialLR, whole_numbers
 from .reading import read_schedule
@@ -132,7 +132,8 @@ class ChainedScheduler(Schedule):
         t = step_numbers("steps", steps)
         self.refuse_beyond(int(t.max(initial=-1)) + 1)
         factors = [part.rates(1.0, t) for part in self.schedulers]
-        return np.asarray(lr * np.prod(factors, axis=0))
+        with np.errstate(over="ignore"):
+            return grown(np.asarray(lr * np.prod(factors, axis=0)))
 
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` beyond the T_max of a cosine."""
@@ -178,7 +179,9 @@ class PerEpoch(Schedule):
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        return self.schedule.rates(lr, step_numbers("steps", steps) // self.batches)
+        t = step_numbers("steps", steps)
+        self.refuse_beyond(int(t.max(initial=-1)) + 1)
+        return self.schedule.rates(lr, t // self.batches)
 
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` where the schedule has fewer rates than the run has epochs."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..._arrays import Array, Ints
 from ..._validate.values import choice, flag, positive_int, real_number, step_numbers
 from ...errors import InvalidInput
-from .base import LARGEST, Schedule
+from .base import LARGEST, Schedule, grown
 
 __all__ = ["CosineAnnealingWarmRestarts", "OneCycleLR"]
 
@@ -56,17 +56,17 @@ class CosineAnnealingWarmRestarts(Schedule):
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
         t = step_numbers("steps", steps)
-        passed, lasts = (t % self.T_0, np.array(self.T_0)) if self.T_mult == 1 else self._since_restart(t)
+        passed, lasts = (t % self.T_0, np.array(float(self.T_0))) if self.T_mult == 1 else self._since_restart(t)
         return np.asarray(self.eta_min + (lr - self.eta_min) * (1 + np.cos(np.pi * passed / lasts)) / 2)
 
-    def _since_restart(self, t: Ints) -> tuple[Ints, Ints]:
+    def _since_restart(self, t: Ints) -> tuple[Ints, Array]:
         """Return T_cur and T_i; the restarts are as many as the logarithm of the last step."""
         starts, lasts = [0], [self.T_0]
         while starts[-1] + lasts[-1] <= t.max(initial=0):
             starts.append(starts[-1] + lasts[-1])
             lasts.append(lasts[-1] * self.T_mult)
         which = np.searchsorted(np.array(starts), t, side="right") - 1
-        return t - np.array(starts)[which], np.array(lasts)[which]
+        return t - np.array(starts)[which], np.array(lasts, dtype=float)[which]
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,10 @@ class OneCycleLR(Schedule):
         begin, end = turns[phase], turns[phase + 1]
         share = (t - begin) / np.where(end == begin, 1.0, end - begin)
         high, low = heights[phase], heights[phase + 1]
-        if self.anneal_strategy == "linear":
-            return np.asarray((low - high) * share + high)
-        return np.asarray(low + (high - low) / 2.0 * (np.cos(np.pi * share) + 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.anneal_strategy == "linear":
+                return grown(np.asarray((low - high) * share + high))
+            return grown(np.asarray(low + (high - low) / 2.0 * (np.cos(np.pi * share) + 1)))
 
     def _turns(self, peak: float) -> tuple[Array, Array]:
         """Return the steps at which a way ends, not whole numbers, as torch has them, and the rates there."""
