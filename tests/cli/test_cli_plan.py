@@ -101,7 +101,7 @@ def test_every_name_makes_its_schedule(run, command, schema, name):
     assert code in (0, 1), err
     result = json.loads(out)
     check(result, schema)
-    recipe = (result if command == "predict" else result["provenance"])["recipe"]
+    recipe = (result if command == "predict" else result["identity"])["recipe"]
     assert recipe["schedule"]["name"] == OTHERS[name]
 
 

@@ -105,9 +105,11 @@ def test_a_step_far_away_costs_what_a_near_one_does(name):
     if name == "PerEpoch":
         schedule = PerEpoch(CosineAnnealingWarmRestarts(4, 3), 10)
     tracemalloc.start()
-    rate = schedule.rates(0.1, [2**50, 2**53])
-    assert tracemalloc.get_traced_memory()[1] < 1e5
-    tracemalloc.stop()
+    try:
+        rate = schedule.rates(0.1, [2**50, 2**53])
+        assert tracemalloc.get_traced_memory()[1] < 1e5
+    finally:
+        tracemalloc.stop()
     assert ((rate >= 0) & (rate <= 0.1)).all()
 
 

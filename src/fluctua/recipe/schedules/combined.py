@@ -87,7 +87,7 @@ class SequentialLR(Schedule):
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` where one of the schedules ends before its turn does."""
         for part, begin, end in self._pieces():
-            lasts = int(min(positive_int("steps", steps, minimum=0), end)) - begin
+            lasts = int(min(positive_int("steps", steps, minimum=0, maximum=np.inf), end)) - begin
             if lasts > 0:
                 _refuse_part(part, lasts, f"of SequentialLR, from step {begin} on, ")
 
@@ -185,7 +185,7 @@ class PerEpoch(Schedule):
 
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` where the schedule has fewer rates than the run has epochs."""
-        epochs = -(-positive_int("steps", steps, minimum=0) // self.batches)
+        epochs = -(-positive_int("steps", steps, minimum=0, maximum=np.inf) // self.batches)
         _refuse_part(self.schedule, epochs, f"of PerEpoch, {self.batches} steps to an epoch and its steps epochs, ")
 
     @property

@@ -183,7 +183,7 @@ class OneCycleLR(Schedule):
 
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` where the cycle is shorter than the run."""
-        if positive_int("steps", steps, minimum=0) > self._length:
+        if positive_int("steps", steps, minimum=0, maximum=np.inf) > self._length:
             raise InvalidInput(
                 f"OneCycleLR has {self._length} rates and the run {steps} steps: the cycle ends before the run. Give "
                 f"total_steps={steps}, or run for {self._length} steps."
