@@ -53,9 +53,9 @@ def from_torch(build: Callable[[Any], Any], steps: int, lr: float | None = None)
     Examples
     --------
     >>> import fluctua as fl
-    >>> from torch.optim.lr_scheduler import LambdaLR  # doctest: +SKIP
-    >>> halved = fl.schedules.from_torch(lambda optimizer: LambdaLR(optimizer, lambda t: 0.5**t), 3)  # doctest: +SKIP
-    >>> fl.SGD(lr=0.1, batch_size=8, schedule=halved).rates([0, 1, 2]).tolist()  # doctest: +SKIP
+    >>> from torch.optim.lr_scheduler import LambdaLR
+    >>> halved = fl.schedules.from_torch(lambda optimizer: LambdaLR(optimizer, lambda t: 0.5**t), 3)
+    >>> fl.SGD(lr=0.1, batch_size=8, schedule=halved).rates([0, 1, 2]).tolist()
     [0.1, 0.05, 0.025]
     """
     count = positive_int("steps", steps)
