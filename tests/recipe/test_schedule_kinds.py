@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.errors import InvalidInput, UnknownName, UnstableRates
+from fluctua.errors import InvalidInput, UnstableRates
 from fluctua.planning.usual_rate import default_rate
 from fluctua.recipe.schedules import (
     PLANNED,
@@ -32,9 +32,8 @@ from fluctua.recipe.schedules import (
     SequentialLR,
     StepLR,
     from_torch,
-    read_schedule,
 )
-from fluctua.recipe.schedules.reading import EXAMPLES
+from helpers.enumeration import Enumeration, away_from, error, followed, tiny
 
 CYCLE = {"total_steps": 40, "cycle_momentum": False}
 KINDS = {
@@ -55,6 +54,13 @@ KINDS = {
         SequentialLR([LinearLR(0.1, 1.0, 7), PerEpoch([1.0, 0.5, 0.1, 0.1], 10)], [7]),
         StepLR(9, 0.5),
     )
+}
+STEPS = 6
+MOVED = {  # within so few steps
+    "ConstantLR": ConstantLR(0.5, 3),
+    "PerEpoch": PerEpoch(StepLR(1, 0.5), 3),
+    "SequentialLR": SequentialLR([LinearLR(0.1, 1.0, 3), PerEpoch([1.0, 0.5], 2)], [3]),
+    "StepLR": StepLR(2, 0.5),
 }
 ENDLESS = [name for name in KINDS if name not in {"ArrayLR", "OneCycleLR", "SequentialLR"}]
 
@@ -97,6 +103,24 @@ def test_rates_have_the_shape_of_the_steps(name):
     for steps in (-1, [0, -1], 1.5, "x"):
         with pytest.raises(InvalidInput, match="steps"):
             KINDS[name].rates(0.1, steps)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_law_follows_every_kind_as_every_batch_listed_does(name):
+    inputs, targets = tiny("general")
+    truth = Enumeration(inputs, targets, 0.2, 2, momentum=0.8)
+    schedule = MOVED.get(name, KINDS[name])
+    factors = schedule.rates(0.2, np.arange(STEPS)) / 0.2
+    assert len(set(factors)) > 1
+    *_, moment = followed(truth, factors, np.ones(STEPS))
+    sgd = fl.SGD(0.2, 2, momentum=0.8, schedule=schedule)
+    now = fl.predict(fl.LeastSquares(inputs, targets), sgd, check_stability=False).after(
+        STEPS, start=away_from(truth), rtol=1e-15
+    )
+    size = truth.optimum.size
+    blocks = moment[:size, :size].reshape(*truth.optimum.shape, *truth.optimum.shape)
+    assert error(now.covariance, np.einsum("kikj->ij", blocks)) < 1
+    assert error(now.mean, moment[:size, -1].reshape(truth.optimum.shape)) < 1
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -156,98 +180,6 @@ def test_restarts_are_at_the_sums_of_a_geometric_series():
     rates = CosineAnnealingWarmRestarts(4, 2).rates(1.0, steps)
     np.testing.assert_array_equal(rates[::2], 1.0)
     assert (rates[1::2] < 0.15).all()
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: ExponentialLR(-0.1), "gamma must be at least 0"),
-        (lambda: ExponentialLR(np.nan), "gamma must be a finite number"),
-        (lambda: MultiStepLR([-1]), "milestones must be at least 0"),
-        (lambda: MultiStepLR([2.5]), "milestones must be a whole number"),
-        (lambda: MultiStepLR(None), "milestones"),
-        (lambda: MultiStepLR([3], -1), "gamma must be at least 0"),
-        (lambda: PolynomialLR(0), "total_iters must be at least 1"),
-        (lambda: PolynomialLR(5, -0.5), "power must be at least 0"),
-        (lambda: ConstantLR(-1), "factor must be at least 0"),
-        (lambda: ConstantLR(0.5, 0), "total_iters must be at least 1"),
-        (lambda: CosineAnnealingWarmRestarts(0), "T_0 must be at least 1"),
-        (lambda: CosineAnnealingWarmRestarts(5, 0), "T_mult must be at least 1"),
-        (lambda: CosineAnnealingWarmRestarts(5, 1.5), "T_mult must be a whole number"),
-        (lambda: CosineAnnealingWarmRestarts(5, 1, -1), "eta_min must be at least 0"),
-        (lambda: OneCycleLR(0.1, 10), "a momentum that moves is not covered. Give cycle_momentum=False"),
-        (lambda: OneCycleLR([0.1, 0.2], **CYCLE), "a learning rate for each parameter group is not covered"),
-        (lambda: OneCycleLR(0.1, cycle_momentum=False), "needs total_steps, or epochs and steps_per_epoch"),
-        (lambda: OneCycleLR(0.1, epochs=3, cycle_momentum=False), "needs total_steps, or epochs and steps_per_epoch"),
-        (lambda: OneCycleLR(0.0, **CYCLE), "max_lr must be greater than 0"),
-        (lambda: OneCycleLR(0.1, pct_start=1.5, **CYCLE), "pct_start must be at most 1"),
-        (lambda: OneCycleLR(0.1, pct_start=0.025, **CYCLE), "pct_start times the steps is 1, got 0.025 times 40"),
-        (lambda: OneCycleLR(0.1, div_factor=0, **CYCLE), "div_factor must be greater than"),
-        (lambda: OneCycleLR(0.1, three_phase=1, **CYCLE), "three_phase must be True or False"),
-        (lambda: SequentialLR([], []), "schedulers is empty"),
-        (lambda: SequentialLR([StepLR(3), StepLR(4)], []), "milestones must be 1 steps in rising order"),
-        (lambda: SequentialLR([StepLR(3)] * 3, [5, 4]), r"milestones must be 2 steps.*got \[5, 4\]"),
-        (lambda: SequentialLR([StepLR(3), KINDS["SequentialLR"]], [5]), "a SequentialLR inside SequentialLR"),
-        (lambda: SequentialLR([StepLR(3), OneCycleLR(**CYCLE)], [5]), "a OneCycleLR inside SequentialLR.*from_torch"),
-        (lambda: SequentialLR([StepLR(3), "cosine"], [5]), r"CosineAnnealingLR\(T_max=steps\)"),
-        (lambda: ChainedScheduler([StepLR(3), CosineAnnealingLR(5, 0.1)]), "eta_min=0.1. is not one.*from_torch"),
-        (lambda: ChainedScheduler([CosineAnnealingWarmRestarts(5)]), "is not one: torch's overwrites the others"),
-        (lambda: ChainedScheduler(StepLR(3)), "schedulers must be a sequence of schedules"),
-        (lambda: PerEpoch(StepLR(3), 0), "batches must be at least 1"),
-        (lambda: PerEpoch("cosine", 4), r"CosineAnnealingLR\(T_max=steps\)"),
-        (lambda: ExponentialLR(1.5).rates(0.1, 10**4), "smaller factors, or fewer steps"),
-        (lambda: StepLR(1, 1e10).rates(0.1, 100), "smaller factors, or fewer steps"),
-        (lambda: MultiStepLR([1] * 400, 10.0).rates(0.1, 1), "smaller factors, or fewer steps"),
-        (lambda: ChainedScheduler([ConstantLR(1e149)] * 3).rates(0.1, 1), "smaller factors, or fewer steps"),
-        (lambda: OneCycleLR(div_factor=1e-149, final_div_factor=1e-149, **CYCLE).rates(1e3, 9), "smaller factors"),
-        (lambda: read_schedule({"name": "SequentialLR", "schedulers": [{"name": "Step"}], "milestones": []}), "'Step'"),
-    ],
-)
-def test_values_out_of_range_are_refused(make, words):
-    with pytest.raises(InvalidInput, match=words):
-        make()
-
-
-def test_an_unknown_strategy_is_named():
-    with pytest.raises(UnknownName, match="cos"):
-        OneCycleLR(0.1, anneal_strategy="cosine", **CYCLE)
-
-
-@pytest.mark.parametrize(
-    ("name", "example"),
-    [
-        ("cosine", "CosineAnnealingLR(T_max=steps)"),
-        ("CosineAnnealingLR", "CosineAnnealingLR(T_max=steps)"),
-        ("cosine_annealing", "CosineAnnealingLR(T_max=steps)"),
-        ("CosineAnnealingWarmRestarts", "CosineAnnealingWarmRestarts(T_0=steps)"),
-        ("linear", "LinearLR(1.0, 0.0, total_iters=steps)"),
-        ("OneCycleLR", "OneCycleLR(total_steps=steps, cycle_momentum=False)"),
-        ("one_cycle", "OneCycleLR(total_steps=steps, cycle_momentum=False)"),
-        ("exponential", "ExponentialLR(gamma=0.01 ** (1 / steps))"),
-        ("exponentail", "ExponentialLR(gamma=0.01 ** (1 / steps))"),
-        ("StepLR", "StepLR(step_size=steps)"),
-        ("MultiStepLR", "MultiStepLR(milestones=[steps // 2, 3 * steps // 4])"),
-    ],
-)
-def test_a_name_is_answered_with_what_to_write(name, example):
-    with pytest.raises(InvalidInput) as refused:
-        fl.SGD(0.1, 4, schedule=name)
-    assert f"schedule=fluctua.schedules.{example}, for a run of that many steps" in str(refused.value)
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_what_to_write_can_be_written(name):
-    schedule = eval(f"fl.schedules.{EXAMPLES[name]}", {"fl": fl, "steps": 90})
-    assert fl.SGD(0.1, 4, schedule=schedule).rates(np.arange(90)).shape == (90,)
-    if name in SHAPES and name != "step":
-        assert schedule == SHAPES[name](90)
-
-
-def test_names_that_are_like_none_are_answered_with_all():
-    with pytest.raises(InvalidInput, match=r"the shapes are .*fluctua\.schedules\.SequentialLR"):
-        fl.SGD(0.1, 4, schedule="xyz")
-    with pytest.raises(InvalidInput, match="train without ReduceLROnPlateau, which follows the loss"):
-        fl.SGD(0.1, 4, schedule="ReduceLROnPlateau")
 
 
 @pytest.mark.parametrize("shape", [name for name in SHAPES if name != "constant"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.errors import InvalidInput
+from fluctua.errors import InvalidInput, TooLarge
 from fluctua.recipe.schedules import (
     ChainedScheduler,
     ConstantLR,
@@ -271,6 +271,11 @@ def test_a_scheduler_of_several_groups_is_told_so():
 def test_the_length_of_the_run_is_a_whole_number(steps):
     with pytest.raises(InvalidInput, match="steps must be"):
         from_torch(theirs.LinearLR, steps)
+
+
+def test_more_steps_than_memory_holds_are_refused():
+    with pytest.raises(TooLarge, match="steps = 1099511627776, each with its rate, would take about"):
+        from_torch(theirs.LinearLR, 2**40)
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._arrays import Array
+from ..._validate.sizes import refuse_bytes
 from ..._validate.values import positive_int, real_number, shown
 from ...errors import InvalidInput
 from .shapes import ArrayLR
@@ -44,11 +45,13 @@ def from_torch(build: Callable[[Any], Any], steps: int, lr: float | None = None)
     ------
     InvalidInput
         Where torch is not installed, for what builds no scheduler, a scheduler that follows the loss or moves the
-        momentum, several learning rates, and rates that are no multiples of lr without an `lr`.
+        momentum, several learning rates, rates that are no multiples of lr without an `lr`, and (`TooLarge`) more
+        steps than memory holds.
 
     Notes
     -----
-    Cost: `steps` steps of the scheduler, some microseconds each; twice that without `lr`.
+    Cost: `steps` steps of the scheduler and of an optimiser of one number, about 1e-4 seconds each; twice that without
+    `lr`. A number is kept for each step.
 
     Examples
     --------
@@ -64,6 +67,7 @@ def from_torch(build: Callable[[Any], Any], steps: int, lr: float | None = None)
             f"build must be a function that builds the scheduler on the optimizer that it is given, as in "
             f"from_torch(lambda optimizer: {_name(build)}(optimizer, ...), steps); got {shown(build)}."
         )
+    refuse_bytes(f"steps = {count}, each with its rate,", 40.0 * count, "Ask for fewer steps.")
     if lr is not None:
         given = real_number("lr", lr, above=0.0)
         return ArrayLR(_rates(build, count, given) / given)
