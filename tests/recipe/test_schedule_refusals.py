@@ -97,6 +97,8 @@ def test_an_unknown_strategy_is_named():
         ("exponential", "ExponentialLR(gamma=0.01 ** (1 / steps))"),
         ("exponentail", "ExponentialLR(gamma=0.01 ** (1 / steps))"),
         ("StepLR", "StepLR(step_size=steps)"),
+        ("ConstantLR", "ConstantLR(factor=1 / 3, total_iters=20)"),
+        ("SequentialLR", "SequentialLR([LinearLR(0.1, 1.0, 20), CosineAnnealingLR(steps - 20)], milestones=[20])"),
         ("MultiStepLR", "MultiStepLR(milestones=[steps // 2, 3 * steps // 4])"),
     ],
 )
@@ -108,14 +110,27 @@ def test_a_name_is_answered_with_what_to_write(name, example):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_what_to_write_can_be_written(name):
-    schedule = eval(f"fl.schedules.{EXAMPLES[name]}", {"fl": fl, "steps": 90})
+    schedule = eval(f"fl.schedules.{EXAMPLES[name]}", {"fl": fl, "steps": 90, **vars(fl.schedules)})
     assert fl.SGD(0.1, 4, schedule=schedule).rates(np.arange(90)).shape == (90,)
-    if name in SHAPES and name != "step":
+    if name in SHAPES and name not in {"step", "constant", "warmup-cosine"}:
         assert schedule == SHAPES[name](90)
 
 
 def test_names_that_are_like_none_are_answered_with_all():
     with pytest.raises(InvalidInput, match=r"the shapes are .*fluctua\.schedules\.SequentialLR"):
         fl.SGD(0.1, 4, schedule="xyz")
-    with pytest.raises(InvalidInput, match="train without ReduceLROnPlateau, which follows the loss"):
-        fl.SGD(0.1, 4, schedule="ReduceLROnPlateau")
+    for name in ("ReduceLROnPlateau", "reduce_lr_on_plateau"):
+        with pytest.raises(InvalidInput, match="train without ReduceLROnPlateau, which follows the loss"):
+            fl.SGD(0.1, 4, schedule=name)
+    with pytest.raises(InvalidInput, match=r"from_torch\(lambda optimizer: CyclicLR\(optimizer"):
+        fl.SGD(0.1, 4, schedule="CyclicLR")
+    with pytest.raises(InvalidInput, match="leave schedule out"):
+        fl.SGD(0.1, 4, schedule="constant")
+
+
+@pytest.mark.parametrize("lr", [[0.1, 0.2], (0.1,), {"head": 0.1}])
+def test_a_learning_rate_for_each_group_is_not_covered(lr):
+    with pytest.raises(InvalidInput, match="a learning rate for each parameter group is not covered"):
+        fl.SGD(lr, 4)
+    with pytest.raises(InvalidInput, match="a learning rate for each parameter group is not covered"):
+        fl.QHM(lr, 4, 0.5, 0.5)

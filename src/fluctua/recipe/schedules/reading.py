@@ -30,6 +30,9 @@ EXAMPLES = {
     "inverse": "InverseTimeLR(half_time=steps / 10)",
     "inversetime": "InverseTimeLR(half_time=steps / 10)",
     "exponential": "ExponentialLR(gamma=0.01 ** (1 / steps))",
+    "constant": "ConstantLR(factor=1 / 3, total_iters=20)",
+    "sequential": "SequentialLR([LinearLR(0.1, 1.0, 20), CosineAnnealingLR(steps - 20)], milestones=[20])",
+    "warmup-cosine": "SequentialLR([LinearLR(0.1, 1.0, 20), CosineAnnealingLR(steps - 20)], milestones=[20])",
     "polynomial": "PolynomialLR(total_iters=steps)",
     "onecycle": "OneCycleLR(total_steps=steps, cycle_momentum=False)",
     "one-cycle": "OneCycleLR(total_steps=steps, cycle_momentum=False)",
@@ -96,12 +99,15 @@ def _refuse_code(given: object) -> None:
 def _of_name(name: str, kinds: list[str]) -> str:
     """Return what to write instead of a name."""
     short = name.lower().replace("_", "-").removesuffix("lr").removesuffix("-")
-    if name == _PLATEAU:
-        return _of_scheduler(name, kinds)
-    near = difflib.get_close_matches(short, EXAMPLES, n=1)
-    if near:
+    if short.replace("-", "") in {"reduceonplateau", _PLATEAU.lower()}:
+        return _of_scheduler(_PLATEAU, kinds)
+    if short == "constant" and name not in kinds:
+        return "leave schedule out: lr is the rate of every step"
+    if near := difflib.get_close_matches(short, EXAMPLES, n=1, cutoff=0.75):
         return f"schedule=fluctua.schedules.{EXAMPLES[near[0]]}, for a run of that many steps"
-    return f"the shapes are {', '.join(f'fluctua.schedules.{kind}' for kind in kinds)}"
+    if name.endswith("LR"):
+        return _of_scheduler(name, kinds)
+    return f"the shapes are {', '.join(f'fluctua.schedules.{kind}' for kind in sorted(kinds))}"
 
 
 def _of_scheduler(name: str, kinds: list[str]) -> str:
