@@ -1,4 +1,4 @@
-"""Schedules against torch's own schedulers, step by step to 1e-14 of the largest rate."""
+"""Schedules, F14, against torch's own schedulers, step by step to 1e-14 of the largest rate."""
 
 import numpy as np
 import pytest
