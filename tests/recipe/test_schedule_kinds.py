@@ -1,4 +1,4 @@
-"""Every kind of schedule, F14: descriptions, words, ends, steps far away, refusals, and that none of them needs torch."""
+"""Every kind of schedule, F14: descriptions, words, ends, steps far away, peaks, and that none of them needs torch."""
 
 import json
 import subprocess
