@@ -77,6 +77,34 @@ def test_a_plan_without_a_budget_or_with_a_wrong_name_is_refused(run, arguments,
     assert message in err
 
 
+OTHERS = {"exponential": "ExponentialLR", "onecycle": "OneCycleLR", "warmup-cosine": "SequentialLR"}
+
+
+def test_plan_tries_the_schedules_that_are_asked_for(run):
+    asked = [word for name in OTHERS for word in ("--schedule", name)]
+    code, out, err = run("plan", "digits", "--budget", 60, "--momentum", 0, *asked, "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    check(result, "plans")
+    found = {one["shape"]: one["recipe"]["schedule"]["name"] for one in result["plans"][0]["candidates"]}
+    assert found == OTHERS
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize(("command", "schema"), [("predict", "prediction"), ("verify", "verdict")])
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.usefixtures("undrawn")
+def test_every_name_makes_its_schedule(run, command, schema, name):
+    code, out, err = run(
+        command, "digits", *(SMALL if command == "verify" else SMALL[:2]), "--schedule", name, "--json"
+    )
+    assert code in (0, 1), err
+    result = json.loads(out)
+    check(result, schema)
+    recipe = (result if command == "predict" else result["identity"])["recipe"]
+    assert recipe["schedule"]["name"] == OTHERS[name]
+
+
 @pytest.mark.any_seed
 @pytest.mark.parametrize("command", ["predict", "verify"])
 @pytest.mark.parametrize(

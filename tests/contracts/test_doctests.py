@@ -34,12 +34,14 @@ KEPT = {
     "fluctua.verification.verdict",
 }
 """Where an example keeps the numbers of one seed, or prints what holds for every seed."""
+TORCH = {"fluctua.recipe.schedules.recorded"}
+"""Where an example needs torch."""
 
 
 def marked(name):
     """The place of some examples, with what chance has to do with them."""
     marks = [pytest.mark.statistical(alpha=1e-6)] if name in VERDICTS else [pytest.mark.any_seed] * (name in KEPT)
-    return pytest.param(name, marks=marks)
+    return pytest.param(name, marks=[*marks, *[pytest.mark.torch] * (name in TORCH)])
 
 
 def has_examples(module):
@@ -60,6 +62,8 @@ PAGES = sorted(
 @pytest.mark.parametrize("name", [marked(name) for name in DOCSTRINGS])
 @pytest.mark.usefixtures("coarse")
 def test_the_docstrings_examples_hold(name):
+    if name in TORCH:
+        pytest.importorskip("torch")
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 1
     assert result.failed == 0

@@ -26,6 +26,8 @@ VALUES = {
         "cosine",
         "step",
         "inverse",
+        "onecycle",
+        "warmup-cosine",
         "good.npy",
         "zeros.npy",
         "huge.npy",

@@ -220,7 +220,7 @@ def test_what_does_not_reach_the_end_of_the_run_is_refused(digits_problem, call,
     "make",
     [
         lambda: StepLR(0),
-        lambda: StepLR(5, 0.0),
+        lambda: StepLR(5, -0.1),
         lambda: CosineAnnealingLR(10, -0.1),
         lambda: LinearLR(-1),
         lambda: InverseTimeLR(0),

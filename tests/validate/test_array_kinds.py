@@ -199,8 +199,9 @@ class TestTorch:
         ("name", "options", "words"),
         [
             ("CosineAnnealingLR", {"T_max": 5}, r"call fluctua\.schedules\.CosineAnnealingLR"),
-            ("OneCycleLR", {"max_lr": 0.1, "total_steps": 5}, "get_last_lr"),
-            ("LambdaLR", {"lr_lambda": lambda step: 0.9**step}, "get_last_lr"),
+            ("OneCycleLR", {"max_lr": 0.1, "total_steps": 5}, r"call fluctua\.schedules\.OneCycleLR"),
+            ("LambdaLR", {"lr_lambda": lambda step: 0.9**step}, r"from_torch\(lambda optimizer: LambdaLR"),
+            ("ReduceLROnPlateau", {}, "train without ReduceLROnPlateau, which follows the loss"),
         ],
     )
     def test_schedulers_are_refused(self, torch, name, options, words):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, SupportsInt, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Ints
 from ..errors import InvalidInput, UnknownName
@@ -230,12 +230,16 @@ def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> AnyArray:
     return array
 
 
-def step_numbers(name: str, value: ArrayLike) -> NDArray[np.integer[Any]]:
-    """Return steps as an array of whole numbers of any shape."""
+def step_numbers(name: str, value: ArrayLike) -> Ints:
+    """Return steps as an int64 array of whole numbers from 0 up, of any shape."""
     steps = as_array(name, value)
     if steps.dtype.kind not in "iu":
         raise InvalidInput(f"{name} must be whole numbers, got {shown(value)}.")
-    return steps
+    if steps.min(initial=0) < 0:
+        raise InvalidInput(f"{name} counts steps from 0, got {int(steps.min())}.")
+    if steps.max(initial=0) > MOST:
+        raise InvalidInput(f"{name} must be at most 2^53 = {MOST}, got {int(steps.max())}.")
+    return steps.astype(np.int64)
 
 
 def step_list(name: str, value: object) -> Ints:

@@ -21,7 +21,7 @@ from ..planning.recipes import plan as search
 from ..planning.rehearsal import FEWEST, Rehearsal, rehearse
 from ..problem.least_squares import LeastSquares
 from ..recipe.mse_loss import mse_words
-from ..recipe.schedules import SHAPES
+from ..recipe.schedules import PLANNED, SHAPES
 from ..verification.formats import shown
 from .asking import load_both, spectrum
 from .options import data_options, json_option, sampling_option, weight_decay_option
@@ -72,7 +72,8 @@ class _Answer:
     "--schedule",
     "schedules",
     multiple=True,
-    help=f"May be repeated.  [default: {', '.join(SHAPES)}; in shuffled epochs constant, the only one covered there]",
+    help=f"May be repeated: {', '.join(SHAPES)}.  [default: {', '.join(PLANNED)}; in shuffled epochs constant, the "
+    "only one covered there]",
 )
 @weight_decay_option
 @sampling_option

@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares, Minimum
 from ..problem.start import Start
 from ..recipe.sampling import Sampling, WeightedSampling
-from ..recipe.schedules import SHAPES
+from ..recipe.schedules import PLANNED, SHAPES
 from ..recipe.sgd import SGD
 from ..theory.law import Law
 from .rates import Stages
@@ -71,14 +71,14 @@ class Plan:
     @property
     def table(self) -> str:
         """The candidates in text, best first."""
-        lines = [
-            f"{'schedule':<9} {'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"
-        ]
+        width = max(9, *(len(one.shape) for one in self.candidates))
+        head = f"{'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"
+        lines = [f"{'schedule':<{width}} {head}"]
         for one in self.candidates:
             share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
             about = "" if one.exact else "about "
             lines.append(
-                f"{one.shape:<9} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
+                f"{one.shape:<{width}} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
                 f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}"
             )
         return "\n".join(lines)
@@ -129,7 +129,8 @@ def plan(
     momenta : sequence of float
         The values to try, the first with every schedule.
     schedules : sequence of str, optional
-        Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse; by default all that the law covers.
+        Of `fluctua.schedules.SHAPES`; by default constant, linear, cosine, step and inverse, as far as the law covers
+        them. The others, exponential, onecycle and warmup-cosine, are tried where they are asked for.
     weight_decay : float
         That of every recipe, as in `SGD`.
     sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
@@ -174,7 +175,7 @@ def plan(
     budget = positive_int("steps", steps)
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
     problem = base.seen(problem)
-    given = ["constant"] if base.epochs else list(SHAPES)
+    given = ["constant"] if base.epochs else list(PLANNED)
     asked = _some("schedules", given if schedules is None else schedules, "names")
     shapes = [choice("schedule", shape, SHAPES) for shape in asked]
     for shape in shapes:

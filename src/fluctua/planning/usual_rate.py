@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..errors import InvalidInput
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.schedules import ArrayLR
@@ -57,6 +58,11 @@ def default_rate(problem: LeastSquares, sgd: Recipe, steps: int | None = None) -
     epochs kappa is that of their smallest batch, drawn with replacement; in a fixed order any batch may repeat one
     sample's direction, and kappa is 1.
 
+    Raises
+    ------
+    InvalidInput
+        Where the schedule has rates that do not depend on lr: a max_lr, and an eta_min above the rate found.
+
     Notes
     -----
     Cost: N d, beside the curvatures.
@@ -64,7 +70,10 @@ def default_rate(problem: LeastSquares, sgd: Recipe, steps: int | None = None) -
     source = Source.of(problem, _worst(problem, sgd))
     mean = 2 / float(source.minimum.curvatures[0])
     noise = 2 / source.largest() if source.kappa else np.inf
-    slower = sgd.step.effective_lr(1.0) * _peak(sgd, steps)
+    inertia = sgd.step.effective_lr(1.0)
+    peak, own = _peaks(sgd, steps)
+    _refuse_own(sgd, own, peak, _SHARE * min(mean, noise) / inertia)
+    slower = inertia * max(peak, 1.0)
     return DefaultRate(float(f"{_SHARE * min(mean, noise) / slower:.0e}"), mean, noise, slower)
 
 
@@ -79,10 +88,20 @@ def _worst(problem: LeastSquares, sgd: Recipe) -> Recipe:
     return replace(sgd, batch_size=size, sampling="with_replacement", drop_last=False)
 
 
-def _peak(sgd: Recipe, steps: int | None) -> float:
-    """Return the largest factor of the schedule, at least 1."""
+def _peaks(sgd: Recipe, steps: int | None) -> tuple[float, float]:
+    """Return the schedule's largest factor of lr, and its largest rate at lr 0: that of an eta_min or a max_lr."""
     if sgd.schedule is None:
-        return 1.0
+        return 1.0, 0.0
     refuse_long(steps or 1)
-    known = len(tuple(sgd.schedule.factors)) if isinstance(sgd.schedule, ArrayLR) else steps or 1
-    return max(float(np.max(replace(sgd, lr=1.0).rates(np.arange(known)))), 1.0)
+    known = np.arange(len(tuple(sgd.schedule.factors)) if isinstance(sgd.schedule, ArrayLR) else steps or 1)
+    own = sgd.schedule.rates(0.0, known)
+    return float(np.max(sgd.schedule.rates(1.0, known) - own)), float(np.max(own))
+
+
+def _refuse_own(sgd: Recipe, own: float, peak: float, most: float) -> None:
+    """Raise `InvalidInput` where rates of the schedule's own, in which lr has no part, leave none to be chosen."""
+    if sgd.schedule is not None and (own > most or (own and not peak)):
+        raise InvalidInput(
+            f"{sgd.schedule.words} has rates up to {own:g} whatever lr is, and the default lr would be {most:.2g}: "
+            f"give the learning rate, or leave its eta_min or max_lr out."
+        )

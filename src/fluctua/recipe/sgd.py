@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._arrays import Array, Ints
 from .._validate.arguments import stands_for
 from .._validate.plain import JsonObject
-from .._validate.values import flag, positive_int, real_number, step_numbers
+from .._validate.values import flag, positive_int, real_number, shown, step_numbers
 from ..errors import InvalidInput
 from .sampling import EPOCHS, SAMPLINGS, P, Sampler, Sampling, WeightedSampling, read_sampling, sampler_of
 from .schedules import LARGEST, Schedule, read_schedule
@@ -41,6 +41,11 @@ class Recipe:
 
     def _hold_common(self) -> None:
         """Check and set the fields that every recipe has."""
+        if isinstance(self.lr, list | tuple | dict):
+            raise InvalidInput(
+                f"lr must be a finite number, got {shown(self.lr)}: a learning rate for each parameter group is not "
+                f"covered."
+            )
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0, below=LARGEST))
         object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
         object.__setattr__(

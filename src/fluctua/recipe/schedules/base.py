@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from numpy.typing import ArrayLike
 
 from ..._arrays import Array
-from ..._validate.plain import JsonObject
+from ..._validate.plain import Json, JsonObject
+from ...errors import InvalidInput
 
-__all__ = ["LARGEST", "Schedule"]
+__all__ = ["LARGEST", "Schedule", "grown"]
 
 LARGEST = 1e150  # of a rate: its square is still inside the range of floats
 
@@ -43,12 +44,12 @@ class Schedule:
         Raises
         ------
         InvalidInput
-            For steps that are not whole numbers from 0 up, and beyond the end of an `ArrayLR`.
+            For steps that are not whole numbers from 0 up, and beyond the end of a schedule that ends.
         """
         raise NotImplementedError
 
     def refuse_beyond(self, steps: int) -> None:
-        """Raise `InvalidInput` if the schedule does not reach that far; only an array can end.
+        """Raise `InvalidInput` if the schedule does not reach that far, as an array and one cycle do not.
 
         Parameters
         ----------
@@ -58,16 +59,41 @@ class Schedule:
         Raises
         ------
         InvalidInput
-            If an `ArrayLR` holds fewer factors than the run has steps.
+            If the schedule has fewer rates than the run has steps.
         """
 
     @property
     def words(self) -> str:
         """The schedule in words."""
-        given = {name: value if isinstance(value, int) else f"{value:g}" for name, value in asdict(self).items()}
-        options = ", ".join(f"{name}={value}" for name, value in given.items())
-        return f"{type(self).__name__}({options})"
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        usual = {item.name for item in fields(self) if item.kw_only and given[item.name] == item.default}
+        options = [f"{name}={_said(value)}" for name, value in given.items() if value is not None and name not in usual]
+        return f"{type(self).__name__}({', '.join(options)})"
 
     def to_dict(self) -> JsonObject:
         """Return the schedule as plain JSON types, with its name."""
-        return {"name": type(self).__name__, **asdict(self)}
+        return {"name": type(self).__name__, **{item.name: _plain(getattr(self, item.name)) for item in fields(self)}}
+
+
+def grown(rates: Array) -> Array:
+    """Return the rates, if none is beyond what a rate can be."""
+    if not (rates < LARGEST).all():
+        raise InvalidInput(
+            f"a rate of this schedule is {LARGEST:g} or more: squares of such rates leave the range of floats. Use "
+            f"smaller factors, or fewer steps."
+        )
+    return rates
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Schedule):
+        return value.words
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_said, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Json | Schedule | tuple[object, ...]) -> Json:
+    if isinstance(value, Schedule):
+        return value.to_dict()
+    return tuple(map(_plain, value)) if isinstance(value, tuple) else value  # type: ignore[arg-type]

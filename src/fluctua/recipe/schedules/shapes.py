@@ -1,8 +1,8 @@
-"""The schedules: those of `torch.optim.lr_scheduler` by their names, the 1/t decay, and an array of factors."""
+"""The usual schedules: steps, half a cosine, a line, the 1/t decay, and an array of factors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from ..._arrays import Array
 from ..._validate.values import positive_int, real_array, real_number, step_numbers
 from ...errors import InvalidInput
-from .base import LARGEST, Schedule
+from .base import LARGEST, Schedule, grown
 
-__all__ = ["SHAPES", "ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "StepLR"]
+__all__ = ["ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "StepLR"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StepLR(Schedule):
     step_size : int
         Steps between two changes.
     gamma : float
-        The factor, above 0.
+        The factor, at least 0.
 
     Raises
     ------
@@ -44,11 +44,12 @@ class StepLR(Schedule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step_size", positive_int("step_size", self.step_size))
-        object.__setattr__(self, "gamma", real_number("gamma", self.gamma, above=0.0, below=LARGEST))
+        object.__setattr__(self, "gamma", real_number("gamma", self.gamma, minimum=0.0, below=LARGEST))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        return np.asarray(lr * self.gamma ** (step_numbers("steps", steps) // self.step_size))
+        with np.errstate(over="ignore"):
+            return grown(np.asarray(lr * self.gamma ** (step_numbers("steps", steps) // self.step_size)))
 
 
 @dataclass(frozen=True)
@@ -218,13 +219,3 @@ class ArrayLR(Schedule):
         """The schedule in words."""
         values = tuple(self.factors)
         return f"a schedule of {len(values)} rates, factors {values[0]:g} to {values[-1]:g}"
-
-
-SHAPES: dict[str, Callable[[int], Schedule | None]] = {
-    "constant": lambda _steps: None,
-    "linear": lambda steps: LinearLR(1.0, 0.0, steps),
-    "cosine": CosineAnnealingLR,
-    "step": lambda steps: StepLR(-(-steps // 3)),
-    "inverse": lambda steps: InverseTimeLR(steps / 10),
-}
-"""Usual schedules, stretched over a run of so many steps: down to zero, by tenths at each third, or as 1/t."""
