@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import Field, dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ from .step import Step, plain, with_momentum
 __all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Recipe", "Sampling"]
 
 
-class Recipe:
+class Recipe(ABC):
     """What every recipe shares, whatever its step: learning rate, batches, weight decay, schedule.
 
     A recipe is a frozen dataclass with at least the fields below, which says what it is called (`OPTIMISER`), what one
@@ -62,14 +63,14 @@ class Recipe:
             )
 
     @property
+    @abstractmethod
     def step(self) -> Step:
         """What one step does with a gradient: s' = B s + e g."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def inertia(self) -> str:
         """The optimiser's memory in words; empty without one."""
-        raise NotImplementedError
 
     def rates(self, steps: ArrayLike) -> Array:
         """Return the learning rate eta_t at the given steps.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from ..._arrays import Array
+from ..._arrays import Array, Ints
 from ..._validate.plain import Json, JsonObject
 from ...errors import InvalidInput
 
-__all__ = ["LARGEST", "Schedule", "grown"]
+__all__ = ["LARGEST", "Schedule", "geometric", "grown"]
 
 LARGEST = 1e150  # of a rate: its square is still inside the range of floats
 
@@ -73,6 +74,12 @@ class Schedule:
     def to_dict(self) -> JsonObject:
         """Return the schedule as plain JSON types, with its name."""
         return {"name": type(self).__name__, **{item.name: _plain(getattr(self, item.name)) for item in fields(self)}}
+
+
+def geometric(lr: float, gamma: float, times: Ints) -> Array:
+    """Return lr gamma^n for each n of `times`."""
+    with np.errstate(over="ignore"):
+        return grown(np.asarray(lr * gamma**times))
 
 
 def grown(rates: Array) -> Array:

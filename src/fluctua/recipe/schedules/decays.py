@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..._arrays import Array
 from ..._validate.values import as_array, positive_int, real_number, step_numbers
-from .base import LARGEST, Schedule, grown
+from .base import LARGEST, Schedule, geometric
 
 __all__ = ["ConstantLR", "ExponentialLR", "MultiStepLR", "PolynomialLR", "whole_numbers"]
 
@@ -43,8 +43,7 @@ class ExponentialLR(Schedule):
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        with np.errstate(over="ignore"):
-            return grown(np.asarray(lr * self.gamma ** step_numbers("steps", steps)))
+        return geometric(lr, self.gamma, step_numbers("steps", steps))
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ class MultiStepLR(Schedule):
         """Return eta_t."""
         ordered = np.array(sorted(self.milestones), dtype=np.int64)
         passed = np.searchsorted(ordered, step_numbers("steps", steps), side="right")
-        with np.errstate(over="ignore"):
-            return grown(np.asarray(lr * self.gamma**passed))
+        return geometric(lr, self.gamma, passed)
 
 
 @dataclass(frozen=True)

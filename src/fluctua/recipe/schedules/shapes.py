@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..._arrays import Array
 from ..._validate.values import positive_int, real_array, real_number, step_numbers
 from ...errors import InvalidInput
-from .base import LARGEST, Schedule, grown
+from .base import LARGEST, Schedule, geometric
 
 __all__ = ["ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "StepLR"]
 
@@ -48,8 +48,7 @@ class StepLR(Schedule):
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
-        with np.errstate(over="ignore"):
-            return grown(np.asarray(lr * self.gamma ** (step_numbers("steps", steps) // self.step_size)))
+        return geometric(lr, self.gamma, step_numbers("steps", steps) // self.step_size)
 
 
 @dataclass(frozen=True)
