@@ -217,7 +217,7 @@ def _refusal(law: Law) -> UnstableSGD:
 def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
     """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
     if law.measured is not None:
-        found = law.measured.settled_at(None)
+        found = law.settled_in_epochs(None)
         _doubt(law)
         return found
     if law.epochs is not None:
@@ -226,7 +226,7 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
         raise stationary.NoStationaryState
     if law.feeds_back and law.minimum.interpolates and _grows(law):
         raise stationary.NoStationaryState  # where there is no noise nothing else would tell
-    found = cycle.settled_at(None)
+    found = law.settled_in_epochs(None)
     if law.feeds_back and not cycle.contracts and not law.affordable:
         _check_limit(law)
     return found
