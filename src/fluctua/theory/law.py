@@ -19,6 +19,7 @@ from ..recipe.averages import EMA, Average, RunningAverage
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
 from .ladder import FLOWS, Rung
+from .reshuffling.course_run import CourseRun
 from .reshuffling.covered import refuse_beyond_shuffling, refuse_expanded
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
 from .reshuffling.measured import MeasuredEpochs
@@ -32,7 +33,7 @@ from .transient import Relaxation, SourceOf
 
 __all__ = ["Law", "independent_limit"]
 
-Followed = Epochs | MeasuredRun | MeasuredCourse
+Followed = Epochs | CourseRun | MeasuredRun | MeasuredCourse
 
 _FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
@@ -276,10 +277,11 @@ class Law:
                 return MeasuredCourse(self.measured, self._course(self.minimum.curvatures, int(steps)), mean)
             return MeasuredRun(self.measured, mean)
         if self.shuffle is not None:
-            if self.moves:
-                refuse_expanded("a schedule, an average of the weights or dampening at finite time")
             large = self.shuffle.nodes < NODES
-            return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
+            accuracy = max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL
+            if self.moves:
+                return CourseRun(self.shuffle, self._course(self.minimum.curvatures, int(steps)), mean, accuracy)
+            return Epochs(self.shuffle, mean, accuracy)
         return self._relaxation(self.source.at if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
 
     def _relaxation(
