@@ -280,10 +280,11 @@ def followed(truth: Enumeration, factors: Sequence[float], shares: Sequence[floa
 
 
 def followed_in_epochs(
-    truth: EpochEnumeration, factors: Sequence[float], shares: Sequence[float]
+    truth: EpochEnumeration, factors: Sequence[float], shares: Sequence[float], start: np.ndarray | None = None
 ) -> Iterator[np.ndarray]:
     """The same in shuffled epochs: every beginning of each epoch listed, with the maps of its own rates."""
-    size, vector = truth.optimum.size, (away_from(truth) - truth.optimum).ravel()
+    begin = away_from(truth) if start is None else start
+    size, vector = truth.optimum.size, (begin - truth.optimum).ravel()
     whole = np.concatenate([vector, vector, np.zeros(len(truth.maps[0]) - 1 - size), [1.0]])
     moment, everyone = np.outer(whole, whole), frozenset(range(len(truth.inputs)))
     for first in range(0, len(factors), len(truth.sizes)):

@@ -1,4 +1,4 @@
-"""Shuffled epochs whose steps differ, F62: rates that move, averages and dampening, against every order of each epoch."""
+"""Shuffled epochs whose steps differ, F62: rates that move, averages and dampening, against every order of each."""
 
 import numpy as np
 import pytest

@@ -19,21 +19,17 @@ from ..recipe.averages import EMA, Average, RunningAverage
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
 from .ladder import FLOWS, Rung
-from .reshuffling.course_run import CourseRun
-from .reshuffling.covered import refuse_beyond_shuffling, refuse_expanded
+from .reshuffling.course_cycle import CourseCycle
+from .reshuffling.covered import refuse_beyond_shuffling
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
+from .reshuffling.following import Followed, follow_epochs
 from .reshuffling.measured import MeasuredEpochs
-from .reshuffling.measured_course import MeasuredCourse
-from .reshuffling.measured_run import MeasuredRun
 from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.stationary import Cycle
-from .reshuffling.transient import EPOCHS_RTOL, Epochs
 from .source import Source
 from .transient import Relaxation, SourceOf
 
 __all__ = ["Law", "independent_limit"]
-
-Followed = Epochs | CourseRun | MeasuredRun | MeasuredCourse
 
 _FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
@@ -139,6 +135,13 @@ class Law:
         return None if self.shuffle is None else Cycle(self.shuffle)
 
     @cached_property
+    def cycle_of_average(self) -> CourseCycle | None:
+        """The stationary state of an average of the weights beside them."""
+        if self.shuffle is None or not isinstance(self.average, EMA):
+            return None
+        return CourseCycle(self.shuffle, self.sgd, self.average)
+
+    @cached_property
     def measured(self) -> MeasuredEpochs | None:
         """Epochs as they are, in the place of the expansion: where few differ, or where it is seen to be off.
 
@@ -162,10 +165,8 @@ class Law:
         """Stationary S and E V of what is looked at, (r, r) and (c, r): at a position, or averaged over the epoch."""
         if isinstance(self.average, RunningAverage):
             return np.zeros((self.problem.rank,) * 2), np.zeros((self.problem.outputs, self.problem.rank))
-        found = self.measured_average or self.cycle
+        found = self.measured_average or self.cycle_of_average or self.cycle
         assert found is not None
-        if self.average is not None and found is self.cycle:
-            refuse_expanded("an average of the weights")
         return found.settled_at(place)
 
     @cached_property
@@ -272,16 +273,9 @@ class Law:
 
     def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Followed:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
-        if self.measured is not None:
-            if self.moves:
-                return MeasuredCourse(self.measured, self._course(self.minimum.curvatures, int(steps)), mean)
-            return MeasuredRun(self.measured, mean)
         if self.shuffle is not None:
-            large = self.shuffle.nodes < NODES
-            accuracy = max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL
-            if self.moves:
-                return CourseRun(self.shuffle, self._course(self.minimum.curvatures, int(steps)), mean, accuracy)
-            return Epochs(self.shuffle, mean, accuracy)
+            ways = self._course(self.minimum.curvatures, int(steps)) if self.moves else None
+            return follow_epochs(self.shuffle, self.measured, ways, mean, rtol)
         return self._relaxation(self.source.at if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
 
     def _relaxation(

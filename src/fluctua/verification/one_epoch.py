@@ -163,6 +163,7 @@ def semi_analytic(
             f"the semi-analytic level is for sampling='shuffle', got {sgd.sampling!r}: independent "
             f"batches have an exact law, predict(problem, sgd)."
         )
+    _refuse_changing(sgd)
     law = Law(problem, sgd, "exact")  # refuses what no law covers
     count = positive_int("orders", orders, minimum=2 * _GROUPS)
     if count % (2 * _GROUPS):
@@ -201,6 +202,15 @@ def semi_analytic(
         variances.std(axis=0, ddof=1) / error,
         str(root.entropy),
     )
+
+
+def _refuse_changing(sgd: Recipe) -> None:
+    for name, given in (("a schedule", sgd.schedule is not None), ("dampening", not sgd.step.begins_alike)):
+        if given:
+            raise InvalidInput(
+                f"{name} is not covered by the semi-analytic level, whose epochs are all alike. Leave it out, or use "
+                f"predict(problem, sgd)."
+            )
 
 
 def _refuse_large(problem: LeastSquares, sgd: Recipe, orders: int) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ..._arrays import Array
+from ...problem.reduced_basis import Sources
 from .course_timetable import CourseEpoch
 from .expansion import Shuffle
 from .memory import EpochMoments, Memory, NoiseMemory
@@ -55,22 +56,23 @@ class CourseShuffle:
         """F52: E of the parts at `Epoch.times` and at the end, (J + 1, c, k r), from `start`, (c, k r)."""
         return self.memory.motion.follow(start) if self.shuffle.feels else self.epoch.decayed(start)
 
-    def added(self, moments: EpochMoments) -> Added:
-        """F63: what every step adds, for the moments along the epoch."""
-        sources = np.array([self._source(k, moments) for k in range(len(self.epoch.times))])
+    def added(self, moments: EpochMoments, *, rough: bool = False) -> Added:
+        """F63: what every step adds, for the moments along the epoch; `rough` as `Shuffle.added` has it."""
+        asked = self.shuffle.rough_sources if rough else self.shuffle.sources
+        sources = np.array([self._source(k, moments, asked) for k in range(len(self.epoch.times))])
         average, memory = self.epoch.average(sources), None
         if self.shuffle.feels:
-            memory = NoiseMemory(self.memory, moments, average, self.shuffle.sources.feedback, similar=True)
+            memory = NoiseMemory(self.memory, moments, average, asked.feedback, similar=not rough)
         steps = [self._step(k, source - average, average, memory) for k, source in enumerate(sources)]
         noise, crossed = zip(*steps, strict=True)
         return Added(average, np.array(noise), np.array(crossed))
 
-    def _source(self, k: int, moments: EpochMoments) -> Array:
+    def _source(self, k: int, moments: EpochMoments, asked: Sources) -> Array:
         """G = C + K[S] + X(E V) at `times[k]`, (r, r)."""
         if not self.shuffle.feels:
             return self.shuffle.minimum.noise
         state, mean = self.epoch.course.fold(moments.states[k]), self.epoch.fold(moments.means[k])
-        return self.shuffle.sources.source(state, mean)
+        return asked.source(state, mean)
 
     def _step(self, k: int, change: Array, average: Array, memory: NoiseMemory | None) -> tuple[Array, Array]:
         time = int(self.epoch.times[k])

@@ -6,7 +6,7 @@ from ...errors import InvalidInput
 from ...recipe.sgd import Recipe
 from ..ladder import FLOWS, Rung
 
-__all__ = ["refuse_beyond_shuffling", "refuse_expanded"]
+__all__ = ["refuse_beyond_shuffling"]
 
 
 def refuse_beyond_shuffling(sgd: Recipe, rung: Rung) -> None:
@@ -22,11 +22,3 @@ def refuse_beyond_shuffling(sgd: Recipe, rung: Rung) -> None:
             f"theory={rung!r} is not covered by the law of shuffled epochs. Leave it out, or use "
             f"sampling='without_replacement', independent batches of the same size."
         )
-
-
-def refuse_expanded(what: str) -> None:
-    """Refuse what only epochs that are listed or measured answer, where this recipe's are expanded."""
-    raise InvalidInput(
-        f"{what} is not covered by the law of shuffled epochs where they are too many to list. Leave it out, or use "
-        f"sampling='without_replacement', independent batches of the same size."
-    )

@@ -83,7 +83,8 @@ class Shuffle:
         return Sources(self.minimum, _ROUGH if self.estimated else _SPANNED)
 
     @cached_property
-    def _rough_sources(self) -> Sources:
+    def rough_sources(self) -> Sources:
+        """The same from the samples that cumulants are averaged over: linear."""
         return Sources(self._fewer[1], _ROUGH) if self.estimated else self.sources
 
     @cached_property
@@ -137,7 +138,7 @@ class Shuffle:
 
         If `rough`, both are linear in the moments, also where there are too many samples to ask all of them.
         """
-        epoch, asked = self.epoch, self._rough_sources if rough else self.sources
+        epoch, asked = self.epoch, self.rough_sources if rough else self.sources
         sources = np.array([self._source(k, moments, asked) for k in range(len(epoch.times))])
         average, memory = epoch.average(sources), None
         if self.feels:
