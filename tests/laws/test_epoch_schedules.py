@@ -37,7 +37,7 @@ def truth_of(name, **options):
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
-@pytest.mark.parametrize("name", ["general", "fewer samples than features"])
+@pytest.mark.parametrize("name", ["general", "six samples"])
 def test_a_run_is_the_mean_over_all_orders_of_each_epoch(name, optimiser, schedule, average):
     options, seen = OPTIMISERS[optimiser], AVERAGES[average]
     problem, truth = truth_of(name, **options)
@@ -55,8 +55,23 @@ def test_a_run_is_the_mean_over_all_orders_of_each_epoch(name, optimiser, schedu
         assert error(now.mode_mean, truth.mean(moment) @ modes) <= 1
     curve = fl.learning_curve(problem, sgd, STEPS, start=start, average=seen)
     assert error(curve[1:], [truth.excess_loss(moment) for moment in expected]) <= 1
+    x, y = inputs_elsewhere(truth)
+    held_out = fl.held_out_curve(problem, sgd, [8, 4, 3, 4], x, y, start=start, average=seen)
+    assert error(held_out, [loss_elsewhere(truth, expected[t - 1], x, y) for t in (8, 4, 3, 4)]) <= 1
     both = prediction.after([3, 8, 8], start=start)
     assert both.excess_loss == pytest.approx((curve[3] + 2 * curve[8]) / 3, rel=1e-12)
+
+
+def inputs_elsewhere(truth):
+    rng = np.random.default_rng(4)
+    return rng.normal(size=(7, truth.inputs.shape[1])), rng.normal(size=(7, truth.outputs))
+
+
+def loss_elsewhere(truth, moment, x, y):
+    """E of half the mean square of the errors on other data."""
+    residuals, mean = x @ truth.optimum.T - y, truth.mean(moment)
+    squares = np.einsum("ni,ij,nj->n", x, truth.covariance(moment), x)
+    return 0.5 * float(np.mean(np.sum(residuals**2 + 2 * residuals * (x @ mean.T), axis=1) + squares))
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)

@@ -129,11 +129,12 @@ def plan(
     momenta : sequence of float
         The values to try, the first with every schedule.
     schedules : sequence of str, optional
-        Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse; by default all that the law covers.
+        Of `fluctua.schedules.SHAPES`: constant, linear, cosine, step, inverse; by default all, in shuffled
+        epochs the constant one.
     weight_decay : float
         That of every recipe, as in `SGD`.
     sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
-        In shuffled epochs schedules are not covered: there the rate is constant.
+        In shuffled epochs schedules are tried where they are named: each epoch of each run is followed.
     start : "zero" or array_like, (c, d)
         W(0), the same for every recipe.
     held_out : (inputs, targets), optional

@@ -22,7 +22,8 @@ from .ladder import FLOWS, Rung
 from .reshuffling.course_cycle import CourseCycle
 from .reshuffling.covered import refuse_beyond_shuffling
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
-from .reshuffling.following import Followed, follow_epochs
+from .reshuffling.followed import FollowedRun
+from .reshuffling.following import follow_epochs
 from .reshuffling.measured import MeasuredEpochs
 from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.stationary import Cycle
@@ -271,7 +272,7 @@ class Law:
             return np.zeros_like(covariance)  # a mean over all time
         return self.kernel.phi(observed=True) * self.source_at(covariance)
 
-    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Followed:
+    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | FollowedRun:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
         if self.shuffle is not None:
             ways = self._course(self.minimum.curvatures, int(steps)) if self.moves else None

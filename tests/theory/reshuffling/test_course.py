@@ -206,6 +206,18 @@ def test_a_curve_is_the_loss_at_every_step_and_a_mean_of_steps_their_mean(averag
     assert h @ np.diag(together) == pytest.approx(curve[list(places)].mean(), rel=1e-3)
 
 
+@pytest.mark.parametrize("options", [{}, {"schedule": [1.0, 0.5, 0.25] * 30}], ids=["constant", "schedule"])
+def test_a_held_out_curve_is_the_loss_of_each_prediction(options):
+    problem, rng = data(), np.random.default_rng(3)
+    sgd = fl.SGD(0.05, 2, sampling="shuffle", **options)
+    other, average = (rng.normal(size=(5, 3)), rng.normal(size=(5, 2))), fl.EMA(0.8) if options else None
+    steps = [50, 0, 82, 90, 50]
+    found = fl.held_out_curve(problem, sgd, steps, *other, average=average)
+    prediction = fl.predict(problem, sgd, average=average)
+    expected = [fl.held_out_loss(prediction.after(t, start="zero"), *other).expected for t in steps]
+    assert close(found, expected, rtol=1e-3)
+
+
 def test_a_run_of_no_steps_is_its_start():
     law = law_of(data(), average=fl.EMA(0.9), schedule=[1.0, 0.5])
     run = run_of(law, 0, np.ones((2, 3)))

@@ -374,11 +374,6 @@ def test_outputs_are_not_told_apart(small_problem, call):
         call(fl.predict(small_problem, SHUFFLED))
 
 
-def test_a_held_out_curve_is_refused(small_problem):
-    with pytest.raises(fl.errors.InvalidInput, match="within an epoch no sample comes twice"):
-        fl.held_out_curve(small_problem, SHUFFLED, small_problem.inputs, small_problem.targets, 10)
-
-
 @pytest.mark.parametrize(
     ("law", "position", "message"),
     [

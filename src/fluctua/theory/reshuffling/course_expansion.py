@@ -143,6 +143,12 @@ class CourseShuffle:
             state = state - self.anticorrelation(added.source, place)
         return epoch.course.fold(state, observed=True)
 
+    def looked_at(self, place: int, moments: EpochMoments, added: Added) -> tuple[Array, Array]:
+        """S and E V of what is looked at, at one position of the epoch, (r, r) and (c, r)."""
+        shown, r = self.epoch.course.shown, self.epoch.course.modes
+        mean = self.mean_at(place, moments.means)[:, shown * r : (shown + 1) * r]
+        return self.at(place, moments, added), mean
+
     def mean_at(self, place: int, means: Array) -> Array:
         """E of the parts at one position, (c, k r), given those at `Epoch.times` and the end."""
         if place >= self.epoch.regular:

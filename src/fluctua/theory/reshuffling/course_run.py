@@ -14,6 +14,7 @@ from ..transient import largest_change
 from .course_expansion import Added, CourseShuffle
 from .course_timetable import CourseEpoch
 from .expansion import Shuffle
+from .followed import FollowedRun
 from .memory import EpochMoments
 
 __all__ = ["CourseRun"]
@@ -30,7 +31,7 @@ class _Passed:
     added: Added
 
 
-class CourseRun:
+class CourseRun(FollowedRun):
     """F63: a run of `course` in epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Every epoch is followed until its source no longer changes. Epochs whose steps are alike share what they are made
@@ -61,6 +62,22 @@ class CourseRun:
         """E V averaged over `steps`, (c, r)."""
         return self._followed(tuple(sorted(steps)), None)[1]
 
+    def at_each(self, steps: Sequence[int]) -> dict[int, tuple[Array, Array]]:
+        """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
+        out, last = {}, max(steps)
+        end = EpochMoments((self.mean.T @ self.mean)[None], self.mean[None])
+        for first, passed in self._epochs(last):
+            end = passed.moments
+            for t in {t for t in steps if first <= t < first + passed.shuffle.epoch.steps}:
+                out[t] = passed.shuffle.looked_at(t - first, passed.moments, passed.added)
+        out[last] = self._looked_at(end)
+        return out
+
+    def _looked_at(self, end: EpochMoments) -> tuple[Array, Array]:
+        """S and E V at the end of an epoch."""
+        shown, r = self.course.shown, self.course.modes
+        return self.course.fold(end.states[-1], observed=True), end.means[-1][:, shown * r : (shown + 1) * r]
+
     def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         known = self._known
         if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
@@ -69,18 +86,17 @@ class CourseRun:
 
     def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         r, last = self.course.modes, steps[-1]
-        seen = slice(self.course.shown * r, (self.course.shown + 1) * r)
         s, mean, curves = np.zeros((r, r)), np.zeros((len(self.mean), r)), [np.zeros(0)]
         end = EpochMoments((self.mean.T @ self.mean)[None], self.mean[None])
         for first, passed in self._epochs(last):
             end = passed.moments
-            for t in [t - first for t in steps if first <= t < first + passed.shuffle.epoch.steps]:
-                s = s + passed.shuffle.at(t, passed.moments, passed.added)
-                mean = mean + passed.shuffle.mean_at(t, passed.moments.means)[:, seen]
+            for t in sorted({t for t in steps if first <= t < first + passed.shuffle.epoch.steps}):
+                found = passed.shuffle.looked_at(t - first, passed.moments, passed.added)
+                s, mean = s + steps.count(t) * found[0], mean + steps.count(t) * found[1]
             if observable is not None:
                 curves.append(passed.shuffle.curve(passed.moments.states[0], passed.added, observable))
-        s = s + steps.count(last) * self.course.fold(end.states[-1], observed=True)
-        mean = mean + steps.count(last) * end.means[-1][:, seen]
+        found = self._looked_at(end)
+        s, mean = s + steps.count(last) * found[0], mean + steps.count(last) * found[1]
         if observable is not None:
             curves.append(np.array([observable @ self.course.variances(end.states[-1], observed=True)]))
         return s / len(steps), mean / len(steps), np.concatenate(curves)

@@ -6,19 +6,18 @@ from ..._arrays import Array
 from ...kernels.time_varying import Course
 from .course_run import CourseRun
 from .expansion import NODES, Shuffle
+from .followed import FollowedRun
 from .measured import MeasuredEpochs
 from .measured_course import MeasuredCourse
 from .measured_run import MeasuredRun
 from .transient import EPOCHS_RTOL, Epochs
 
-__all__ = ["Followed", "follow_epochs"]
-
-Followed = Epochs | CourseRun | MeasuredRun | MeasuredCourse
+__all__ = ["follow_epochs"]
 
 
 def follow_epochs(
     shuffle: Shuffle, measured: MeasuredEpochs | None, course: Course | None, mean: Array | None, rtol: float
-) -> Followed:
+) -> FollowedRun:
     """Return a run from E V(0) = `mean`, in epochs as they are where those are `measured`, else by the expansion.
 
     Its steps are those of `course`; without one they are all alike.

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._arrays import Array
 from ...kernels.time_varying import Course
+from .followed import FollowedRun
 from .measured import MeasuredEpochs
 from .random_map import followed
 
@@ -19,7 +20,7 @@ __all__ = ["MeasuredCourse"]
 State = tuple[Array, Array]
 
 
-class MeasuredCourse:
+class MeasuredCourse(FollowedRun):
     """F62: a run of `course` in such epochs from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Each epoch has maps of its own. They act on rows: E s, and a square root of the covariance, whose directions are
@@ -40,6 +41,16 @@ class MeasuredCourse:
     def means(self, steps: Sequence[int]) -> Array:
         """E V averaged over `steps`, (c, r)."""
         return self._followed(tuple(sorted(steps)), None)[1]
+
+    def at_each(self, steps: Sequence[int]) -> dict[int, State]:
+        """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
+        rank, shown = self.epochs.rank, self.course.shown
+        nothing = np.zeros((rank, rank)), np.zeros((self.epochs.problem.outputs, rank))
+        out = dict.fromkeys(sorted(set(steps)), nothing)
+        for time, weights, rows in self._passed(set(steps), max(steps), every=False):
+            s, mean = self._moments(weights, rows[:, :, shown * rank : (shown + 1) * rank])
+            out[time] = out[time][0] + s, out[time][1] + mean
+        return out
 
     def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         known = self._known
