@@ -41,7 +41,7 @@ class Past:
 
 
 class CourseEpoch(Epoch):
-    """F63: steps of `course` from `first` on, with batches of `sizes`.
+    """F63, F64: steps of `course` from `first` on, with batches of `sizes`.
 
     Parameters
     ----------
