@@ -103,9 +103,13 @@ class Epoch:
         """Average over the epoch of what has `values` at `times`, and maybe at the end."""
         return np.asarray(np.tensordot(self.share, values[: len(self.times)], 1))
 
+    def lag_powers(self, time: int) -> Array:
+        """Weights of the lags' nodes in the sum of m^u q(u) over u < `time`, (k r, J)."""
+        return np.asarray(self.powers[:time].T @ self.lags.basis[:time])
+
     def lag_responses(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of f m^u q(u) over u < `time`, (k r, J)."""
-        return self.drive[:, None] * (self.powers[:time].T @ self.lags.basis[:time])
+        """The same with f m^u."""
+        return self.drive[:, None] * self.lag_powers(time)
 
     def lag_counts(self, time: int) -> Array:
         """Weights of the lags' nodes in the sum of q(u) over u < `time`, (J,)."""
