@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"theory": range(20), "dynamics": range(20, 40), "shuffle": range(40, 60), "spread": range(60, 70)}
+PAGES = {
+    "theory": range(20),
+    "dynamics": range(20, 40),
+    "shuffle": [*range(40, 60), *range(62, 70)],
+    "spread": range(60, 62),
+}
 CITED = re.compile(r"\bF\d{1,2}\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)
 DIRECTIVE = re.compile(r"^ *```\{formula\} (\S+)\n((?: *:\w+: .*\n)*)((?:.*\n)*?) *```$", re.MULTILINE)

@@ -60,7 +60,11 @@ RECIPES = {
     ],
     "shuffled": [
         (recipe(sampling="shuffle", batch_size=25, **options), None)
-        for options in ({}, {"drop_last": True}, {"momentum": 0.5}, {"momentum": 0.5, "nesterov": True})
+        for options in ({}, {"drop_last": True}, *MOMENTUM, {"schedule": COSINE})
+    ]
+    + [
+        (recipe(sampling="shuffle", batch_size=25, momentum=0.5, schedule=COSINE), average)
+        for average in (fl.EMA(0.7), fl.RunningAverage(1))
     ]
     + [(fl.QHM(**{**QHM, "batch_size": 25, "sampling": "shuffle"}), None)],
 }
@@ -251,21 +255,6 @@ def test_an_average_s_stationary_state_is_where_it_ends():
     for sgd, average in RECIPES["average"][:1]:
         settled = predicted(data, sgd, average)
         assert np.allclose(settled.after(5000).covariance, settled.covariance, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("options", "average"),
-    [
-        ({"momentum": 0.5, "dampening": 0.2}, None),
-        ({"schedule": COSINE}, None),
-        ({}, fl.EMA(0.7)),
-        ({}, fl.RunningAverage()),
-    ],
-)
-def test_shuffled_epochs_refuse_what_the_table_says(options, average):
-    data, _ = problem(SMALL)
-    with pytest.raises(FluctuaError, match="not covered by the law of shuffled epochs"):
-        predicted(data, recipe(sampling="shuffle", **options), average)
 
 
 @pytest.mark.parametrize("quantity", ROWS)

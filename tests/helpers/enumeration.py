@@ -283,6 +283,33 @@ def followed(truth: Enumeration, factors: Sequence[float], shares: Sequence[floa
         yield moment
 
 
+def followed_in_epochs(
+    truth: EpochEnumeration, factors: Sequence[float], shares: Sequence[float], start: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """The same in shuffled epochs: every beginning of each epoch listed, with the maps of its own rates."""
+    begin = away_from(truth) if start is None else start
+    size, vector = truth.optimum.size, (begin - truth.optimum).ravel()
+    whole = np.concatenate([vector, vector, np.zeros(len(truth.maps[0]) - 1 - size), [1.0]])
+    moment, everyone = np.outer(whole, whole), frozenset(range(len(truth.inputs)))
+    for first in range(0, len(factors), len(truth.sizes)):
+        begun = [(np.eye(len(whole)), everyone)]
+        for step, batch_size in enumerate(truth.sizes[: len(factors) - first], first):
+            one = replace(truth, lr=truth.lr * factors[step], batch_size=batch_size)
+            flow = np.zeros((len(one.batches), len(whole), len(whole)))
+            flow[:, size:, size:] = one._maps(first=step == 0)
+            flow[:, :size, :size] = (1 - shares[step]) * np.eye(size)
+            flow[:, :size, size:] = shares[step] * flow[:, size : 2 * size, size:]
+            maps = dict(zip(map(tuple, one.batches.tolist()), flow, strict=True))
+            begun = [
+                (maps[batch] @ before, left.difference(batch))
+                for before, left in begun
+                for batch in combinations(sorted(left), batch_size)
+            ]
+            products = np.array([each for each, _ in begun])
+            yield np.mean(products @ moment @ products.swapaxes(1, 2), axis=0)
+        moment = np.mean(products @ moment @ products.swapaxes(1, 2), axis=0)
+
+
 def away_from(truth: Enumeration) -> np.ndarray:
     """A start with a component in every direction, also where no data point has one."""
     return truth.optimum + np.random.default_rng(3).normal(size=truth.optimum.shape)

@@ -212,10 +212,6 @@ def test_a_target_beyond_the_longest_run_is_not_reached(digits_problem):
         (lambda p: fl.plan(p, 10, momenta=[]), "momenta is empty"),
         (lambda p: fl.plan(p, 10, momenta=[1.0]), "momentum must be less than 1"),
         (lambda p: fl.plan(p, 10, schedules=[]), "schedules is empty"),
-        (
-            lambda p: fl.plan(p, 10, sampling="shuffle", schedules=["cosine"]),
-            "a schedule is not covered by the law of sh",
-        ),
         (lambda p: fl.plan(p, 10, sampling="single_shuffle"), "periodic orbit"),
         (lambda p: fl.plan(p, 10, start="optimum"), "every step makes the loss worse"),
         (lambda p: fl.plan(p, 10, batch_size=4000, sampling="without_replacement"), "larger than the 1797 samples"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 
 import jsonschema
@@ -212,6 +213,17 @@ def test_shuffled_epochs_have_no_rungs_in_continuous_time_and_no_balance(shuffle
     jsonschema.validate(json.loads(shuffled.to_json()), schema)
 
 
+@pytest.mark.statistical(alpha=1e-4)
+def test_a_schedule_in_shuffled_epochs_passes_and_independent_batches_do_not(digits_problem):
+    """With momentum, two epochs and a half from zero, at rates that move with every step."""
+    schedule = fl.schedules.CosineAnnealingLR(140)
+    recipe = replace(SHUFFLED, lr=0.01, momentum=0.9, weight_decay=1e-3, schedule=schedule)
+    verdict = fl.verify(digits_problem, recipe, steps=140, replicas=256, rng=5, start="zero", level=1e-4)
+    assert verdict.row("exact").consistent
+    for name in ("independent batches", "discrete", "exact x 1.05", "exact x 0.95"):
+        assert not verdict.row(name).consistent
+
+
 @pytest.mark.any_seed
 def test_independent_batches_are_the_same_recipe_without_replacement(shuffled, digits_problem):
     steps = Window.of(200, None, 61, 56).recorded.tolist()
@@ -239,7 +251,6 @@ def test_the_curve_of_epochs_has_all_steps(small_problem):
         ({"sampling": "single_shuffle"}, "periodic orbit"),
         ({"sampling": "sequential"}, "periodic orbit"),
         ({"sampling": "shuffle", "schedule": fl.schedules.CosineAnnealingLR(50)}, "a schedule is not covered"),
-        ({"sampling": "shuffle", "momentum": 0.5, "dampening": 0.1}, "dampening is not covered"),
     ],
 )
 def test_epochs_without_a_law_are_refused_before_any_simulation(small_problem, options, message):

@@ -72,8 +72,7 @@ class _Answer:
     "--schedule",
     "schedules",
     multiple=True,
-    help=f"May be repeated: {', '.join(SHAPES)}.  [default: {', '.join(PLANNED)}; in shuffled epochs constant, the "
-    "only one covered there]",
+    help=f"May be repeated: {', '.join(SHAPES)}.  [default: {', '.join(PLANNED)}; in shuffled epochs constant]",
 )
 @weight_decay_option
 @sampling_option

@@ -134,7 +134,7 @@ def plan(
     weight_decay : float
         That of every recipe, as in `SGD`.
     sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
-        In shuffled epochs schedules are not covered: there the rate is constant.
+        In shuffled epochs schedules are tried where they are named: each epoch of each run is followed.
     start : "zero" or array_like, (c, d)
         W(0), the same for every recipe.
     held_out : (inputs, targets), optional

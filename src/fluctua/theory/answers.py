@@ -53,8 +53,9 @@ def predict(
     With sampling="shuffle" the state is averaged over the positions of an epoch (docs/shuffle.md); `.at` gives one.
     There "exact" lists all epochs where at most 50,000 differ, and is an expansion in r/N, modes over samples,
     elsewhere: 0.2 % off on digits, see docs/shuffle.md. Where it may be far off, because a small last batch overshoots
-    or near the stability limit, random epochs are measured too, and taken where they differ significantly. S, about
-    W*, includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
+    or near the stability limit, random epochs are measured too, and taken where they differ significantly. Schedules,
+    averages and dampening are covered as elsewhere (F62 to F64); each epoch is then followed by itself. S, about W*,
+    includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ def _refusal(law: Law) -> UnstableSGD:
 def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
     """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
     if law.measured is not None:
-        found = law.measured.settled_at(None)
+        found = law.settled_in_epochs(None)
         _doubt(law)
         return found
     if law.epochs is not None:
@@ -226,7 +227,7 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
         raise stationary.NoStationaryState
     if law.feeds_back and law.minimum.interpolates and _grows(law):
         raise stationary.NoStationaryState  # where there is no noise nothing else would tell
-    found = cycle.settled_at(None)
+    found = law.settled_in_epochs(None)
     if law.feeds_back and not cycle.contracts and not law.affordable:
         _check_limit(law)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._arrays import AnyArray, Array
+from .._arrays import AnyArray, Array, Ints
 from .._validate.arguments import door
 from .._validate.targets import columns_of
 from .._validate.values import instance, real_array, real_number, step_list
@@ -21,8 +21,8 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .answers import Prediction
 from .law import Law
+from .reshuffling.followed import FollowedRun
 from .stability import warn_unstable
-from .transient import Relaxation
 
 __all__ = ["HeldOut", "HeldOutLoss", "held_out_curve", "held_out_loss"]
 
@@ -144,7 +144,7 @@ def held_out_curve(
     Raises
     ------
     InvalidInput
-        For epochs, for arguments out of range, and for arrays that do not fit the training data's.
+        For arguments out of range, and for arrays that do not fit the training data's.
     NotConverged
         If the limit that a schedule's rates are compared with was not found to the accuracy stated.
 
@@ -169,13 +169,13 @@ def held_out_curve(
     array([0.5   , 0.2412, 0.2057])
     """
     door(problem, sgd, average=average)
-    sgd.refuse_epochs("held_out_curve follows independent batches; see held_out_loss for single predictions")
     wanted, law = step_list("steps", steps), Law(problem, sgd, "exact", average)
     last, begin = int(wanted.max()), Start.at(law.minimum, start)
     held = HeldOut(law.problem, law.minimum, inputs, targets)
     warn_unstable(problem, sgd, last)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, real_number("rtol", rtol, above=0.0))
-    assert isinstance(relaxation, Relaxation)
+    if isinstance(relaxation, FollowedRun):
+        return held.followed(law, begin, wanted, relaxation)
     excess = 0.5 * relaxation.readings(wanted.tolist(), held.form)
     if begin is not None:
         inner, outer = (motion.drift(wanted, observed=True) for motion in (law.motion(last), law.null_motion(last)))
@@ -232,6 +232,16 @@ class HeldOut:
             inner, outer = prediction.drifts(prediction.steps)
             excess += float(self._outside(prediction.start, inner, outer).mean())
         return HeldOutLoss(self.optimum, excess)
+
+    def followed(self, law: Law, start: Start | None, steps: Ints, run: FollowedRun) -> Array:
+        """The expected loss at each of `steps` of a `run` in epochs, whose batches displace the mean, (n,)."""
+        found = run.at_each(steps.tolist())
+        inside = {t: 0.5 * np.vdot(self.form, s) + np.vdot(self.slope, mean) for t, (s, mean) in found.items()}
+        out = self.optimum + np.array([inside[t] for t in steps.tolist()])
+        if start is not None and start.null.any():
+            motions = law.motion(int(steps.max())), law.null_motion(int(steps.max()))
+            out += self._outside(start, *(motion.drift(steps, observed=True) for motion in motions))
+        return np.asarray(out)
 
     def drifted(self, start: Start, inner: Array, outer: Array) -> Array:
         """What a displaced mean adds to 1/2 tr(form S), (n,), given its factors in the modes, (n, r), and outside."""

@@ -15,16 +15,18 @@ from ..kernels.constant import Kernel, langevin_flow
 from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..problem.least_squares import LeastSquares, Minimum
-from ..recipe.averages import EMA, Average
+from ..recipe.averages import EMA, Average, RunningAverage
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
 from .ladder import FLOWS, Rung
+from .reshuffling.course_cycle import CourseCycle
+from .reshuffling.covered import refuse_beyond_shuffling
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
+from .reshuffling.followed import FollowedRun
+from .reshuffling.following import follow_epochs
 from .reshuffling.measured import MeasuredEpochs
-from .reshuffling.measured_run import MeasuredRun
 from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.stationary import Cycle
-from .reshuffling.transient import EPOCHS_RTOL, Epochs
 from .source import Source
 from .transient import Relaxation, SourceOf
 
@@ -53,7 +55,7 @@ class Law:
     def __post_init__(self) -> None:
         object.__setattr__(self, "problem", self.sgd.seen(self.problem))
         if self.sgd.epochs:
-            _refuse_beyond_shuffling(self)
+            refuse_beyond_shuffling(self.sgd, self.rung)
 
     @cached_property
     def minimum(self) -> Minimum:
@@ -83,6 +85,11 @@ class Law:
         """Whether every step is like the one before, so that time has closed forms."""
         return self.sgd.schedule is None and (self.average is None or isinstance(self.average, EMA))
 
+    @property
+    def moves(self) -> bool:
+        """Whether a step may be unlike the one before: by a schedule, an average, or torch's first step."""
+        return self.sgd.schedule is not None or self.average is not None or not self.sgd.step.begins_alike
+
     def _motion(self, curvatures: Array, steps: int) -> Kernel | Course:
         if self.steady:
             return self._kernel(curvatures)
@@ -90,6 +97,9 @@ class Law:
             raise InvalidInput(
                 "schedules and averages are of steps: use theory='exact' or 'discrete', not a flow in continuous time."
             )
+        return self._course(curvatures, steps)
+
+    def _course(self, curvatures: Array, steps: int) -> Course:
         for part in (self.sgd.schedule, self.average):
             if part is not None:
                 part.refuse_beyond(steps)
@@ -117,12 +127,20 @@ class Law:
             return None
         sizes = self.sgd.batch_sizes(self.problem.population)
         nodes = NODES if self.problem.samples * self.problem.rank <= SOME else FEW_NODES
-        return Shuffle(self.problem, self.minimum, self.kernel, sizes, feels=self.feeds_back, nodes=nodes)
+        plain = self._step(self.minimum.curvatures)
+        return Shuffle(self.problem, self.minimum, plain, sizes, feels=self.feeds_back, nodes=nodes)
 
     @cached_property
     def cycle(self) -> Cycle | None:
         """Its stationary state."""
         return None if self.shuffle is None else Cycle(self.shuffle)
+
+    @cached_property
+    def cycle_of_average(self) -> CourseCycle | None:
+        """The stationary state of an average of the weights beside them."""
+        if self.shuffle is None or not isinstance(self.average, EMA):
+            return None
+        return CourseCycle(self.shuffle, self.sgd, self.average)
 
     @cached_property
     def measured(self) -> MeasuredEpochs | None:
@@ -135,6 +153,22 @@ class Law:
         """
         found = self.epochs
         return found if found is not None and (found.orders.listed or self._differs(found)) else None
+
+    @cached_property
+    def measured_average(self) -> MeasuredEpochs | None:
+        """The same beside an average of the weights that has a stationary state, as what is looked at."""
+        found = self.measured
+        if found is None or not isinstance(self.average, EMA):
+            return found
+        return MeasuredEpochs(self.problem, self.sgd, found.orders, found.timetable, self.average)
+
+    def settled_in_epochs(self, place: int | None) -> tuple[Array, Array]:
+        """Stationary S and E V of what is looked at, (r, r) and (c, r): at a position, or averaged over the epoch."""
+        if isinstance(self.average, RunningAverage):
+            return np.zeros((self.problem.rank,) * 2), np.zeros((self.problem.outputs, self.problem.rank))
+        found = self.measured_average or self.cycle_of_average or self.cycle
+        assert found is not None
+        return found.settled_at(place)
 
     @cached_property
     def epochs(self) -> MeasuredEpochs | None:
@@ -238,13 +272,11 @@ class Law:
             return np.zeros_like(covariance)  # a mean over all time
         return self.kernel.phi(observed=True) * self.source_at(covariance)
 
-    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | Epochs | MeasuredRun:
+    def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | FollowedRun:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
-        if self.measured is not None:
-            return MeasuredRun(self.measured, mean)
         if self.shuffle is not None:
-            large = self.shuffle.nodes < NODES
-            return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
+            ways = self._course(self.minimum.curvatures, int(steps)) if self.moves else None
+            return follow_epochs(self.shuffle, self.measured, ways, mean, rtol)
         return self._relaxation(self.source.at if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
 
     def _relaxation(
@@ -253,28 +285,6 @@ class Law:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
         return Relaxation(self.motion(int(steps)), source, noise, covariance, mean, tolerance)
-
-
-def _refuse_beyond_shuffling(law: Law) -> None:
-    """Refuse what the law of shuffled epochs does not hold for."""
-    sgd = law.sgd
-    if sgd.sampling != "shuffle":
-        raise InvalidInput(
-            f"sampling = {sgd.sampling!r} repeats one order in every epoch: the weights settle on a periodic orbit and "
-            f"between epochs nothing fluctuates, so there is no covariance to predict. simulate() follows it; use "
-            f"sampling='shuffle' for a theory."
-        )
-    for name, given in (
-        ("a schedule", sgd.schedule is not None),
-        ("an average of the weights", law.average is not None),
-        ("dampening", not sgd.step.begins_alike),
-        (f"theory={law.rung!r}", law.rung in FLOWS),
-    ):
-        if given:
-            raise InvalidInput(
-                f"{name} is not covered by the law of shuffled epochs. Leave it out, or use "
-                f"sampling='without_replacement', independent batches of the same size."
-            )
 
 
 def independent_limit(problem: LeastSquares, sgd: Recipe) -> float:

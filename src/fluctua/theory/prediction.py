@@ -208,7 +208,7 @@ class Prediction(Coordinates):
             raise InvalidInput(f"position must be below the epoch's {cycle.shuffle.epoch.steps} steps, got {place}.")
         if self._unbounded:
             return replace(self, position=place)
-        covariance, mean = (self.law.measured or cycle).settled_at(place)
+        covariance, mean = self.law.settled_in_epochs(place)
         return replace(self, mode_covariance=covariance, mode_mean=mean, position=place)
 
     def equilibrated(self) -> Prediction:

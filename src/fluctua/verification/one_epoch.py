@@ -176,6 +176,7 @@ def _allowed(problem: LeastSquares, sgd: Recipe, orders: int) -> tuple[Law, int]
             f"the semi-analytic solution is for sampling='shuffle', got {sgd.sampling!r}: independent "
             f"batches have an exact law, predict(problem, sgd)."
         )
+    _refuse_changing(sgd)
     law = Law(problem, sgd, "exact")  # refuses what no law covers
     count = positive_int("orders", orders, minimum=2 * _GROUPS)
     if count % (2 * _GROUPS):
@@ -216,6 +217,15 @@ def _averaged(epoch: EpochRun, found: list[Array], orders: int, entropy: str) ->
         standard_error(variances),
         entropy,
     )
+
+
+def _refuse_changing(sgd: Recipe) -> None:
+    for name, given in (("a schedule", sgd.schedule is not None), ("dampening", not sgd.step.begins_alike)):
+        if given:
+            raise InvalidInput(
+                f"{name} is not covered by the semi-analytic level, whose epochs are all alike. Leave it out, or use "
+                f"predict(problem, sgd)."
+            )
 
 
 def _refuse_large(problem: LeastSquares, sgd: Recipe, orders: int) -> None:

@@ -35,6 +35,8 @@ def test_sums_over_lags_and_positions(epoch):
         assert close(found.lag_counts(time) @ lags[: steps - 1], lags[:time].sum(), rtol=RTOL)
         carried = sum(reference.m ** (time - 1 - v) * positions[v] for v in range(min(time, regular)))
         assert close(found.position_powers(time) @ positions[:regular], carried, rtol=RTOL)
+        assert close(found.lag_responses(time) @ lags[: steps - 1], reference.f * powers, rtol=RTOL)
+        assert close(found.position_responses(time) @ positions[:regular], reference.f * carried, rtol=RTOL)
         products = sum(lags[time - 1 - v] * positions[v] for v in range(time))
         assert close(lags[: steps - 1] @ found.lag_positions(time) @ positions[:regular], products, rtol=RTOL)
         pairs = sum(lags[u] * positions[w] for u in range(time) for w in range(time) if u + w < time - 1)

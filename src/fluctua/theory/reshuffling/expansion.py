@@ -78,18 +78,24 @@ class Shuffle:
         return self._fewer[1] is not self.minimum
 
     @cached_property
-    def _sources(self) -> Sources:
+    def sources(self) -> Sources:
+        """The source of any state and mean, asked for by what is new in them."""
         return Sources(self.minimum, _ROUGH if self.estimated else _SPANNED)
 
     @cached_property
-    def _rough_sources(self) -> Sources:
-        return Sources(self._fewer[1], _ROUGH) if self.estimated else self._sources
+    def rough_sources(self) -> Sources:
+        """The same from the samples that cumulants are averaged over: linear."""
+        return Sources(self._fewer[1], _ROUGH) if self.estimated else self.sources
 
     @cached_property
     def memory(self) -> Memory:
         """Its memory, third and fourth cumulants averaged over some of the samples where there are many."""
-        epoch, batches = self.epoch, self.batches
-        responses = Responses(epoch, self._sources.feedback, batches.eps)
+        return self.memory_of(self.epoch)
+
+    def memory_of(self, epoch: Epoch) -> Memory:
+        """What an epoch of that timetable remembers."""
+        batches = self.batches
+        responses = Responses(epoch, self.sources.feedback, batches.eps)
         samples = SampleCumulants(*self._fewer, responses.at_lags)
         motion = MeanMotion(epoch, responses, samples, batches)
         return Memory(epoch, batches, responses, LaggedAverages(epoch, samples), motion)
@@ -132,7 +138,7 @@ class Shuffle:
 
         If `rough`, both are linear in the moments, also where there are too many samples to ask all of them.
         """
-        epoch, asked = self.epoch, self._rough_sources if rough else self._sources
+        epoch, asked = self.epoch, self.rough_sources if rough else self.sources
         sources = np.array([self._source(k, moments, asked) for k in range(len(epoch.times))])
         average, memory = epoch.average(sources), None
         if self.feels:

@@ -75,8 +75,8 @@ class LaggedAverages:
 
     def _between(self, j: int, state: Array, mean: Array) -> Array:
         epoch = self.epoch
-        decayed = epoch.powers[epoch.lags.nodes[j] + 1][:, None] * epoch.fold_columns(state)
-        return self.samples.third(j, self.samples.deviation(epoch.fold_rows(decayed), mean, [j]))
+        left = epoch.fold_rows(epoch.lag_carried(epoch.fold_columns(state), j))
+        return self.samples.third(j, self.samples.deviation(left, mean, [j]))
 
     @property
     def _lags(self) -> range:

@@ -75,7 +75,7 @@ class MeanMotion:
     def _shifted(self, start: Array, shifts: Array, time: int) -> Array:
         epoch = self.epoch
         regular = epoch.tile(shifts[: len(epoch.positions.nodes)])
-        out = start * epoch.powers[time] + epoch.drive * np.einsum("aj,jca->ca", epoch.position_powers(time), regular)
+        out = epoch.begun(start, time) + np.einsum("aj,jca->ca", epoch.position_responses(time), regular)
         if time > epoch.regular:  # after the smaller batch
-            out = out + epoch.drive * epoch.tile(shifts[-1])
+            out = out + epoch.last_drive * epoch.tile(shifts[-1])
         return np.asarray(out)

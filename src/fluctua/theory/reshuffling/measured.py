@@ -10,13 +10,16 @@ at any position of any epoch. After n steps the next epoch begins; the stationar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from ..._arrays import Array
+from ..._arrays import Array, Ints
+from ...kernels.time_varying import course
 from ...problem.least_squares import LeastSquares
+from ...recipe.averages import EMA
 from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState, fixed_point
 from .orders import Orders
@@ -40,19 +43,28 @@ class MeasuredEpochs:
     orders : Orders
     timetable : Epoch
         Its nodes stand for the positions where these are many.
+    average : EMA, optional
+        What is looked at instead of the weights: one more part of the state, after many steps.
     """
 
-    def __init__(self, problem: LeastSquares, sgd: Recipe, orders: Orders, timetable: Epoch) -> None:
+    def __init__(
+        self, problem: LeastSquares, sgd: Recipe, orders: Orders, timetable: Epoch, average: EMA | None = None
+    ) -> None:
         self.problem, self.sgd, self.orders, self.timetable = problem, sgd, orders, timetable
         self.rank, self.steps = problem.rank, timetable.steps
-        self.size = sgd.step.slots * self.rank
+        self.moves = sgd.step.at(sgd.lr) if average is None else _averaging(sgd, average)
+        self.size = len(self.moves[1]) * self.rank
+        self.shown = slice(0, self.rank) if average is None else slice(self.size - self.rank, self.size)
+
+    def _advanced(self, stops: list[int]) -> Iterator[tuple[int, Ints, Array]]:
+        return advanced(self.problem, self.sgd, self.orders, stops, True, self.moves)
 
     @cached_property
     def _end(self) -> tuple[EpochMap, Array]:
         """Pi and xi of whole epochs."""
         maps = np.empty((len(self.orders.weights), self.size, self.size))
         noise = np.empty((len(maps), self.problem.outputs, self.size))
-        for _, part, rows in advanced(self.problem, self.sgd, self.orders, [self.steps], outputs=True):
+        for _, part, rows in self._advanced([self.steps]):
             maps[part], noise[part] = rows[:, : self.size], rows[:, self.size :]
         return EpochMap(maps, self.orders.weights), noise
 
@@ -105,7 +117,7 @@ class MeasuredEpochs:
     def along(self, stops: list[int], states: Sequence[State]) -> list[State]:
         """F58: S and m after `stops` steps of an epoch, rising, each from the state at its start given for it."""
         found = [(np.zeros((self.size,) * 2), np.zeros((self.problem.outputs, self.size))) for _ in stops]
-        for k, part, rows in advanced(self.problem, self.sgd, self.orders, stops, outputs=True):
+        for k, part, rows in self._advanced(stops):
             weights, maps, noise = self.orders.weights[part], rows[:, : self.size], rows[:, self.size :]
             (s, mean), moved = states[k], EpochMap(maps, weights)
             crossed = _squared(weights, mean @ maps, noise)
@@ -127,8 +139,8 @@ class MeasuredEpochs:
         return self.weights_of((averaged[0], averaged[1]))
 
     def weights_of(self, state: State) -> State:
-        """The part of S and m that is of V."""
-        return state[0][: self.rank, : self.rank], state[1][:, : self.rank]
+        """The part of S and m that is of V, or of its average."""
+        return state[0][self.shown, self.shown], state[1][:, self.shown]
 
     def later(self, state: State, count: int) -> State:
         """S and m so many epochs later; a matrix power where the state is small."""
@@ -195,14 +207,20 @@ class MeasuredEpochs:
     def observed(self, observable: Array, stops: list[int]) -> list[tuple[Array, Array, float]]:
         """What observable . S_pp is after `stops` steps, as (U, B, a): U . S + B . m + a of the state at the start."""
         found = [(np.zeros((self.size,) * 2), np.zeros((self.problem.outputs, self.size)), np.zeros(1)) for _ in stops]
-        for k, part, rows in advanced(self.problem, self.sgd, self.orders, stops, outputs=True):
+        for k, part, rows in self._advanced(stops):
             weights = self.orders.weights[part]
-            maps, noise = rows[:, : self.size, : self.rank], rows[:, self.size :, : self.rank]
+            maps, noise = rows[:, : self.size, self.shown], rows[:, self.size :, self.shown]
             felt = maps * observable
             found[k][0][:] += _squared(weights, felt.swapaxes(1, 2), maps.swapaxes(1, 2))
             found[k][1][:] += 2 * np.einsum("w,wcp,wip->ci", weights, noise, felt, optimize=True)
             found[k][2][:] += np.einsum("w,wcp,p->", weights, np.square(noise), observable, optimize=True)
         return [(u, b, float(a[0])) for u, b, a in found]
+
+
+def _averaging(sgd: Recipe, average: EMA) -> tuple[Array, Array]:
+    """B and e of a step that is not the first, with the average as one more part."""
+    one = course(np.zeros(1), replace(sgd, schedule=None), average, 2)
+    return one.motion[1], one.push[1]
 
 
 def _squared(weights: Array, one: Array, other: Array) -> Array:

@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from ..._arrays import Array
+from .followed import FollowedRun
 from .measured import MeasuredEpochs
 
 __all__ = ["MeasuredRun"]
@@ -15,7 +16,7 @@ __all__ = ["MeasuredRun"]
 State = tuple[Array, Array]
 
 
-class MeasuredRun:
+class MeasuredRun(FollowedRun):
     """A run in such epochs from E V(0) = `mean`, (c, r), without spread, or from W*."""
 
     def __init__(self, epochs: MeasuredEpochs, mean: Array | None) -> None:

@@ -93,7 +93,7 @@ class NoiseMemory:
     def noise_fourth_cumulant(self, k: int) -> Array:
         """F51: c_4(b_t, b) times the sum of <B_i P_u (E[D_i^T D_i] - G) P_u B_i>."""
         time, sizes = int(self.epoch.times[k]), self.epoch.sizes
-        fourth = np.tensordot(self.epoch.lag_counts(time), self.cumulants.fourth, 1)
+        fourth = np.tensordot(self.epoch.lag_squares(time), self.cumulants.fourth, 1)
         return np.asarray(self.memory.batches.four(int(sizes[time]), int(sizes[0])) * fourth)
 
     # -- N1 ---------------------------------------------------------------------------------------------------------
@@ -116,16 +116,15 @@ class NoiseMemory:
 
     def anticorrelated_feedback(self, k: int) -> Array:
         """F45: -eps times the sum of f m^u (K[E V(t')^T V(t)] - K[S(t)]): noise that felt an earlier fluctuation."""
-        epoch, lags = self.epoch, self._lags(k)
+        epoch = self.epoch
         now = self.feedback(epoch.kernel.fold(self.moments.states[k]))
         changes = np.array([self.feedback(epoch.fold_rows(between).T) - now for between in self.between(k)])
-        weights = epoch.drive[:, None] * (epoch.powers[: len(lags.basis)].T @ lags.basis)
+        weights = epoch.history_responses(int(epoch.times[k]))
         return np.asarray(-self.memory.batches.eps * np.einsum("aj,jaq->aq", weights, epoch.tile_rows(changes)))
 
     def anticorrelated_curvature(self, k: int) -> Array:
         """F46: -eps times the sum of E[s(t)^T V(t')] K[P_u]: curvature of samples that V has already felt."""
-        lags = self._lags(k)
-        weights = lags.basis.sum(axis=0)[:, None] * self.epoch.lags.basis[lags.nodes]
+        weights = self.epoch.history_lags(int(self.epoch.times[k]))
         summed = np.tensordot(weights.T, self.between(k), 1)
         feedbacks = self.memory.responses.feedbacks
         return np.asarray(-self.memory.batches.eps * np.tensordot(summed, feedbacks, axes=([0, 2], [0, 1])))
@@ -138,11 +137,11 @@ class NoiseMemory:
     def third_cumulant(self, k: int) -> Array:
         """F48: a sample's noise, twice, and its curvature, in two batches or in three."""
         epoch, batches, time = self.epoch, self.memory.batches, int(self.epoch.times[k])
-        drive, third = epoch.drive[:, None], self.cumulants.third
-        same = drive * np.einsum("aj,jaq->aq", epoch.lag_powers(time), epoch.tile_rows(third))
+        third = epoch.tile_rows(self.cumulants.third)
+        same = np.einsum("aj,jaq->aq", epoch.lag_responses(time), third)
         separate = np.tensordot(epoch.lag_counts(time), self.third_of_mean, 1)
         before = epoch.sums[time][:, None] * epoch.tile_rows(separate)
-        after = drive * np.einsum("aj,jaq->aq", epoch.position_powers(time), self._third_sums)
+        after = np.einsum("aj,jaq->aq", epoch.position_responses(time), self._third_sums)
         two = batches.two(int(epoch.sizes[0])) - batches.three
         return np.asarray(two * same + batches.three * (before + after))
 
@@ -156,7 +155,7 @@ class NoiseMemory:
     def _third_sums(self) -> Array:
         """Sum over u < v of <E[D_i^T D_i] P_u B_i>, transposed, at the positions' nodes, (J, k r, r)."""
         epoch, third = self.epoch, self.third_of_mean
-        sums = [np.tensordot(epoch.lag_counts(v), third, 1).T for v in epoch.positions.nodes]
+        sums = [np.tensordot(epoch.lag_counts(int(v)), third, 1).T for v in epoch.positions.nodes]
         return epoch.tile_rows(np.array(sums))
 
     def _lags(self, k: int) -> Grid:
@@ -173,8 +172,8 @@ class NoiseMemory:
     def _at_two_times(self, time: int, lag: int) -> Array:
         """m^(u+1) E[s(t')^T V(t')] - eps Lambda(u+1) Z(t') G: what has decayed, less the noise since then."""
         epoch, then = self.epoch, time - 1 - lag
-        decayed = epoch.powers[lag + 1][:, None] * epoch.earlier(self._folded, time, lag)
-        since = np.multiply.outer(epoch.sums[lag + 1], epoch.response_sum(then)) * epoch.tile_rows(self.source)
+        decayed = epoch.carried(epoch.earlier(self._folded, time, lag), time, lag)
+        since = np.multiply.outer(epoch.since(time, lag), epoch.response_sum(then)) * epoch.tile_rows(self.source)
         return np.asarray(decayed - self.memory.batches.eps * since)
 
     @cached_property

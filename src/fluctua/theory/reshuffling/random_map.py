@@ -25,7 +25,7 @@ from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
 from .orders import Orders
 
-__all__ = ["EpochMap", "advanced", "epoch_map"]
+__all__ = ["EpochMap", "advanced", "epoch_map", "followed"]
 
 _AT_ONCE = 32  # orders whose states are held while an epoch passes
 _DENSE = 144  # elements of S up to which the map is written as a matrix
@@ -35,41 +35,66 @@ _DOUBLINGS = 100  # 2^100 epochs are enough for any mode that forgets in 2^53
 
 
 def advanced(
-    problem: LeastSquares, sgd: Recipe, orders: Orders, stops: list[int], outputs: bool
+    problem: LeastSquares,
+    sgd: Recipe,
+    orders: Orders,
+    stops: list[int],
+    outputs: bool,
+    moves: tuple[Array, Array] | None = None,
 ) -> Iterator[tuple[int, Ints, Array]]:
     """Yield which stop, which orders, and their states after so many steps of an epoch, (m, rows, k r).
 
     The rows begin at the unit states, without targets: they become Pi. If `outputs`, one row for each output begins
-    at W* and feels the targets: it becomes xi. Cost: 4 N r (k r + c) flops an order.
+    at W* and feels the targets: it becomes xi. Every step is B and e of `moves`, (k, k) and (k,), by default the
+    recipe's. Cost: 4 N r (k r + c) flops an order.
     """
-    slots, minimum = sgd.step.slots, problem.minimum(sgd.weight_decay)
-    z, size = problem.projections.astype(np.float64, copy=False), slots * problem.rank
-    start, constant = np.eye(size), np.zeros((size, problem.rank))
-    if outputs:
-        start = np.vstack([start, np.zeros((problem.outputs, size))])
-        constant = np.vstack([constant, sgd.weight_decay * minimum.mode_weights])
-    begin = start.reshape(-1, slots, problem.rank).swapaxes(0, 1)
-    sizes = np.asarray(sgd.batch_sizes(problem.samples))
-    ends = np.cumsum(sizes)
-    begins = ends - sizes
+    motion, push = sgd.step.at(sgd.lr) if moves is None else moves
+    size = len(push) * problem.rank
+    felt = problem.outputs if outputs else 0
+    begin, steps = np.vstack([np.eye(size), np.zeros((felt, size))]), len(sgd.batch_sizes(problem.samples))
+    course = np.broadcast_to(motion, (steps, *motion.shape)), np.broadcast_to(push, (steps, *push.shape))
+    yield from followed(problem, sgd, orders, stops, begin, felt, course)
+
+
+def followed(
+    problem: LeastSquares,
+    sgd: Recipe,
+    orders: Orders,
+    stops: list[int],
+    begin: Array,
+    felt: int,
+    moves: tuple[Array, Array],
+) -> Iterator[tuple[int, Ints, Array]]:
+    """Yield which stop, which orders, and states begun at the rows of `begin`, (rows, k r), after so many steps.
+
+    The last `felt` rows feel the targets. Step t of the epoch is B_t and e_t of `moves`, (n, k, k) and (n, k).
+    """
+    minimum, slots = problem.minimum(sgd.weight_decay), moves[1].shape[1]
+    z = problem.projections.astype(np.float64, copy=False)
+    constant = np.zeros((len(begin), problem.rank))
+    if felt:
+        constant[-felt:] = sgd.weight_decay * minimum.mode_weights
+    start = begin.reshape(-1, slots, problem.rank).swapaxes(0, 1)
+    ends = np.cumsum(sgd.batch_sizes(problem.samples))
+    begins = np.append(0, ends[:-1])
     for part in np.array_split(np.arange(len(orders.weights)), -(-len(orders.weights) // _AT_ONCE)):
-        state, now = np.repeat(begin[:, None], len(part), axis=1), 0
+        state, now = np.repeat(start[:, None], len(part), axis=1), 0
         for k, stop in enumerate(stops):
-            for first, last in zip(begins[now:stop], ends[now:stop], strict=True):
-                batch = orders.samples[part, first:last]
-                state = _stepped(sgd, state, z[batch], minimum.residuals[batch] if outputs else None, constant)
+            for t in range(now, stop):
+                batch = orders.samples[part, begins[t] : ends[t]]
+                pulled = _gradient(state[0], z[batch], minimum.residuals[batch] if felt else None)
+                pulled += sgd.weight_decay * state[0] + constant
+                state = np.tensordot(moves[0][t], state, 1) + np.multiply.outer(moves[1][t], pulled)
             now = stop
-            yield k, part, state.transpose(1, 2, 0, 3).reshape(len(part), -1, size)
+            yield k, part, state.transpose(1, 2, 0, 3).reshape(len(part), -1, len(begin[0]))
 
 
-def _stepped(sgd: Recipe, state: Array, x: Array, residuals: Array | None, constant: Array) -> Array:
-    """The states (k, m, rows, r) after a batch of each order, (m, b, r), that is not the run's first."""
-    error = np.matmul(state[0], x.swapaxes(1, 2))
+def _gradient(weights: Array, x: Array, residuals: Array | None) -> Array:
+    """The gradient of a batch of each order, (m, b, r), at `weights`, (m, rows, r), of which the last feel targets."""
+    error = np.matmul(weights, x.swapaxes(1, 2))
     if residuals is not None:
         error[:, -residuals.shape[2] :] += residuals.swapaxes(1, 2)
-    gradient = np.matmul(error, x) / x.shape[1] + sgd.weight_decay * state[0] + constant
-    motion, push = sgd.step.at(sgd.lr)
-    return np.asarray(np.tensordot(motion, state, 1) + np.multiply.outer(push, gradient))
+    return np.asarray(np.matmul(error, x) / x.shape[1])
 
 
 def epoch_map(problem: LeastSquares, sgd: Recipe, orders: Orders) -> EpochMap:

@@ -42,18 +42,15 @@ class Responses:
     @cached_property
     def _felt(self) -> Array:
         """Sum over w < v of K[P_(v-1-w)] Z(w) at the positions' nodes, (J, r, r)."""
-        epoch, out = self.epoch, []
-        for v in epoch.positions.nodes:
-            weights = epoch.fold(epoch.sums[:v][::-1]).T @ epoch.lags.basis[:v]
-            out.append(np.einsum("pj,jpq->qp", weights, self.feedbacks))
-        return np.array(out)
+        weights = [self.epoch.lag_sums(int(v)) for v in self.epoch.positions.nodes]
+        return np.array([np.einsum("pj,jpq->qp", each, self.feedbacks) for each in weights])
 
     def correction(self, time: int) -> Array:
         """F47: Xi(t), (k r, r): what K[P], felt between two steps, adds to the sum of all responses, transposed."""
         if time not in self._corrections:
             rows = self.epoch.tile_rows(self._felt)
-            carried = np.einsum("aj,jaq->aq", self.epoch.position_powers(time), rows)
-            self._corrections[time] = np.asarray(-self.eps * self.epoch.drive[:, None] * carried)
+            carried = np.einsum("aj,jaq->aq", self.epoch.position_responses(time), rows)
+            self._corrections[time] = np.asarray(-self.eps * carried)
         return self._corrections[time]
 
     def total(self, time: int) -> Array:

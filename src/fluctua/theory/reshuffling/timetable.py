@@ -40,17 +40,21 @@ class Epoch:
     """
 
     def __init__(self, kernel: Kernel, sizes: Ints, nodes: int) -> None:
-        self.kernel, self.sizes, self.steps, self.nodes = kernel, sizes, len(sizes), nodes
-        n = self.steps
-        self.drive = kernel.drive
-        self.powers = kernel.decay ** np.arange(n + 1)[:, None]
-        self.sums = np.zeros_like(self.powers)
+        self.kernel, self.drive = kernel, kernel.drive
+        self.powers: Array = kernel.decay ** np.arange(len(sizes) + 1)[:, None]
+        self.sums: Array = np.zeros_like(self.powers)
         np.cumsum(self.drive * self.powers[:-1], axis=0, out=self.sums[1:])
+        self._position_powers: dict[int, Array] = {}
+        self._lay_out(sizes, nodes)
+
+    def _lay_out(self, sizes: Ints, nodes: int) -> None:
+        """Choose the nodes."""
+        self.sizes, self.steps, self.nodes = sizes, len(sizes), nodes
+        n = self.steps
         self.regular = int(np.sum(sizes == sizes[0]))
         self.positions, self.lags = Grid(self.regular, nodes), Grid(max(n - 1, 1), nodes)
         self.times = np.concatenate([self.positions.nodes, np.arange(self.regular, n)])
         self._histories: dict[int, Grid] = {}
-        self._position_powers: dict[int, Array] = {}
         self.share = np.append(self.positions.basis.sum(axis=0), np.ones(n - self.regular)) / n
 
     @property
@@ -103,9 +107,21 @@ class Epoch:
         """Weights of the lags' nodes in the sum of m^u q(u) over u < `time`, (k r, J)."""
         return np.asarray(self.powers[:time].T @ self.lags.basis[:time])
 
+    def lag_responses(self, time: int) -> Array:
+        """The same with f m^u."""
+        return self.drive[:, None] * self.lag_powers(time)
+
     def lag_counts(self, time: int) -> Array:
         """Weights of the lags' nodes in the sum of q(u) over u < `time`, (J,)."""
         return np.asarray(self.lags.basis[:time].sum(axis=0))
+
+    def lag_squares(self, time: int) -> Array:
+        """The same for what has the response to a lag twice, (J,)."""
+        return self.lag_counts(time)
+
+    def lag_sums(self, time: int) -> Array:
+        """Weights of the lags' nodes in the sum of Z(w) q(u) over w + 1 + u = `time`, (r, J)."""
+        return np.asarray(self.fold(self.sums[:time][::-1]).T @ self.lags.basis[:time])
 
     def lag_pairs(self, time: int) -> Array:
         """Weights of the lags' nodes in the sum of q(u, w) over lags u + w < `time` - 1, (J, J)."""
@@ -124,11 +140,47 @@ class Epoch:
             self._position_powers[time] = self.powers[time - until : time][::-1].T @ self.positions.basis[:until]
         return self._position_powers[time]
 
+    def position_responses(self, time: int) -> Array:
+        """The same with f m^(time-1-v)."""
+        return self.drive[:, None] * self.position_powers(time)
+
     def history(self, time: int) -> Grid:
         """Nodes among the lags of all steps before `time`."""
         if time not in self._histories:
             self._histories[time] = Grid(time, self.nodes)
         return self._histories[time]
+
+    def history_responses(self, time: int) -> Array:
+        """Weights of the nodes of `history` in the sum of f m^u q(u) over u < `time`, (k r, L)."""
+        return self.drive[:, None] * (self.powers[:time].T @ self.history(time).basis)
+
+    def history_lags(self, time: int) -> Array:
+        """Weights in the sum of q(u) p(u) over u < `time`: q at the nodes of `history`, p at those of lags, (L, J)."""
+        history = self.history(time)
+        return np.asarray(history.basis.sum(axis=0)[:, None] * self.lags.basis[history.nodes])
+
+    def since(self, time: int, lag: int) -> Array:
+        """The sum of f m^u over u up to `lag`: what the steps from `time` - 1 - `lag` on have done by then, (k r,)."""
+        del time
+        return np.asarray(self.sums[lag + 1])
+
+    def carried(self, matrix: AnyArray, time: int, lag: int) -> Array:
+        """`matrix`, (k r, r), whose rows have decayed from `time` - 1 - `lag` to `time`."""
+        del time
+        return np.asarray(self.powers[lag + 1][:, None] * matrix)
+
+    def lag_carried(self, matrix: AnyArray, j: int) -> Array:
+        """`matrix`, (k r, r), whose rows have decayed for the lag of a node, and a step."""
+        return self.carried(matrix, self.steps, int(self.lags.nodes[j]))
+
+    def begun(self, start: Array, time: int) -> Array:
+        """`start`, (c, k r), decayed until `time`."""
+        return np.asarray(start * self.powers[time])
+
+    @property
+    def last_drive(self) -> Array:
+        """The drive of the last step, (k r,)."""
+        return self.drive
 
     def earlier(self, values: Array, time: int, lag: int) -> Array:
         """What has `values` at `times`, `lag` + 1 steps before `time`."""
@@ -138,7 +190,7 @@ class Epoch:
 
     def decayed(self, start: Array) -> Array:
         """`start` m^t, (c, k r), at `stops`: E of the components where batches shift nothing, (J + 1, c, k r)."""
-        return np.array([start * self.powers[t] for t in self.stops])
+        return np.array([self.begun(start, t) for t in self.stops])
 
     # -- the recursion ----------------------------------------------------------------------------------------------
 

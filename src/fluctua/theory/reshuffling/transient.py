@@ -12,6 +12,7 @@ from ...errors import NotConverged
 from ..interpolation import Grid
 from ..transient import Relaxation, largest_change
 from .expansion import Shuffle
+from .followed import FollowedRun
 from .memory import EpochMoments
 
 __all__ = ["EPOCHS_RTOL", "Epochs"]
@@ -22,7 +23,7 @@ _ROUNDS = 100  # of one epoch; below the stability limit a dozen are enough
 _CURVES = 12  # epochs whose curve is followed step by step; in those between it is interpolated
 
 
-class Epochs:
+class Epochs(FollowedRun):
     """F56: epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Whole epochs are followed as steps are in `Relaxation`: what an epoch adds is smooth in the logarithm of the number

@@ -1,0 +1,142 @@
+"""A run in shuffled epochs whose steps differ, by the expansion: F63 marched epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..._arrays import Array
+from ...errors import NotConverged
+from ...kernels.time_varying import Course
+from ..transient import largest_change
+from .course_expansion import Added, CourseShuffle
+from .course_timetable import CourseEpoch
+from .expansion import Shuffle
+from .followed import FollowedRun
+from .memory import EpochMoments
+
+__all__ = ["CourseRun"]
+
+_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """One epoch of a run, followed."""
+
+    shuffle: CourseShuffle
+    moments: EpochMoments
+    added: Added
+
+
+class CourseRun(FollowedRun):
+    """F63: a run of `course` in epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
+
+    Every epoch is followed until its source no longer changes. Epochs whose steps are alike share what they are made
+    of. Cost: per epoch some 3 to 6 rounds of what `Shuffle.added` takes.
+
+    Parameters
+    ----------
+    shuffle : Shuffle
+    course : Course
+    mean : ndarray, (c, r), or None
+    rtol : float
+        Relative accuracy of each mode's variance, as far as the following is concerned; the closure has its own.
+    """
+
+    def __init__(self, shuffle: Shuffle, course: Course, mean: Array | None, rtol: float) -> None:
+        self.shuffle, self.course, self.rtol = shuffle, course, rtol
+        outputs = shuffle.minimum.weights.shape[0]
+        begin = np.zeros((outputs, course.modes)) if mean is None else mean
+        self.mean = np.multiply.outer(course.entry, begin).swapaxes(0, 1).reshape(outputs, -1)
+        self._known: tuple[tuple[int, ...], Array | None, tuple[Array, Array, Array]] | None = None
+
+    def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        covariance, _, curve = self._followed(tuple(sorted(steps)), observable)
+        return covariance, curve
+
+    def means(self, steps: Sequence[int]) -> Array:
+        """E V averaged over `steps`, (c, r)."""
+        return self._followed(tuple(sorted(steps)), None)[1]
+
+    def at_each(self, steps: Sequence[int]) -> dict[int, tuple[Array, Array]]:
+        """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
+        out, last = {}, max(steps)
+        end = EpochMoments((self.mean.T @ self.mean)[None], self.mean[None])
+        for first, passed in self._epochs(last):
+            end = passed.moments
+            for t in {t for t in steps if first <= t < first + passed.shuffle.epoch.steps}:
+                out[t] = passed.shuffle.looked_at(t - first, passed.moments, passed.added)
+        out[last] = self._looked_at(end)
+        return out
+
+    def _looked_at(self, end: EpochMoments) -> tuple[Array, Array]:
+        """S and E V at the end of an epoch."""
+        shown, r = self.course.shown, self.course.modes
+        return self.course.fold(end.states[-1], observed=True), end.means[-1][:, shown * r : (shown + 1) * r]
+
+    def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
+        known = self._known
+        if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
+            self._known = known = steps, observable, self._averaged(steps, observable)
+        return known[2]
+
+    def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
+        r, last = self.course.modes, steps[-1]
+        s, mean, curves = np.zeros((r, r)), np.zeros((len(self.mean), r)), [np.zeros(0)]
+        end = EpochMoments((self.mean.T @ self.mean)[None], self.mean[None])
+        for first, passed in self._epochs(last):
+            end = passed.moments
+            for t in sorted({t for t in steps if first <= t < first + passed.shuffle.epoch.steps}):
+                found = passed.shuffle.looked_at(t - first, passed.moments, passed.added)
+                s, mean = s + steps.count(t) * found[0], mean + steps.count(t) * found[1]
+            if observable is not None:
+                curves.append(passed.shuffle.curve(passed.moments.states[0], passed.added, observable))
+        found = self._looked_at(end)
+        s, mean = s + steps.count(last) * found[0], mean + steps.count(last) * found[1]
+        if observable is not None:
+            curves.append(np.array([observable @ self.course.variances(end.states[-1], observed=True)]))
+        return s / len(steps), mean / len(steps), np.concatenate(curves)
+
+    def _epochs(self, last: int) -> Iterator[tuple[int, _Passed]]:
+        """Yield the first step of each epoch until `last`, and what its steps do; the last one may end early."""
+        n, state, mean = len(self.shuffle.sizes), self.mean.T @ self.mean, self.mean
+        shuffle, before = None, None
+        for first in range(0, last, n):
+            shuffle = self._shuffle(shuffle, first, min(n, last - first))
+            before = self._passed(shuffle, state, mean, before)
+            yield first, before
+            state, mean = before.moments.states[-1], before.moments.means[-1]
+
+    def _shuffle(self, before: CourseShuffle | None, first: int, end: int) -> CourseShuffle:
+        """That of the steps from `first` on; the one before where they are alike."""
+        if before is not None and before.epoch.steps == end:
+            old = slice(before.epoch.first, before.epoch.first + end)
+            new = slice(first, first + end)
+            if all(np.array_equal(each[old], each[new]) for each in (self.course.motion, self.course.push)):
+                return before
+        sizes = self.shuffle.sizes[:end]
+        return CourseShuffle(self.shuffle, CourseEpoch(self.course, first, sizes, self.shuffle.nodes))
+
+    def _passed(self, shuffle: CourseShuffle, state: Array, mean: Array, before: _Passed | None) -> _Passed:
+        """An epoch from `state` and `mean`, the same as its own source makes it."""
+        means = shuffle.means(mean)
+        states = shuffle.additive(state)
+        if before is not None and len(before.moments.states) == len(states):
+            states = np.concatenate([state[None], before.moments.states[1:]])
+        left = np.inf
+        for _ in range(_ROUNDS):
+            added = shuffle.added(EpochMoments(states, means))
+            old, states = states[-1], shuffle.through(state, added)
+            left = self._felt(added.source) * largest_change(np.diag(old), np.diag(states[-1]))
+            if left < self.rtol or not self.shuffle.feels:
+                return _Passed(shuffle, EpochMoments(states, means), added)
+        raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
+
+    def _felt(self, source: Array) -> float:
+        """The share of the noise that feels the fluctuation, by which the next change is smaller."""
+        total = float(np.trace(source))
+        return abs(1 - float(np.trace(self.shuffle.minimum.noise)) / total) if total else 0.0

@@ -1,0 +1,103 @@
+"""A run in shuffled epochs whose steps differ, followed with maps of every epoch, F62: rates that move, averages.
+
+Exact where all epochs are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..._arrays import Array
+from ...kernels.time_varying import Course
+from .followed import FollowedRun
+from .measured import MeasuredEpochs
+from .random_map import followed
+
+__all__ = ["MeasuredCourse"]
+
+State = tuple[Array, Array]
+
+
+class MeasuredCourse(FollowedRun):
+    """F62: a run of `course` in such epochs from E V(0) = `mean`, (c, r), without spread, or from W*.
+
+    Each epoch has maps of its own. They act on rows: E s, and a square root of the covariance, whose directions are
+    followed without targets. Cost: what `random_map.followed` takes, for every epoch of the run.
+    """
+
+    def __init__(self, epochs: MeasuredEpochs, course: Course, mean: Array | None) -> None:
+        self.epochs, self.course, outputs = epochs, course, epochs.problem.outputs
+        begin = np.zeros((outputs, epochs.rank)) if mean is None else mean
+        self.mean = np.multiply.outer(course.entry, begin).swapaxes(0, 1).reshape(outputs, -1)
+        self._known: tuple[tuple[int, ...], Array | None, tuple[Array, Array, Array]] | None = None
+
+    def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        covariance, _, curve = self._followed(tuple(sorted(steps)), observable)
+        return covariance, curve
+
+    def means(self, steps: Sequence[int]) -> Array:
+        """E V averaged over `steps`, (c, r)."""
+        return self._followed(tuple(sorted(steps)), None)[1]
+
+    def at_each(self, steps: Sequence[int]) -> dict[int, State]:
+        """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
+        rank, shown = self.epochs.rank, self.course.shown
+        nothing = np.zeros((rank, rank)), np.zeros((self.epochs.problem.outputs, rank))
+        out = dict.fromkeys(sorted(set(steps)), nothing)
+        for time, weights, rows in self._passed(set(steps), max(steps), every=False):
+            s, mean = self._moments(weights, rows[:, :, shown * rank : (shown + 1) * rank])
+            out[time] = out[time][0] + s, out[time][1] + mean
+        return out
+
+    def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
+        known = self._known
+        if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
+            self._known = known = steps, observable, self._averaged(steps, observable)
+        return known[2]
+
+    def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
+        rank, last, shown = self.epochs.rank, steps[-1], self.course.shown
+        seen = slice(shown * rank, (shown + 1) * rank)
+        s, mean = np.zeros((rank, rank)), np.zeros((self.epochs.problem.outputs, rank))
+        curve = np.zeros(0 if observable is None else last + 1)
+        for time, weights, rows in self._passed(set(steps), last, every=observable is not None):
+            now, count = rows[:, :, seen], steps.count(time)
+            if count:
+                found = self._moments(weights, now)
+                s, mean = s + count * found[0], mean + count * found[1]
+            if observable is not None:
+                curve[time] += np.einsum("w,wij,j->", weights, np.square(now), observable, optimize=True)
+        return s / len(steps), mean / len(steps), curve
+
+    def _passed(self, wanted: set[int], last: int, every: bool) -> Iterator[tuple[int, Array, Array]]:
+        """Yield a time, weights of some orders, (m,), and their rows then, (m, rows, k r), for each time looked at."""
+        epochs, begin = self.epochs, self.mean
+        n, felt = epochs.steps, len(begin)
+        for first in range(0, last + 1, n):
+            inside = range(first, min(first + n, last + 1))
+            stops = [t - first for t in inside if every or t in wanted] + [n] * (first + n <= last)
+            moves = self.course.motion[first : first + n], self.course.push[first : first + n]
+            found = np.zeros((begin.shape[1],) * 2), np.zeros_like(self.mean)
+            for k, part, rows in followed(epochs.problem, epochs.sgd, epochs.orders, stops, begin, felt, moves):
+                weights = epochs.orders.weights[part]
+                if stops[k] < n:
+                    yield first + stops[k], weights, rows
+                else:
+                    s, mean = self._moments(weights, rows)
+                    found = found[0] + s, found[1] + mean
+            begin = _rows(*found)
+
+    def _moments(self, weights: Array, rows: Array) -> State:
+        """What some orders add to the second moment and to the mean of the rows' columns."""
+        squared = np.tensordot(rows * weights[:, None, None], rows, axes=([0, 1], [0, 1]))
+        return np.asarray(squared), np.tensordot(weights, rows[:, -len(self.mean) :], 1)
+
+
+def _rows(moment: Array, mean: Array) -> Array:
+    """Rows whose squares add up to the second moment, the last of them the mean."""
+    values, vectors = np.linalg.eigh(moment - mean.T @ mean)
+    kept = values > 0
+    return np.vstack([np.sqrt(values[kept])[:, None] * vectors[:, kept].T, mean])

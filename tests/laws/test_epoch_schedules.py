@@ -1,0 +1,130 @@
+"""Shuffled epochs whose steps differ, F62: rates that move, averages and dampening, against every order of each."""
+
+import numpy as np
+import pytest
+
+import fluctua as fl
+from fluctua.theory.law import Law
+from fluctua.theory.reshuffling.measured import MeasuredEpochs
+from fluctua.theory.reshuffling.measured_course import MeasuredCourse
+from fluctua.theory.reshuffling.orders import Orders
+from helpers.enumeration import EpochEnumeration, away_from, error, followed_in_epochs, tiny
+
+LR, STEPS = 0.05, 8
+OPTIMISERS = {
+    "plain": {},
+    "momentum": {"momentum": 0.6},
+    "dampened": {"momentum": 0.6, "dampening": 0.3},
+    "nesterov": {"momentum": 0.6, "nesterov": True},
+}
+SCHEDULES = {
+    "constant": None,
+    "within the epoch": [1.0, 0.3, 0.8, 0.5, 1.2, 0.1, 0.4, 0.9],
+    "by epoch": fl.schedules.StepLR(3, 0.5),
+}
+AVERAGES = {"weights": None, "ema": fl.EMA(0.7), "running": fl.RunningAverage(2)}
+
+
+def recipe(schedule=None, **options):
+    return fl.SGD(LR, 2, weight_decay=0.2, sampling="shuffle", schedule=schedule, **options)
+
+
+def truth_of(name, **options):
+    inputs, targets = tiny(name)
+    return fl.LeastSquares(inputs, targets), EpochEnumeration(inputs, targets, LR, 2, weight_decay=0.2, **options)
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("name", ["general", "six samples"])
+def test_a_run_is_the_mean_over_all_orders_of_each_epoch(name, optimiser, schedule, average):
+    options, seen = OPTIMISERS[optimiser], AVERAGES[average]
+    problem, truth = truth_of(name, **options)
+    sgd, start = recipe(SCHEDULES[schedule], **options), away_from(truth)
+    shares = np.ones(STEPS) if seen is None else seen.weights(range(STEPS))
+    moments = list(followed_in_epochs(truth, sgd.rates(range(STEPS)) / LR, shares))
+    prediction, size = fl.predict(problem, sgd, average=seen), truth.optimum.size
+    expected = []
+    for moment in moments:  # of the average, as if it were the weights
+        kept = np.r_[:size, len(moment) - 1]
+        expected.append(moment[np.ix_(kept, kept)])
+    for t in (3, 4, 8):
+        now, moment, modes = prediction.after(t, start=start), expected[t - 1], problem.modes
+        assert error(now.mode_covariance, modes.T @ truth.covariance(moment) @ modes) <= 1
+        assert error(now.mode_mean, truth.mean(moment) @ modes) <= 1
+    curve = fl.learning_curve(problem, sgd, STEPS, start=start, average=seen)
+    assert error(curve[1:], [truth.excess_loss(moment) for moment in expected]) <= 1
+    x, y = inputs_elsewhere(truth)
+    held_out = fl.held_out_curve(problem, sgd, [8, 4, 3, 4], x, y, start=start, average=seen)
+    assert error(held_out, [loss_elsewhere(truth, expected[t - 1], x, y) for t in (8, 4, 3, 4)]) <= 1
+    both = prediction.after([3, 8, 8], start=start)
+    assert both.excess_loss == pytest.approx((curve[3] + 2 * curve[8]) / 3, rel=1e-12)
+
+
+def inputs_elsewhere(truth):
+    rng = np.random.default_rng(4)
+    return rng.normal(size=(7, truth.inputs.shape[1])), rng.normal(size=(7, truth.outputs))
+
+
+def loss_elsewhere(truth, moment, x, y):
+    """E of half the mean square of the errors on other data."""
+    residuals, mean = x @ truth.optimum.T - y, truth.mean(moment)
+    squares = np.einsum("ni,ij,nj->n", x, truth.covariance(moment), x)
+    return 0.5 * float(np.mean(np.sum(residuals**2 + 2 * residuals * (x @ mean.T), axis=1) + squares))
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_the_stationary_state_is_the_one_of_all_orders(optimiser):
+    """Dampening changes it, and its first step does not; a schedule is held at its first rate."""
+    problem, truth = truth_of("general", **OPTIMISERS[optimiser])
+    settled = truth.covariance(truth.within(truth.stationary())[:-1].mean(axis=0))
+    for schedule in (None, [1.0, 0.3]):
+        assert error(fl.predict(problem, recipe(schedule, **OPTIMISERS[optimiser])).covariance, settled) <= 100
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_a_stationary_average_is_where_the_average_ends(optimiser):
+    problem, _ = truth_of("general")
+    sgd = recipe(**OPTIMISERS[optimiser])
+    settled = fl.predict(problem, sgd, average=fl.EMA(0.7))
+    late = [settled.after(place + 3 * 1000) for place in range(3)]
+    assert np.allclose(np.mean([each.covariance for each in late], axis=0), settled.covariance, rtol=1e-9)
+    for place, each in enumerate(late):
+        assert np.allclose(settled.at(place).covariance, each.covariance, rtol=1e-9)
+        assert np.allclose(settled.at(place).mean, each.mean, rtol=1e-9)
+    assert settled.excess_loss < 0.7 * fl.predict(problem, sgd).excess_loss
+    assert fl.predict(problem, sgd, average=fl.RunningAverage()).at(1).excess_loss == 0
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_some_orders_are_followed_with_their_weights(optimiser):
+    problem, truth = truth_of("general", **OPTIMISERS[optimiser])
+    law = Law(problem, recipe([1.0, 0.3, 0.8], **OPTIMISERS[optimiser]), "exact", fl.EMA(0.7))
+    orders = Orders(np.array([[0, 1, 2, 3, 4], [4, 2, 1, 0, 3], [3, 0, 4, 1, 2]]), np.array([0.5, 0.2, 0.3]), False)
+    start = away_from(truth)
+    run = MeasuredCourse(
+        MeasuredEpochs(problem, law.sgd, orders, law.shuffle.epoch),
+        law.motion(3),
+        (start - truth.optimum) @ problem.modes,
+    )
+    apart = np.array([averaged_along(truth, law.sgd, order, start) for order in orders.samples]) - truth.optimum
+    modes = apart @ problem.modes
+    s, mean = np.einsum("n,ncp,ncq->pq", orders.weights, modes, modes), np.tensordot(orders.weights, modes, 1)
+    assert error(run.average([3])[0], s) <= 1
+    assert error(run.means([3]), mean) <= 1
+    assert error(run.average([3], np.ones(3))[1][-1], np.trace(s)) <= 1
+
+
+def averaged_along(truth, sgd, order, start):
+    """The EMA of the weights after one epoch in this order, from the definition of a step."""
+    weights, buffer, average = start, np.zeros_like(start), start
+    for step, batch in enumerate(np.split(order, [2, 4])):
+        x, errors = truth.inputs[batch], truth.inputs[batch] @ weights.T - truth.targets[batch]
+        gradient = errors.T @ x / len(batch) + truth.weight_decay * weights
+        buffer = gradient if step == 0 else truth.momentum * buffer + (1 - truth.dampening) * gradient
+        if not truth.momentum:
+            buffer = gradient
+        weights = weights - sgd.rates(step) * (gradient + truth.momentum * buffer if truth.nesterov else buffer)
+        average = weights if step == 0 else 0.7 * average + 0.3 * weights
+    return average
