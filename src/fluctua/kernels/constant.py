@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._arrays import AnyArray, Array
-from .series import alternating, lost
+from .series import alternating, falling, lost
 from .two_times import TwoTimes
 
 __all__ = ["Flow", "Kernel", "gradient_step", "langevin_flow"]
@@ -28,6 +28,7 @@ __all__ = ["Flow", "Kernel", "gradient_step", "langevin_flow"]
 Vector = AnyArray
 _ALL = slice(None)
 _SMALL = 1e-2  # n times a gap below which a series is used
+_SMALL_HIGHER = 5e-2  # the same, for polynomials of degree 2 and 3, which cancel earlier
 _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an array, so that its passes stay in cache
 
 
@@ -169,7 +170,7 @@ class Kernel(TwoTimes):
         return lost(self.rate, steps)
 
     def advance(self, state: Array, sources: Sequence[Array], shares: Array, start: int, steps: int) -> Array:
-        """Return the state after `steps` steps under a source that moves linearly in time.
+        """Return the state after `steps` steps under a source that is a polynomial in time.
 
         Parameters
         ----------
@@ -177,24 +178,25 @@ class Kernel(TwoTimes):
             At the beginning.
         sources : sequence of ndarray, (r, r)
             kappa G at some times.
-        shares : ndarray, (2, len(sources))
-            The source at the beginning and at the end, as sums of `sources`.
+        shares : ndarray, (d + 1, len(sources))
+            The source at d + 1 evenly spaced times from the beginning to the end, as sums of `sources`; d at most 3,
+            and at most `steps`.
         start, steps : int
             When it begins, which does not matter here, and how long it takes.
         """
         del start
-        out = np.empty_like(state)
+        out, coefficients = np.empty_like(state), falling(shares, steps)
         power = self.decay**steps
         height = min(max(1, _BLOCK_ELEMENTS // len(state)), self.modes)
         starts = [c + p for c in range(0, len(state), self.modes) for p in range(0, self.modes, height)]
         for top, end in zip(starts, [*starts[1:], len(state)], strict=True):
             rows, modes = slice(top, end), slice(top % self.modes, (top % self.modes) + end - top)
-            first, change = (
+            parts = (
                 self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0))
-                for row in (shares[0], shares[1] - shares[0])
+                for row in coefficients
             )
-            constant, slope = self.sums(steps, rows)
-            out[rows] = self.injection(rows) * (constant * first + slope * change)
+            added = sum(m * part for m, part in zip(self.moments(steps, len(coefficients), rows), parts, strict=True))
+            out[rows] = self.injection(rows) * added
             out[rows] += power[rows, None] * power * state[rows]
         return out
 
@@ -215,6 +217,23 @@ class Kernel(TwoTimes):
         b = (n - a) / (n * g)
         a[small], b[small] = n * alternating(n, y, 1), (n - 1) / 2 * alternating(n, y, 2)
         return a, b
+
+    def moments(self, steps: int, count: int, rows: slice = _ALL) -> Iterator[Array]:
+        r"""Yield sum_j x^(n-1-j) C(j, k)/C(n, k) for k = 0..count - 1: k = 0, 1 are `sums`.
+
+        With M_k: g M_k = 1 - k/(n - k + 1) M_(k-1), by series where n |g| is small.
+        """
+        yield from (found := self.sums(steps, rows))[:count]
+        if count <= 2:
+            return
+        n, g, last = steps, self.gap(rows), found[1]
+        small = np.abs(n * g) < _SMALL_HIGHER
+        y = g[small]
+        g[small] = 1.0
+        for k in range(2, count):
+            last = (1 - k / (n - k + 1) * last) / g
+            last[small] = (n - k) / (k + 1) * alternating(n, y, k + 1)
+            yield last
 
     def _lost(self, steps: int, rows: slice) -> Array:
         """1 - (m_p m_q)^n for the given rows, from the rates: the rounded m would cost a flat mode eps/gap of it."""

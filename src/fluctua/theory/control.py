@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, sqrt
+from math import ceil, log, log1p, sqrt
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .interval import Interval, Nodes
 __all__ = ["Controller", "largest_change"]
 
 _CUBIC_BELOW = 1 / 30  # share of K in the source: cubic extrapolation multiplies noise by 15, and K must not return it
+_CUBIC = 324.0  # 4! 3^4/3!
 _BENT, _MOVED = 1 / 3, 2.5  # weights of the two errors; measured, see Relaxation.rtol
 _LARGEST_GAIN = 100.0  # beyond it the control would ask for more than float32 data can tell
 
@@ -45,10 +46,17 @@ class Controller:
         return nodes if self._share(np.diag(nodes[-1][1])) < _CUBIC_BELOW else nodes[-2:]
 
     def pieces(self, guess: Interval) -> int:
-        """Return enough for the interpolant's distance from its chords: an eighth of its change over pieces squared."""
+        """Return enough for the interpolant's distance from cubics in t.
+
+        On a piece from t to (1 + L) t they miss log t by L^4/324, and the source by that times its change per log t.
+        """
         before, after = np.diag(guess.nodes[-1][1]), guess.foreseen(guess.end)
         change = min(largest_change(before, after), 10.0)
-        return max(2, ceil(sqrt(change * self._gain(before) / (4 * self.rtol)))) if np.isfinite(change) else 2
+        if not np.isfinite(change):
+            return 2
+        whole = log((1 + guess.end - guess.origin) / (1 + guess.start - guess.origin))
+        length = (_CUBIC * whole * self.rtol / max(2 * change * self._gain(before), 1e-300)) ** 0.25
+        return min(max(2, ceil(whole / log1p(length))), guess.end - guess.start)
 
     def errors(self, interval: Interval, predicted: Array, arrived: Array) -> tuple[float, float]:
         """Return the errors of the interpolant and of its last node, in units of what is allowed."""
