@@ -26,6 +26,7 @@ from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.stationary import Cycle
 from .reshuffling.transient import EPOCHS_RTOL, Epochs
 from .source import Source
+from .spanned import spanned
 from .transient import Relaxation, SourceOf
 
 __all__ = ["Law", "independent_limit"]
@@ -245,14 +246,16 @@ class Law:
         if self.shuffle is not None:
             large = self.shuffle.nodes < NODES
             return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
-        return self._relaxation(self.source.at if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
+        source = spanned(self.source, rtol).at if self.feeds_back else self.noise
+        return self._relaxation(source, self.noise, mean, steps, rtol)
 
     def _relaxation(
         self, source: SourceOf | Array, noise: Array, mean: Array | None, steps: int, rtol: float
     ) -> Relaxation:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
-        return Relaxation(self.motion(int(steps)), source, noise, covariance, mean, tolerance)
+        motion = self.motion(int(steps))
+        return Relaxation(motion, source, noise, covariance, mean, tolerance, self.minimum.curvatures)
 
 
 def _refuse_beyond_shuffling(law: Law) -> None:
