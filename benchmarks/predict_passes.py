@@ -1,6 +1,6 @@
 """`Prediction.after` costs some passes over the samples, however many steps it predicts.
 
-Long runs, with momentum and with a schedule: passes over the samples, time in units of one pass (`problem.feedback(S)`,
+Long runs, with momentum and with a schedule: passes over the samples, CPU time in units of one pass (`problem.feedback(S)`,
 the median of five), and the errors of the worst mode and of the excess loss against rtol 1e-8.
 
     python benchmarks/predict_passes.py            # digits
@@ -48,12 +48,12 @@ def counted() -> Iterator[list[int]]:
 
 
 def one_pass(problem: fl.LeastSquares) -> float:
-    """Return the seconds that a pass takes."""
+    """Return the CPU seconds that a pass takes."""
     state, seconds = np.diag(1 / problem.curvatures), []
     for _ in range(6):
-        began = time.perf_counter()
+        began = time.process_time()
         problem.feedback(state)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return statistics.median(seconds[1:])
 
 
@@ -63,9 +63,9 @@ def measure(problem: fl.LeastSquares, sgd: fl.SGD, steps: int, start: str, exact
     bare = fl.Prediction(type(law)(law.problem, sgd, "exact"), np.zeros((problem.rank,) * 2))
     unit = one_pass(problem)
     with counted() as calls:
-        began = time.perf_counter()
+        began = time.process_time()
         found = bare.after(steps, start=start)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
     line = f"{len(calls):6} passes {seconds / unit:8.1f} in passes"
     if not exact:
         return line

@@ -96,10 +96,10 @@ def test_what_is_left_out_is_resolved(problem, monkeypatch):
 @pytest.mark.usefixtures("recalls")
 def test_small_data_and_fine_tolerances_are_asked_every_time(problem, monkeypatch):
     law = fl.predict(problem, RECIPES["single samples"]).law
-    assert isinstance(spanned.spanned(law.source, 1e-4), spanned.SpannedSource)
-    assert spanned.spanned(law.source, 1e-12) is law.source
+    assert isinstance(spanned.recalling(law.source, 1e-4), spanned.SpannedSource)
+    assert spanned.recalling(law.source, 1e-12) is law.source
     monkeypatch.undo()
-    assert spanned.spanned(law.source, 1e-4) is law.source
+    assert spanned.recalling(law.source, 1e-4) is law.source
 
 
 def test_a_samples_chance_is_how_often_it_is_a_witness():

@@ -26,7 +26,7 @@ from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.stationary import Cycle
 from .reshuffling.transient import EPOCHS_RTOL, Epochs
 from .source import Source
-from .spanned import spanned
+from .spanned import recalling
 from .transient import Relaxation, SourceOf
 
 __all__ = ["Law", "independent_limit"]
@@ -246,7 +246,7 @@ class Law:
         if self.shuffle is not None:
             large = self.shuffle.nodes < NODES
             return Epochs(self.shuffle, mean, max(rtol, EPOCHS_RTOL) if large else EPOCHS_RTOL)
-        source = spanned(self.source, rtol).at if self.feeds_back else self.noise
+        source = recalling(self.source, rtol).at if self.feeds_back else self.noise
         return self._relaxation(source, self.noise, mean, steps, rtol)
 
     def _relaxation(
