@@ -1,7 +1,7 @@
 """`Prediction.after` costs some passes over the samples, however many steps it predicts.
 
-Long runs, with momentum and with a schedule: passes over the samples, CPU time in units of one pass (`problem.feedback(S)`,
-the median of five), and the errors of the worst mode and of the excess loss against rtol 1e-8.
+Long runs, with momentum and with a schedule: passes over the samples, CPU time in units of one pass (that of
+`problem.feedback(S)`, the median of five), and the errors of the worst mode and of the excess loss against rtol 1e-8.
 
     python benchmarks/predict_passes.py            # digits
     python benchmarks/predict_passes.py mnist      # some minutes; without the reference: mnist --fast
