@@ -98,7 +98,7 @@ class SpannedSource:
         size = np.abs(np.diag(total) + np.diag(rest))
         gain = np.clip(size.sum() / np.abs(np.diag(self.minimum.noise)).sum(), 1.0, _LARGEST_GAIN)
         sizes = np.array([np.diag(found) for found in self._found])
-        rounded = self.problem.precision * (np.abs(shares) @ np.abs(sizes))
+        rounded = self.problem.precision * np.sqrt(shares**2 @ sizes**2)
         known = np.all(_LEFT * self._left_out(left, self._squares) + rounded <= self.rtol / gain * size)
         if not known or self._left_out(left, self._lengths) > loss_rtol(self.rtol) / gain * size.sum():
             return None
