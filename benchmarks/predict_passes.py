@@ -6,7 +6,9 @@ Long runs, with momentum and with a schedule: passes over the samples, CPU time 
     python benchmarks/predict_passes.py            # digits
     python benchmarks/predict_passes.py mnist      # some minutes; without the reference: mnist --fast
 
-Digits are so few that every state is asked of all samples.
+Digits are so few that every state is asked of all samples. MNIST from the optimum (rank 712, two shared cores, one
+thread of BLAS, rtol 1e-4): 8,000 plain steps 18 passes (before rounding was added as squares 22, and 24 in passes);
+2,000 steps with momentum 0.9 115 passes, 168 in passes: this is not what it should be.
 """
 
 from __future__ import annotations
