@@ -6,8 +6,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import fluctua as fl
 import fluctua.kernels.constant
 from fluctua.kernels.constant import Kernel, gradient_step, langevin_flow
+from fluctua.kernels.momentum import step_kernel
+from fluctua.kernels.time_varying import course
+from fluctua.theory.interpolation import lagrange
 
 KERNELS = pytest.mark.parametrize("make", [gradient_step, langevin_flow])
 RATES = {
@@ -136,3 +140,34 @@ def test_one_component_alone_keeps_its_phase_and_several_make_a_real_weight():
     both = Kernel.alike(pair, np.ones(2), np.full(2, 0.5), components=2)
     assert (both.components, both.modes) == (2, 1)
     np.testing.assert_allclose(both.drift([3])[0], np.mean((1 - pair) ** 3).real, rtol=1e-14)
+
+
+@pytest.mark.parametrize("steps", [3, 4, 25, 400])
+@pytest.mark.parametrize("degree", [2, 3])
+@pytest.mark.parametrize("recipe", ["plain", "momentum", "critical", "cosine"])
+def test_an_advance_under_a_polynomial_is_that_many_single_steps(recipe, degree, steps):
+    """From values at evenly spaced times; the steps one by one with matrices on (V, u)."""
+    h, lr, beta = np.array([3.0, 0.7, 0.02, 1e-5]), 0.1, 0.0 if recipe == "plain" else 0.81
+    if recipe == "critical":
+        h[1] = (1 - np.sqrt(beta)) ** 2 / lr
+    schedule = fl.schedules.CosineAnnealingLR(steps + 1) if recipe == "cosine" else None
+    sgd = fl.SGD(lr, 4, momentum=beta, schedule=schedule)
+    kernel = course(h, sgd, None, steps + 1) if schedule else step_kernel(h, sgd.step, lr)
+    rng = np.random.default_rng(5)
+    sources = [m + m.T for m in rng.normal(size=(degree + 1, 4, 4))]
+    begun = rng.normal(size=(4, 4))
+    begun = begun @ begun.T
+    places = np.arange(steps) / steps
+    shares = lagrange(np.linspace(0, 1, degree + 1), places)
+    state = kernel.begin(begun, sources[0])
+    found = kernel.fold(kernel.advance(state, sources, np.eye(degree + 1), 1, steps))
+    rates = sgd.rates(np.arange(steps + 1))
+    moment = np.kron(np.diag([1.0, 0.0]), begun)
+    for t in range(steps + 1):
+        motion, push = sgd.step.at(rates[t])
+        motion, push = (motion, push) if len(push) > 1 else (np.diag([motion[0, 0], 0.0]), np.array([push[0], 0.0]))
+        step = np.kron(motion, np.eye(4)) + np.kron(np.outer(push, [1.0, 0.0]), np.diag(h))
+        source = sources[0] if t == 0 else np.tensordot(shares[t - 1], np.array(sources), 1)
+        moment = step @ moment @ step.T + np.kron(np.outer(push, push), source)
+    scale = np.sqrt(np.outer(*[np.abs(np.diag(moment))[:4]] * 2))
+    assert np.abs((found - moment[:4, :4]) / scale).max() < 1e-10

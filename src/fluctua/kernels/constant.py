@@ -20,14 +20,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._arrays import AnyArray, Array
-from .series import alternating, lost
+from .series import alternating, falling, lost
 from .two_times import TwoTimes
 
 __all__ = ["Flow", "Kernel", "gradient_step", "langevin_flow"]
 
 Vector = AnyArray
 _ALL = slice(None)
-_SMALL = 1e-2  # n times a gap below which a series is used
+_SMALL, _SMALL_HIGHER = 1e-2, 5e-2  # n times a gap below which a series is used; degrees 2 and 3 cancel earlier
 _BLOCK_ELEMENTS = 2**16  # rows handled at once in `advance`: half a megabyte an array, so that its passes stay in cache
 
 
@@ -113,14 +113,14 @@ class Kernel(TwoTimes):
         """Number of modes, r."""
         return int(self.readout.shape[1])
 
-    def gap(self, rows: slice = _ALL) -> Array:
+    def gap(self, rows: slice = _ALL, columns: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates: the decays would lose the flat modes to rounding."""
-        p, q = self.rate[rows, None], self.rate
+        p, q = self.rate[rows, None], self.rate[columns]
         return np.asarray(p + q - p * q)
 
-    def injection(self, rows: slice = _ALL) -> Array:
+    def injection(self, rows: slice = _ALL, columns: slice = _ALL) -> Array:
         """i_pq, the covariance that one step adds per unit of kappa G."""
-        return np.asarray(np.multiply.outer(self.drive[rows], self.drive))
+        return np.asarray(np.multiply.outer(self.drive[rows], self.drive[columns]))
 
     @property
     def stationary(self) -> Array:
@@ -169,61 +169,84 @@ class Kernel(TwoTimes):
         return lost(self.rate, steps)
 
     def advance(self, state: Array, sources: Sequence[Array], shares: Array, start: int, steps: int) -> Array:
-        """Return the state after `steps` steps under a source that moves linearly in time.
+        """Return the state after `steps` steps under a source that is a polynomial in time.
 
         Parameters
         ----------
         state : ndarray, (k r, k r)
-            At the beginning.
+            At the beginning; symmetric, unless it is one step.
         sources : sequence of ndarray, (r, r)
-            kappa G at some times.
-        shares : ndarray, (2, len(sources))
-            The source at the beginning and at the end, as sums of `sources`.
+            kappa G at some times; as symmetric.
+        shares : ndarray, (d + 1, len(sources))
+            The source at d + 1 evenly spaced times from the beginning to the end, as sums of `sources`; d at most 3,
+            and at most `steps`.
         start, steps : int
             When it begins, which does not matter here, and how long it takes.
         """
         del start
-        out = np.empty_like(state)
+        out, coefficients = np.empty_like(state), falling(shares, steps)
         power = self.decay**steps
         height = min(max(1, _BLOCK_ELEMENTS // len(state)), self.modes)
         starts = [c + p for c in range(0, len(state), self.modes) for p in range(0, self.modes, height)]
         for top, end in zip(starts, [*starts[1:], len(state)], strict=True):
             rows, modes = slice(top, end), slice(top % self.modes, (top % self.modes) + end - top)
-            first, change = (
-                self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0))
-                for row in (shares[0], shares[1] - shares[0])
+            columns = _ALL if steps == 1 else slice(top, None)
+            parts = (
+                self._across(sum(w * g[modes] for w, g in zip(row, sources, strict=True) if w != 0.0), columns)
+                for row in coefficients
             )
-            constant, slope = self.sums(steps, rows)
-            out[rows] = self.injection(rows) * (constant * first + slope * change)
-            out[rows] += power[rows, None] * power * state[rows]
+            weights = self.moments(steps, len(coefficients), rows, columns)
+            added = sum(weight * part for weight, part in zip(weights, parts, strict=True))
+            out[rows, columns] = self.injection(rows, columns) * added
+            out[rows, columns] += power[rows, None] * power[columns] * state[rows, columns]
+            if steps > 1:
+                out[columns, rows] = out[rows, columns].T
         return out
 
-    def sums(self, steps: int, rows: slice = _ALL) -> tuple[Array, Array]:
+    def sums(self, steps: int, rows: slice = _ALL, columns: slice = _ALL) -> tuple[Array, Array]:
         r"""Weights of a source that moves linearly over an interval of n steps, from G_0 to G_n.
 
         Returns a = sum_j x^(n-1-j) and b = sum_j x^(n-1-j) j/n over j = 0..n-1, x = m_p m_q, so that the interval
         adds i o kappa (a G_0 + b (G_n - G_0)). Closed forms in the gap g = 1 - x: a = (1 - x^n)/g and
         b = (n - a)/(n g), by series where n |g| is small (the differences would cancel); g < 0 where a mode grows.
         """
-        n, g = steps, self.gap(rows)
+        n, g = steps, self.gap(rows, columns)
         if n == 1:
             return np.ones_like(g), np.zeros_like(g)
         small = np.abs(n * g) < _SMALL
         y = g[small]
         g[small] = 1.0
-        a = self._lost(n, rows) / g
+        a = self._lost(n, rows, columns) / g
         b = (n - a) / (n * g)
         a[small], b[small] = n * alternating(n, y, 1), (n - 1) / 2 * alternating(n, y, 2)
         return a, b
 
-    def _lost(self, steps: int, rows: slice) -> Array:
+    def moments(self, steps: int, count: int, rows: slice = _ALL, columns: slice = _ALL) -> Iterator[Array]:
+        r"""Yield sum_j x^(n-1-j) C(j, k)/C(n, k) for k = 0..count - 1: k = 0, 1 are `sums`.
+
+        With M_k: g M_k = 1 - k/(n - k + 1) M_(k-1), by series where n |g| is small.
+        """
+        yield from (found := self.sums(steps, rows, columns))[:count]
+        if count <= 2:
+            return
+        n, g, last = steps, self.gap(rows, columns), found[1]
+        small = np.abs(n * g) < _SMALL_HIGHER
+        y = g[small]
+        g[small] = 1.0
+        for k in range(2, count):
+            last = (1 - k / (n - k + 1) * last) / g
+            last[small] = (n - k) / (k + 1) * alternating(n, y, k + 1)
+            yield last
+
+    def _lost(self, steps: int, rows: slice, columns: slice) -> Array:
         """1 - (m_p m_q)^n for the given rows, from the rates: the rounded m would cost a flat mode eps/gap of it."""
         alone = self._lost_alone(steps)
-        pairs = alone[rows, None] + alone - alone[rows, None] * alone
+        pairs = alone[rows, None] + alone[columns] - alone[rows, None] * alone[columns]
         monotone, power = self.rate.real < 1, self.decay**steps
         if monotone.all():
             return np.asarray(pairs)
-        return np.asarray(np.where(monotone[rows, None] & monotone, pairs, 1 - power[rows, None] * power))
+        both = monotone[rows, None] & monotone[columns]
+        return np.asarray(np.where(both, pairs, 1 - power[rows, None] * power[columns]))
 
 
 class Flow(Kernel):
@@ -245,20 +268,21 @@ class Flow(Kernel):
     def _first_injection(self) -> Array:
         return self.injection()
 
-    def gap(self, rows: slice = _ALL) -> Array:
+    def gap(self, rows: slice = _ALL, columns: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates."""
-        return np.asarray(-np.expm1(-(self.rate[rows, None] + self.rate)))
+        return np.asarray(-np.expm1(-(self.rate[rows, None] + self.rate[columns])))
 
-    def injection(self, rows: slice = _ALL) -> Array:
+    def injection(self, rows: slice = _ALL, columns: slice = _ALL) -> Array:
         """i_pq, the covariance that a stretch of time adds per unit of kappa G: noise fades while it enters."""
-        return np.asarray(super().injection(rows) * self.gap(rows) / (self.rate[rows, None] + self.rate))
+        plain, total = super().injection(rows, columns), self.rate[rows, None] + self.rate[columns]
+        return np.asarray(plain * self.gap(rows, columns) / total)
 
     def _lost_alone(self, steps: int) -> Vector:
         return np.asarray(-np.expm1(-steps * self.rate))
 
-    def _lost(self, steps: int, rows: slice) -> Array:
-        alone = self._lost_alone(steps)
-        return np.asarray(alone[rows, None] + alone - alone[rows, None] * alone)
+    def _lost(self, steps: int, rows: slice, columns: slice) -> Array:
+        p, q = (self._lost_alone(steps)[part] for part in (rows, columns))
+        return np.asarray(p[:, None] + q - p[:, None] * q)
 
 
 def gradient_step(curvatures: Array, lr: float) -> Kernel:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .._arrays import AnyArray, Array, Bools
 from .constant import Kernel
+from .series import falling
 
 __all__ = ["CoupledKernel"]
 
@@ -97,58 +98,58 @@ class CoupledKernel(Kernel):
         return out
 
     def advance(self, state: Array, sources: Sequence[Array], shares: Array, start: int, steps: int) -> Array:
-        """Return the state after `steps` steps under a source that moves linearly in time; see `Kernel`."""
+        """Return the state after `steps` steps under a source that is a polynomial in time; see `Kernel`."""
         out, power = super().advance(state, sources, shares, start, steps), self._power(steps)
-        first, change = (
-            np.asarray(sum(w * g for w, g in zip(row, sources, strict=True)))
-            for row in (shares[0], np.diff(shares, axis=0)[0])
-        )
+        parts = np.tensordot(falling(shares, steps), np.asarray(sources), (1, 0))
         for rows in self._blocks():
-            constant, slope, fed = *self._sums(steps, rows), self._fed_pairs(rows)
-            both = zip(self._both_ways(out, first), self._both_ways(state, change), strict=True)
-            for (blocks, begun), (before, moving) in both:
+            sums, fed = self._sums(steps, len(parts), rows), self._fed_pairs(rows)
+            both = zip(self._both_ways(out, parts), self._both_ways(state, parts), strict=True)
+            for (blocks, given), (before, _) in both:
                 moved = np.einsum("aip,ipjq->apjq", power[:, :, rows], before[:, rows])
                 moved = np.einsum("bjq,apjq->apbq", power, moved)
-                moved += constant * begun[rows][None, :, None] + slope * moving[rows][None, :, None]
+                for weights, part in zip(sums, given, strict=True):
+                    moved += weights * part[rows][None, :, None]
                 blocks[:, rows] = np.where(fed, moved, blocks[:, rows])
         return out
 
-    def _both_ways(self, state: Array, source: Array) -> Iterator[tuple[Array, Array]]:
-        """A state as (k, r, k, r), and its source, as they are and transposed: for rows, and for columns."""
+    def _both_ways(self, state: Array, sources: Array) -> Iterator[tuple[Array, Array]]:
+        """A state as (k, r, k, r), and sources, (..., r, r), as they are and transposed: for rows, and for columns."""
         blocks = state.reshape((self.components, self.modes) * 2)
-        yield blocks, source
-        yield blocks.transpose(2, 3, 0, 1), source.T
+        yield blocks, sources
+        yield blocks.transpose(2, 3, 0, 1), np.swapaxes(sources, -1, -2)
 
-    def _sums(self, steps: int, rows: Index) -> tuple[Vector, Vector]:
-        """Sums of `Kernel.sums` for these modes and all, drives included, (k, h, k, r): good where one is fed."""
+    def _sums(self, steps: int, count: int, rows: Index) -> list[Vector]:
+        """Sums of `Kernel.moments` for these modes and all, drives included, (k, h, k, r): good where one is fed."""
         n, pushed, gaps = steps, self._pushed(rows), self._gaps(rows)
         if n == 1:
-            return pushed, np.zeros_like(pushed)
+            return [pushed, np.zeros_like(pushed)][:count]
         drive = self._parted(self.drive)
         lost = np.einsum("ijp,jp->ip", self._gone(n), drive)
         left = _outer(lost[:, rows], drive) + _outer(drive[:, rows], lost) - _outer(lost[:, rows], lost)
         small = (np.abs(n * gaps) < _SMALL) & self._fed_pairs(rows)
-        short = self._series(n, pushed, gaps, rows) if small.any() else (pushed, pushed)
-        constant = self._solved(left, gaps, rows, small, short[0])
-        return constant, self._solved(pushed - constant / n, gaps, rows, small, short[1])
+        short = self._series(n, count, pushed, gaps, rows) if small.any() else [pushed] * count
+        out = [self._solved(left, gaps, rows, small, short[0])]
+        for k in range(1, count):
+            out.append(self._solved(pushed - k / (n - k + 1) * out[-1], gaps, rows, small, short[k]))
+        return out
 
     def _fed_pairs(self, rows: Index) -> Bools:
         """Where at least one of two components is fed by another, (k, h, k, r)."""
         fed = np.asarray(self.coupling.any(axis=1))
         return np.asarray(fed[:, rows][:, :, None, None] | fed)
 
-    def _series(self, n: int, pushed: Vector, gaps: Vector, rows: Index) -> tuple[Vector, Vector]:
-        """Both sums where n times the gaps is small: sum_j (-y)^j C(n, j + 1), and C(n, j + 2)/n, of y = 1 - T x T."""
-        constant, slope = np.zeros_like(pushed), np.zeros_like(pushed)
-        weight, term = float(n), pushed
+    def _series(self, n: int, count: int, pushed: Vector, gaps: Vector, rows: Index) -> list[Vector]:
+        """The sums where n times the gaps is small: sum_j (-y)^j C(n, j + k + 1)/C(n, k), of y = 1 - T x T."""
+        out, term = [np.zeros_like(pushed) for _ in range(count)], pushed
+        weights = [(n - k) / (k + 1) for k in range(count)]
         for j in range(_TERMS):
-            constant += weight * term
-            weight *= (n - j - 1) / (j + 2)
-            slope += weight / n * term
-            if weight == 0:
+            for k in range(count):
+                out[k] += weights[k] * term
+                weights[k] *= max(n - k - j - 1, 0) / (j + k + 2)
+            if weights[0] == 0:
                 break
             term = -self._applied(term, gaps, rows)
-        return constant, slope
+        return out
 
     def _pushed(self, rows: Index) -> Vector:
         """f_p f_q, (k, h, k, r)."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._arrays import AnyArray
+from .._arrays import AnyArray, Array
 
-__all__ = ["alternating", "lost"]
+__all__ = ["alternating", "falling", "lost"]
 
 Vector = AnyArray
 _HALF = 0.5  # of 1: a power of less than it loses nothing
@@ -19,6 +19,16 @@ def alternating(n: int, y: Vector, first: int) -> Vector:
     for j in reversed(range(first, first + _TERMS)):
         out = 1 - (n - j) / (j + 1) * y * out
     return out
+
+
+def falling(shares: Array, steps: int) -> Array:
+    """Coefficients of C(j, k)/C(n, k), k = 0..d, in the polynomial through `shares` at j = 0, n/d, .., n; d <= n."""
+    degree = len(shares) - 1
+    places = np.linspace(0, steps, degree + 1)
+    basis = np.ones((degree + 1, degree + 1))
+    for k in range(degree):
+        basis[:, k + 1] = basis[:, k] * (places - k) / (steps - k)
+    return np.asarray(np.linalg.solve(basis, shares))
 
 
 def lost(rate: Vector, steps: int) -> Vector:

@@ -56,6 +56,6 @@ class Components(ABC):
         """Second moments of the parts inside each mode, (k, k, r)."""
         return np.asarray(np.einsum("ipjp->ijp", state.reshape((self.components, self.modes) * 2)))
 
-    def _across(self, rows: Any) -> Any:
-        """Rows of the source, the same for every part."""
-        return rows if self.components == 1 or np.ndim(rows) == 0 else np.tile(rows, (1, self.components))
+    def _across(self, rows: Any, columns: slice) -> Any:
+        """Columns of rows of the source, the same for every part."""
+        return rows if np.ndim(rows) == 0 else np.tile(rows, (1, self.components))[:, columns]

@@ -26,6 +26,7 @@ from .._arrays import Array
 from .._validate.sizes import refuse_bytes
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
+from .series import falling
 from .state import Components
 
 __all__ = ["Course", "course", "refuse_long"]
@@ -115,9 +116,9 @@ class Course(Components):
         return self.advance(state, [source], np.ones((2, 1)), 0, 1)
 
     def advance(self, state: Array, sources: Sequence[Array], shares: Array, start: int, steps: int) -> Array:
-        """Return the state `steps` steps after `start` under a source that moves linearly in between; see `Kernel`."""
-        first, change = (self._tiled(row, sources) for row in (shares[0], shares[1] - shares[0]))
-        flow, constant, slope = self._summed(start, start + steps, first is not None, change is not None)
+        """Return the state `steps` steps after `start` under a source that is a polynomial in time; see `Kernel`."""
+        parts = [self._tiled(row, sources) for row in falling(shares, steps)]
+        flow, sums = self._summed(start, start + steps, [part is not None for part in parts])
         k, r = self.components, self.modes
         blocks = state.reshape(k, r, k, r)
         out = (
@@ -125,7 +126,7 @@ class Course(Components):
             if k == 1
             else np.einsum("aip,ipjq,bjq->apbq", flow, blocks, flow, optimize=True).reshape(k * r, k * r)
         )
-        for share, source in ((constant, first), (slope, change)):
+        for share, source in zip(sums, parts, strict=True):
             if source is not None:
                 out += share * source
         return np.asarray(out)
@@ -135,11 +136,11 @@ class Course(Components):
         parts = [w * g for w, g in zip(shares, sources, strict=True) if w != 0.0]
         return np.tile(sum(parts), (self.components,) * 2) if parts else None
 
-    def _summed(self, start: int, end: int, constant: bool, slope: bool) -> tuple[Array, Array, Array]:
-        """F over the interval, (k, k, r), and sum R R^T, plain and times (t - start)/(end - start), (k r, k r)."""
+    def _summed(self, start: int, end: int, wanted: Sequence[bool]) -> tuple[Array, Array]:
+        """F over the interval, (k, k, r), and sum R R^T times each C(t - start, k)/C(end - start, k), (k r, k r)."""
         k, r = self.components, self.modes
         size = k * r
-        total, moved = np.zeros((2, size, size))
+        total = np.zeros((len(wanted), size, size))
         flow = np.repeat(np.eye(k)[:, :, None], r, axis=2)
         block = max(1, _BLOCK_ELEMENTS // size)
         for last in range(end, start, -block):
@@ -147,13 +148,13 @@ class Course(Components):
             responses = np.empty((last - begin, k, r))
             for t in range(last - 1, begin - 1, -1):
                 flow = self._back(flow, t, responses[t - begin])
-            flat = responses.reshape(last - begin, size)
-            if constant:
-                total += flat.T @ flat
-            if slope and begin + 1 < end:
-                flat *= np.sqrt((np.arange(begin, last) - start) / (end - start))[:, None]
-                moved += flat.T @ flat  # one operand twice: BLAS computes one triangle only
-        return flow, total, moved
+            flat, weight = responses.reshape(last - begin, size), np.ones(last - begin)
+            for order, asked in enumerate(wanted):
+                if asked and weight.any():
+                    rows = np.sqrt(weight)[:, None] * flat
+                    total[order] += rows.T @ rows  # one operand twice: BLAS computes one triangle only
+                weight = weight * (np.arange(begin, last) - start - order) / max(end - start - order, 1)
+        return flow, total
 
     def _back(self, flow: Array, step: int, response: Array) -> Array:
         """Let the product of transitions begin one step earlier, and keep its response to noise there."""

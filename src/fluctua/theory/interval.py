@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, expm1, log
 
 import numpy as np
 
@@ -18,6 +18,8 @@ __all__ = ["Interval", "Nodes", "Reading", "followed"]
 Nodes = tuple[tuple[int, Array], ...]
 Reading = Callable[[int, Array], Array]
 """(t, state) -> what is wanted of it."""
+_DEGREE = 3  # of the interpolant in time, on a piece
+_ROUNDED = 1e-6  # of a step
 _AT_ONCE = 2**10  # steps of a curve whose sources are held
 
 
@@ -36,7 +38,7 @@ class Interval:
     origin : int
         Step of the last corner of the source.
     pieces : int
-        Parts of the whole interval on which the interpolant is taken as linear.
+        Parts of the whole interval, alike in log(1 + t - origin), on which the interpolant is taken as a cubic in t.
     """
 
     kernel: Kernel | Course
@@ -50,11 +52,13 @@ class Interval:
     def states(self, steps: Sequence[int]) -> Iterator[tuple[int, Array]]:
         """Yield (t, state), (k r, k r), for the sorted `steps` in (start, end]."""
         now, state, sources = self.start, self.state, [source for _, source in self.nodes]
-        stride = max(1, ceil((self.end - self.start) / self.pieces))
+        degree = _DEGREE if len(sources) > 1 else 0
+        growth = log((1 + self.end - self.origin) / (1 + self.start - self.origin)) / self.pieces
         for target in steps:
             while now < target:
-                then = min(now + stride, target)
-                state = self.kernel.advance(state, sources, self._shares([now, then]), now, then - now)
+                then = min(now + max(1, ceil((1 + now - self.origin) * expm1(growth) - _ROUNDED)), target)
+                places = np.linspace(now, then, 1 + min(degree, then - now)).tolist()
+                state = self.kernel.advance(state, sources, self._shares(places), now, then - now)
                 now = then
             yield target, state
 

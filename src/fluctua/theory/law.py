@@ -28,6 +28,7 @@ from .reshuffling.measured import MeasuredEpochs
 from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.stationary import Cycle
 from .source import Source
+from .spanned import recalling
 from .transient import Relaxation, SourceOf
 
 __all__ = ["Law", "independent_limit"]
@@ -277,14 +278,16 @@ class Law:
         if self.shuffle is not None:
             ways = self._course(self.minimum.curvatures, int(steps)) if self.moves else None
             return follow_epochs(self.shuffle, self.measured, ways, mean, rtol)
-        return self._relaxation(self.source.at if self.feeds_back else self.noise, self.noise, mean, steps, rtol)
+        source = recalling(self.source, rtol).at if self.feeds_back else self.noise
+        return self._relaxation(source, self.noise, mean, steps, rtol)
 
     def _relaxation(
         self, source: SourceOf | Array, noise: Array, mean: Array | None, steps: int, rtol: float
     ) -> Relaxation:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
-        return Relaxation(self.motion(int(steps)), source, noise, covariance, mean, tolerance)
+        motion = self.motion(int(steps))
+        return Relaxation(motion, source, noise, covariance, mean, tolerance, self.minimum.curvatures)
 
 
 def independent_limit(problem: LeastSquares, sgd: Recipe) -> float:

@@ -23,15 +23,15 @@ SourceOf = Callable[[Array, Array | None], Array]
 class Relaxation:
     r"""S(t) from S(0): F0 as a recursion, S(t+1) = m m S(t) + i G(t), G = kappa (C + K[S] + X(E V)).
 
-    G costs a pass over the data and is smooth in log time; so it is evaluated at *nodes* only and interpolated
-    between them by a cubic in log(1 + t), and the recursion is summed in closed form over pieces on which the
-    interpolant is nearly linear. The source at the end of an interval is found at the S that extrapolation predicts,
-    and again at the corrected S while the correction moves the source. An interval is accepted when, in every mode,
-    the cubic and the parabola agree at its middle and the last correction was small, to a tolerance set by `rtol`;
-    otherwise it is shortened. An error of the source comes back through K, amplified by the gain G/C, about
-    1/(1 - lr/max_stable_lr): the tolerance is divided by it. Intervals of one step are exact. Modes that overshoot
-    (m < 0) make the source alternate, which no smooth interpolant follows: steps of one until they decay. Where the
-    learning rate jumps the source has a corner, and the march begins anew.
+    G costs a pass over the data and is smooth in log time; so it is evaluated at *nodes* only and interpolated between
+    them by a cubic in log(1 + t), and the recursion is summed in closed form over pieces on which the interpolant is
+    nearly a cubic in t. The source at the end of an interval is found at the S that extrapolation predicts, and again
+    at the corrected S while the correction moves the source. An interval is accepted when, in every mode, the cubic and
+    the parabola agree at its middle and the last correction was small, to a tolerance set by `rtol`; otherwise it is
+    shortened. An error of the source comes back through K, amplified by the gain G/C, about 1/(1 - lr/max_stable_lr):
+    the tolerance is divided by it. Intervals of one step are exact. Modes that overshoot (m < 0) make the source
+    alternate, which no smooth interpolant follows: steps of one until they decay. Where the learning rate jumps the
+    source has a corner, and the march begins anew.
 
     Parameters
     ----------
@@ -46,8 +46,10 @@ class Relaxation:
         E V(0); None is zero.
     rtol : float
         Relative accuracy wanted of each mode's variance. Measured on digits against every-step iteration (b = 1 to 8,
-        lr up to 0.94 of the stability limit, both starts, rtol 1e-2 to 1e-6): at most 0.64 of it. Closer than 1 % to
+        lr up to 0.94 of the stability limit, both starts, rtol 1e-2 to 1e-6): at most 0.40 of it. Closer than 1 % to
         the limit the gain is above what is controlled: up to 2.3 times rtol on heavy-tailed data at 0.999 of it.
+    curvatures : ndarray, (r,), or None
+        What weighs the modes in the loss; where they are given, and from rtol 1e-4 on, it is held to 1e-6.
 
     Notes
     -----
@@ -61,6 +63,7 @@ class Relaxation:
     covariance: Array
     mean: Array | None
     rtol: float
+    curvatures: Array | None = None
 
     def readings(self, steps: Sequence[int], form: Array) -> Array:
         """Return tr(form S(t)) at each of `steps`, (n,)."""
@@ -119,7 +122,7 @@ class Relaxation:
     def _march(self, stops: Sequence[int], read: Reading | None = None) -> March:
         """From 0 to the last of the sorted `stops`, reading at them."""
         quiet = float(np.abs(np.diag(self.noise)).sum())
-        control = Controller(self.kernel, self.rtol, quiet)
+        control = Controller(self.kernel, self.rtol, quiet, self.curvatures)
         varies, read = callable(self.source), self.observed if read is None else read
         return March(self.kernel, self.covariance, self._evaluate, varies, control, stops, read)
 

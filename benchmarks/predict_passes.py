@@ -1,0 +1,92 @@
+"""`Prediction.after` costs some passes over the samples, however many steps it predicts.
+
+Long runs, with momentum and with a schedule: passes over the samples, CPU time in units of one pass (that of
+`problem.feedback(S)`, the median of five), and the errors of the worst mode and of the excess loss against rtol 1e-8.
+
+    python benchmarks/predict_passes.py            # digits
+    python benchmarks/predict_passes.py mnist      # some minutes; without the reference: mnist --fast
+
+Digits are so few that every state is asked of all samples. MNIST from the optimum (rank 712, two shared cores, one
+thread of BLAS, rtol 1e-4): 8,000 plain steps 18 passes (before rounding was added as squares 22, and 24 in passes);
+2,000 steps with momentum 0.9 115 passes, 168 in passes: this is not what it should be.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+import fluctua as fl
+
+REFERENCE = 1e-8
+
+
+def recipes(name: str) -> dict[str, tuple[fl.SGD, int]]:
+    """Return what is predicted, and for how many steps."""
+    lr = 0.01 if name == "mnist" else 0.05
+    cosine = fl.schedules.CosineAnnealingLR(2000)
+    return {
+        "plain, 8,000 steps": (fl.SGD(lr, 32), 8000),
+        "momentum 0.9, 2,000 steps": (fl.SGD(lr, 32, momentum=0.9), 2000),
+        "cosine, momentum 0.9, 2,000": (fl.SGD(lr, 32, momentum=0.9, schedule=cosine), 2000),
+    }
+
+
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """Count passes over the samples."""
+    calls: list[int] = []
+    scatter: Callable[..., np.ndarray] = fl.LeastSquares.scatter
+    fl.LeastSquares.scatter = lambda *args, **given: (calls.append(1), scatter(*args, **given))[1]  # type: ignore[method-assign]
+    try:
+        yield calls
+    finally:
+        fl.LeastSquares.scatter = scatter  # type: ignore[method-assign]
+
+
+def one_pass(problem: fl.LeastSquares) -> float:
+    """Return the CPU seconds that a pass takes."""
+    state, seconds = np.diag(1 / problem.curvatures), []
+    for _ in range(6):
+        began = time.process_time()
+        problem.feedback(state)
+        seconds.append(time.process_time() - began)
+    return statistics.median(seconds[1:])
+
+
+def measure(problem: fl.LeastSquares, sgd: fl.SGD, steps: int, start: str, exact: bool) -> str:
+    """Return a line on one prediction; the law alone, without its stationary state."""
+    law = fl.predict(problem, sgd, theory="discrete", check_stability=False).law
+    bare = fl.Prediction(type(law)(law.problem, sgd, "exact"), np.zeros((problem.rank,) * 2))
+    unit = one_pass(problem)
+    with counted() as calls:
+        began = time.process_time()
+        found = bare.after(steps, start=start)
+        seconds = time.process_time() - began
+    line = f"{len(calls):6} passes {seconds / unit:8.1f} in passes"
+    if not exact:
+        return line
+    truth = bare.after(steps, start=start, rtol=REFERENCE)
+    worst = np.abs(found.mode_variances / truth.mode_variances - 1).max()
+    return f"{line}   worst mode {worst:.1e}   loss {abs(found.excess_loss / truth.excess_loss - 1):.1e}"
+
+
+def main(name: str = "digits", *options: str) -> None:
+    data = fl.load(name)
+    problem = fl.LeastSquares(data.inputs, data.targets)
+    _ = problem.minimum().noise
+    print(f"{name}: {problem.samples:,} samples, rank {problem.rank}, a pass {one_pass(problem):.3g} s")
+    for title, (sgd, steps) in recipes(name).items():
+        for start in ("optimum", "zero"):
+            print(
+                f"{title:30} from {start:8} {measure(problem, sgd, steps, start, '--fast' not in options)}", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
