@@ -23,7 +23,6 @@ SHUFFLE = ("--sampling", "shuffle")
         (("predict", "--drop-last"), "drop_last needs epochs"),
         (("verify", "--sampling", "sequential"), "periodic orbit"),
         (("verify", "--sampling", "single_shuffle"), "periodic orbit"),
-        (("plan", "--budget", 50, *SHUFFLE, "--schedule", "cosine"), "a schedule is not covered"),
         (("predict", "--orders", 64), "for sampling='shuffle'"),
         (("predict", *SHUFFLE, "--orders", 65), "multiple of 32"),
         (("predict", *SHUFFLE, "--orders", 64, "--steps", 9), "is of the stationary state"),

@@ -112,7 +112,7 @@ def test_thinned_by_nothing_it_is_the_whole(digits_problem):
     sgd, begin = fl.SGD(0.05, 8), Start.at(digits_problem.minimum(), "zero")
     thin = Thinned(digits_problem, 0.0, digits_problem.samples, 1.0)
     times = np.array([1, 10, STEPS])
-    curve = digits_problem.minimum().loss + fl.learning_curve(digits_problem, sgd, STEPS)[times]
+    curve = digits_problem.minimum().loss + fl.learning_curve(digits_problem, sgd, STEPS, rtol=1e-6)[times]
     found = np.concatenate(list(thin.curve(sgd, STEPS, begin, 1e-6)))
     np.testing.assert_allclose(found[times], curve, rtol=1e-9)
 

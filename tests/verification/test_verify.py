@@ -250,7 +250,6 @@ def test_the_curve_of_epochs_has_all_steps(small_problem):
     [
         ({"sampling": "single_shuffle"}, "periodic orbit"),
         ({"sampling": "sequential"}, "periodic orbit"),
-        ({"sampling": "shuffle", "schedule": fl.schedules.CosineAnnealingLR(50)}, "a schedule is not covered"),
     ],
 )
 def test_epochs_without_a_law_are_refused_before_any_simulation(small_problem, options, message):

@@ -73,7 +73,7 @@ class SpannedSource:
         seen = self._witnessed(covariance, mean)
         felt = self._recalled(seen, rest)
         if felt is None:
-            felt = self.minimum.felt(covariance, mean)
+            felt = self.minimum.fed_back(covariance, mean)
             self.passes += 1
             self._seen.append(seen)
             self._found.append(felt.astype(self.problem.inputs.dtype))
