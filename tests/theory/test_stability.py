@@ -1,10 +1,13 @@
 """The largest stable learning rate: theory.md's numbers, closed forms, a dense eigenvalue, and what happens near it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import fluctua as fl
 from fluctua.errors import InvalidInput
+from fluctua.theory.stability import surely_stable, warn_unstable
 
 
 def random_problem(seed=0, samples=30, features=4):
@@ -149,3 +152,31 @@ def test_real_training_is_bounded_below_the_limit_and_diverges_above(digits_prob
     assert 0.5 < runs[0].excess_loss / expected < 2
     grown = np.nan_to_num(runs[1].replica_losses[:, -1], nan=np.inf)
     assert np.median(grown) > 1000 * expected
+
+
+@pytest.mark.parametrize(
+    "step", [{}, {"momentum": 0.9}, {"momentum": 0.5, "nesterov": True}, {"momentum": 0.9, "dampening": 0.5}]
+)
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_told_without_the_feedback_to_be_stable_is_so(seed, size, step):
+    problem, sgd = random_problem(seed), fl.SGD(1.0, size, weight_decay=0.1, **step)
+    limit = fl.max_stable_lr(problem, sgd)
+    rates = limit * np.geomspace(0.01, 1.5, 60)
+    sure = [surely_stable(problem, sgd, rate) for rate in rates]
+    told = rates[sure].max()
+    assert 0.1 * limit < told < limit
+    assert sure == sorted(sure, reverse=True)
+    if not step:
+        largest = np.square(problem.inputs).sum(axis=1).max()
+        assert surely_stable(problem, sgd, 1.999 / (problem.curvatures[0] + 0.1 + largest / size))
+
+
+def test_with_momentum_small_rates_cost_no_search_for_the_limit(monkeypatch, digits_problem):
+    """Nor in shuffled epochs, where such a search takes long."""
+    monkeypatch.setattr("fluctua.theory.stability.max_stable_lr", lambda *_: pytest.fail("the limit was sought"))
+    for sampling in ("with_replacement", "shuffle"):
+        sgd = fl.SGD(0.001, 8, momentum=0.9, sampling=sampling, schedule=fl.schedules.CosineAnnealingLR(100))
+        warn_unstable(digits_problem, sgd, 100)
+    with pytest.raises(pytest.fail.Exception, match="sought"):
+        warn_unstable(digits_problem, replace(sgd, lr=0.1), 100)

@@ -33,7 +33,7 @@ def final(
     law = Law(problem, sgd, "exact", rough=rough)
     relaxation = law.relaxation(None if start is None else start.modes, steps, rtol)
     mean = None if isinstance(relaxation, Relaxation) else relaxation.means([steps])
-    return Prediction(law, relaxation.average([steps])[0], (steps,), start, rtol, mode_mean=mean)
+    return Prediction(law, (relaxation.average([steps])[0], mean), (steps,), start, rtol)
 
 
 class Thinned:
@@ -66,7 +66,7 @@ class Thinned:
         mean = np.zeros((1, r)) if start is None else start.modes * law.motion(steps).drift(steps)
         covariance = mean.T @ mean
         covariance[: self.kept, : self.kept] = inside
-        return Prediction(law, covariance, (steps,), start, rtol)
+        return Prediction(law, (covariance, None), (steps,), start, rtol)
 
     def curve(self, sgd: SGD, last: int, start: Start, rtol: float) -> Iterator[Array]:
         """Yield estimates of E L(W_t) from t = 0 to `last`, some steps at a time; plain SGD, a start in the modes."""

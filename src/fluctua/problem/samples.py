@@ -140,8 +140,8 @@ class Samples:
 
         Parameters
         ----------
-        basis : ndarray, (r, k), optional
-            Orthonormal columns, in the modes; by default all of x counts.
+        basis : ndarray, (r, k) or (r,), optional
+            Columns in the modes, or a factor of each mode; by default all of x counts.
 
         Returns
         -------
@@ -155,7 +155,9 @@ class Samples:
         """
         largest, rows = 0.0, self.inputs if basis is None else self.projections
         for block in self.blocks(rows.shape[1]):
-            x = rows[block] if basis is None else rows[block] @ basis
+            x = rows[block]
+            if basis is not None:
+                x = x * basis if basis.ndim == 1 else x @ basis
             squares = np.einsum("ij,ij->i", x, x, dtype=np.float64)
             counted = squares if self.importance is None else squares * self.importance[block]
             largest = max(largest, float(counted.max()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,24 +10,18 @@ from numpy.typing import ArrayLike
 from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.values import choice, positive_int, real_number
-from ..errors import NotConverged, UncertainFloor, UnstableSGD
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
-from . import fixed_points as stationary
 from .ladder import RUNGS, Rung
 from .law import Law
 from .prediction import Prediction
-from .quiet import may_grow_unseen
 from .readings import outside, refuse_curve
-from .reshuffling.contraction import steps_contract
-from .reshuffling.stationary import Cycle
-from .stability import max_stable_lr, mean_stable_lr, warn_unstable
+from .stability import warn_unstable
+from .stationary_state import at_rest
 
-__all__ = ["Prediction", "learning_curve", "predict", "refuse_beyond_limit"]
-
-_DOUBTFUL, _NEAR_LIMIT = 0.1, 0.9  # relative error of a floor, and share of the limit, from which a warning says so
+__all__ = ["Prediction", "learning_curve", "predict"]
 
 
 def predict(
@@ -69,7 +63,8 @@ def predict(
         Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool
         If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
-        `.after` stays exact. With a schedule that is so too: the stationary values are those at `lr`, held.
+        `.after` stays exact. The stationary state is then solved where it is first asked for. With a schedule that
+        is so too: the stationary values are those at `lr`, held.
 
     Returns
     -------
@@ -117,17 +112,9 @@ def predict(
     """
     door(problem, sgd, average=average, check_stability=check_stability)
     choice("theory", theory, RUNGS)
-    law = Law(problem, sgd, theory, average)
-    mean: Array | None = None
-    try:
-        covariance, mean = _independent(law) if law.cycle is None else _shuffled(law, law.cycle)
-    except (stationary.NoStationaryState, NotConverged) as missing:
-        if isinstance(missing, NotConverged) and sgd.lr < _limit(law):
-            raise
-        if check_stability and sgd.schedule is None:
-            raise _refusal(law) from missing
-        covariance = np.full((problem.rank,) * 2, np.inf)
-    prediction = Prediction(law, covariance, mode_mean=mean)
+    prediction = Prediction(Law(problem, sgd, theory, average))
+    if check_stability and sgd.schedule is None:
+        prediction = replace(prediction, moments=at_rest(prediction.law, check=True))
     return prediction if theory != "equilibrium" else prediction.equilibrated()
 
 
@@ -201,90 +188,3 @@ def learning_curve(
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
     curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
     return np.asarray(curve + outside(law, begin, np.arange(last + 1)))
-
-
-def _limit(law: Law) -> float:
-    """The largest stable learning rate on this rung of the ladder."""
-    return (max_stable_lr if law.feeds_back else mean_stable_lr)(law.problem, law.sgd)
-
-
-def _refusal(law: Law) -> UnstableSGD:
-    """What to raise where no stationary state was found: the limit decides whether there is none."""
-    limit = _limit(law)
-    full = law.sgd.batch_size >= law.problem.population
-    return UnstableSGD(law.sgd.lr, limit, larger_batch=not full, epochs=law.shuffle is not None)
-
-
-def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
-    """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
-    if law.measured is not None:
-        found = law.settled_in_epochs(None)
-        _doubt(law)
-        return found
-    if law.epochs is not None:
-        _doubt(law)
-    if not law.kernel.contracts:
-        raise stationary.NoStationaryState
-    if law.feeds_back and law.minimum.interpolates and _grows(law):
-        raise stationary.NoStationaryState  # where there is no noise nothing else would tell
-    found = law.settled_in_epochs(None)
-    if law.feeds_back and not cycle.contracts and not law.affordable:
-        _check_limit(law)
-    return found
-
-
-def _grows(law: Law) -> bool:
-    """Whether shuffled epochs are beyond their limit, which takes long to find and is asked for last."""
-    return not steps_contract(law.problem, law.sgd) and law.sgd.lr >= max_stable_lr(law.problem, law.sgd)
-
-
-def _doubt(law: Law) -> None:
-    """Warn where random epochs tell the floor no better than to some ten per cent."""
-    assert law.epochs is not None
-    if law.epochs.error > _DOUBTFUL:
-        how = "measured with" if law.measured else "an expansion, checked with"
-        _warn(UncertainFloor(law.sgd.lr, f"{how} random epochs to {law.epochs.error:.0%}"), 5)
-
-
-def _check_limit(law: Law) -> None:
-    """Far beyond the limit the balance may have a solution that is not one, and close below it the expansion is off."""
-    limit = max_stable_lr(law.problem, law.sgd)
-    if law.sgd.lr >= limit:
-        raise stationary.NoStationaryState
-    if law.overshoots or law.sgd.lr > _NEAR_LIMIT * limit:
-        _warn(UncertainFloor(law.sgd.lr, "an expansion, and the data are too large for measuring epochs instead"))
-
-
-def _warn(message: UserWarning, depth: int = 4) -> None:
-    warnings.warn(message, stacklevel=depth)
-
-
-def _independent(law: Law) -> tuple[Array, None]:
-    """Stationary S, or the average's, where batches are independent."""
-    if not law.kernel.contracts:
-        raise stationary.NoStationaryState
-    if may_grow_unseen(law):
-        refuse_beyond_limit(law)
-    covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
-    if law.kernel.components > 1 and not _positive(covariance):
-        refuse_beyond_limit(law)
-    return (covariance if law.average is None else law.averaged(covariance)), None
-
-
-def refuse_beyond_limit(law: Law) -> None:
-    """Raise `NoStationaryState` where the balance cannot tell: the learning rate is at the limit or beyond.
-
-    Without noise at W* its solution is S = 0 at any learning rate, and rounding may make a small variance negative.
-    """
-    if law.feeds_back and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
-        raise stationary.NoStationaryState
-
-
-def _positive(covariance: Array) -> bool:
-    """Whether no direction has a negative variance: beyond the limit the balance has a solution, but not such a one.
-
-    The map Phi o K keeps positive matrices positive, so its leading left eigenvector Y is one, and with a leading
-    eigenvalue above 1 the solution has tr(Y S) < 0.
-    """
-    lowest, *_, highest = np.linalg.eigvalsh(covariance) if len(covariance) > 1 else [covariance[0, 0]] * 2
-    return bool(lowest >= -1e-9 * abs(highest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -17,7 +18,10 @@ __all__ = ["Coordinates"]
 class Coordinates(ByOutput):
     """Mean and covariance of V in the coordinates of the inputs; a base of `Prediction`."""
 
-    mode_mean: Array | None
+    @property
+    @abstractmethod
+    def mode_mean(self) -> Array | None:
+        """E V in the modes, (c, r), where shuffled epochs displace it; None elsewhere."""
 
     @property
     def modes(self) -> Array:

@@ -8,6 +8,7 @@ antisymmetric part is a current.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -28,8 +29,12 @@ _MOST = 3000  # weights whose joint noise is inverted: 0.1 GB a matrix, half a m
 class TimeDomain(Responses):
     """What a prediction says about two times: correlations, currents, irreversibility; a base of `Prediction`."""
 
-    mode_covariance: Array
     rtol: float
+
+    @property
+    @abstractmethod
+    def mode_covariance(self) -> Array:
+        """U^T S U, (r, r)."""
 
     def lagged_covariance(self, lag: int) -> Array:
         r"""Return E[V(t)^T V(t + lag)], summed over outputs, in the modes: Onsager's regression.

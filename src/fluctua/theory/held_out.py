@@ -83,6 +83,8 @@ def held_out_loss(prediction: Prediction, inputs: ArrayLike, targets: ArrayLike)
     ------
     InvalidInput
         For arrays that do not fit the training data's, and for a label that they do not have.
+    NotConverged
+        If the stationary state, where it is asked for here first, was not found to the accuracy stated.
 
     Notes
     -----

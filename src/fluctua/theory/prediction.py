@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,7 @@ from .ladder import Rung
 from .law import Law
 from .readings import outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
+from .stationary_state import at_rest
 from .transient import Relaxation
 
 __all__ = ["Prediction"]
@@ -36,8 +38,9 @@ class Prediction(Coordinates):
     ----------
     law : Law
         The balance that was solved: problem, recipe and rung of the ladder.
-    mode_covariance : ndarray, (r, r)
-        U^T S U.
+    moments : tuple of ndarray, or None
+        S, (r, r), and E V, (c, r), in the modes, None where that is zero or follows from the start; None is the
+        stationary state, which is solved where it is first asked for.
     steps : tuple of int, or None
         The steps it is at, or averaged over; None if it is stationary.
     start : Start or None
@@ -48,8 +51,6 @@ class Prediction(Coordinates):
         Learning curve up to the last step, if `after` was asked for it.
     position : int or None
         Position in the epoch, for the stationary state of shuffled epochs `at` one; otherwise it is averaged over all.
-    mode_mean : ndarray, (c, r), or None
-        E V in the modes, where shuffled epochs displace it.
 
     Examples
     --------
@@ -63,13 +64,26 @@ class Prediction(Coordinates):
     """
 
     law: Law
-    mode_covariance: Array
+    moments: tuple[Array, Array | None] | None = None
     steps: tuple[int, ...] | None = None
     start: Start | None = None
     rtol: float = 1e-4
     curve: Array | None = None
     position: int | None = None
-    mode_mean: Array | None = None
+
+    @cached_property
+    def _moments(self) -> tuple[Array, Array | None]:
+        return at_rest(self.law) if self.moments is None else self.moments
+
+    @property
+    def mode_covariance(self) -> Array:
+        """U^T S U, (r, r)."""
+        return self._moments[0]
+
+    @property
+    def mode_mean(self) -> Array | None:
+        """E V in the modes, (c, r), where shuffled epochs displace it; None elsewhere."""
+        return self._moments[1]
 
     @property
     def theory(self) -> Rung:
@@ -176,7 +190,7 @@ class Prediction(Coordinates):
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
         mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
-        state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None)
+        state = replace(self, moments=(averaged, mean), position=None)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 
@@ -209,14 +223,14 @@ class Prediction(Coordinates):
             raise InvalidInput(f"position must be below the epoch's {cycle.shuffle.epoch.steps} steps, got {place}.")
         if self._unbounded:
             return replace(self, position=place)
-        covariance, mean = self.law.settled_in_epochs(place)
-        return replace(self, mode_covariance=covariance, mode_mean=mean, position=place)
+        return replace(self, moments=self.law.settled_in_epochs(place), position=place)
 
     def equilibrated(self) -> Prediction:
         """Return S = c T H^-1 with the one temperature that keeps this prediction's excess loss: the lowest rung."""
         h = self.curvatures
         inside = float(h @ self.mode_variances)  # twice the excess loss, without what a start left outside the modes
-        return replace(self, law=replace(self.law, rung="equilibrium"), mode_covariance=np.diag(inside / (len(h) * h)))
+        law = replace(self.law, rung="equilibrium")
+        return replace(self, law=law, moments=(np.diag(inside / (len(h) * h)), self.mode_mean))
 
     @property
     def _unbounded(self) -> bool:

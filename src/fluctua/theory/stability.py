@@ -19,7 +19,10 @@ from .radius import unit_radius
 from .source import Source
 from .stable_limit import StableLimit
 
-__all__ = ["independent_batches", "max_stable_lr", "mean_stable_lr", "safe_lr", "warn_unstable"]
+__all__ = ["independent_batches", "max_stable_lr", "mean_stable_lr", "surely_stable", "warn_unstable"]
+
+_SHARES = (0.25, 0.5, 0.75, 1.0)  # of a rate, at which stability is told
+_BY_EPOCHS = 0.5  # of what independent batches surely bear, up to which epochs are not asked: a margin, not a bound
 
 
 def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
@@ -115,30 +118,44 @@ def mean_stable_lr(problem: LeastSquares, sgd: Recipe) -> float:
     return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
 
 
-def safe_lr(problem: LeastSquares, sgd: Recipe) -> float:
-    """Return a learning rate up to which plain SGD is stable, 2/(h_max + kappa R^2) with R^2 the largest |x|^2.
+def surely_stable(problem: LeastSquares, sgd: Recipe, rate: float) -> bool:
+    """Return whether independent batches are surely stable up to the learning rate `rate`; False says nothing.
 
-    It is so because H^2 + kappa <|x|^2 x x^T> <= (h_max + kappa R^2) H. Cost: a pass over the inputs.
+    One round of the balance, S' = Phi o kappa K[S], has tr(A S') <= tr(A S) kappa max_x sum_p a_p Phi_pp x_p^2, since
+    K[S]_pp <= <x^T S x x_p^2> and <x^T S x> = tr(A S). Below 1 that is asked of some rates up to `rate`. Plain SGD is
+    so found stable up to 2/(h_max + kappa R^2), R^2 the largest |x|^2. Cost: a pass over the inputs for each.
     """
     source = Source.of(problem, sgd)
-    return 2 / (float(source.minimum.curvatures[0]) + source.largest())
+    if not rate < mean_stable_lr(problem, sgd):
+        return False
+    h, a = source.minimum.curvatures, source.minimum.problem.curvatures
+    rounds = (np.diag(step_kernel(h, sgd.step, share * rate).stationary) for share in _SHARES)
+    return all(source.largest(np.sqrt(a * np.maximum(each, 0))) < 1 for each in rounds)
 
 
 def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back: bool = True) -> None:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
     Where noise does not feed back the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`,
-    only where `safe_lr` does not settle it.
+    only where `surely_stable` does not settle it: of shuffled epochs where independent batches of their sizes surely
+    bear twice the rate.
     """
     if sgd.schedule is None or steps == 0:
         return
     sgd.schedule.refuse_beyond(steps)
     refuse_long(steps)
     rates = sgd.rates(np.arange(steps))
-    if sgd.step.slots == 1 and rates.max() <= safe_lr(problem, sgd):
+    if not rates.any() or (feeds_back and _settled(problem, sgd, float(rates.max()))):
         return
     limit = (max_stable_lr if feeds_back else mean_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)
     if above.size:
         found = UnstableRates(int(above[0]), above.size, float(rates[above[0]]), limit)
         warnings.warn(found, stacklevel=3)
+
+
+def _settled(problem: LeastSquares, sgd: Recipe, rate: float) -> bool:
+    if not sgd.epochs:
+        return surely_stable(problem, sgd, rate)
+    single = [replace(independent_batches(sgd), batch_size=int(b)) for b in np.unique(sgd.batch_sizes(problem.samples))]
+    return all(surely_stable(problem, one, rate / _BY_EPOCHS) for one in single)

@@ -14,7 +14,7 @@ from ..errors import FluctuaError
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
-from ..theory.stability import independent_batches, max_stable_lr, safe_lr
+from ..theory.stability import independent_batches, max_stable_lr, surely_stable
 
 __all__ = ["NEAR", "heavy_tails", "share_of_limit"]
 
@@ -25,14 +25,14 @@ NEAR = 0.7
 def share_of_limit(problem: LeastSquares, sgd: Recipe, steps: int) -> float | None:
     """Return the largest learning rate of the first `steps` steps over the largest stable one; None if it is small.
 
-    Small is settled without the limit where `safe_lr` suffices. For shuffled epochs the limit is that of independent
-    batches of the same size. Cost: a pass over the inputs, or `max_stable_lr`.
+    Small is settled without the limit where `surely_stable` suffices. For shuffled epochs the limit is that of
+    independent batches of the same size. Cost: some passes over the inputs, or `max_stable_lr`.
     """
     rate = sgd.lr
     if sgd.schedule is not None:
         refuse_long(steps)
         rate = float(np.max(sgd.rates(np.arange(steps))))
-    if sgd.step.slots == 1 and rate <= NEAR * safe_lr(problem, independent_batches(sgd)):
+    if surely_stable(problem, independent_batches(sgd), rate / NEAR):
         return None
     try:
         return rate / max_stable_lr(problem, independent_batches(sgd))

@@ -62,10 +62,11 @@ _FLOW = {
 
 def hold_equal_time(header: Header, arrays: Arrays) -> None:
     """Of a verdict at equal times."""
-    EqualTimeRun.of(header["identity"])
+    run = EqualTimeRun.of(header["identity"])
     rungs = {name.removeprefix("predicted_") for name in arrays if name.startswith("predicted_")} | {header["theory"]}
     rows = [row["name"] for row in header["rows"]]
-    if missing := [name for name in (*rungs, f"{header['theory']}, stationary") if name not in rows]:
+    promised = rungs if run.recipe.schedule else {*rungs, f"{header['theory']}, stationary"}
+    if missing := sorted(promised.difference(rows)):
         raise ValueError(f"it has no row {', '.join(missing)}")
     layout = {**_EQUAL_TIME, **dict.fromkeys((f"predicted_{name}" for name in rungs), "f r")}
     if header["balance"] is not None:

@@ -83,7 +83,8 @@ class Trial:
         for name, rung in rungs.items():
             role: Role = "claim" if name == tested.theory else "reference" if name == INDEPENDENT else "rung"
             yield self._row(name, role, rung)
-        yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
+        if tested.law.sgd.schedule is None:
+            yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
         for factor in (1 + self.resolution, 1 - self.resolution):
             yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor)
 

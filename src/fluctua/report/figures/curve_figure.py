@@ -23,8 +23,8 @@ def curve(verdict: Verdict) -> Figure:
     arrays = {name: drawable(values) for name, values in verdict.arrays.items()}
     t, bar = arrays["watched"], student(verdict) * arrays["loss_error"]
     colour, curve = RUNGS[verdict.theory][0], arrays["curve"]
-    floor = float(drawable(verdict.row(f"{verdict.theory}, stationary").excess_loss))
-    peak, end = quantile(curve, 1.0), np.maximum(floor, curve[-1])
+    floor = None if verdict.run.recipe.schedule else _level(verdict)
+    peak, end = quantile(curve, 1.0), curve[-1] if floor is None else np.maximum(floor, curve[-1])
     far = not peak <= _CONTRAST * end  # falls far, or grows without bound: then `end` is not a number
     able = positive if far else drawable
     if far:
@@ -34,8 +34,8 @@ def curve(verdict: Verdict) -> Figure:
     points(axes, t, mean, bar, "mean of the replicas, with 95 % interval")
     words = f"{verdict.theory} theory, nothing fitted"
     axes.plot(arrays["curve_steps"], curve, color=colour, linewidth=1.8, label=words)
-    held = "stationary level at this lr, held" if verdict.run.recipe.schedule else "its stationary level"
-    _stationary_floor(axes, floor, colour, held, shown=floor <= _CONTRAST * peak)
+    if floor is not None:
+        _stationary_floor(axes, floor, colour, shown=floor <= _CONTRAST * peak)
     axes.set_xscale("symlog", linthresh=1, linscale=0.4, subs=range(2, 10))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set(xlabel="step $t$", ylabel=r"excess loss, $E\,L(W_t) - L(W^*)$", xlim=(-0.2, 1.2 * t[-1]))
@@ -43,7 +43,12 @@ def curve(verdict: Verdict) -> Figure:
     return figure
 
 
-def _stationary_floor(axes: Axes, floor: float, colour: str, name: str, shown: bool) -> None:
+def _level(verdict: Verdict) -> float:
+    return float(drawable(verdict.row(f"{verdict.theory}, stationary").excess_loss))
+
+
+def _stationary_floor(axes: Axes, floor: float, colour: str, shown: bool) -> None:
+    name = "its stationary level"
     if floor == 0:
         return  # an average over all time comes to rest
     if not np.isfinite(floor):

@@ -1,0 +1,127 @@
+"""The stationary state of a law: solved, refused where there is none, and doubted where it is uncertain."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from .._arrays import Array
+from ..errors import NotConverged, UncertainFloor, UnstableSGD
+from .fixed_points import NoStationaryState
+from .law import Law
+from .quiet import may_grow_unseen
+from .reshuffling.contraction import steps_contract
+from .reshuffling.stationary import Cycle
+from .stability import max_stable_lr, mean_stable_lr
+
+__all__ = ["at_rest"]
+
+_DOUBTFUL, _NEAR_LIMIT = 0.1, 0.9  # relative error of a floor, and share of the limit, from which a warning says so
+
+
+def at_rest(law: Law, *, check: bool = False) -> tuple[Array, Array | None]:
+    """Return the stationary S, (r, r), and E V, (c, r), None where that is zero; with a schedule at `lr`, held.
+
+    Raises
+    ------
+    UnstableSGD
+        If there is none, and `check`; otherwise S is infinite there.
+    NotConverged
+        If it was not found to the accuracy stated.
+    """
+    try:
+        return _independent(law) if law.cycle is None else _shuffled(law, law.cycle)
+    except (NoStationaryState, NotConverged) as missing:
+        if isinstance(missing, NotConverged) and law.sgd.lr < _limit(law):
+            raise
+        if check:
+            raise _refusal(law) from missing
+        return np.full((law.problem.rank,) * 2, np.inf), None
+
+
+def _limit(law: Law) -> float:
+    """The largest stable learning rate on this rung of the ladder."""
+    return (max_stable_lr if law.feeds_back else mean_stable_lr)(law.problem, law.sgd)
+
+
+def _refusal(law: Law) -> UnstableSGD:
+    """What to raise where no stationary state was found: the limit decides whether there is none."""
+    limit = _limit(law)
+    full = law.sgd.batch_size >= law.problem.population
+    return UnstableSGD(law.sgd.lr, limit, larger_batch=not full, epochs=law.shuffle is not None)
+
+
+def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
+    """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
+    if law.measured is not None:
+        found = law.settled_in_epochs(None)
+        _doubt(law)
+        return found
+    if law.epochs is not None:
+        _doubt(law)
+    if not law.kernel.contracts:
+        raise NoStationaryState
+    if law.feeds_back and law.minimum.interpolates and _grows(law):
+        raise NoStationaryState  # where there is no noise nothing else would tell
+    found = law.settled_in_epochs(None)
+    if law.feeds_back and not cycle.contracts and not law.affordable:
+        _check_limit(law)
+    return found
+
+
+def _grows(law: Law) -> bool:
+    """Whether shuffled epochs are beyond their limit, which takes long to find and is asked for last."""
+    return not steps_contract(law.problem, law.sgd) and law.sgd.lr >= max_stable_lr(law.problem, law.sgd)
+
+
+def _doubt(law: Law) -> None:
+    """Warn where random epochs tell the floor no better than to some ten per cent."""
+    assert law.epochs is not None
+    if law.epochs.error > _DOUBTFUL:
+        how = "measured with" if law.measured else "an expansion, checked with"
+        _warn(UncertainFloor(law.sgd.lr, f"{how} random epochs to {law.epochs.error:.0%}"), 6)
+
+
+def _check_limit(law: Law) -> None:
+    """Far beyond the limit the balance may have a solution that is not one, and close below it the expansion is off."""
+    limit = max_stable_lr(law.problem, law.sgd)
+    if law.sgd.lr >= limit:
+        raise NoStationaryState
+    if law.overshoots or law.sgd.lr > _NEAR_LIMIT * limit:
+        _warn(UncertainFloor(law.sgd.lr, "an expansion, and the data are too large for measuring epochs instead"))
+
+
+def _warn(message: UserWarning, depth: int = 5) -> None:
+    warnings.warn(message, stacklevel=depth)
+
+
+def _independent(law: Law) -> tuple[Array, None]:
+    """Stationary S, or the average's, where batches are independent."""
+    if not law.kernel.contracts:
+        raise NoStationaryState
+    if may_grow_unseen(law):
+        _refuse_beyond_limit(law)
+    covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
+    if law.kernel.components > 1 and not _positive(covariance):
+        _refuse_beyond_limit(law)
+    return (covariance if law.average is None else law.averaged(covariance)), None
+
+
+def _refuse_beyond_limit(law: Law) -> None:
+    """Raise `NoStationaryState` where the balance cannot tell: the learning rate is at the limit or beyond.
+
+    Without noise at W* its solution is S = 0 at any learning rate, and rounding may make a small variance negative.
+    """
+    if law.feeds_back and law.sgd.lr >= max_stable_lr(law.problem, law.sgd):
+        raise NoStationaryState
+
+
+def _positive(covariance: Array) -> bool:
+    """Whether no direction has a negative variance: beyond the limit the balance has a solution, but not such a one.
+
+    The map Phi o K keeps positive matrices positive, so its leading left eigenvector Y is one, and with a leading
+    eigenvalue above 1 the solution has tr(Y S) < 0.
+    """
+    lowest, *_, highest = np.linalg.eigvalsh(covariance) if len(covariance) > 1 else [covariance[0, 0]] * 2
+    return bool(lowest >= -1e-9 * abs(highest))
