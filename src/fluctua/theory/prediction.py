@@ -16,7 +16,7 @@ from ..problem.start import Start
 from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
-from .readings import outside, refuse_curve, relaxation_steps_of, spelled
+from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .transient import Relaxation
 
@@ -50,6 +50,8 @@ class Prediction(Coordinates):
         Position in the epoch, for the stationary state of shuffled epochs `at` one; otherwise it is averaged over all.
     mode_mean : ndarray, (c, r), or None
         E V in the modes, where shuffled epochs displace it.
+    mode_mean_left : ndarray, (c, r), or None
+        The same times what weight decay has left of a start outside the modes, where both move over `steps`.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Prediction(Coordinates):
     curve: Array | None = None
     position: int | None = None
     mode_mean: Array | None = None
+    mode_mean_left: Array | None = None
 
     @property
     def theory(self) -> Rung:
@@ -175,8 +178,10 @@ class Prediction(Coordinates):
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
-        mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
-        state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None)
+        mean, crossed = None, None
+        if not isinstance(relaxation, Relaxation):
+            mean, crossed = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
+        state = replace(self, mode_covariance=averaged, mode_mean=mean, mode_mean_left=crossed, position=None)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 
