@@ -151,3 +151,24 @@ def averaged_along(truth, sgd, order, start):
         weights = weights - sgd.rates(step) * (gradient + truth.momentum * buffer if truth.nesterov else buffer)
         average = weights if step == 0 else 0.7 * average + 0.3 * weights
     return average
+
+
+@pytest.mark.filterwarnings("ignore::fluctua.errors.UnstableRates")
+@pytest.mark.parametrize("average", [None, fl.EMA(0.7)], ids=["weights", "ema"])
+@pytest.mark.parametrize("schedule", [None, [1.0] * 100], ids=["constant", "schedule"])
+@pytest.mark.parametrize("sampling", ["shuffle", "without_replacement"])
+@pytest.mark.parametrize("theory", ["exact", "discrete"])
+def test_a_run_beyond_the_range_of_floats_is_infinite(theory, sampling, schedule, average):
+    """No warning of NumPy's, no number that is none."""
+    problem, _ = truth_of("general")
+    sgd = fl.SGD(1e6, 2, sampling=sampling, schedule=schedule, momentum=0.6)
+    prediction = fl.predict(problem, sgd, theory=theory, average=average, check_stability=False)
+    found = prediction.after(100, start="zero", curve=True)
+    curve = np.asarray(found.curve)
+    assert found.excess_loss == curve[-1] == np.inf
+    assert not np.isnan(curve).any()
+    x, y = np.eye(3), np.ones((3, 2))
+    assert fl.held_out_loss(found, x, y).excess == np.inf
+    if theory == "exact":
+        assert fl.learning_curve(problem, sgd, 100, average=average)[-1] == np.inf
+        assert fl.held_out_curve(problem, sgd, [100, 1], x, y, average=average)[0] == np.inf

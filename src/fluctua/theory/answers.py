@@ -20,7 +20,7 @@ from .ladder import RUNGS, Rung
 from .law import Law
 from .prediction import Prediction
 from .quiet import may_grow_unseen
-from .readings import outside, refuse_curve
+from .readings import outside, refuse_curve, unbounded
 from .reshuffling.contraction import steps_contract
 from .reshuffling.stationary import Cycle
 from .stability import max_stable_lr, mean_stable_lr, warn_unstable
@@ -199,8 +199,9 @@ def learning_curve(
     begin = Start.at(law.minimum, start)
     warn_unstable(problem, sgd, last, feeds_back=law.feeds_back)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
-    curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
-    return np.asarray(curve + outside(law, begin, np.arange(last + 1)))
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+        curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
+    return np.asarray(unbounded(curve) + outside(law, begin, np.arange(last + 1)))
 
 
 def _limit(law: Law) -> float:

@@ -16,7 +16,7 @@ from ..problem.start import Start
 from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
-from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled
+from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled, unbounded
 from .stability import warn_unstable
 from .transient import Relaxation
 
@@ -176,12 +176,13 @@ class Prediction(Coordinates):
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], feeds_back=law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
-        averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
-        kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
-        mean, crossed = None, None
-        if not isinstance(relaxation, Relaxation):
-            mean, crossed = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
-        state = replace(self, mode_covariance=averaged, mode_mean=mean, mode_mean_left=crossed, position=None)
+        mean, left = None, None
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+            averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
+            if not isinstance(relaxation, Relaxation):
+                mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
+        kept = unbounded(losses) + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
+        state = replace(self, mode_covariance=unbounded(averaged), mode_mean=mean, mode_mean_left=left, position=None)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 

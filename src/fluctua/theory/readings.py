@@ -11,7 +11,16 @@ from ..problem.start import Start
 from .law import Law
 from .reshuffling.followed import FollowedRun
 
-__all__ = ["contracted", "left_outside", "mean_with_left", "outside", "refuse_curve", "relaxation_steps_of", "spelled"]
+__all__ = [
+    "contracted",
+    "left_outside",
+    "mean_with_left",
+    "outside",
+    "refuse_curve",
+    "relaxation_steps_of",
+    "spelled",
+    "unbounded",
+]
 
 
 def refuse_curve(steps: int) -> None:
@@ -65,3 +74,8 @@ def relaxation_steps_of(kernel: Kernel) -> Array:
 def spelled(steps: tuple[int, ...]) -> str:
     """Return steps as a title has them: one, or the first and the last of those averaged over."""
     return f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}..{steps[-1]:,} (average of {len(steps)})"
+
+
+def unbounded(values: Array) -> Array:
+    """The values, infinite where squares have overflowed on the way, as beyond the stability limit."""
+    return np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)
