@@ -62,6 +62,29 @@ def test_a_run_is_the_mean_over_all_orders_of_each_epoch(name, optimiser, schedu
     assert both.excess_loss == pytest.approx((curve[3] + 2 * curve[8]) / 3, rel=1e-12)
 
 
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("schedule", ["constant", "within the epoch"])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2])
+def test_what_a_start_has_outside_the_modes_meets_the_mean_of_epochs(weight_decay, schedule, average):
+    """Held-out data and the covariance see both; batches displace the mean in the modes."""
+    inputs, targets = tiny("fewer samples than features")
+    truth = EpochEnumeration(inputs, targets, LR, 2, weight_decay=weight_decay)
+    sgd = fl.SGD(LR, 2, weight_decay=weight_decay, sampling="shuffle", schedule=SCHEDULES[schedule])
+    seen, start = AVERAGES[average], away_from(truth)
+    shares = np.ones(STEPS) if seen is None else seen.weights(range(STEPS))
+    size, moments = truth.optimum.size, followed_in_epochs(truth, sgd.rates(range(STEPS)) / LR, shares)
+    expected = [moment[np.ix_(kept, kept)] for moment in moments for kept in [np.r_[:size, len(moment) - 1]]]
+    prediction = fl.predict(fl.LeastSquares(inputs, targets), sgd, average=seen)
+    x, y = inputs_elsewhere(truth)
+    losses = [loss_elsewhere(truth, moment, x, y) for moment in expected]
+    curve = fl.held_out_curve(prediction.law.problem, sgd, [1, 4, 8], x, y, start=start, average=seen)
+    assert error(curve, [losses[0], losses[3], losses[7]]) <= 1
+    for steps in ([4], [1, 4, 8, 8]):
+        found, each = prediction.after(steps, start=start), [expected[t - 1] for t in steps]
+        assert error(found.covariance, np.mean([truth.covariance(moment) for moment in each], axis=0)) <= 1
+        assert error(fl.held_out_loss(found, x, y).expected, np.mean([losses[t - 1] for t in steps])) <= 1
+
+
 def inputs_elsewhere(truth):
     rng = np.random.default_rng(4)
     return rng.normal(size=(7, truth.inputs.shape[1])), rng.normal(size=(7, truth.outputs))
@@ -128,3 +151,24 @@ def averaged_along(truth, sgd, order, start):
         weights = weights - sgd.rates(step) * (gradient + truth.momentum * buffer if truth.nesterov else buffer)
         average = weights if step == 0 else 0.7 * average + 0.3 * weights
     return average
+
+
+@pytest.mark.filterwarnings("ignore::fluctua.errors.UnstableRates")
+@pytest.mark.parametrize("average", [None, fl.EMA(0.7)], ids=["weights", "ema"])
+@pytest.mark.parametrize("schedule", [None, [1.0] * 100], ids=["constant", "schedule"])
+@pytest.mark.parametrize("sampling", ["shuffle", "without_replacement"])
+@pytest.mark.parametrize("theory", ["exact", "discrete"])
+def test_a_run_beyond_the_range_of_floats_is_infinite(theory, sampling, schedule, average):
+    """No warning of NumPy's, no number that is none."""
+    problem, _ = truth_of("general")
+    sgd = fl.SGD(1e6, 2, sampling=sampling, schedule=schedule, momentum=0.6)
+    prediction = fl.predict(problem, sgd, theory=theory, average=average, check_stability=False)
+    found = prediction.after(100, start="zero", curve=True)
+    curve = np.asarray(found.curve)
+    assert found.excess_loss == curve[-1] == np.inf
+    assert not np.isnan(curve).any()
+    x, y = np.eye(3), np.ones((3, 2))
+    assert fl.held_out_loss(found, x, y).excess == np.inf
+    if theory == "exact":
+        assert fl.learning_curve(problem, sgd, 100, average=average)[-1] == np.inf
+        assert fl.held_out_curve(problem, sgd, [100, 1], x, y, average=average)[0] == np.inf

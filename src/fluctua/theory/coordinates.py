@@ -11,12 +11,15 @@ import numpy as np
 from .._arrays import Array
 from .._validate.values import step_list
 from .by_output import ByOutput
+from .readings import left_outside
 
 __all__ = ["Coordinates"]
 
 
 class Coordinates(ByOutput):
     """Mean and covariance of V in the coordinates of the inputs; a base of `Prediction`."""
+
+    mode_mean_left: Array | None
 
     @property
     @abstractmethod
@@ -41,10 +44,9 @@ class Coordinates(ByOutput):
         inside = self.modes @ self.mode_covariance @ self.modes.T
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
-        inner, outer = self.drifts(self.steps)
-        for within, without in zip(inner, outer, strict=True):
-            drift, null = (self.start.modes * within) @ self.modes.T, self.start.null * without
-            inside += (drift.T @ null + null.T @ drift + null.T @ null) / len(self.steps)
+        left, null = left_outside(self.law, np.array(self.steps)), self.start.null
+        crossed = self.modes @ self.mean_with_left.T @ null
+        inside += crossed + crossed.T + np.mean(left**2) * (null.T @ null)
         return inside
 
     @property
@@ -66,8 +68,19 @@ class Coordinates(ByOutput):
         """The part of E V outside the modes, (c, d)."""
         assert self.start is not None
         assert self.steps is not None
-        drift = self.law.null_motion(max(self.steps)).drift(self.steps, observed=True).mean()
-        return np.asarray(self.start.null * drift)
+        return np.asarray(self.start.null * left_outside(self.law, np.array(self.steps)).mean())
+
+    @property
+    def mean_with_left(self) -> Array:
+        """E V in the modes times what is left of the start outside them, averaged over the steps, (c, r)."""
+        if self.mode_mean_left is not None:
+            return self.mode_mean_left
+        assert self.start is not None
+        assert self.steps is not None
+        if self.mode_mean is not None:  # one step, or nothing decays outside
+            return np.asarray(self.mode_mean * left_outside(self.law, np.array(self.steps)).mean())
+        inner, outer = self.drifts(self.steps)
+        return np.asarray(self.start.modes * (inner * outer).mean(axis=0))
 
     def drifts(self, steps: int | Sequence[int]) -> tuple[Array, Array]:
         """Return what is left of E V(0), in the modes and outside them, at each of `steps`.

@@ -21,6 +21,7 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .answers import Prediction
 from .law import Law
+from .readings import left_outside, unbounded
 from .reshuffling.followed import FollowedRun
 from .stability import warn_unstable
 
@@ -176,13 +177,13 @@ def held_out_curve(
     held = HeldOut(law.problem, law.minimum, inputs, targets)
     warn_unstable(problem, sgd, last)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, real_number("rtol", rtol, above=0.0))
-    if isinstance(relaxation, FollowedRun):
-        return held.followed(law, begin, wanted, relaxation)
-    excess = 0.5 * relaxation.readings(wanted.tolist(), held.form)
-    if begin is not None:
-        inner, outer = (motion.drift(wanted, observed=True) for motion in (law.motion(last), law.null_motion(last)))
-        excess += held.drifted(begin, inner, outer)
-    return np.asarray(held.optimum + excess)
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+        if isinstance(relaxation, FollowedRun):
+            return unbounded(held.followed(law, begin, wanted, relaxation))
+        excess = 0.5 * relaxation.readings(wanted.tolist(), held.form)
+        if begin is not None:
+            excess += held.drifted(begin, law.motion(last).drift(wanted, observed=True), left_outside(law, wanted))
+    return unbounded(held.optimum + excess)
 
 
 class HeldOut:
@@ -231,8 +232,11 @@ class HeldOut:
         excess = 0.5 * float(np.vdot(self.form, prediction.mode_covariance))
         excess += float(np.vdot(self.slope, prediction.mean @ self.modes))
         if prediction.start is not None and prediction.steps is not None and prediction.start.null.any():
-            inner, outer = prediction.drifts(prediction.steps)
-            excess += float(self._outside(prediction.start, inner, outer).mean())
+            linear, square, crossed = self._outside(prediction.start)
+            left = left_outside(prediction.law, np.array(prediction.steps))
+            excess += float(np.mean(linear * left + square * left**2)) + float(
+                np.vdot(crossed, prediction.mean_with_left)
+            )
         return HeldOutLoss(self.optimum, excess)
 
     def followed(self, law: Law, start: Start | None, steps: Ints, run: FollowedRun) -> Array:
@@ -241,25 +245,28 @@ class HeldOut:
         inside = {t: 0.5 * np.vdot(self.form, s) + np.vdot(self.slope, mean) for t, (s, mean) in found.items()}
         out = self.optimum + np.array([inside[t] for t in steps.tolist()])
         if start is not None and start.null.any():
-            motions = law.motion(int(steps.max())), law.null_motion(int(steps.max()))
-            out += self._outside(start, *(motion.drift(steps, observed=True) for motion in motions))
+            linear, square, crossed = self._outside(start)
+            felt = np.array([np.vdot(crossed, found[t][1]) for t in steps.tolist()])
+            left = left_outside(law, steps)
+            out += left * (linear + felt) + square * left**2
         return np.asarray(out)
 
-    def drifted(self, start: Start, inner: Array, outer: Array) -> Array:
+    def drifted(self, start: Start, inner: Array, left: Array) -> Array:
         """What a displaced mean adds to 1/2 tr(form S), (n,), given its factors in the modes, (n, r), and outside."""
-        return np.asarray((self.slope * start.modes).sum(axis=0) @ inner.T + self._outside(start, inner, outer))
+        linear, square, crossed = self._outside(start)
+        inside, felt = (inner @ (start.modes * each).sum(axis=0) for each in (self.slope, crossed))
+        return np.asarray(inside + left * (linear + felt) + square * left**2)
 
-    def _outside(self, start: Start, inner: Array, outer: Array) -> Array:
-        """The part of it that the start has outside the modes, null x, at factors (n, r) and (n, 1), (n,)."""
-        constant, square, crossed = 0.0, 0.0, np.zeros(len(self.form))
+    def _outside(self, start: Start) -> tuple[float, float, Array]:
+        """<p . r'>, 1/2 <|p|^2> and <p^T z>, (c, r), of what the start has outside the modes, p = null x."""
+        linear, square, crossed = 0.0, 0.0, np.zeros(self.slope.shape)
         if start.null.any():
             for x, residuals in self._samples():
                 p = x @ start.null.T
-                constant += float(np.vdot(p, residuals)) / len(self.inputs)
+                linear += float(np.vdot(p, residuals)) / len(self.inputs)
                 square += 0.5 * float(np.sum(p**2)) / len(self.inputs)
-                crossed += (start.modes * (p.T @ (x @ self.modes))).sum(axis=0) / len(self.inputs)
-        shrunk = outer[:, 0]
-        return np.asarray(shrunk * (constant + inner @ crossed) + square * shrunk**2)
+                crossed += p.T @ (x @ self.modes) / len(self.inputs)
+        return linear, square, crossed
 
     def _samples(self) -> Iterator[tuple[Array, Array]]:
         """Yield blocks of inputs and of residuals at W*."""

@@ -17,7 +17,7 @@ from ..problem.start import Start
 from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
-from .readings import outside, refuse_curve, relaxation_steps_of, spelled
+from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled, unbounded
 from .stability import warn_unstable
 from .stationary_state import at_rest
 from .transient import Relaxation
@@ -51,6 +51,8 @@ class Prediction(Coordinates):
         Learning curve up to the last step, if `after` was asked for it.
     position : int or None
         Position in the epoch, for the stationary state of shuffled epochs `at` one; otherwise it is averaged over all.
+    mode_mean_left : ndarray, (c, r), or None
+        E V in the modes times what weight decay has left of a start outside the modes, where both move over `steps`.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Prediction(Coordinates):
     rtol: float = 1e-4
     curve: Array | None = None
     position: int | None = None
+    mode_mean_left: Array | None = None
 
     @cached_property
     def _moments(self) -> tuple[Array, Array | None]:
@@ -187,10 +190,13 @@ class Prediction(Coordinates):
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], feeds_back=law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
-        averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
-        kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
-        mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
-        state = replace(self, moments=(averaged, mean), position=None)
+        mean, left = None, None
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+            averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
+            if not isinstance(relaxation, Relaxation):
+                mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
+        kept = unbounded(losses) + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
+        state = replace(self, moments=(unbounded(averaged), mean), mode_mean_left=left, position=None)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 

@@ -9,8 +9,18 @@ from .._validate.sizes import refuse_bytes
 from ..kernels.constant import Kernel
 from ..problem.start import Start
 from .law import Law
+from .reshuffling.followed import FollowedRun
 
-__all__ = ["contracted", "outside", "refuse_curve", "relaxation_steps_of", "spelled"]
+__all__ = [
+    "contracted",
+    "left_outside",
+    "mean_with_left",
+    "outside",
+    "refuse_curve",
+    "relaxation_steps_of",
+    "spelled",
+    "unbounded",
+]
 
 
 def refuse_curve(steps: int) -> None:
@@ -27,8 +37,24 @@ def outside(law: Law, start: Start | None, steps: Ints) -> Array:
     square = 0.0 if start is None else float(np.sum(start.null**2))
     if not square:
         return np.zeros(len(steps))
-    drift = law.null_motion(int(steps.max())).drift(steps, observed=True)[..., 0]
-    return np.asarray(0.5 * law.sgd.weight_decay * square * drift**2)
+    return np.asarray(0.5 * law.sgd.weight_decay * square * left_outside(law, steps) ** 2)
+
+
+def left_outside(law: Law, steps: Ints) -> Array:
+    """What is left at `steps` of one that a start had outside the modes, (n,)."""
+    return law.null_motion(int(steps.max())).drift(steps, observed=True)[..., 0]
+
+
+def mean_with_left(law: Law, start: Start | None, steps: Ints, run: FollowedRun) -> Array | None:
+    """E V in the modes of a `run` in epochs times `left_outside`, averaged over `steps`, (c, r).
+
+    None where one of the two is the same at all of them.
+    """
+    if start is None or not start.null.any() or not law.sgd.weight_decay or steps.min() == steps.max():
+        return None
+    means = run.at_each(steps.tolist())
+    left = left_outside(law, steps).tolist()
+    return np.asarray(np.mean([part * means[t][1] for t, part in zip(steps.tolist(), left, strict=True)], axis=0))
 
 
 def contracted(law: Law, adjoint: Array) -> Array:
@@ -48,3 +74,8 @@ def relaxation_steps_of(kernel: Kernel) -> Array:
 def spelled(steps: tuple[int, ...]) -> str:
     """Return steps as a title has them: one, or the first and the last of those averaged over."""
     return f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}..{steps[-1]:,} (average of {len(steps)})"
+
+
+def unbounded(values: Array) -> Array:
+    """The values, infinite where squares have overflowed on the way, as beyond the stability limit."""
+    return np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)

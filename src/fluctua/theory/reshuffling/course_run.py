@@ -132,7 +132,7 @@ class CourseRun(FollowedRun):
             added = shuffle.added(EpochMoments(states, means))
             old, states = states[-1], shuffle.through(state, added)
             left = self._felt(added.source) * largest_change(np.diag(old), np.diag(states[-1]))
-            if left < self.rtol or not self.shuffle.feels:
+            if not left >= self.rtol or not self.shuffle.feels:  # also where squares have overflowed
                 return _Passed(shuffle, EpochMoments(states, means), added)
         raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
 

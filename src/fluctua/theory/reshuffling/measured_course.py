@@ -97,7 +97,9 @@ class MeasuredCourse(FollowedRun):
 
 
 def _rows(moment: Array, mean: Array) -> Array:
-    """Rows whose squares add up to the second moment, the last of them the mean."""
+    """Rows whose squares add up to the second moment, the last of them the mean; infinite if that is."""
+    if not np.isfinite(moment).all():
+        return np.full(mean.shape, np.inf)
     values, vectors = np.linalg.eigh(moment - mean.T @ mean)
     kept = values > 0
     return np.vstack([np.sqrt(values[kept])[:, None] * vectors[:, kept].T, mean])

@@ -91,7 +91,7 @@ class Epochs(FollowedRun):
             source, added = shuffle.added(EpochMoments(states, means))
             before, states = states[-1], shuffle.through(state, source, added)
             left = self._felt(source) * largest_change(np.diag(before), np.diag(states[-1]))
-            if left < self.rtol:
+            if not left >= self.rtol:  # also where squares have overflowed
                 break
         else:
             raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
