@@ -82,7 +82,7 @@ class MeanPath:
 
     @cached_property
     def trends(self) -> list[Trend]:
-        """What E s^T E s and E V do along the epoch, but for their averages."""
+        """F66: what E s^T E s and E V do along the epoch, but for their averages."""
         epoch, c = self.epoch, self.components
         states = np.einsum("kca,kcb->kab", c, c)
         states, means = states - epoch.average(states), self.means - epoch.average(self.means)
