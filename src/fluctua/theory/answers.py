@@ -127,7 +127,7 @@ def predict(
         if check_stability and sgd.schedule is None:
             raise _refusal(law) from missing
         covariance = np.full((problem.rank,) * 2, np.inf)
-    prediction = Prediction(law, covariance, mode_mean=mean)
+    prediction = Prediction(law, covariance, mode_mean=mean, excess_loss_error=_sampled(law, covariance))
     return prediction if theory != "equilibrium" else prediction.equilibrated()
 
 
@@ -231,6 +231,14 @@ def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
     if law.feeds_back and not cycle.contracts and not law.affordable:
         _check_limit(law)
     return found
+
+
+def _sampled(law: Law, covariance: Array) -> float | None:
+    """The standard error of the stationary excess loss, where epochs are listed or measured."""
+    found = law.measured_average
+    if found is None or not np.isfinite(covariance).all():
+        return None
+    return found.error * 0.5 * float(law.minimum.curvatures @ np.diag(covariance))
 
 
 def _grows(law: Law) -> bool:

@@ -50,6 +50,9 @@ class Prediction(Coordinates):
         Position in the epoch, for the stationary state of shuffled epochs `at` one; otherwise it is averaged over all.
     mode_mean : ndarray, (c, r), or None
         E V in the modes, where shuffled epochs displace it.
+    excess_loss_error : float or None
+        One standard error of `excess_loss`, where random epochs were measured; 0 where all of them were listed. None
+        where nothing was sampled, and for one position of measured epochs: then a law is as exact as its page says.
 
     Examples
     --------
@@ -70,6 +73,7 @@ class Prediction(Coordinates):
     curve: Array | None = None
     position: int | None = None
     mode_mean: Array | None = None
+    excess_loss_error: float | None = None
 
     @property
     def theory(self) -> Rung:
@@ -175,8 +179,10 @@ class Prediction(Coordinates):
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
-        mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
-        state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None)
+        mean = error = None
+        if not isinstance(relaxation, Relaxation):
+            mean, error = relaxation.means(wanted), relaxation.error(wanted, 0.5 * law.minimum.curvatures)
+        state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None, excess_loss_error=error)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 
@@ -210,7 +216,8 @@ class Prediction(Coordinates):
         if self._unbounded:
             return replace(self, position=place)
         covariance, mean = self.law.settled_in_epochs(place)
-        return replace(self, mode_covariance=covariance, mode_mean=mean, position=place)
+        error = 0.0 if self.excess_loss_error == 0 else None
+        return replace(self, mode_covariance=covariance, mode_mean=mean, position=place, excess_loss_error=error)
 
     def equilibrated(self) -> Prediction:
         """Return S = c T H^-1 with the one temperature that keeps this prediction's excess loss: the lowest rung."""
@@ -237,6 +244,7 @@ class Prediction(Coordinates):
             "rank": self.law.problem.rank,
             "optimum_loss": self.optimum_loss,
             "excess_loss": self.excess_loss,
+            "excess_loss_error": self.excess_loss_error,
             "relative_excess_loss": self.excess_loss / self.optimum_loss if self.optimum_loss else None,
             "curvatures": self.curvatures.tolist(),
             "mode_variances": self.mode_variances.tolist(),
