@@ -98,6 +98,10 @@ class Reshuffled:
         gradients = minimum.residuals[:, :, None] * self.problem.projections[:, None, :]
         return gradients - gradients.mean(axis=0)
 
+    def noise(self, mean):
+        """D_i at E V."""
+        return self.g + mean @ self.b
+
     def products(self, covariance, mean):
         """E[D_i(V)^T D_i(V')] of every sample, for E[V^T V'] and E V = E V'."""
         g, b, shift = self.g, self.b, mean @ self.b
@@ -136,9 +140,10 @@ class Reshuffled:
     def average_state(self):
         return self.moments.states[:-1].mean(axis=0)
 
-    @cached_property
-    def average_mean(self):
-        return self.columns(self.moments.means[:-1].mean(axis=0)).real
+    def state_on_path(self, time):
+        """The average state, with E s^T E s of this time in the place of its average."""
+        squares = [mean.T @ mean for mean in self.moments.means[:-1]]
+        return self.average_state + squares[time] - np.mean(squares, axis=0)
 
     # -- F44 to F49 -------------------------------------------------------------------------------------------------
 
@@ -156,6 +161,8 @@ class Reshuffled:
         out = 0
         for then in range(time):
             change = self.k(self.rows(self.between(time, then)).T) - self.k(self.s(time))
+            moved = np.einsum("nij,ncj->nic", self.b, (self.mean(then) - self.mean(time))[None])
+            change += np.einsum("nic,nck->ik", moved, self.g) / len(self.g)
             out = out + (self.f * self.m ** (time - 1 - then))[:, None] * self.tiled(change)
         return -self.eps * out
 
@@ -177,34 +184,41 @@ class Reshuffled:
 
     def third_cumulant(self, time):
         """D twice, at t and at one of t' and t'', and B at the other or at t."""
-        s, none = self.rows(self.columns(self.average_state)), np.zeros((3, 3))
-        out, mean = np.zeros((len(self.m), 3), self.m.dtype), self.average_mean
+        out = np.zeros((len(self.m), 3), self.m.dtype)
         for one in range(time):
             driven = (self.f * self.m ** (time - 1 - one))[:, None]
             for other in range(time):
-                out += self.three * driven * self.tiled(self.third(none, mean, time - 1 - other))
+                out += self.three * driven * self.tiled(self.felt_twice(one, other, self.response(time - 1 - other)))
                 if one == other:
-                    found = self.tiled(self.third(s, mean, time - 1 - other))
+                    s = self.rows(self.columns(self.state_on_path(one)))
+                    found = self.tiled(self.third(s, self.mean(one), time - 1 - other))
                     out += (self.two(self.sizes[0]) - self.three) * driven * found
                 if other < one:
-                    out += self.three * driven * self.tiled(self.third(none, mean, one - 1 - other).T)
+                    found = self.felt_twice(time, other, self.response(one - 1 - other)).T
+                    out += self.three * driven * self.tiled(found)
         return out
 
+    def felt_twice(self, one, other, response):
+        """<D_i^T D_i' P B_i>, on the path of the mean at two times."""
+        felt = self.noise(self.mean(other)) @ response @ self.b
+        return np.einsum("nci,ncj->ij", self.noise(self.mean(one)), felt) / len(self.g)
+
     def shifted_mean(self, time):
-        shift = self.noise_curvature(time) + self.third_shift(time)
+        shift = self.noise_curvature(time) + self.third_shift([self.mean(then) for then in range(time)])
         return self.moments.means[time].T @ shift
 
     # -- F50, F51 ---------------------------------------------------------------------------------------------------
 
     def noise_third_cumulant(self, time):
-        out, state = np.zeros((3, 3)), self.columns(self.average_state)
-        for lag in range(time):
-            left = self.rows((self.m ** (lag + 1))[:, None] * state)
-            out += self.two(self.sizes[time]) * self.third(left, self.average_mean, lag)
+        out = np.zeros((3, 3))
+        for then in range(time):
+            state = self.columns(self.state_on_path(then))
+            left = self.rows((self.m ** (time - then))[:, None] * state)
+            out += self.two(self.sizes[time]) * self.third(left, self.mean(then), time - 1 - then)
         return out + out.T
 
     def noise_fourth_cumulant(self, time):
-        products = self.products(self.rows(self.columns(self.average_state)), self.average_mean)
+        products = self.products(self.rows(self.columns(self.state_on_path(time))), self.mean(time))
         beyond, out = products - products.mean(axis=0), np.zeros((3, 3))
         for lag in range(time):
             felt = self.b @ self.response(lag)
@@ -217,23 +231,28 @@ class Reshuffled:
         total = self.y(time) + self.rows(self.correction(time)).T
         return -self.eps * (self.g @ total @ self.b).mean(axis=0)
 
-    def third_shift(self, time):
-        out = np.zeros((2, 3))
-        for u in range(time):
-            for w in range(time):
-                if u + w < time - 1:
-                    out += self.three * (self.g @ self.response(u) @ self.b @ self.response(w) @ self.b).mean(axis=0)
+    def third_shift(self, means):
+        """F53 after batches before which E V were `means`."""
+        out, time = np.zeros((2, 3)), len(means)
+        for one in range(time):
+            for other in range(one):
+                felt = self.response(one - 1 - other) @ self.b @ self.response(time - 1 - one) @ self.b
+                out += self.three * (self.noise(means[other]) @ felt).mean(axis=0)
         return out
 
     def drift(self, means, time):
         return -self.eps * sum(means[then] @ self.k(self.response(time - 1 - then)) for then in range(time))
 
     def follow(self, start):
-        """E of the components before every batch and at the end, step by step."""
-        means = [start]
+        """E of the components before every batch and at the end, step by step, from F53 on the path of a first pass."""
+        decayed = [start * self.m**time for time in range(len(self.sizes) + 1)]
+        return self.followed(start, self.followed(start, decayed))
+
+    def followed(self, start, path):
+        path, means = [self.columns(mean).real for mean in path], [start]
         for time in range(len(self.sizes)):
             seen = [self.columns(mean).real for mean in means]
-            shift = self.noise_curvature(time) + self.third_shift(time) + self.drift(seen, time)
+            shift = self.noise_curvature(time) + self.third_shift(path[:time]) + self.drift(seen, time)
             means.append(means[-1] * self.m + self.f * np.concatenate([shift] * (len(self.m) // 3), axis=1))
         return np.array(means)
 

@@ -187,6 +187,11 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
         yield f"held out      {about.held_out.name}: {words}"
 
 
+def _sampled(prediction: Prediction) -> str:
+    """One standard error, where epochs were sampled."""
+    return f" +- {prediction.excess_loss_error:.2g}" if prediction.excess_loss_error else ""
+
+
 def _report(prediction: Prediction, limit: float, independent: bool) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
     average = prediction.law.average
@@ -197,7 +202,7 @@ def _report(prediction: Prediction, limit: float, independent: bool) -> str:
             "",
             f"theory        {prediction.theory}, {prediction.when}{what}",
             f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
-            f"excess loss   {prediction.excess_loss:.6g}{share}",
+            f"excess loss   {prediction.excess_loss:.6g}{_sampled(prediction)}{share}",
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
             f"relaxation    {_count(slow.min())} steps in the fastest mode, {_count(np.median(slow))} in the median, "
             f"{_count(slow.max())} in the slowest",

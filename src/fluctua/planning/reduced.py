@@ -14,6 +14,7 @@ from ..problem.subsample import part
 from ..recipe.sgd import SGD
 from ..theory.answers import Prediction
 from ..theory.law import Law
+from ..theory.moments import Moments
 from ..theory.transient import Relaxation
 
 __all__ = ["SAMPLES", "SHARE", "Thinned", "final"]
@@ -33,7 +34,7 @@ def final(
     law = Law(problem, sgd, "exact", rough=rough)
     relaxation = law.relaxation(None if start is None else start.modes, steps, rtol)
     mean = None if isinstance(relaxation, Relaxation) else relaxation.means([steps])
-    return Prediction(law, (relaxation.average([steps])[0], mean), (steps,), start, rtol)
+    return Prediction(law, Moments(relaxation.average([steps])[0], mean), (steps,), start, rtol)
 
 
 class Thinned:
@@ -66,7 +67,7 @@ class Thinned:
         mean = np.zeros((1, r)) if start is None else start.modes * law.motion(steps).drift(steps)
         covariance = mean.T @ mean
         covariance[: self.kept, : self.kept] = inside
-        return Prediction(law, (covariance, None), (steps,), start, rtol)
+        return Prediction(law, Moments(covariance), (steps,), start, rtol)
 
     def curve(self, sgd: SGD, last: int, start: Start, rtol: float) -> Iterator[Array]:
         """Yield estimates of E L(W_t) from t = 0 to `last`, some steps at a time; plain SGD, a start in the modes."""

@@ -11,6 +11,7 @@ import numpy as np
 from .._arrays import Array
 from .._validate.values import step_list
 from .by_output import ByOutput
+from .moments import Moments
 from .readings import left_outside
 
 __all__ = ["Coordinates"]
@@ -19,12 +20,15 @@ __all__ = ["Coordinates"]
 class Coordinates(ByOutput):
     """Mean and covariance of V in the coordinates of the inputs; a base of `Prediction`."""
 
-    mode_mean_left: Array | None
-
     @property
     @abstractmethod
+    def _found(self) -> Moments:
+        """S and E V in the modes, and how they were found."""
+
+    @property
     def mode_mean(self) -> Array | None:
         """E V in the modes, (c, r), where shuffled epochs displace it; None elsewhere."""
+        return self._found.mean
 
     @property
     def modes(self) -> Array:
@@ -73,8 +77,8 @@ class Coordinates(ByOutput):
     @property
     def mean_with_left(self) -> Array:
         """E V in the modes times what is left of the start outside them, averaged over the steps, (c, r)."""
-        if self.mode_mean_left is not None:
-            return self.mode_mean_left
+        if self._found.mean_left is not None:
+            return self._found.mean_left
         assert self.start is not None
         assert self.steps is not None
         if self.mode_mean is not None:  # one step, or nothing decays outside

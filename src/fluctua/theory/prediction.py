@@ -17,6 +17,7 @@ from ..problem.start import Start
 from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
+from .moments import Moments
 from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled, unbounded
 from .stability import warn_unstable
 from .stationary_state import at_rest
@@ -38,9 +39,8 @@ class Prediction(Coordinates):
     ----------
     law : Law
         The balance that was solved: problem, recipe and rung of the ladder.
-    moments : tuple of ndarray, or None
-        S, (r, r), and E V, (c, r), in the modes, None where that is zero or follows from the start; None is the
-        stationary state, which is solved where it is first asked for.
+    moments : Moments or None
+        S and E V in the modes; None is the stationary state, which is solved where it is first asked for.
     steps : tuple of int, or None
         The steps it is at, or averaged over; None if it is stationary.
     start : Start or None
@@ -51,8 +51,6 @@ class Prediction(Coordinates):
         Learning curve up to the last step, if `after` was asked for it.
     position : int or None
         Position in the epoch, for the stationary state of shuffled epochs `at` one; otherwise it is averaged over all.
-    mode_mean_left : ndarray, (c, r), or None
-        E V in the modes times what weight decay has left of a start outside the modes, where both move over `steps`.
 
     Examples
     --------
@@ -66,27 +64,30 @@ class Prediction(Coordinates):
     """
 
     law: Law
-    moments: tuple[Array, Array | None] | None = None
+    moments: Moments | None = None
     steps: tuple[int, ...] | None = None
     start: Start | None = None
     rtol: float = 1e-4
     curve: Array | None = None
     position: int | None = None
-    mode_mean_left: Array | None = None
 
     @cached_property
-    def _moments(self) -> tuple[Array, Array | None]:
+    def _found(self) -> Moments:
+        """S and E V in the modes, and how they were found."""
         return at_rest(self.law) if self.moments is None else self.moments
 
     @property
     def mode_covariance(self) -> Array:
         """U^T S U, (r, r)."""
-        return self._moments[0]
+        return self._found.covariance
 
     @property
-    def mode_mean(self) -> Array | None:
-        """E V in the modes, (c, r), where shuffled epochs displace it; None elsewhere."""
-        return self._moments[1]
+    def excess_loss_error(self) -> float | None:
+        """One standard error of `excess_loss`, where random epochs were measured; 0 where all of them were listed.
+
+        None where nothing was sampled, and for one position of measured epochs: a law is as exact as its page says.
+        """
+        return self._found.error
 
     @property
     def theory(self) -> Rung:
@@ -190,13 +191,15 @@ class Prediction(Coordinates):
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], feeds_back=law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
-        mean, left = None, None
+        weights = 0.5 * law.minimum.curvatures
         with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
-            averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
+            averaged, losses = relaxation.average(wanted, weights if curve else None)
+            found = Moments(unbounded(averaged))
             if not isinstance(relaxation, Relaxation):
                 mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
+                found = replace(found, mean=mean, mean_left=left, error=relaxation.error(wanted, weights))
         kept = unbounded(losses) + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
-        state = replace(self, moments=(unbounded(averaged), mean), mode_mean_left=left, position=None)
+        state = replace(self, moments=found, position=None)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 
@@ -229,14 +232,15 @@ class Prediction(Coordinates):
             raise InvalidInput(f"position must be below the epoch's {cycle.shuffle.epoch.steps} steps, got {place}.")
         if self._unbounded:
             return replace(self, position=place)
-        return replace(self, moments=self.law.settled_in_epochs(place), position=place)
+        found = Moments(*self.law.settled_in_epochs(place), error=0.0 if self.excess_loss_error == 0 else None)
+        return replace(self, moments=found, position=place)
 
     def equilibrated(self) -> Prediction:
         """Return S = c T H^-1 with the one temperature that keeps this prediction's excess loss: the lowest rung."""
         h = self.curvatures
         inside = float(h @ self.mode_variances)  # twice the excess loss, without what a start left outside the modes
         law = replace(self.law, rung="equilibrium")
-        return replace(self, law=law, moments=(np.diag(inside / (len(h) * h)), self.mode_mean))
+        return replace(self, law=law, moments=replace(self._found, covariance=np.diag(inside / (len(h) * h))))
 
     @property
     def _unbounded(self) -> bool:
@@ -257,6 +261,7 @@ class Prediction(Coordinates):
             "rank": self.law.problem.rank,
             "optimum_loss": self.optimum_loss,
             "excess_loss": self.excess_loss,
+            "excess_loss_error": self.excess_loss_error,
             "relative_excess_loss": self.excess_loss / self.optimum_loss if self.optimum_loss else None,
             "curvatures": self.curvatures.tolist(),
             "mode_variances": self.mode_variances.tolist(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from .._arrays import Array
 from ..errors import NotConverged, UncertainFloor, UnstableSGD
 from .fixed_points import NoStationaryState
 from .law import Law
+from .moments import Moments
 from .quiet import may_grow_unseen
 from .reshuffling.contraction import steps_contract
 from .reshuffling.stationary import Cycle
@@ -20,8 +22,8 @@ __all__ = ["at_rest"]
 _DOUBTFUL, _NEAR_LIMIT = 0.1, 0.9  # relative error of a floor, and share of the limit, from which a warning says so
 
 
-def at_rest(law: Law, *, check: bool = False) -> tuple[Array, Array | None]:
-    """Return the stationary S, (r, r), and E V, (c, r), None where that is zero; with a schedule at `lr`, held.
+def at_rest(law: Law, *, check: bool = False) -> Moments:
+    """Return the stationary S and E V; with a schedule at `lr`, held.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def at_rest(law: Law, *, check: bool = False) -> tuple[Array, Array | None]:
             raise
         if check:
             raise _refusal(law) from missing
-        return np.full((law.problem.rank,) * 2, np.inf), None
+        return Moments(np.full((law.problem.rank,) * 2, np.inf))
 
 
 def _limit(law: Law) -> float:
@@ -52,22 +54,30 @@ def _refusal(law: Law) -> UnstableSGD:
     return UnstableSGD(law.sgd.lr, limit, larger_batch=not full, epochs=law.shuffle is not None)
 
 
-def _shuffled(law: Law, cycle: Cycle) -> tuple[Array, Array]:
+def _shuffled(law: Law, cycle: Cycle) -> Moments:
     """Stationary S and E V of shuffled epochs, measured where the expansion is seen to be off."""
     if law.measured is not None:
-        found = law.settled_in_epochs(None)
+        found = Moments(*law.settled_in_epochs(None))
         _doubt(law)
-        return found
+        return replace(found, error=_sampled(law, found.covariance))
     if law.epochs is not None:
         _doubt(law)
     if not law.kernel.contracts:
         raise NoStationaryState
     if law.feeds_back and law.minimum.interpolates and _grows(law):
         raise NoStationaryState  # where there is no noise nothing else would tell
-    found = law.settled_in_epochs(None)
+    found = Moments(*law.settled_in_epochs(None))
     if law.feeds_back and not cycle.contracts and not law.affordable:
         _check_limit(law)
     return found
+
+
+def _sampled(law: Law, covariance: Array) -> float | None:
+    """The standard error of the stationary excess loss, where epochs are listed or measured."""
+    found = law.measured_average
+    if found is None or not np.isfinite(covariance).all():
+        return None
+    return found.error * 0.5 * float(law.minimum.curvatures @ np.diag(covariance))
 
 
 def _grows(law: Law) -> bool:
@@ -96,7 +106,7 @@ def _warn(message: UserWarning, depth: int = 5) -> None:
     warnings.warn(message, stacklevel=depth)
 
 
-def _independent(law: Law) -> tuple[Array, None]:
+def _independent(law: Law) -> Moments:
     """Stationary S, or the average's, where batches are independent."""
     if not law.kernel.contracts:
         raise NoStationaryState
@@ -105,7 +115,7 @@ def _independent(law: Law) -> tuple[Array, None]:
     covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
     if law.kernel.components > 1 and not _positive(covariance):
         _refuse_beyond_limit(law)
-    return (covariance if law.average is None else law.averaged(covariance)), None
+    return Moments(covariance if law.average is None else law.averaged(covariance))
 
 
 def _refuse_beyond_limit(law: Law) -> None:

@@ -13,39 +13,42 @@ what errs is the number of orders, and it is known how much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._arrays import Array, Ints, standard_error
 from .._validate.arguments import door
 from .._validate.plain import JsonObject
-from .._validate.sizes import refuse_bytes
-from .._validate.values import positive_int
+from .._validate.values import positive_int, step_list
 from ..errors import InvalidInput, UnstableSGD
 from ..problem.least_squares import LeastSquares
+from ..problem.start import Start
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng, seed_sequence
 from ..simulation.workers import workers_for
 from ..theory.fixed_points import NoStationaryState
 from ..theory.law import Law
+from ..theory.readings import outside
+from ..theory.reshuffling.followed import SampledRun
 from ..theory.reshuffling.measured import MeasuredEpochs
 from ..theory.reshuffling.orders import Orders
 from ..theory.reshuffling.random_map import epoch_map
 from ..theory.stability import max_stable_lr
 from .epoch_run import EpochRun
+from .sampled_orders import antithetic, refuse_large, sampled_run
 
 __all__ = ["SemiAnalytic", "semi_analytic"]
 
 _GROUPS = 16  # of orders, each solved by itself: their spread is the error bar
 _RADIUS_RTOL = 1e-4
-_AFFORDABLE = 1e15  # flops
 
 
 @dataclass(frozen=True)
 class SemiAnalytic:
-    """Stationary fluctuation in shuffled epochs, from measured epochs; made by `semi_analytic`.
+    """Fluctuation in shuffled epochs, from measured epochs; made by `semi_analytic`.
 
     Attributes
     ----------
@@ -54,13 +57,15 @@ class SemiAnalytic:
     orders : int
         Orders of one epoch that were averaged over: random ones, or all that differ, where these are few.
     excess_loss, excess_loss_error : float
-        E L - L(W*), with weight decay, averaged over the positions of an epoch; and one standard error.
+        E L - L(W*), with weight decay, averaged over the positions of an epoch or over `steps`; one standard error.
     mode_covariance : ndarray, (r, r)
-        S about W* in the modes, averaged over the positions.
+        S about W* in the modes, averaged likewise.
     mode_variances, mode_variance_errors : ndarray, (r,)
         Its diagonal.
     entropy : str
         Seed of the orders.
+    steps : tuple of int, or None
+        The steps it is at, or averaged over; None if it is stationary.
 
     Examples
     --------
@@ -79,6 +84,7 @@ class SemiAnalytic:
     mode_variances: Array
     mode_variance_errors: Array
     entropy: str
+    steps: tuple[int, ...] | None = None
 
     def to_dict(self) -> JsonObject:
         """Return the losses and the per-mode vectors as plain JSON types (in `fluctua schema prediction`)."""
@@ -96,12 +102,14 @@ def semi_analytic(
     problem: LeastSquares,
     sgd: Recipe,
     *,
+    steps: int | Sequence[int] | None = None,
+    start: ArrayLike | str = "optimum",
     orders: int = 1024,
     rng: Rng = None,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SemiAnalytic:
-    """Predict the stationary fluctuation of shuffled epochs from measurements of one epoch (F58).
+    """Predict the fluctuation of shuffled epochs from measurements of single epochs (F58, and F62 at finite time).
 
     For small data, where `predict` leaves out too much: it keeps what batches of one epoch remember of one another to
     first order in r/N (docs/shuffle.md). The semi-analytic solution keeps all of it and has the errors of a
@@ -113,6 +121,11 @@ def semi_analytic(
         The data.
     sgd : SGD
         The recipe, with sampling="shuffle".
+    steps : int or sequence of int, optional
+        After so many steps of a run, or averaged over them; by default in the stationary state. A schedule and
+        dampening need it.
+    start : "optimum", "zero" or array_like, (c, d)
+        W(0) of the run, without spread.
     orders : int
         Random orders of one epoch, a multiple of 32; the error falls as one over their square root. Where not more
         than 50,000 epochs differ, all of them are taken instead, and nothing errs.
@@ -142,7 +155,9 @@ def semi_analytic(
 
     Notes
     -----
-    Cost: some 10 epochs of each order with c + k r outputs, k = 2 with momentum: 40 N r (c + k r) flops an order.
+    Cost: some 10 epochs of each order with c + k r outputs, k = 2 with momentum: 40 N r (c + k r) flops an order. Of a
+    run whose steps differ 8 N r (c + k r) flops an order for each of its epochs. Its errors are the spread of 16 groups
+    of the orders, each followed by itself.
 
     Examples
     --------
@@ -160,11 +175,16 @@ def semi_analytic(
     workers = workers_for(threads)
     law, count = _allowed(problem, sgd, orders)
     root = seed_sequence(rng)
+    if steps is not None:
+        wanted, begin = tuple(sorted(int(t) for t in step_list("steps", steps))), Start.at(law.minimum, start)
+        run = sampled_run(law, count, None if begin is None else begin.modes, wanted[-1], root)
+        return _run(law, run, wanted, begin, str(root.entropy))
+    _refuse_changing(sgd)
     if law.measured is not None and law.measured.orders.listed:
         return _listed(law.measured, str(root.entropy))
     epoch = EpochRun(problem, sgd)
     seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)).spawn(_GROUPS)
-    groups = [_orders(seed, count // _GROUPS, problem.samples) for seed in seeds]
+    groups = [antithetic(seed, count // _GROUPS, problem.samples) for seed in seeds]
     _refuse_unstable(epoch, groups)
     return _averaged(epoch, list(_settled(epoch, groups, workers, progress)), count, str(root.entropy))
 
@@ -176,7 +196,6 @@ def _allowed(problem: LeastSquares, sgd: Recipe, orders: int) -> tuple[Law, int]
             f"the semi-analytic solution is for sampling='shuffle', got {sgd.sampling!r}: independent "
             f"batches have an exact law, predict(problem, sgd)."
         )
-    _refuse_changing(sgd)
     law = Law(problem, sgd, "exact")  # refuses what no law covers
     count = positive_int("orders", orders, minimum=2 * _GROUPS)
     if count % (2 * _GROUPS):
@@ -184,7 +203,7 @@ def _allowed(problem: LeastSquares, sgd: Recipe, orders: int) -> tuple[Law, int]
             f"orders must be a multiple of {2 * _GROUPS}, because they come in {_GROUPS} groups and "
             f"each with its reverse; got {count}."
         )
-    _refuse_large(problem, sgd, count)
+    refuse_large(problem, sgd, count)
     problem.minimum(sgd.weight_decay).refuse_interpolation()
     return law, count
 
@@ -219,26 +238,24 @@ def _averaged(epoch: EpochRun, found: list[Array], orders: int, entropy: str) ->
     )
 
 
+def _run(law: Law, run: SampledRun, steps: tuple[int, ...], begin: Start | None, entropy: str) -> SemiAnalytic:
+    """A run averaged over `steps`, and its errors from groups of its orders."""
+    orders, half = run.epochs.orders, 0.5 * law.minimum.curvatures
+    covariance, _ = run.average(steps)
+    variances = np.diag(covariance)
+    groups = np.tile(variances, (2, 1)) if orders.listed else run.groups(steps)
+    loss = float(half @ variances) + float(outside(law, begin, np.array(steps)).mean())
+    error, errors = float(standard_error(groups @ half)), standard_error(groups)
+    return SemiAnalytic(law.sgd, len(orders.weights), loss, error, covariance, variances, errors, entropy, steps)
+
+
 def _refuse_changing(sgd: Recipe) -> None:
     for name, given in (("a schedule", sgd.schedule is not None), ("dampening", not sgd.step.begins_alike)):
         if given:
             raise InvalidInput(
-                f"{name} is not covered by the semi-analytic level, whose epochs are all alike. Leave it out, or use "
-                f"predict(problem, sgd)."
+                f"with {name} epochs are not all alike, and there is no stationary state to solve for. Name the steps "
+                f"of the run, semi_analytic(problem, sgd, steps=..., start=...), or use predict(problem, sgd)."
             )
-
-
-def _refuse_large(problem: LeastSquares, sgd: Recipe, orders: int) -> None:
-    rows = problem.outputs + sgd.step.slots * problem.rank
-    flops = 40 * problem.samples * problem.rank * rows * orders
-    if flops > _AFFORDABLE:
-        raise InvalidInput(
-            f"{orders} orders of {problem.samples:,} samples in {problem.rank} modes would cost some {flops:.0e} "
-            f"flops, more than {_AFFORDABLE:.0e}. On data so large r/N is small and predict(problem, sgd) is accurate."
-        )
-    refuse_bytes(
-        f"{orders} orders of {problem.samples:,} samples", 24.0 * orders * problem.samples, "Use fewer orders."
-    )
 
 
 def _listed(measured: MeasuredEpochs, entropy: str) -> SemiAnalytic:
@@ -271,10 +288,3 @@ def _refuse_unstable(epoch: EpochRun, groups: list[Ints]) -> None:
         f"lr = {sgd.lr:g}, {sgd.lr / limit:.0%} of the largest stable learning rate {limit:.5g}: so near to it rare "
         f"orders decide, and an average over these few has no meaning. Use more orders, or a smaller lr."
     )
-
-
-def _orders(seed: np.random.SeedSequence, count: int, samples: int) -> Ints:
-    """Return random orders, each with its reverse."""
-    rng = np.random.Generator(np.random.PCG64DXSM(seed))
-    half = rng.permuted(np.tile(np.arange(samples), (count // 2, 1)), axis=1)
-    return np.concatenate([half, half[:, ::-1]])

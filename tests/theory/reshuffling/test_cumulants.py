@@ -125,16 +125,6 @@ def test_a_sample_s_noise_meets_its_own_curvature(setting):
     assert close(setting.tested.noise_curvature(x), expected, rtol=RTOL)
 
 
-def test_a_sample_s_noise_meets_its_curvature_twice(setting):
-    x, weights = responses(setting, 3), np.random.default_rng(2).normal(size=(3, 3))
-    feedbacks = np.array([setting.problem.feedback(np.diag(each)) for each in x])
-    expected = np.einsum(
-        "jk,aci,ji,aim,km,amn->cn", weights, setting.noise, x, setting.curvature, x, setting.curvature, optimize=True
-    )
-    found = setting.with_responses(x).noise_curvature_twice(weights, feedbacks)
-    assert close(found, expected / setting.problem.samples, rtol=RTOL)
-
-
 def test_its_curvature_twice_is_the_feedback(setting):
     x = responses(setting)
     expected = (setting.curvature * x @ setting.curvature).mean(axis=0)

@@ -31,7 +31,6 @@ def test_sums_over_lags_and_positions(epoch):
     lags, positions = np.random.default_rng(0).normal(size=(2, steps))
     for time in range(1, steps):
         powers = sum(reference.m**u * lags[u] for u in range(time))
-        assert close(found.lag_powers(time) @ lags[: steps - 1], powers, rtol=RTOL)
         assert close(found.lag_counts(time) @ lags[: steps - 1], lags[:time].sum(), rtol=RTOL)
         carried = sum(reference.m ** (time - 1 - v) * positions[v] for v in range(min(time, regular)))
         assert close(found.position_powers(time) @ positions[:regular], carried, rtol=RTOL)
@@ -39,13 +38,15 @@ def test_sums_over_lags_and_positions(epoch):
         assert close(found.position_responses(time) @ positions[:regular], reference.f * carried, rtol=RTOL)
         products = sum(lags[time - 1 - v] * positions[v] for v in range(time))
         assert close(lags[: steps - 1] @ found.lag_positions(time) @ positions[:regular], products, rtol=RTOL)
-        pairs = sum(lags[u] * positions[w] for u in range(time) for w in range(time) if u + w < time - 1)
-        summed = lags[: steps - 1] @ found.lag_pairs(time) @ positions[: steps - 1]
-        assert summed == pytest.approx(pairs, rel=RTOL, abs=1e-14)
+        along = sum(reference.f * reference.m**u * lags[u] * positions[time - 1 - u] for u in range(time))
+        assert close(found.lag_responses(time, positions) @ lags[: steps - 1], along, rtol=RTOL)
+        along = sum(lags[u] * positions[time - 1 - u] for u in range(time))
+        assert found.lag_counts(time, positions) @ lags[: steps - 1] == pytest.approx(along, rel=RTOL)
         assert found.history(time).nodes.tolist() == list(range(time))
         for lag in range(time):
             assert found.earlier(positions, time, lag) == pytest.approx(positions[time - 1 - lag], rel=RTOL)
     assert found.average(positions) == pytest.approx(positions.mean(), rel=RTOL)
+    assert np.array_equal(found.spread(positions), positions)
 
 
 def test_a_march_is_step_by_step(epoch):
@@ -67,6 +68,6 @@ def test_nodes_stand_for_a_long_epoch(last):
     smooth, m = np.exp(-np.arange(113) / 30), law.kernel.decay.real
     for time in (1, 7, 60, 112):
         weights = m ** np.arange(time)[:, None]
-        lags = found.lag_powers(time) @ smooth[found.lags.nodes] - weights.T @ smooth[:time]
+        lags = found.lag_responses(time) @ smooth[found.lags.nodes] / found.drive.real - weights.T @ smooth[:time]
         carried = found.position_powers(time) @ smooth[found.positions.nodes] - weights[::-1].T @ smooth[:time]
         assert (np.abs([lags, carried]) <= 1e-3 * weights.sum(axis=0)).all()

@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
+from fluctua.theory.reshuffling import mean_path
 from fluctua.theory.reshuffling.transient import Epochs
 from helpers.agreement import close
 from helpers.reshuffled import RECIPES, Reshuffled
+
+
+@pytest.fixture(autouse=True)
+def whole_path(monkeypatch):
+    """Nothing of the mean's path is left out."""
+    monkeypatch.setattr(mean_path, "LEFT_OUT", 1e-15)
+
 
 EPOCHS = 4
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..._arrays import AnyArray, Array, Ints
 from ...kernels.time_varying import Course
-from .timetable import Epoch
+from .timetable import Epoch, weighted
 
 __all__ = ["CourseEpoch", "Past"]
 
@@ -60,7 +60,7 @@ class CourseEpoch(Epoch):
         self._lay_out(sizes, nodes)
         self.sums = self._summed()
         self._pasts: dict[int, Past] = {}
-        self._flat, self._counts = self._flat_responses()
+        self._flat = self._flat_responses()
         self._references = [self._reference(j) for j in range(len(self.lags.nodes))]
         seen = [self._flat[time][lag] for time, lag in self._references]
         self._unit = np.array([1 / each if each else 0.0 for each in seen])
@@ -75,20 +75,17 @@ class CourseEpoch(Epoch):
             np.add(self.course.motion[step] @ out[t], pushed * (1 + self.course.curvatures * out[t, 0]), out=out[t + 1])
         return out.reshape(self.steps + 1, k * r)
 
-    def _flat_responses(self) -> tuple[dict[int, Array], Array]:
-        """F64: a flat mode's responses at each lag, at `stops`; their sums with the lags' basis, (n, J)."""
+    def _flat_responses(self) -> dict[int, Array]:
+        """F64: a flat mode's responses at each lag, at `stops`."""
         motion, push = self.course.motion, self.course.push
         now = np.zeros((0, self.course.components))
         found: dict[int, Array] = {}
-        counts = np.zeros((self.steps, self.lags.basis.shape[1]))
         for t in range(self.steps + 1):
-            by_lag = now[::-1, 0]
             if t in self.stops:
-                found[t] = by_lag.copy()
+                found[t] = now[::-1, 0].copy()
             if t < self.steps:
-                counts[t] = by_lag @ self.lags.basis[:t]
                 now = np.vstack([now @ motion[self.first + t].T, push[self.first + t]])
-        return found, counts
+        return found
 
     def _reference(self, j: int) -> tuple[int, int]:
         """A time that stands for all at the lag of a node: where a flat mode responds as in the mean, by weight."""
@@ -168,13 +165,13 @@ class CourseEpoch(Epoch):
         """F64: what the lags' nodes contribute at each lag before `time`, (time, J): as a flat mode responds there."""
         return np.asarray(self._flat[time][:, None] * self.lags.basis[:time] * self._unit)
 
-    def lag_responses(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of R(time, v) q(time, v) over v < `time`, (k r, J)."""
-        return np.asarray(self.past(time).responses.T @ self._scaled(time))
+    def lag_responses(self, time: int, along: Array | None = None) -> Array:
+        """Weights of the lags' nodes in the sum of R(time, v) q(time, v) over v < `time`, (k r, J), maybe `along` v."""
+        return np.asarray(self.past(time).responses.T @ weighted(self._scaled(time), along))
 
-    def lag_counts(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of q(time, v) over v < `time`, (J,)."""
-        return np.asarray(self._scaled(time).sum(axis=0))
+    def lag_counts(self, time: int, along: Array | None = None) -> Array:
+        """Weights of the lags' nodes in the sum of q(time, v) over v < `time`, (J,), maybe `along` v."""
+        return np.asarray(weighted(self._scaled(time), along).sum(axis=0))
 
     def lag_squares(self, time: int) -> Array:
         """The same for what has the response to a lag twice, (J,)."""
@@ -183,10 +180,6 @@ class CourseEpoch(Epoch):
     def lag_sums(self, time: int) -> Array:
         """Weights of the lags' nodes in the sum of Z(w) q(time, w) over w < `time`, (r, J)."""
         return np.asarray(self.fold(self.sums[:time][::-1]).T @ self._scaled(time))
-
-    def lag_pairs(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of q(v, w) q(time, v) over w < v < `time`, (J, J)."""
-        return np.asarray((self._counts[:time] * self._unit)[::-1].T @ self._scaled(time))
 
     def lag_positions(self, time: int) -> Array:
         """Weights of the nodes in the sum of q(time, v) over v < `time`, lags and positions, (J, J)."""

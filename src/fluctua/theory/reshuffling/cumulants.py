@@ -5,7 +5,7 @@ the averages are
 
     third        <E[D_i^T D_i] P B_i>                    of F48 and F50
     fourth       <B_i P (E[D_i^T D_i] - G) P B_i>        of F51
-    mean shift   <g_i P B_i>, <g_i P B_i P B_i>          of F52 and F53
+    mean shift   <g_i P B_i>                             of F52
 
 Each is a sum of <q_i x_i x_i^T> with scalars q_i per sample, and of products of matrices of the modes.
 """
@@ -158,14 +158,3 @@ class SampleCumulants:
     def noise_curvature(self, response: Array) -> Array:
         """F52: <g_i P B_i>, (c, r), for a response P, (r, r)."""
         return self.residual_scatter(self.form(response)) - (self.pull @ response) * self.a
-
-    def noise_curvature_twice(self, weights: Array, feedbacks: Array) -> Array:
-        """F53: sum over j, k of weights_jk <g_i P_j B_i P_k B_i>, (c, r), with `feedbacks` = K[P_k]."""
-        a, x, q = self.a, self.responses, self.forms
-        mixed = np.einsum("jk,jp,kp->p", weights, x, x)
-        side = self.form(np.diag(mixed * a))
-        out = self.residual_scatter(np.einsum("ji,jk,ki->i", q, weights, q, optimize=True) - side)
-        out += self.pull * mixed * a * a
-        out -= np.einsum("jk,jcp,kp->cp", weights, self.residual_scatters, x) * a
-        pulled = self.pull * (weights.T @ x)[:, None, :]
-        return np.asarray(out - sum(first @ fed for first, fed in zip(pulled, feedbacks, strict=True)))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from ..._arrays import Array
+import numpy as np
 
-__all__ = ["FollowedRun"]
+from ..._arrays import Array, standard_error
+from .measured import MeasuredEpochs
+
+__all__ = ["FollowedRun", "SampledRun"]
 
 State = tuple[Array, Array]
 
@@ -26,3 +29,31 @@ class FollowedRun(ABC):
     def at_each(self, steps: Sequence[int]) -> dict[int, State]:
         """S and E V at each of `steps`, (r, r) and (c, r)."""
         return {t: (self.average([t])[0], self.means([t])) for t in sorted(set(steps))}
+
+    def error(self, steps: Sequence[int], observable: Array) -> float | None:
+        """Standard error of observable . S_pp averaged over `steps`; None where it is none of sampling."""
+        del steps, observable
+        return None
+
+
+class SampledRun(FollowedRun):
+    """A run followed with orders of `epochs`: all that there are, or some."""
+
+    epochs: MeasuredEpochs
+
+    @abstractmethod
+    def with_epochs(self, epochs: MeasuredEpochs) -> SampledRun:
+        """The same run, with other orders."""
+
+    def groups(self, steps: Sequence[int]) -> Array:
+        """S_pp averaged over `steps` with each of 16 groups of the orders alone, (16, r)."""
+        runs = [self.with_epochs(self.epochs.of(orders)) for orders in self.epochs.orders.groups()]
+        return np.array([np.diag(run.average(steps)[0]) for run in runs])
+
+    def error(self, steps: Sequence[int], observable: Array) -> float | None:
+        """Standard error of observable . S_pp averaged over `steps`: from the groups, 0 where all orders are listed.
+
+        An order is met in every epoch of the run again, and so are the orders of a group: what that does to the error
+        is in their spread. Cost: that of the run, without its curve.
+        """
+        return 0.0 if self.epochs.orders.listed else float(standard_error(self.groups(steps) @ observable))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -43,15 +43,16 @@ class LaggedAverages:
     def __init__(self, epoch: Epoch, samples: SampleCumulants) -> None:
         self.epoch, self.samples = epoch, samples
         self.estimated = samples.problem.samples < samples.problem.population
-        self._of_mean: tuple[Array, Array] | None = None
+        self._still: LagCumulants | None = None
         self._of_state: tuple[float, LagCumulants] | None = None
 
-    def of_mean(self, mean: Array) -> Array:
-        """F48: <E[D_i^T D_i] P_u B_i> at the lags' nodes to first order in V, (J, r, r)."""
-        if self._of_mean is None or not np.array_equal(self._of_mean[0], mean):
-            found = self.samples.deviation(np.zeros((mean.shape[1],) * 2), mean)
-            self._of_mean = mean, np.array([self.samples.third(j, found) for j in self._lags])
-        return self._of_mean[1]
+    def of_trend(self, state: Array, mean: Array) -> LagCumulants:
+        """F66: how the cumulants change with the state, (k r, k r), and the mean, (c, r), to which they are linear."""
+        if self._still is None:
+            self._still = self._averaged(np.zeros_like(state), np.zeros_like(mean))
+        now, still = self._averaged(state, mean), self._still
+        changes = {each.name: getattr(now, each.name) - getattr(still, each.name) for each in fields(LagCumulants)}
+        return LagCumulants(**changes)
 
     def of_state(self, state: Array, mean: Array, *, similar: bool = False) -> LagCumulants:
         """Return the cumulants for an epoch's average state, (k r, k r), and mean, (c, r).

@@ -10,6 +10,8 @@ from ..._arrays import Array
 from ..fixed_points import fixed_point
 from .batch_cumulants import BatchCumulants
 from .cumulants import SampleCumulants
+from .mean_path import MeanPath
+from .path_cumulants import PathCumulants
 from .responses import Responses
 from .timetable import Epoch
 
@@ -38,10 +40,9 @@ class MeanMotion:
         """F52: -eps <g_i (Z + Xi^T) B_i>, (c, r): a sample's noise, then its curvature."""
         return -self.batches.eps * self.samples.noise_curvature(self.responses.total(time))
 
-    def third_cumulant(self, time: int) -> Array:
-        """F53: c_3 times the sum of <g_i P_u B_i P_w B_i> over u + w < t - 1, (c, r)."""
-        weights = self.epoch.lag_pairs(time)
-        return self.batches.three * self.samples.noise_curvature_twice(weights, self.responses.feedbacks)
+    def third_cumulant(self, path: PathCumulants) -> Array:
+        """F53: c_3 times the sum of <D_i(E V) P_u B_i P_w B_i> over u + w < t - 1 at `Epoch.times`, (J, c, r)."""
+        return self.batches.three * path.shifts
 
     def drift(self, means: Array) -> Array:
         """F54: -eps times the sum of E V(t') K[P_u] at `Epoch.times`, (J, c, r), for E V there, (J, c, r)."""
@@ -53,24 +54,39 @@ class MeanMotion:
         return out
 
     @cached_property
-    def shifts(self) -> Array:
-        """F52 and F53 at `Epoch.times`, (J, c, r): what does not depend on E V."""
+    def noise_shifts(self) -> Array:
+        """F52 at `Epoch.times`, (J, c, r)."""
         out = np.zeros((len(self.epoch.times), *self.samples.pull.shape))
         for k, time in enumerate(self.epoch.times.tolist()):
             if time:
-                out[k] = self.noise_curvature(time) + self.third_cumulant(time)
+                out[k] = self.noise_curvature(time)
         return out
+
+    def shifts(self, path: PathCumulants) -> Array:
+        """F52 and F53 at `Epoch.times`, (J, c, r): what is added to the drift on the path of a mean."""
+        return np.asarray(self.noise_shifts + self.third_cumulant(path))
+
+    def path(self, components: Array) -> PathCumulants:
+        """F65: what samples do along the path of E of the components at `Epoch.times`, (J, c, k r)."""
+        residual = float(self.samples.minimum.squared_residuals.mean())
+        return PathCumulants(MeanPath(self.epoch, components, self.samples.a, residual), self.samples)
 
     # -- the recursion ----------------------------------------------------------------------------------------------
 
     def follow(self, start: Array) -> Array:
         """F52: E of the components at `Epoch.times` and at the end, (J + 1, c, k r), from `start`, (c, k r)."""
+        begun = self.epoch.decayed(start)
+        return self._followed(start, self._followed(start, begun))
+
+    def _followed(self, start: Array, path: Array) -> Array:
+        """The same, with F53 on a `path` near by."""
+        felt = self.shifts(self.path(path[:-1]))
 
         def shifted(means: Array) -> Array:  # the drift is small: each round multiplies what is left by some r/N
-            shifts = self.shifts + self.drift(self.epoch.fold(means[:-1]))
+            shifts = felt + self.drift(self.epoch.fold(means[:-1]))
             return np.array([self._shifted(start, shifts, t) for t in self.epoch.stops])
 
-        return fixed_point(shifted, shifted, self.epoch.decayed(start), _RTOL)[0]
+        return fixed_point(shifted, shifted, path, _RTOL)[0]
 
     def _shifted(self, start: Array, shifts: Array, time: int) -> Array:
         epoch = self.epoch

@@ -51,10 +51,15 @@ class MeasuredEpochs:
         self, problem: LeastSquares, sgd: Recipe, orders: Orders, timetable: Epoch, average: EMA | None = None
     ) -> None:
         self.problem, self.sgd, self.orders, self.timetable = problem, sgd, orders, timetable
+        self.looked_at = average
         self.rank, self.steps = problem.rank, timetable.steps
         self.moves = sgd.step.at(sgd.lr) if average is None else _averaging(sgd, average)
         self.size = len(self.moves[1]) * self.rank
         self.shown = slice(0, self.rank) if average is None else slice(self.size - self.rank, self.size)
+
+    def of(self, orders: Orders) -> MeasuredEpochs:
+        """The same epochs, as an average over other orders."""
+        return MeasuredEpochs(self.problem, self.sgd, orders, self.timetable, self.looked_at)
 
     def _advanced(self, stops: list[int]) -> Iterator[tuple[int, Ints, Array]]:
         return advanced(self.problem, self.sgd, self.orders, stops, True, self.moves)

@@ -11,16 +11,16 @@ import numpy as np
 
 from ..._arrays import Array
 from ...kernels.time_varying import Course
-from .followed import FollowedRun
+from .followed import SampledRun
 from .measured import MeasuredEpochs
-from .random_map import followed
+from .random_map import followed, joined
 
 __all__ = ["MeasuredCourse"]
 
 State = tuple[Array, Array]
 
 
-class MeasuredCourse(FollowedRun):
+class MeasuredCourse(SampledRun):
     """F62: a run of `course` in such epochs from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Each epoch has maps of its own. They act on rows: E s, and a square root of the covariance, whose directions are
@@ -28,10 +28,14 @@ class MeasuredCourse(FollowedRun):
     """
 
     def __init__(self, epochs: MeasuredEpochs, course: Course, mean: Array | None) -> None:
-        self.epochs, self.course, outputs = epochs, course, epochs.problem.outputs
+        self.epochs, self.course, self._start, outputs = epochs, course, mean, epochs.problem.outputs
         begin = np.zeros((outputs, epochs.rank)) if mean is None else mean
         self.mean = np.multiply.outer(course.entry, begin).swapaxes(0, 1).reshape(outputs, -1)
         self._known: tuple[tuple[int, ...], Array | None, tuple[Array, Array, Array]] | None = None
+
+    def with_epochs(self, epochs: MeasuredEpochs) -> MeasuredCourse:
+        """The same run, with other orders."""
+        return MeasuredCourse(epochs, self.course, self._start)
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
@@ -44,11 +48,11 @@ class MeasuredCourse(FollowedRun):
 
     def at_each(self, steps: Sequence[int]) -> dict[int, State]:
         """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
-        rank, shown = self.epochs.rank, self.course.shown
+        rank = self.epochs.rank
         nothing = np.zeros((rank, rank)), np.zeros((self.epochs.problem.outputs, rank))
         out = dict.fromkeys(sorted(set(steps)), nothing)
-        for time, weights, rows in self._passed(set(steps), max(steps), every=False):
-            s, mean = self._moments(weights, rows[:, :, shown * rank : (shown + 1) * rank])
+        for time, weights, state in self._passed(set(steps), max(steps), every=False):
+            s, mean = self._moments(weights, state[self.course.shown])
             out[time] = out[time][0] + s, out[time][1] + mean
         return out
 
@@ -59,21 +63,20 @@ class MeasuredCourse(FollowedRun):
         return known[2]
 
     def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
-        rank, last, shown = self.epochs.rank, steps[-1], self.course.shown
-        seen = slice(shown * rank, (shown + 1) * rank)
+        rank, last = self.epochs.rank, steps[-1]
         s, mean = np.zeros((rank, rank)), np.zeros((self.epochs.problem.outputs, rank))
         curve = np.zeros(0 if observable is None else last + 1)
-        for time, weights, rows in self._passed(set(steps), last, every=observable is not None):
-            now, count = rows[:, :, seen], steps.count(time)
+        for time, weights, state in self._passed(set(steps), last, every=observable is not None):
+            now, count = state[self.course.shown], steps.count(time)
             if count:
                 found = self._moments(weights, now)
                 s, mean = s + count * found[0], mean + count * found[1]
             if observable is not None:
-                curve[time] += np.einsum("w,wij,j->", weights, np.square(now), observable, optimize=True)
+                curve[time] += weights @ np.einsum("wij,wij->wj", now, now) @ observable
         return s / len(steps), mean / len(steps), curve
 
     def _passed(self, wanted: set[int], last: int, every: bool) -> Iterator[tuple[int, Array, Array]]:
-        """Yield a time, weights of some orders, (m,), and their rows then, (m, rows, k r), for each time looked at."""
+        """Yield a time, weights of some orders, (m,), and their parts, (k, m, rows, r), for each time looked at."""
         epochs, begin = self.epochs, self.mean
         n, felt = epochs.steps, len(begin)
         for first in range(0, last + 1, n):
@@ -81,12 +84,12 @@ class MeasuredCourse(FollowedRun):
             stops = [t - first for t in inside if every or t in wanted] + [n] * (first + n <= last)
             moves = self.course.motion[first : first + n], self.course.push[first : first + n]
             found = np.zeros((begin.shape[1],) * 2), np.zeros_like(self.mean)
-            for k, part, rows in followed(epochs.problem, epochs.sgd, epochs.orders, stops, begin, felt, moves):
+            for k, part, state in followed(epochs.problem, epochs.sgd, epochs.orders, stops, begin, felt, moves):
                 weights = epochs.orders.weights[part]
                 if stops[k] < n:
-                    yield first + stops[k], weights, rows
+                    yield first + stops[k], weights, state
                 else:
-                    s, mean = self._moments(weights, rows)
+                    s, mean = self._moments(weights, joined(state))
                     found = found[0] + s, found[1] + mean
             begin = _rows(*found)
 

@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from ..._arrays import Array
-from .followed import FollowedRun
+from .followed import SampledRun
 from .measured import MeasuredEpochs
 
 __all__ = ["MeasuredRun"]
@@ -16,15 +16,19 @@ __all__ = ["MeasuredRun"]
 State = tuple[Array, Array]
 
 
-class MeasuredRun(FollowedRun):
+class MeasuredRun(SampledRun):
     """A run in such epochs from E V(0) = `mean`, (c, r), without spread, or from W*."""
 
     def __init__(self, epochs: MeasuredEpochs, mean: Array | None) -> None:
         begin = np.zeros((epochs.problem.outputs, epochs.size))
         if mean is not None:
             begin[:, : epochs.rank] = mean
-        self.epochs, self.start = epochs, (begin.T @ begin, begin)
+        self.epochs, self.start, self._mean = epochs, (begin.T @ begin, begin), mean
         self._last: tuple[tuple[int, ...], State] | None = None
+
+    def with_epochs(self, epochs: MeasuredEpochs) -> MeasuredRun:
+        """The same run, with other orders."""
+        return MeasuredRun(epochs, self._mean)
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> State:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""

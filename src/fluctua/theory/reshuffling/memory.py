@@ -7,7 +7,7 @@ Left out are terms of second order, and two averages <g B> that cross (as small 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,16 @@ import numpy as np
 from ..._arrays import Array
 from ..interpolation import Grid
 from .batch_cumulants import BatchCumulants
-from .lag_cumulants import LaggedAverages
+from .lag_cumulants import LagCumulants, LaggedAverages
 from .mean import MeanMotion
+from .path_cumulants import PathCumulants
 from .responses import Feedback, Responses
 from .timetable import Epoch
 
 __all__ = ["EpochMoments", "Memory", "NoiseMemory"]
+
+
+Path = tuple[PathCumulants, list[tuple[Array, LagCumulants]]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,19 @@ class Memory:
     responses: Responses
     averages: LaggedAverages
     motion: MeanMotion
+    _last: list[Path] = field(default_factory=list)
+
+    def along(self, means: Array) -> Path:
+        """F65, F66: what samples do on the path of E of the components, (J + 1, c, k r); the last one is kept.
+
+        How the cumulants change on it is left out where they are estimated.
+        """
+        if not self._last or not np.array_equal(self._last[0][0].path.components, means[:-1]):
+            found = self.motion.path(means[:-1])
+            ways = [] if self.averages.estimated else found.path.trends
+            trends = [(each.shape, self.averages.of_trend(each.state, each.mean)) for each in ways]
+            self._last[:] = [(found, trends)]
+        return self._last[0]
 
 
 class NoiseMemory:
@@ -75,7 +92,7 @@ class NoiseMemory:
         self.feedback, epoch = feedback, memory.epoch
         mean = epoch.fold(epoch.average(moments.means))
         self.cumulants = memory.averages.of_state(epoch.average(moments.states), mean, similar=similar)
-        self.third_of_mean = memory.averages.of_mean(mean)
+        self.path, self.trends = memory.along(moments.means)
         self._between: dict[int, Array] = {}
 
     # -- N2 ---------------------------------------------------------------------------------------------------------
@@ -88,12 +105,15 @@ class NoiseMemory:
         """F50: c_2(b_t) times the sum of <E[D_i(V(t))^T D_i(V(t'))] P_u B_i>, and its transpose."""
         time = int(self.epoch.times[k])
         third = np.tensordot(self.epoch.lag_counts(time), self.cumulants.third_between, 1)
+        for shape, cumulants in self.trends:  # F66
+            third += np.tensordot(self.epoch.lag_counts(time, self.epoch.spread(shape)), cumulants.third_between, 1)
         return np.asarray(self.memory.batches.two(int(self.epoch.sizes[time])) * (third + third.T))
 
     def noise_fourth_cumulant(self, k: int) -> Array:
         """F51: c_4(b_t, b) times the sum of <B_i P_u (E[D_i^T D_i] - G) P_u B_i>."""
         time, sizes = int(self.epoch.times[k]), self.epoch.sizes
-        fourth = np.tensordot(self.epoch.lag_squares(time), self.cumulants.fourth, 1)
+        each = self.cumulants.fourth + sum(shape[k] * cumulants.fourth for shape, cumulants in self.trends)
+        fourth = np.tensordot(self.epoch.lag_squares(time), each, 1)
         return np.asarray(self.memory.batches.four(int(sizes[time]), int(sizes[0])) * fourth)
 
     # -- N1 ---------------------------------------------------------------------------------------------------------
@@ -115,10 +135,11 @@ class NoiseMemory:
         return np.asarray(-self.memory.batches.eps * sums[:, None] * self.epoch.tile_rows(change))
 
     def anticorrelated_feedback(self, k: int) -> Array:
-        """F45: -eps times the sum of f m^u (K[E V(t')^T V(t)] - K[S(t)]): noise that felt an earlier fluctuation."""
+        """F45: -eps times the sum of f m^u of what the noise of an earlier batch felt, less what it feels now."""
         epoch = self.epoch
         now = self.feedback(epoch.kernel.fold(self.moments.states[k]))
         changes = np.array([self.feedback(epoch.fold_rows(between).T) - now for between in self.between(k)])
+        changes += self.path.crossed(k, int(epoch.times[k]) - 1 - self._lags(k).nodes)
         weights = epoch.history_responses(int(epoch.times[k]))
         return np.asarray(-self.memory.batches.eps * np.einsum("aj,jaq->aq", weights, epoch.tile_rows(changes)))
 
@@ -137,26 +158,24 @@ class NoiseMemory:
     def third_cumulant(self, k: int) -> Array:
         """F48: a sample's noise, twice, and its curvature, in two batches or in three."""
         epoch, batches, time = self.epoch, self.memory.batches, int(self.epoch.times[k])
-        third = epoch.tile_rows(self.cumulants.third)
-        same = np.einsum("aj,jaq->aq", epoch.lag_responses(time), third)
-        separate = np.tensordot(epoch.lag_counts(time), self.third_of_mean, 1)
-        before = epoch.sums[time][:, None] * epoch.tile_rows(separate)
-        after = np.einsum("aj,jaq->aq", epoch.position_responses(time), self._third_sums)
+        same = self._same(epoch.lag_responses(time), self.cumulants)
+        for shape, cumulants in self.trends:  # F66
+            same = same + self._same(epoch.lag_responses(time, epoch.spread(shape)), cumulants)
         two = batches.two(int(epoch.sizes[0])) - batches.three
-        return np.asarray(two * same + batches.three * (before + after))
+        return np.asarray(two * same + batches.three * self.path.separate(k))
+
+    def _same(self, weights: Array, cumulants: LagCumulants) -> Array:
+        return np.asarray(np.einsum("aj,jaq->aq", weights, self.epoch.tile_rows(cumulants.third)))
 
     def shifted_mean(self, k: int) -> Array:
-        """F49: E s(t)^T E[V(t) B_t], of the shift that does not depend on E V."""
-        return np.asarray(self.moments.means[k].T @ self.memory.motion.shifts[k])
+        """F49: E s(t)^T E[V(t) B_t], but for the drift."""
+        return np.asarray(self.moments.means[k].T @ self._shifts[k])
 
     # -- what they share --------------------------------------------------------------------------------------------
 
     @cached_property
-    def _third_sums(self) -> Array:
-        """Sum over u < v of <E[D_i^T D_i] P_u B_i>, transposed, at the positions' nodes, (J, k r, r)."""
-        epoch, third = self.epoch, self.third_of_mean
-        sums = [np.tensordot(epoch.lag_counts(int(v)), third, 1).T for v in epoch.positions.nodes]
-        return epoch.tile_rows(np.array(sums))
+    def _shifts(self) -> Array:
+        return self.memory.motion.shifts(self.path)
 
     def _lags(self, k: int) -> Grid:
         """Lags u that stand for all before `times[k]`."""

@@ -14,12 +14,13 @@ from ..._arrays import Array, Ints
 from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
 
-__all__ = ["Orders", "chosen_orders", "distinct_epochs", "draw_orders", "list_orders"]
+__all__ = ["Orders", "chosen_orders", "distinct_epochs", "draw_orders", "list_orders", "random_orders"]
 
 _LISTED = 50_000  # epochs that are listed, at most
 _FLOPS, _FEWEST, _MOST = 5e9, 128, 2048  # for one learning rate; random orders, at least and at most
 _NUMBERS = 2e7  # of samples in all orders that are held
 _ENTROPY = 20_407  # of the random orders: always the same, so that results are functions of their arguments
+_GROUPS = 16  # of orders, each a sample by itself: their spread is the error of what has no closed form
 _COVERED, _STRETCHED = 1.2, 4  # pairs of orders for each sample, where a single one is left over; and flops for that
 
 
@@ -46,6 +47,12 @@ class Orders:
     weights: Array
     listed: bool
     strata: Ints | None = None
+
+    def groups(self) -> list[Orders]:
+        """Return 16 samples of orders, pair by pair in turn, that have nothing in common."""
+        pairs = np.arange(len(self.weights)).reshape(2, -1)
+        chosen = [pairs[:, first::_GROUPS].ravel() for first in range(min(_GROUPS, pairs.shape[1]))]
+        return [Orders(self.samples[one], self.weights[one] / self.weights[one].sum(), False) for one in chosen]
 
     def error(self, values: Array) -> float:
         """Return the standard error of the average of `values`, one for each order."""
@@ -79,7 +86,12 @@ def chosen_orders(problem: LeastSquares, sgd: Recipe) -> Orders | None:
         count = covering
     if count < _FEWEST:
         return None
-    return draw_orders(sizes, _chance(problem, sgd), count, np.random.default_rng(_ENTROPY))
+    return random_orders(problem, sgd, count, np.random.default_rng(_ENTROPY))
+
+
+def random_orders(problem: LeastSquares, sgd: Recipe, count: int, rng: np.random.Generator) -> Orders:
+    """Return `count` random orders of the recipe, an even number; see `draw_orders`."""
+    return draw_orders(sgd.batch_sizes(problem.samples), _chance(problem, sgd), count, rng)
 
 
 def _chance(problem: LeastSquares, sgd: Recipe) -> Array:

@@ -25,7 +25,7 @@ from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
 from .orders import Orders
 
-__all__ = ["EpochMap", "advanced", "epoch_map", "followed"]
+__all__ = ["EpochMap", "advanced", "epoch_map", "followed", "joined"]
 
 _AT_ONCE = 32  # orders whose states are held while an epoch passes
 _DENSE = 144  # elements of S up to which the map is written as a matrix
@@ -53,7 +53,8 @@ def advanced(
     felt = problem.outputs if outputs else 0
     begin, steps = np.vstack([np.eye(size), np.zeros((felt, size))]), len(sgd.batch_sizes(problem.samples))
     course = np.broadcast_to(motion, (steps, *motion.shape)), np.broadcast_to(push, (steps, *push.shape))
-    yield from followed(problem, sgd, orders, stops, begin, felt, course)
+    for k, part, state in followed(problem, sgd, orders, stops, begin, felt, course):
+        yield k, part, joined(state)
 
 
 def followed(
@@ -67,26 +68,33 @@ def followed(
 ) -> Iterator[tuple[int, Ints, Array]]:
     """Yield which stop, which orders, and states begun at the rows of `begin`, (rows, k r), after so many steps.
 
-    The last `felt` rows feel the targets. Step t of the epoch is B_t and e_t of `moves`, (n, k, k) and (n, k).
+    A state has its parts apart, (k, m, rows, r), and is to be used before the next is asked for. The last `felt` rows
+    feel the targets. Step t of the epoch is B_t and e_t of `moves`, (n, k, k) and (n, k).
     """
     minimum, slots = problem.minimum(sgd.weight_decay), moves[1].shape[1]
-    z = problem.projections.astype(np.float64, copy=False)
-    constant = np.zeros((len(begin), problem.rank))
-    if felt:
-        constant[-felt:] = sgd.weight_decay * minimum.mode_weights
+    z, residuals = problem.projections.astype(np.float64, copy=False), minimum.residuals if felt else None
     start = begin.reshape(-1, slots, problem.rank).swapaxes(0, 1)
     ends = np.cumsum(sgd.batch_sizes(problem.samples))
     begins = np.append(0, ends[:-1])
     for part in np.array_split(np.arange(len(orders.weights)), -(-len(orders.weights) // _AT_ONCE)):
         state, now = np.repeat(start[:, None], len(part), axis=1), 0
+        other = np.empty_like(state)
         for k, stop in enumerate(stops):
             for t in range(now, stop):
-                batch = orders.samples[part, begins[t] : ends[t]]
-                pulled = _gradient(state[0], z[batch], minimum.residuals[batch] if felt else None)
-                pulled += sgd.weight_decay * state[0] + constant
-                state = np.tensordot(moves[0][t], state, 1) + np.multiply.outer(moves[1][t], pulled)
+                batch, (motion, push) = orders.samples[part, begins[t] : ends[t]], (moves[0][t], moves[1][t])
+                pulled = _gradient(state[0], z[batch], None if residuals is None else residuals[batch])
+                if felt:
+                    pulled[:, -felt:] += sgd.weight_decay * minimum.mode_weights
+                _advance(state, motion + sgd.weight_decay * np.outer(push, np.eye(slots)[0]), push, pulled, other)
+                state, other = other, state
             now = stop
-            yield k, part, state.transpose(1, 2, 0, 3).reshape(len(part), -1, len(begin[0]))
+            yield k, part, state
+
+
+def joined(state: Array) -> Array:
+    """The parts of a state side by side, (m, rows, k r)."""
+    _, count, rows, _ = state.shape
+    return state.transpose(1, 2, 0, 3).reshape(count, rows, -1)
 
 
 def _gradient(weights: Array, x: Array, residuals: Array | None) -> Array:
@@ -94,7 +102,16 @@ def _gradient(weights: Array, x: Array, residuals: Array | None) -> Array:
     error = np.matmul(weights, x.swapaxes(1, 2))
     if residuals is not None:
         error[:, -residuals.shape[2] :] += residuals.swapaxes(1, 2)
-    return np.asarray(np.matmul(error, x) / x.shape[1])
+    error /= x.shape[1]
+    return np.asarray(np.matmul(error, x))
+
+
+def _advance(state: Array, motion: Array, push: Array, pulled: Array, out: Array) -> None:
+    """Write B s + e g into `out`, (k, m, rows, r), for B = `motion`, (k, k), and e = `push`, (k,)."""
+    np.matmul(motion, state.reshape(len(state), -1), out=out.reshape(len(state), -1))
+    for part, share in enumerate(push):
+        if share:
+            out[part] += pulled if share == 1 else share * pulled
 
 
 def epoch_map(problem: LeastSquares, sgd: Recipe, orders: Orders) -> EpochMap:

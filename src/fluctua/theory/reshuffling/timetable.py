@@ -12,7 +12,7 @@ from ..._arrays import AnyArray, Array, Ints
 from ...kernels.constant import Kernel
 from ..interpolation import Grid
 
-__all__ = ["Epoch"]
+__all__ = ["Epoch", "weighted"]
 
 
 class Epoch:
@@ -99,21 +99,25 @@ class Epoch:
         """F43: Z(t), the sum of P_u over u < t, (r,)."""
         return self.fold(self.sums[time])
 
+    def spread(self, values: Array) -> Array:
+        """What has `values` at `times`, at every step, (n, ...)."""
+        regular = np.tensordot(self.positions.basis, values[: self.positions.basis.shape[1]], 1)
+        return np.concatenate([regular, values[len(self.positions.nodes) :]])
+
     def average(self, values: Array) -> Array:
         """Average over the epoch of what has `values` at `times`, and maybe at the end."""
         return np.asarray(np.tensordot(self.share, values[: len(self.times)], 1))
 
-    def lag_powers(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of m^u q(u) over u < `time`, (k r, J)."""
-        return np.asarray(self.powers[:time].T @ self.lags.basis[:time])
+    def lag_responses(self, time: int, along: Array | None = None) -> Array:
+        """Weights of the lags' nodes in the sum of f m^u q(u) over u < `time`, (k r, J).
 
-    def lag_responses(self, time: int) -> Array:
-        """The same with f m^u."""
-        return self.drive[:, None] * self.lag_powers(time)
+        Maybe each with what `along`, (n,), is at the earlier step.
+        """
+        return np.asarray(self.drive[:, None] * (self.powers[:time].T @ weighted(self.lags.basis[:time], along)))
 
-    def lag_counts(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of q(u) over u < `time`, (J,)."""
-        return np.asarray(self.lags.basis[:time].sum(axis=0))
+    def lag_counts(self, time: int, along: Array | None = None) -> Array:
+        """Weights of the lags' nodes in the sum of q(u) over u < `time`, (J,); `along` as for `lag_responses`."""
+        return np.asarray(weighted(self.lags.basis[:time], along).sum(axis=0))
 
     def lag_squares(self, time: int) -> Array:
         """The same for what has the response to a lag twice, (J,)."""
@@ -122,12 +126,6 @@ class Epoch:
     def lag_sums(self, time: int) -> Array:
         """Weights of the lags' nodes in the sum of Z(w) q(u) over w + 1 + u = `time`, (r, J)."""
         return np.asarray(self.fold(self.sums[:time][::-1]).T @ self.lags.basis[:time])
-
-    def lag_pairs(self, time: int) -> Array:
-        """Weights of the lags' nodes in the sum of q(u, w) over lags u + w < `time` - 1, (J, J)."""
-        basis = self.lags.basis
-        until = np.vstack([np.zeros(basis.shape[1]), np.cumsum(basis[: time - 1], axis=0)])
-        return np.asarray(until[::-1].T @ basis[:time])
 
     def lag_positions(self, time: int) -> Array:
         """Weights of the nodes in the sum of q(u, t') over u + 1 + t' = `time`, lags and positions, (J, J)."""
@@ -212,3 +210,8 @@ class Epoch:
         for j in np.flatnonzero(basis.any(axis=0)):
             out += ((back * basis[:, j, None]).T @ back) * added[j]
         return np.asarray(out)
+
+
+def weighted(by_lag: Array, along: Array | None) -> Array:
+    """What has a value `by_lag`, (t, J), times what `along` is at the step that is so long ago."""
+    return by_lag if along is None else by_lag * along[: len(by_lag)][::-1, None]

@@ -1,0 +1,31 @@
+"""What a law says of V in the modes, at one time or averaged over some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._arrays import Array
+
+__all__ = ["Moments"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """First and second moments of V in the modes.
+
+    Attributes
+    ----------
+    covariance : ndarray, (r, r)
+        U^T S U, the square of the mean included.
+    mean : ndarray, (c, r), or None
+        E V, where shuffled epochs displace it; None where it is zero or follows from the start.
+    mean_left : ndarray, (c, r), or None
+        E V times what weight decay has left of a start outside the modes, where both move.
+    error : float or None
+        One standard error of the excess loss, where epochs were sampled; 0 where all were listed, None elsewhere.
+    """
+
+    covariance: Array
+    mean: Array | None = None
+    mean_left: Array | None = None
+    error: float | None = None
