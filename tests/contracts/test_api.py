@@ -142,7 +142,7 @@ SIGNATURES = {
     fluctua.report.render: ["verdicts", "brief"],
     fluctua.report.save_report: ["verdicts", "path", "brief"],
     fluctua.report.explorer.ranges.surveyed: ["verdict", "problem"],
-    fl.semi_analytic: ["problem", "sgd", "orders", "rng", "threads", "progress"],
+    fl.semi_analytic: ["problem", "sgd", "steps", "start", "orders", "rng", "threads", "progress"],
     fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
 }
 PREDICTED = {

@@ -128,7 +128,7 @@ def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
     Where noise does not feed back the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`,
-    only where `safe_lr` does not settle it.
+    only where `safe_lr` or, in shuffled epochs, a look at the largest rate does not settle it.
     """
     if sgd.schedule is None or steps == 0:
         return
@@ -137,8 +137,16 @@ def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back:
     rates = sgd.rates(np.arange(steps))
     if sgd.step.slots == 1 and rates.max() <= safe_lr(problem, sgd):
         return
+    if feeds_back and sgd.epochs and _epochs_forget(problem, sgd, float(rates.max())):
+        return
     limit = (max_stable_lr if feeds_back else mean_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)
     if above.size:
         found = UnstableRates(int(above[0]), above.size, float(rates[above[0]]), limit)
         warnings.warn(found, stacklevel=3)
+
+
+def _epochs_forget(problem: LeastSquares, sgd: Recipe, lr: float) -> bool:
+    from .reshuffling.limit import clearly_below
+
+    return clearly_below(problem, sgd, lr)
