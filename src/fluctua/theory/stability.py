@@ -137,8 +137,8 @@ def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
     Where noise does not feed back the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`,
-    only where `surely_stable` does not settle it: of shuffled epochs where independent batches of their sizes surely
-    bear twice the rate.
+    only where `surely_stable` does not settle it. Shuffled epochs are settled where independent batches of their sizes
+    surely bear twice the rate, or by a look at the largest rate.
     """
     if sgd.schedule is None or steps == 0:
         return
@@ -155,7 +155,12 @@ def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back:
 
 
 def _settled(problem: LeastSquares, sgd: Recipe, rate: float) -> bool:
+    """Whether a rate is below the limit, told without seeking it."""
     if not sgd.epochs:
         return surely_stable(problem, sgd, rate)
     single = [replace(independent_batches(sgd), batch_size=int(b)) for b in np.unique(sgd.batch_sizes(problem.samples))]
-    return all(surely_stable(problem, one, rate / _BY_EPOCHS) for one in single)
+    if all(surely_stable(problem, one, rate / _BY_EPOCHS) for one in single):
+        return True
+    from .reshuffling.limit import clearly_below
+
+    return clearly_below(problem, sgd, rate)

@@ -1,4 +1,4 @@
-"""Every term of N1 and N2, F44 to F51, against its sum over the steps and the samples; and what each is worth.
+"""Every term of N1 and N2, F44 to F51, F65 and F66, against its sum over steps and samples; and what each is worth.
 
 Eleven samples in six batches: every step is a node, so that nothing is interpolated.
 """
@@ -12,6 +12,7 @@ from fluctua.theory.reshuffling import mean_path
 from fluctua.theory.reshuffling.expansion import Shuffle
 from fluctua.theory.reshuffling.mean import MeanMotion
 from fluctua.theory.reshuffling.memory import NoiseMemory
+from fluctua.theory.reshuffling.path_cumulants import PathCumulants
 from helpers.agreement import close
 from helpers.enumeration import EpochEnumeration, tiny
 from helpers.reshuffled import RECIPES, Reshuffled
@@ -85,7 +86,8 @@ WORTH = {
     "F51": (NoiseMemory, "noise_fourth_cumulant", -0.11),
     "F52": (MeanMotion, "noise_curvature", -4.02),
     "F53": (MeanMotion, "third_cumulant", -0.66),
-    "F54": (MeanMotion, "drift", 0.21),
+    "F54": (MeanMotion, "drift", 0.20),
+    "F65": (PathCumulants, "separate", 13.46),
 }
 
 

@@ -107,7 +107,7 @@ def test_the_mean_is_exact_to_third_order_in_the_rate_and_over_three_batches(nam
 
 @case
 def test_from_far_away_all_is_exact_to_third_order_in_the_rate(monkeypatch, name, size, drop_last, optimiser):
-    """Where E V is large, as at the start of training: F45 feels where it was, and F48 and F53 feel all of it."""
+    """Where E V is large, as at the start of training: F45 feels where it was, F53 and F65 feel all of it."""
     monkeypatch.setattr(mean_path, "LEFT_OUT", 1e-15)
     arguments = name, size, drop_last, optimiser
     (covariances, means), (expected, expected_means) = first_epoch(*arguments, 2, far=True)

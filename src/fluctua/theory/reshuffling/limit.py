@@ -28,12 +28,13 @@ from .orders import Orders, chosen_orders
 from .random_map import EpochMap, epoch_map
 from .stationary import Cycle
 
-__all__ = ["epoch_limit"]
+__all__ = ["clearly_below", "epoch_limit"]
 
 _EXACT_XTOL, _XTOL, _LAW_XTOL = 1e-11, 2e-4, 5e-3  # of log lr
 _LISTED_RTOL, _RTOL = 1e-12, 1e-5  # of the radius
 _SHORTEST, _LONGEST = 0.08, 0.7  # differences between log learning rates that are tried
 _SMALLEST = 1e-9  # radius that counts as none
+_CLEAR, _ROUGH_RTOL = 0.5, 1e-2  # radius that is clearly below 1, and how well it is known
 _TRIED = 400  # learning rates at most
 _DOUBTFUL = 0.05  # relative standard error above which the limit is called uncertain
 _EXPANDED, _SMALL_LAST = 1.0, 0.1  # relative errors of the expansion: per r/N, and where the last batch decides
@@ -50,6 +51,18 @@ def epoch_limit(problem: LeastSquares, sgd: Recipe) -> StableLimit:
         return _doubted(_expanded(problem, sgd))
     found = _Radius(problem, sgd, orders).limit(0.5 * independent_limit(problem, sgd))
     return found if orders.listed else _doubted(found)
+
+
+def clearly_below(problem: LeastSquares, sgd: Recipe, lr: float) -> bool:
+    """Whether shuffled epochs forget at `lr` with room to spare, where that is asked of their maps and cheaper.
+
+    In the maps of the same orders as the limit's the radius is then below one half, and the limit beyond `lr`: it
+    is proportional to the rate and more. False where that does not tell.
+    """
+    orders = chosen_orders(problem, sgd) if len(sgd.batch_sizes(problem.population)) > 1 else None
+    if orders is None:
+        return False
+    return epoch_map(problem, replace(sgd, lr=lr), orders).leading(rtol=_ROUGH_RTOL)[0] < _CLEAR
 
 
 def _doubted(found: StableLimit) -> StableLimit:
