@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fluctua.theory.reshuffling import mean_path
+from fluctua.theory.reshuffling import mean_path, transient
 from fluctua.theory.reshuffling.transient import Epochs
 from helpers.agreement import close
 from helpers.reshuffled import RECIPES, Reshuffled
@@ -28,24 +28,34 @@ def begun(epoch, rtol):
     return Epochs(epoch.law, np.random.default_rng(7).normal(size=(2, 3)), rtol)
 
 
-def starts(epoch, run):
-    """The means at the start of the epochs, as F56 has them."""
-    settled, steps = epoch.law.settled_mean, len(epoch.sizes)
-    return [settled + (run.mean - settled) * epoch.m ** (steps * number) for number in range(EPOCHS)]
+@pytest.fixture(autouse=True, params=[1, 12])
+def marched(request, monkeypatch):
+    """Epochs that are followed one by one."""
+    monkeypatch.setattr(transient, "_MARCHED", request.param)
+    return request.param
 
 
-def test_the_mean_is_followed_through_epochs(epoch):
+def starts(epoch, run, marched):
+    """The means at the start of the epochs: one after another, and later as F56 has them."""
+    settled, steps, found = epoch.law.settled_mean, len(epoch.sizes), [run.mean]
+    for _ in range(min(marched, EPOCHS - 1)):
+        found.append(epoch.follow(found[-1])[-1])
+    later = EPOCHS - len(found)
+    return found + [settled + (found[-1] - settled) * epoch.m ** (steps * (1 + number)) for number in range(later)]
+
+
+def test_the_mean_is_followed_through_epochs(epoch, marched):
     run, steps = begun(epoch, 1e-3), len(epoch.sizes)
-    each = [epoch.columns(one).real for mean in starts(epoch, run) for one in epoch.follow(mean)[:-1]]
+    each = [epoch.columns(one).real for mean in starts(epoch, run, marched) for one in epoch.follow(mean)[:-1]]
     for time, expected in enumerate(each):
         assert close(run.means([time]), expected, rtol=1e-6)
     assert close(run.means(range(steps, 3 * steps)), np.mean(each[steps : 3 * steps], axis=0), rtol=1e-6)
 
 
-def test_the_covariance_is_followed_through_epochs(epoch):
+def test_the_covariance_is_followed_through_epochs(epoch, marched):
     run, steps = begun(epoch, 1e-6), len(epoch.sizes)
     state, each = run.state, []
-    for mean in starts(epoch, run):
+    for mean in starts(epoch, run, marched):
         moments, source, added = begun(epoch, 1e-13).epoch_from(state, mean)
         each += [epoch.law.at(place, moments, source, added) for place in range(steps)]
         state = moments.states[-1]

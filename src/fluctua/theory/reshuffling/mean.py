@@ -68,8 +68,9 @@ class MeanMotion:
 
     def path(self, components: Array) -> PathCumulants:
         """F65: what samples do along the path of E of the components at `Epoch.times`, (J, c, k r)."""
-        residual = float(self.samples.minimum.squared_residuals.mean())
-        return PathCumulants(MeanPath(self.epoch, components, self.samples.a, residual), self.samples)
+        residual, a = float(self.samples.minimum.squared_residuals.mean()), self.samples.a
+        crowding = len(a) / self.batches.population
+        return PathCumulants(MeanPath(self.epoch, components, a, residual, crowding), self.samples)
 
     # -- the recursion ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from .timetable import Epoch
 
 __all__ = ["MeanPath", "Trend"]
 
-LEFT_OUT = 1e-3  # of a sample's residual, and of its square, where it is of the shapes of the path
+LEFT_OUT = 3e-4  # times N/r: of a sample's residual, and of its square, what the shapes of the path leave out
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class MeanPath:
     curvatures : ndarray, (r,)
     residual : float
         <r^2>, what is noise at W*.
+    crowding : float
+        r/N, by which the cumulants are smaller than the noise.
 
     Attributes
     ----------
@@ -50,17 +52,18 @@ class MeanPath:
         E V.
     """
 
-    def __init__(self, epoch: Epoch, components: Array, curvatures: Array, residual: float) -> None:
+    def __init__(self, epoch: Epoch, components: Array, curvatures: Array, residual: float, crowding: float) -> None:
         self.epoch, self.components, self._scale = epoch, components, np.sqrt(curvatures)
         self.means = epoch.fold(components)
         fitted = np.square(self.means * self._scale).sum(axis=(1, 2))
-        self._floor = LEFT_OUT * (residual + float(epoch.average(fitted)))
+        self._share = LEFT_OUT / crowding
+        self._floor = self._share * (residual + float(epoch.average(fitted)))
 
     @cached_property
     def _split(self) -> tuple[Array, Array]:
         felt = (self.means * self._scale).reshape(len(self.means), -1)
         shapes, values, parts = np.linalg.svd(felt, full_matrices=False)
-        kept = np.square(values) > LEFT_OUT * self._floor * len(felt)
+        kept = np.square(values) > self._share * self._floor * len(felt)
         kept[0] = values[0] > 0  # near W* the noise is small in flat modes, and all of the mean's is felt
         found = parts[kept].reshape(-1, *self.means.shape[1:]) / self._scale
         return np.column_stack([np.ones(len(felt)), shapes[:, kept] * values[kept]]), found

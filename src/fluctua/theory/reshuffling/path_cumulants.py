@@ -36,6 +36,7 @@ class PathCumulants:
     def __init__(self, path: MeanPath, samples: SampleCumulants) -> None:
         self.path, self.epoch, self.samples, self.a = path, path.epoch, samples, samples.a
         self.pulls = np.concatenate([samples.pull[None], path.parts * self.a])  # p_b, (B, c, r)
+        self._separate: dict[int, Array] = {}
 
     # -- weights of a_i and l_i -------------------------------------------------------------------------------------
 
@@ -140,7 +141,9 @@ class PathCumulants:
 
     def separate(self, k: int) -> Array:
         """F65: <a_i^T a_i B_i> + <l_i^T D_i(E V)> at `times[k]`, (k r, r), to be multiplied by c_3."""
-        return self._curvature_now(k) + self._noise_now(k)
+        if k not in self._separate:
+            self._separate[k] = self._curvature_now(k) + self._noise_now(k)
+        return self._separate[k]
 
     def _curvature_now(self, k: int) -> Array:
         """<a_i^T a_i B_i>."""

@@ -19,6 +19,7 @@ __all__ = ["EPOCHS_RTOL", "Epochs"]
 
 EPOCHS_RTOL = 1e-3
 """Relative accuracy to which a run is followed; finer would be lost in what the law leaves out."""
+_MARCHED = 12  # epochs away from W* that are followed one by one, their means with the drift; then it is left out
 _ROUNDS = 100  # of one epoch; below the stability limit a dozen are enough
 _CURVES = 12  # epochs whose curve is followed step by step; in those between it is interpolated
 
@@ -26,8 +27,9 @@ _CURVES = 12  # epochs whose curve is followed step by step; in those between it
 class Epochs(FollowedRun):
     """F56: epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
 
-    Whole epochs are followed as steps are in `Relaxation`: what an epoch adds is smooth in the logarithm of the number
-    of epochs. What it adds is found by following it again and again until its source no longer changes.
+    Away from W* a dozen epochs are followed one by one, as `CourseRun` does. Later ones are followed as steps are in
+    `Relaxation`: what an epoch adds is smooth in the logarithm of the number of epochs. What it adds is found by
+    following it again and again until its source no longer changes.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ class Epochs(FollowedRun):
         begin = np.zeros((shuffle.minimum.weights.shape[0], epoch.kernel.modes)) if mean is None else mean
         self.mean = epoch.tile(begin) * epoch.kernel.entry
         self.state = self.mean.T @ self.mean
+        self.marched = 0 if mean is None else _MARCHED
+        self._begun = [(self.state, self.mean)]
         self._last: tuple[EpochMoments, Array, Array] | None = None
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
@@ -64,10 +68,11 @@ class Epochs(FollowedRun):
                 total = total + self.shuffle.at(place, moments, source, added)
             return total
 
-        stops = sorted({*wanted, *followed} - {0})
-        total = look(0, self.state) if 0 in wanted or followed else np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
-        if stops:
-            total = total + self._epochs().total(stops, look)
+        stops, total = sorted({*wanted, *followed}), np.zeros((self.shuffle.epoch.kernel.modes,) * 2)
+        for number in [e for e in stops if e <= self.marched]:
+            total = total + look(number, self._at(number)[0])
+        if later := [e - self.marched for e in stops if e > self.marched]:
+            total = total + self._epochs().total(later, lambda number, state: look(number + self.marched, state))
         return total / len(steps), self._joined(curves, last, max(steps))
 
     def means(self, steps: Sequence[int]) -> Array:
@@ -78,6 +83,13 @@ class Epochs(FollowedRun):
             for t in group:
                 total += self.shuffle.mean_at(t % epoch.steps, found)
         return np.asarray(total / len(steps))
+
+    def _at(self, number: int) -> tuple[Array, Array]:
+        """State and mean at the start of one of the first epochs, followed one by one."""
+        while len(self._begun) <= number:
+            moments, _, _ = self.epoch_from(*self._begun[-1])
+            self._begun.append((moments.states[-1], moments.means[-1]))
+        return self._begun[number]
 
     def epoch_from(self, state: Array, mean: Array) -> tuple[EpochMoments, Array, Array]:
         """Return the moments of an epoch from `state` and `mean`, and what `Shuffle.added` says of them."""
@@ -113,12 +125,14 @@ class Epochs(FollowedRun):
 
         keep = np.multiply.outer(shuffle.epoch.powers[-1], shuffle.epoch.powers[-1])
         quiet = shuffle.from_noise_alone(np.zeros_like(self.state))[-1]
-        mean = self.mean - shuffle.settled_mean
-        return Relaxation(shuffle.slow, source, quiet, self.state, mean, self.rtol)
+        state, mean = self._at(self.marched)
+        return Relaxation(shuffle.slow, source, quiet, state, mean - shuffle.settled_mean, self.rtol)
 
     def _mean_at(self, number: int) -> Array:
-        settled = self.shuffle.settled_mean
-        return np.asarray(settled + (self.mean - settled) * self.shuffle.epoch.powers[-1] ** number)
+        if number <= self.marched:
+            return self._at(number)[1]
+        settled, mean = self.shuffle.settled_mean, self._at(self.marched)[1]
+        return np.asarray(settled + (mean - settled) * self.shuffle.epoch.powers[-1] ** (number - self.marched))
 
     def _curve(self, state: Array, source: Array, added: Array, observable: Array) -> Array:
         """Observable . S_pp at every position, (n,): it closes on the diagonal of what is added."""
