@@ -99,10 +99,10 @@ def loss_elsewhere(truth, moment, x, y):
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_the_stationary_state_is_the_one_of_all_orders(optimiser):
-    """Dampening changes it, and its first step does not; a schedule is held at its first rate."""
+    """Dampening changes it, and its first step does not; with a schedule it is that at lr, held."""
     problem, truth = truth_of("general", **OPTIMISERS[optimiser])
     settled = truth.covariance(truth.within(truth.stationary())[:-1].mean(axis=0))
-    for schedule in (None, [1.0, 0.3]):
+    for schedule in (None, [0.5, 0.3]):
         assert error(fl.predict(problem, recipe(schedule, **OPTIMISERS[optimiser])).covariance, settled) <= 100
 
 

@@ -118,7 +118,7 @@ def held_out_curve(
     average: Average | None = None,
     rtol: float = 1e-4,
 ) -> Array:
-    """Return the expected loss on held-out data after each of `steps`, (n,): exact, as `learning_curve` is.
+    """Return the expected loss on held-out data after each of `steps`, (n,): as exact as `learning_curve` is.
 
     One march for all steps; see `held_out_loss` for the formula, F15, which needs all of S and not its diagonal alone.
 
@@ -127,7 +127,7 @@ def held_out_curve(
     problem : LeastSquares
         The training data.
     sgd : SGD
-        The recipe, with independent batches. It need not be stable.
+        The recipe. It need not be stable.
     steps : sequence of int
         In any order, which is that of the losses; a step may come twice.
     inputs, targets : array_like, (n, d), (n, c) or (n,)
@@ -137,7 +137,7 @@ def held_out_curve(
     average : EMA or RunningAverage, optional
         The loss of this average of the weights, instead of the weights'.
     rtol : float
-        Relative accuracy asked of every mode's variance.
+        Relative accuracy asked of every mode's variance, as in `learning_curve`.
 
     Returns
     -------

@@ -153,7 +153,8 @@ class Prediction(Coordinates):
             W(0), without spread.
         rtol : float
             Relative accuracy asked of every mode's variance; see `transient.Relaxation`. From 1e-4 on, the default, the
-            excess loss is held to 1e-6 or finer. Looser is faster, because fewer passes over the data are needed.
+            excess loss is held to 1e-6 or finer. Looser is faster, because fewer passes over the data are needed. The
+            expansion of shuffled epochs is followed to 1e-3, finer than it is.
         curve : bool
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
 

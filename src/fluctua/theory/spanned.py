@@ -18,7 +18,6 @@ _LARGE = 1e9  # N r^2, below which a pass costs no more than telling; and fewer 
 _MANY = 4
 _FINEST = 1e-9  # accuracy beyond which every state is asked of all samples
 _ERRORS = 2.0  # standard errors that the effect of what is left out may be larger than it is on the witnesses
-_LEFT = 1 / 3  # weight of what is left out of a mode: measured on digits, modes are then off by 0.3 of rtol at most
 _LARGEST_GAIN = 100.0  # as in `control`
 
 
@@ -99,7 +98,7 @@ class SpannedSource:
         gain = np.clip(size.sum() / np.abs(np.diag(self.minimum.noise)).sum(), 1.0, _LARGEST_GAIN)
         sizes = np.array([np.diag(found) for found in self._found])
         rounded = self.problem.precision * np.sqrt(shares**2 @ sizes**2)
-        known = np.all(_LEFT * self._left_out(left, self._squares) + rounded <= self.rtol / gain * size)
+        known = np.all(self._left_out(left, self._squares) + rounded <= self.rtol / gain * size)
         if not known or self._left_out(left, self._lengths) > loss_rtol(self.rtol) / gain * size.sum():
             return None
         return total.astype(np.float64)

@@ -149,6 +149,20 @@ def test_a_rate_that_stays_is_the_law_of_alike_epochs(optimiser):
         assert close(2 * run.average([t, 6])[0] - end, expected.average([t])[0], rtol=1e-10)
 
 
+# -- steps without a rate ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("begun", [None, np.ones((2, 3)) * [0.5, -1.0, 0.3]], ids=["at W*", "elsewhere"])
+@pytest.mark.parametrize(
+    "factors", [[1.0] * 6 + [0.0] * 6, [0.0] * 6 + [1.0] * 6, [1.0, 0.0] * 6], ids=["last", "first", "every other"]
+)
+def test_steps_without_a_rate_take_no_part(factors, begun):
+    """Batches are alike: which six of twelve are used does not matter. Every step is a node."""
+    expected = run_of(law_of(data(24), 0.3, schedule=[1.0] * 6), 6, begun)
+    found = run_of(law_of(data(24), 0.3, schedule=factors), 12, begun)
+    assert close(found.means([12]), expected.means([6]), rtol=1e-7)
+
+
 # -- orders in lr -----------------------------------------------------------------------------------------------------
 
 

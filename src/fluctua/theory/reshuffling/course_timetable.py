@@ -93,7 +93,7 @@ class CourseEpoch(Epoch):
         times = [t for t in self.times.tolist() if t > lag] or [self.steps]
         flat = np.array([self._flat[t][lag] for t in times])
         square = float(flat @ flat)
-        middle = float(flat @ (flat * np.abs(flat))) / square if square else 0.0
+        middle = float(flat @ np.square(flat)) / square if square else 0.0
         return times[int(np.argmin(np.abs(flat - middle)))], lag
 
     # -- components -------------------------------------------------------------------------------------------------
