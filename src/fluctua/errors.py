@@ -191,6 +191,27 @@ class UncertainFloor(UserWarning):
         )
 
 
+class UnknownFloor(UserWarning):
+    """The stationary state of an average in shuffled epochs is not computed; runs of any length are.
+
+    Attributes
+    ----------
+    every, steps : int
+        Steps from one update of the average to the next, and steps of an epoch.
+    epochs : int
+        After so many epochs updates fall on the same positions again.
+    """
+
+    def __init__(self, every: int, steps: int, epochs: int) -> None:
+        self.every, self.steps, self.epochs = every, steps, epochs
+        super().__init__(
+            f"the stationary state of this average is left open, as NaN: it is updated every {every} steps in epochs "
+            f"of {steps}, so that updates fall on the same positions again after {epochs} epochs only, which would "
+            f"have to be followed together. .after(steps) is as exact as ever; or update it every 'epoch', or after a "
+            f"number of steps that divides {steps}."
+        )
+
+
 class UnstableRates(UserWarning):
     """A schedule's learning rate is above the largest stable one at some step; the run is finite and goes on.
 

@@ -120,7 +120,7 @@ class Prediction(Coordinates):
 
         m_p is 1 - eta h_p; with momentum the larger of its two eigenvalues.
         """
-        return relaxation_steps_of(self.law.kernel)
+        return relaxation_steps_of(self.law)
 
     def after(
         self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-4, curve: bool = False

@@ -14,7 +14,6 @@ from .._validate.values import instance, real_number
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..problem.subsample import combined
-from ..recipe.averages import EMA
 from .answers import Prediction
 from .law import Law
 
@@ -192,9 +191,7 @@ def _stationary_response(law: Law, left: Array, right: Array) -> Array:
     settled = law.odd_state(source)
     if law.average is None:
         return settled
-    if not isinstance(law.average, EMA):
-        return np.zeros_like(settled)  # a mean over all time
-    return law.kernel.phi(observed=True) * (source + law.source.centring(np.outer(a, a) * settled))
+    return law.averaged_source(source + law.source.centring(np.outer(a, a) * settled))
 
 
 def _response(law: Law, left: Array, right: Array) -> Array:

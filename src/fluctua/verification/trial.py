@@ -104,7 +104,7 @@ class Trial:
     def _independent(self, law: Law) -> Prediction:
         """What independent batches of the same size would do."""
         sgd = replace(law.sgd, sampling="without_replacement", drop_last=False)
-        return self._at_records(predict(law.problem, sgd, check_stability=False))
+        return self._at_records(predict(law.problem, sgd, average=law.averaging, check_stability=False))
 
     def _at_records(self, prediction: Prediction, curve: bool = False) -> Prediction:
         steps = self.measurement.recorded.tolist()

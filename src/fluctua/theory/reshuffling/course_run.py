@@ -137,6 +137,8 @@ class CourseRun(FollowedRun):
         raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
 
     def _felt(self, source: Array) -> float:
-        """The share of the noise that feels the fluctuation, by which the next change is smaller."""
+        """The share of the noise that feels the fluctuation, by which the next change is smaller; not of an average."""
+        if self.course.shown:  # its correlation with the noise to come is not felt, and changes from epoch to epoch
+            return 1.0
         total = float(np.trace(source))
         return abs(1 - float(np.trace(self.shuffle.minimum.noise)) / total) if total else 0.0

@@ -15,7 +15,7 @@ from .followed import FollowedRun
 from .measured import MeasuredEpochs
 from .random_map import followed
 
-__all__ = ["MeasuredCourse"]
+__all__ = ["MeasuredCourse", "square_root"]
 
 State = tuple[Array, Array]
 
@@ -88,7 +88,7 @@ class MeasuredCourse(FollowedRun):
                 else:
                     s, mean = self._moments(weights, rows)
                     found = found[0] + s, found[1] + mean
-            begin = _rows(*found)
+            begin = square_root(*found)
 
     def _moments(self, weights: Array, rows: Array) -> State:
         """What some orders add to the second moment and to the mean of the rows' columns."""
@@ -96,8 +96,8 @@ class MeasuredCourse(FollowedRun):
         return np.asarray(squared), np.tensordot(weights, rows[:, -len(self.mean) :], 1)
 
 
-def _rows(moment: Array, mean: Array) -> Array:
-    """Rows whose squares add up to the second moment, the last of them the mean."""
+def square_root(moment: Array, mean: Array) -> Array:
+    """Return rows whose squares add up to the second moment, the last of them the mean."""
     values, vectors = np.linalg.eigh(moment - mean.T @ mean)
     kept = values > 0
     return np.vstack([np.sqrt(values[kept])[:, None] * vectors[:, kept].T, mean])
