@@ -75,6 +75,11 @@ class _Updated(ABC):
         -------
         EMA or RunningAverage
             The average itself where `every` is a number.
+
+        Raises
+        ------
+        InvalidInput
+            For every="epoch", if a batch of an epoch is larger than the data set.
         """
         return replace(self, every=_epoch_steps(sgd, samples)) if self.every == "epoch" else self  # type: ignore[type-var]
 
@@ -165,7 +170,7 @@ class EMA(_Updated):
     0.0093549
     0.0029470
     0.0011873
-    0.0013195
+    0.0014849
     """
 
     decay: float
@@ -225,7 +230,7 @@ class RunningAverage(_Updated):
     0.011698
     0.004999
     0.003000
-    0.003000
+    0.003949
     """
 
     start: int = 0
