@@ -114,6 +114,8 @@ def test_every_name_makes_its_schedule(run, command, schema, name):
         (("--schedule", "rates.npy"), "a schedule of 64 rates"),
         (("--tail", "20"), "averaged over all steps after 44"),
         (("--ema", "0.9"), "averaged with decay 0.9"),
+        (("--ema", "0.9", "--average-every", "16"), "averaged with decay 0.9 every 16 steps"),
+        (("--tail", "40", "--average-every", "16"), "averaged over one step in 16 after 24"),
     ],
 )
 @pytest.mark.usefixtures("undrawn")
