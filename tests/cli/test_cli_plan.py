@@ -146,4 +146,4 @@ def test_schedules_and_averages_that_do_not_fit_are_refused(run, options, messag
 def test_a_rate_above_the_limit_is_a_warning(run):
     code, _, err = run("predict", "digits", "--lr", "0.3", "--schedule", "cosine", "--steps", "50")
     assert code == 0
-    assert "fluctua: warning: from step 0 on" in err
+    assert "fluctua: warning: from step 0 to step" in err

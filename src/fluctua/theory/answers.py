@@ -22,6 +22,7 @@ from .prediction import Prediction
 from .quiet import may_grow_unseen
 from .readings import outside, refuse_curve
 from .reshuffling.contraction import steps_contract
+from .reshuffling.followed import overflown
 from .reshuffling.stationary import Cycle
 from .stability import max_stable_lr, mean_stable_lr, warn_unstable
 
@@ -200,7 +201,7 @@ def learning_curve(
     warn_unstable(problem, sgd, last, feeds_back=law.feeds_back)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
     curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
-    return np.asarray(curve + outside(law, begin, np.arange(last + 1)))
+    return np.asarray(overflown(curve) + outside(law, begin, np.arange(last + 1)))
 
 
 def _limit(law: Law) -> float:

@@ -21,7 +21,7 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .answers import Prediction
 from .law import Law
-from .reshuffling.followed import FollowedRun
+from .reshuffling.followed import FollowedRun, overflown
 from .stability import warn_unstable
 
 __all__ = ["HeldOut", "HeldOutLoss", "held_out_curve", "held_out_loss"]
@@ -180,7 +180,7 @@ def held_out_curve(
     if begin is not None:
         inner, outer = (motion.drift(wanted, observed=True) for motion in (law.motion(last), law.null_motion(last)))
         excess += held.drifted(begin, inner, outer)
-    return np.asarray(held.optimum + excess)
+    return np.asarray(held.optimum + overflown(excess))
 
 
 class HeldOut:
@@ -241,7 +241,7 @@ class HeldOut:
         if start is not None and start.null.any():
             motions = law.motion(int(steps.max())), law.null_motion(int(steps.max()))
             out += self._outside(start, *(motion.drift(steps, observed=True) for motion in motions))
-        return np.asarray(out)
+        return overflown(out)
 
     def drifted(self, start: Start, inner: Array, outer: Array) -> Array:
         """What a displaced mean adds to 1/2 tr(form S), (n,), given its factors in the modes, (n, r), and outside."""

@@ -17,6 +17,7 @@ from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
 from .readings import outside, refuse_curve, relaxation_steps_of, spelled
+from .reshuffling.followed import overflown
 from .stability import warn_unstable
 from .transient import Relaxation
 
@@ -174,6 +175,7 @@ class Prediction(Coordinates):
         warn_unstable(law.problem, law.sgd, wanted[-1], feeds_back=law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
+        averaged, losses = overflown(averaged), overflown(losses)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
         mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
         state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None)

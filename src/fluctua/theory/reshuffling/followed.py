@@ -5,11 +5,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from ..._arrays import Array
+import numpy as np
 
-__all__ = ["FollowedRun"]
+from ..._arrays import Array
+from ...errors import NotConverged
+
+__all__ = ["FollowedRun", "overflowing", "overflown", "stalled_only"]
 
 State = tuple[Array, Array]
+
+
+def overflowing() -> np.errstate:
+    """A run that diverges ends beyond all numbers: its moments are infinite, which is a finding and no warning."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
+def overflown(values: Array) -> Array:
+    """Return moments in which what came of two infinities is one."""
+    return np.where(np.isnan(values), np.inf, values)
+
+
+def stalled_only(stalled: NotConverged) -> None:
+    """Raise it again unless numbers overflowed."""
+    if np.isfinite(stalled.residual):
+        raise stalled
 
 
 class FollowedRun(ABC):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._arrays import Array
 from ...kernels.time_varying import Course
-from .followed import FollowedRun
+from .followed import FollowedRun, overflowing, overflown
 from .measured import MeasuredEpochs
 from .random_map import followed
 
@@ -47,15 +47,18 @@ class MeasuredCourse(FollowedRun):
         rank, shown = self.epochs.rank, self.course.shown
         nothing = np.zeros((rank, rank)), np.zeros((self.epochs.problem.outputs, rank))
         out = dict.fromkeys(sorted(set(steps)), nothing)
-        for time, weights, rows in self._passed(set(steps), max(steps), every=False):
-            s, mean = self._moments(weights, rows[:, :, shown * rank : (shown + 1) * rank])
-            out[time] = out[time][0] + s, out[time][1] + mean
-        return out
+        with overflowing():
+            for time, weights, rows in self._passed(set(steps), max(steps), every=False):
+                s, mean = self._moments(weights, rows[:, :, shown * rank : (shown + 1) * rank])
+                out[time] = out[time][0] + s, out[time][1] + mean
+        return {time: (overflown(s), overflown(mean)) for time, (s, mean) in out.items()}
 
     def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         known = self._known
         if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
-            self._known = known = steps, observable, self._averaged(steps, observable)
+            with overflowing():
+                s, mean, curve = self._averaged(steps, observable)
+            self._known = known = steps, observable, (overflown(s), overflown(mean), overflown(curve))
         return known[2]
 
     def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
@@ -79,6 +82,9 @@ class MeasuredCourse(FollowedRun):
         for first in range(0, last + 1, n):
             inside = range(first, min(first + n, last + 1))
             stops = [t - first for t in inside if every or t in wanted] + [n] * (first + n <= last)
+            if not np.isfinite(begin).all():  # it has overflowed, and stays there
+                yield from ((first + stop, np.ones(1), begin[None]) for stop in stops if stop < n)
+                continue
             moves = self.course.motion[first : first + n], self.course.push[first : first + n]
             found = np.zeros((begin.shape[1],) * 2), np.zeros_like(self.mean)
             for k, part, rows in followed(epochs.problem, epochs.sgd, epochs.orders, stops, begin, felt, moves):
@@ -88,7 +94,7 @@ class MeasuredCourse(FollowedRun):
                 else:
                     s, mean = self._moments(weights, rows)
                     found = found[0] + s, found[1] + mean
-            begin = square_root(*found)
+            begin = square_root(*found) if np.isfinite(found[0]).all() else np.full_like(self.mean, np.inf)
 
     def _moments(self, weights: Array, rows: Array) -> State:
         """What some orders add to the second moment and to the mean of the rows' columns."""

@@ -12,7 +12,7 @@ from ...errors import NotConverged
 from ..interpolation import Grid
 from ..transient import Relaxation, largest_change
 from .expansion import Shuffle
-from .followed import FollowedRun
+from .followed import FollowedRun, overflowing, overflown, stalled_only
 from .memory import EpochMoments
 
 __all__ = ["EPOCHS_RTOL", "Epochs"]
@@ -45,7 +45,22 @@ class Epochs(FollowedRun):
         self._last: tuple[EpochMoments, Array, Array] | None = None
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
-        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them.
+
+        Infinite where the run overflows, everywhere but at the start if that is within an epoch.
+        """
+        with overflowing():
+            try:
+                covariance, curve = self._average(steps, observable)
+            except NotConverged as stalled:
+                stalled_only(stalled)
+                covariance = np.full((self.shuffle.epoch.kernel.modes,) * 2, np.inf)
+                curve = np.full(0 if observable is None else max(steps) + 1, np.inf)
+                if observable is not None:
+                    curve[0] = observable @ self.shuffle.epoch.kernel.variances(self.state)
+            return overflown(covariance), overflown(curve)
+
+    def _average(self, steps: Sequence[int], observable: Array | None) -> tuple[Array, Array]:
         n = self.shuffle.epoch.steps
         wanted = {e: [t % n for t in group] for e, group in groupby(sorted(steps), lambda t: t // n)}
         last = max(wanted)
@@ -72,6 +87,14 @@ class Epochs(FollowedRun):
 
     def means(self, steps: Sequence[int]) -> Array:
         """E V averaged over `steps`, (c, r)."""
+        with overflowing():
+            try:
+                return overflown(self._means(steps))
+            except NotConverged as stalled:
+                stalled_only(stalled)
+                return np.full((len(self.mean), self.shuffle.epoch.kernel.modes), np.inf)
+
+    def _means(self, steps: Sequence[int]) -> Array:
         epoch, total = self.shuffle.epoch, np.zeros((len(self.mean), self.shuffle.epoch.kernel.modes))
         for number, group in groupby(sorted(steps), lambda t: t // epoch.steps):
             found = epoch.fold(self.shuffle.means(self._mean_at(number)))
@@ -91,7 +114,7 @@ class Epochs(FollowedRun):
             source, added = shuffle.added(EpochMoments(states, means))
             before, states = states[-1], shuffle.through(state, source, added)
             left = self._felt(source) * largest_change(np.diag(before), np.diag(states[-1]))
-            if left < self.rtol:
+            if left < self.rtol or not np.isfinite(left):
                 break
         else:
             raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
