@@ -191,25 +191,46 @@ class UncertainFloor(UserWarning):
         )
 
 
-class UnstableRates(UserWarning):
-    """A schedule's learning rate is above the largest stable one at some step; the run is finite and goes on.
+class UnknownFloor(UserWarning):
+    """The stationary state of an average in shuffled epochs is not computed; runs of any length are.
 
     Attributes
     ----------
-    step : int
-        The first such step, counted from 0.
+    every, steps : int
+        Steps from one update of the average to the next, and steps of an epoch.
+    epochs : int
+        After so many epochs updates fall on the same positions again.
+    """
+
+    def __init__(self, every: int, steps: int, epochs: int) -> None:
+        self.every, self.steps, self.epochs = every, steps, epochs
+        super().__init__(
+            f"the stationary state of this average is left open, as NaN: it is updated every {every} steps in epochs "
+            f"of {steps}, so that updates fall on the same positions again after {epochs} epochs only, which would "
+            f"have to be followed together. .after(steps) is as exact as ever; or update it every 'epoch', or after a "
+            f"number of steps that divides {steps}."
+        )
+
+
+class UnstableRates(UserWarning):
+    """A schedule's learning rate is above the largest stable one at some steps; the run is finite and goes on.
+
+    Attributes
+    ----------
+    step, last : int
+        The first such step and the last, counted from 0.
     count : int
         How many there are.
     lr, max_stable_lr : float
         The rate at `step`, and the limit for this problem, batch size, sampling and momentum.
     """
 
-    def __init__(self, step: int, count: int, lr: float, max_stable_lr: float) -> None:
-        self.step, self.count, self.lr, self.max_stable_lr = step, count, lr, max_stable_lr
+    def __init__(self, step: int, last: int, count: int, lr: float, max_stable_lr: float) -> None:
+        self.step, self.last, self.count, self.lr, self.max_stable_lr = step, last, count, lr, max_stable_lr
+        where = f"at step {step}" if count == 1 else f"from step {step} to step {last}, at {count} steps"
         super().__init__(
-            f"from step {step} on, at {count} steps, the schedule's learning rate ({lr:.4g} at that step) is above the "
-            f"largest stable one, {max_stable_lr:.6g}: the variance of the weights grows meanwhile. Predictions stay "
-            f"exact."
+            f"{where}, the schedule's learning rate ({lr:.4g} at step {step}) is above the largest stable one, "
+            f"{max_stable_lr:.6g}: the variance of the weights grows meanwhile. Predictions stay exact."
         )
 
 

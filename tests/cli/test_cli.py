@@ -141,6 +141,9 @@ def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_
     result = json.loads(run(*options, "--json")[1])
     check(result, "prediction")
     assert result["spread"]["mean"] == pytest.approx(result["excess_loss"])
+    shuffled = json.loads(run(*options, "--sampling", "shuffle", "--json")[1])
+    check(shuffled, "prediction")
+    assert 0 < shuffled["spread"]["std"] < 0.9 * result["spread"]["std"]
     code, _, err = run(*options, "--theory", "hessian")
     assert code == 2
     assert "sum over outputs" in err
@@ -175,6 +178,19 @@ def test_an_average_of_the_weights_is_predicted_verified_and_drawn(run, tmp_path
     code, _, err = run("verify", "digits", "--ema", "1")
     assert code == 2
     assert "decay must be less than 1" in err
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("undrawn")
+def test_an_average_once_an_epoch_is_predicted_verified_and_read_again(run, features, tmp_path):
+    options = features, "--lr", "0.02", "--sampling", "shuffle", "--average-every", "epoch"
+    result = json.loads(run("predict", *options, "--ema", "0.5", "--json")[1])
+    check(result, "prediction")
+    assert result["average"] == {"name": "EMA", "decay": 0.5, "every": "epoch"}
+    code, out, _ = run("verify", *options, "--tail", 100, "--steps", 150, "--replicas", 16, "--json", "--out", "swa")
+    assert code in (0, 1)
+    check(json.loads(out), "verdict")
+    assert fl.Verdict.load(tmp_path / "swa").run.average == fl.RunningAverage(50, "epoch")
 
 
 def test_shuffled_epochs_are_predicted_averaged_and_at_a_position(run, features):

@@ -114,6 +114,8 @@ def test_every_name_makes_its_schedule(run, command, schema, name):
         (("--schedule", "rates.npy"), "a schedule of 64 rates"),
         (("--tail", "20"), "averaged over all steps after 44"),
         (("--ema", "0.9"), "averaged with decay 0.9"),
+        (("--ema", "0.9", "--average-every", "16"), "averaged with decay 0.9 every 16 steps"),
+        (("--tail", "40", "--average-every", "16"), "averaged over one step in 16 after 24"),
     ],
 )
 @pytest.mark.usefixtures("undrawn")
@@ -144,4 +146,4 @@ def test_schedules_and_averages_that_do_not_fit_are_refused(run, options, messag
 def test_a_rate_above_the_limit_is_a_warning(run):
     code, _, err = run("predict", "digits", "--lr", "0.3", "--schedule", "cosine", "--steps", "50")
     assert code == 0
-    assert "fluctua: warning: from step 0 on" in err
+    assert "fluctua: warning: from step 0 to step" in err

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
+from fluctua.errors import UnstableRates
 from fluctua.theory.law import Law
 from fluctua.theory.reshuffling.measured import MeasuredEpochs
 from fluctua.theory.reshuffling.measured_course import MeasuredCourse
@@ -117,7 +118,9 @@ def test_a_stationary_average_is_where_the_average_ends(optimiser):
         assert np.allclose(settled.at(place).covariance, each.covariance, rtol=1e-9)
         assert np.allclose(settled.at(place).mean, each.mean, rtol=1e-9)
     assert settled.excess_loss < 0.7 * fl.predict(problem, sgd).excess_loss
-    assert fl.predict(problem, sgd, average=fl.RunningAverage()).at(1).excess_loss == 0
+    over_all_time = fl.predict(problem, sgd, average=fl.RunningAverage())
+    assert np.allclose(over_all_time.at(1).mean, fl.predict(problem, sgd).mean, rtol=1e-9)
+    assert np.allclose(over_all_time.covariance, over_all_time.mean.T @ over_all_time.mean, rtol=1e-9)
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
@@ -172,3 +175,62 @@ def test_a_run_beyond_the_range_of_floats_is_infinite(theory, sampling, schedule
     if theory == "exact":
         assert fl.learning_curve(problem, sgd, 100, average=average)[-1] == np.inf
         assert fl.held_out_curve(problem, sgd, [100, 1], x, y, average=average)[0] == np.inf
+
+
+# -- runs that diverge ------------------------------------------------------------------------------------------------
+
+
+def diverging(kind, **options):
+    """Data whose epochs are listed, measured, and expanded; and a rate far beyond the limit."""
+    shape = {"listed": (5, 2), "measured": (16, 2), "expanded": (400, 100)}[kind]
+    rng = np.random.default_rng(0)
+    problem = fl.LeastSquares(rng.normal(size=shape), rng.normal(size=(shape[0], 2)))
+    return problem, fl.SGD(3.0, 5 if kind == "expanded" else 2, sampling="shuffle", **options)
+
+
+@pytest.mark.parametrize("schedule", [None, np.ones(600)], ids=["constant", "schedule"])
+@pytest.mark.parametrize("kind", ["listed", "measured", "expanded"])
+def test_a_run_that_diverges_ends_infinite(kind, schedule):
+    problem, sgd = diverging(kind, schedule=schedule)
+    law = Law(problem, sgd, "exact", rough=kind == "expanded")
+    assert (law.measured is None) == (kind == "expanded")
+    run, h = law.relaxation(np.ones((2, problem.rank)), 600, 1e-4), law.minimum.curvatures
+    covariance, curve = run.average([600], 0.5 * h)
+    assert np.isposinf(np.diag(covariance)).all()
+    assert curve[0] == pytest.approx(h.sum())
+    assert np.isposinf(curve[-1])
+    assert not np.isnan(curve).any()
+    assert np.isposinf(run.at_each([400, 600])[600][0]).any()
+    assert len(curve) == 601
+
+
+@pytest.mark.any_seed
+def test_a_schedule_beyond_the_limit_is_told_with_its_steps_and_once():
+    problem, sgd = truth_of("general")[0], recipe([1.0] * 4 + [30.0] * 3 + [1.0, 30.0])
+    limit = fl.max_stable_lr(problem, sgd)
+    words = rf"from step 4 to step 8, at 4 steps.*{30 * LR:.4g} at step 4.*largest stable one, {limit:.6g}"
+    x, y = np.ones((3, 3)), np.ones((3, 2))
+    for call in (
+        lambda: fl.predict(problem, sgd).after(9),
+        lambda: fl.learning_curve(problem, sgd, 9),
+        lambda: fl.held_out_curve(problem, sgd, [9], x, y),
+        lambda: fl.verify(problem, sgd, steps=9, replicas=4),
+    ):
+        with pytest.warns(UnstableRates, match=words) as caught:
+            call()
+        assert len(caught) == 1
+        found = caught[0].message
+        assert (found.step, found.last, found.count, found.max_stable_lr) == (4, 8, 4, float(limit))
+    with pytest.warns(UnstableRates, match="at step 4, the schedule's"):
+        fl.predict(problem, sgd).after(5)
+
+
+@pytest.mark.any_seed
+def test_a_run_that_diverges_says_at_which_step():
+    problem, sgd = diverging("listed")
+    run = fl.simulate(problem, sgd, steps=1200, replicas=4)
+    assert run.diverged_at is not None
+    verdict = fl.verify(problem, sgd, steps=1200, replicas=4, check_stability=False)
+    assert verdict.diverged_at is not None
+    assert f"diverged: a replica overflowed by step {verdict.diverged_at}" in verdict.words
+    assert not verdict.passed

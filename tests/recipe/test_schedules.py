@@ -186,7 +186,7 @@ def test_a_rate_above_the_limit_is_told_with_its_step(digits_problem):
     limit = fl.max_stable_lr(digits_problem, fl.SGD(0.1, 8))
     factors = np.full(50, 0.5 * limit)
     factors[[13, 20]] = 1.1 * limit
-    with pytest.warns(UnstableRates, match="from step 13 on, at 2 steps") as caught:
+    with pytest.warns(UnstableRates, match="from step 13 to step 20, at 2 steps") as caught:
         found = fl.learning_curve(digits_problem, fl.SGD(1.0, 8, schedule=factors), 50)
     assert np.isfinite(found).all()
     warning = caught[0].message

@@ -13,7 +13,15 @@ from collections.abc import Callable
 
 import click
 
-from ..errors import AmbiguousTargets, BelowRounding, FluctuaError, UncertainFloor, UncertainLimit, UnstableRates
+from ..errors import (
+    AmbiguousTargets,
+    BelowRounding,
+    FluctuaError,
+    UncertainFloor,
+    UncertainLimit,
+    UnknownFloor,
+    UnstableRates,
+)
 from ..simulation.interrupts import exit_code, raised
 from .streams import streams
 
@@ -30,7 +38,7 @@ _COMMANDS = {
     "data": "data",
     "schema": "schema",
 }
-_SAID = (AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnstableRates)
+_SAID = (AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates)
 """Warnings that are shown each time."""
 _NO_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
 _CITATION = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from .._validate.plain import Keywords
 from .._validate.values import choice, positive_int
@@ -101,17 +102,28 @@ def _load_other(held_out: str, places: Keywords, training: Dataset) -> Dataset:
 
 
 def _average(options: Keywords, steps: int | None) -> Average | None:
-    ema, tail = options.pop("ema"), options.pop("tail")
+    ema, tail, every = options.pop("ema"), options.pop("tail"), options.pop("average_every")
     if ema is not None and tail is not None:
         raise InvalidInput("--ema and --tail are two averages: give one.")
+    if every is not None and ema is None and tail is None:
+        raise InvalidInput(f"--average-every {every} says when an average is updated: give it with --ema or --tail.")
+    rhythm = 1 if every is None else _every(every)
     if tail is None:
-        return None if ema is None else EMA(ema)
+        return None if ema is None else EMA(ema, rhythm)
     last = positive_int("--tail", tail)
     if steps is None:
         raise InvalidInput(f"--tail {last} needs --steps, the length of the run.")
     if last > steps:
         raise InvalidInput(f"--tail {last} averages over more steps than the run has: --steps is {steps}.")
-    return RunningAverage(steps - last)
+    return RunningAverage(steps - last, rhythm)
+
+
+def _every(given: str) -> int | Literal["epoch"]:
+    if given == "epoch":
+        return "epoch"
+    if not given.removeprefix("-").isdecimal():
+        raise InvalidInput(f"--average-every must be a number of steps, or epoch, got {given!r}.")
+    return positive_int("--average-every", int(given))
 
 
 def _schedule(given: str | None, steps: int | None) -> Schedule | None:

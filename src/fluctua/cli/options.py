@@ -90,6 +90,7 @@ recipe_options = _all(
 average_options = _all(
     click.option("--ema", type=float, help="Decay of an exponential moving average, looked at instead of W."),
     click.option("--tail", type=int, help="Look at the mean of W over so many last steps of the run."),
+    click.option("--average-every", help="Update it after every so many steps, or epoch.  [default: 1]"),
 )
 theory_option = click.option("--theory", type=str, help=f"Rung of the ladder: {', '.join(RUNGS)}.  [default: exact]")
 

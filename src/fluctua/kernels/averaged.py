@@ -10,13 +10,49 @@ from ..recipe.averages import EMA
 from .constant import Kernel
 from .coupled import CoupledKernel
 
-__all__ = ["beside"]
+__all__ = ["beside", "phi_of_average"]
 
 _NEAR, _NEAR_CHAIN = 0.1, 0.5  # relative distance of rates, below which components, or a chain of them, are coupled
 
 
+def phi_of_average(kernel: Kernel, average: EMA) -> Array:
+    r"""Return the stationary second moment of an average per unit of the source of the weights, (r, r).
+
+    Updated after every k-th step, a' = (1 - y) a + y V', it meets s after F = T^k. With S^s = E[s s^T], X = E[s a] and
+    Y = o F X, o picking V, one update leaves unchanged (F13)
+
+        (y + (1 - y)(1 - F)) X = y E[s V],    (2 - y) A = (1 - y)(Y + Y^T) + y S.
+
+    It needs no average among the components, and so no distance between its rate and theirs.
+    """
+    _refuse_flow(kernel)
+    if average.period == 1:
+        return beside(kernel, average).phi(observed=True)
+    k, y, one = kernel.components, 1 - average.decay, np.eye(kernel.components)[:, :, None]
+    moments = kernel.settled(np.ones((kernel.modes,) * 2)).reshape(k, kernel.modes, k, kernel.modes)
+    gone = _gone(kernel, average.period)
+    left, seen = y * one + (1 - y) * gone, np.einsum("ipjq,jq->piq", moments, kernel.readout)
+    crossed = y * np.linalg.solve(left.transpose(2, 0, 1), seen)
+    ahead = np.einsum("ip,ijp->jp", kernel.readout, one - gone)
+    met, now = (np.einsum("jp,pjq->pq", row, part).real for row, part in ((ahead, crossed), (kernel.readout, seen)))
+    return np.asarray(((1 - y) * (met + met.T) + y * now) / (2 - y))
+
+
+def _gone(kernel: Kernel, steps: int) -> Array:
+    """1 - T^n, (k, k, r), from the rates."""
+    if isinstance(kernel, CoupledKernel):
+        return kernel._gone(steps)
+    alone = kernel._lost_alone(steps).reshape(kernel.components, kernel.modes)
+    return np.asarray(np.eye(kernel.components)[:, :, None] * alone)
+
+
+def _refuse_flow(kernel: Kernel) -> None:
+    if kernel.continuous:
+        raise InvalidInput("an average over steps is not defined in continuous time: use theory='exact' or 'discrete'.")
+
+
 def beside(kernel: Kernel, average: EMA) -> Kernel:
-    r"""Return the kernel that follows V and its average together.
+    r"""Return the kernel that follows V and its average, updated after every step, together.
 
     With y = 1 - decay, the average w' = (1 - y) w + y V' of V = sum v s, s' = T s + f n, is sum g s + a, where
     a' = (1 - y) a + c s + (y v - g) f n and c = (1 - y) g + (y v - g) T. For components of a rate x far from y,
@@ -28,8 +64,7 @@ def beside(kernel: Kernel, average: EMA) -> Kernel:
     InvalidInput
         For a flow in continuous time, which has no steps to average over.
     """
-    if kernel.continuous:
-        raise InvalidInput("an average over steps is not defined in continuous time: use theory='exact' or 'discrete'.")
+    _refuse_flow(kernel)
     shape = kernel.components, kernel.modes
     v, f = kernel.readout, kernel.drive.reshape(shape)
     y, links = 1 - average.decay, kernel.coupling if isinstance(kernel, CoupledKernel) else None

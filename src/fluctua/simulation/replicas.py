@@ -135,7 +135,7 @@ def simulate(
     epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
     window = Window.of(steps, records, problem.rank, epoch)
     replicas = positive_int("replicas", replicas, minimum=2)
-    for part in (sgd.schedule, average):
+    for part in (sgd.schedule, None if average is None else average.in_steps(sgd, problem.population)):
         if part is not None:
             part.refuse_beyond(window.steps)
     begin, workers = Start.at(problem.minimum(sgd.weight_decay), start), workers_for(threads)

@@ -82,7 +82,8 @@ class _Setting:
     def __init__(self, problem: LeastSquares, sgd: Recipe, dtype: DType, average: Average | None = None) -> None:
         problem = sgd.seen(problem)
         minimum = problem.minimum(sgd.weight_decay)
-        self.problem, self.sgd, self.average = problem, sgd, average
+        self.problem, self.sgd = problem, sgd
+        self.average = None if average is None else average.in_steps(sgd, problem.population)
         self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
         self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
         self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)

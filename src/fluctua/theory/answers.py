@@ -17,7 +17,7 @@ from ..recipe.sgd import Recipe
 from .ladder import RUNGS, Rung
 from .law import Law
 from .prediction import Prediction
-from .readings import outside, refuse_curve, unbounded
+from .readings import outside, refuse_curve
 from .stability import warn_unstable
 from .stationary_state import at_rest
 
@@ -189,6 +189,5 @@ def learning_curve(
     begin = Start.at(law.minimum, start)
     warn_unstable(problem, sgd, last, feeds_back=law.feeds_back)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, tolerance)
-    with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
-        curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
-    return np.asarray(unbounded(curve) + outside(law, begin, np.arange(last + 1)))
+    curve = relaxation.average([last], 0.5 * law.minimum.curvatures)[1]
+    return np.asarray(curve + outside(law, begin, np.arange(last + 1)))

@@ -21,7 +21,8 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .answers import Prediction
 from .law import Law
-from .readings import left_outside, unbounded
+from .overflow import overflowing, overflown
+from .readings import left_outside
 from .reshuffling.followed import FollowedRun
 from .stability import warn_unstable
 
@@ -177,13 +178,13 @@ def held_out_curve(
     held = HeldOut(law.problem, law.minimum, inputs, targets)
     warn_unstable(problem, sgd, last)
     relaxation = law.relaxation(None if begin is None else begin.modes, last, real_number("rtol", rtol, above=0.0))
-    with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+    with overflowing():
         if isinstance(relaxation, FollowedRun):
-            return unbounded(held.followed(law, begin, wanted, relaxation))
+            return overflown(held.followed(law, begin, wanted, relaxation))
         excess = 0.5 * relaxation.readings(wanted.tolist(), held.form)
         if begin is not None:
             excess += held.drifted(begin, law.motion(last).drift(wanted, observed=True), left_outside(law, wanted))
-    return unbounded(held.optimum + excess)
+    return overflown(held.optimum + excess)
 
 
 class HeldOut:

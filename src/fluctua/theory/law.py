@@ -10,22 +10,22 @@ import numpy as np
 
 from .._arrays import Array
 from ..errors import InvalidInput, NotConverged
-from ..kernels.averaged import beside
+from ..kernels.averaged import beside, phi_of_average
 from ..kernels.constant import Kernel, langevin_flow
 from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..problem.least_squares import LeastSquares, Minimum
-from ..recipe.averages import EMA, Average, RunningAverage
+from ..recipe.averages import EMA, Average
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
 from .ladder import FLOWS, Rung
-from .reshuffling.course_cycle import CourseCycle
 from .reshuffling.covered import refuse_beyond_shuffling
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
 from .reshuffling.followed import FollowedRun
 from .reshuffling.following import follow_epochs
 from .reshuffling.measured import MeasuredEpochs
 from .reshuffling.orders import Orders, chosen_orders
+from .reshuffling.resting import Resting, at_rest
 from .reshuffling.stationary import Cycle
 from .source import Source
 from .spanned import recalling
@@ -81,10 +81,20 @@ class Law:
         """What they do to a direction that no data point has: only weight decay moves it."""
         return self._motion(np.array([self.sgd.weight_decay]), steps)
 
+    @cached_property
+    def averaging(self) -> Average | None:
+        """The average, updated every so many steps."""
+        return None if self.average is None else self.average.in_steps(self.sgd, self.problem.population)
+
     @property
     def steady(self) -> bool:
         """Whether every step is like the one before, so that time has closed forms."""
-        return self.sgd.schedule is None and (self.average is None or isinstance(self.average, EMA))
+        return self.sgd.schedule is None and (self.averaging is None or self._filters)
+
+    @property
+    def _filters(self) -> bool:
+        """Whether an EMA is updated after every step."""
+        return isinstance(self.averaging, EMA) and self.averaging.period == 1
 
     @property
     def moves(self) -> bool:
@@ -101,14 +111,14 @@ class Law:
         return self._course(curvatures, steps)
 
     def _course(self, curvatures: Array, steps: int) -> Course:
-        for part in (self.sgd.schedule, self.average):
+        for part in (self.sgd.schedule, self.averaging):
             if part is not None:
                 part.refuse_beyond(steps)
-        return course(curvatures, self.sgd, self.average, steps)
+        return course(curvatures, self.sgd, self.averaging, steps)
 
     def _kernel(self, curvatures: Array) -> Kernel:
         plain = self._step(curvatures)
-        return beside(plain, self.average) if isinstance(self.average, EMA) else plain
+        return beside(plain, self.averaging) if self._filters and isinstance(self.averaging, EMA) else plain
 
     def _step(self, curvatures: Array) -> Kernel:
         sgd = self.sgd
@@ -137,13 +147,6 @@ class Law:
         return None if self.shuffle is None else Cycle(self.shuffle)
 
     @cached_property
-    def cycle_of_average(self) -> CourseCycle | None:
-        """The stationary state of an average of the weights beside them."""
-        if self.shuffle is None or not isinstance(self.average, EMA):
-            return None
-        return CourseCycle(self.shuffle, self.sgd, self.average)
-
-    @cached_property
     def measured(self) -> MeasuredEpochs | None:
         """Epochs as they are, in the place of the expansion: where few differ, or where it is seen to be off.
 
@@ -156,20 +159,14 @@ class Law:
         return found if found is not None and (found.orders.listed or self._differs(found)) else None
 
     @cached_property
-    def measured_average(self) -> MeasuredEpochs | None:
-        """The same beside an average of the weights that has a stationary state, as what is looked at."""
-        found = self.measured
-        if found is None or not isinstance(self.average, EMA):
-            return found
-        return MeasuredEpochs(self.problem, self.sgd, found.orders, found.timetable, self.average)
+    def resting(self) -> Resting:
+        """What a run in shuffled epochs comes to rest at."""
+        assert self.cycle is not None
+        return at_rest(self.sgd, self.averaging, self.cycle, self.measured)
 
     def settled_in_epochs(self, place: int | None) -> tuple[Array, Array]:
         """Stationary S and E V of what is looked at, (r, r) and (c, r): at a position, or averaged over the epoch."""
-        if isinstance(self.average, RunningAverage):
-            return np.zeros((self.problem.rank,) * 2), np.zeros((self.problem.outputs, self.problem.rank))
-        found = self.measured_average or self.cycle_of_average or self.cycle
-        assert found is not None
-        return found.settled_at(place)
+        return self.resting.settled_at(place)
 
     @cached_property
     def epochs(self) -> MeasuredEpochs | None:
@@ -269,9 +266,13 @@ class Law:
 
     def averaged(self, covariance: Array) -> Array:
         """Stationary second moment of the average, given S of the weights: it is driven by the same source."""
-        if not isinstance(self.average, EMA):
-            return np.zeros_like(covariance)  # a mean over all time
-        return self.kernel.phi(observed=True) * self.source_at(covariance)
+        return self.averaged_source(self.source_at(covariance))
+
+    def averaged_source(self, source: Array) -> Array:
+        """What a stationary `source`, (r, r), leaves in the average; nothing in a mean over all time."""
+        if not isinstance(self.averaging, EMA):
+            return np.zeros_like(source)
+        return phi_of_average(self._step(self.minimum.curvatures), self.averaging) * source
 
     def relaxation(self, mean: Array | None, steps: int, rtol: float) -> Relaxation | FollowedRun:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""

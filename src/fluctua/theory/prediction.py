@@ -18,7 +18,8 @@ from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
 from .moments import Moments
-from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled, unbounded
+from .overflow import overflowing
+from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .stationary_state import at_rest
 from .transient import Relaxation
@@ -138,7 +139,7 @@ class Prediction(Coordinates):
 
         m_p is 1 - eta h_p; with momentum the larger of its two eigenvalues.
         """
-        return relaxation_steps_of(self.law.kernel)
+        return relaxation_steps_of(self.law)
 
     def after(
         self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-4, curve: bool = False
@@ -193,13 +194,13 @@ class Prediction(Coordinates):
         warn_unstable(law.problem, law.sgd, wanted[-1], feeds_back=law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         weights = 0.5 * law.minimum.curvatures
-        with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
-            averaged, losses = relaxation.average(wanted, weights if curve else None)
-            found = Moments(unbounded(averaged))
-            if not isinstance(relaxation, Relaxation):
+        averaged, losses = relaxation.average(wanted, weights if curve else None)
+        found = Moments(averaged)
+        if not isinstance(relaxation, Relaxation):
+            with overflowing():
                 mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
                 found = replace(found, mean=mean, mean_left=left, error=relaxation.error(wanted, weights))
-        kept = unbounded(losses) + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
+        kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
         state = replace(self, moments=found, position=None)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()

@@ -8,19 +8,11 @@ from .._arrays import Array, Ints
 from .._validate.sizes import refuse_bytes
 from ..kernels.constant import Kernel
 from ..problem.start import Start
+from ..recipe.averages import EMA
 from .law import Law
 from .reshuffling.followed import FollowedRun
 
-__all__ = [
-    "contracted",
-    "left_outside",
-    "mean_with_left",
-    "outside",
-    "refuse_curve",
-    "relaxation_steps_of",
-    "spelled",
-    "unbounded",
-]
+__all__ = ["contracted", "left_outside", "mean_with_left", "outside", "refuse_curve", "relaxation_steps_of", "spelled"]
 
 
 def refuse_curve(steps: int) -> None:
@@ -62,8 +54,16 @@ def contracted(law: Law, adjoint: Array) -> Array:
     return law.source.traces(adjoint) if law.rung != "hessian" else law.source.traces_of_the_loss(adjoint)
 
 
-def relaxation_steps_of(kernel: Kernel) -> Array:
-    """-1/log|m| of the slowest component of each mode, infinite where it does not shrink, (r,); from 1 - m."""
+def relaxation_steps_of(law: Law) -> Array:
+    """-1/log|m| of the slowest component of each mode, an EMA included, infinite where it does not shrink, (r,)."""
+    steps, average = _relaxation_steps(law.kernel), law.averaging
+    if not isinstance(average, EMA) or average.period == 1:  # else it is not among the kernel's components
+        return steps
+    return np.maximum(steps, -average.period / np.log(average.decay) if average.decay else 0.0)
+
+
+def _relaxation_steps(kernel: Kernel) -> Array:
+    """The same of a kernel's components, from 1 - m."""
     with np.errstate(divide="ignore"):
         shrink = -0.5 * np.log1p(np.abs(kernel.rate) ** 2 - 2 * kernel.rate.real)
         lost = kernel.rate.real if kernel.continuous else shrink
@@ -74,8 +74,3 @@ def relaxation_steps_of(kernel: Kernel) -> Array:
 def spelled(steps: tuple[int, ...]) -> str:
     """Return steps as a title has them: one, or the first and the last of those averaged over."""
     return f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}..{steps[-1]:,} (average of {len(steps)})"
-
-
-def unbounded(values: Array) -> Array:
-    """The values, infinite where squares have overflowed on the way, as beyond the stability limit."""
-    return np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)

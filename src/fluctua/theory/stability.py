@@ -150,7 +150,7 @@ def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back:
     limit = (max_stable_lr if feeds_back else mean_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)
     if above.size:
-        found = UnstableRates(int(above[0]), above.size, float(rates[above[0]]), limit)
+        found = UnstableRates(int(above[0]), int(above[-1]), above.size, float(rates[above[0]]), float(limit))
         warnings.warn(found, stacklevel=3)
 
 

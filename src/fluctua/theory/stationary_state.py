@@ -14,6 +14,8 @@ from .law import Law
 from .moments import Moments
 from .quiet import may_grow_unseen
 from .reshuffling.contraction import steps_contract
+from .reshuffling.measured import MeasuredEpochs
+from .reshuffling.measured_average import MeasuredAverage
 from .reshuffling.stationary import Cycle
 from .stability import max_stable_lr, mean_stable_lr
 
@@ -74,8 +76,8 @@ def _shuffled(law: Law, cycle: Cycle) -> Moments:
 
 def _sampled(law: Law, covariance: Array) -> float | None:
     """The standard error of the stationary excess loss, where epochs are listed or measured."""
-    found = law.measured_average
-    if found is None or not np.isfinite(covariance).all():
+    found = law.resting
+    if not isinstance(found, MeasuredEpochs | MeasuredAverage) or not np.isfinite(covariance).all():
         return None
     return found.error * 0.5 * float(law.minimum.curvatures @ np.diag(covariance))
 

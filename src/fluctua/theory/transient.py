@@ -13,6 +13,7 @@ from ..kernels.time_varying import Course
 from .control import Controller, largest_change
 from .interval import Reading
 from .march import March, Stretch
+from .overflow import overflowing, overflown
 
 __all__ = ["Reading", "Relaxation", "SourceOf", "largest_change"]
 
@@ -79,7 +80,7 @@ class Relaxation:
 
     def total(self, stops: Sequence[int], read: Reading | None = None) -> Array:
         """Return the sum of what is read of the state at the sorted `stops`, all after the start; by default S."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with overflowing():
             return np.asarray(sum(stretch.passed for stretch in self._march(stops, read)))
 
     def observed(self, step: int, state: Array) -> Array:
@@ -96,24 +97,24 @@ class Relaxation:
         total = self.covariance * wanted.count(0)
         curve = [np.empty(0)] if observable is None else [self._begun(observable)]
         if wanted[-1] > 0:
-            with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
+            with overflowing():
                 for stretch in self._march(wanted):
                     total = total + stretch.passed
                     if observable is not None:
                         curve.append(_seen(observable, stretch.variances))
-        return total / len(wanted), np.nan_to_num(np.concatenate(curve), nan=np.inf)  # where squares have overflowed
+        return overflown(total / len(wanted)), overflown(np.concatenate(curve))
 
     def curve(self, last: int, observable: Array) -> Iterator[Array]:
         """Yield observable . S_pp(t) from t = 0 to `last`, an interval of the march after another."""
         yield self._begun(observable)
         march: Iterator[Stretch] = iter(self._march([last]) if last else ())
         while True:
-            with np.errstate(over="ignore", invalid="ignore"):
+            with overflowing():
                 stretch = next(march, None)
                 piece = None if stretch is None else _seen(observable, stretch.variances)
             if piece is None:
                 return
-            yield np.nan_to_num(piece, nan=np.inf)
+            yield overflown(piece)
 
     def _begun(self, observable: Array) -> Array:
         """Observable . S_pp(0), (1,)."""

@@ -67,6 +67,12 @@ class CourseShuffle:
         noise, crossed = zip(*steps, strict=True)
         return Added(average, np.array(noise), np.array(crossed))
 
+    @property
+    def nothing(self) -> Added:
+        """What steps would add without noise."""
+        r, nodes = len(self.shuffle.minimum.noise), len(self.epoch.times)
+        return Added(np.zeros((r, r)), np.zeros((nodes, r, r)), np.zeros((nodes, self.epoch.sums.shape[1], r)))
+
     def _source(self, k: int, moments: EpochMoments, asked: Sources) -> Array:
         """G = C + K[S] + X(E V) at `times[k]`, (r, r)."""
         if not self.shuffle.feels:

@@ -10,11 +10,12 @@ import numpy as np
 from ..._arrays import Array
 from ...errors import NotConverged
 from ...kernels.time_varying import Course
+from ..overflow import overflowing, overflown
 from ..transient import largest_change
 from .course_expansion import Added, CourseShuffle
 from .course_timetable import CourseEpoch
 from .expansion import Shuffle
-from .followed import FollowedRun
+from .followed import FollowedRun, stalled_only
 from .memory import EpochMoments
 
 __all__ = ["CourseRun"]
@@ -66,12 +67,16 @@ class CourseRun(FollowedRun):
         """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
         out, last = {}, max(steps)
         end = EpochMoments((self.mean.T @ self.mean)[None], self.mean[None])
-        for first, passed in self._epochs(last):
-            end = passed.moments
-            for t in {t for t in steps if first <= t < first + passed.shuffle.epoch.steps}:
-                out[t] = passed.shuffle.looked_at(t - first, passed.moments, passed.added)
+        with overflowing():
+            for first, passed in self._epochs(last):
+                end = passed.moments
+                for t in {t for t in steps if first <= t < first + passed.shuffle.epoch.steps}:
+                    out[t] = passed.shuffle.looked_at(t - first, passed.moments, passed.added)
+        r = self.course.modes
+        for t in set(steps) - set(out) - {last}:  # beyond the epoch in which it overflows
+            out[t] = np.full((r, r), np.inf), np.full((len(self.mean), r), np.inf)
         out[last] = self._looked_at(end)
-        return out
+        return {t: (overflown(s), overflown(mean)) for t, (s, mean) in out.items()}
 
     def _looked_at(self, end: EpochMoments) -> tuple[Array, Array]:
         """S and E V at the end of an epoch."""
@@ -81,7 +86,9 @@ class CourseRun(FollowedRun):
     def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         known = self._known
         if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
-            self._known = known = steps, observable, self._averaged(steps, observable)
+            with overflowing():
+                s, mean, curve = self._averaged(steps, observable)
+            self._known = known = steps, observable, (overflown(s), overflown(mean), overflown(curve))
         return known[2]
 
     def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
@@ -99,17 +106,34 @@ class CourseRun(FollowedRun):
         s, mean = s + steps.count(last) * found[0], mean + steps.count(last) * found[1]
         if observable is not None:
             curves.append(np.array([observable @ self.course.variances(end.states[-1], observed=True)]))
+            curves.append(np.full(last + 1 - sum(map(len, curves)), np.inf))
+            curves[1][0] = observable @ self.course.variances(self.mean.T @ self.mean, observed=True)
         return s / len(steps), mean / len(steps), np.concatenate(curves)
 
     def _epochs(self, last: int) -> Iterator[tuple[int, _Passed]]:
-        """Yield the first step of each epoch until `last`, and what its steps do; the last one may end early."""
+        """Yield the first step of each epoch until `last`, and what its steps do; the last one may end early.
+
+        The one in which a diverging run overflows is the last, and ends with infinite moments.
+        """
         n, state, mean = len(self.shuffle.sizes), self.mean.T @ self.mean, self.mean
         shuffle, before = None, None
         for first in range(0, last, n):
             shuffle = self._shuffle(shuffle, first, min(n, last - first))
-            before = self._passed(shuffle, state, mean, before)
+            before = self._followed_or_lost(shuffle, state, mean, before)
             yield first, before
             state, mean = before.moments.states[-1], before.moments.means[-1]
+            if not np.isfinite(state).all():
+                return
+
+    def _followed_or_lost(self, shuffle: CourseShuffle, state: Array, mean: Array, before: _Passed | None) -> _Passed:
+        try:
+            with overflowing():
+                return self._passed(shuffle, state, mean, before)
+        except NotConverged as stalled:
+            stalled_only(stalled)
+        nodes = len(shuffle.epoch.stops)
+        lost = EpochMoments(np.full((nodes, *state.shape), np.inf), np.full((nodes, *mean.shape), np.inf))
+        return _Passed(shuffle, lost, shuffle.nothing)
 
     def _shuffle(self, before: CourseShuffle | None, first: int, end: int) -> CourseShuffle:
         """That of the steps from `first` on; the one before where they are alike."""
@@ -137,6 +161,8 @@ class CourseRun(FollowedRun):
         raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
 
     def _felt(self, source: Array) -> float:
-        """The share of the noise that feels the fluctuation, by which the next change is smaller."""
+        """The share of the noise that feels the fluctuation, by which the next change is smaller; not of an average."""
+        if self.course.shown:  # its correlation with the noise to come is not felt, and changes from epoch to epoch
+            return 1.0
         total = float(np.trace(source))
         return abs(1 - float(np.trace(self.shuffle.minimum.noise)) / total) if total else 0.0

@@ -8,11 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._arrays import Array, standard_error
+from ...errors import NotConverged
 from .measured import MeasuredEpochs
 
-__all__ = ["FollowedRun", "SampledRun"]
+__all__ = ["FollowedRun", "SampledRun", "stalled_only"]
 
 State = tuple[Array, Array]
+
+
+def stalled_only(stalled: NotConverged) -> None:
+    """Raise it again unless numbers overflowed."""
+    if np.isfinite(stalled.residual):
+        raise stalled
 
 
 class FollowedRun(ABC):

@@ -11,15 +11,12 @@ at any position of any epoch. After n steps the next epoch begins; the stationar
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from ..._arrays import Array, Ints
-from ...kernels.time_varying import course
 from ...problem.least_squares import LeastSquares
-from ...recipe.averages import EMA
 from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState, fixed_point
 from .orders import Orders
@@ -43,26 +40,19 @@ class MeasuredEpochs:
     orders : Orders
     timetable : Epoch
         Its nodes stand for the positions where these are many.
-    average : EMA, optional
-        What is looked at instead of the weights: one more part of the state, after many steps.
     """
 
-    def __init__(
-        self, problem: LeastSquares, sgd: Recipe, orders: Orders, timetable: Epoch, average: EMA | None = None
-    ) -> None:
+    def __init__(self, problem: LeastSquares, sgd: Recipe, orders: Orders, timetable: Epoch) -> None:
         self.problem, self.sgd, self.orders, self.timetable = problem, sgd, orders, timetable
-        self.looked_at = average
         self.rank, self.steps = problem.rank, timetable.steps
-        self.moves = sgd.step.at(sgd.lr) if average is None else _averaging(sgd, average)
-        self.size = len(self.moves[1]) * self.rank
-        self.shown = slice(0, self.rank) if average is None else slice(self.size - self.rank, self.size)
+        self.size = sgd.step.slots * self.rank
 
     def of(self, orders: Orders) -> MeasuredEpochs:
         """The same epochs, as an average over other orders."""
-        return MeasuredEpochs(self.problem, self.sgd, orders, self.timetable, self.looked_at)
+        return MeasuredEpochs(self.problem, self.sgd, orders, self.timetable)
 
     def _advanced(self, stops: list[int]) -> Iterator[tuple[int, Ints, Array]]:
-        return advanced(self.problem, self.sgd, self.orders, stops, True, self.moves)
+        return advanced(self.problem, self.sgd, self.orders, stops, True)
 
     @cached_property
     def _end(self) -> tuple[EpochMap, Array]:
@@ -136,16 +126,21 @@ class MeasuredEpochs:
             return self._averaged
         return self.weights_of(self.along([place], [self.settled])[0])
 
+    def mean_over(self, places: list[int]) -> Array:
+        """E V in the stationary state, averaged over positions of an epoch, (c, r)."""
+        found = self.along(places, [self.settled] * len(places))
+        return np.asarray(np.mean([self.weights_of(each)[1] for each in found], axis=0))
+
     @cached_property
     def _averaged(self) -> State:
-        stops, share = self._positions
+        stops, share = self.positions
         states = self.along(stops, [self.settled] * len(stops))
         averaged = [np.tensordot(share, np.array(each), 1) for each in zip(*states, strict=True)]
         return self.weights_of((averaged[0], averaged[1]))
 
     def weights_of(self, state: State) -> State:
-        """The part of S and m that is of V, or of its average."""
-        return state[0][self.shown, self.shown], state[1][:, self.shown]
+        """The part of S and m that is of V."""
+        return state[0][: self.rank, : self.rank], state[1][:, : self.rank]
 
     def later(self, state: State, count: int) -> State:
         """S and m so many epochs later; a matrix power where the state is small."""
@@ -184,7 +179,7 @@ class MeasuredEpochs:
         if self.orders.listed:
             return 0.0
         h, (s, mean), (moved, noise) = self.curvatures, self.settled, self._end
-        stops, share = self._positions
+        stops, share = self.positions
         observed = np.tensordot(share, np.array([u for u, _, _ in self.observed(h, stops)]), 1)
         adjoint = moved.adjoint
 
@@ -203,7 +198,7 @@ class MeasuredEpochs:
         return self.problem.minimum(self.sgd.weight_decay).curvatures
 
     @cached_property
-    def _positions(self) -> tuple[list[int], Array]:
+    def positions(self) -> tuple[list[int], Array]:
         """Positions that an average over an epoch is taken at, and their shares in it."""
         if self.steps <= _EVERY:
             return list(range(self.steps)), np.full(self.steps, 1 / self.steps)
@@ -214,18 +209,12 @@ class MeasuredEpochs:
         found = [(np.zeros((self.size,) * 2), np.zeros((self.problem.outputs, self.size)), np.zeros(1)) for _ in stops]
         for k, part, rows in self._advanced(stops):
             weights = self.orders.weights[part]
-            maps, noise = rows[:, : self.size, self.shown], rows[:, self.size :, self.shown]
+            maps, noise = rows[:, : self.size, : self.rank], rows[:, self.size :, : self.rank]
             felt = maps * observable
             found[k][0][:] += _squared(weights, felt.swapaxes(1, 2), maps.swapaxes(1, 2))
             found[k][1][:] += 2 * np.einsum("w,wcp,wip->ci", weights, noise, felt, optimize=True)
             found[k][2][:] += np.einsum("w,wcp,p->", weights, np.square(noise), observable, optimize=True)
         return [(u, b, float(a[0])) for u, b, a in found]
-
-
-def _averaging(sgd: Recipe, average: EMA) -> tuple[Array, Array]:
-    """B and e of a step that is not the first, with the average as one more part."""
-    one = course(np.zeros(1), replace(sgd, schedule=None), average, 2)
-    return one.motion[1], one.push[1]
 
 
 def _squared(weights: Array, one: Array, other: Array) -> Array:

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..._arrays import Array
 from ...kernels.time_varying import Course
+from ..overflow import overflowing, overflown
 from .followed import SampledRun
 from .measured import MeasuredEpochs
 from .random_map import followed, joined
 
-__all__ = ["MeasuredCourse"]
+__all__ = ["MeasuredCourse", "square_root"]
 
 State = tuple[Array, Array]
 
@@ -51,15 +52,18 @@ class MeasuredCourse(SampledRun):
         rank = self.epochs.rank
         nothing = np.zeros((rank, rank)), np.zeros((self.epochs.problem.outputs, rank))
         out = dict.fromkeys(sorted(set(steps)), nothing)
-        for time, weights, state in self._passed(set(steps), max(steps), every=False):
-            s, mean = self._moments(weights, state[self.course.shown])
-            out[time] = out[time][0] + s, out[time][1] + mean
-        return out
+        with overflowing():
+            for time, weights, state in self._passed(set(steps), max(steps), every=False):
+                s, mean = self._moments(weights, state[self.course.shown])
+                out[time] = out[time][0] + s, out[time][1] + mean
+        return {time: (overflown(s), overflown(mean)) for time, (s, mean) in out.items()}
 
     def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         known = self._known
         if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
-            self._known = known = steps, observable, self._averaged(steps, observable)
+            with overflowing():
+                s, mean, curve = self._averaged(steps, observable)
+            self._known = known = steps, observable, (overflown(s), overflown(mean), overflown(curve))
         return known[2]
 
     def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
@@ -82,6 +86,10 @@ class MeasuredCourse(SampledRun):
         for first in range(0, last + 1, n):
             inside = range(first, min(first + n, last + 1))
             stops = [t - first for t in inside if every or t in wanted] + [n] * (first + n <= last)
+            if not np.isfinite(begin).all():  # it has overflowed, and stays there
+                lost = np.full((self.course.components, 1, felt, epochs.rank), np.inf)
+                yield from ((first + stop, np.ones(1), lost) for stop in stops if stop < n)
+                continue
             moves = self.course.motion[first : first + n], self.course.push[first : first + n]
             found = np.zeros((begin.shape[1],) * 2), np.zeros_like(self.mean)
             for k, part, state in followed(epochs.problem, epochs.sgd, epochs.orders, stops, begin, felt, moves):
@@ -91,7 +99,7 @@ class MeasuredCourse(SampledRun):
                 else:
                     s, mean = self._moments(weights, joined(state))
                     found = found[0] + s, found[1] + mean
-            begin = _rows(*found)
+            begin = square_root(*found) if np.isfinite(found[0]).all() else np.full_like(self.mean, np.inf)
 
     def _moments(self, weights: Array, rows: Array) -> State:
         """What some orders add to the second moment and to the mean of the rows' columns."""
@@ -99,10 +107,8 @@ class MeasuredCourse(SampledRun):
         return np.asarray(squared), np.tensordot(weights, rows[:, -len(self.mean) :], 1)
 
 
-def _rows(moment: Array, mean: Array) -> Array:
-    """Rows whose squares add up to the second moment, the last of them the mean; infinite if that is."""
-    if not np.isfinite(moment).all():
-        return np.full(mean.shape, np.inf)
+def square_root(moment: Array, mean: Array) -> Array:
+    """Return rows whose squares add up to the second moment, the last of them the mean."""
     values, vectors = np.linalg.eigh(moment - mean.T @ mean)
     kept = values > 0
     return np.vstack([np.sqrt(values[kept])[:, None] * vectors[:, kept].T, mean])

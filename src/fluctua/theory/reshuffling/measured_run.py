@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from ..._arrays import Array
+from ..overflow import overflowing, overflown
 from .followed import SampledRun
 from .measured import MeasuredEpochs
 
@@ -33,7 +34,8 @@ class MeasuredRun(SampledRun):
     def average(self, steps: Sequence[int], observable: Array | None = None) -> State:
         """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
         covariance, _ = self._averaged(tuple(sorted(steps)))
-        return covariance, np.zeros(0) if observable is None else self._curve(observable, max(steps))
+        with overflowing():
+            return covariance, np.zeros(0) if observable is None else overflown(self._curve(observable, max(steps)))
 
     def means(self, steps: Sequence[int]) -> Array:
         """E V averaged over `steps`, (c, r)."""
@@ -41,7 +43,9 @@ class MeasuredRun(SampledRun):
 
     def _averaged(self, steps: tuple[int, ...]) -> State:
         if self._last is None or self._last[0] != steps:
-            self._last = steps, self._followed(steps)
+            with overflowing():
+                covariance, mean = self._followed(steps)
+            self._last = steps, (overflown(covariance), overflown(mean))
         return self._last[1]
 
     def _followed(self, steps: tuple[int, ...]) -> State:

@@ -35,20 +35,14 @@ _DOUBLINGS = 100  # 2^100 epochs are enough for any mode that forgets in 2^53
 
 
 def advanced(
-    problem: LeastSquares,
-    sgd: Recipe,
-    orders: Orders,
-    stops: list[int],
-    outputs: bool,
-    moves: tuple[Array, Array] | None = None,
+    problem: LeastSquares, sgd: Recipe, orders: Orders, stops: list[int], outputs: bool
 ) -> Iterator[tuple[int, Ints, Array]]:
     """Yield which stop, which orders, and their states after so many steps of an epoch, (m, rows, k r).
 
     The rows begin at the unit states, without targets: they become Pi. If `outputs`, one row for each output begins
-    at W* and feels the targets: it becomes xi. Every step is B and e of `moves`, (k, k) and (k,), by default the
-    recipe's. Cost: 4 N r (k r + c) flops an order.
+    at W* and feels the targets: it becomes xi. Cost: 4 N r (k r + c) flops an order.
     """
-    motion, push = sgd.step.at(sgd.lr) if moves is None else moves
+    motion, push = sgd.step.at(sgd.lr)
     size = len(push) * problem.rank
     felt = problem.outputs if outputs else 0
     begin, steps = np.vstack([np.eye(size), np.zeros((felt, size))]), len(sgd.batch_sizes(problem.samples))

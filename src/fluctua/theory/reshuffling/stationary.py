@@ -102,6 +102,11 @@ class Cycle:
             return shuffle.kernel.fold(epoch.average(self.moments.states)), epoch.average(means)
         return shuffle.at(place, self.moments, *self._added), shuffle.mean_at(place, means)
 
+    def mean_over(self, places: list[int]) -> Array:
+        """E V in the stationary state, averaged over positions of an epoch, (c, r)."""
+        means = self.shuffle.epoch.fold(self._means)
+        return np.asarray(np.mean([self.shuffle.mean_at(place, means) for place in places], axis=0))
+
     @cached_property
     def _added(self) -> tuple[Array, Array]:
         return self.shuffle.added(self.moments)

@@ -10,9 +10,10 @@ import numpy as np
 from ..._arrays import Array
 from ...errors import NotConverged
 from ..interpolation import Grid
+from ..overflow import overflowing, overflown
 from ..transient import Relaxation, largest_change
 from .expansion import Shuffle
-from .followed import FollowedRun
+from .followed import FollowedRun, stalled_only
 from .memory import EpochMoments
 
 __all__ = ["EPOCHS_RTOL", "Epochs"]
@@ -49,7 +50,22 @@ class Epochs(FollowedRun):
         self._last: tuple[EpochMoments, Array, Array] | None = None
 
     def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
-        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them.
+
+        Infinite where the run overflows, everywhere but at the start if that is within an epoch.
+        """
+        with overflowing():
+            try:
+                covariance, curve = self._average(steps, observable)
+            except NotConverged as stalled:
+                stalled_only(stalled)
+                covariance = np.full((self.shuffle.epoch.kernel.modes,) * 2, np.inf)
+                curve = np.full(0 if observable is None else max(steps) + 1, np.inf)
+                if observable is not None:
+                    curve[0] = observable @ self.shuffle.epoch.kernel.variances(self.state)
+            return overflown(covariance), overflown(curve)
+
+    def _average(self, steps: Sequence[int], observable: Array | None) -> tuple[Array, Array]:
         n = self.shuffle.epoch.steps
         wanted = {e: [t % n for t in group] for e, group in groupby(sorted(steps), lambda t: t // n)}
         last = max(wanted)
@@ -77,6 +93,14 @@ class Epochs(FollowedRun):
 
     def means(self, steps: Sequence[int]) -> Array:
         """E V averaged over `steps`, (c, r)."""
+        with overflowing():
+            try:
+                return overflown(self._means(steps))
+            except NotConverged as stalled:
+                stalled_only(stalled)
+                return np.full((len(self.mean), self.shuffle.epoch.kernel.modes), np.inf)
+
+    def _means(self, steps: Sequence[int]) -> Array:
         epoch, total = self.shuffle.epoch, np.zeros((len(self.mean), self.shuffle.epoch.kernel.modes))
         for number, group in groupby(sorted(steps), lambda t: t // epoch.steps):
             found = epoch.fold(self.shuffle.means(self._mean_at(number)))
