@@ -185,7 +185,7 @@ def diverging(kind, **options):
     shape = {"listed": (5, 2), "measured": (16, 2), "expanded": (400, 100)}[kind]
     rng = np.random.default_rng(0)
     problem = fl.LeastSquares(rng.normal(size=shape), rng.normal(size=(shape[0], 2)))
-    return problem, fl.SGD(3.0, 5 if kind == "expanded" else 2, sampling="shuffle", **options)
+    return problem, fl.SGD(30.0, 5 if kind == "expanded" else 2, sampling="shuffle", **options)
 
 
 @pytest.mark.parametrize("schedule", [None, np.ones(600)], ids=["constant", "schedule"])

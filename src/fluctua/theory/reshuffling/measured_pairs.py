@@ -14,7 +14,7 @@ from ..._arrays import Array
 from ...kernels.time_varying import Course
 from ..fixed_points import fixed_point
 from .measured import MeasuredEpochs
-from .random_map import EpochMap, followed
+from .random_map import EpochMap, followed, joined
 
 __all__ = ["MeasuredPairs"]
 
@@ -89,8 +89,8 @@ class MeasuredPairs:
         else:
             moves = self.course.motion[first : first + n], self.course.push[first : first + n]
         begin = np.vstack([np.eye(self.size), np.zeros((outputs, self.size))])
-        for k, part, rows in followed(epochs.problem, epochs.sgd, epochs.orders, stops, begin, outputs, moves):
-            yield k, epochs.orders.weights[part], rows
+        for k, part, state in followed(epochs.problem, epochs.sgd, epochs.orders, stops, begin, outputs, moves):
+            yield k, epochs.orders.weights[part], joined(state)
 
     def _seen(self, state: State) -> State:
         """Covariances and means of what is looked at."""
