@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import groupby, product
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
-from .._validate.plain import Json, JsonObject
+from .._validate.plain import JsonObject
 from .._validate.values import choice, listed, positive_int, shown
-from ..errors import InvalidInput
+from ..errors import InvalidInput, NotConverged
 from ..problem.least_squares import LeastSquares, Minimum
 from ..problem.start import Start
 from ..recipe.sampling import Sampling, WeightedSampling
 from ..recipe.schedules import PLANNED, SHAPES
 from ..recipe.sgd import SGD
 from ..theory.law import Law
+from ..theory.stable_limit import StableLimit
+from .candidates import EDGE_WORDS, Candidate, Skipped
 from .rates import Stages
-from .search import Candidate, Search
+from .search import Search
+from .settling import FINALISTS, loss, settled
 
 __all__ = ["Candidate", "Plan", "plan"]
 
 _AT_OPTIMUM = 1e-12  # distance of a start from the optimum, in the size of the targets, that is rounding
-_FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
+_WITH_MOMENTUM = 2  # schedules tried with every momentum, where none are named
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,14 @@ class Plan:
         The data whose expected loss is minimised.
     optimum_loss : float
         That loss at W*.
-    limits : dict of (float, float)
-        Largest stable learning rate by momentum. In shuffled epochs of data that are searched thinned it is that of
-        independent batches of the sizes that come in an epoch, the lower of two.
+    limits : dict of (float, StableLimit)
+        Largest stable learning rate by momentum. In shuffled epochs it is that of independent batches as noisy as the
+        epoch's are on average, unless the best rate is near that or at the edge of the search: then it is
+        `max_stable_lr`, but for data that are searched thinned. `limits[momentum].method` says which.
     candidates : tuple of Candidate
         Best first.
+    skipped : tuple of Skipped
+        Combinations of momentum and schedule that were not tried, each with its `shape`, `momentum` and `reason`.
 
     Examples
     --------
@@ -60,8 +67,9 @@ class Plan:
     steps: int
     objective: Literal["training", "held-out"]
     optimum_loss: float
-    limits: dict[float, float]
+    limits: dict[float, StableLimit]
     candidates: tuple[Candidate, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def best(self) -> Candidate:
@@ -83,19 +91,29 @@ class Plan:
             )
         return "\n".join(lines)
 
+    @property
+    def words(self) -> str:
+        """What the table does not say: which rates are at the edge of the search, and what was not tried."""
+        edge = [f"{one.shape} with momentum {one.sgd.momentum:g}" for one in self.candidates if one.at_edge]
+        lines = [f"edge      {', '.join(edge)}: {EDGE_WORDS}"] if edge else []
+        for (momentum, reason), group in groupby(self.skipped, lambda one: (one.momentum, one.reason)):
+            shapes = ", ".join(one.shape for one in group)
+            lines.append(f"skipped   {shapes} with momentum {momentum:g}: {reason}")
+        return "\n".join(fill(line, 100, subsequent_indent=10 * " ") for line in lines)
+
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
-        listed: list[Json] = [
-            {"recipe": one.sgd.to_dict(), "shape": one.shape, "loss": one.loss, "exact": one.exact}
-            for one in self.candidates
+        limits = [
+            {"momentum": momentum, "max_stable_lr": float(limit), "method": limit.method}
+            for momentum, limit in self.limits.items()
         ]
-        limits = [{"momentum": momentum, "max_stable_lr": limit} for momentum, limit in self.limits.items()]
         return {
             "steps": self.steps,
             "objective": self.objective,
             "optimum_loss": self.optimum_loss,
             "limits": limits,
-            "candidates": listed,
+            "candidates": [one.to_dict() for one in self.candidates],
+            "skipped": [one.to_dict() for one in self.skipped],
         }
 
 
@@ -114,9 +132,9 @@ def plan(
 ) -> Plan:
     r"""Find the recipe with the least expected loss after `steps` steps, without training.
 
-    For every schedule with the first momentum, and for the two best schedules with the others, the end of the exact
-    learning curve, E L(W_T) (F9), is minimised over the learning rate; peak rates stay below
-    `max_stable_lr`.
+    The end of the exact learning curve, E L(W_T) (F9), is minimised over the learning rate, for every schedule and
+    every momentum that are named; peak rates stay below `max_stable_lr`. Where no schedules are named, the two best
+    with the first momentum are tried with the others, and the rest is in `Plan.skipped`.
 
     Parameters
     ----------
@@ -127,14 +145,14 @@ def plan(
     batch_size : int
         Samples per batch.
     momenta : sequence of float
-        The values to try, the first with every schedule.
+        The values to try.
     schedules : sequence of str, optional
-        Of `fluctua.schedules.SHAPES`; by default constant, linear, cosine, step and inverse, as far as the law covers
-        them. The others, exponential, onecycle and warmup-cosine, are tried where they are asked for.
+        Of `fluctua.schedules.SHAPES`; by default constant, linear, cosine, step and inverse. The others, exponential,
+        onecycle and warmup-cosine, are tried where they are asked for.
     weight_decay : float
         That of every recipe, as in `SGD`.
     sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
-        In shuffled epochs schedules are tried where they are named: each epoch of each run is followed.
+        Shuffled epochs are searched by an estimate, see the notes.
     start : "zero" or array_like, (c, d)
         W(0), the same for every recipe.
     held_out : (inputs, targets), optional
@@ -161,6 +179,12 @@ def plan(
     search estimates K from 2,048 samples and in the modes that hold 99 % of mean |x|^2; the best two recipes are then
     settled on all samples and modes. Learning rates are found to about 15 %, within which the loss is flat.
 
+    In shuffled epochs the search estimates the loss from F44 and F45 alone, noise that is taken back, at some 20 to 200
+    ms a run of digits where the law takes 1 to 30 s. The best two recipes, and up to four where the estimates of others
+    are lower, are settled by the law, at two to six rates each: the estimate is corrected by what it is off by there.
+    On data that are searched thinned, and in runs as long, they are settled at the estimated rate alone. What it is off
+    by stands in docs/shuffle.md. Other losses in the table are estimates.
+
     Examples
     --------
     >>> import fluctua as fl
@@ -175,27 +199,45 @@ def plan(
     budget = positive_int("steps", steps)
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
     problem = base.seen(problem)
-    given = ["constant"] if base.epochs else list(PLANNED)
-    asked = _some("schedules", given if schedules is None else schedules, "names")
-    shapes = [choice("schedule", shape, SHAPES) for shape in asked]
-    for shape in shapes:
-        Law(problem, replace(base, schedule=SHAPES[shape](budget)), "exact")  # refuses what no law covers
+    shapes = [
+        choice("schedule", shape, SHAPES)
+        for shape in _some("schedules", PLANNED if schedules is None else schedules, "names")
+    ]
+    Law(problem, base, "exact")  # refuses what no law covers
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
     recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta, "numbers")]
     begin = _begun(problem.minimum(weight_decay), start)
     search = Search(problem, weight_decay, budget, begin, held)
-    total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes))
-    search.stages = Stages(total + (min(_FINALISTS, total) if search.thin else total) + len(recipes), progress)
-    found = [search.best(recipes[0], shape) for shape in shapes]
-    better = [one.shape for one in sorted(found, key=_loss)[:_WITH_MOMENTUM]]
-    found += [search.best(recipe, shape) for recipe, shape in product(recipes[1:], better)]
-    found.sort(key=_loss)
-    last = _FINALISTS if search.thin else len(found)
-    finalists = sorted(map(search.settled, found[:last]), key=_loss)
+    most = len(shapes) if schedules is not None else min(_WITH_MOMENTUM, len(shapes))
+    total = len(shapes) + (len(recipes) - 1) * most
+    few = search.thin is not None or base.epochs
+    search.stages = Stages(total + (min(FINALISTS, total) if few else total) + len(recipes), progress)
+    found, skipped = _tried(search, recipes, shapes, most)
+    candidates = settled(search, found)
     limits = {recipe.momentum: search.settled_limit(recipe) for recipe in recipes}
-    return Plan(
-        budget, "training" if held_out is None else "held-out", search.optimum_loss, limits, (*finalists, *found[last:])
-    )
+    objective: Literal["training", "held-out"] = "training" if held_out is None else "held-out"
+    return Plan(budget, objective, search.optimum_loss, limits, candidates, skipped)
+
+
+def _tried(
+    search: Search, recipes: list[SGD], shapes: list[str], most: int
+) -> tuple[list[Candidate], tuple[Skipped, ...]]:
+    """Candidates: every schedule with the first momentum, and the best of them with the others; and what is skipped."""
+    found = [search.best(recipes[0], shape) for shape in shapes]
+    better = {one.shape for one in sorted(found, key=loss)[:most]}
+    skipped = []
+    for recipe, shape in product(recipes[1:], shapes):
+        if shape in better:
+            found.append(search.best(recipe, shape))
+        else:
+            reason = f"only the best {most} schedules of momentum {recipes[0].momentum:g} are tried with it"
+            skipped.append(Skipped(shape, recipe.momentum, f"{reason}; name the schedule to try it"))
+    for one in [one for one in found if not np.isfinite(one.loss)]:
+        found.remove(one)
+        skipped.append(Skipped(one.shape, one.sgd.momentum, "no loss was found at any rate that was tried"))
+    if not found:
+        raise NotConverged("a loss at any learning rate", len(skipped), np.inf, 1.0)
+    return found, tuple(skipped)
 
 
 def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
@@ -216,10 +258,6 @@ def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
             f"learning rate is better than 0. {what}"
         )
     return begin
-
-
-def _loss(one: Candidate) -> float:
-    return one.loss
 
 
 def _some(name: str, values: object, what: str) -> list[Any]:
