@@ -1,12 +1,14 @@
-r"""A run in shuffled epochs, estimated: noise that is taken back, F44 and F45, and nothing else that batches remember.
+r"""A run in shuffled epochs, estimated: noise that is taken back, and curvature that is not met again.
 
-The source G = C + K[S] + X(E V) is that of this run's own state. What a batch takes back is what it has in common with
-the noise of earlier batches, the source G' at what the weights at two times have in common (F45), here averaged over
-the steps so far of the epoch as a flat mode weighs them. Over some steps from a to b in which both stay the same,
+Of F44 to F54 this keeps what costs next to nothing. The source G = C + K[S] + X(E V) is that of this run's own state.
+What a batch takes back is what it has in common with the noise of earlier batches, the source G' at what the weights at
+two times have in common (F45), averaged over the epoch so far as a flat mode weighs it. Over steps from a to b in which
+both stay the same,
 
     S(b) = M S(a) M^T + sum_v R R^T (kappa_v G + eps G') - eps (Lambda_b Lambda_b^T - M Lambda_a Lambda_a^T M^T) G',
 
-with M = M(b, a) and R = R(b, v) of F63, because T Lambda(t) + e = Lambda(t + 1). F46 to F54 are left out.
+with M = M(b, a) and R = R(b, v) of F63, because T Lambda(t) + e = Lambda(t + 1). That V has felt the curvature of the
+samples that were seen (F46, F47, F54) changes the curvature of each mode, h - eps K[Z(t)], as if V were the same since.
 """
 
 from __future__ import annotations
@@ -108,7 +110,7 @@ class _Now:
 
 
 class AnticorrelatedRun:
-    """F44 and F45 of a run of `course` in shuffled epochs from E V(0) = `mean`, (c, r): an estimate.
+    """F44 to F47 and F54, in part, of a run of `course` in shuffled epochs from E V(0) = `mean`, (c, r): an estimate.
 
     Parameters
     ----------
@@ -133,7 +135,8 @@ class AnticorrelatedRun:
         """Return S and E V of what is observed after `steps` steps, (r, r) and (c, r)."""
         now, n, places = self._begun(), len(self.sizes), self.places(steps)
         for begin, end in pairwise(places):
-            now = self._passed(now if begin % n else now.renewed(), _Stretch.of(self.course, begin, end), begin)
+            now = now if begin % n else now.renewed()
+            now = self._passed(now, _Stretch.of(self._felt(now, begin, end), begin, end), begin)
         return self.course.fold(now.state, observed=True), now.mean[:, self.course.shown]
 
     def places(self, steps: int) -> list[int]:
@@ -160,6 +163,19 @@ class AnticorrelatedRun:
         flat = self.mean.reshape(len(self.mean), k * r)
         source = self._source(self.course.fold(flat.T @ flat), self.mean)
         return _Now(flat.T @ flat, self.mean, np.zeros((k, r)), np.zeros((k * r, r)), 0.0, source, source)
+
+    def _felt(self, now: _Now, begin: int, end: int) -> Course:
+        """F46, F47, F54: the course with the curvature that is felt in these steps, in each mode by itself.
+
+        V has felt the curvature of the samples that were seen already, and these do not come again.
+        """
+        course, eps = self.course, BatchCumulants(self.sources.problem.population).eps
+        sums, total = now.sums, np.zeros(course.modes)
+        for step in range(begin, end):
+            total += sums[0]
+            sums = course.motion[step] @ sums + course.push[step][:, None] * (1 + course.curvatures * sums[0])
+        seen = self.sources.feedback(np.diag(total / (end - begin)))
+        return replace(course, curvatures=course.curvatures - eps * np.diag(seen))
 
     def _passed(self, now: _Now, stretch: _Stretch, begin: int) -> _Now:
         """The run at the end of a stretch, whose sources are found at what they make."""
