@@ -129,6 +129,22 @@ def test_what_never_converges_is_skipped_with_the_reason(monkeypatch, problem):
     plan = fl.plan(problem, STEPS, schedules=["constant", "cosine"], **asked)
     assert [one.shape for one in plan.candidates] == ["constant"]
     assert [(one.shape, one.momentum) for one in plan.skipped] == [("cosine", 0.0)]
-    assert "skipped   cosine with momentum 0: no loss was found" in plan.words
+    assert "skipped   cosine with momentum 0: no finite loss was found" in plan.words
     with pytest.raises(NotConverged, match="at any learning rate"):
         fl.plan(problem, STEPS, schedules=["cosine"], **asked)
+
+
+def test_where_the_law_does_not_converge_the_next_one_is_taken(monkeypatch, problem):
+    """The estimate has a loss for every schedule, and the law none for one."""
+    law = import_module("fluctua.planning.search").final
+
+    def fails(whole, sgd, *given):
+        if isinstance(sgd.schedule, fl.schedules.LinearLR):
+            raise NotConverged("what an epoch adds", 1, 1.0, 0.1)
+        return law(whole, sgd, *given)
+
+    monkeypatch.setattr(import_module("fluctua.planning.search"), "final", fails)
+    shapes = ["linear", "cosine"]
+    plan = fl.plan(problem, STEPS, batch_size=BATCH, momenta=[0.0], schedules=shapes, sampling="shuffle")
+    assert plan.best.shape == "cosine"
+    assert [one.shape for one in plan.skipped] == ["linear"]

@@ -213,31 +213,34 @@ def plan(
     few = search.thin is not None or base.epochs
     search.stages = Stages(total + (min(FINALISTS, total) if few else total) + len(recipes), progress)
     found, skipped = _tried(search, recipes, shapes, most)
-    candidates = settled(search, found)
+    candidates = settled(search, [one for one in found if np.isfinite(one.loss)])
+    skipped += [_failed(one) for one in (*found, *candidates) if not np.isfinite(one.loss)]
+    candidates = tuple(one for one in candidates if np.isfinite(one.loss))
+    if not candidates:
+        raise NotConverged("a loss at any learning rate", len(skipped), np.inf, 1.0)
     limits = {recipe.momentum: search.settled_limit(recipe) for recipe in recipes}
     objective: Literal["training", "held-out"] = "training" if held_out is None else "held-out"
-    return Plan(budget, objective, search.optimum_loss, limits, candidates, skipped)
+    return Plan(budget, objective, search.optimum_loss, limits, candidates, tuple(skipped))
 
 
-def _tried(
-    search: Search, recipes: list[SGD], shapes: list[str], most: int
-) -> tuple[list[Candidate], tuple[Skipped, ...]]:
+def _tried(search: Search, recipes: list[SGD], shapes: list[str], most: int) -> tuple[list[Candidate], list[Skipped]]:
     """Candidates: every schedule with the first momentum, and the best of them with the others; and what is skipped."""
     found = [search.best(recipes[0], shape) for shape in shapes]
     better = {one.shape for one in sorted(found, key=loss)[:most]}
+    reason = (
+        f"only the best {most} schedules of momentum {recipes[0].momentum:g} are tried with it; name the schedule to"
+    )
     skipped = []
     for recipe, shape in product(recipes[1:], shapes):
         if shape in better:
             found.append(search.best(recipe, shape))
         else:
-            reason = f"only the best {most} schedules of momentum {recipes[0].momentum:g} are tried with it"
-            skipped.append(Skipped(shape, recipe.momentum, f"{reason}; name the schedule to try it"))
-    for one in [one for one in found if not np.isfinite(one.loss)]:
-        found.remove(one)
-        skipped.append(Skipped(one.shape, one.sgd.momentum, "no loss was found at any rate that was tried"))
-    if not found:
-        raise NotConverged("a loss at any learning rate", len(skipped), np.inf, 1.0)
-    return found, tuple(skipped)
+            skipped.append(Skipped(shape, recipe.momentum, f"{reason} try it"))
+    return found, skipped
+
+
+def _failed(one: Candidate) -> Skipped:
+    return Skipped(one.shape, one.sgd.momentum, "no finite loss was found at the rates that were tried")
 
 
 def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import NotConverged
 from ..recipe.sgd import SGD
+from ..theory.law import Law
 from ..theory.stability import max_stable_lr
 from .candidates import Candidate
 from .rates import edge, minimised
@@ -26,6 +27,8 @@ _LONG = 3e9  # samples of all epochs times modes squared, up to which the law is
 def settled(search: Search, found: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Return the candidates, best first, with the losses of the best ones by the law on all samples and modes."""
     left = sorted(found, key=loss)
+    if not left:
+        return ()
     if not left[0].sgd.epochs:
         last = FINALISTS if search.thin else len(left)
         return (*sorted(map(search.settled, left[:last]), key=loss), *left[last:])
@@ -44,9 +47,17 @@ def loss(one: Candidate) -> float:
 
 def _followed(search: Search, one: Candidate) -> Candidate:
     """Return a candidate in shuffled epochs where the law is least about what the estimate says, with its loss."""
-    if search.thin is None and _work(search, one.sgd) <= _LONG:
-        one = _corrected(search, one)
-    return search.settled(one)
+    if search.thin or _work(search, one.sgd) > _LONG:
+        return _by_the_law(search, one)
+    return _corrected(search, one)
+
+
+def _by_the_law(search: Search, one: Candidate) -> Candidate:
+    """Return the candidate with its loss at its rate; infinite where the law does not converge."""
+    try:
+        return search.settled(one)
+    except NotConverged:
+        return replace(one, loss=np.inf)
 
 
 def _work(search: Search, sgd: SGD) -> float:
@@ -58,12 +69,18 @@ def _work(search: Search, sgd: SGD) -> float:
 def _within_limit(search: Search, best: Candidate) -> Candidate:
     """Return the winner below the limit of epochs: the same, unless that of independent batches has misled."""
     sgd, estimated = best.sgd, search.limits[best.sgd.momentum]
-    if search.thin or estimated.method != "independent batches" or sgd.lr < _NEAR * estimated:
+    if (
+        not np.isfinite(best.loss)
+        or search.thin
+        or estimated.method != "independent batches"
+        or sgd.lr < _NEAR * estimated
+    ):
         return best
     search.limits[sgd.momentum] = max_stable_lr(search.whole, sgd)
     if not best.at_edge and sgd.lr <= edge(sgd) * search.limits[sgd.momentum]:
         return best
-    return _followed(search, search.best(replace(sgd, schedule=None), best.shape))
+    again = search.best(replace(sgd, schedule=None), best.shape)
+    return _by_the_law(search, again) if again.at_edge else _followed(search, again)
 
 
 def _corrected(search: Search, one: Candidate) -> Candidate:
@@ -76,13 +93,17 @@ def _corrected(search: Search, one: Candidate) -> Candidate:
     top, place = search.top(one.sgd), float(np.log(one.sgd.lr))
     looks.at(place)
     looks.at(place + _APART if place + _APART <= top else place - _APART)
-    while len(looks.losses) < _LOOKS:
+    while len(looks.losses) < _LOOKS and np.isfinite(looks.losses[looks.best][0]):
         place = looks.expected(top)
         if min(abs(place - each) for each in looks.losses) < TOLERANCE:
             break
         looks.at(place)
     best = looks.best
-    return replace(one, sgd=search.at(one.sgd, best), at_edge=place > top - TOLERANCE and best > top - TOLERANCE)
+    found = replace(one, sgd=search.at(one.sgd, best), at_edge=min(place, best) > top - TOLERANCE)
+    if Law(search.whole, found.sgd, "exact").epochs is not None:  # measured beside the expansion, or instead
+        return _by_the_law(search, found)
+    search.stages.ended()
+    return replace(found, loss=looks.losses[best][0], exact=True)
 
 
 class _Looks:
