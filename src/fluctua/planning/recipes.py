@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby, product
-from textwrap import fill
+from dataclasses import replace
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
-from .._validate.plain import JsonObject
 from .._validate.values import choice, listed, positive_int, shown
 from ..errors import InvalidInput, NotConverged
 from ..problem.least_squares import LeastSquares, Minimum
@@ -21,8 +19,7 @@ from ..recipe.sampling import Sampling, WeightedSampling
 from ..recipe.schedules import PLANNED, SHAPES
 from ..recipe.sgd import SGD
 from ..theory.law import Law
-from ..theory.stable_limit import StableLimit
-from .candidates import EDGE_WORDS, Candidate, Skipped
+from .candidates import Candidate, Plan, Skipped
 from .rates import Stages
 from .search import Search
 from .settling import FINALISTS, loss, settled
@@ -31,90 +28,6 @@ __all__ = ["Candidate", "Plan", "plan"]
 
 _AT_OPTIMUM = 1e-12  # distance of a start from the optimum, in the size of the targets, that is rounding
 _WITH_MOMENTUM = 2  # schedules tried with every momentum, where none are named
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to train with; made by `plan`.
-
-    Attributes
-    ----------
-    steps : int
-        Budget.
-    objective : "training" or "held-out"
-        The data whose expected loss is minimised.
-    optimum_loss : float
-        That loss at W*.
-    limits : dict of (float, StableLimit)
-        Largest stable learning rate by momentum. In shuffled epochs it is that of independent batches as noisy as the
-        epoch's are on average, unless the best rate is near that or at the edge of the search: then it is
-        `max_stable_lr`, but for data that are searched thinned. `limits[momentum].method` says which.
-    candidates : tuple of Candidate
-        Best first.
-    skipped : tuple of Skipped
-        Combinations of momentum and schedule that were not tried, each with its `shape`, `momentum` and `reason`.
-
-    Examples
-    --------
-    >>> import fluctua as fl
-    >>> data = fl.load("digits", limit=200)
-    >>> problem = fl.LeastSquares(data.inputs, data.targets)
-    >>> found = fl.plan(problem, 100, batch_size=8, momenta=[0.0], schedules=["constant"])
-    >>> print(f"lr {found.best.sgd.lr:.2g} ends at {found.best.loss:.3f}, and W* is at {found.optimum_loss:.3f}")
-    lr 0.095 ends at 0.145, and W* is at 0.079
-    """
-
-    steps: int
-    objective: Literal["training", "held-out"]
-    optimum_loss: float
-    limits: dict[float, StableLimit]
-    candidates: tuple[Candidate, ...]
-    skipped: tuple[Skipped, ...] = ()
-
-    @property
-    def best(self) -> Candidate:
-        """The recipe to train with."""
-        return self.candidates[0]
-
-    @property
-    def table(self) -> str:
-        """The candidates in text, best first."""
-        width = max(9, *(len(one.shape) for one in self.candidates))
-        head = f"{'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"
-        lines = [f"{'schedule':<{width}} {head}"]
-        for one in self.candidates:
-            share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
-            about = "" if one.exact else "about "
-            lines.append(
-                f"{one.shape:<{width}} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
-                f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}"
-            )
-        return "\n".join(lines)
-
-    @property
-    def words(self) -> str:
-        """What the table does not say: which rates are at the edge of the search, and what was not tried."""
-        edge = [f"{one.shape} with momentum {one.sgd.momentum:g}" for one in self.candidates if one.at_edge]
-        lines = [f"edge      {', '.join(edge)}: {EDGE_WORDS}"] if edge else []
-        for (momentum, reason), group in groupby(self.skipped, lambda one: (one.momentum, one.reason)):
-            shapes = ", ".join(one.shape for one in group)
-            lines.append(f"skipped   {shapes} with momentum {momentum:g}: {reason}")
-        return "\n".join(fill(line, 100, subsequent_indent=10 * " ") for line in lines)
-
-    def to_dict(self) -> JsonObject:
-        """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
-        limits = [
-            {"momentum": momentum, "max_stable_lr": float(limit), "method": limit.method}
-            for momentum, limit in self.limits.items()
-        ]
-        return {
-            "steps": self.steps,
-            "objective": self.objective,
-            "optimum_loss": self.optimum_loss,
-            "limits": limits,
-            "candidates": [one.to_dict() for one in self.candidates],
-            "skipped": [one.to_dict() for one in self.skipped],
-        }
 
 
 def plan(
@@ -179,11 +92,11 @@ def plan(
     search estimates K from 2,048 samples and in the modes that hold 99 % of mean |x|^2; the best two recipes are then
     settled on all samples and modes. Learning rates are found to about 15 %, within which the loss is flat.
 
-    In shuffled epochs the search estimates the loss from F44 and F45 alone, noise that is taken back, at some 20 to 200
-    ms a run of digits where the law takes 1 to 30 s. The best two recipes, and up to four where the estimates of others
-    are lower, are settled by the law, at two to six rates each: the estimate is corrected by what it is off by there.
-    On data that are searched thinned, and in runs as long, they are settled at the estimated rate alone. What it is off
-    by stands in docs/shuffle.md. Other losses in the table are estimates.
+    In shuffled epochs the search estimates the loss, from noise that is taken back and curvature that is not met again
+    (`docs/shuffle.md` says how far off that is): 0.02 to 0.3 s a run of digits where the law takes 1 to 30 s. The best
+    two recipes, and up to four where the estimates of others are lower, are settled by the law at two to six rates
+    each, by which the estimate is corrected. Where one law takes more than about half a minute they are settled at the
+    estimated rate alone, and where it takes more than about three minutes the estimate stands; `exact` says so.
 
     Examples
     --------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 
 from ..errors import NotConverged
 from ..recipe.sgd import SGD
 from ..theory.law import Law
+from ..theory.reshuffling.expansion import SOME
 from ..theory.stability import max_stable_lr
 from .candidates import Candidate
 from .rates import edge, minimised
@@ -21,7 +23,8 @@ FINALISTS, _MOST = 2, 4  # candidates whose loss is the law's: where not all are
 _APART, _AROUND = 0.3, 1.0  # of log lr: between two rates at which the estimate is corrected, and about the best
 _LOOKS = 6  # rates of a candidate at which the law is asked, at most
 _NEAR = 0.7  # share of an estimated limit from which on it is worth finding
-_LONG = 3e9  # samples of all epochs times modes squared, up to which the law is asked at several rates
+_SEVERAL, _ONE = 6e8, 4e9  # work, half a minute and some 200 s, up to which the law is asked at several rates, or once
+_ALIKE = 12  # epochs that are followed of a run whose steps are all alike, at most
 
 
 def settled(search: Search, found: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -46,10 +49,14 @@ def loss(one: Candidate) -> float:
 
 
 def _followed(search: Search, one: Candidate) -> Candidate:
-    """Return a candidate in shuffled epochs where the law is least about what the estimate says, with its loss."""
-    if search.thin or _work(search, one.sgd) > _LONG:
-        return _by_the_law(search, one)
-    return _corrected(search, one)
+    """Return a candidate in shuffled epochs where the law is least about what the estimate says, with its loss.
+
+    Where the law costs more than a search is worth, the estimate stands.
+    """
+    work = _work(search, one.sgd)
+    if work > _ONE:
+        return one
+    return _by_the_law(search, one) if search.thin or work > _SEVERAL else _corrected(search, one)
 
 
 def _by_the_law(search: Search, one: Candidate) -> Candidate:
@@ -61,9 +68,12 @@ def _by_the_law(search: Search, one: Candidate) -> Candidate:
 
 
 def _work(search: Search, sgd: SGD) -> float:
+    """What the law costs in shuffled epochs: epochs times samples times components of the state, some 5e-8 s each."""
     problem = search.whole
-    size = problem.rank * sgd.step.slots
-    return float(search.steps * sgd.batch_size * size**2)
+    epochs = ceil(search.steps / len(sgd.batch_sizes(problem.population)))
+    if sgd.schedule is None:
+        epochs = min(epochs, _ALIKE)
+    return float(epochs * min(problem.samples, SOME // problem.rank) * (problem.rank * sgd.step.slots) ** 2)
 
 
 def _within_limit(search: Search, best: Candidate) -> Candidate:
