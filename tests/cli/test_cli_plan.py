@@ -60,6 +60,43 @@ def test_plan_json_follows_the_schema_and_the_check_agrees(run):
     assert len(result["rehearsal"]["runs"]) == 2  # twice the winner's rate is beyond the limit
 
 
+def test_plan_says_what_is_skipped_and_which_rate_is_at_the_edge(run):
+    """After two steps every decay ends best at the largest rate that is tried."""
+    asked = ("plan", "digits", "--budget", 2, "--batch-size", 64)
+    code, out, err = run(*asked)
+    assert (code, err) == (0, "")
+    words = " ".join(out.split())
+    assert "skipped " in words
+    assert "with momentum 0.9: only the best 2 schedules of momentum 0 are tried with it" in words
+    assert "at the edge of the search, where the loss still falls" in words
+    assert "`verify` rejects a true theory more often" in words
+    (found,) = check_plans(run(*asked, "--json"))
+    assert len(found["candidates"]) + len(found["skipped"]) == 10
+    assert {one["momentum"] for one in found["skipped"]} == {0.9}
+    assert all("name the schedule" in one["reason"] for one in found["skipped"])
+    assert any(one["at_edge"] for one in found["candidates"])
+    assert {one["method"] for one in found["limits"]} == {"exact"}
+
+
+def check_plans(answer):
+    """The plans of a command's JSON, which follows the schema."""
+    code, out, err = answer
+    assert (code, err) == (0, "")
+    result = json.loads(out)
+    check(result, "plans")
+    return result["plans"]
+
+
+def test_plan_in_shuffled_epochs_tries_schedules(run, tmp_path):
+    rng = np.random.default_rng(3)
+    inputs = rng.normal(size=(60, 2))
+    np.savez(tmp_path / "some.npz", X=inputs, y=inputs @ [1.0, 2.0] + rng.normal(size=60))
+    asked = ("--budget", 12, "--batch-size", 10, "--momentum", 0, "--sampling", "shuffle", "--json")
+    (found,) = check_plans(run("plan", tmp_path / "some.npz", *asked))
+    assert {one["shape"] for one in found["candidates"]} == {"constant", "linear", "cosine", "step", "inverse"}
+    assert [one["exact"] for one in found["candidates"][:2]] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

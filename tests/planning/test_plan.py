@@ -140,7 +140,7 @@ def test_real_runs_end_where_the_plan_says_and_in_its_order(digits_problem, foun
 
 
 def in_epochs(problem, steps):
-    return fl.plan(problem, steps, batch_size=4, momenta=[0.0], sampling="shuffle")
+    return fl.plan(problem, steps, batch_size=4, momenta=[0.0], schedules=["constant"], sampling="shuffle")
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_real_shuffled_runs_end_where_the_plan_says(digits_problem, shuffled):
 def test_shuffled_epochs_of_large_data_are_searched_thinned(monkeypatch, digits_problem, shuffled):
     monkeypatch.setattr(import_module("fluctua.planning.search"), "SAMPLES", 900)
     monkeypatch.setattr(import_module("fluctua.planning.search"), "_LARGE", 0)
-    thin = fl.plan(digits_problem, 1000, batch_size=4, momenta=[0.0], sampling="shuffle")
+    thin = in_epochs(digits_problem, 1000)
     assert thin.best.loss == pytest.approx(shuffled.best.loss, rel=2e-3)
 
 

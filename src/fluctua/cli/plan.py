@@ -72,7 +72,7 @@ class _Answer:
     "--schedule",
     "schedules",
     multiple=True,
-    help=f"May be repeated: {', '.join(SHAPES)}.  [default: {', '.join(PLANNED)}; in shuffled epochs constant]",
+    help=f"May be repeated: {', '.join(SHAPES)}.  [default: {', '.join(PLANNED)}]",
 )
 @weight_decay_option
 @sampling_option
@@ -178,13 +178,16 @@ def _words(question: _Question, answer: _Answer) -> Iterator[str]:
 
 def _plan_words(found: Plan, size: int, outputs: int) -> str:
     return "\n".join(
-        (
+        line
+        for line in (
             f"plan      {found.steps:,} steps of {size} samples; {found.objective} loss at the optimum "
             f"{found.optimum_loss:.6g}",
             found.table,
+            found.words,
             f"use       {found.best.sgd.words}",
             f"torch     {mse_words(found.best.sgd, outputs)}",
         )
+        if line
     )
 
 

@@ -66,4 +66,4 @@ class Stages:
 
     def _report(self) -> None:
         if self.progress:
-            self.progress((self.done + self.evaluations / (self.evaluations + _USUAL)) / self.count)
+            self.progress(min(1.0, (self.done + self.evaluations / (self.evaluations + _USUAL)) / self.count))

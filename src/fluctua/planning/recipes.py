@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any, Literal
 
@@ -11,92 +11,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
-from .._validate.plain import Json, JsonObject
 from .._validate.values import choice, listed, positive_int, shown
-from ..errors import InvalidInput
+from ..errors import InvalidInput, NotConverged
 from ..problem.least_squares import LeastSquares, Minimum
 from ..problem.start import Start
 from ..recipe.sampling import Sampling, WeightedSampling
 from ..recipe.schedules import PLANNED, SHAPES
 from ..recipe.sgd import SGD
 from ..theory.law import Law
+from .candidates import Candidate, Plan, Skipped
 from .rates import Stages
-from .search import Candidate, Search
+from .search import Search
+from .settling import FINALISTS, loss, settled
 
 __all__ = ["Candidate", "Plan", "plan"]
 
 _AT_OPTIMUM = 1e-12  # distance of a start from the optimum, in the size of the targets, that is rounding
-_FINALISTS, _WITH_MOMENTUM = 2, 2  # settled on all samples; schedules tried with every momentum
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to train with; made by `plan`.
-
-    Attributes
-    ----------
-    steps : int
-        Budget.
-    objective : "training" or "held-out"
-        The data whose expected loss is minimised.
-    optimum_loss : float
-        That loss at W*.
-    limits : dict of (float, float)
-        Largest stable learning rate by momentum. In shuffled epochs of data that are searched thinned it is that of
-        independent batches of the sizes that come in an epoch, the lower of two.
-    candidates : tuple of Candidate
-        Best first.
-
-    Examples
-    --------
-    >>> import fluctua as fl
-    >>> data = fl.load("digits", limit=200)
-    >>> problem = fl.LeastSquares(data.inputs, data.targets)
-    >>> found = fl.plan(problem, 100, batch_size=8, momenta=[0.0], schedules=["constant"])
-    >>> print(f"lr {found.best.sgd.lr:.2g} ends at {found.best.loss:.3f}, and W* is at {found.optimum_loss:.3f}")
-    lr 0.095 ends at 0.145, and W* is at 0.079
-    """
-
-    steps: int
-    objective: Literal["training", "held-out"]
-    optimum_loss: float
-    limits: dict[float, float]
-    candidates: tuple[Candidate, ...]
-
-    @property
-    def best(self) -> Candidate:
-        """The recipe to train with."""
-        return self.candidates[0]
-
-    @property
-    def table(self) -> str:
-        """The candidates in text, best first."""
-        width = max(9, *(len(one.shape) for one in self.candidates))
-        head = f"{'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"
-        lines = [f"{'schedule':<{width}} {head}"]
-        for one in self.candidates:
-            share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
-            about = "" if one.exact else "about "
-            lines.append(
-                f"{one.shape:<{width}} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
-                f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}"
-            )
-        return "\n".join(lines)
-
-    def to_dict(self) -> JsonObject:
-        """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
-        listed: list[Json] = [
-            {"recipe": one.sgd.to_dict(), "shape": one.shape, "loss": one.loss, "exact": one.exact}
-            for one in self.candidates
-        ]
-        limits = [{"momentum": momentum, "max_stable_lr": limit} for momentum, limit in self.limits.items()]
-        return {
-            "steps": self.steps,
-            "objective": self.objective,
-            "optimum_loss": self.optimum_loss,
-            "limits": limits,
-            "candidates": listed,
-        }
+_WITH_MOMENTUM = 2  # schedules tried with every momentum, where none are named
 
 
 def plan(
@@ -114,9 +45,9 @@ def plan(
 ) -> Plan:
     r"""Find the recipe with the least expected loss after `steps` steps, without training.
 
-    For every schedule with the first momentum, and for the two best schedules with the others, the end of the exact
-    learning curve, E L(W_T) (F9), is minimised over the learning rate; peak rates stay below
-    `max_stable_lr`.
+    The end of the exact learning curve, E L(W_T) (F9), is minimised over the learning rate, for every schedule and
+    every momentum that are named; peak rates stay below `max_stable_lr`. Where no schedules are named, the two best
+    with the first momentum are tried with the others, and the rest is in `Plan.skipped`.
 
     Parameters
     ----------
@@ -127,14 +58,14 @@ def plan(
     batch_size : int
         Samples per batch.
     momenta : sequence of float
-        The values to try, the first with every schedule.
+        The values to try.
     schedules : sequence of str, optional
-        Of `fluctua.schedules.SHAPES`; by default constant, linear, cosine, step and inverse, as far as the law covers
-        them. The others, exponential, onecycle and warmup-cosine, are tried where they are asked for.
+        Of `fluctua.schedules.SHAPES`; by default constant, linear, cosine, step and inverse. The others, exponential,
+        onecycle and warmup-cosine, are tried where they are asked for.
     weight_decay : float
         That of every recipe, as in `SGD`.
     sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
-        In shuffled epochs schedules are tried where they are named: each epoch of each run is followed.
+        Shuffled epochs are searched by an estimate, see the notes.
     start : "zero" or array_like, (c, d)
         W(0), the same for every recipe.
     held_out : (inputs, targets), optional
@@ -161,6 +92,12 @@ def plan(
     search estimates K from 2,048 samples and in the modes that hold 99 % of mean |x|^2; the best two recipes are then
     settled on all samples and modes. Learning rates are found to about 15 %, within which the loss is flat.
 
+    In shuffled epochs the search estimates the loss, from noise that is taken back and curvature that is not met again
+    (`docs/shuffle.md` says how far off that is): 0.02 to 0.3 s a run of digits where the law takes 1 to 30 s. The best
+    two recipes, and up to four where the estimates of others are lower, are settled by the law at two to six rates
+    each, by which the estimate is corrected. Where one law takes more than about half a minute they are settled at the
+    estimated rate alone, and where it takes more than about three minutes the estimate stands; `exact` says so.
+
     Examples
     --------
     >>> import fluctua as fl
@@ -175,27 +112,48 @@ def plan(
     budget = positive_int("steps", steps)
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
     problem = base.seen(problem)
-    given = ["constant"] if base.epochs else list(PLANNED)
-    asked = _some("schedules", given if schedules is None else schedules, "names")
-    shapes = [choice("schedule", shape, SHAPES) for shape in asked]
-    for shape in shapes:
-        Law(problem, replace(base, schedule=SHAPES[shape](budget)), "exact")  # refuses what no law covers
+    shapes = [
+        choice("schedule", shape, SHAPES)
+        for shape in _some("schedules", PLANNED if schedules is None else schedules, "names")
+    ]
+    Law(problem, base, "exact")  # refuses what no law covers
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
     recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta, "numbers")]
     begin = _begun(problem.minimum(weight_decay), start)
     search = Search(problem, weight_decay, budget, begin, held)
-    total = len(shapes) + (len(recipes) - 1) * min(_WITH_MOMENTUM, len(shapes))
-    search.stages = Stages(total + (min(_FINALISTS, total) if search.thin else total) + len(recipes), progress)
-    found = [search.best(recipes[0], shape) for shape in shapes]
-    better = [one.shape for one in sorted(found, key=_loss)[:_WITH_MOMENTUM]]
-    found += [search.best(recipe, shape) for recipe, shape in product(recipes[1:], better)]
-    found.sort(key=_loss)
-    last = _FINALISTS if search.thin else len(found)
-    finalists = sorted(map(search.settled, found[:last]), key=_loss)
+    most = len(shapes) if schedules is not None else min(_WITH_MOMENTUM, len(shapes))
+    total = len(shapes) + (len(recipes) - 1) * most
+    few = search.thin is not None or base.epochs
+    search.stages = Stages(total + (min(FINALISTS, total) if few else total) + len(recipes), progress)
+    found, skipped = _tried(search, recipes, shapes, most)
+    candidates = settled(search, [one for one in found if np.isfinite(one.loss)])
+    skipped += [_failed(one) for one in (*found, *candidates) if not np.isfinite(one.loss)]
+    candidates = tuple(one for one in candidates if np.isfinite(one.loss))
+    if not candidates:
+        raise NotConverged("a loss at any learning rate", len(skipped), np.inf, 1.0)
     limits = {recipe.momentum: search.settled_limit(recipe) for recipe in recipes}
-    return Plan(
-        budget, "training" if held_out is None else "held-out", search.optimum_loss, limits, (*finalists, *found[last:])
+    objective: Literal["training", "held-out"] = "training" if held_out is None else "held-out"
+    return Plan(budget, objective, search.optimum_loss, limits, candidates, tuple(skipped))
+
+
+def _tried(search: Search, recipes: list[SGD], shapes: list[str], most: int) -> tuple[list[Candidate], list[Skipped]]:
+    """Candidates: every schedule with the first momentum, and the best of them with the others; and what is skipped."""
+    found = [search.best(recipes[0], shape) for shape in shapes]
+    better = {one.shape for one in sorted(found, key=loss)[:most]}
+    reason = (
+        f"only the best {most} schedules of momentum {recipes[0].momentum:g} are tried with it; name the schedule to"
     )
+    skipped = []
+    for recipe, shape in product(recipes[1:], shapes):
+        if shape in better:
+            found.append(search.best(recipe, shape))
+        else:
+            skipped.append(Skipped(shape, recipe.momentum, f"{reason} try it"))
+    return found, skipped
+
+
+def _failed(one: Candidate) -> Skipped:
+    return Skipped(one.shape, one.sgd.momentum, "no finite loss was found at the rates that were tried")
 
 
 def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
@@ -216,10 +174,6 @@ def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
             f"learning rate is better than 0. {what}"
         )
     return begin
-
-
-def _loss(one: Candidate) -> float:
-    return one.loss
 
 
 def _some(name: str, values: object, what: str) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 __all__ = ["StableLimit"]
 
-Method = Literal["exact", "all epochs", "random epochs", "expansion"]
+Method = Literal["exact", "all epochs", "random epochs", "expansion", "independent batches"]
 
 
 class StableLimit(float):
@@ -18,6 +18,8 @@ class StableLimit(float):
         "exact": an eigenvalue, for independent batches and for epochs of one batch. "all epochs": the spectral radius
         of the second-moment map of shuffled epochs, all of which were listed. "random epochs": the same, averaged over
         random ones. "expansion": where the law of `predict`, to first order in modes over samples, diverges.
+        "independent batches", in a plan of shuffled epochs: that of independent batches as noisy as the epoch's on
+        average.
     error : float
         One standard error of it, absolute, for "random epochs"; an estimate for "expansion"; otherwise 0.
     orders : int

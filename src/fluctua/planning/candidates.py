@@ -1,0 +1,167 @@
+"""A plan: how each combination of momentum and schedule ends, or why it was not tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from textwrap import fill
+from typing import Literal
+
+from .._validate.plain import Json, JsonObject
+from ..recipe.sgd import SGD
+from ..theory.stable_limit import StableLimit
+
+__all__ = ["Candidate", "Plan", "Skipped"]
+
+_EDGE = (
+    "at the edge of the search, where the loss still falls: a larger rate may end lower. So near the limit variances "
+    "are heavy-tailed, and `verify` rejects a true theory more often than its level says."
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe at its best learning rate, and the loss it is predicted to end with; made by `plan`.
+
+    Attributes
+    ----------
+    sgd : SGD
+        The recipe.
+    shape : str
+        Name of its schedule.
+    loss : float
+        Expected loss after the budget, of the training data with weight decay or of the held-out data.
+    exact : bool
+        Whether the loss is that of the law; otherwise it was estimated, see `plan`.
+    at_edge : bool
+        Whether the loss still falls at the largest learning rate that is tried: a larger one may end lower.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> one = fl.Candidate(fl.SGD(lr=0.1, batch_size=8), shape="constant", loss=0.15, exact=True)
+    >>> one.sgd.words
+    'lr 0.1, batches of 8 with replacement'
+    """
+
+    sgd: SGD
+    shape: str
+    loss: float
+    exact: bool
+    at_edge: bool = False
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return everything as plain JSON types."""
+        recipe = self.sgd.to_dict()
+        return {"recipe": recipe, "shape": self.shape, "loss": self.loss, "exact": self.exact, "at_edge": self.at_edge}
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A combination that a plan did not try.
+
+    Attributes
+    ----------
+    shape : str
+        Name of its schedule.
+    momentum : float
+    reason : str
+        Why not.
+    """
+
+    shape: str
+    momentum: float
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """The combination and the reason, in words."""
+        return f"{self.shape}, momentum {self.momentum:g}: {self.reason}"
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return everything as plain JSON types."""
+        return {"shape": self.shape, "momentum": self.momentum, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train with; made by `plan`.
+
+    Attributes
+    ----------
+    steps : int
+        Budget.
+    objective : "training" or "held-out"
+        The data whose expected loss is minimised.
+    optimum_loss : float
+        That loss at W*.
+    limits : dict of (float, StableLimit)
+        Largest stable learning rate by momentum. In shuffled epochs it is that of independent batches as noisy as the
+        epoch's are on average, unless the best rate is near that or at the edge of the search: then it is
+        `max_stable_lr`, but for data that are searched thinned. `limits[momentum].method` says which.
+    candidates : tuple of Candidate
+        Best first.
+    skipped : tuple of Skipped
+        Combinations of momentum and schedule that were not tried, each with its `shape`, `momentum` and `reason`.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", limit=200)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> found = fl.plan(problem, 100, batch_size=8, momenta=[0.0], schedules=["constant"])
+    >>> print(f"lr {found.best.sgd.lr:.2g} ends at {found.best.loss:.3f}, and W* is at {found.optimum_loss:.3f}")
+    lr 0.095 ends at 0.145, and W* is at 0.079
+    """
+
+    steps: int
+    objective: Literal["training", "held-out"]
+    optimum_loss: float
+    limits: dict[float, StableLimit]
+    candidates: tuple[Candidate, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def best(self) -> Candidate:
+        """The recipe to train with."""
+        return self.candidates[0]
+
+    @property
+    def table(self) -> str:
+        """The candidates in text, best first."""
+        width = max(9, *(len(one.shape) for one in self.candidates))
+        head = f"{'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"
+        lines = [f"{'schedule':<{width}} {head}"]
+        for one in self.candidates:
+            share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
+            about = "" if one.exact else "about "
+            lines.append(
+                f"{one.shape:<{width}} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
+                f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}"
+            )
+        return "\n".join(lines)
+
+    @property
+    def words(self) -> str:
+        """What the table does not say: which rates are at the edge of the search, and what was not tried."""
+        edge = [f"{one.shape} with momentum {one.sgd.momentum:g}" for one in self.candidates if one.at_edge]
+        lines = [f"edge      {', '.join(edge)}: {_EDGE}"] if edge else []
+        for (momentum, reason), group in groupby(self.skipped, lambda one: (one.momentum, one.reason)):
+            shapes = ", ".join(one.shape for one in group)
+            lines.append(f"skipped   {shapes} with momentum {momentum:g}: {reason}")
+        return "\n".join(fill(line, 100, subsequent_indent=10 * " ") for line in lines)
+
+    def to_dict(self) -> JsonObject:
+        """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
+        limits = [
+            {"momentum": momentum, "max_stable_lr": float(limit), "method": limit.method}
+            for momentum, limit in self.limits.items()
+        ]
+        return {
+            "steps": self.steps,
+            "objective": self.objective,
+            "optimum_loss": self.optimum_loss,
+            "limits": limits,
+            "candidates": [one.to_dict() for one in self.candidates],
+            "skipped": [one.to_dict() for one in self.skipped],
+        }
