@@ -96,7 +96,7 @@ def test_threads_change_nothing(small_problem):
         (fl.SGD(0.02, 4, sampling="shuffle"), {"orders": 40}, "multiple of 32"),
         (fl.SGD(0.02, 4, sampling="shuffle"), {"orders": 32 * 10**9}, "more than 1e[+]15"),
         (fl.SGD(0.02, 4, sampling="shuffle"), {"orders": 16}, "at least 32"),
-        (fl.SGD(0.02, 4, sampling="shuffle", momentum=0.5, dampening=0.1), {}, "epochs are not all alike"),
+        (fl.SGD(0.02, 4, sampling="shuffle", momentum=0.5, dampening=0.1), {}, "dampening epochs are not all alike"),
     ],
 )
 def test_what_it_is_not_for_is_refused_before_any_epoch(small_problem, sgd, options, message):
