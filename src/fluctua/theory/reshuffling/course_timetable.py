@@ -72,7 +72,7 @@ class CourseEpoch(Epoch):
         if not rates.any():
             return self.share
         regular = rates[: self.regular] @ self.positions.basis
-        return np.append(regular, rates[self.regular :]) / rates.sum()
+        return np.asarray(np.append(regular, rates[self.regular :]) / rates.sum())
 
     def _summed(self) -> Array:
         """Lambda(t), the sum of R(t, v) over v < t, (n + 1, k r)."""
