@@ -58,12 +58,21 @@ class CourseEpoch(Epoch):
     def __init__(self, course: Course, first: int, sizes: Ints, nodes: int) -> None:
         self.course, self.first, self.kernel = course, first, course  # type: ignore[assignment]
         self._lay_out(sizes, nodes)
+        self.share = self._shares()
         self.sums = self._summed()
         self._pasts: dict[int, Past] = {}
         self._flat = self._flat_responses()
         self._references = [self._reference(j) for j in range(len(self.lags.nodes))]
         seen = [self._flat[time][lag] for time, lag in self._references]
         self._unit = np.array([1 / each if each else 0.0 for each in seen])
+
+    def _shares(self) -> Array:
+        """Weights of `times` in averages over the epoch: steps count as their rates, for one without does nothing."""
+        rates = np.abs(self.course.push[self.first : self.first + self.steps, 0])
+        if not rates.any():
+            return self.share
+        regular = rates[: self.regular] @ self.positions.basis
+        return np.asarray(np.append(regular, rates[self.regular :]) / rates.sum())
 
     def _summed(self) -> Array:
         """Lambda(t), the sum of R(t, v) over v < t, (n + 1, k r)."""
