@@ -90,9 +90,14 @@ def test_modes_and_loss_are_as_accurate_as_asked_with_fewer_passes(problem, trut
     for rtol in (1e-3, 1e-4):
         passes.clear()
         found, few = prediction.after(STEPS, start=start, rtol=rtol), len(passes)
-        assert relative(found.mode_variances, variances) < rtol
-        h = found.curvatures
-        assert abs(h @ found.mode_variances / (h @ variances) - 1) < loss_rtol(rtol)
+        h, stated = found.curvatures, found.accuracy
+        modes, loss = relative(found.mode_variances, variances), abs(h @ found.mode_variances / (h @ variances) - 1)
+        assert modes < rtol
+        assert loss < loss_rtol(rtol)
+        assert (modes < stated.modes, loss < stated.loss) == (True, True)
+        assert stated.modes < 2 * rtol
+        assert stated.loss < 2 * loss_rtol(rtol)
+        assert stated.passes == few
         with monkeypatch.context() as patch:
             patch.setattr(spanned, "_LARGE", np.inf)
             passes.clear()

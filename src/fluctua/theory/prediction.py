@@ -13,6 +13,7 @@ from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
+from .accuracy import Accuracy
 from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
@@ -50,6 +51,9 @@ class Prediction(Coordinates):
         Position in the epoch, for the stationary state of shuffled epochs `at` one; otherwise it is averaged over all.
     mode_mean : ndarray, (c, r), or None
         E V in the modes, where shuffled epochs displace it.
+    accuracy : Accuracy or None
+        Of independent batches at finite time: estimated relative errors of the worst mode's variance, `.modes`, and of
+        the excess loss, `.loss`, and the `.passes` over the samples that it took.
 
     Examples
     --------
@@ -70,6 +74,7 @@ class Prediction(Coordinates):
     curve: Array | None = None
     position: int | None = None
     mode_mean: Array | None = None
+    accuracy: Accuracy | None = None
 
     @property
     def theory(self) -> Rung:
@@ -135,7 +140,8 @@ class Prediction(Coordinates):
             W(0), without spread.
         rtol : float
             Relative accuracy asked of every mode's variance; see `transient.Relaxation`. From 1e-4 on, the default, the
-            excess loss is held to 1e-6 or finer. Looser is faster, because fewer passes over the data are needed.
+            excess loss is held to 1e-6 or finer. Looser is faster, because fewer passes over the data are needed. The
+            result's `.accuracy` says what was reached, as estimated.
         curve : bool
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
 
@@ -175,8 +181,11 @@ class Prediction(Coordinates):
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)
         averaged, losses = relaxation.average(wanted, 0.5 * law.minimum.curvatures if curve else None)
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
-        mean = None if isinstance(relaxation, Relaxation) else relaxation.means(wanted)
-        state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None)
+        if isinstance(relaxation, Relaxation):
+            mean, accuracy = None, relaxation.accuracy
+        else:
+            mean, accuracy = relaxation.means(wanted), None
+        state = replace(self, mode_covariance=averaged, mode_mean=mean, position=None, accuracy=accuracy)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
         return finite if self.theory != "equilibrium" else finite.equilibrated()
 
@@ -242,6 +251,7 @@ class Prediction(Coordinates):
             "mode_variances": self.mode_variances.tolist(),
             "temperatures": self.temperatures.tolist(),
             "relaxation_steps": self.relaxation_steps.tolist(),
+            "accuracy": None if self.accuracy is None else self.accuracy._asdict(),
         }
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -11,15 +11,18 @@ import numpy as np
 from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
+from .accuracy import Accuracy
 from .asked import Asked
-from .control import Controller, largest_change
+from .control import Controller, largest_change, loss_rtol
 from .interval import Reading
 from .march import March, Stretch
+from .source import Source
 from .spanned import SpannedSource
 from .sweeps import Sweeps
 
 __all__ = ["Reading", "Relaxation", "SourceOf", "largest_change"]
 
+_EXACT = 1e-12  # relative, of what is not interpolated
 _FINEST = 1e-5  # accuracy up to which a run is swept as a whole
 _PIECE = 2**10  # steps of a curve at once
 
@@ -74,7 +77,14 @@ class Relaxation:
     mean: Array | None
     rtol: float
     curvatures: Array | None = None
-    recalled: object | None = None
+    recalled: Source | SpannedSource | None = None
+    _reached: list[Accuracy] = field(default_factory=list, repr=False, compare=False)
+    _asked: list[int] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """What the last question reached, as estimated; of a march, from what its intervals were accepted with."""
+        return self._reached[-1] if self._reached else None
 
     def readings(self, steps: Sequence[int], form: Array) -> Array:
         """Return tr(form S(t)) at each of `steps`, (n,)."""
@@ -117,10 +127,11 @@ class Relaxation:
             curve += [] if observable is None else [_seen(observable, swept.variances())]
         elif later:
             with np.errstate(over="ignore", invalid="ignore"):  # beyond the stability limit the law itself overflows
-                for stretch in self._march(later):
+                for stretch in (march := self._march(later)):
                     total = total + stretch.passed
                     if observable is not None:
                         curve.append(_seen(observable, stretch.variances))
+            self._reached.append(self._estimated(march.worst))
         return total / len(wanted), np.nan_to_num(np.concatenate(curve), nan=np.inf)  # where squares have overflowed
 
     def curve(self, last: int, observable: Array) -> Iterator[Array]:
@@ -152,7 +163,18 @@ class Relaxation:
         asked, everywhere = Asked(source.minimum, source.witnesses), curve or steps[0] < last
         found = Sweeps(self.kernel, asked, source.source.kappa, self.covariance, self.mean, self.rtol, last, everywhere)
         with np.errstate(over="ignore", invalid="ignore"):
-            return found if found.solve() else None
+            solved = found.solve()
+        self._asked.extend([1] * len(asked.felt))
+        if not solved:
+            return None
+        self._reached.append(found.accuracy)
+        return found
+
+    def _estimated(self, worst: float) -> Accuracy:
+        """What a march reached whose worst interval had this share of what is allowed."""
+        fine = _EXACT if self.recalled is None else self.recalled.minimum.problem.precision
+        passes = len(self._asked) + (self.recalled.passes if isinstance(self.recalled, SpannedSource) else 0)
+        return Accuracy(max(worst * self.rtol, fine), max(worst * loss_rtol(self.rtol), fine), passes)
 
     def _march(self, stops: Sequence[int], read: Reading | None = None) -> March:
         """From 0 to the last of the sorted `stops`, reading at them."""
@@ -166,6 +188,8 @@ class Relaxation:
         if not callable(self.source):
             return self.source
         mean = None if self.mean is None else self.mean * self.kernel.drift(step)
+        if isinstance(self.recalled, Source) and (mean is not None or covariance.any()):
+            self._asked.append(step)
         return np.asarray(self.source(covariance, mean))
 
 
