@@ -114,6 +114,6 @@ class Allowance:
     def _seen_moved(self, witnesses: Witnesses) -> Array:
         """What each witness's q at each node adds to tr(A S) at each, as [at, from, witness]; kept."""
         if "_seen" not in self.__dict__:
-            a = self.data_curvatures[:, None]
-            self.__dict__["_seen"] = np.array([(witnesses.squares @ (a * flow)).T for flow in self.flows.signed])
+            squares = (witnesses.squares * self.data_curvatures).astype(np.float32)  # estimates
+            self.__dict__["_seen"] = np.array([(squares @ flow.astype(np.float32)).T for flow in self.flows.signed])
         return np.asarray(self.__dict__["_seen"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,20 +44,29 @@ class Reach:
 
         What is `added` to the diagonal of the source at the nodes, (nodes, r), adds to the diagonal.
         """
-        r, out = len(self.drift), np.empty_like(self.begun)
+        return self.beside(self.still(noise), shares, felt, added)
+
+    def beside(self, still: AnyArray, shares: Array, felt: Sequence[AnyArray], added: Array) -> Array:
+        """The same from `still`, what the start and a constant source make of it."""
+        r, out = len(self.drift), np.array(still, np.float64)
         kind = felt[0].dtype if felt else np.dtype(np.float64)
         rows, parts = self.responses.astype(kind), (self.weights[:, None] * (self.basis @ shares)).astype(kind)
-        still = self.responses * self.weights[:, None]
-        for top in range(0, r, height := -(-r // _BANDS)):
-            band, right = slice(top, top + height), slice(top, None)
-            part = np.zeros((min(height, r - top), r - top), kind)
+        for band, right in _bands(r):
+            part = np.zeros((len(range(r)[band]), r - band.start), kind)
             for weights, each in zip(parts.T, felt, strict=True):
                 part += ((rows[:, band] * weights[:, None]).T @ rows[:, right]) * each[band, right]
-            found = (still[:, band].T @ self.responses[:, right]) * noise[band, right] + part
-            found += self.drift[band, None] * self.begun[band, right] * self.drift[right]
-            out[band, right] = found
-            out[right, band] = found.T
+            out[band, right] += part
+            out[right, band] = out[band, right].T
         np.fill_diagonal(out, np.diag(out) + np.einsum("pj,jp->p", self.flow, added))
+        return out
+
+    def still(self, noise: Array) -> Array:
+        """S under the constant source `noise`, (r, r)."""
+        r, weighed, out = len(self.drift), self.responses * self.weights[:, None], np.empty_like(self.begun)
+        for band, right in _bands(r):
+            found = (weighed[:, band].T @ self.responses[:, right]) * noise[band, right]
+            out[band, right] = found + self.drift[band, None] * self.begun[band, right] * self.drift[right]
+            out[right, band] = out[band, right].T
         return out
 
     @cached_property
@@ -71,6 +80,12 @@ class Reach:
         return np.asarray((self.responses**2 * self.weights[:, None]).T @ np.abs(self.basis))
 
     @property
-    def still(self) -> Array:
+    def unit(self) -> Array:
         """What a constant unit of it adds, (r,)."""
         return np.asarray(self.weights @ self.responses**2)
+
+
+def _bands(r: int) -> Iterator[tuple[slice, slice]]:
+    """Rows of a symmetric matrix, and columns from its diagonal on."""
+    height = -(-r // _BANDS)
+    yield from ((slice(top, min(top + height, r)), slice(top, None)) for top in range(0, r, height))

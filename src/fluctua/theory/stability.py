@@ -19,7 +19,7 @@ from .radius import unit_radius
 from .source import Source
 from .stable_limit import StableLimit
 
-__all__ = ["independent_batches", "max_stable_lr", "mean_stable_lr", "safe_lr", "warn_unstable"]
+__all__ = ["independent_batches", "max_stable_lr", "mean_stable_lr", "safe_lr", "surely_stable", "warn_unstable"]
 
 
 def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
@@ -124,11 +124,28 @@ def safe_lr(problem: LeastSquares, sgd: Recipe) -> float:
     return 2 / (float(source.minimum.curvatures[0]) + source.largest())
 
 
+def surely_stable(problem: LeastSquares, sgd: Recipe, lr: float) -> bool:
+    r"""Whether independent batches are stable at a rate, held, told without an application of K; False is no answer.
+
+    Of S = Phi o kappa K[S] the part u = tr(A S) is at most kappa <z^T S z sum_p a_p Phi_pp z_p^2>, and so at most kappa
+    max_i sum_p a_p Phi_pp z_ip^2 times u. Where E V contracts and that is below 1 nothing grows. Cost: 3 N r flops.
+    """
+    if sgd.epochs or not 0 < lr < mean_stable_lr(problem, sgd):
+        return False
+    source = Source.of(problem, sgd)
+    seen, kernel = source.minimum.problem, step_kernel(source.minimum.curvatures, sgd.step, lr)
+    weights, largest = seen.curvatures * np.diag(kernel.stationary), 0.0
+    for rows in seen.blocks(seen.rank):
+        squares = np.square(seen.projections[rows], dtype=np.float64) @ weights
+        largest = max(largest, float((squares if seen.importance is None else squares * seen.importance[rows]).max()))
+    return bool(kernel.contracts and source.kappa * largest < 1)
+
+
 def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back: bool = True) -> None:
     """Warn with `UnstableRates` where a schedule's rate is above the limit in the first `steps` steps.
 
     Where noise does not feed back the limit is that of the mean. Otherwise it is found, at the cost of `max_stable_lr`,
-    only where `safe_lr` does not settle it.
+    only where neither `safe_lr` nor `surely_stable` settles it.
     """
     if sgd.schedule is None or steps == 0:
         return
@@ -136,6 +153,8 @@ def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back:
     refuse_long(steps)
     rates = sgd.rates(np.arange(steps))
     if sgd.step.slots == 1 and rates.max() <= safe_lr(problem, sgd):
+        return
+    if surely_stable(problem, sgd, float(rates.max())):
         return
     limit = (max_stable_lr if feeds_back else mean_stable_lr)(problem, sgd)
     above = np.flatnonzero(rates > limit)

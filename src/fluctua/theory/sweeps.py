@@ -22,7 +22,8 @@ __all__ = ["Sweeps"]
 
 _SWEEPS = 15  # at most
 _SUMS = 0.1  # of what is allowed: how well thinned sums must know a constant source
-_FIRST, _FALL, _LEAST = 100.0, 0.1, 0.7  # of what is allowed: what states asked may leave out, falling with the sweeps
+_FIRST, _LEAST = 100.0, 0.7  # of what is allowed: what the states asked may leave out in the first sweeps, and then
+_ROUGHLY = 2  # the first sweeps
 _SETTLED = 0.3  # of what is allowed: what the last sweep may move
 _TAIL, _WEIGHT = 3.0, 0.2  # of what is allowed: the tail of a panel that is cut; its weight in the error, measured
 _STILL = 0.002  # of what is allowed: a node that moved by less is not visited again
@@ -85,7 +86,7 @@ class Sweeps:
     Measured on digits (rtol 1e-3 and 1e-4, from W* and from zero), see tests/theory/test_spanned.py.
     Cost: some ten passes over the samples, independent of the number of steps, and for each of some hundred visits of a
     node (m + 1) Q r^2 flops, m the states asked and Q, some hundreds, the steps that stand for all before it.
-    Memory: a state for each node and asked state, in the precision of the inputs.
+    Memory: two matrices (r, r) for each node and one for each state asked, in the precision of the inputs.
     """
 
     kernel: Kernel | Course
@@ -102,6 +103,7 @@ class Sweeps:
     _shares: Array = field(init=False)
     _added: Array = field(init=False)
     _nodes: dict[int, Node] = field(init=False, default_factory=dict)
+    _still: dict[int, AnyArray] = field(init=False, default_factory=dict)
     _cut: list[int] = field(init=False, default_factory=list)
 
     def solve(self) -> bool:
@@ -152,11 +154,12 @@ class Sweeps:
         return np.asarray(self._shares @ self.asked.variances[: self._shares.shape[1]] + self._added)
 
     def _visit(self, place: int) -> Node:
-        state = self._time.reaches[place].covariance(
-            self.asked.minimum.noise, self._shares, self.asked.felt, self._added
-        )
-        seen, kind = self.asked.seen(state, self._mean(place)), self.asked.minimum.problem.inputs.dtype
-        self._nodes[self._time.steps[place]] = node = Node(np.diag(state).copy(), seen, state.astype(kind))
+        reach, step, kind = self._time.reaches[place], self._time.steps[place], self.asked.minimum.problem.inputs.dtype
+        if step not in self._still:
+            self._still[step] = reach.still(self.asked.minimum.noise).astype(kind)
+        state = reach.beside(self._still[step], self._shares, self.asked.felt, self._added)
+        node = Node(np.diag(state).copy(), self.asked.seen(state, self._mean(place)), state.astype(kind))
+        self._nodes[step] = node
         return node
 
     def _mean(self, place: int) -> Array | None:
@@ -164,7 +167,7 @@ class Sweeps:
 
     def _holds(self, change: Array, sweep: int) -> bool:
         """Whether the last sweep, which changed the source, leaves nothing to do; states are asked, panels marked."""
-        allowed, most = self._allowance(), max(_LEAST, _FIRST * _FALL**sweep)
+        allowed, most = self._allowance(), _FIRST if sweep < _ROUGHLY else _LEAST
         own, moved = allowed.of(np.abs(change))
         for place, step in enumerate(self._time.steps):
             self._nodes[step].still = step == 0 or bool(sweep and own[place] < _STILL)
@@ -172,7 +175,7 @@ class Sweeps:
         self._cut = [k for k, tail in enumerate(tails) if sweep and tail.max() > max(_TAIL, self._inside(k, own))]
         asked, left = self._complete(allowed, most)
         self.error = left + moved + _WEIGHT * tails.sum(axis=0)
-        return bool(sweep) and not (asked or self._cut) and most == _LEAST and moved.max() < _SETTLED
+        return sweep >= _ROUGHLY and not (asked or self._cut) and moved.max() < _SETTLED
 
     def _inside(self, panel: int, own: Array) -> float:
         """What still moves in a panel: it is not cut before that has settled."""

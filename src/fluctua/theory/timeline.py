@@ -107,7 +107,7 @@ class Timeline:
         reaches = dict(zip(self.steps, self.reaches, strict=True))
         for step, variances in enumerate(exact, 1):
             if step in reaches:
-                off = np.abs(reaches[step].still / self.kappa - variances)
+                off = np.abs(reaches[step].unit / self.kappa - variances)
                 if not (curvatures @ off <= loss * (curvatures @ variances) and np.all(off <= modes * variances)):
                     return False
         return True

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._arrays import AnyArray, Array, Ints
 from ..problem.minimum import Minimum
-from ..problem.moments import quadratic_form
+from ..problem.moments import symmetric_form
 
 __all__ = ["Witnesses"]
 
@@ -54,7 +54,7 @@ class Witnesses:
     def seen(self, covariance: Array, mean: Array | None) -> Array:
         """Q of a state, (n,)."""
         z, residuals, _ = self._chosen
-        out = quadratic_form(z, covariance)
+        out = symmetric_form(z, covariance)
         if mean is not None:
             out += 2 * np.einsum("ij,ij->i", z @ mean.T.astype(z.dtype), residuals)
         return out
