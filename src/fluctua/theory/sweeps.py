@@ -203,21 +203,27 @@ class Sweeps:
         """Ask states until no more than `most` is left out; whether any was, and what is left out."""
         nodes, picked = [self._nodes[step] for step in self._time.steps], list[int]()
         seen = np.array([node.seen for node in nodes])
+        unknown = [place for place, node in enumerate(nodes) if node.state is None]
         while True:
-            shares, rests, _ = self.asked.shares(seen, [nodes[place].seen for place in picked])
-            worst, left = self._left_out(allowed, shares, rests)
-            worst[[*picked, *(place for place, node in enumerate(nodes) if node.state is None)]] = 0
+            worst, left = self._left_out(allowed, seen, picked)
+            worst[[*picked, *unknown]] = 0
             if left.max() <= most or not worst.any():
                 break
             picked.append(int(np.argmax(worst)))
+        for place in picked[:-1]:  # what later ones have made needless
+            fewer = [other for other in picked if other != place]
+            without = self._left_out(allowed, seen, fewer)[1]
+            if without.max() <= max(most, left.max()):
+                picked, left = fewer, without
         for place in picked:
             state = nodes[place].state
             assert state is not None
             self.asked.ask(np.asarray(state, np.float64), self._mean(place))
         return bool(picked), left
 
-    def _left_out(self, allowed: Allowance, shares: Array, rests: Array) -> tuple[Array, Array]:
-        """What each node leaves out, in some units, and what all of them do."""
+    def _left_out(self, allowed: Allowance, seen: Array, picked: Sequence[int]) -> tuple[Array, Array]:
+        """What each node leaves out beside what was asked and is picked, in some units, and what all of them do."""
+        shares, rests, _ = self.asked.shares(seen, [seen[place] for place in picked])
         witnesses, known = self.asked.witnesses, shares[:, : len(self.asked.felt)]
         worst, _ = allowed.of(witnesses.effect(rests, witnesses.squares))
         rounding = allowed.of(self.asked.rounding(known))[1] if known.size else 0.0
