@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.theory import spanned
+from fluctua.theory import spanned, witnesses
 from fluctua.theory.control import loss_rtol
+from fluctua.theory.sweeps import Sweeps
 
 STEPS = 150
 RECIPES = {
@@ -18,7 +19,8 @@ RECIPES = {
     "cosine and momentum": fl.SGD(0.01, 8, momentum=0.9, schedule=fl.schedules.CosineAnnealingLR(STEPS + 1)),
 }
 recipes = pytest.mark.parametrize("name", RECIPES)
-starts = pytest.mark.parametrize("start", ["optimum", "zero"])
+STARTS = ["optimum", "zero"]
+starts = pytest.mark.parametrize("start", STARTS)
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +68,36 @@ def relative(found, expected):
     return np.abs(np.asarray(found) / expected - 1).max()
 
 
-@pytest.mark.usefixtures("recalls")
+@pytest.fixture(params=["swept", "marched"])
+def way(request, monkeypatch):
+    """All nodes of a run at once, or an interval after another, as where the source is not smooth."""
+    if request.param == "marched":
+        monkeypatch.setattr(Sweeps, "solve", lambda _: False)
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def truth(problem):
+    """Every-step iteration, once for each recipe and start."""
+    return {(name, start): iterated(problem, RECIPES[name], start) for name in RECIPES for start in STARTS}
+
+
+@pytest.mark.usefixtures("recalls", "way")
 @starts
 @recipes
-def test_modes_and_loss_are_as_accurate_as_asked_with_fewer_passes(problem, passes, monkeypatch, name, start):
-    truth, prediction = iterated(problem, RECIPES[name], start), fl.predict(problem, RECIPES[name])
+def test_modes_and_loss_are_as_accurate_as_asked_with_fewer_passes(problem, truth, passes, monkeypatch, name, start):
+    variances, prediction = np.diag(truth[name, start]), fl.predict(problem, RECIPES[name])
     for rtol in (1e-3, 1e-4):
         passes.clear()
         found, few = prediction.after(STEPS, start=start, rtol=rtol), len(passes)
-        assert relative(found.mode_variances, np.diag(truth)) < rtol
-        h = found.curvatures
-        assert abs(h @ found.mode_variances / (h @ np.diag(truth)) - 1) < loss_rtol(rtol)
+        h, stated = found.curvatures, found.accuracy
+        modes, loss = relative(found.mode_variances, variances), abs(h @ found.mode_variances / (h @ variances) - 1)
+        assert modes < rtol
+        assert loss < loss_rtol(rtol)
+        assert (modes < stated.modes, loss < stated.loss) == (True, True)
+        assert stated.modes < 2 * rtol
+        assert stated.loss < 2 * loss_rtol(rtol)
+        assert stated.passes == few
         with monkeypatch.context() as patch:
             patch.setattr(spanned, "_LARGE", np.inf)
             passes.clear()
@@ -98,12 +119,32 @@ def test_what_former_states_share_adds_up_to_no_more_than_was_asked(monkeypatch)
 
 
 @pytest.mark.usefixtures("recalls")
-def test_what_is_left_out_is_resolved(problem, monkeypatch):
+def test_sweeps_take_fewer_passes_than_a_march(problem, passes, monkeypatch):
+    counts = []
+    for swept in (True, False):
+        with monkeypatch.context() as patch:
+            if not swept:
+                patch.setattr(Sweeps, "solve", lambda _: False)
+            for sgd in RECIPES.values():
+                prediction = fl.predict(problem, sgd)
+                passes.clear()
+                prediction.after(STEPS)
+                counts.append(len(passes))
+    few, many = np.reshape(counts, (2, -1))
+    assert np.all(few < many)
+    assert 4 * few.sum() < 3 * many.sum()
+
+
+@pytest.mark.usefixtures("recalls")
+@pytest.mark.parametrize("way", ["swept", "marched"])
+def test_what_is_left_out_is_resolved(problem, truth, monkeypatch, way):
     """The mutant: a source that recalls what it should not is off by more than was asked."""
-    sgd = RECIPES["single samples"]
-    truth, prediction = iterated(problem, sgd, "optimum"), fl.predict(problem, sgd)
-    monkeypatch.setattr(spanned.SpannedSource, "_left_out", lambda *_: np.array(0.0))
-    assert relative(prediction.after(STEPS, rtol=1e-4).mode_variances, np.diag(truth)) > 1e-3
+    prediction = fl.predict(problem, RECIPES["single samples"])
+    if way == "marched":
+        monkeypatch.setattr(Sweeps, "solve", lambda _: False)
+    monkeypatch.setattr(witnesses.Witnesses, "_at_most", lambda _, mean, __: 0.0 * mean)
+    found = prediction.after(STEPS, rtol=1e-4).mode_variances
+    assert relative(found, np.diag(truth["single samples", "optimum"])) > 1e-3
 
 
 @pytest.mark.usefixtures("recalls")
@@ -117,4 +158,4 @@ def test_small_data_and_fine_tolerances_are_asked_every_time(problem, monkeypatc
 
 def test_a_samples_chance_is_how_often_it_is_a_witness():
     chance = np.array([0.5, 0.25, 0.125, 0.125])
-    assert np.bincount(spanned._spaced(chance, 64)).tolist() == [32, 16, 8, 8]
+    assert np.bincount(witnesses._spaced(chance, 64)).tolist() == [32, 16, 8, 8]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import AnyArray, Array, Bools
+from .._arrays import AnyArray, Array, Bools, Ints
 from .constant import Kernel
 from .series import falling
 
@@ -70,14 +70,19 @@ class CoupledKernel(Kernel):
     def drift(self, steps: Any, *, observed: bool = False) -> Array:
         """Factor of E V in each mode after each number of `steps`, (..., r)."""
         t = np.asarray(steps)
-        left, square = np.maximum(t - 1, 0).ravel(), self._transition
-        state = np.repeat(self._parted(self.entered)[None], left.size, axis=0)
+        state = self._carried(self.entered, np.maximum(t - 1, 0).ravel())
+        mean = np.einsum("ip,tip->tp", self._readout(observed), state).real.reshape(*t.shape, self.modes)
+        return np.asarray(np.where(t[..., None] == 0, 1.0, mean))
+
+    def _carried(self, components: Vector, lags: Ints) -> Vector:
+        """Components after each number of steps, (len(lags), k, r), by squaring."""
+        left, square = lags, self._transition
+        state = np.repeat(self._parted(components)[None], left.size, axis=0)
         while left.any():
             odd = left % 2 == 1
             state[odd] = np.einsum("ijp,tjp->tip", square, state[odd])
             square, left = _product(square, square), left // 2
-        mean = np.einsum("ip,tip->tp", self._readout(observed), state).real.reshape(*t.shape, self.modes)
-        return np.asarray(np.where(t[..., None] == 0, 1.0, mean))
+        return state
 
     def phi(self, *, observed: bool = False) -> Array:
         """Stationary second moment per unit of kappa G: of V, or of what is observed, (r, r)."""

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, Ints
 from .._validate.sizes import refuse_bytes
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
@@ -109,6 +109,46 @@ class Course(Components):
                 mean = self.motion[step] @ mean + self.push[step][:, None] * (self.curvatures * mean[0])
             out[row], now = mean[self.shown if observed else 0], target
         return np.asarray(out[where.reshape(np.shape(steps))])
+
+    def responses(self, asked: Sequence[tuple[int, Ints]], *, observed: bool = False) -> list[Array]:
+        """V, or what is observed, after `end` steps per unit of noise in each of the steps before it, (n, r).
+
+        `asked` are the ends, with the sorted steps of each. Between one end and the next all of them share a product of
+        transitions, so that each step is taken once.
+        """
+        ends = sorted({end for end, _ in asked})
+        wanted = np.unique(np.concatenate([steps for _, steps in asked]))
+        parts = [self._part(begin, end, wanted) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+        return [self._joined(parts[: ends.index(end) + 1], steps, observed) for end, steps in asked]
+
+    def _part(self, begin: int, end: int, wanted: Ints) -> tuple[Array, Ints, Array]:
+        """The product of transitions from `begin` to `end`, and responses at its end to those wanted inside."""
+        inside = wanted[(wanted >= begin) & (wanted < end)]
+        k, r, row = self.components, self.modes, len(inside) - 1
+        flow, response, out = np.repeat(np.eye(k)[:, :, None], r, axis=2), np.empty((k, r)), np.empty((row + 1, k, r))
+        for step in range(end - 1, begin - 1, -1):
+            flow = self._back(flow, step, response)
+            if row >= 0 and inside[row] == step:
+                out[row], row = response, row - 1
+        return flow, inside, out
+
+    def _joined(self, parts: Sequence[tuple[Array, Ints, Array]], steps: Ints, observed: bool) -> Array:
+        """Responses at the end of the last of `parts`."""
+        ahead, out = self._readout(observed), np.empty((len(steps), self.modes))
+        for flow, inside, responses in reversed(parts):
+            rows = np.flatnonzero(np.isin(steps, inside))
+            if rows.size:
+                out[rows] = np.einsum("kr,nkr->nr", ahead, responses[np.searchsorted(inside, steps[rows])])
+            ahead = np.einsum("kr,kjr->jr", ahead, flow)
+        return out
+
+    @property
+    def rough(self) -> float:
+        """|m| of what decays slowest among all that oscillates or alternates, at the largest and the smallest rate."""
+        rates = np.abs(self.push[:, 0])
+        later = [min(1 + int(step), len(rates) - 1) for step in (np.argmax(rates[1:]), np.argmin(rates[1:]))]
+        decay = np.concatenate([np.linalg.eigvals(self._transition(step).transpose(2, 0, 1)) for step in later])
+        return float(np.abs(decay[(decay.imag != 0) | (decay.real < 0)]).max(initial=0.0))
 
     def begin(self, covariance: Array, source: Array) -> Array:
         """Return the state after one step from `covariance`, (r, r), under `source` = kappa G."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
+from .._arrays import AnyArray, Array, Ints
 from .state import Components
 
 __all__ = ["TwoTimes"]
@@ -23,11 +24,14 @@ class TwoTimes(Components):
         1 - m and m; in continuous time -log m and m.
     drive, entry : ndarray, (k r,)
         What a unit of noise, and of a kick of V, puts into them.
+    driven : ndarray, (k r,)
+        What a unit of noise in the first step does.
     """
 
     rate: Vector
     drive: Vector
     entry: Vector
+    driven: Vector
 
     @property
     @abstractmethod
@@ -59,6 +63,29 @@ class TwoTimes(Components):
     def response(self, lag: int) -> Array:
         """Shift of E V `lag` steps after a unit kick of V that spares the momentum, (r,)."""
         return np.asarray((self._parted(self.entry) * self._ahead(lag)).sum(axis=0).real)
+
+    def responses(self, asked: Sequence[tuple[int, Ints]], *, observed: bool = False) -> list[Array]:
+        """V, or what is observed, after `end` steps per unit of noise in each of the steps before it, (n, r).
+
+        `asked` are the ends, with the steps of each.
+        """
+        return [self._responded(end, steps, observed) for end, steps in asked]
+
+    def _responded(self, end: int, steps: Ints, observed: bool) -> Array:
+        first, later = (self._carried(drive, end - 1 - steps) for drive in (self.driven, self.drive))
+        out = np.where(steps[:, None, None] == 0, first, later) * self._readout(observed)
+        return np.asarray(out.sum(axis=1).real)
+
+    def _carried(self, components: Vector, lags: Ints) -> Vector:
+        """Components after each number of steps, (len(lags), k, r)."""
+        parts = components * self.decay ** lags[:, None]
+        return np.asarray(parts.reshape(len(lags), self.components, self.modes))
+
+    @property
+    def rough(self) -> float:
+        """|m| of what decays slowest among all that oscillates or alternates."""
+        decay = np.asarray(self.decay)
+        return float(np.abs(decay[(decay.imag != 0) | (decay.real < 0)]).max(initial=0.0))
 
     def step_response(self, lag: int) -> Array:
         """Shift of E V after `lag` steps under a unit force, a constant -1 in the gradient, (r,)."""

@@ -9,10 +9,11 @@ import numpy as np
 
 from .._arrays import AnyArray, Array
 
-__all__ = ["BLOCK_ELEMENTS", "blocks", "quadratic_form", "weighted_square"]
+__all__ = ["BLOCK_ELEMENTS", "blocks", "quadratic_form", "symmetric_form", "weighted_square"]
 
 BLOCK_ELEMENTS = 2**23
 """Of one block of samples: 32 MB in float32, enough for GEMM to run at full speed."""
+_BANDS = 4  # of rows of a symmetric matrix
 
 
 def blocks(samples: int, width: int) -> Iterator[slice]:
@@ -26,6 +27,17 @@ def quadratic_form(z: AnyArray, matrix: Array) -> Array:
     """z_i^T matrix z_i for each row; the products in the precision of z."""
     unit = _unit(matrix)
     return np.asarray(np.einsum("ij,ij->i", z @ (matrix / unit).astype(z.dtype), z), dtype=np.float64) * unit
+
+
+def symmetric_form(z: AnyArray, matrix: Array) -> Array:
+    """The same of a symmetric matrix, less than two thirds of the products: those below the diagonal are left out."""
+    unit, r, out = _unit(matrix), len(matrix), np.zeros(len(z))
+    for top in range(0, r, height := -(-r // _BANDS)):
+        end = min(top + height, r)
+        band = matrix[top:end, top:] / unit
+        band[:, end - top :] *= 2
+        out += np.einsum("ij,ij->i", z[:, top:end] @ band.astype(z.dtype), z[:, top:])
+    return out * unit
 
 
 def weighted_square(z: AnyArray, q: Array) -> Array:

@@ -279,8 +279,9 @@ class Law:
         if self.shuffle is not None:
             ways = self._course(self.minimum.curvatures, int(steps)) if self.moves else None
             return follow_epochs(self.shuffle, self.measured, ways, mean, rtol)
-        source = recalling(self.source, rtol).at if self.feeds_back else self.noise
-        return self._relaxation(source, self.noise, mean, steps, rtol)
+        recalled = recalling(self.source, rtol) if self.feeds_back else None
+        source = self.noise if recalled is None else recalled.at
+        return replace(self._relaxation(source, self.noise, mean, steps, rtol), recalled=recalled)
 
     def _relaxation(
         self, source: SourceOf | Array, noise: Array, mean: Array | None, steps: int, rtol: float

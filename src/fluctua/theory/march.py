@@ -80,6 +80,8 @@ class March:
     corner: int = field(default=0, init=False)
     settled: float = field(default=0.0, init=False)
     width: float = field(default=1.0, init=False)
+    worst: float = field(default=0.0, init=False)
+    """Error of the worst interval so far, in units of what is allowed."""
 
     def __iter__(self) -> March:
         return self
@@ -121,7 +123,7 @@ class March:
             stretch, error = self._tried(end)
             width = 1.0 if self.now < self.settled else self.control.next_width(end - self.now, error)
             if error <= 1 or end == self.now + 1:
-                self.width = width
+                self.width, self.worst = width, max(self.worst, error * (end > self.now + 1))
                 return stretch
             self.width = min(width, end - self.now - 1)
 

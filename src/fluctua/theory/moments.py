@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._arrays import Array
+from .accuracy import Accuracy
 
 __all__ = ["Moments"]
 
@@ -23,9 +24,12 @@ class Moments:
         E V times what weight decay has left of a start outside the modes, where both move.
     error : float or None
         One standard error of the excess loss, where epochs were sampled; 0 where all were listed, None elsewhere.
+    accuracy : Accuracy or None
+        Of independent batches at finite time: what was reached, and what it took.
     """
 
     covariance: Array
     mean: Array | None = None
     mean_left: Array | None = None
     error: float | None = None
+    accuracy: Accuracy | None = None

@@ -14,6 +14,7 @@ from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
+from .accuracy import Accuracy
 from .coordinates import Coordinates
 from .ladder import Rung
 from .law import Law
@@ -91,6 +92,15 @@ class Prediction(Coordinates):
         return self._found.error
 
     @property
+    def accuracy(self) -> Accuracy | None:
+        """What was reached at finite time, of independent batches, and what it took.
+
+        Estimated relative errors of the worst mode's variance, `.modes`, and of the excess loss, `.loss`, and the
+        `.passes` over the samples.
+        """
+        return self._found.accuracy
+
+    @property
     def theory(self) -> Rung:
         """Rung of the ladder."""
         return self.law.rung
@@ -155,7 +165,8 @@ class Prediction(Coordinates):
         rtol : float
             Relative accuracy asked of every mode's variance; see `transient.Relaxation`. From 1e-4 on, the default, the
             excess loss is held to 1e-6 or finer. Looser is faster, because fewer passes over the data are needed. The
-            expansion of shuffled epochs is followed to 1e-3, finer than it is.
+            result's `.accuracy` says what was reached, as estimated. The expansion of shuffled epochs is followed to
+            1e-3, finer than it is.
         curve : bool
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
 
@@ -196,7 +207,9 @@ class Prediction(Coordinates):
         weights = 0.5 * law.minimum.curvatures
         averaged, losses = relaxation.average(wanted, weights if curve else None)
         found = Moments(averaged)
-        if not isinstance(relaxation, Relaxation):
+        if isinstance(relaxation, Relaxation):
+            found = replace(found, accuracy=relaxation.accuracy)
+        else:
             with overflowing():
                 mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
                 found = replace(found, mean=mean, mean_left=left, error=relaxation.error(wanted, weights))
@@ -269,6 +282,7 @@ class Prediction(Coordinates):
             "mode_variances": self.mode_variances.tolist(),
             "temperatures": self.temperatures.tolist(),
             "relaxation_steps": self.relaxation_steps.tolist(),
+            "accuracy": None if self.accuracy is None else self.accuracy._asdict(),
         }
 
     def __repr__(self) -> str:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
-from .control import Controller, largest_change
+from .accuracy import Accuracy
+from .asked import Asked
+from .control import Controller, largest_change, loss_rtol
 from .interval import Reading
 from .march import March, Stretch
 from .overflow import overflowing, overflown
+from .source import Source
+from .spanned import SpannedSource
+from .sweeps import Sweeps
 
 __all__ = ["Reading", "Relaxation", "SourceOf", "largest_change"]
+
+_EXACT = 1e-12  # relative, of what is not interpolated
+_FINEST = 1e-5  # accuracy up to which a run is swept as a whole
+_PIECE = 2**10  # steps of a curve at once
 
 SourceOf = Callable[[Array, Array | None], Array]
 
@@ -51,6 +61,9 @@ class Relaxation:
         the limit the gain is above what is controlled: up to 2.3 times rtol on heavy-tailed data at 0.999 of it.
     curvatures : ndarray, (r,), or None
         What weighs the modes in the loss; where they are given, and from rtol 1e-4 on, it is held to 1e-6.
+    recalled : Source or SpannedSource or None
+        What `source` belongs to. With one that recalls states, of many samples, all nodes are swept at once instead
+        (`Sweeps`), where the source is smooth.
 
     Notes
     -----
@@ -65,6 +78,14 @@ class Relaxation:
     mean: Array | None
     rtol: float
     curvatures: Array | None = None
+    recalled: Source | SpannedSource | None = None
+    _reached: list[Accuracy] = field(default_factory=list, repr=False, compare=False)
+    _asked: list[int] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """What the last question reached, as estimated; of a march, from what its intervals were accepted with."""
+        return self._reached[-1] if self._reached else None
 
     def readings(self, steps: Sequence[int], form: Array) -> Array:
         """Return tr(form S(t)) at each of `steps`, (n,)."""
@@ -74,8 +95,12 @@ class Relaxation:
         def traced(step: int, state: Array) -> Array:
             return np.where(wanted == step, np.vdot(form, self.observed(step, state)), 0.0)
 
-        if wanted.max() > 0:
-            total = total + self.total(sorted(set(wanted.tolist())), traced)
+        later = sorted({step for step in wanted.tolist() if step})
+        if later and (swept := self._swept(later, curve=False)):
+            for step, state in zip(later, swept.states(later), strict=True):
+                total[wanted == step] = np.vdot(form, state)
+        elif later:
+            total = total + self.total(later, traced)
         return np.asarray(total)
 
     def total(self, stops: Sequence[int], read: Reading | None = None) -> Array:
@@ -94,19 +119,30 @@ class Relaxation:
         Without an observable there is no curve, and time costs its logarithm.
         """
         wanted = sorted(int(t) for t in steps)
-        total = self.covariance * wanted.count(0)
-        curve = [np.empty(0)] if observable is None else [self._begun(observable)]
-        if wanted[-1] > 0:
+        later = [step for step in wanted if step]
+        total = self.covariance * (len(wanted) - len(later))
+        curve: list[Array] = [np.empty(0)] if observable is None else [self._begun(observable)]
+        if later and (swept := self._swept(later, curve=observable is not None)):
+            for state in swept.states(later):
+                total = total + state
+            curve += [] if observable is None else [_seen(observable, swept.variances())]
+        elif later:
             with overflowing():
-                for stretch in self._march(wanted):
+                for stretch in (march := self._march(later)):
                     total = total + stretch.passed
                     if observable is not None:
                         curve.append(_seen(observable, stretch.variances))
+            self._reached.append(self._estimated(march.worst))
         return overflown(total / len(wanted)), overflown(np.concatenate(curve))
 
     def curve(self, last: int, observable: Array) -> Iterator[Array]:
         """Yield observable . S_pp(t) from t = 0 to `last`, an interval of the march after another."""
         yield self._begun(observable)
+        if last and (swept := self._swept([last], curve=True)):
+            variances = swept.variances()
+            while some := list(islice(variances, _PIECE)):
+                yield np.array(some) @ observable
+            return
         march: Iterator[Stretch] = iter(self._march([last]) if last else ())
         while True:
             with overflowing():
@@ -120,6 +156,27 @@ class Relaxation:
         """Observable . S_pp(0), (1,)."""
         return np.array([observable @ np.diag(self.covariance)])
 
+    def _swept(self, steps: Sequence[int], curve: bool) -> Sweeps | None:
+        """The run swept as a whole up to the last of the sorted steps, where that can be done."""
+        source, last = self.recalled, steps[-1]
+        if not isinstance(source, SpannedSource) or self.rtol < _FINEST:
+            return None
+        asked, everywhere = Asked(source.minimum, source.witnesses), curve or steps[0] < last
+        found = Sweeps(self.kernel, asked, source.source.kappa, self.covariance, self.mean, self.rtol, last, everywhere)
+        with np.errstate(over="ignore", invalid="ignore"):
+            solved = found.solve()
+        self._asked.extend([1] * len(asked.felt))
+        if not solved:
+            return None
+        self._reached.append(found.accuracy)
+        return found
+
+    def _estimated(self, worst: float) -> Accuracy:
+        """What a march reached whose worst interval had this share of what is allowed."""
+        fine = _EXACT if self.recalled is None else self.recalled.minimum.problem.precision
+        passes = len(self._asked) + (self.recalled.passes if isinstance(self.recalled, SpannedSource) else 0)
+        return Accuracy(max(worst * self.rtol, fine), max(worst * loss_rtol(self.rtol), fine), passes)
+
     def _march(self, stops: Sequence[int], read: Reading | None = None) -> March:
         """From 0 to the last of the sorted `stops`, reading at them."""
         quiet = float(np.abs(np.diag(self.noise)).sum())
@@ -132,6 +189,8 @@ class Relaxation:
         if not callable(self.source):
             return self.source
         mean = None if self.mean is None else self.mean * self.kernel.drift(step)
+        if isinstance(self.recalled, Source) and (mean is not None or covariance.any()):
+            self._asked.append(step)
         return np.asarray(self.source(covariance, mean))
 
 

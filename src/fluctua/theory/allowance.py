@@ -1,0 +1,119 @@
+"""What errors of the source in time do to the variances and to the loss, in units of what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .._arrays import Array
+from .control import loss_rtol
+from .witnesses import Witnesses
+
+__all__ = ["Allowance", "Flows"]
+
+_TINY = float(np.finfo(float).tiny)
+
+
+@dataclass(frozen=True)
+class Flows:
+    """What the variance of the source at each node adds to S_pp at each.
+
+    Attributes
+    ----------
+    signed, most : ndarray, (nodes, r, nodes)
+        As [at, mode, from]: what it adds, and what errors of one sign add at most.
+    """
+
+    signed: Array
+    most: Array
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Errors at nodes weighed by what they do at the targets, where every mode and the loss are to be accurate.
+
+    An error of the source moves S, and what it moves comes back through K: here by a K of rank one, K[S]_pp = k_p
+    tr(A S), with the k_p that the run has. Each total is a pair: of the worst mode, over `rtol`, and of the loss, over
+    its own; the larger of all targets.
+
+    Attributes
+    ----------
+    flows : Flows
+    felt : ndarray, (nodes, r)
+        The variance of K[S] + X(E V) at each node.
+    variances : ndarray, (nodes, r)
+        S_pp.
+    targets : sequence of int
+        Places of nodes.
+    curvatures, data_curvatures : ndarray, (r,)
+        With weight decay and without.
+    rtol : float
+    """
+
+    flows: Flows
+    felt: Array
+    variances: Array
+    targets: Sequence[int]
+    curvatures: Array
+    data_curvatures: Array
+    rtol: float
+
+    def of(self, sizes: Array) -> tuple[Array, Array]:
+        """The worst that each node does, (nodes,), and the totals, of errors of G_pp of these sizes, (nodes, r)."""
+        moved, worst, total = self._moved(sizes), np.zeros(len(sizes)), np.zeros(2)
+        for target, back in zip(self.targets, self._backs, strict=True):
+            each = (self.flows.most[target] * sizes.T + np.abs(back) @ moved) / self._allowed(target)
+            loss = self.curvatures @ (each * self._allowed(target)) / self._allowed_loss(target)
+            worst = np.maximum(worst, np.maximum(each.max(axis=0), loss))
+            total = np.maximum(total, [each.sum(axis=1).max(), loss.sum()])
+        return worst, total
+
+    def of_rests(self, rests: Array, witnesses: Witnesses) -> Array:
+        """The totals of what is left of the states, (nodes, n): nodes and modes may add up, or cancel."""
+        total = np.zeros(2)
+        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved(witnesses), rests), np.ones(rests.shape[1]))
+        for target, back in zip(self.targets, self._backs, strict=True):
+            flow = self.flows.signed[target]
+            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares) + np.abs(back) @ moved
+            seen = witnesses.squares @ (self.curvatures[:, None] * flow + self._lost_back(back))
+            loss = witnesses.effect(np.einsum("wj,jw->w", seen, rests), np.ones(rests.shape[1]))
+            total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
+        return total
+
+    def _moved(self, sizes: Array) -> Array:
+        """What errors of these sizes at each node move tr(A S) at each by, at most, as [at, from]."""
+        return np.asarray(np.einsum("p,ipj,jp->ij", self.data_curvatures, self.flows.most, sizes))
+
+    def _allowed(self, target: int) -> Array:
+        """Of the variances, (r, 1)."""
+        return np.asarray(self.rtol * np.maximum(self.variances[target], _TINY)[:, None])
+
+    def _allowed_loss(self, target: int) -> float:
+        """Of twice the loss."""
+        return loss_rtol(self.rtol) * max(float(self.curvatures @ self.variances[target]), _TINY)
+
+    @cached_property
+    def _returned(self) -> Array:
+        """k_p at each node, (nodes, r)."""
+        return np.asarray(np.abs(self.felt) / np.maximum(self.variances @ self.data_curvatures, _TINY)[:, None])
+
+    @cached_property
+    def _backs(self) -> list[Array]:
+        """What a moved tr(A S) at each node, all its returns included, adds to S_pp at each target, (r, nodes)."""
+        loop = np.einsum("p,ipj,jp->ij", self.data_curvatures, self.flows.signed, self._returned)
+        memory = np.linalg.inv(np.eye(len(loop)) - loop)
+        return [(self.flows.signed[target] * self._returned.T) @ memory for target in self.targets]
+
+    def _lost_back(self, back: Array) -> Array:
+        """What an error of G_pp at each node does to the loss through K, (r, nodes)."""
+        return np.asarray(np.einsum("i,p,ipj->pj", self.curvatures @ back, self.data_curvatures, self.flows.signed))
+
+    def _seen_moved(self, witnesses: Witnesses) -> Array:
+        """What each witness's q at each node adds to tr(A S) at each, as [at, from, witness]; kept."""
+        if "_seen" not in self.__dict__:
+            squares = (witnesses.squares * self.data_curvatures).astype(np.float32)  # estimates
+            self.__dict__["_seen"] = np.array([(squares @ flow.astype(np.float32)).T for flow in self.flows.signed])
+        return np.asarray(self.__dict__["_seen"])

@@ -1,0 +1,113 @@
+"""A run laid out in time: nodes, and how S at each is made of the sources before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise, repeat
+from math import ceil, log
+
+import numpy as np
+
+from .._arrays import Array, Ints
+from ..kernels.constant import Kernel
+from ..kernels.time_varying import Course
+from .allowance import Flows
+from .panels import Panels
+from .reach import Reach
+
+__all__ = ["Timeline"]
+
+_SHORTEST, _CORNERS = 32, 10  # steps of a run, and corners, from and up to which it is laid out
+_BEGUN, _LONGEST = 3, 40  # steps after a corner that are nodes, with momentum; steps for which a source may alternate
+_NEAREST, _ROUGH = 16, 1e-8  # steps taken one by one; what second moments that oscillate have decayed to beyond them
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Nodes of a run of a kernel, and sums over the steps before them.
+
+    Attributes
+    ----------
+    kernel : Kernel or Course
+    kappa : float
+        What multiplies the sources.
+    begun : ndarray, (r, r)
+        S(0).
+    panels : Panels
+    """
+
+    kernel: Kernel | Course
+    kappa: float
+    begun: Array
+    panels: Panels
+
+    @classmethod
+    def over(cls, kernel: Kernel | Course, kappa: float, begun: Array, last: int, rtol: float) -> Timeline | None:
+        """Return that up to `last`, or None where the source is hardly smooth on any panels."""
+        corners = [0, *(step for step in kernel.breaks if step < last), last]
+        if last < _SHORTEST or len(corners) > _CORNERS or not kernel.rough < 1:
+            return None
+        dense = max(kernel.unsettled(begin, end, rtol) - begin for begin, end in pairwise(corners))
+        if dense > _LONGEST:
+            return None
+        first = max(_BEGUN * (kernel.components > 1), ceil(dense))
+        return cls(kernel, kappa, begun, Panels.over(corners, isinstance(kernel, Course), first))
+
+    def split(self, which: Sequence[int]) -> Timeline:
+        """Return the same with some panels cut in two."""
+        return replace(self, panels=self.panels.split(which))
+
+    @property
+    def last(self) -> int:
+        """The last step."""
+        return self.panels.edges[-1]
+
+    @cached_property
+    def steps(self) -> list[int]:
+        """The nodes."""
+        return [int(step) for step in self.panels.nodes]
+
+    @cached_property
+    def reaches(self) -> list[Reach]:
+        """How S at each node is made."""
+        return list(self.reached(self.panels.nodes))
+
+    @cached_property
+    def flows(self) -> Flows:
+        """What the source's variance at each node adds to S_pp at each."""
+        signed, most = np.zeros((2, len(self.steps), self.kernel.modes, len(self.steps)))
+        for place, reach in enumerate(self.reaches[1:], 1):
+            signed[place], most[place] = reach.flow, reach.most
+        return Flows(signed, most)
+
+    def reached(self, ends: Ints, *, observed: bool = False) -> Iterator[Reach]:
+        """Yield how S, or the second moment of what is observed, is made at each of the `ends`."""
+        kernel = self.kernel
+        near = self.last if observed and isinstance(kernel, Course) and kernel.shown else self._near
+        sums = [self.panels.summed(int(end), near) for end in ends]
+        asked = [(int(end), steps) for end, (steps, _) in zip(ends, sums, strict=True)]
+        responses, drifts = kernel.responses(asked, observed=observed), kernel.drift(ends, observed=observed)
+        for drift, one, (steps, weights) in zip(drifts, responses, sums, strict=True):
+            yield Reach(self.begun, drift, one, self.kappa * weights, self.panels.basis(steps))
+
+    @cached_property
+    def _near(self) -> int:
+        """Steps before any that a sum takes one by one: there responses may oscillate."""
+        rough = self.kernel.rough
+        return _NEAREST if rough == 0 else max(_NEAREST, ceil(log(_ROUGH) / (2 * log(rough))))
+
+    def knows(self, curvatures: Array, modes: float, loss: float) -> bool:
+        """Whether thinned sums know what a constant source adds to every mode and, so weighed, to the loss."""
+        if not isinstance(self.kernel, Course):
+            return True
+        ones, size = np.ones(self.kernel.modes), self.kernel.components * self.kernel.modes
+        exact = self.kernel.follow(np.zeros((size, size)), repeat(ones, self.last), 0)
+        reaches = dict(zip(self.steps, self.reaches, strict=True))
+        for step, variances in enumerate(exact, 1):
+            if step in reaches:
+                off = np.abs(reaches[step].unit / self.kappa - variances)
+                if not (curvatures @ off <= loss * (curvatures @ variances) and np.all(off <= modes * variances)):
+                    return False
+        return True
