@@ -77,12 +77,12 @@ class NotConverged(FluctuaError, ArithmeticError):
         What is left of the equation that is solved, relative, and what was to be left at most.
     """
 
-    def __init__(self, what: str, rounds: int, residual: float, tolerance: float) -> None:
+    def __init__(self, what: str, rounds: int, residual: float, tolerance: float, advice: str = "") -> None:
         self.rounds, self.residual, self.tolerance = rounds, residual, tolerance
+        advice = advice or "Scale the inputs to similar sizes, or report the data as a case that should work."
         super().__init__(
             f"{what} was not found: after {rounds} rounds the relative residual is {residual:.2g}, and {tolerance:.2g} "
-            f"is asked for. A number less accurate than that is not returned. Scale the inputs to similar sizes, or "
-            f"report the data as a case that should work."
+            f"is asked for. A number less accurate than that is not returned. {advice}"
         )
 
 
@@ -230,7 +230,8 @@ class UnstableRates(UserWarning):
         where = f"at step {step}" if count == 1 else f"from step {step} to step {last}, at {count} steps"
         super().__init__(
             f"{where}, the schedule's learning rate ({lr:.4g} at step {step}) is above the largest stable one, "
-            f"{max_stable_lr:.6g}: the variance of the weights grows meanwhile. Predictions stay exact."
+            f"{max_stable_lr:.6g}: the variance of the weights grows meanwhile. With independent batches predictions "
+            f"stay exact."
         )
 
 

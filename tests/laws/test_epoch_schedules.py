@@ -1,10 +1,12 @@
 """Shuffled epochs whose steps differ, F62: rates that move, averages and dampening, against every order of each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.errors import UnstableRates
+from fluctua.errors import NotConverged, UnstableRates
 from fluctua.theory.law import Law
 from fluctua.theory.reshuffling.measured import MeasuredEpochs
 from fluctua.theory.reshuffling.measured_course import MeasuredCourse
@@ -180,28 +182,44 @@ def test_a_run_beyond_the_range_of_floats_is_infinite(theory, sampling, schedule
 # -- runs that diverge ------------------------------------------------------------------------------------------------
 
 
-def diverging(kind, **options):
+def diverging(kind, lr=3.0, **options):
     """Data whose epochs are listed, measured, and expanded; and a rate far beyond the limit."""
-    shape = {"listed": (5, 2), "measured": (16, 2), "expanded": (400, 100)}[kind]
+    shape = {"listed": (5, 2), "measured": (20, 3), "expanded": (200, 20)}[kind]
     rng = np.random.default_rng(0)
     problem = fl.LeastSquares(rng.normal(size=shape), rng.normal(size=(shape[0], 2)))
-    return problem, fl.SGD(30.0, 5 if kind == "expanded" else 2, sampling="shuffle", **options)
+    return problem, fl.SGD(lr, 5 if kind == "expanded" else 2, sampling="shuffle", **options)
 
 
-@pytest.mark.parametrize("schedule", [None, np.ones(600)], ids=["constant", "schedule"])
-@pytest.mark.parametrize("kind", ["listed", "measured", "expanded"])
+@pytest.mark.parametrize("schedule", [None, np.ones(150)], ids=["constant", "schedule"])
+@pytest.mark.parametrize("kind", ["listed", "measured"])
 def test_a_run_that_diverges_ends_infinite(kind, schedule):
-    problem, sgd = diverging(kind, schedule=schedule)
-    law = Law(problem, sgd, "exact", rough=kind == "expanded")
-    assert (law.measured is None) == (kind == "expanded")
-    run, h = law.relaxation(np.ones((2, problem.rank)), 600, 1e-4), law.minimum.curvatures
-    covariance, curve = run.average([600], 0.5 * h)
+    problem, sgd = diverging(kind, 30.0, schedule=schedule)
+    law = Law(problem, sgd, "exact")
+    assert law.measured.orders.listed == (kind == "listed")
+    run, h = law.relaxation(np.ones((2, problem.rank)), 150, 1e-4), law.minimum.curvatures
+    covariance, curve = run.average([150], 0.5 * h)
     assert np.isposinf(np.diag(covariance)).all()
     assert curve[0] == pytest.approx(h.sum())
     assert np.isposinf(curve[-1])
     assert not np.isnan(curve).any()
-    assert np.isposinf(run.at_each([400, 600])[600][0]).any()
-    assert len(curve) == 601
+    assert np.isposinf(run.at_each([130, 150])[150][0]).any()
+    assert len(curve) == 151
+
+
+@pytest.mark.parametrize("schedule", [None, np.ones(80)], ids=["constant", "schedule"])
+def test_the_expansion_says_in_which_epoch_it_fails_and_is_infinite_after_an_overflow(schedule):
+    problem, sgd = diverging("expanded", schedule=schedule)
+    law = Law(problem, sgd, "exact", rough=True)
+    with pytest.raises(NotConverged, match=r"epoch of steps 0 to 39 .*the expansion of shuffled epochs fails"):
+        law.relaxation(None, 80, 1e-4).average([80])
+    law = Law(problem, replace(sgd, lr=0.02), "exact", rough=True)
+    run, h = law.relaxation(np.full((2, problem.rank), 1e153), 80, 1e-4), law.minimum.curvatures
+    covariance, curve = run.average([50], h)
+    assert np.isposinf(np.diag(covariance)).all()
+    assert np.isposinf(curve[1:]).all()
+    assert curve[0] == pytest.approx(2e306 * h.sum())
+    assert len(curve) == 51
+    assert np.isposinf(np.diag(run.at_each([50, 70])[70][0])).all()
 
 
 @pytest.mark.any_seed

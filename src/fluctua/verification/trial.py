@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
-from ..errors import UnstableRates
+from ..errors import NotConverged, UnstableRates
 from ..simulation.measurement import Measurement
 from ..storage.results import provenance
 from ..theory.answers import Prediction, predict
@@ -113,7 +114,14 @@ class Trial:
 
     def _at_records(self, prediction: Prediction, curve: bool = False) -> Prediction:
         steps = self.measurement.recorded.tolist()
-        return prediction.after(steps, start=self.start, rtol=_THEORY_RTOL, curve=curve)
+        try:
+            return prediction.after(steps, start=self.start, rtol=_THEORY_RTOL, curve=curve)
+        except NotConverged:
+            if self.measurement.diverged_at is None:
+                raise
+        infinite = np.full_like(prediction.mode_covariance, np.inf)  # there is nothing to compare
+        kept = np.full(steps[-1] + 1, np.inf) if curve else None
+        return replace(prediction, mode_covariance=infinite, mode_mean=None, steps=tuple(steps), curve=kept)
 
     def _row(self, name: str, role: Role, theory: Prediction, factor: float = 1.0) -> Row:
         """A theory, made wrong by a `factor`, against the measurement."""

@@ -15,7 +15,7 @@ from ..transient import largest_change
 from .course_expansion import Added, CourseShuffle
 from .course_timetable import CourseEpoch
 from .expansion import Shuffle
-from .followed import FollowedRun, stalled_only
+from .followed import FollowedRun, overflows
 from .memory import EpochMoments
 
 __all__ = ["CourseRun"]
@@ -66,8 +66,8 @@ class CourseRun(FollowedRun):
     def at_each(self, steps: Sequence[int]) -> dict[int, tuple[Array, Array]]:
         """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
         out, last = {}, max(steps)
-        end = EpochMoments((self.mean.T @ self.mean)[None], self.mean[None])
         with overflowing():
+            end = EpochMoments((self.mean.T @ self.mean)[None], self.mean[None])
             for first, passed in self._epochs(last):
                 end = passed.moments
                 for t in {t for t in steps if first <= t < first + passed.shuffle.epoch.steps}:
@@ -119,18 +119,20 @@ class CourseRun(FollowedRun):
         shuffle, before = None, None
         for first in range(0, last, n):
             shuffle = self._shuffle(shuffle, first, min(n, last - first))
-            before = self._followed_or_lost(shuffle, state, mean, before)
+            before = self._followed_or_lost(first, shuffle, state, mean, before)
             yield first, before
             state, mean = before.moments.states[-1], before.moments.means[-1]
             if not np.isfinite(state).all():
                 return
 
-    def _followed_or_lost(self, shuffle: CourseShuffle, state: Array, mean: Array, before: _Passed | None) -> _Passed:
+    def _followed_or_lost(
+        self, first: int, shuffle: CourseShuffle, state: Array, mean: Array, before: _Passed | None
+    ) -> _Passed:
         try:
             with overflowing():
                 return self._passed(shuffle, state, mean, before)
         except NotConverged as stalled:
-            stalled_only(stalled)
+            overflows(stalled, state, first, first + shuffle.epoch.steps - 1)
         nodes = len(shuffle.epoch.stops)
         lost = EpochMoments(np.full((nodes, *state.shape), np.inf), np.full((nodes, *mean.shape), np.inf))
         return _Passed(shuffle, lost, shuffle.nothing)
@@ -156,8 +158,10 @@ class CourseRun(FollowedRun):
             added = shuffle.added(EpochMoments(states, means))
             old, states = states[-1], shuffle.through(state, added)
             left = self._felt(added.source) * largest_change(np.diag(old), np.diag(states[-1]))
-            if not left >= self.rtol or not self.shuffle.feels:  # also where squares have overflowed
+            if left < self.rtol or not self.shuffle.feels:
                 return _Passed(shuffle, EpochMoments(states, means), added)
+            if not np.isfinite(left):
+                break
         raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
 
     def _felt(self, source: Array) -> float:

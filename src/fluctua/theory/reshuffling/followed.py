@@ -11,15 +11,28 @@ from ..._arrays import Array, standard_error
 from ...errors import NotConverged
 from .measured import MeasuredEpochs
 
-__all__ = ["FollowedRun", "SampledRun", "stalled_only"]
+__all__ = ["FollowedRun", "SampledRun", "overflows"]
 
 State = tuple[Array, Array]
+_LARGEST = 1e100  # a moment from which an epoch may overflow
 
 
-def stalled_only(stalled: NotConverged) -> None:
-    """Raise it again unless numbers overflowed."""
-    if np.isfinite(stalled.residual):
+def overflows(stalled: NotConverged, state: Array, first: int, last: int) -> None:
+    """Raise where the epoch of steps `first` to `last` could not be followed, unless it began beyond all numbers.
+
+    The expansion fails where the noise feels more of itself than an epoch dissipates: at the limit and beyond.
+    """
+    if stalled.residual < 1:
         raise stalled
+    if np.isfinite(state).all() and np.abs(state).max(initial=0.0) < _LARGEST:
+        raise NotConverged(
+            f"what the epoch of steps {first} to {last} does to the weights",
+            stalled.rounds,
+            stalled.residual,
+            stalled.tolerance,
+            "Its rates are so near the stability limit, or beyond it, that the expansion of shuffled epochs fails: use "
+            "smaller ones, sampling='without_replacement' or data of few samples, or simulate.",
+        ) from stalled
 
 
 class FollowedRun(ABC):

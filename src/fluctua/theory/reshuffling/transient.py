@@ -13,7 +13,7 @@ from ..interpolation import Grid
 from ..overflow import overflowing, overflown
 from ..transient import Relaxation, largest_change
 from .expansion import Shuffle
-from .followed import FollowedRun, stalled_only
+from .followed import FollowedRun, overflows
 from .memory import EpochMoments
 
 __all__ = ["EPOCHS_RTOL", "Epochs"]
@@ -58,12 +58,21 @@ class Epochs(FollowedRun):
             try:
                 covariance, curve = self._average(steps, observable)
             except NotConverged as stalled:
-                stalled_only(stalled)
+                self._hold_first_epoch(stalled)
                 covariance = np.full((self.shuffle.epoch.kernel.modes,) * 2, np.inf)
                 curve = np.full(0 if observable is None else max(steps) + 1, np.inf)
                 if observable is not None:
                     curve[0] = observable @ self.shuffle.epoch.kernel.variances(self.state)
             return overflown(covariance), overflown(curve)
+
+    def _hold_first_epoch(self, stalled: NotConverged) -> None:
+        """Raise unless what overflowed is a run whose first epoch can be followed."""
+        try:
+            self.epoch_from(self.state, self.mean)
+        except NotConverged:
+            overflows(stalled, self.state, 0, self.shuffle.epoch.steps - 1)
+        if stalled.residual < 1:
+            raise stalled
 
     def _average(self, steps: Sequence[int], observable: Array | None) -> tuple[Array, Array]:
         n = self.shuffle.epoch.steps
@@ -97,7 +106,7 @@ class Epochs(FollowedRun):
             try:
                 return overflown(self._means(steps))
             except NotConverged as stalled:
-                stalled_only(stalled)
+                self._hold_first_epoch(stalled)
                 return np.full((len(self.mean), self.shuffle.epoch.kernel.modes), np.inf)
 
     def _means(self, steps: Sequence[int]) -> Array:
@@ -127,8 +136,10 @@ class Epochs(FollowedRun):
             source, added = shuffle.added(EpochMoments(states, means))
             before, states = states[-1], shuffle.through(state, source, added)
             left = self._felt(source) * largest_change(np.diag(before), np.diag(states[-1]))
-            if not left >= self.rtol:  # also where squares have overflowed
+            if left < self.rtol:
                 break
+            if not np.isfinite(left):
+                raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
         else:
             raise NotConverged("what an epoch adds to the fluctuation", _ROUNDS, left, self.rtol)
         self._last = EpochMoments(states, means), source, added
