@@ -16,6 +16,7 @@ from ..storage.results import provenance
 from ..theory.answers import Prediction, predict
 from ..theory.ladder import FLOWS, RUNGS, Rung
 from ..theory.law import Law
+from ..theory.moments import Moments
 from .judgement import Role
 from .pictured import balance_of, curve_of, measured_of
 from .significance import compare
@@ -119,9 +120,9 @@ class Trial:
         except NotConverged:
             if self.measurement.diverged_at is None:
                 raise
-        infinite = np.full_like(prediction.mode_covariance, np.inf)  # there is nothing to compare
+        infinite = np.full((prediction.law.problem.rank,) * 2, np.inf)  # there is nothing to compare
         kept = np.full(steps[-1] + 1, np.inf) if curve else None
-        return replace(prediction, mode_covariance=infinite, mode_mean=None, steps=tuple(steps), curve=kept)
+        return replace(prediction, moments=Moments(infinite), steps=tuple(steps), curve=kept)
 
     def _row(self, name: str, role: Role, theory: Prediction, factor: float = 1.0) -> Row:
         """A theory, made wrong by a `factor`, against the measurement."""
