@@ -18,6 +18,7 @@ _LARGE = 1e9  # N r^2, below which a pass costs no more than telling; and fewer 
 _MANY = 4
 _FINEST = 1e-9  # accuracy beyond which every state is asked of all samples
 _ERRORS = 2.0  # standard errors that the effect of what is left out may be larger than it is on the witnesses
+_LEFT = 1 / 3  # weight of what is left out of a mode where the loss is held to more; elsewhere such errors add up
 _LARGEST_GAIN = 100.0  # as in `control`
 
 
@@ -98,7 +99,8 @@ class SpannedSource:
         gain = np.clip(size.sum() / np.abs(np.diag(self.minimum.noise)).sum(), 1.0, _LARGEST_GAIN)
         sizes = np.array([np.diag(found) for found in self._found])
         rounded = self.problem.precision * np.sqrt(shares**2 @ sizes**2)
-        known = np.all(self._left_out(left, self._squares) + rounded <= self.rtol / gain * size)
+        weight = _LEFT if loss_rtol(self.rtol) < self.rtol else 1.0
+        known = np.all(weight * self._left_out(left, self._squares) + rounded <= self.rtol / gain * size)
         if not known or self._left_out(left, self._lengths) > loss_rtol(self.rtol) / gain * size.sum():
             return None
         return total.astype(np.float64)
