@@ -143,3 +143,14 @@ def test_a_stage_pulses_until_its_share_is_known_and_lines_go_to_the_output(monk
     assert "%" not in first
     assert "25 %" in terminal.getvalue()
     assert "100 %" in terminal.getvalue()  # theory, which is done when another stage begins
+
+
+def test_what_takes_long_says_so_where_there_is_no_terminal(monkeypatch, capsys):
+    now = iter([0.0, 1.9, 2.1, 5.0, 12.0, 13.0])
+    monkeypatch.setattr("fluctua.cli.progress.time.monotonic", lambda: next(now))
+    with progress_bar() as report:
+        for stage, fraction in (("plan", 0.0), ("plan", 0.25), ("plan", 0.3), ("plan", 0.5), ("check", 0.0)):
+            report(stage, fraction)
+    said = capsys.readouterr()
+    assert said.err.splitlines() == ["plan, 25% after 2 s", "check after 13 s"]
+    assert said.out == ""

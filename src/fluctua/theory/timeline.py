@@ -103,7 +103,7 @@ class Timeline:
         if not isinstance(self.kernel, Course):
             return True
         ones, size = np.ones(self.kernel.modes), self.kernel.components * self.kernel.modes
-        exact = self.kernel.follow(np.zeros((size, size)), repeat(ones, self.last), 0)
+        exact = replace(self.kernel, shown=0).follow(np.zeros((size, size)), repeat(ones, self.last), 0)
         reaches = dict(zip(self.steps, self.reaches, strict=True))
         for step, variances in enumerate(exact, 1):
             if step in reaches:

@@ -36,7 +36,7 @@ class Witnesses:
         """Rows, residuals and weights, in expectation 1."""
         problem = self.minimum.problem
         z, h = problem.projections, self.minimum.curvatures
-        leverage = np.einsum("ij,ij,j->i", z, z, 1 / h, dtype=np.float64)
+        leverage = np.concatenate([np.square(z[rows], dtype=np.float64) @ (1 / h) for rows in problem.blocks(len(h))])
         chance = 0.5 / len(z) + 0.5 * leverage / leverage.sum()
         chosen = _spaced(chance, min(self.count, len(z)))
         weights, importance = 1 / (len(z) * chance[chosen]), problem.importance

@@ -1,0 +1,222 @@
+"""What a run that is swept as a whole is made of: sums over few steps, panels of nodes, and mixtures of sweeps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fluctua as fl
+from fluctua.kernels.constant import gradient_step
+from fluctua.kernels.coupled import CoupledKernel
+from fluctua.kernels.momentum import step_kernel
+from fluctua.kernels.time_varying import course
+from fluctua.problem.moments import quadratic_form, symmetric_form
+from fluctua.theory import spanned
+from fluctua.theory.mixing import nearest
+from fluctua.theory.panels import Panels, thinned
+from fluctua.theory.reach import Reach
+from fluctua.theory.stability import max_stable_lr, surely_stable
+from fluctua.theory.sweeps import Sweeps
+from fluctua.theory.timeline import Timeline
+
+CURVATURES = np.array([9.0, 2.0, 0.5, 0.025, 1e-3, 1e-6])
+SPEEDS = {
+    "plain": fl.SGD(0.05, 8),
+    "momentum": fl.SGD(0.02, 8, momentum=0.9),
+    "Nesterov": fl.SGD(0.02, 8, momentum=0.9, nesterov=True),
+    "dampened": fl.SGD(0.1, 8, momentum=0.9, dampening=0.5),
+}
+
+
+def kernel(name):
+    return step_kernel(CURVATURES, SPEEDS[name].step, SPEEDS[name].lr)
+
+
+def iterated(name, rates):
+    """V at the end per unit of noise in each step, (T, r): the optimiser's own steps, one after another."""
+    step, out = SPEEDS[name].step, np.zeros((len(rates), len(CURVATURES)))
+    for kick in range(len(rates)):
+        s = np.zeros((step.slots, len(CURVATURES)))
+        for t, rate in enumerate(rates):
+            motion, push = (step.first if t == 0 else step).at(rate)
+            s = motion @ s + np.multiply.outer(push, CURVATURES * s[0] + (t == kick))
+        out[kick] = s[0]
+    return out
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+def test_responses_are_those_of_the_optimiser_step_by_step(name):
+    ends, steps = (1, 7, 40), np.array([0, 1, 3, 4, 20, 39])
+    asked = [(end, steps[steps < end]) for end in ends]
+    for found, (end, inside) in zip(kernel(name).responses(asked), asked, strict=True):
+        np.testing.assert_allclose(found, iterated(name, np.full(end, SPEEDS[name].lr))[inside], rtol=1e-9, atol=1e-15)
+
+
+def test_responses_of_a_chain_are_its_own():
+    """Modes near critical damping, whose components feed one another."""
+    sgd = SPEEDS["momentum"]
+    near = (1 - np.sqrt(0.9)) ** 2 / sgd.lr * np.array([0.999, 1.0, 1.0001])
+    chain = step_kernel(near, sgd.step, sgd.lr)
+    assert isinstance(chain, CoupledKernel)
+    (found,) = chain.responses([(30, np.arange(30))])
+    expected = np.zeros((30, 3))
+    for kick in range(30):
+        state = np.zeros((2, 3))
+        for t in range(30):
+            motion, push = (sgd.step.first if t == 0 else sgd.step).at(sgd.lr)
+            state = motion @ state + np.multiply.outer(push, near * state[0] + (t == kick))
+        expected[kick] = state[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+def test_responses_of_a_schedule_are_those_of_the_optimiser_step_by_step(name):
+    factors = np.linspace(1.0, 0.1, 40)
+    recipe = SPEEDS[name]
+    scheduled = replace(recipe, schedule=factors)
+    run = course(CURVATURES, scheduled, None, 40)
+    asked = [(25, np.array([0, 2, 24])), (40, np.array([0, 1, 2, 24, 25, 39])), (25, np.array([7]))]
+    for found, (end, inside) in zip(run.responses(asked), asked, strict=True):
+        expected = iterated(name, recipe.lr * factors[:end])[inside]
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 5), (3, 13), (3, 14), (5, 40), (100, 5000)])
+def test_thinned_sums_are_those_of_polynomials(begin, end):
+    steps, weights = thinned(begin, end)
+    assert len(steps) <= 10
+    assert np.all(np.diff(steps) > 0)
+    assert steps[0] >= begin
+    assert steps[-1] < end
+    every = (np.arange(begin, end) - begin) / (end - begin)
+    for degree in range(10):
+        assert weights @ ((steps - begin) / (end - begin)) ** degree == pytest.approx((every**degree).sum(), rel=1e-11)
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+def test_few_steps_stand_for_all_before(name):
+    """Second moments under a source that moves: every mode and pair, against the sum over all steps."""
+    timeline = Timeline.over(kernel(name), 1.0, np.zeros((6, 6)), 3000, 1e-4)
+    at_nodes = np.log1p(timeline.panels.nodes)
+    (reach,) = timeline.reached(np.array([3000]))
+    (full,) = kernel(name).responses([(3000, np.arange(3000))])
+    source = np.log1p(np.arange(3000))
+    found = (reach.responses * (reach.weights * (reach.basis @ at_nodes))[:, None]).T @ reach.responses
+    expected = (full * source[:, None]).T @ full
+    scale = np.sqrt(np.multiply.outer(np.diag(expected), np.diag(expected)))
+    assert len(reach.weights) < 700
+    assert np.abs((found - expected) / scale).max() < 3e-5  # pairs with one mode that oscillates
+    np.testing.assert_allclose(np.diag(found), np.diag(expected), rtol=1e-7)
+
+
+@pytest.mark.parametrize(("moving", "dense"), [(False, 0), (True, 0), (False, 12)])
+def test_panels_carry_polynomials_in_log_time(moving, dense):
+    panels = Panels.over([0, 400, 3000], moving, dense)
+    nodes, every = panels.nodes, np.arange(3001)
+    assert {0, 400, 3000} <= set(nodes.tolist())
+    assert set(range(dense + 1)) | {400 + k for k in range(dense + 1)} <= set(nodes.tolist())
+    for where, value in ((every <= 400, np.log1p(every)), (every >= 400, np.log1p(every - 400.0 * (every >= 400)))):
+        inside = np.isin(nodes, every[where])
+        found = panels.basis(every[where])[:, inside] @ value[nodes[inside]]
+        error = np.abs(found - value[where])[1:-1]
+        assert error.max() < (1e-2 if moving else 1e-12)
+
+
+def test_a_panel_that_is_cut_has_more_nodes_and_smaller_tails():
+    panels, bump = Panels.over([0, 3000]), lambda t: 1 / (1 + (np.log1p(t) - 5.0) ** 2)
+    tails = np.abs(panels.tails(bump(panels.nodes)[:, None])).max(axis=(1, 2))
+    worst = int(np.argmax(tails))
+    finer = panels.split([worst])
+    every = np.arange(3001)
+    errors = [np.abs(p.basis(every) @ bump(p.nodes) - bump(every)).max() for p in (panels, finer)]
+    assert set(panels.nodes[[0, -1]]) <= set(finer.nodes)
+    assert errors[1] < 0.2 * errors[0]
+    assert np.abs(finer.tails(bump(finer.nodes)[:, None])).max() < tails.max()
+
+
+def test_the_mixture_of_sweeps_is_the_fixed_point_of_a_linear_map():
+    rng = np.random.default_rng(3)
+    matrix, offset = 0.9 * np.diag([1.0, 0.5, -0.3]), rng.standard_normal((4, 3))
+    truth = offset @ np.linalg.inv(np.eye(3) - matrix).T
+    history, now = [], np.zeros((4, 3))
+    for _ in range(4):
+        image = now @ matrix.T + offset
+        history.append((now, image))
+        now = nearest(history, np.ones(3))
+    np.testing.assert_allclose(now, truth, rtol=1e-9)
+    assert np.abs(image - truth).max() > 1e-3 or np.abs(history[1][1] - truth).max() > 1e-3
+
+
+def test_the_form_of_a_symmetric_matrix_is_its_form():
+    rng = np.random.default_rng(5)
+    for size in (1, 3, 17):
+        z, root = rng.standard_normal((40, size)), rng.standard_normal((size, size))
+        np.testing.assert_allclose(symmetric_form(z, root + root.T), quadratic_form(z, root + root.T), rtol=1e-11)
+        small = 1e-30 * (root + root.T)
+        np.testing.assert_allclose(symmetric_form(z.astype(np.float32), small), quadratic_form(z, small), rtol=1e-4)
+
+
+def test_a_reach_sums_sources_over_nodes():
+    rng = np.random.default_rng(9)
+    r, steps, nodes = 7, 5, 3
+    begun, noise, felt = (part @ part.T for part in rng.standard_normal((3, r, r)))
+    drift, responses, weights = rng.standard_normal(r), rng.standard_normal((steps, r)), rng.uniform(size=steps)
+    basis, shares, added = rng.standard_normal((steps, nodes)), rng.standard_normal((nodes, 1)), np.zeros((nodes, r))
+    added[:, 2] = 1.0
+    expected = np.outer(drift, drift) * begun
+    for t in range(steps):
+        source = noise + (basis[t] @ shares[:, 0]) * felt + np.diag(basis[t] @ added)
+        expected += weights[t] * np.outer(responses[t], responses[t]) * source
+    found = Reach(begun, drift, responses, weights, basis).covariance(noise, shares, [felt], added)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_a_source_that_is_not_smooth_is_not_laid_out():
+    alternating = gradient_step(CURVATURES, 0.217)  # m = -0.953
+    assert Timeline.over(alternating, 1.0, np.zeros((6, 6)), 3000, 1e-4) is None
+    jumps = fl.SGD(0.01, 8, schedule=np.random.default_rng(2).uniform(0.2, 1, 400))
+    assert Timeline.over(course(CURVATURES, jumps, None, 400), 1.0, np.zeros((6, 6)), 400, 1e-4) is None
+    ripples = fl.SGD(0.01, 8, schedule=1 + 0.09 * (-1.0) ** np.arange(400))
+    timeline = Timeline.over(course(CURVATURES, ripples, None, 400), 1.0, np.zeros((6, 6)), 400, 1e-4)
+    assert timeline is not None
+    assert not timeline.knows(CURVATURES, 1e-5, 1e-7)
+    falls = fl.SGD(0.01, 8, schedule=fl.schedules.CosineAnnealingLR(401))
+    assert Timeline.over(course(CURVATURES, falls, None, 400), 1.0, np.zeros((6, 6)), 400, 1e-4).knows(
+        CURVATURES, 1e-5, 1e-7
+    )
+
+
+@pytest.fixture
+def swept(monkeypatch):
+    for name, value in (("_LARGE", 0.0), ("_MANY", 0), ("_WITNESSES", 600)):
+        monkeypatch.setattr(spanned, name, value)
+
+
+@pytest.mark.usefixtures("swept")
+@pytest.mark.parametrize("start", ["optimum", "zero"])
+@pytest.mark.parametrize("average", [None, fl.EMA(0.95), fl.RunningAverage()])
+def test_curves_averages_and_averages_of_weights_are_those_of_the_march(digits, monkeypatch, start, average):
+    solved, solve = [], Sweeps.solve
+    monkeypatch.setattr(Sweeps, "solve", lambda sweeps: (solved.append(solve(sweeps)), solved[-1])[1])
+    problem = fl.LeastSquares(digits.inputs, digits.targets)
+    prediction = fl.predict(problem, fl.SGD(0.02, 8, momentum=0.9), average=average)
+    found = prediction.after([0, 5, 90, 120, 120], start=start, curve=True)
+    assert solved == [True]
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    expected = prediction.after([0, 5, 90, 120, 120], start=start, curve=True, rtol=1e-7)
+    np.testing.assert_allclose(found.mode_variances, expected.mode_variances, rtol=1e-4)
+    np.testing.assert_allclose(found.curve[1:], expected.curve[1:], rtol=1e-4)
+    inputs, targets = digits.inputs[:50], digits.targets[:50]
+    given = {"start": start, "average": average}
+    truth = fl.held_out_curve(problem, prediction.law.sgd, [3, 60, 120], inputs, targets, **given, rtol=1e-7)
+    monkeypatch.setattr(spanned, "_LARGE", 0.0)
+    held = fl.held_out_curve(problem, prediction.law.sgd, [3, 60, 120], inputs, targets, **given, rtol=1e-4)
+    np.testing.assert_allclose(held, truth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+def test_what_is_surely_stable_is_below_the_limit(digits, name):
+    problem = fl.LeastSquares(digits.inputs, digits.targets)
+    limit = float(max_stable_lr(problem, SPEEDS[name]))
+    told = [surely_stable(problem, SPEEDS[name], share * limit) for share in (0.05, 0.2, 1.001, 1.5, 20)]
+    assert told == [True, told[1], False, False, False]
