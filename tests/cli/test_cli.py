@@ -221,6 +221,19 @@ def test_the_semi_analytic_level_stands_beside_the_law(run, features):
     assert abs(result["semi_analytic"]["excess_loss"] / result["excess_loss"] - 1) < 0.5
 
 
+@pytest.mark.statistical(alpha=1e-6)
+def test_the_semi_analytic_level_follows_a_run_with_a_schedule(run, features):
+    options = "predict", features, "--lr", "0.02", "--batch-size", "32", "--sampling", "shuffle", "--orders", "64"
+    followed = *options, "--schedule", "cosine", "--steps", "9", "--start", "zero", "--seed", "3"
+    code, out, err = run(*followed)
+    assert (code, err) == (0, "")
+    assert "semi-analytic, from 64 orders of each epoch" in out
+    result = json.loads(run(*followed, "--json")[1])
+    check(result, "prediction")
+    assert result["excess_loss_error"] is None
+    assert abs(result["semi_analytic"]["excess_loss"] / result["excess_loss"] - 1) < 0.1
+
+
 @pytest.mark.any_seed
 def test_shuffled_epochs_are_verified_beside_independent_batches(run, features, tmp_path):
     code, out, err = run("verify", features, *SMALL, "--lr", "0.02", "--sampling", "shuffle", "--drop-last")

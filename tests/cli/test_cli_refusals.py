@@ -31,7 +31,8 @@ SHUFFLE = ("--sampling", "shuffle")
         (("verify", "--sampling", "single_shuffle"), "periodic orbit"),
         (("predict", "--orders", 64), "for sampling='shuffle'"),
         (("predict", *SHUFFLE, "--orders", 65), "multiple of 32"),
-        (("predict", *SHUFFLE, "--orders", 64, "--steps", 9), "is of the stationary state"),
+        (("predict", *SHUFFLE, "--orders", 64, "--position", 9), "Give it without --position"),
+        (("predict", *SHUFFLE, "--orders", 64, "--ema", 0.9), "Give it without an average of the weights"),
         (("noise", *SHUFFLE), "no memory"),
     ],
 )

@@ -74,7 +74,7 @@ class _Answer:
 @click.option(
     "--orders",
     type=int,
-    help="Also the semi-analytic state, from so many measured epochs; for small data with --sampling shuffle.",
+    help="Also the semi-analytic solution, from so many measured orders; for small data with --sampling shuffle.",
 )
 @click.option("--seed", type=int, help="Seed of the measured epochs.  [default: fresh]")
 @json_option("Every mode's numbers too (schema: fluctua schema prediction).")
@@ -98,10 +98,11 @@ def _ask(held_out: str | None, options: Keywords) -> _Question:
     question = _Question(about, **options)
     if question.position is not None:
         _check_position(question, question.position)
-    if question.orders is not None and (question.steps is not None or question.position is not None):
+    if question.orders is not None and (question.position is not None or about.average is not None):
+        other = "--position" if question.position is not None else "an average of the weights"
         raise InvalidInput(
-            f"--orders {question.orders} is of the stationary state, averaged over the epoch. Give it without "
-            f"--steps and --position."
+            f"--orders {question.orders} is of the weights, averaged over the epoch or after --steps. Give it without "
+            f"{other}."
         )
     return question
 
@@ -133,7 +134,15 @@ def _compute(question: _Question) -> _Answer:
         measured = None
         if question.orders is not None:
             watch = partial(progress, "epochs")
-            measured = semi_analytic(problem, sgd, orders=question.orders, rng=question.seed, progress=watch)
+            measured = semi_analytic(
+                problem,
+                sgd,
+                steps=question.steps,
+                start=question.start,
+                orders=question.orders,
+                rng=question.seed,
+                progress=watch,
+            )
         prediction = _predicted(question)
         progress("limit", 0.0)
         # of many epochs it takes many solutions: fl.max_stable_lr has it; independent batches have nearly the same
@@ -180,7 +189,7 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     if (measured := answer.measured) is not None:
         yield (
             f"measured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
-            f"semi-analytic, from {measured.orders:,} orders of one epoch"
+            f"semi-analytic, from {measured.orders:,} orders of {'one' if measured.steps is None else 'each'} epoch"
         )
     if (loss := answer.held_out) is not None and about.held_out is not None:
         words = f"{loss.optimum:.6g} at W*, {shown(loss.excess, '+.6g')} in expectation"
