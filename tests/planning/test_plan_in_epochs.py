@@ -148,3 +148,12 @@ def test_where_the_law_does_not_converge_the_next_one_is_taken(monkeypatch, prob
     plan = fl.plan(problem, STEPS, batch_size=BATCH, momenta=[0.0], schedules=shapes, sampling="shuffle")
     assert plan.best.shape == "cosine"
     assert [one.shape for one in plan.skipped] == ["linear"]
+
+
+def test_where_the_law_costs_more_than_minutes_the_estimate_stands(monkeypatch, problem, found):
+    monkeypatch.setattr(import_module("fluctua.planning.settling"), "_ONE", 0.0)
+    plan = fl.plan(problem, STEPS, batch_size=BATCH, momenta=[0.0], schedules=["linear"], sampling="shuffle")
+    assert not plan.best.exact
+    assert "about" in plan.table
+    one = next(one for one in found.candidates if (one.shape, one.sgd.momentum) == ("linear", 0.0))
+    assert plan.best.loss == pytest.approx(one.loss, rel=0.02)

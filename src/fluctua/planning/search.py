@@ -26,6 +26,7 @@ __all__ = ["TOLERANCE", "Search"]
 _LARGE = 2**20  # samples times modes, from which a search is thinned
 _SEARCH_RTOL, _RTOL = 3e-2, 1e-2  # of the worst mode's variance; the loss is some 30 times as accurate
 TOLERANCE = 0.15  # of log lr: about the optimum the loss is flat
+_EPOCHS = 1000  # that are followed one by one where their steps are all alike, at most
 _EPOCHS_RTOL = 1e-3  # of what noise feels of a state in shuffled epochs, left out in a search
 _AT_EDGE = 1e-6  # of log lr: what rounding makes of the largest rate that is tried
 _WIDEST = 5.0  # log range in which the rate is sought
@@ -74,9 +75,13 @@ class Search:
     def _estimated(self, sgd: SGD) -> Prediction:
         if self.thin is not None:
             return self.thin.final(sgd, self.steps, self.start, _SEARCH_RTOL)
-        if sgd.epochs:
+        if sgd.epochs and not (sgd.schedule is None and self._long(sgd)):
             return self._in_epochs.final(sgd, self.steps, self.start, _SEARCH_RTOL)
-        return final(self.whole, sgd, self.steps, self.start, _SEARCH_RTOL)
+        return final(self.whole, sgd, self.steps, self.start, _SEARCH_RTOL, rough=True)
+
+    def _long(self, sgd: SGD) -> bool:
+        """Whether epochs are so many that the law, which follows few of those that are alike, is the cheaper one."""
+        return self.steps > _EPOCHS * len(sgd.batch_sizes(self.whole.population))
 
     @cached_property
     def _in_epochs(self) -> EpochEstimate:

@@ -24,6 +24,7 @@ _APART, _AROUND = 0.3, 1.0  # of log lr: between two rates at which the estimate
 _LOOKS = 6  # rates of a candidate at which the law is asked, at most
 _NEAR = 0.7  # share of an estimated limit from which on it is worth finding
 _SEVERAL, _ONE = 6e8, 4e9  # work, half a minute and some 200 s, up to which the law is asked at several rates, or once
+_OF_AN_EPOCH = 3e6  # work of an epoch of few samples
 _ALIKE = 12  # epochs that are followed of a run whose steps are all alike, at most
 
 
@@ -68,12 +69,13 @@ def _by_the_law(search: Search, one: Candidate) -> Candidate:
 
 
 def _work(search: Search, sgd: SGD) -> float:
-    """What the law costs in shuffled epochs: epochs times samples times components of the state, some 5e-8 s each."""
+    """What the law costs in shuffled epochs: epochs times samples times squared components, 5e-8 s each."""
     problem = search.whole
     epochs = ceil(search.steps / len(sgd.batch_sizes(problem.population)))
     if sgd.schedule is None:
         epochs = min(epochs, _ALIKE)
-    return float(epochs * min(problem.samples, SOME // problem.rank) * (problem.rank * sgd.step.slots) ** 2)
+    passes = min(problem.samples, SOME // problem.rank) * (problem.rank * sgd.step.slots) ** 2
+    return epochs * (float(passes) + _OF_AN_EPOCH * sgd.step.slots)
 
 
 def _within_limit(search: Search, best: Candidate) -> Candidate:
