@@ -17,7 +17,6 @@ from .._arrays import Array
 from .._validate.sizes import refuse_bytes
 from ..errors import InvalidInput
 from ..problem.subsample import combined
-from ..recipe.averages import RunningAverage
 from .answers import predict
 from .law import Law
 from .prediction import Prediction
@@ -56,7 +55,7 @@ def pairs_of(prediction: Prediction, rtol: float) -> Looks:
     if law.shuffle is None:
         return Looks(np.ones(1), (prediction.mean @ prediction.modes)[None], _of_independent(prediction, rtol))
     places, shares = _positions(prediction)
-    if law.measured is not None:
+    if law.measured is not None and (law.average is None or prediction.steps is not None):
         return _measured(prediction, places, shares)
     states = [(prediction.mode_covariance, prediction.mode_mean)]
     if prediction.steps is None:
@@ -85,13 +84,6 @@ def _measured(prediction: Prediction, places: list[int], shares: Array) -> Looks
     """Those of epochs that are listed or measured."""
     law, step = prediction.law, 0 if prediction.steps is None else prediction.steps[0]
     assert law.measured is not None
-    if prediction.steps is None and isinstance(law.average, RunningAverage):
-        return Looks(np.ones(0), np.zeros((0, 0, 0)), iter(()))  # a mean over all time
-    if prediction.steps is None and law.average is not None:
-        raise InvalidInput(
-            "the spread of the loss of an average in shuffled epochs of so few samples is known at finite time: use "
-            ".after(steps)."
-        )
     if prediction.steps is None:
         found = list(MeasuredPairs(law.measured).settled_at(places))
     else:
