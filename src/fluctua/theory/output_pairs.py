@@ -20,7 +20,7 @@ from ..problem.subsample import combined
 from .answers import predict
 from .law import Law
 from .prediction import Prediction
-from .reshuffling.kept_noise import kept_noise
+from .reshuffling.kept_noise import share_kept
 from .reshuffling.measured_pairs import MeasuredPairs
 from .stability import max_stable_lr
 
@@ -105,7 +105,7 @@ def _scaled(prediction: Prediction, variances: Array, rtol: float) -> Pairs:
     else:  # there the variances are less than the accuracy of the moments, and follow from the noise itself
         assert law.shuffle is not None
         course = law._course(law.minimum.curvatures, max(step, 1))
-        kept = kept_noise(law.shuffle, course, prediction.start.modes, step)[None]
+        kept = share_kept(law.shuffle, course, prediction.start.modes, step)[None]
     scale = np.sqrt(np.maximum(kept, 0.0))
     yield from ((kl, scale[:, :, None] * block * scale[:, None]) for kl, block in pairs.items())
 
