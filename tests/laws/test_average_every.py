@@ -10,7 +10,9 @@ import fluctua as fl
 from fluctua.errors import InvalidInput, UnknownFloor
 from fluctua.recipe.averages import read_average
 from fluctua.simulation.batches import Draws, generators, seed_sequence
+from fluctua.simulation.identity import EqualTimeRun
 from fluctua.simulation.steppers import slots, stepper
+from fluctua.storage.layout import hold_header
 from fluctua.theory.law import Law
 from helpers.agreement import close
 from helpers.enumeration import Enumeration, EpochEnumeration, away_from, error, followed, followed_in_epochs, tiny
@@ -265,6 +267,11 @@ def test_real_runs_average_once_an_epoch_as_predicted(digits_problem):
     assert not verdict.row("exact x 1.05").consistent
     assert verdict.run.average == average
     assert "the ends of all epochs after 57" in verdict.run.average.words
+    saved = json.loads(verdict.to_json())
+    hold_header(saved, "verdict")
+    del saved["identity"]["average"]["every"]  # as versions before it wrote
+    hold_header(saved, "verdict")
+    assert EqualTimeRun.of(saved["identity"]).average == fl.RunningAverage(57)
 
 
 # -- what is said of it -----------------------------------------------------------------------------------------------

@@ -98,11 +98,10 @@ def test_an_average_in_epochs_that_are_not_listed():
     average = fl.EMA(0.5, "epoch")
     exact, found = (fl.predict(problem, sgd, average=average) for _ in range(2))
     expected = fl.loss_spread(exact.after(30)).std
-    assert fl.loss_spread(expanded(found)).std == pytest.approx(expected, rel=0.08)
+    for settled in (exact, expanded(found)):
+        assert fl.loss_spread(settled).std == pytest.approx(expected, rel=0.08)
     assert fl.loss_spread(expanded(found).after(30)).std == pytest.approx(expected, rel=0.08)
     assert fl.loss_spread(fl.predict(problem, sgd, average=fl.RunningAverage())).std == 0
-    with pytest.raises(InvalidInput, match=r"use \.after"):
-        fl.loss_spread(exact)
 
 
 def test_what_is_scaled_must_exist():
@@ -112,3 +111,23 @@ def test_what_is_scaled_must_exist():
     object.__setattr__(beyond.law, "sgd", replace(sgd, lr=1.01 * limit))
     with pytest.raises(InvalidInput, match=f"is above the largest stable one, {limit:.6g}"):
         fl.loss_spread(beyond)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=2e-4)
+@pytest.mark.parametrize(("steps", "start"), [(395, "optimum"), (310, "zero")])
+def test_real_runs_on_digits_differ_as_predicted(digits_problem, steps, start):
+    """8,192 runs tell their standard deviation to 1 %; 1.00 to 1.02 of it was found here with other seeds.
+
+    They reject independent batches, whose spread is 1.2 and 1.5 times theirs.
+    """
+    sgd = fl.SGD(0.0095, 16, weight_decay=1e-3, sampling="shuffle")
+    run = fl.simulate(digits_problem, sgd, steps=steps, replicas=8192, records=1, rng=31, start=start)
+    measured = run.replica_losses[:, -1].std(ddof=1)
+    independent = replace(sgd, sampling="without_replacement")
+    found, other = (
+        fl.loss_spread(fl.predict(digits_problem, each).after(steps, start=start, rtol=1e-3), rtol=1e-3).std
+        for each in (sgd, independent)
+    )
+    assert 0.95 < found / measured < 1.07
+    assert other > 1.1 * measured

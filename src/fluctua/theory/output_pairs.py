@@ -17,12 +17,11 @@ from .._arrays import Array
 from .._validate.sizes import refuse_bytes
 from ..errors import InvalidInput
 from ..problem.subsample import combined
-from ..recipe.averages import RunningAverage
 from .answers import predict
 from .law import Law
 from .moments import Moments
 from .prediction import Prediction
-from .reshuffling.kept_noise import kept_noise
+from .reshuffling.kept_noise import share_kept
 from .reshuffling.measured_pairs import MeasuredPairs
 from .stability import max_stable_lr
 
@@ -57,7 +56,7 @@ def pairs_of(prediction: Prediction, rtol: float) -> Looks:
     if law.shuffle is None:
         return Looks(np.ones(1), (prediction.mean @ prediction.modes)[None], _of_independent(prediction, rtol))
     places, shares = _positions(prediction)
-    if law.measured is not None:
+    if law.measured is not None and (law.average is None or prediction.steps is not None):
         return _measured(prediction, places, shares)
     states = [(prediction.mode_covariance, prediction.mode_mean)]
     if prediction.steps is None:
@@ -86,13 +85,6 @@ def _measured(prediction: Prediction, places: list[int], shares: Array) -> Looks
     """Those of epochs that are listed or measured."""
     law, step = prediction.law, 0 if prediction.steps is None else prediction.steps[0]
     assert law.measured is not None
-    if prediction.steps is None and isinstance(law.average, RunningAverage):
-        return Looks(np.ones(0), np.zeros((0, 0, 0)), iter(()))  # a mean over all time
-    if prediction.steps is None and law.average is not None:
-        raise InvalidInput(
-            "the spread of the loss of an average in shuffled epochs of so few samples is known at finite time: use "
-            ".after(steps)."
-        )
     if prediction.steps is None:
         found = list(MeasuredPairs(law.measured).settled_at(places))
     else:
@@ -114,7 +106,7 @@ def _scaled(prediction: Prediction, variances: Array, rtol: float) -> Pairs:
     else:  # there the variances are less than the accuracy of the moments, and follow from the noise itself
         assert law.shuffle is not None
         course = law._course(law.minimum.curvatures, max(step, 1))
-        kept = kept_noise(law.shuffle, course, prediction.start.modes, step)[None]
+        kept = share_kept(law.shuffle, course, prediction.start.modes, step)[None]
     scale = np.sqrt(np.maximum(kept, 0.0))
     yield from ((kl, scale[:, :, None] * block * scale[:, None]) for kl, block in pairs.items())
 

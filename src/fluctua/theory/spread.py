@@ -61,10 +61,10 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     stable learning rate, by 10 to 20 % at b = 1, by up to 30 % at 0.9 of the limit. Where few samples make noise of
     lighter tails it is high: 0.9 to 1.5 times the measured one with 12 samples, b = 1, half the limit (docs/spread.md).
 
-    In shuffled epochs the covariances are exact where all epochs are listed. Elsewhere the mean is the law's, outputs
-    and modes fluctuate together as in independent batches, and each mode by as much as epochs leave of it: off by less
-    than 1 % on digits, by up to 15 % at 0.2 modes to a sample. The stationary variance is averaged over the positions
-    of the epoch; `Prediction.at` gives one. A small last batch has loud single steps, for which the closure is low.
+    In shuffled epochs the covariances are exact where all epochs are listed. Elsewhere, and in a stationary average,
+    the mean is the law's, outputs and modes fluctuate together as in independent batches, and each mode by as much as
+    epochs leave of it: off by less than 1 % on wine, by up to 15 % at 0.2 modes to a sample. The stationary variance is
+    averaged over the positions of the epoch; `Prediction.at` gives one.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     ------
     InvalidInput
         For a rung that models the sum over outputs only, for a prediction averaged over several steps, for the
-        stationary average in epochs that are listed, in epochs that are not beyond the limit of independent batches,
-        and for more steps than fit into memory, with weight decay or from elsewhere than W*.
+        stationary state of epochs that are not listed beyond the limit of independent batches, and for more steps than
+        fit into memory, with weight decay or from elsewhere than W*.
     NotConverged
         If a balance was not solved to the accuracy stated.
 

@@ -11,12 +11,12 @@ from ...kernels.time_varying import Course
 from ...problem.minimum import Minimum
 from .expansion import Shuffle
 
-__all__ = ["kept_noise"]
+__all__ = ["share_kept"]
 
 _TIMES = 24  # at which the source is asked for; in between it is linear
 
 
-def kept_noise(shuffle: Shuffle, course: Course, begin: Array, steps: int) -> Array:
+def share_kept(shuffle: Shuffle, course: Course, begin: Array, steps: int) -> Array:
     """Return the variances in epochs over those of independent batches after `steps`, (r,), from E V(0) = `begin`.
 
     F44 along a run: the noise of every step has the variance C + X(E V) + K[E V^T E V] of the mean's way, and in its
