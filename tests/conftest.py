@@ -94,6 +94,7 @@ def run(tmp_path, monkeypatch, capsys):
     """Call the command line in an empty directory: exit code, output, errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FLUCTUA_DATA", raising=False)
+    monkeypatch.setattr("fluctua.cli.progress._FIRST", np.inf)  # how busy the machine is does not show
 
     def call(*arguments):
         with pytest.raises(SystemExit) as stopped:

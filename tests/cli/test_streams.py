@@ -146,11 +146,11 @@ def test_a_stage_pulses_until_its_share_is_known_and_lines_go_to_the_output(monk
 
 
 def test_what_takes_long_says_so_where_there_is_no_terminal(monkeypatch, capsys):
-    now = iter([0.0, 1.9, 2.1, 5.0, 12.0, 13.0])
+    now = iter([0.0, 9.9, 10.1, 15.0, 20.0, 21.0])
     monkeypatch.setattr("fluctua.cli.progress.time.monotonic", lambda: next(now))
     with progress_bar() as report:
         for stage, fraction in (("plan", 0.0), ("plan", 0.25), ("plan", 0.3), ("plan", 0.5), ("check", 0.0)):
             report(stage, fraction)
     said = capsys.readouterr()
-    assert said.err.splitlines() == ["plan, 25% after 2 s", "check after 13 s"]
+    assert said.err.splitlines() == ["plan, 25% after 10 s", "check after 21 s"]
     assert said.out == ""

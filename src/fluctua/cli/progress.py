@@ -15,7 +15,7 @@ import click
 
 __all__ = ["progress_bar"]
 
-_FIRST, _AGAIN = 2.0, 10.0  # seconds until the first line where there is no terminal, and between lines
+_FIRST, _AGAIN = 10.0, 10.0  # seconds until the first line where there is no terminal, and between lines
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
     """Give a function of stage and fraction that shows a bar for each stage on stderr, where that is a terminal.
 
     A stage pulses until its fraction is above 0, and is done when it is told of another. Elsewhere what takes longer
-    than two seconds says so in a line, and again every ten.
+    than ten seconds says so in a line, and again every ten.
     """
     from rich import progress as rich
     from rich.console import Console

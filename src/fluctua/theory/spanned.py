@@ -87,7 +87,8 @@ class SpannedSource:
         gain = np.clip(size.sum() / np.abs(np.diag(self.minimum.noise)).sum(), 1.0, _LARGEST_GAIN)
         sizes = np.array([np.diag(found) for found in self._found])
         rounded = self.problem.precision * np.sqrt(shares**2 @ sizes**2)
-        missed = self.witnesses.effect(left, self.witnesses.squares) * (_LEFT if loss_rtol(self.rtol) < self.rtol else 1)
+        weight = _LEFT if loss_rtol(self.rtol) < self.rtol else 1.0
+        missed = weight * self.witnesses.effect(left, self.witnesses.squares)
         known = np.all(missed + rounded <= self.rtol / gain * size)
         if not known or self.witnesses.effect(left, self.witnesses.lengths) > loss_rtol(self.rtol) / gain * size.sum():
             return None
