@@ -129,7 +129,7 @@ def test_what_is_left_out_is_resolved(problem, truth, monkeypatch, way):
     prediction = fl.predict(problem, RECIPES["single samples"])
     if way == "marched":
         monkeypatch.setattr(Sweeps, "solve", lambda _: False)
-    monkeypatch.setattr(witnesses.Witnesses, "_at_most", lambda _, mean, __: 0.0 * mean)
+    monkeypatch.setattr(witnesses.Witnesses, "_at_most", lambda _, mean, *__: 0.0 * mean)
     found = prediction.after(STEPS, rtol=1e-4).mode_variances
     assert relative(found, np.diag(truth["single samples", "optimum"])) > 1e-3
 

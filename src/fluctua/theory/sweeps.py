@@ -169,11 +169,11 @@ class Sweeps:
         """Whether the last sweep, which changed the source, leaves nothing to do; states are asked, panels marked."""
         allowed, most = self._allowance(), _FIRST if sweep < _ROUGHLY else _LEAST
         own, moved = allowed.of(np.abs(change))
-        for place, step in enumerate(self._time.steps):
-            self._nodes[step].still = step == 0 or bool(sweep and own[place] < _STILL)
         tails = self._tails(allowed)
         self._cut = [k for k, tail in enumerate(tails) if sweep and tail.max() > max(_TAIL, self._inside(k, own))]
         asked, left = self._complete(allowed, most)
+        for place, step in enumerate(self._time.steps):  # nothing is still where the source has new states
+            self._nodes[step].still = step == 0 or bool(sweep and not asked and own[place] < _STILL)
         self.error = left + moved + _WEIGHT * tails.sum(axis=0)
         return sweep >= _ROUGHLY and not (asked or self._cut) and moved.max() < _SETTLED
 
@@ -210,11 +210,6 @@ class Sweeps:
             if left.max() <= most or not worst.any():
                 break
             picked.append(int(np.argmax(worst)))
-        for place in picked[:-1]:  # what later ones have made needless
-            fewer = [other for other in picked if other != place]
-            without = self._left_out(allowed, seen, fewer)[1]
-            if without.max() <= max(most, left.max()):
-                picked, left = fewer, without
         for place in picked:
             state = nodes[place].state
             assert state is not None
