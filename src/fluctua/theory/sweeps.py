@@ -105,6 +105,7 @@ class Sweeps:
     _nodes: dict[int, Node] = field(init=False, default_factory=dict)
     _still: dict[int, AnyArray] = field(init=False, default_factory=dict)
     _cut: list[int] = field(init=False, default_factory=list)
+    _renewed: bool = field(init=False, default=False)
 
     def solve(self) -> bool:
         """Whether the run was found; it is not where the source is no smooth function of time, or grows."""
@@ -119,7 +120,7 @@ class Sweeps:
                 return False
             if self._holds(change, sweep):
                 return True
-            history = [*history, (seen, found)] if sweep else []
+            history = [] if self._renewed else [*history, (seen, found)]  # of one and the same map
             seen = nearest(history, self.asked.weights) if history else found
             if self._cut:
                 seen, history = self._refined() @ seen, []
@@ -171,11 +172,11 @@ class Sweeps:
         own, moved = allowed.of(np.abs(change))
         tails = self._tails(allowed)
         self._cut = [k for k, tail in enumerate(tails) if sweep and tail.max() > max(_TAIL, self._inside(k, own))]
-        asked, left = self._complete(allowed, most)
+        self._renewed, left = self._complete(allowed, most)
         for place, step in enumerate(self._time.steps):  # nothing is still where the source has new states
-            self._nodes[step].still = step == 0 or bool(sweep and not asked and own[place] < _STILL)
+            self._nodes[step].still = step == 0 or bool(sweep and not self._renewed and own[place] < _STILL)
         self.error = left + moved + _WEIGHT * tails.sum(axis=0)
-        return sweep >= _ROUGHLY and not (asked or self._cut) and moved.max() < _SETTLED
+        return sweep >= _ROUGHLY and not (self._renewed or self._cut) and moved.max() < _SETTLED
 
     def _inside(self, panel: int, own: Array) -> float:
         """What still moves in a panel: it is not cut before that has settled."""
