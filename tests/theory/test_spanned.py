@@ -85,7 +85,7 @@ def truth(problem):
 @pytest.mark.usefixtures("recalls", "way")
 @starts
 @recipes
-def test_modes_and_loss_are_as_accurate_as_asked_with_fewer_passes(problem, truth, passes, monkeypatch, name, start):
+def test_modes_and_loss_are_as_accurate_as_asked_and_said(problem, truth, passes, monkeypatch, name, start):
     variances, prediction = np.diag(truth[name, start]), fl.predict(problem, RECIPES[name])
     for rtol in (1e-3, 1e-4):
         passes.clear()
