@@ -85,7 +85,7 @@ def truth(problem):
 @pytest.mark.usefixtures("recalls", "way")
 @starts
 @recipes
-def test_modes_and_loss_are_as_accurate_as_asked_with_fewer_passes(problem, truth, passes, monkeypatch, name, start):
+def test_modes_and_loss_are_as_accurate_as_asked_and_said(problem, truth, passes, monkeypatch, name, start):
     variances, prediction = np.diag(truth[name, start]), fl.predict(problem, RECIPES[name])
     for rtol in (1e-3, 1e-4):
         passes.clear()
@@ -142,7 +142,7 @@ def test_what_is_left_out_is_resolved(problem, truth, monkeypatch, way):
     prediction = fl.predict(problem, RECIPES["single samples"])
     if way == "marched":
         monkeypatch.setattr(Sweeps, "solve", lambda _: False)
-    monkeypatch.setattr(witnesses.Witnesses, "_at_most", lambda _, mean, __: 0.0 * mean)
+    monkeypatch.setattr(witnesses.Witnesses, "_at_most", lambda _, mean, *__: 0.0 * mean)
     found = prediction.after(STEPS, rtol=1e-4).mode_variances
     assert relative(found, np.diag(truth["single samples", "optimum"])) > 1e-3
 

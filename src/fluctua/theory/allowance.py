@@ -14,6 +14,7 @@ from .witnesses import Witnesses
 
 __all__ = ["Allowance", "Flows"]
 
+_ERRORS = 3.0  # standard errors, of the worst of many modes; measured
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -74,12 +75,13 @@ class Allowance:
     def of_rests(self, rests: Array, witnesses: Witnesses) -> Array:
         """The totals of what is left of the states, (nodes, n): nodes and modes may add up, or cancel."""
         total = np.zeros(2)
-        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved(witnesses), rests), np.ones(rests.shape[1]))
+        ones = np.ones(rests.shape[1])
+        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved(witnesses), rests), ones, _ERRORS)
         for target, back in zip(self.targets, self._backs, strict=True):
             flow = self.flows.signed[target]
-            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares) + np.abs(back) @ moved
+            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares, _ERRORS) + np.abs(back) @ moved
             seen = witnesses.squares @ (self.curvatures[:, None] * flow + self._lost_back(back))
-            loss = witnesses.effect(np.einsum("wj,jw->w", seen, rests), np.ones(rests.shape[1]))
+            loss = witnesses.effect(np.einsum("wj,jw->w", seen, rests), ones, _ERRORS)
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
         return total
 

@@ -174,7 +174,9 @@ class Relaxation:
     def _estimated(self, worst: float) -> Accuracy:
         """What a march reached whose worst interval had this share of what is allowed."""
         fine = _EXACT if self.recalled is None else self.recalled.minimum.problem.precision
-        passes = len(self._asked) + (self.recalled.passes if isinstance(self.recalled, SpannedSource) else 0)
+        passes = len(self._asked)
+        if isinstance(self.recalled, SpannedSource):  # what it leaves out is not in the share
+            worst, passes = max(worst, 1.0), passes + self.recalled.passes
         return Accuracy(max(worst * self.rtol, fine), max(worst * loss_rtol(self.rtol), fine), passes)
 
     def _march(self, stops: Sequence[int], read: Reading | None = None) -> March:

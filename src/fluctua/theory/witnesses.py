@@ -20,7 +20,7 @@ class Witnesses:
 
     What a pass over all samples finds, <q z z^T>, is linear in q, and q in (S, E V). Half of the witnesses are drawn
     with their leverage x^T H^-1 x, so that no mode goes unseen, and half evenly. What a part of q adds to a mean over
-    all samples is bounded by its mean over the witnesses and two standard errors: calibrated, not proved.
+    all samples is bounded by its mean over the witnesses and some standard errors: calibrated, not proved.
 
     Parameters
     ----------
@@ -69,19 +69,19 @@ class Witnesses:
         shares = found.T / sizes
         return shares, seen - shares @ former
 
-    def effect(self, left: Array, squares: Array) -> Array:
+    def effect(self, left: Array, squares: Array, errors: float = _ERRORS) -> Array:
         """What q of `left`, (..., n), adds to the mean of `squares`, (n, r) or (n,), at most, (..., r) or (...)."""
         weighted = left * self.weights
-        return self._at_most(weighted @ squares, weighted**2 @ squares**2)
+        return self._at_most(weighted @ squares, weighted**2 @ squares**2, errors)
 
-    def effect_each(self, left: Array, squares: Array) -> Array:
+    def effect_each(self, left: Array, squares: Array, errors: float = _ERRORS) -> Array:
         """The same of each column of `left` on its own squares, (n, r) both: (r,)."""
         each = left * squares * self.weights[:, None]
-        return self._at_most(each.sum(axis=0), np.einsum("ij,ij->j", each, each))
+        return self._at_most(each.sum(axis=0), np.einsum("ij,ij->j", each, each), errors)
 
-    def _at_most(self, mean: Array, square: Array) -> Array:
+    def _at_most(self, mean: Array, square: Array, errors: float) -> Array:
         count = len(self.weights)
-        return np.asarray(np.abs(mean) + _ERRORS * np.sqrt(np.maximum(square - mean**2 / count, 0))) / count
+        return np.asarray(np.abs(mean) + errors * np.sqrt(np.maximum(square - mean**2 / count, 0))) / count
 
     @cached_property
     def squares(self) -> Array:
