@@ -221,7 +221,7 @@ def test_verify_ends_with_a_verdict():
 
 
 def test_a_doubtful_floor_is_said(monkeypatch):
-    from fluctua.theory import answers as theory
+    from fluctua.theory import stationary_state as theory
 
     monkeypatch.setattr(theory, "_DOUBTFUL", 1e-4)
     with pytest.warns(UncertainFloor, match=r"uncertain and may be too low: it is measured with random epochs to"):

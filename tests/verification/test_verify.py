@@ -247,10 +247,7 @@ def test_the_curve_of_epochs_has_all_steps(small_problem):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        ({"sampling": "single_shuffle"}, "periodic orbit"),
-        ({"sampling": "sequential"}, "periodic orbit"),
-    ],
+    [({"sampling": "single_shuffle"}, "periodic orbit"), ({"sampling": "sequential"}, "periodic orbit")],
 )
 def test_epochs_without_a_law_are_refused_before_any_simulation(small_problem, options, message):
     def fail(stage, _fraction):
