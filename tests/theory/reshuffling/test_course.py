@@ -281,3 +281,23 @@ def test_a_stationary_average_is_where_a_long_run_ends(optimiser):
     assert close(late.average([41 * 60 + 20])[0], settled[0], rtol=2e-3)
     assert close(late.means([41 * 60 + 20]), settled[1], rtol=2e-2)
     assert np.trace(settled[0]) < 0.7 * np.trace(replace(law, average=None).settled_in_epochs(20)[0])
+
+
+@pytest.mark.parametrize("factors", [[0.0] * 13 + [1.0] * 13, [0.0] * 6 + [1.0] * 13 + [0.0] * 7], ids=["on", "on, off"])
+def test_a_rate_that_jumps_within_an_epoch_has_more_nodes(monkeypatch, factors):
+    """The mean has a kink there, which twelve positions miss by some per cent of the excess loss, from a far start."""
+    problem = data(26 * 4)
+    lr = 0.5 * fl.max_stable_lr(problem, fl.SGD(0.1, 4))
+
+    def excess(nodes, kinked):
+        monkeypatch.setattr("fluctua.theory.law.NODES", nodes)
+        monkeypatch.setattr("fluctua.theory.reshuffling.course_run._KINKED", kinked)
+        monkeypatch.setattr("fluctua.theory.reshuffling.course_run.NODES", nodes)
+        law = replace(law_of(problem, lr, size=4, schedule=factors), rough=True)
+        s = run_of(law, 26, np.array([[3.0, -2.0, 1.0], [1.0, 2.0, -3.0]]), 1e-6).average([26])[0]
+        return 0.5 * law.minimum.curvatures @ np.diag(s)
+
+    whole = excess(26, 26)
+    few, more = (abs(excess(12, kinked) / whole - 1) for kinked in (12, 20))
+    assert more < 1e-2
+    assert 2 * more < few

@@ -14,13 +14,14 @@ from ..overflow import overflowing, overflown
 from ..transient import largest_change
 from .course_expansion import Added, CourseShuffle
 from .course_timetable import CourseEpoch
-from .expansion import Shuffle
+from .expansion import NODES, Shuffle
 from .followed import FollowedRun, overflows
 from .memory import EpochMoments
 
 __all__ = ["CourseRun"]
 
 _ROUNDS = 100
+_KINKED = 20  # nodes in the place of `NODES` where the rate jumps within an epoch
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class CourseRun(FollowedRun):
     """
 
     def __init__(self, shuffle: Shuffle, course: Course, mean: Array | None, rtol: float) -> None:
-        self.shuffle, self.course, self.rtol = shuffle, course, rtol
+        self.shuffle, self.course, self.rtol, self._jumps = shuffle, course, rtol, course.breaks
         outputs = shuffle.minimum.weights.shape[0]
         begin = np.zeros((outputs, course.modes)) if mean is None else mean
         self.mean = np.multiply.outer(course.entry, begin).swapaxes(0, 1).reshape(outputs, -1)
@@ -144,8 +145,10 @@ class CourseRun(FollowedRun):
             new = slice(first, first + end)
             if all(np.array_equal(each[old], each[new]) for each in (self.course.motion, self.course.push)):
                 return before
-        sizes = self.shuffle.sizes[:end]
-        return CourseShuffle(self.shuffle, CourseEpoch(self.course, first, sizes, self.shuffle.nodes))
+        sizes, nodes = self.shuffle.sizes[:end], self.shuffle.nodes
+        if any(first < jump < first + end for jump in self._jumps):  # the mean has a kink there
+            nodes = nodes * _KINKED // NODES
+        return CourseShuffle(self.shuffle, CourseEpoch(self.course, first, sizes, nodes))
 
     def _passed(self, shuffle: CourseShuffle, state: Array, mean: Array, before: _Passed | None) -> _Passed:
         """An epoch from `state` and `mean`, the same as its own source makes it."""
