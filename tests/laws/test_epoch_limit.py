@@ -9,9 +9,9 @@ import pytest
 
 import fluctua as fl
 from fluctua.errors import NotConverged, UncertainLimit
-from fluctua.theory import law
 from fluctua.theory.reshuffling import limit as epoch_limit
 from fluctua.theory.reshuffling import orders
+from fluctua.theory.stability import independent_limit
 from fluctua.theory.stable_limit import StableLimit
 from helpers import all_orders
 from helpers.thinning import thinned
@@ -187,7 +187,7 @@ def test_plans_stay_below_the_limit_of_the_epochs():
 def test_plans_of_large_data_stay_below_that_of_independent_batches_of_both_sizes():
     problem = one_left_over()
     both = [fl.max_stable_lr(problem, fl.SGD(1.0, b, sampling="without_replacement")) for b in (64, 1)]
-    assert law.independent_limit(problem, shuffled(64)) == min(both)
+    assert independent_limit(problem, shuffled(64)) == min(both)
 
 
 def test_a_search_that_finds_no_stable_rate_says_so():

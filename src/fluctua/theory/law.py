@@ -29,9 +29,10 @@ from .reshuffling.resting import Resting, at_rest
 from .reshuffling.stationary import Cycle
 from .source import Source
 from .spanned import recalling
+from .stability import independent_limit
 from .transient import Relaxation, SourceOf
 
-__all__ = ["Law", "independent_limit"]
+__all__ = ["Law"]
 
 _FLATTEST = 1e-12  # what an epoch takes from a mode at least, where it is measured
 _NEAR = 0.7  # share of the limit of independent batches above which the expansion is checked, where that is cheap
@@ -278,10 +279,17 @@ class Law:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
         if self.shuffle is not None:
             ways = self._course(self.minimum.curvatures, int(steps)) if self.moves else None
-            return follow_epochs(self.shuffle, self.measured, ways, mean, rtol)
+            return follow_epochs(self.shuffle, self._at_most(steps).measured, ways, mean, rtol)
         recalled = recalling(self.source, rtol) if self.feeds_back else None
         source = self.noise if recalled is None else recalled.at
         return replace(self._relaxation(source, self.noise, mean, steps, rtol), recalled=recalled)
+
+    def _at_most(self, steps: int) -> Law:
+        """The law with the largest rate of so many steps, held: there the expansion is at its worst."""
+        largest = float(self.sgd.rates(np.arange(steps)).max(initial=0.0))
+        if largest in (0.0, self.sgd.lr):
+            return self
+        return replace(self, sgd=replace(self.sgd, lr=largest, schedule=None))
 
     def _relaxation(
         self, source: SourceOf | Array, noise: Array, mean: Array | None, steps: int, rtol: float
@@ -290,11 +298,3 @@ class Law:
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
         motion = self.motion(int(steps))
         return Relaxation(motion, source, noise, covariance, mean, tolerance, self.minimum.curvatures)
-
-
-def independent_limit(problem: LeastSquares, sgd: Recipe) -> float:
-    """Return the largest stable learning rate of independent batches of the sizes of an epoch, the lowest of them."""
-    from .stability import independent_batches, max_stable_lr
-
-    sizes = set(sgd.batch_sizes(problem.population).tolist())
-    return min(float(max_stable_lr(problem, independent_batches(replace(sgd, batch_size=size)))) for size in sizes)

@@ -19,7 +19,14 @@ from .radius import unit_radius
 from .source import Source
 from .stable_limit import StableLimit
 
-__all__ = ["independent_batches", "max_stable_lr", "mean_stable_lr", "surely_stable", "warn_unstable"]
+__all__ = [
+    "independent_batches",
+    "independent_limit",
+    "max_stable_lr",
+    "mean_stable_lr",
+    "surely_stable",
+    "warn_unstable",
+]
 
 _SHARES = (0.25, 0.5, 0.75, 1.0)  # of a rate, at which stability is told
 _BY_EPOCHS = 0.5  # of what independent batches surely bear, up to which epochs are not asked: a margin, not a bound
@@ -116,6 +123,12 @@ def independent_batches(sgd: Recipe) -> Recipe:
 def mean_stable_lr(problem: LeastSquares, sgd: Recipe) -> float:
     """Return the learning rate above which E V grows: the limit of a full batch, and of noise frozen at the optimum."""
     return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
+
+
+def independent_limit(problem: LeastSquares, sgd: Recipe) -> float:
+    """Return the largest stable learning rate of independent batches of the sizes of an epoch, the lowest of them."""
+    sizes = set(sgd.batch_sizes(problem.population).tolist())
+    return min(float(max_stable_lr(problem, independent_batches(replace(sgd, batch_size=size)))) for size in sizes)
 
 
 def surely_stable(problem: LeastSquares, sgd: Recipe, rate: float) -> bool:

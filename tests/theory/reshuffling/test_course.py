@@ -283,7 +283,9 @@ def test_a_stationary_average_is_where_a_long_run_ends(optimiser):
     assert np.trace(settled[0]) < 0.7 * np.trace(replace(law, average=None).settled_in_epochs(20)[0])
 
 
-@pytest.mark.parametrize("factors", [[0.0] * 13 + [1.0] * 13, [0.0] * 6 + [1.0] * 13 + [0.0] * 7], ids=["on", "on, off"])
+@pytest.mark.parametrize(
+    "factors", [[0.0] * 13 + [1.0] * 13, [0.0] * 6 + [1.0] * 13 + [0.0] * 7], ids=["on", "on, off"]
+)
 def test_a_rate_that_jumps_within_an_epoch_has_more_nodes(monkeypatch, factors):
     """The mean has a kink there, which twelve positions miss by some per cent of the excess loss, from a far start."""
     problem = data(26 * 4)

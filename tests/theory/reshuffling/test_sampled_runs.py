@@ -124,3 +124,16 @@ def test_rates_clearly_below_the_limit_do_not_ask_for_it(monkeypatch):
     assert caught[0].message.max_stable_lr == pytest.approx(float(limit))
     monkeypatch.setattr("fluctua.theory.reshuffling.limit.epoch_limit", None)
     fl.learning_curve(problem, low, 2)
+
+
+def test_whether_epochs_are_measured_is_told_by_the_largest_rate_of_a_run():
+    """However the rates are written: `lr` may be one that no step has, as with torch's OneCycleLR."""
+    problem, factors = crowded(), np.linspace(1.0, 0.2, 15)
+    largest = 0.8 * fl.max_stable_lr(problem, fl.SGD(1.0, 8))
+    written = [(largest, factors), (1e-3 * largest, 1e3 * factors)]
+    ends = [
+        fl.predict(problem, fl.SGD(lr, 8, sampling="shuffle", schedule=schedule)).after(15, start="zero")
+        for lr, schedule in written
+    ]
+    assert ends[0].excess_loss_error > 0
+    assert ends[1].excess_loss == pytest.approx(ends[0].excess_loss, rel=1e-9)

@@ -21,7 +21,8 @@ from ...problem.least_squares import LeastSquares
 from ...problem.subsample import part
 from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState
-from ..law import Law, independent_limit
+from ..law import Law
+from ..stability import independent_batches, independent_limit, max_stable_lr
 from ..stable_limit import StableLimit
 from .expansion import FEW_NODES, SOME
 from .orders import Orders, chosen_orders
@@ -145,8 +146,6 @@ def _expanded(problem: LeastSquares, sgd: Recipe) -> StableLimit:
 
     Where all samples are too many, its ratio to that of independent batches, from some of them for both.
     """
-    from ..stability import independent_batches, max_stable_lr
-
     some = part(problem, problem.minimum(sgd.weight_decay), SOME // problem.rank)[0]
     whole, few = (float(max_stable_lr(each, independent_batches(sgd))) for each in (problem, some))
     low = independent_limit(some, sgd)
