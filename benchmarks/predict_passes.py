@@ -8,11 +8,11 @@ and of the excess loss against rtol 1e-8.
     python benchmarks/predict_passes.py embeddings # 16,000 x 512, made up; without the reference: embeddings --fast
     python benchmarks/predict_passes.py mnist      # mnist --fast takes a minute or two, the reference an hour
 
-Digits are so few that every state is asked of all samples. MNIST (rank 712, two shared cores, one thread of BLAS, at a
-load of ten, which time beside the passes feels most), from the optimum and from zero: 8,000 plain steps 9 and 8 passes,
-14 and 15 in passes; momentum 16 and 18, 24 and 36; cosine with momentum 19 and 24, 36 and 57. Embeddings: plain 1.2 and
-2.5 s; momentum 9.3 s, and 54 s and 127 passes from zero, where the sweeps do not end and the march takes over; cosine
-with momentum 8.1 and 11.9 s.
+Digits are so few that every state is asked of all samples. MNIST (rank 712, a pass 0.62 s of CPU, one thread of BLAS,
+AVX-512, a quiet machine), from the optimum and from zero: 8,000 plain steps 9 and 8 passes, 12 and 14 in passes; momentum
+15 and 17, 25 and 35; cosine with momentum 22 and 23, 40 and 54: what is no pass costs as much there. Embeddings, on a
+shared machine: plain 1.2 and 2.5 s; momentum 9.3 s, and 54 s and 127 passes from zero, where the sweeps do not end and
+the march takes over; cosine with momentum 8.1 and 11.9 s.
 """
 
 from __future__ import annotations
