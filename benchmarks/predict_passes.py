@@ -9,10 +9,10 @@ and of the excess loss against rtol 1e-8.
     python benchmarks/predict_passes.py mnist      # mnist --fast takes a minute or two, the reference an hour
 
 Digits are so few that every state is asked of all samples. MNIST (rank 712, a pass 0.62 s of CPU, one thread of BLAS,
-AVX-512, a quiet machine), from the optimum and from zero: 8,000 plain steps 9 and 8 passes, 12 and 14 in passes; momentum
-15 and 17, 25 and 35; cosine with momentum 22 and 23, 40 and 54: what is no pass costs as much there. Embeddings, on a
-shared machine: plain 1.2 and 2.5 s; momentum 9.3 s, and 54 s and 127 passes from zero, where the sweeps do not end and
-the march takes over; cosine with momentum 8.1 and 11.9 s.
+AVX-512, a quiet machine), from the optimum and from zero: 8,000 plain steps 9 and 8 passes, 12 and 14 in passes;
+momentum 15 and 17, 25 and 35; cosine with momentum 22 and 23, 40 and 54: what is no pass costs as much there.
+Embeddings, on a shared machine: plain 1.2 and 2.5 s; momentum 9.3 s, and 54 s and 127 passes from zero, where the
+sweeps do not end and the march takes over; cosine with momentum 8.1 and 11.9 s.
 """
 
 from __future__ import annotations

@@ -279,12 +279,12 @@ class Law:
         """F0 over `steps` steps from E V(0) = `mean`, (c, r) or None for W*, without spread."""
         if self.shuffle is not None:
             ways = self._course(self.minimum.curvatures, int(steps)) if self.moves else None
-            return follow_epochs(self.shuffle, self._at_most(steps).measured, ways, mean, rtol)
+            return follow_epochs(self.shuffle, self.at_most(steps).measured, ways, mean, rtol)
         recalled = recalling(self.source, rtol) if self.feeds_back else None
         source = self.noise if recalled is None else recalled.at
         return replace(self._relaxation(source, self.noise, mean, steps, rtol), recalled=recalled)
 
-    def _at_most(self, steps: int) -> Law:
+    def at_most(self, steps: int) -> Law:
         """The law with the largest rate of so many steps, held: there the expansion is at its worst."""
         largest = float(self.sgd.rates(np.arange(steps)).max(initial=0.0))
         if largest in (0.0, self.sgd.lr):

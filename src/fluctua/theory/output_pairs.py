@@ -22,6 +22,7 @@ from .law import Law
 from .moments import Moments
 from .prediction import Prediction
 from .reshuffling.kept_noise import share_kept
+from .reshuffling.measured import MeasuredEpochs
 from .reshuffling.measured_pairs import MeasuredPairs
 from .stability import max_stable_lr
 
@@ -56,8 +57,9 @@ def pairs_of(prediction: Prediction, rtol: float) -> Looks:
     if law.shuffle is None:
         return Looks(np.ones(1), (prediction.mean @ prediction.modes)[None], _of_independent(prediction, rtol))
     places, shares = _positions(prediction)
-    if law.measured is not None and (law.average is None or prediction.steps is not None):
-        return _measured(prediction, places, shares)
+    measured = (law if prediction.steps is None else law.at_most(prediction.steps[0])).measured
+    if measured is not None and (law.average is None or prediction.steps is not None):
+        return _measured(prediction, measured, places, shares)
     states = [(prediction.mode_covariance, prediction.mode_mean)]
     if prediction.steps is None:
         states = [law.settled_in_epochs(place) for place in places]
@@ -81,16 +83,15 @@ def _positions(prediction: Prediction) -> tuple[list[int], Array]:
     return law.shuffle.epoch.times.tolist(), law.shuffle.epoch.share
 
 
-def _measured(prediction: Prediction, places: list[int], shares: Array) -> Looks:
+def _measured(prediction: Prediction, epochs: MeasuredEpochs, places: list[int], shares: Array) -> Looks:
     """Those of epochs that are listed or measured."""
     law, step = prediction.law, 0 if prediction.steps is None else prediction.steps[0]
-    assert law.measured is not None
     if prediction.steps is None:
-        found = list(MeasuredPairs(law.measured).settled_at(places))
+        found = list(MeasuredPairs(epochs).settled_at(places))
     else:
         course = law._course(law.minimum.curvatures, max(step, 1)) if law.moves else None
         start = None if prediction.start is None else prediction.start.modes
-        found = [MeasuredPairs(law.measured, course).after(step, start)]
+        found = [MeasuredPairs(epochs, course).after(step, start)]
     blocks, means = (np.array(each) for each in zip(*found, strict=True))
     indices = combinations_with_replacement(range(blocks.shape[1]), 2)
     return Looks(shares, means, (((k, m), blocks[:, k, m]) for k, m in indices))
