@@ -46,11 +46,10 @@ def setting(optimiser, sampling, lr=LR, **options):
 def test_it_is_updated_as_a_loop_with_torchs_averaged_model_does_it(decay, epoch):
     """`update_parameters` after each epoch, for SWA from number 2 on; W is seen before the first."""
     torch = pytest.importorskip("torch")
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
+    swa = pytest.importorskip("torch.optim.swa_utils")
     ours = fl.RunningAverage(2 * epoch, epoch) if decay is None else fl.EMA(decay, epoch)
     model, rng, average = torch.nn.Linear(3, 2, bias=False).double(), np.random.default_rng(4), np.zeros((2, 3))
-    kept = AveragedModel(model, multi_avg_fn=None if decay is None else get_ema_multi_avg_fn(decay))
+    kept = swa.AveragedModel(model, multi_avg_fn=None if decay is None else swa.get_ema_multi_avg_fn(decay))
     for step, share in enumerate(ours.weights(range(9 * epoch))):
         weights = rng.normal(size=(2, 3))
         with torch.no_grad():

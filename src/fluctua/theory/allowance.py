@@ -52,6 +52,8 @@ class Allowance:
     curvatures, data_curvatures : ndarray, (r,)
         With weight decay and without.
     rtol : float
+    witnesses : Witnesses
+        On whom rests are seen.
     """
 
     flows: Flows
@@ -61,6 +63,7 @@ class Allowance:
     curvatures: Array
     data_curvatures: Array
     rtol: float
+    witnesses: Witnesses
 
     def of(self, sizes: Array) -> tuple[Array, Array]:
         """The worst that each node does, (nodes,), and the totals, of errors of G_pp of these sizes, (nodes, r)."""
@@ -72,11 +75,10 @@ class Allowance:
             total = np.maximum(total, [each.sum(axis=1).max(), loss.sum()])
         return worst, total
 
-    def of_rests(self, rests: Array, witnesses: Witnesses) -> Array:
+    def of_rests(self, rests: Array) -> Array:
         """The totals of what is left of the states, (nodes, n): nodes and modes may add up, or cancel."""
-        total = np.zeros(2)
-        ones = np.ones(rests.shape[1])
-        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved(witnesses), rests), ones, _ERRORS)
+        witnesses, total, ones = self.witnesses, np.zeros(2), np.ones(rests.shape[1])
+        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved, rests), ones, _ERRORS)
         for target, back in zip(self.targets, self._backs, strict=True):
             flow = self.flows.signed[target]
             each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares, _ERRORS) + np.abs(back) @ moved
@@ -113,9 +115,8 @@ class Allowance:
         """What an error of G_pp at each node does to the loss through K, (r, nodes)."""
         return np.asarray(np.einsum("i,p,ipj->pj", self.curvatures @ back, self.data_curvatures, self.flows.signed))
 
-    def _seen_moved(self, witnesses: Witnesses) -> Array:
-        """What each witness's q at each node adds to tr(A S) at each, as [at, from, witness]; kept."""
-        if "_seen" not in self.__dict__:
-            squares = (witnesses.squares * self.data_curvatures).astype(np.float32)  # estimates
-            self.__dict__["_seen"] = np.array([(squares @ flow.astype(np.float32)).T for flow in self.flows.signed])
-        return np.asarray(self.__dict__["_seen"])
+    @cached_property
+    def _seen_moved(self) -> Array:
+        """What each witness's q at each node adds to tr(A S) at each, as [at, from, witness]."""
+        squares = (self.witnesses.squares * self.data_curvatures).astype(np.float32)  # estimates
+        return np.array([(squares @ flow.astype(np.float32)).T for flow in self.flows.signed])

@@ -189,7 +189,9 @@ class Sweeps:
         variances = np.array([self._nodes[step].variances for step in steps])
         targets = targets if self.everywhere else targets[-1:]
         data = self.asked.minimum.problem.curvatures
-        return Allowance(self._time.flows, self._felt, variances, targets, self._curvatures, data, self.rtol)
+        return Allowance(
+            self._time.flows, self._felt, variances, targets, self._curvatures, data, self.rtol, self.asked.witnesses
+        )
 
     def _tails(self, allowed: Allowance) -> Array:
         """Of each panel, what the error of its polynomials does: from how its coefficients fall, (panels, 2)."""
@@ -225,7 +227,7 @@ class Sweeps:
         witnesses, known = self.asked.witnesses, shares[:, : len(self.asked.felt)]
         worst, _ = allowed.of(witnesses.effect(rests, witnesses.squares))
         rounding = allowed.of(self.asked.rounding(known))[1] if known.size else 0.0
-        return worst, allowed.of_rests(rests, witnesses) + rounding
+        return worst, allowed.of_rests(rests) + rounding
 
     def _refined(self) -> Array:
         """Cut panels; how values at the nodes are carried to the new ones, (nodes, nodes before)."""
