@@ -15,7 +15,7 @@ from ..transient import largest_change
 from .course_expansion import Added, CourseShuffle
 from .course_timetable import CourseEpoch
 from .expansion import NODES, Shuffle
-from .followed import FollowedRun, overflows
+from .followed import ChangingRun, overflows
 from .memory import EpochMoments
 
 __all__ = ["CourseRun"]
@@ -33,7 +33,7 @@ class _Passed:
     added: Added
 
 
-class CourseRun(FollowedRun):
+class CourseRun(ChangingRun):
     """F63: a run of `course` in epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Every epoch is followed until its source no longer changes. Epochs whose steps are alike share what they are made
@@ -49,20 +49,8 @@ class CourseRun(FollowedRun):
     """
 
     def __init__(self, shuffle: Shuffle, course: Course, mean: Array | None, rtol: float) -> None:
-        self.shuffle, self.course, self.rtol, self._jumps = shuffle, course, rtol, course.breaks
-        outputs = shuffle.minimum.weights.shape[0]
-        begin = np.zeros((outputs, course.modes)) if mean is None else mean
-        self.mean = np.multiply.outer(course.entry, begin).swapaxes(0, 1).reshape(outputs, -1)
-        self._known: tuple[tuple[int, ...], Array | None, tuple[Array, Array, Array]] | None = None
-
-    def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
-        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
-        covariance, _, curve = self._followed(tuple(sorted(steps)), observable)
-        return covariance, curve
-
-    def means(self, steps: Sequence[int]) -> Array:
-        """E V averaged over `steps`, (c, r)."""
-        return self._followed(tuple(sorted(steps)), None)[1]
+        self.shuffle, self.rtol, self._jumps = shuffle, rtol, course.breaks
+        super().__init__(course, mean, shuffle.minimum.weights.shape[0])
 
     def at_each(self, steps: Sequence[int]) -> dict[int, tuple[Array, Array]]:
         """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
@@ -83,14 +71,6 @@ class CourseRun(FollowedRun):
         """S and E V at the end of an epoch."""
         shown, r = self.course.shown, self.course.modes
         return self.course.fold(end.states[-1], observed=True), end.means[-1][:, shown * r : (shown + 1) * r]
-
-    def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
-        known = self._known
-        if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
-            with overflowing():
-                s, mean, curve = self._averaged(steps, observable)
-            self._known = known = steps, observable, (overflown(s), overflown(mean), overflown(curve))
-        return known[2]
 
     def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         r, last = self.course.modes, steps[-1]

@@ -9,9 +9,11 @@ import numpy as np
 
 from ..._arrays import Array, standard_error
 from ...errors import NotConverged
+from ...kernels.time_varying import Course
+from ..overflow import overflowing, overflown
 from .measured import MeasuredEpochs
 
-__all__ = ["FollowedRun", "SampledRun", "overflows"]
+__all__ = ["ChangingRun", "FollowedRun", "SampledRun", "overflows"]
 
 State = tuple[Array, Array]
 _LARGEST = 1e100  # a moment from which an epoch may overflow
@@ -54,6 +56,43 @@ class FollowedRun(ABC):
         """Standard error of observable . S_pp averaged over `steps`; None where it is none of sampling."""
         del steps, observable
         return None
+
+
+class ChangingRun(FollowedRun):
+    """A run of `course`, whose steps differ, from E V(0) = `mean`, (c, r), or from W*; what was asked last is kept.
+
+    Attributes
+    ----------
+    mean : ndarray, (c, k r)
+        E of the parts at the start.
+    """
+
+    def __init__(self, course: Course, mean: Array | None, outputs: int) -> None:
+        self.course = course
+        begin = np.zeros((outputs, course.modes)) if mean is None else mean
+        self.mean = np.multiply.outer(course.entry, begin).swapaxes(0, 1).reshape(outputs, -1)
+        self._known: tuple[tuple[int, ...], Array | None, tuple[Array, Array, Array]] | None = None
+
+    def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
+        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
+        covariance, _, curve = self._followed(tuple(sorted(steps)), observable)
+        return covariance, curve
+
+    def means(self, steps: Sequence[int]) -> Array:
+        """E V averaged over `steps`, (c, r)."""
+        return self._followed(tuple(sorted(steps)), None)[1]
+
+    def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
+        known = self._known
+        if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
+            with overflowing():
+                s, mean, curve = self._averaged(steps, observable)
+            self._known = known = steps, observable, (overflown(s), overflown(mean), overflown(curve))
+        return known[2]
+
+    @abstractmethod
+    def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
+        """S and E V averaged over the sorted `steps`, and the curve, empty without an observable."""
 
 
 class SampledRun(FollowedRun):

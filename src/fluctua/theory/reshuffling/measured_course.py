@@ -12,7 +12,7 @@ import numpy as np
 from ..._arrays import Array
 from ...kernels.time_varying import Course
 from ..overflow import overflowing, overflown
-from .followed import SampledRun
+from .followed import ChangingRun, SampledRun
 from .measured import MeasuredEpochs
 from .random_map import followed, joined
 
@@ -21,7 +21,7 @@ __all__ = ["MeasuredCourse", "square_root"]
 State = tuple[Array, Array]
 
 
-class MeasuredCourse(SampledRun):
+class MeasuredCourse(ChangingRun, SampledRun):
     """F62: a run of `course` in such epochs from E V(0) = `mean`, (c, r), without spread, or from W*.
 
     Each epoch has maps of its own. They act on rows: E s, and a square root of the covariance, whose directions are
@@ -29,23 +29,12 @@ class MeasuredCourse(SampledRun):
     """
 
     def __init__(self, epochs: MeasuredEpochs, course: Course, mean: Array | None) -> None:
-        self.epochs, self.course, self._start, outputs = epochs, course, mean, epochs.problem.outputs
-        begin = np.zeros((outputs, epochs.rank)) if mean is None else mean
-        self.mean = np.multiply.outer(course.entry, begin).swapaxes(0, 1).reshape(outputs, -1)
-        self._known: tuple[tuple[int, ...], Array | None, tuple[Array, Array, Array]] | None = None
+        self.epochs, self._start = epochs, mean
+        super().__init__(course, mean, epochs.problem.outputs)
 
     def with_epochs(self, epochs: MeasuredEpochs) -> MeasuredCourse:
         """The same run, with other orders."""
         return MeasuredCourse(epochs, self.course, self._start)
-
-    def average(self, steps: Sequence[int], observable: Array | None = None) -> tuple[Array, Array]:
-        """Return S(t) averaged over `steps`, (r, r), and observable . S_pp(t) at every t up to the last of them."""
-        covariance, _, curve = self._followed(tuple(sorted(steps)), observable)
-        return covariance, curve
-
-    def means(self, steps: Sequence[int]) -> Array:
-        """E V averaged over `steps`, (c, r)."""
-        return self._followed(tuple(sorted(steps)), None)[1]
 
     def at_each(self, steps: Sequence[int]) -> dict[int, State]:
         """S and E V at each of `steps`, (r, r) and (c, r), in one pass through the epochs."""
@@ -57,14 +46,6 @@ class MeasuredCourse(SampledRun):
                 s, mean = self._moments(weights, state[self.course.shown])
                 out[time] = out[time][0] + s, out[time][1] + mean
         return {time: (overflown(s), overflown(mean)) for time, (s, mean) in out.items()}
-
-    def _followed(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
-        known = self._known
-        if known is None or known[0] != steps or (observable is not None and known[1] is not observable):
-            with overflowing():
-                s, mean, curve = self._averaged(steps, observable)
-            self._known = known = steps, observable, (overflown(s), overflown(mean), overflown(curve))
-        return known[2]
 
     def _averaged(self, steps: tuple[int, ...], observable: Array | None) -> tuple[Array, Array, Array]:
         rank, last = self.epochs.rank, steps[-1]
