@@ -87,6 +87,19 @@ def test_shuffled_epochs_of_mnist_agree_and_are_not_independent_batches(mnist):
 
 @pytest.mark.slow
 @pytest.mark.statistical(alpha=ALPHA)
+def test_the_usual_recipe_agrees_on_mnist_and_is_not_that_of_independent_batches(mnist):
+    """A cosine within a quarter of an epoch, momentum and weight decay, from zero."""
+    cosine = fl.schedules.CosineAnnealingLR(2000)
+    sgd = fl.SGD(0.001, 8, weight_decay=1e-3, sampling="shuffle", momentum=0.9, schedule=cosine)
+    verdict = fl.verify(mnist, sgd, steps=2000, replicas=512, start="zero", rng=19, level=ALPHA)
+    assert verdict.passed
+    assert 0.9 < verdict.tested.comparison.z_rms < 1.15
+    for name in ("independent batches", "discrete", "exact x 1.05", "exact x 0.95"):
+        assert not verdict.row(name).consistent
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=ALPHA)
 def test_emnist_by_class_agrees_over_62_outputs():
     assert_agrees(fl.verify(problem_of("emnist"), fl.SGD(0.01, 32), steps=2000, replicas=32, rng=13))
 
