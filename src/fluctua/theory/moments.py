@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._arrays import Array
@@ -22,8 +23,8 @@ class Moments:
         E V, where shuffled epochs displace it; None where it is zero or follows from the start.
     mean_left : ndarray, (c, r), or None
         E V times what weight decay has left of a start outside the modes, where both move.
-    error : float or None
-        One standard error of the excess loss, where epochs were sampled; 0 where all were listed, None elsewhere.
+    error : callable or None
+        () -> one standard error of the excess loss, where epochs were sampled; 0 where all were listed, None elsewhere.
     accuracy : Accuracy or None
         Of independent batches at finite time: what was reached, and what it took.
     """
@@ -31,5 +32,5 @@ class Moments:
     covariance: Array
     mean: Array | None = None
     mean_left: Array | None = None
-    error: float | None = None
+    error: Callable[[], float | None] | None = None
     accuracy: Accuracy | None = None

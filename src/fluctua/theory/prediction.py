@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -83,13 +83,13 @@ class Prediction(Coordinates):
         """U^T S U, (r, r)."""
         return self._found.covariance
 
-    @property
+    @cached_property
     def excess_loss_error(self) -> float | None:
         """One standard error of `excess_loss`, where random epochs were measured; 0 where all of them were listed.
 
         None where nothing was sampled, and for one position of measured epochs: a law is as exact as its page says.
         """
-        return self._found.error
+        return None if self._found.error is None else self._found.error()
 
     @property
     def accuracy(self) -> Accuracy | None:
@@ -213,7 +213,7 @@ class Prediction(Coordinates):
         else:
             with overflowing():
                 mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
-                found = replace(found, mean=mean, mean_left=left, error=relaxation.error(wanted, weights))
+                found = replace(found, mean=mean, mean_left=left, error=partial(relaxation.error, wanted, weights))
         kept = losses + outside(law, begin, np.arange(wanted[-1] + 1)) if curve else None
         state = replace(self, moments=found, position=None)
         finite = replace(state, steps=wanted, start=begin, rtol=tolerance, curve=kept)
@@ -248,8 +248,11 @@ class Prediction(Coordinates):
             raise InvalidInput(f"position must be below the epoch's {cycle.shuffle.epoch.steps} steps, got {place}.")
         if self._unbounded:
             return replace(self, position=place)
-        found = Moments(*self.law.settled_in_epochs(place), error=0.0 if self.excess_loss_error == 0 else None)
+        found = Moments(*self.law.settled_in_epochs(place), error=self._error_of_a_position)
         return replace(self, moments=found, position=place)
+
+    def _error_of_a_position(self) -> float | None:
+        return 0.0 if self.excess_loss_error == 0 else None
 
     def equilibrated(self) -> Prediction:
         """Return S = c T H^-1 with the one temperature that keeps this prediction's excess loss: the lowest rung."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def _shuffled(law: Law, cycle: Cycle) -> Moments:
     if law.measured is not None:
         found = Moments(*law.settled_in_epochs(None))
         _doubt(law)
-        return replace(found, error=_sampled(law, found.covariance))
+        return replace(found, error=partial(_sampled, law, found.covariance))
     if law.epochs is not None:
         _doubt(law)
     if not law.kernel.contracts:
