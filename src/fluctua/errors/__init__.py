@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .warned import AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates
+
 __all__ = [
     "AmbiguousTargets",
     "BelowRounding",
@@ -16,12 +18,14 @@ __all__ = [
     "DataUnavailable",
     "FluctuaError",
     "InvalidInput",
+    "MissingPackage",
     "NotConverged",
     "OutputError",
     "ResultError",
     "TooLarge",
     "UncertainFloor",
     "UncertainLimit",
+    "UnknownFloor",
     "UnknownName",
     "UnknownRow",
     "UnstableRates",
@@ -151,128 +155,27 @@ class UnstableSGD(InvalidInput):
         super().__init__(text)
 
 
-class UncertainLimit(UserWarning):
-    """The largest stable learning rate of shuffled epochs is known to no better than several per cent.
-
-    Attributes
-    ----------
-    max_stable_lr, error : float
-        The estimate and its standard error.
-    method : str
-        "random epochs" or "expansion", see `fluctua.StableLimit`.
-    """
-
-    def __init__(self, max_stable_lr: float, error: float, method: str) -> None:
-        self.max_stable_lr, self.error, self.method = max_stable_lr, error, method
-        super().__init__(
-            f"the largest stable learning rate of these shuffled epochs is uncertain: {max_stable_lr:.4g} +- "
-            f"{error:.2g}, found by {method}. It may be lower. Stay well below it, use drop_last=True or a batch size "
-            f"that divides the samples, or sampling='without_replacement', for which the limit is exact."
-        )
-
-
-class UncertainFloor(UserWarning):
-    """The stationary fluctuation of shuffled epochs may be off, on the low side too.
-
-    Attributes
-    ----------
-    lr : float
-        As given.
-    reason : str
-        How the floor was found, and to how much.
-    """
-
-    def __init__(self, lr: float, reason: str) -> None:
-        self.lr, self.reason = lr, reason
-        super().__init__(
-            f"the noise floor at lr = {lr:.4g} is uncertain and may be too low: it is {reason}. Use a smaller learning "
-            f"rate, fl.semi_analytic with more orders, drop_last=True or a batch size that divides the samples, or "
-            f"sampling='without_replacement', for which the law is exact."
-        )
-
-
-class UnknownFloor(UserWarning):
-    """The stationary state of an average in shuffled epochs is not computed; runs of any length are.
-
-    Attributes
-    ----------
-    every, steps : int
-        Steps from one update of the average to the next, and steps of an epoch.
-    epochs : int
-        After so many epochs updates fall on the same positions again.
-    """
-
-    def __init__(self, every: int, steps: int, epochs: int) -> None:
-        self.every, self.steps, self.epochs = every, steps, epochs
-        super().__init__(
-            f"the stationary state of this average is left open, as NaN: it is updated every {every} steps in epochs "
-            f"of {steps}, so that updates fall on the same positions again after {epochs} epochs only, which would "
-            f"have to be followed together. .after(steps) is as exact as ever; or update it every 'epoch', or after a "
-            f"number of steps that divides {steps}."
-        )
-
-
-class UnstableRates(UserWarning):
-    """A schedule's learning rate is above the largest stable one at some steps; the run is finite and goes on.
-
-    Attributes
-    ----------
-    step, last : int
-        The first such step and the last, counted from 0.
-    count : int
-        How many there are.
-    lr, max_stable_lr : float
-        The rate at `step`, and the limit for this problem, batch size, sampling and momentum.
-    """
-
-    def __init__(self, step: int, last: int, count: int, lr: float, max_stable_lr: float) -> None:
-        self.step, self.last, self.count, self.lr, self.max_stable_lr = step, last, count, lr, max_stable_lr
-        where = f"at step {step}" if count == 1 else f"from step {step} to step {last}, at {count} steps"
-        super().__init__(
-            f"{where}, the schedule's learning rate ({lr:.4g} at step {step}) is above the largest stable one, "
-            f"{max_stable_lr:.6g}: the variance of the weights grows meanwhile. With independent batches predictions "
-            f"stay exact."
-        )
-
-
-class BelowRounding(UserWarning):
-    """Rounding hides a part of what the inputs or the targets say that the loss at the optimum shows.
-
-    Attributes
-    ----------
-    directions : int
-        Directions among the columns that are below rounding beside the others, are left out of the modes, and would
-        explain a visible part of the loss.
-    share : float
-        Of the loss at the optimum that one of them would explain, at least; the largest.
-    error : float
-        Root mean square error of the residuals at the optimum by rounding, relative to their own.
-    """
-
-    def __init__(self, directions: int, share: float, error: float) -> None:
-        self.directions, self.share, self.error = directions, share, error
-        if directions:
-            text = (
-                f"{directions} direction{'s' if directions > 1 else ''} of the inputs, below rounding beside the "
-                f"larger columns, had to be left out and would explain {100 * share:.2g} % of the loss at the optimum "
-                f"or more: L(W*) and W* are not those of the data."
-            )
-        else:
-            text = (
-                f"rounding is {100 * min(error, 1):.2g} % of the residuals at the optimum: L(W*) and the noise there "
-                f"are not known better."
-            )
-        super().__init__(
-            f"{text} Centre the inputs and the targets (subtract their means) or scale each column before, in float64."
-        )
-
-
-class AmbiguousTargets(UserWarning):
-    """Targets that may be meant otherwise than they were read; the text says how, and how to get the other."""
-
-
 class DataUnavailable(FluctuaError):
     """A data set's files are neither on disk nor could be fetched."""
+
+
+class MissingPackage(FluctuaError, ImportError):
+    """A package that this feature needs is not installed; the text has the line that installs it.
+
+    Attributes
+    ----------
+    package : str
+        As it is imported.
+    command : str
+        The line of pip.
+    """
+
+    def __init__(self, package: str, purpose: str, install: str) -> None:
+        self.package, self.command = package, f"pip install {install}"
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed and which fluctua does not require. "
+            f"Install it: {self.command}"
+        )
 
 
 class CorruptData(FluctuaError):

@@ -1,0 +1,53 @@
+"""Columns of equal length as a frame, as CSV and as a table of HTML: how every result becomes a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from ._optional import needed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Columns", "csv_text", "data_frame", "html_table"]
+
+Columns = Mapping[str, Sequence[Any]]
+"""Name of each column, and its values."""
+
+
+def data_frame(columns: Columns) -> pd.DataFrame:
+    """Return the columns as a frame of pandas; raises `MissingPackage` where that is not installed."""
+    frame: pd.DataFrame = needed("pandas", "a DataFrame").DataFrame(dict(columns))
+    return frame
+
+
+def csv_text(columns: Columns) -> str:
+    """Return the columns as CSV with a header; floats to all their digits."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(_listed(values) for values in columns.values()), strict=True))
+    return stream.getvalue()
+
+
+def html_table(columns: Columns, *, digits: int = 6, rows: int = 20) -> str:
+    """Return the columns as a table of HTML, numbers to so many digits, and at most so many rows."""
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
+    values = list(zip(*(_listed(each) for each in columns.values()), strict=True))
+    body = "".join(f"<tr>{''.join(_cell(value, digits) for value in row)}</tr>" for row in values[:rows])
+    left = f"<p>{len(values) - rows:,} more rows</p>" if len(values) > rows else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{left}"
+
+
+def _listed(values: Any) -> list[Any]:
+    """Plain Python values, whose text has all the digits."""
+    return list(values.tolist() if hasattr(values, "tolist") else values)
+
+
+def _cell(value: Any, digits: int) -> str:
+    text = f"{value:.{digits}g}" if isinstance(value, float) else "" if value is None else escape(str(value))
+    return f"<td>{text}</td>"
