@@ -6,6 +6,14 @@ A verdict, and the balance element by element
 measurement.
 """
 
+# sphinx_gallery_alt = "Dissipation against fluctuation. Left: single modes lie on the diagonal over seven "
+# sphinx_gallery_alt = "decades. Right: pairs of modes scatter about the diagonal, and their means lie on it "
+# sphinx_gallery_alt = "within error bars."
+
+# sphinx_gallery_alt = "Above: measured variance of each mode, on the curve of the exact theory. Below: the "
+# sphinx_gallery_alt = "ratio of both, about 1 within error bars, while the discrete and Langevin rungs are 5 % "
+# sphinx_gallery_alt = "low and more."
+
 import textwrap
 
 import matplotlib.pyplot as plt

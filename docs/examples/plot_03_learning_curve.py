@@ -7,6 +7,10 @@ exact law contains all three, so the expected loss at every step is known before
 expected loss.
 """
 
+# sphinx_gallery_alt = "Excess loss against the step, both logarithmic. Means of 32 runs lie on the exact curve, "
+# sphinx_gallery_alt = "which falls from 0.35 towards the noise floor of 0.009; single runs scatter about it, "
+# sphinx_gallery_alt = "and the discrete curve lies below it late."
+
 import matplotlib.pyplot as plt
 import numpy as np
 

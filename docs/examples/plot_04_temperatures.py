@@ -6,6 +6,10 @@ The temperature of a mode is :math:`h_p S_{pp}` over the number of outputs. In e
 temperature. In SGD the temperature of a mode follows the noise of that mode, over many orders of magnitude.
 """
 
+# sphinx_gallery_alt = "Temperature of the modes against their curvature, both logarithmic, for three learning "
+# sphinx_gallery_alt = "rates. The points rise together over eight decades, and a larger learning rate lifts all "
+# sphinx_gallery_alt = "of them."
+
 import matplotlib.pyplot as plt
 
 import fluctua as fl

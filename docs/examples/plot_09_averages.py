@@ -6,6 +6,10 @@ An exponential moving average of the weights, as ``torch.optim.swa_utils`` keeps
 modes. The flat modes move more slowly than the average forgets, and keep their noise.
 """
 
+# sphinx_gallery_alt = "Variance along the modes against their curvature: the weights, and averages of three "
+# sphinx_gallery_alt = "decays. The longer the average, the lower the variance of steep modes, up to a "
+# sphinx_gallery_alt = "thousandfold; flat modes keep theirs."
+
 import matplotlib.pyplot as plt
 
 import fluctua as fl

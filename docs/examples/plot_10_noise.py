@@ -7,6 +7,9 @@ excess kurtosis falls as 1/b with the batch size b, and is far from 0 at small b
 process.
 """
 
+# sphinx_gallery_alt = "Excess kurtosis of the gradient noise against the batch size, both logarithmic. Measured "
+# sphinx_gallery_alt = "points lie on the predicted line, which falls as one over the batch size from 8 to 0.03."
+
 import matplotlib.pyplot as plt
 
 import fluctua as fl

@@ -26,6 +26,7 @@ _WIDTH, _DPI = 6.2, 150  # 930 pixels, shown at about 800 by code hosts
 MANY = 500  # points beyond which an SVG holds them as pixels
 _LARGEST = 1e100  # a run that passed it has diverged, and the squares inside an axis would overflow
 
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 INK, NOTE = "#000000", "#555555"
 RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
     "exact": ("#0072B2", (0, (7, 1.5)), "exact: nothing fitted, nothing dropped"),
@@ -35,7 +36,7 @@ RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
     "equilibrium": ("#E69F00", (0, (2, 1.5)), "equilibrium: one temperature for all modes"),
     INDEPENDENT: ("#009E73", (0, (4, 1.2, 1, 1.2)), "exact for independent batches"),
 }
-_STYLE = {
+STYLE = {
     "font.size": 9.0,
     "axes.titlesize": 8.0,
     "legend.fontsize": 8.0,
@@ -46,6 +47,7 @@ _STYLE = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.prop_cycle": "cycler('color', [" + ", ".join(f"'{each}'" for each in _PALETTE) + "])",
     "savefig.dpi": _DPI,
     "svg.hashsalt": "fluctua",
 }
@@ -57,7 +59,7 @@ def style() -> Iterator[None]:
     _import_matplotlib()
     from matplotlib import style
 
-    with style.context(["default", _STYLE]):
+    with style.context(["default", STYLE]):
         yield
 
 
