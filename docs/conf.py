@@ -32,6 +32,7 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["formulas.css", "tables.css", "frames.css"]
 html_theme = "furo"
+smartquotes_action = "qe"  # quotes and ellipses: two dashes are an option's
 html_title = "fluctua"
 html_theme_options = {"footer_icons": []}
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

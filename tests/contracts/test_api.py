@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ import fluctua as fl
 import fluctua.report
 import fluctua.report.explorer.ranges
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 PUBLIC = {
     "batch_costs",
     "BatchCost",
@@ -202,3 +204,10 @@ def test_the_command_line_answers_within_a_second(option):
 def test_every_public_object_has_a_docstring_with_an_example_or_says_what_it_holds():
     for name in PUBLIC - {"errors"}:
         assert len(inspect.getdoc(getattr(fl, name)) or "") > 60, name
+
+
+def test_each_public_name_has_its_page_in_the_reference():
+    listed = {line.strip() for line in REFERENCE.read_text(encoding="utf-8").splitlines()}
+    assert set(fl.__all__) - {"errors", "schedules"} <= listed
+    assert set(fl.errors.__all__) <= listed
+    assert set(fl.schedules.__all__) - {"SHAPES", "Schedule", "read_schedule"} <= listed
