@@ -91,7 +91,7 @@ def test_modes_and_loss_are_as_accurate_as_asked_and_said(problem, truth, passes
     for rtol in (1e-3, 1e-4):
         passes.clear()
         found, few = prediction.after(STEPS, start=start, rtol=rtol), len(passes)
-        h, stated = found.curvatures, found.accuracy
+        h, stated = found.curvatures, found.estimated_error
         modes, loss = relative(found.mode_variances, variances), abs(h @ found.mode_variances / (h @ variances) - 1)
         assert modes < rtol
         assert loss < loss_rtol(rtol)

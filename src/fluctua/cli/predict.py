@@ -206,7 +206,7 @@ def _report(prediction: Prediction, limit: float, independent: bool) -> str:
     average = prediction.law.average
     what = "" if average is None else f", {average.words}"
     share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
-    reached = prediction.accuracy
+    reached = prediction.estimated_error
     known = f"modes to {reached.modes:.0e}, loss to {reached.loss:.0e}, in {reached.passes} passes" if reached else ""
     return "\n".join(
         (
@@ -214,7 +214,7 @@ def _report(prediction: Prediction, limit: float, independent: bool) -> str:
             f"theory        {prediction.theory}, {prediction.when}{what}",
             f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
             f"excess loss   {prediction.excess_loss:.6g}{_sampled(prediction)}{share}",
-            *([f"accuracy      {known} over the samples, as estimated"] if known else []),
+            *([f"computed      {known} over the samples, as estimated"] if known else []),
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
             f"relaxation    {_count(slow.min())} steps in the fastest mode, {_count(np.median(slow))} in the median, "
             f"{_count(slow.max())} in the slowest",

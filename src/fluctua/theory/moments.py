@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._arrays import Array
-from .accuracy import Accuracy
+from .estimated_error import EstimatedError
 
 __all__ = ["Moments"]
 
@@ -25,7 +25,7 @@ class Moments:
         E V times what weight decay has left of a start outside the modes, where both move.
     error : callable or None
         () -> one standard error of the excess loss, where epochs were sampled; 0 where all were listed, None elsewhere.
-    accuracy : Accuracy or None
+    estimated_error : EstimatedError or None
         Of independent batches at finite time: what was reached, and what it took.
     """
 
@@ -33,4 +33,4 @@ class Moments:
     mean: Array | None = None
     mean_left: Array | None = None
     error: Callable[[], float | None] | None = None
-    accuracy: Accuracy | None = None
+    estimated_error: EstimatedError | None = None

@@ -14,8 +14,8 @@ from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
-from .accuracy import Accuracy
 from .coordinates import Coordinates
+from .estimated_error import EstimatedError
 from .ladder import Rung
 from .law import Law
 from .moments import Moments
@@ -92,13 +92,13 @@ class Prediction(Coordinates):
         return None if self._found.error is None else self._found.error()
 
     @property
-    def accuracy(self) -> Accuracy | None:
+    def estimated_error(self) -> EstimatedError | None:
         """What was reached at finite time, of independent batches, and what it took.
 
         Estimated relative errors of the worst mode's variance, `.modes`, and of the excess loss, `.loss`, and the
         `.passes` over the samples.
         """
-        return self._found.accuracy
+        return self._found.estimated_error
 
     @property
     def theory(self) -> Rung:
@@ -165,8 +165,8 @@ class Prediction(Coordinates):
         rtol : float
             Relative accuracy asked of every mode's variance; see `transient.Relaxation`. From 1e-4 on, the default, the
             excess loss is held to 1e-6 or finer. Looser is faster, because fewer passes over the data are needed. The
-            result's `.accuracy` says what was reached, as estimated. The expansion of shuffled epochs is followed to
-            1e-3, finer than it is.
+            result's `.estimated_error` says what was reached. The expansion of shuffled epochs is followed to 1e-3,
+            finer than it is.
         curve : bool
             Also keep E L(W_t) - L(W*) of every step up to the last, as `.curve`, from the same passes.
 
@@ -209,7 +209,7 @@ class Prediction(Coordinates):
         averaged, losses = relaxation.average(wanted, weights if curve else None)
         found = Moments(averaged)
         if isinstance(relaxation, Relaxation):
-            found = replace(found, accuracy=relaxation.accuracy)
+            found = replace(found, estimated_error=relaxation.estimated_error)
         else:
             with overflowing():
                 mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)
@@ -286,7 +286,7 @@ class Prediction(Coordinates):
             "mode_variances": self.mode_variances.tolist(),
             "temperatures": self.temperatures.tolist(),
             "relaxation_steps": self.relaxation_steps.tolist(),
-            "accuracy": None if self.accuracy is None else self.accuracy._asdict(),
+            "estimated_error": None if self.estimated_error is None else self.estimated_error._asdict(),
         }
 
     def __repr__(self) -> str:

@@ -10,10 +10,10 @@ import numpy as np
 from .._arrays import AnyArray, Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
-from .accuracy import Accuracy
 from .allowance import Allowance
 from .asked import Asked
 from .control import loss_rtol
+from .estimated_error import EstimatedError
 from .mixing import nearest
 from .panels import TAIL
 from .timeline import Timeline
@@ -261,7 +261,7 @@ class Sweeps:
             yield from self._time.panels.basis(np.arange(begin, min(begin + _AT_ONCE, self.last))) @ at_nodes
 
     @property
-    def accuracy(self) -> Accuracy:
+    def estimated_error(self) -> EstimatedError:
         """What was reached, as estimated."""
         modes, loss = np.maximum(self.error * [self.rtol, loss_rtol(self.rtol)], self.asked.minimum.problem.precision)
-        return Accuracy(float(modes), float(loss), len(self.asked.felt))
+        return EstimatedError(float(modes), float(loss), len(self.asked.felt))

@@ -11,9 +11,9 @@ import numpy as np
 from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
-from .accuracy import Accuracy
 from .asked import Asked
 from .control import Controller, largest_change, loss_rtol
+from .estimated_error import EstimatedError
 from .interval import Reading
 from .march import March, Stretch
 from .overflow import overflowing, overflown
@@ -79,11 +79,11 @@ class Relaxation:
     rtol: float
     curvatures: Array | None = None
     recalled: Source | SpannedSource | None = None
-    _reached: list[Accuracy] = field(default_factory=list, repr=False, compare=False)
+    _reached: list[EstimatedError] = field(default_factory=list, repr=False, compare=False)
     _asked: list[int] = field(default_factory=list, repr=False, compare=False)
 
     @property
-    def accuracy(self) -> Accuracy | None:
+    def estimated_error(self) -> EstimatedError | None:
         """What the last question reached, as estimated; of a march, from what its intervals were accepted with."""
         return self._reached[-1] if self._reached else None
 
@@ -168,16 +168,16 @@ class Relaxation:
         self._asked.extend([1] * len(asked.felt))
         if not solved:
             return None
-        self._reached.append(found.accuracy)
+        self._reached.append(found.estimated_error)
         return found
 
-    def _estimated(self, worst: float) -> Accuracy:
+    def _estimated(self, worst: float) -> EstimatedError:
         """What a march reached whose worst interval had this share of what is allowed."""
         fine = _EXACT if self.recalled is None else self.recalled.minimum.problem.precision
         passes = len(self._asked)
         if isinstance(self.recalled, SpannedSource):  # what it leaves out is not in the share
             worst, passes = max(worst, 1.0), passes + self.recalled.passes
-        return Accuracy(max(worst * self.rtol, fine), max(worst * loss_rtol(self.rtol), fine), passes)
+        return EstimatedError(max(worst * self.rtol, fine), max(worst * loss_rtol(self.rtol), fine), passes)
 
     def _march(self, stops: Sequence[int], read: Reading | None = None) -> March:
         """From 0 to the last of the sorted `stops`, reading at them."""

@@ -1,13 +1,13 @@
-"""How well a finite time is known."""
+"""The estimated numerical error of a finite time."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Accuracy"]
+__all__ = ["EstimatedError"]
 
 
-class Accuracy(NamedTuple):
+class EstimatedError(NamedTuple):
     """What a prediction at a finite time reached, as estimated, and what it took.
 
     The estimates are calibrated against iteration step by step, not proved.
