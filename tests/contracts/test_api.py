@@ -16,6 +16,7 @@ import fluctua.report.explorer.ranges
 PUBLIC = {
     "batch_costs",
     "BatchCost",
+    "BatchCosts",
     "Candidate",
     "Dataset",
     "DynamicVerdict",
