@@ -3,7 +3,7 @@
 from . import errors
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
-from .planning.batch_cost import BatchCost, batch_costs
+from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
@@ -32,6 +32,7 @@ __all__ = [
     "QHM",
     "SGD",
     "BatchCost",
+    "BatchCosts",
     "Candidate",
     "Dataset",
     "DynamicVerdict",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ._arrays import AnyArray
 from ._optional import needed
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "csv_text", "data_frame", "html_table"]
 
-Columns = Mapping[str, Sequence[Any]]
+Columns = Mapping[str, Sequence[Any] | AnyArray]
 """Name of each column, and its values."""
 
 
@@ -34,13 +35,14 @@ def csv_text(columns: Columns) -> str:
     return stream.getvalue()
 
 
-def html_table(columns: Columns, *, digits: int = 6, rows: int = 20) -> str:
+def html_table(columns: Columns, *, digits: int = 6, rows: int = 20, caption: str = "") -> str:
     """Return the columns as a table of HTML, numbers to so many digits, and at most so many rows."""
     head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
     values = list(zip(*(_listed(each) for each in columns.values()), strict=True))
     body = "".join(f"<tr>{''.join(_cell(value, digits) for value in row)}</tr>" for row in values[:rows])
     left = f"<p>{len(values) - rows:,} more rows</p>" if len(values) > rows else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{left}"
+    above = f'<caption style="text-align:left">{escape(caption)}</caption>' if caption else ""
+    return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{left}"
 
 
 def _listed(values: Any) -> list[Any]:

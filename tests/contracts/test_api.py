@@ -18,6 +18,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 PUBLIC = {
     "batch_costs",
     "BatchCost",
+    "BatchCosts",
     "Candidate",
     "Dataset",
     "DynamicVerdict",

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import AnyArray
-from .._validate.plain import JsonObject
+from .._results import Brief, ByValue, clipped
+from .._validate.plain import JsonObject, Keywords
 from .._validate.targets import labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
@@ -23,7 +24,7 @@ _BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
+class Dataset(Brief, ByValue):
     """Inputs and targets of one regression problem, and where they came from; made by `load`.
 
     Attributes
@@ -94,7 +95,11 @@ class Dataset:
         samples, inputs = self.inputs.shape
         outputs = self.targets.shape[1]
         sizes = f"{samples:,} samples, {inputs:,} inputs, {outputs:,} outputs"
-        return f"Dataset({self.name!r}: {sizes}, {self.inputs.dtype})"
+        return clipped(f"Dataset({self.name!r}: {sizes}, {self.inputs.dtype})")
+
+    def _shown(self) -> Keywords:
+        sizes = dict(zip(("samples", "inputs", "outputs"), (*self.inputs.shape, self.targets.shape[1]), strict=True))
+        return {"name": self.name, **sizes, "dtype": str(self.inputs.dtype), "classes": self.class_names}
 
 
 def chosen_labels(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._results import Brief, Tables, Tabular, clipped
 from .._validate.arguments import door
 from .._validate.sizes import refuse_bytes
 from .._validate.values import listed, positive_int, real_number
@@ -19,14 +20,14 @@ from ..theory.stability import max_stable_lr
 from .rates import EDGE, minimised, rounded
 from .reduced import SAMPLES, SHARE, Thinned
 
-__all__ = ["BatchCost", "batch_costs"]
+__all__ = ["BatchCost", "BatchCosts", "batch_costs"]
 
 _RTOL = 3e-2
 _WIDEST, _TOLERANCE = 4.0, 0.15  # log range in which the rate is sought, and to how much of it
 
 
-@dataclass(frozen=True)
-class BatchCost:
+@dataclass(frozen=True, repr=False)
+class BatchCost(Brief):
     """The least number of steps in which batches of this size reach the target; made by `batch_costs`.
 
     Attributes
@@ -56,6 +57,31 @@ class BatchCost:
         return self.steps * self.batch_size
 
 
+class BatchCosts(tuple[BatchCost, ...], Tabular):
+    """What each batch size costs, in the order asked for: a tuple that is also a table; made by `batch_costs`.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> costs = fl.BatchCosts([fl.BatchCost(batch_size=16, lr=0.13, steps=27.5)])
+    >>> print(costs.to_csv().strip())
+    batch_size,lr,steps,samples
+    16,0.13,27.5,440.0
+    >>> costs[0].samples
+    440.0
+    """
+
+    __slots__ = ()
+
+    def _tables(self) -> Tables:
+        names = ("batch_size", "lr", "steps", "samples")
+        return {"batch_sizes": lambda: {name: [getattr(one, name) for one in self] for name in names}}
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{one.batch_size}: {one.steps:,.0f} steps" for one in self)
+        return clipped(f"BatchCosts({said})")
+
+
 def batch_costs(
     problem: LeastSquares,
     batch_sizes: Sequence[int],
@@ -65,7 +91,7 @@ def batch_costs(
     start: ArrayLike | str = "zero",
     longest: int = 100_000,
     progress: Callable[[float], None] | None = None,
-) -> tuple[BatchCost, ...]:
+) -> BatchCosts:
     """Return, for each batch size, the least number of steps of plain SGD to an expected training loss of `target`.
 
     The first passage of the exact learning curve (F9) is minimised over a constant learning rate; it
@@ -92,8 +118,8 @@ def batch_costs(
 
     Returns
     -------
-    tuple of BatchCost
-        In the order of `batch_sizes`.
+    BatchCosts
+        A tuple of `BatchCost`, in the order of `batch_sizes`.
 
     Raises
     ------
@@ -138,7 +164,7 @@ def batch_costs(
         if progress:
             progress(len(costs) / len(sizes))
     found = {cost.batch_size: cost for cost in costs}
-    return tuple(found[size] for size in wanted)
+    return BatchCosts(found[size] for size in wanted)
 
 
 def _short_of(target: float, minimum: Minimum, start: ArrayLike | str) -> Start:

@@ -7,6 +7,8 @@ from itertools import groupby
 from textwrap import fill
 from typing import Literal
 
+from .._results import Brief, ByValue, Tables, Tabular, clipped
+from .._tables import Columns
 from .._validate.plain import Json, JsonObject
 from ..recipe.sgd import SGD
 from ..theory.stable_limit import StableLimit
@@ -19,8 +21,8 @@ _EDGE = (
 )
 
 
-@dataclass(frozen=True)
-class Candidate:
+@dataclass(frozen=True, repr=False)
+class Candidate(Brief):
     """A recipe at its best learning rate, and the loss it is predicted to end with; made by `plan`.
 
     Attributes
@@ -83,8 +85,8 @@ class Skipped:
         return {"shape": self.shape, "momentum": self.momentum, "reason": self.reason}
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(ByValue, Tabular):
     """What to train with; made by `plan`.
 
     Attributes
@@ -120,6 +122,36 @@ class Plan:
     limits: dict[float, StableLimit]
     candidates: tuple[Candidate, ...]
     skipped: tuple[Skipped, ...] = ()
+
+    def _tables(self) -> Tables:
+        return {"candidates": lambda: self._candidates, "skipped": lambda: self._left_out}
+
+    @property
+    def _candidates(self) -> Columns:
+        found, recipes = self.candidates, [one.sgd for one in self.candidates]
+        return {
+            "schedule": [one.shape for one in found],
+            "momentum": [sgd.momentum for sgd in recipes],
+            "lr": [sgd.lr for sgd in recipes],
+            "max_stable_lr": [float(self.limits[sgd.momentum]) for sgd in recipes],
+            "loss": [one.loss for one in found],
+            "excess": [one.loss - self.optimum_loss for one in found],
+            "exact": [one.exact for one in found],
+            "at_edge": [one.at_edge for one in found],
+        }
+
+    @property
+    def _left_out(self) -> Columns:
+        return {name: [getattr(one, name) for one in self.skipped] for name in ("shape", "momentum", "reason")}
+
+    @property
+    def _attributes(self) -> dict[str, str | float]:
+        return {"steps": self.steps, "objective": self.objective, "optimum_loss": self.optimum_loss}
+
+    def __repr__(self) -> str:
+        best = self.best
+        said = f"{self.objective} loss {best.loss:.6g} after {self.steps:,} steps of {best.sgd.words}"
+        return clipped(f"Plan({said})")
 
     @property
     def best(self) -> Candidate:

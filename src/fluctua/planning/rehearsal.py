@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
+from .._results import Tables, Tabular, clipped
 from .._validate.arguments import door
 from .._validate.values import instance, positive_int
 from ..problem.least_squares import LeastSquares
@@ -54,8 +55,8 @@ class Run:
         return (self.measured - self.predicted) / self.error
 
 
-@dataclass(frozen=True)
-class Rehearsal:
+@dataclass(frozen=True, repr=False)
+class Rehearsal(Tabular):
     """The winner first, then its neighbours; made by `rehearse`.
 
     Attributes
@@ -77,6 +78,21 @@ class Rehearsal:
 
     runs: tuple[Run, ...]
     replicas: int
+
+    def _tables(self) -> Tables:
+        names = ("predicted", "measured", "error", "score")
+        return {
+            "runs": lambda: {
+                "recipe": [run.sgd.words for run in self.runs],
+                "lr": [run.sgd.lr for run in self.runs],
+                **{name: [getattr(run, name) for run in self.runs] for name in names},
+            }
+        }
+
+    def __repr__(self) -> str:
+        said = "losses as predicted" if self.agrees else "losses NOT as predicted"
+        order = "in the predicted order" if self.ordered else "NOT in the predicted order"
+        return clipped(f"Rehearsal({len(self.runs)} recipes x {self.replicas} runs: {said}, {order})")
 
     @property
     def agrees(self) -> bool:

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array
+from .._results import Brief, ByValue, clipped
 from .._validate.arguments import stands_for
+from .._validate.plain import Keywords
 from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
 from .._validate.values import real_array, real_number
 from .._validate.weights import hold_length, sample_weights
@@ -34,7 +36,7 @@ from .samples import Samples
 __all__ = ["LeastSquares", "Minimum", "magnitude"]
 
 
-class LeastSquares(Samples):
+class LeastSquares(Brief, ByValue, Samples):
     r"""L(W) = 1/(2N) sum_i |W x_i - y_i|^2: sum over outputs, mean over samples.
 
     Parameters
@@ -131,7 +133,18 @@ class LeastSquares(Samples):
     def __repr__(self) -> str:
         sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} output{'s' * (self.outputs > 1)}"
         weighted = "" if self.sample_weight is None else ", weighted"
-        return f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype}{weighted})"
+        return clipped(f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype}{weighted})")
+
+    def _shown(self) -> Keywords:
+        sizes = {name: getattr(self, name) for name in ("samples", "features", "outputs")}
+        weighted = {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
+        return {**sizes, "targets": self.coding.kind, "dtype": str(self.inputs.dtype), **weighted}
+
+    def _compared(self) -> Keywords:
+        return {name: getattr(self, name) for name in ("inputs", "targets", "coding", "sample_weight", "drawn_by")}
+
+    def __hash__(self) -> int:
+        return hash((self.inputs.shape, self.targets.shape))
 
     @property
     def outputs(self) -> int:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .._arrays import AnyArray, Array
+from .._results import Brief, ByValue
+from .._validate.plain import Keywords
 from ..errors import BelowRounding, InvalidInput
 from .left_out import VISIBLE, shares_left_out
 from .moments import quadratic_form
@@ -46,7 +48,7 @@ class Fit(NamedTuple):
     noise: Array | None = None
 
 
-class Minimum:
+class Minimum(Brief, ByValue):
     """The minimiser W* of the regularised loss and the gradient noise there, all of it in the modes.
 
     Made by `LeastSquares.minimum`. With gamma > 0 the curvatures are those of H = A + gamma I. From a `fit` that is
@@ -95,6 +97,17 @@ class Minimum:
             self.weights, self.mode_weights, self.residuals, self.squared_residuals = fit[:4]
             self.loss, self.interpolates, self._known_noise = fit[4:]
             self._warned = True
+
+    def __repr__(self) -> str:
+        decay = f", weight_decay={self.weight_decay:g}" if self.weight_decay else ""
+        return f"Minimum(loss={self.loss:.7g}{decay}, {len(self.curvatures)} modes)"
+
+    def _shown(self) -> Keywords:
+        named = {name: getattr(self, name) for name in ("loss", "weight_decay", "interpolates")}
+        return {**named, "modes": len(self.curvatures), "weights": self.weights}
+
+    def _compared(self) -> Keywords:
+        return {name: getattr(self, name) for name in ("problem", "weight_decay", "weights")}
 
     def _find(self) -> None:
         """Solve for W*."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array, Ints
+from .._results import Brief
 from .._validate.arguments import stands_for
 from .._validate.plain import Header, JsonObject
 from .._validate.values import positive_int, real_number, shown, step_numbers
@@ -21,7 +22,7 @@ __all__ = ["EMA", "Average", "RunningAverage", "read_average"]
 Every = int | Literal["epoch"]
 
 
-class _Updated(ABC):
+class _Updated(Brief, ABC):
     """What every average shares: the steps that update it. After these W enters; between them the average rests.
 
     Updates come after every `every`-th step of the run, but for those up to `left_out`: after t steps the average has
@@ -139,7 +140,7 @@ class _Updated(ABC):
         return {"name": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EMA(_Updated):
     r"""Exponential moving average of the weights, as `torch.optim.swa_utils.AveragedModel` keeps it.
 
@@ -195,7 +196,7 @@ class EMA(_Updated):
         return f"averaged with decay {self.decay:g}{rhythm}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunningAverage(_Updated):
     r"""Mean of the weights after the steps since `start`, as `torch.optim.swa_utils.AveragedModel` keeps it.
 

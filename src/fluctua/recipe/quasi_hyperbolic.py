@@ -15,7 +15,7 @@ from .step import Step, plain, quasi_hyperbolic
 __all__ = ["QHM"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class QHM(Recipe):
     r"""Quasi-hyperbolic momentum, one batch per step.
 

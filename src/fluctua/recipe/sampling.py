@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array
+from .._results import Brief
 from .._validate.plain import JsonObject
 from .._validate.values import as_array, choice, flag, shown
 from .._validate.weights import hold_length, sample_weights
@@ -30,7 +31,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, repr=False)
-class WeightedSampling(Sampler):
+class WeightedSampling(Brief, Sampler):
     r"""Independent batches in which sample i is drawn with probability p_i = weights_i / sum of weights.
 
     What `torch.utils.data.WeightedRandomSampler(weights, ...)` draws, with replacement, for `SGD(sampling=...)`.

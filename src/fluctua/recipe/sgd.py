@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array, Ints
+from .._results import Brief
 from .._validate.arguments import stands_for
 from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, shown, step_numbers
@@ -22,7 +23,7 @@ from .step import Step, plain, with_momentum
 __all__ = ["EPOCHS", "SAMPLINGS", "SGD", "Recipe", "Sampling"]
 
 
-class Recipe(ABC):
+class Recipe(Brief, ABC):
     """What every recipe shares, whatever its step: learning rate, batches, weight decay, schedule.
 
     A recipe is a frozen dataclass with at least the fields below, which says what it is called (`OPTIMISER`), what one
@@ -203,7 +204,7 @@ class Recipe(ABC):
         return {**fields, "schedule": schedule, "sampling": sampling}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD(Recipe):
     r"""Stochastic gradient descent as `torch.optim.SGD` does it, one batch per step.
 

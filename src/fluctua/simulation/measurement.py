@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._arrays import Array, Ints, standard_error
+from .._results import ByValue, Tables, Tabular
 from .._validate.plain import Header
 from ..errors import ResultError
 from ..storage.results import load_arrays, save_arrays
 from ..storage.stored import reading
+from . import tabulated
 from .identity import EqualTimeRun
 from .resumed import checkpoint_identity, damaged, hold_tally
 
@@ -26,8 +28,8 @@ __all__ = ["Chunk", "Measurement", "Tally", "window_average"]
 _overflowing = np.errstate(over="ignore", invalid="ignore")  # a run that diverges says so by `diverged_at`
 
 
-@dataclass(frozen=True)
-class Measurement:
+@dataclass(frozen=True, eq=False, repr=False)
+class Measurement(ByValue, Tabular):
     """Fluctuation of V = W - W* over independent replicas; made by `simulate`.
 
     Error bars are the spread between replicas (F17). Time averages run over the `recorded` steps.
@@ -132,11 +134,18 @@ class Measurement:
         bad = ~np.isfinite(self.replica_losses).all(axis=0)
         return int(self.watched[np.argmax(bad)]) if bad.any() else None
 
+    def _tables(self) -> Tables:
+        return tabulated.tables(self)
+
+    def _grids(self) -> dict[str, tuple[tuple[str, ...], Array]]:
+        return tabulated.grids(self)
+
+    @property
+    def _attributes(self) -> dict[str, str | float]:
+        return tabulated.attributes(self)
+
     def __repr__(self) -> str:
-        return (
-            f"Measurement({self.run.dynamics}, {self.replicas} replicas, {int(self.recorded[-1])} steps: "
-            f"excess_loss={self.excess_loss:.5g} +- {self.excess_loss_error:.2g})"
-        )
+        return tabulated.in_a_line(self)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
+from .._results import files_by
 from ..errors import OutputError
 from .locking import MARK, lock, locked, only_run_in
 from .paths import kind_of, printable, reason
@@ -272,3 +273,6 @@ def _as_output_error(place: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"cannot write {printable(place)}: {reason(error)}.") from error
+
+
+files_by(save_text)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arrays import Array, Bools
+from .._results import ByValue, Tables, Tabular
 from ..kernels.constant import Kernel
 from .law import Law
 from .outputs import joint_source
@@ -45,8 +46,8 @@ _ROUNDING = 100.0  # times eps sqrt(h_max/h_min): a residual over its target, be
 _KEPT = 1e-6  # share of B that a range may lose to rounding
 
 
-@dataclass(frozen=True)
-class EntropyProduction:
+@dataclass(frozen=True, eq=False, repr=False)
+class EntropyProduction(ByValue, Tabular):
     """Entropy production of the stationary state in nats per step, of the Gaussian process with SGD's second moments.
 
     It is made by `Prediction.entropy_production_in`, where the formula and its cost stand.
@@ -74,6 +75,17 @@ class EntropyProduction:
     total: float
     outputs: Array
     modes: int
+
+    def _tables(self) -> Tables:
+        return {"outputs": lambda: {"output": range(len(self.outputs)), "entropy_production": self.outputs}}
+
+    @property
+    def _attributes(self) -> dict[str, float]:
+        return {"total": self.total, "modes": self.modes}
+
+    def __repr__(self) -> str:
+        said = f"{self.total:.6g} nats per step, {len(self.outputs)} outputs, {self.modes} modes"
+        return f"EntropyProduction({said})"
 
 
 @dataclass(frozen=True)

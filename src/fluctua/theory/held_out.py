@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array, Ints
+from .._results import Brief
 from .._validate.arguments import door
 from .._validate.targets import columns_of
 from .._validate.values import instance, real_array, real_number, step_list
@@ -29,8 +30,8 @@ from .stability import warn_unstable
 __all__ = ["HeldOut", "HeldOutLoss", "held_out_curve", "held_out_loss"]
 
 
-@dataclass(frozen=True)
-class HeldOutLoss:
+@dataclass(frozen=True, repr=False)
+class HeldOutLoss(Brief):
     """Expected loss on held-out data, without the weight-decay term; made by `held_out_loss`.
 
     Attributes

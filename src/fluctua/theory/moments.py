@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._arrays import Array
 from .estimated_error import EstimatedError
@@ -32,5 +32,5 @@ class Moments:
     covariance: Array
     mean: Array | None = None
     mean_left: Array | None = None
-    error: Callable[[], float | None] | None = None
+    error: Callable[[], float | None] | None = field(default=None, compare=False)
     estimated_error: EstimatedError | None = None

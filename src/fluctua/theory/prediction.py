@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
+from .._results import ByValue, Tables, Tabular
 from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, step_list
 from ..errors import InvalidInput
 from ..problem.start import Start
+from . import described
 from .coordinates import Coordinates
 from .estimated_error import EstimatedError
 from .ladder import Rung
@@ -28,8 +31,8 @@ from .transient import Relaxation
 __all__ = ["Prediction"]
 
 
-@dataclass(frozen=True)
-class Prediction(Coordinates):
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(ByValue, Tabular, Coordinates):
     r"""What SGD's weights do around the optimum, as numbers; made by `predict`, never by hand.
 
     Every quantity is about V = W - W* and is either stationary (`steps` is None) or at the given step, or
@@ -268,27 +271,17 @@ class Prediction(Coordinates):
 
     def to_dict(self) -> JsonObject:
         """Return the scalars and the per-mode vectors as plain JSON types."""
-        return {
-            "theory": self.theory,
-            "steps": None if self.steps is None else list(self.steps),
-            "position": self.position,
-            "recipe": self.law.sgd.to_dict(),
-            "average": None if self.law.average is None else self.law.average.to_dict(),
-            "samples": self.law.problem.samples,
-            "features": self.law.problem.features,
-            "outputs": self.law.problem.outputs,
-            "rank": self.law.problem.rank,
-            "optimum_loss": self.optimum_loss,
-            "excess_loss": self.excess_loss,
-            "excess_loss_error": self.excess_loss_error,
-            "relative_excess_loss": self.excess_loss / self.optimum_loss if self.optimum_loss else None,
-            "curvatures": self.curvatures.tolist(),
-            "mode_variances": self.mode_variances.tolist(),
-            "temperatures": self.temperatures.tolist(),
-            "relaxation_steps": self.relaxation_steps.tolist(),
-            "estimated_error": None if self.estimated_error is None else self.estimated_error._asdict(),
-        }
+        return described.plain(self)
+
+    def _tables(self) -> Tables:
+        return described.tables(self)
+
+    def _grids(self) -> Mapping[str, tuple[tuple[str, ...], Any]]:
+        return described.matrices(self)
+
+    @property
+    def _attributes(self) -> Mapping[str, Any]:
+        return described.attributes(self)
 
     def __repr__(self) -> str:
-        rank = len(self.curvatures)
-        return f"Prediction({self.theory}, {self.when}: excess_loss={self.excess_loss:.7g}, rank={rank})"
+        return described.in_a_line(self)

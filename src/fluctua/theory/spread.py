@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._results import Brief
 from .._validate.sizes import refuse_bytes, refuse_work
 from .._validate.values import instance, real_number
 from ..errors import InvalidInput
@@ -18,8 +19,8 @@ __all__ = ["LossSpread", "loss_spread"]
 _BALANCE = 3e5  # operations of a balance beside its passes over the samples
 
 
-@dataclass(frozen=True)
-class LossSpread:
+@dataclass(frozen=True, repr=False)
+class LossSpread(Brief):
     """Mean and spread of L(W) - L(W*) between runs that differ in their batches alone; made by `loss_spread`.
 
     Attributes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from .._results import Brief
+
 __all__ = ["StableLimit"]
 
 Method = Literal["exact", "all epochs", "random epochs", "expansion", "independent batches"]
 
 
-class StableLimit(float):
+class StableLimit(Brief, float):
     """A learning rate, usable as any float, with the way it was found; made by `max_stable_lr`.
 
     Attributes
@@ -49,6 +51,16 @@ class StableLimit(float):
         found = super().__new__(cls, value)
         found.method, found.error, found.orders, found.largest_share = method, error, orders, largest_share
         return found
+
+    def _shown(self) -> dict[str, Any]:
+        known = {"method": self.method, "error": self.error, "orders": self.orders, "largest_share": self.largest_share}
+        return {"lr": float(self), **{name: value for name, value in known.items() if value}}
+
+    def __repr__(self) -> str:
+        error = f" +- {self.error:.2g}" if self.error else ""
+        return f"StableLimit({float(self):.7g}{error}, {self.method})"
+
+    __str__ = float.__repr__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (float(self), self.method, self.error, self.orders, self.largest_share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from .._results import ByValue, Tabular, clipped
 from .._validate.plain import Header
 from ..storage.saved import Saved, named
 from .formats import caught
@@ -44,12 +45,18 @@ class Stated(Protocol):
 Statement = TypeVar("Statement", bound=Stated)
 
 
-class Judgement(Saved, Generic[Statement]):
+class Judgement(ByValue, Tabular, Saved, Generic[Statement]):
     """What the verdicts at equal times, in time, and of the studies share."""
 
     rows: tuple[Statement, ...]
     level: float
     resolution: float
+    data: Header
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """The verdict in words."""
 
     @property
     @abstractmethod
@@ -115,6 +122,14 @@ class Judgement(Saved, Generic[Statement]):
     def passed(self) -> bool:
         """Whether it is consistent and sharp: a pass without sharpness means nothing."""
         return self.consistent and self.sharp
+
+    def __repr__(self) -> str:
+        name = f"{self.data['name']}: " if "name" in self.data else ""
+        said = [
+            word if true else f"NOT {word}" for word, true in (("consistent", self.consistent), ("sharp", self.sharp))
+        ]
+        verdict = ", ".join(["passed" if self.passed else "FAILED", *said, f"would catch {caught(self.detectable)}"])
+        return clipped(f"{type(self).__name__}({name}{verdict})")
 
     def _said(self, fault: str, remedy: str = "") -> tuple[str, str]:
         """Whether it is consistent, else its `fault`; and whether it is sharp, else what was asked and a `remedy`."""

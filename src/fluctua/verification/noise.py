@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from .._arrays import Array, Ints
+from .._results import ByValue, Tables, Tabular, clipped
+from .._tables import Columns
 from .._validate.arguments import door
 from .._validate.plain import Header, JsonObject
 from .._validate.values import choice, false_alarm_level, positive_int
@@ -37,8 +39,8 @@ _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _GROUPS, _DRAWS = 20, 100  # batches drawn at W* for each batch size
 
 
-@dataclass(frozen=True)
-class GradientNoise:
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientNoise(ByValue, Tabular):
     """Noise G_b(W_t) - grad L(W_t) along a run, mode by mode, against theory; made by `gradient_noise`.
 
     Attributes
@@ -90,6 +92,29 @@ class GradientNoise:
     p_values: Mapping[str, float]
     level: float
     identity: Header
+
+    def _tables(self) -> Tables:
+        size = {"batch_size": self.batch_sizes, "kurtosis": self.steep_kurtoses, "kurtosis_error": self.steep_errors}
+        lag: Columns = {"lag": range(1, len(self.correlations) + 1), "correlation": self.correlations}
+        return {
+            "modes": lambda: {
+                "mode": range(1, len(self.curvatures) + 1),
+                "curvature": self.curvatures,
+                "variance": self.variances,
+                "variance_error": self.variance_errors,
+                "predicted_variance": self.predicted_variances,
+                "kurtosis": self.kurtoses,
+                "kurtosis_error": self.kurtosis_errors,
+                "predicted_kurtosis": self.predicted_kurtoses,
+            },
+            "memory": lambda: {**lag, "correlation_error": self.correlation_errors},
+            "batch_sizes": lambda: {**size, "predicted_kurtosis": self.steep_predicted},
+        }
+
+    def __repr__(self) -> str:
+        wrong = ", ".join(name for name in self.p_values if not self.holds(name))
+        said = f"NOT as predicted: {wrong}" if wrong else f"{', '.join(self.p_values)} as predicted"
+        return clipped(f"GradientNoise({self.run.recipe.words}, {len(self.curvatures)} modes: {said})")
 
     @cached_property
     def run(self) -> NoiseRun:

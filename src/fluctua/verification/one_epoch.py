@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array, Ints, standard_error
+from .._results import ByValue, Tables, Tabular, clipped
 from .._validate.arguments import door
 from .._validate.plain import JsonObject
 from .._validate.values import positive_int, step_list
@@ -46,8 +47,8 @@ _GROUPS = 16  # of orders, each solved by itself: their spread is the error bar
 _RADIUS_RTOL = 1e-4
 
 
-@dataclass(frozen=True)
-class SemiAnalytic:
+@dataclass(frozen=True, eq=False, repr=False)
+class SemiAnalytic(ByValue, Tabular):
     """Fluctuation in shuffled epochs, from measured epochs; made by `semi_analytic`.
 
     Attributes
@@ -85,6 +86,14 @@ class SemiAnalytic:
     mode_variance_errors: Array
     entropy: str
     steps: tuple[int, ...] | None = None
+
+    def _tables(self) -> Tables:
+        mode, error = range(1, len(self.mode_variances) + 1), self.mode_variance_errors
+        return {"modes": lambda: {"mode": mode, "variance": self.mode_variances, "variance_error": error}}
+
+    def __repr__(self) -> str:
+        loss = f"excess_loss={self.excess_loss:.6g} +- {self.excess_loss_error:.2g}"
+        return clipped(f"SemiAnalytic({self.sgd.words}: {loss}, {self.orders:,} orders)")
 
     def to_dict(self) -> JsonObject:
         """Return the losses and the per-mode vectors as plain JSON types (in `fluctua schema prediction`)."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .._arrays import Arrays
+from .._results import Tables
 from .._validate.plain import Header, JsonObject
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
@@ -19,6 +20,7 @@ from .judgement import Judgement, Role
 from .near_limit import heavy_tails
 from .promised import hold_equal_time
 from .significance import Comparison
+from .tabulated import equal_time_tables
 
 __all__ = ["INDEPENDENT", "Balance", "Row", "Verdict"]
 
@@ -72,7 +74,7 @@ class Balance:
     trace_ratio: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Verdict(Judgement[Row]):
     """What `verify` found: consistent or not, sharp or not, and the table behind it; made by `verify`.
 
@@ -195,6 +197,14 @@ class Verdict(Judgement[Row]):
             )
             for row in self.rows
         ]
+
+    def _tables(self) -> Tables:
+        return equal_time_tables(self)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        said = {name: getattr(self, name) for name in ("excess_loss", "excess_loss_error", "optimum_loss", "words")}
+        return {"recipe": self.run.recipe.words, **said}
 
     def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._arrays import Array, Ints
+from ..._results import Brief
 from ..._validate.plain import Json, JsonObject
 from ...errors import InvalidInput
 
@@ -16,8 +17,8 @@ __all__ = ["LARGEST", "Schedule", "geometric", "grown"]
 LARGEST = 1e150  # of a rate: its square is still inside the range of floats
 
 
-@dataclass(frozen=True)
-class Schedule:
+@dataclass(frozen=True, repr=False)
+class Schedule(Brief):
     """What the learning rate does in time; the base of the schedules here.
 
     Examples

@@ -23,7 +23,7 @@ __all__ = ["ChainedScheduler", "PerEpoch", "SequentialLR"]
 _FACTORS = (StepLR, MultiStepLR, ExponentialLR, LinearLR, PolynomialLR, ConstantLR)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SequentialLR(Schedule):
     """One schedule after another, each from its own step 0: a warm-up and then a decay.
 
@@ -92,7 +92,7 @@ class SequentialLR(Schedule):
                 _refuse_part(part, lasts, f"of SequentialLR, from step {begin} on, ")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ChainedScheduler(Schedule):
     """The product of the factors of several schedules.
 
@@ -146,7 +146,7 @@ class ChainedScheduler(Schedule):
                 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PerEpoch(Schedule):
     """A schedule that the loop steps once an epoch: eta_t is the rate of step floor(t/batches) of that schedule.
 

@@ -17,7 +17,7 @@ from .base import LARGEST, Schedule, grown
 __all__ = ["CosineAnnealingWarmRestarts", "OneCycleLR"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CosineAnnealingWarmRestarts(Schedule):
     """Half a cosine down, again and again: eta = eta_min + (lr - eta_min) (1 + cos(pi T_cur/T_i))/2.
 
@@ -69,7 +69,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         return t - np.array(starts)[which], np.array(lasts, dtype=float)[which]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OneCycleLR(Schedule):
     """The rate goes up to `max_lr` and down far below where it began, with a cosine or in a line each way.
 

@@ -15,7 +15,7 @@ from .base import LARGEST, Schedule, geometric
 __all__ = ["ConstantLR", "ExponentialLR", "MultiStepLR", "PolynomialLR", "whole_numbers"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExponentialLR(Schedule):
     """The rate is multiplied by a factor at every step: eta_t = lr gamma^t.
 
@@ -46,7 +46,7 @@ class ExponentialLR(Schedule):
         return geometric(lr, self.gamma, step_numbers("steps", steps))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MultiStepLR(Schedule):
     """The rate is multiplied by a factor at each milestone: eta_t = lr gamma^n, with n milestones up to step t.
 
@@ -83,7 +83,7 @@ class MultiStepLR(Schedule):
         return geometric(lr, self.gamma, passed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PolynomialLR(Schedule):
     """The rate falls to zero as a power of what is left of the run: eta_t = lr (1 - t/total_iters)^power.
 
@@ -119,7 +119,7 @@ class PolynomialLR(Schedule):
         return np.asarray(lr * (1.0 - passed) ** self.power)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConstantLR(Schedule):
     """The rate is `lr` times a factor for a while, and then `lr`.
 

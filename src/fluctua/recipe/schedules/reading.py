@@ -61,8 +61,8 @@ def read_schedule(given: Schedule | Header | ArrayLike) -> Schedule:
     Examples
     --------
     >>> import fluctua as fl
-    >>> fl.schedules.read_schedule({"name": "StepLR", "step_size": 30, "gamma": 0.1})
-    StepLR(step_size=30, gamma=0.1)
+    >>> fl.schedules.read_schedule({"name": "StepLR", "step_size": 30, "gamma": 0.5})
+    StepLR(step_size=30, gamma=0.5)
     """
     if isinstance(given, Schedule):
         return given

@@ -16,7 +16,7 @@ from .base import LARGEST, Schedule, geometric
 __all__ = ["ArrayLR", "CosineAnnealingLR", "InverseTimeLR", "LinearLR", "StepLR"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepLR(Schedule):
     """The rate is multiplied by a factor every so many steps: eta_t = lr gamma^floor(t/step_size).
 
@@ -51,7 +51,7 @@ class StepLR(Schedule):
         return geometric(lr, self.gamma, step_numbers("steps", steps) // self.step_size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CosineAnnealingLR(Schedule):
     """Half a cosine down to `eta_min` in T_max steps: eta_t = eta_min + (lr - eta_min) (1 + cos(pi t/T_max))/2.
 
@@ -87,7 +87,7 @@ class CosineAnnealingLR(Schedule):
         return np.asarray(self.eta_min + (lr - self.eta_min) * share)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LinearLR(Schedule):
     """The rate is `lr` times a factor that moves in a line from `start_factor` to `end_factor`, and stays there.
 
@@ -129,7 +129,7 @@ class LinearLR(Schedule):
         return np.asarray(lr * (self.start_factor + (self.end_factor - self.start_factor) * passed))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InverseTimeLR(Schedule):
     """The 1/t decay of stochastic approximation (Robbins and Monro, 1951): eta_t = lr / (1 + t/half_time).
 
@@ -160,7 +160,7 @@ class InverseTimeLR(Schedule):
         return np.asarray(lr / (1 + step_numbers("steps", steps) / self.half_time))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ArrayLR(Schedule):
     """A schedule of the caller's own: eta_t = lr factors[t]. With lr = 1 the array holds the rates themselves.
 

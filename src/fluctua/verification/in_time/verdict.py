@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..._arrays import AnyArray, Arrays
+from ..._results import Tables
 from ..._validate.plain import Header, JsonObject
 from ...simulation.identity import InTimeRun
 from ...storage.results import finite
@@ -19,11 +20,12 @@ from ..judgement import Judgement, Role
 from ..near_limit import heavy_tails
 from ..promised import hold_in_time
 from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, Circulation, Entropy, Statement, Trace
+from .tabulated import in_time_tables
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DynamicVerdict(Judgement[Statement]):
     """What `verify_dynamic` found: consistent or not, sharp or not, and its statements; made by `verify_dynamic`.
 
@@ -155,6 +157,13 @@ class DynamicVerdict(Judgement[Statement]):
             for each in self.relations
         )
         return "\n".join([head, *lines])
+
+    def _tables(self) -> Tables:
+        return in_time_tables(self)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        return {"recipe": self.run.recipe.words, "words": self.words}
 
     def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema dynamic`)."""
