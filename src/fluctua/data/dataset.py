@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._arrays import AnyArray
 from .._validate.plain import JsonObject
-from .._validate.targets import labels_text, plain
+from .._validate.targets import VALUES, Coding, labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
 
@@ -76,6 +76,11 @@ class Dataset:
     def about(self) -> JsonObject:
         """Name and hashes: what a result says of its data."""
         return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
+
+    @property
+    def coding(self) -> Coding:
+        """How the targets were read, as `LeastSquares` has it of what it reads itself."""
+        return VALUES if self.labels is None else Coding(self.classes)
 
     @property
     def targets_words(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import textwrap
+import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["WIDTH", "assigned", "imports", "number", "options"]
@@ -53,15 +55,18 @@ def assigned(statement: str, indent: str = "") -> list[str]:
 
 
 def _elements(text: str) -> Iterator[str]:
-    """Yield what the commas outside of all brackets part."""
-    depth, begin = 0, 0
-    for place, sign in enumerate(text):
-        depth += (sign in "([{") - (sign in ")]}")
-        if sign == "," and not depth:
-            yield text[begin:place].strip()
-            begin = place + 1
-    if text[begin:].strip():
-        yield text[begin:].strip()
+    """Yield what the commas outside of all brackets and strings part."""
+    depth, begin, line = 0, 0, f"({text})"
+    for token in tokenize.generate_tokens(io.StringIO(line).readline):
+        if token.type != tokenize.OP:
+            continue
+        depth += (token.string in "([{") - (token.string in ")]}")
+        if token.string == "(" and depth == 1:
+            begin = token.end[1]
+        elif (token.string == "," and depth == 1) or depth == 0:
+            if element := line[begin : token.start[1]].strip():
+                yield element
+            begin = token.end[1]
 
 
 def imports(body: Iterable[str]) -> Sequence[str]:

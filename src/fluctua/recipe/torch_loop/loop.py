@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Protocol
 
+from ..._arrays import AnyArray, Array
+from ..._validate.targets import Coding, Label
 from ..._validate.values import choice
 from ..averages import Average
 from ..sampling import WeightedSampling
@@ -18,10 +20,25 @@ from .losses import LOSSES, Loss
 from .optimizers import optimizer
 from .rates import rhythm, scheduler
 
-__all__ = ["DTYPES", "Loop", "LossName"]
+__all__ = ["DTYPES", "Loop"]
 
-LossName = Literal["half", "mse"]
 DTYPES = ("float32", "float64")
+
+
+class Posed(Protocol):
+    """What a loop needs to know of a problem."""
+
+    coding: Coding
+    targets: AnyArray
+    sample_weight: Array | None
+
+    @property
+    def population(self) -> int:
+        """Number of samples, N."""
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs, c."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,8 @@ class Loop:
         Number of outputs, c.
     labels : bool
         Whether targets are labels, an output each, and not values.
+    classes : tuple of int or str, optional
+        The label of each output, where they are not those of the targets in sorted order.
     weighted : bool
         Whether the loss has a `sample_weight`.
     begins : bool
@@ -55,12 +74,33 @@ class Loop:
     steps: int
     outputs: int
     labels: bool
+    classes: tuple[Label, ...] | None = None
     weighted: bool = False
     begins: bool = False
     average: Average | None = None
     expected: float | None = None
     spread: float | None = None
     about: bool = False
+
+    @classmethod
+    def on(
+        cls, problem: Posed, sgd: Recipe, steps: int, average: Average | None = None, *, begins: bool = False
+    ) -> Loop:
+        """Return the run of a recipe on a problem, as the recipe's batches see it; refuse one that does not fit.
+
+        Raises
+        ------
+        InvalidInput
+            For a schedule that ends before the run, an average that never begins, batches larger than the data.
+        """
+        sgd.sampling_factor(problem.population)
+        counted = None if average is None else average.in_steps(sgd, problem.population)
+        for part in (sgd.schedule, counted):
+            if part is not None:
+                part.refuse_beyond(steps)
+        classes, weighted = problem.coding.classes, problem.sample_weight is not None
+        told = None if classes is None or _as_found(classes, problem.targets) else classes
+        return cls(sgd, steps, problem.outputs, classes is not None, told, weighted, begins, counted)
 
     def code(self, loss: object = "half", dtype: object = "float32") -> str:
         """Return the loop as text."""
@@ -115,13 +155,23 @@ class _Written:
         yield f"x = torch.tensor(np.asarray(inputs, np.{self.dtype}))"
         yield "y = np.asarray(targets)"
         if self.loop.labels:
-            yield "if y.size == len(y):  # labels: an output for each, in sorted order"
-            yield "    y = y.reshape(-1, 1) == np.unique(y)"
+            yield from self._columns()
         yield f"y = torch.tensor(y.reshape(len(x), -1).astype(np.{self.dtype}))"
         if self.loop.weighted:
             yield "sample_weight = np.asarray(sample_weight, np.float64)"
             yield "w = torch.tensor(sample_weight / sample_weight.mean()).to(x)"
         yield from chances(self.sgd.sampler, self.loop.weighted)
+
+    def _columns(self) -> Iterator[str]:
+        classes = self.loop.classes
+        if classes is None:
+            yield "if y.size == len(y):  # labels: an output for each, in sorted order"
+            yield "    y = y.reshape(-1, 1) == np.unique(y)"
+            return
+        yield from assigned(f"classes = [{', '.join(map(repr, classes))}]")
+        text = ".astype(str)" if isinstance(classes[0], str) else ""
+        yield "if y.size == len(y):  # labels: an output for each"
+        yield f"    y = y.reshape(-1, 1){text} == np.array(classes)"
 
     def _model(self) -> Iterator[str]:
         yield from assigned("model = torch.nn.Linear(x.shape[1], y.shape[1], bias=False, dtype=x.dtype)")
@@ -162,12 +212,16 @@ class _Written:
         loop, times = self.loop, self.loss.times(self.loop.outputs)
         if loop.expected is None:
             return ""
-        about = "about " if loop.about else ""
-        spread = "" if loop.spread is None else f" +- {times * loop.spread:.2g} between runs"
+        about, runs = ("about ", "") if loop.about else ("", " between runs")
+        spread = "" if loop.spread is None else f" +- {times * loop.spread:.2g}{runs}"
         return f", predicted {about}{times * loop.expected:.6g}{spread}"
+
+
+def _as_found(classes: tuple[Label, ...], targets: AnyArray) -> bool:
+    """Whether sorting the labels of the targets gives the classes: each has a sample, and they are in that order."""
+    return list(classes) == sorted(classes) and bool((targets != 0).any(axis=0).all())
 
 
 def _where(condition: str, call: str) -> tuple[str, ...]:
     """A call in the loop, every time or where the condition holds."""
     return (f"    if {condition}:", f"        {call}") if condition else (f"    {call}",)
-

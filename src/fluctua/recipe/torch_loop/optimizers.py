@@ -6,7 +6,7 @@ from functools import singledispatch
 
 from ..quasi_hyperbolic import QHM
 from ..sgd import SGD, Recipe
-from .layout import assigned, number, options
+from .layout import assigned, options
 
 __all__ = ["optimizer"]
 
@@ -38,7 +38,9 @@ def optimizer(sgd: Recipe) -> list[str]:
 def _(sgd: SGD) -> list[str]:
     names = ("momentum", "dampening", "nesterov") if sgd.momentum else ()
     given = {name: getattr(sgd, name) for name in ("weight_decay", *names) if getattr(sgd, name)}
-    return assigned(f"optimizer = torch.optim.SGD({', '.join(['model.parameters()', *options({'lr': sgd.lr, **given})])})")
+    return assigned(
+        f"optimizer = torch.optim.SGD({', '.join(['model.parameters()', *options({'lr': sgd.lr, **given})])})"
+    )
 
 
 @optimizer.register
