@@ -4,6 +4,7 @@ from . import errors
 from .data import Dataset, load
 from .errors import FluctuaError, UnstableSGD
 from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
+from .planning.loops import torch_code
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
@@ -67,6 +68,7 @@ __all__ = [
     "schedules",
     "semi_analytic",
     "simulate",
+    "torch_code",
     "verify",
     "verify_dynamic",
 ]

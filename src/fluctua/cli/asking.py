@@ -74,6 +74,7 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
         progress("data", 0.0)
         dataset = _load(places)
     problem = LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
+    problem.coding = dataset.coding
     return dataset, problem, None if held_out is None else _load_other(held_out, places, dataset)
 
 

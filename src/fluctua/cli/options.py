@@ -11,6 +11,7 @@ from .._validate.targets import KINDS
 from ..recipe.reading import OPTIMISERS
 from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SAMPLINGS
+from ..recipe.torch_loop.losses import LOSSES
 from ..theory.ladder import RUNGS
 from .place import Place
 
@@ -25,6 +26,7 @@ __all__ = [
     "sampling_option",
     "seed_option",
     "theory_option",
+    "torch_option",
     "weight_decay_option",
 ]
 
@@ -93,6 +95,23 @@ average_options = _all(
     click.option("--average-every", help="Update it after every so many steps, or epoch.  [default: 1]"),
 )
 theory_option = click.option("--theory", type=str, help=f"Rung of the ladder: {', '.join(RUNGS)}.  [default: exact]")
+
+
+def _loss(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return the loss of a loop in torch; what comes after --torch and is none is most likely DATA."""
+    if value is not None and value not in LOSSES:
+        raise click.BadParameter(f"{value!r} is no loss. Give {' or '.join(LOSSES)}, or --torch alone, after DATA.")
+    return value
+
+
+torch_option = click.option(
+    "--torch",
+    is_flag=False,
+    flag_value=next(iter(LOSSES)),
+    callback=_loss,
+    metavar=f"[{'|'.join(LOSSES)}]",
+    help="End with the training loop in torch, of half the squared error (half, the default) or of nn.MSELoss (mse).",
+)
 
 
 def json_option(words: str) -> Decorator:

@@ -24,9 +24,9 @@ from ..recipe.mse_loss import mse_words
 from ..recipe.schedules import PLANNED, SHAPES
 from ..verification.formats import shown
 from .asking import load_both, spectrum
-from .options import data_options, json_option, sampling_option, weight_decay_option
+from .options import data_options, json_option, sampling_option, torch_option, weight_decay_option
 from .progress import progress_bar
-from .tables import show
+from .tables import show, show_code
 
 __all__ = ["plan"]
 
@@ -46,6 +46,8 @@ class _Question:
     check: bool
     replicas: int
     seed: int | None
+    torch: str | None
+    """Loss of the loop that is printed."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,14 @@ class _Answer:
 @click.option("--check", is_flag=True, help="Train the winner and its neighbours for real and compare.")
 @click.option("--replicas", type=int, default=64, show_default=True, help="Runs of each recipe; with --check.")
 @click.option("--seed", type=int, help="Seed of the batches; with --check.  [default: fresh]")
+@torch_option
 @json_option("Print the plan as JSON (schema: fluctua schema plans).")
 def plan(*, as_json: bool, **options: Any) -> int:
     """Find the learning rate, momentum and schedule with the least expected loss at the end of a run on DATA.
 
     With several batch sizes also what each costs: steps and samples to the loss that the first one ends with. Exit code
-    0, or 1 where --check finds another loss or another order than predicted.
+    0, or 1 where --check finds another loss or another order than predicted. With --torch the report ends with a
+    training loop of the best recipe, to be pasted where `inputs` and `targets` are.
     """
     question = _ask(options)
     if not as_json:
@@ -95,6 +99,8 @@ def plan(*, as_json: bool, **options: Any) -> int:
         click.echo(json.dumps(_result(question, answer), indent=2, allow_nan=False))
     else:
         show("\n\n".join(_words(question, answer)))
+        if question.torch is not None:
+            show_code(one.best.torch_code(question.torch) for one in answer.plans)
     return 0 if answer.passed else 1
 
 
@@ -115,7 +121,7 @@ def _ask(options: Keywords) -> _Question:
         "weight_decay": options["weight_decay"],
         "sampling": options["sampling"],
     }
-    return _Question(dataset, problem, other, steps, sizes, recipes, check, replicas, options["seed"])
+    return _Question(dataset, problem, other, steps, sizes, recipes, check, replicas, options["seed"], options["torch"])
 
 
 def _compute(question: _Question) -> _Answer:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._validate.plain import Keywords
 from ..errors import InvalidInput
+from ..planning.loops import torch_code
 from ..recipe.mse_loss import mse_words
 from ..storage.results import finite
 from ..theory.answers import Prediction
@@ -23,9 +24,9 @@ from ..theory.stability import independent_batches, max_stable_lr
 from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
 from .asking import Asked, ask
-from .options import average_options, data_options, json_option, recipe_options, theory_option
+from .options import average_options, data_options, json_option, recipe_options, theory_option, torch_option
 from .progress import progress_bar
-from .tables import show
+from .tables import show, show_code
 
 __all__ = ["predict"]
 
@@ -44,6 +45,8 @@ class _Question:
     spread: bool
     orders: int | None
     seed: int | None
+    torch: str | None
+    """Loss of the loop that is printed."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class _Answer:
     spread: LossSpread | None
     measured: SemiAnalytic | None
     held_out: HeldOutLoss | None
+    code: str | None
 
 
 @click.command(short_help="Noise floor, relaxation and stability, without a run.")
@@ -77,6 +81,7 @@ class _Answer:
     help="Also the semi-analytic solution, from so many measured orders; for small data with --sampling shuffle.",
 )
 @click.option("--seed", type=int, help="Seed of the measured epochs.  [default: fresh]")
+@torch_option
 @json_option("Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
@@ -86,6 +91,7 @@ def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
         click.echo(json.dumps(finite(_result(question.about, answer)), indent=2, allow_nan=False))
     else:
         show("\n".join(_words(question.about, answer)))
+        show_code([] if answer.code is None else [answer.code])
     return 0
 
 
@@ -94,6 +100,8 @@ def _ask(held_out: str | None, options: Keywords) -> _Question:
         raise InvalidInput(
             f"--start {options['start']} needs --steps: the stationary state has forgotten where it began."
         )
+    if options["torch"] is not None and options["start"] != "zero":
+        raise InvalidInput("--torch is a run from weights of zero: give it with --steps and --start zero.")
     about = ask(options, options["steps"], held_out)
     question = _Question(about, **options)
     if question.position is not None:
@@ -151,7 +159,15 @@ def _compute(question: _Question) -> _Answer:
         progress("outputs", 0.0)
         spread = loss_spread(prediction) if question.spread else None
     held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
-    return _Answer(prediction, limit, independent, spread, measured, held_out)
+    return _Answer(prediction, limit, independent, spread, measured, held_out, _code(question, prediction))
+
+
+def _code(question: _Question, prediction: Prediction) -> str | None:
+    """The loop in torch, if it was asked for."""
+    about, steps, loss = question.about, question.steps, question.torch
+    if loss is None or steps is None:
+        return None
+    return torch_code(about.problem, about.sgd, steps, average=about.average, prediction=prediction, loss=loss)
 
 
 def _predicted(question: _Question) -> Prediction:
@@ -171,6 +187,8 @@ def _result(about: Asked, answer: _Answer) -> dict[str, Any]:
     result = {"kind": "prediction", "data": about.dataset.about, name: answer.limit, **answer.prediction.to_dict()}
     if answer.spread is not None:
         result["spread"] = {**asdict(answer.spread), "closure": "gaussian"}
+    if answer.code is not None:
+        result["torch_code"] = answer.code
     if answer.measured is not None:
         result["semi_analytic"] = answer.measured.to_dict()
     if answer.held_out is not None and about.held_out is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import click
 
 from ..verification.verdict import Verdict
 
-__all__ = ["saved_in", "show", "show_files", "show_ladder"]
+__all__ = ["saved_in", "show", "show_code", "show_files", "show_ladder"]
 
 WIDTH = 80
 
@@ -24,6 +24,12 @@ def show(text: str) -> None:
         return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH, subsequent_indent=" " * 10)
 
     click.echo("\n".join(map(held, text.splitlines())) if sys.stdout.isatty() else text)
+
+
+def show_code(loops: Iterable[str]) -> None:
+    """Print code as it is, whatever the terminal holds: it is to be pasted."""
+    for code in loops:
+        click.echo(f"\n{code}", nl=False)
 
 
 def show_files(paths: Sequence[Path], as_json: bool) -> None:

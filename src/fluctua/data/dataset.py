@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .._arrays import AnyArray
 from .._results import Brief, ByValue, clipped
 from .._validate.plain import JsonObject, Keywords
-from .._validate.targets import labels_text, plain
+from .._validate.targets import VALUES, Coding, labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
 
@@ -77,6 +77,11 @@ class Dataset(Brief, ByValue):
     def about(self) -> JsonObject:
         """Name and hashes: what a result says of its data."""
         return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
+
+    @property
+    def coding(self) -> Coding:
+        """How the targets were read, as `LeastSquares` has it of what it reads itself."""
+        return VALUES if self.labels is None else Coding(self.classes)
 
     @property
     def targets_words(self) -> str:

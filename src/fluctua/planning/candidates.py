@@ -10,7 +10,10 @@ from typing import Literal
 from .._results import Brief, ByValue, Tables, Tabular, clipped
 from .._tables import Columns
 from .._validate.plain import Json, JsonObject
+from ..errors import InvalidInput
 from ..recipe.sgd import SGD
+from ..recipe.torch_loop.loop import Loop
+from ..recipe.torch_loop.losses import LOSSES
 from ..theory.stable_limit import StableLimit
 
 __all__ = ["Candidate", "Plan", "Skipped"]
@@ -37,6 +40,8 @@ class Candidate(Brief):
         Whether the loss is that of the law; otherwise it was estimated, see `plan`.
     at_edge : bool
         Whether the loss still falls at the largest learning rate that is tried: a larger one may end lower.
+    loop : Loop or None
+        The run that `torch_code` writes; None where no plan has made the candidate.
 
     Examples
     --------
@@ -51,6 +56,39 @@ class Candidate(Brief):
     loss: float
     exact: bool
     at_edge: bool = False
+    loop: Loop | None = None
+
+    def torch_code(self, loss: str = "half", dtype: str = "float32") -> str:
+        """Return the run as a training loop in torch, which can be pasted and runs as it is; see `torch_code`.
+
+        At its end the loop prints its loss on the training data beside the predicted one, and by how much runs differ:
+        one standard deviation, about (F60). For a candidate whose loss is not `exact`, what the estimate may be off by
+        is in it: 10 % of the excess loss.
+
+        Parameters
+        ----------
+        loss : "half" or "mse"
+            ``0.5 * ((out - y) ** 2).sum(1).mean()``, or `nn.MSELoss` with the numbers with which it makes the same run.
+        dtype : "float32" or "float64"
+            Of the weights and of the data in the loop.
+
+        Returns
+        -------
+        str
+            Lines of Python, which expect `inputs` and `targets` as `LeastSquares` was given them, and leave the trained
+            `torch.nn.Linear` as `model`. For a plan from weights of the caller's they expect these as `start`.
+
+        Raises
+        ------
+        InvalidInput
+            For a candidate that no plan has made; `UnknownName` for another loss or dtype.
+        """
+        if self.loop is None:
+            raise InvalidInput(
+                "this candidate does not know its data and steps, because no plan has made it: use "
+                "fluctua.torch_code(problem, sgd, steps)."
+            )
+        return self.loop.code(loss, dtype)
 
     def to_dict(self) -> dict[str, Json]:
         """Return everything as plain JSON types."""
@@ -196,4 +234,5 @@ class Plan(ByValue, Tabular):
             "limits": limits,
             "candidates": [one.to_dict() for one in self.candidates],
             "skipped": [one.to_dict() for one in self.skipped],
+            "torch_code": None if self.best.loop is None else {name: self.best.torch_code(name) for name in LOSSES},
         }

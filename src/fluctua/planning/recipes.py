@@ -20,6 +20,7 @@ from ..recipe.schedules import PLANNED, SHAPES
 from ..recipe.sgd import SGD
 from ..theory.law import Law
 from .candidates import Candidate, Plan, Skipped
+from .loops import with_loops
 from .rates import Stages
 from .search import Search
 from .settling import FINALISTS, loss, settled
@@ -131,6 +132,7 @@ def plan(
     candidates = tuple(one for one in candidates if np.isfinite(one.loss))
     if not candidates:
         raise NotConverged("a loss at any learning rate", len(skipped), np.inf, 1.0)
+    candidates = with_loops(search, candidates, begins=not isinstance(start, str))
     limits = {recipe.momentum: search.settled_limit(recipe) for recipe in recipes}
     objective: Literal["training", "held-out"] = "training" if held_out is None else "held-out"
     return Plan(budget, objective, search.optimum_loss, limits, candidates, tuple(skipped))

@@ -59,6 +59,7 @@ class Search:
         self.held = None if held_out is None else HeldOut(whole, minimum, *held_out)
         self.optimum_loss = minimum.loss if self.held is None else self.held.optimum
         self.limits: dict[float, StableLimit] = {}
+        self.ends: dict[SGD, Prediction] = {}  # by the law
         self.near: list[float] = []  # logs of the best learning rates without momentum
 
     def loss(self, sgd: SGD, settled: bool = True, rough: bool = False) -> float:
@@ -67,10 +68,18 @@ class Search:
         If `rough`, shuffled epochs are expanded even where that is off by more than a few per cent.
         """
         self.stages.evaluated()
-        prediction = final(self.whole, sgd, self.steps, self.start, _RTOL, rough) if settled else self._estimated(sgd)
+        prediction = self._by_the_law(sgd, rough) if settled else self._estimated(sgd)
         if self.held is None:
             return prediction.optimum_loss + prediction.excess_loss
         return self.held.loss(prediction).expected
+
+    def _by_the_law(self, sgd: SGD, rough: bool) -> Prediction:
+        self.ends[sgd] = final(self.whole, sgd, self.steps, self.start, _RTOL, rough)
+        return self.ends[sgd]
+
+    def end(self, sgd: SGD, settled: bool) -> Prediction:
+        """Return the prediction at the end, as it was found by the law or anew as an estimate."""
+        return self.ends[sgd] if settled else self._estimated(sgd)
 
     def _estimated(self, sgd: SGD) -> Prediction:
         if self.thin is not None:

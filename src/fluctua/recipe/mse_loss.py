@@ -14,7 +14,8 @@ def for_mse_loss(sgd: Recipe, outputs: int) -> Recipe:
 
     MSELoss is the mean over samples *and* over the c outputs, without a half: 2/c times L. So its gradient is 2/c times
     ours, and lr must be c/2 times as much; weight decay, which torch adds to the gradient whatever the loss, must be
-    2/c times as much, so that their product stays. Momentum, dampening and schedule stay.
+    2/c times as much, so that their product stays. Rates that a schedule has of its own, an `eta_min` or a `max_lr`, go
+    with lr. Momentum, dampening and the factors of a schedule stay.
 
     Parameters
     ----------
@@ -23,7 +24,8 @@ def for_mse_loss(sgd: Recipe, outputs: int) -> Recipe:
     outputs : int
         Number of outputs, c.
     """
-    return replace(sgd, lr=sgd.lr * outputs / 2, weight_decay=sgd.weight_decay * 2 / outputs)
+    schedule = None if sgd.schedule is None else sgd.schedule.times(outputs / 2)
+    return replace(sgd, lr=sgd.lr * outputs / 2, weight_decay=sgd.weight_decay * 2 / outputs, schedule=schedule)
 
 
 def mse_words(sgd: Recipe, outputs: int) -> str:

@@ -50,6 +50,22 @@ class Schedule(Brief):
         """
         raise NotImplementedError
 
+    def times(self, factor: float) -> Schedule:
+        """Return the schedule of a recipe whose lr is `factor` times as much: all rates are.
+
+        Parameters
+        ----------
+        factor : float
+            Above 0.
+
+        Returns
+        -------
+        Schedule
+            Itself, where all its rates are multiples of lr.
+        """
+        del factor
+        return self
+
     def refuse_beyond(self, steps: int) -> None:
         """Raise `InvalidInput` if the schedule does not reach that far, as an array and one cycle do not.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -74,6 +74,10 @@ class SequentialLR(Schedule):
         begins = (0, *self.milestones)
         yield from zip(self.schedulers, begins, (*begins[1:], np.inf), strict=True)
 
+    def times(self, factor: float) -> Schedule:
+        """Return the schedule with its parts' own rates times as much."""
+        return replace(self, schedulers=[part.times(factor) for part in self.schedulers])
+
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
         t = step_numbers("steps", steps)
@@ -127,6 +131,10 @@ class ChainedScheduler(Schedule):
                 )
         object.__setattr__(self, "schedulers", parts)
 
+    def times(self, factor: float) -> Schedule:
+        """Return the schedule with its parts' own rates times as much."""
+        return replace(self, schedulers=[part.times(factor) for part in self.schedulers])
+
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
         t = step_numbers("steps", steps)
@@ -176,6 +184,10 @@ class PerEpoch(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", read_schedule(self.schedule))
         object.__setattr__(self, "batches", positive_int("batches", self.batches))
+
+    def times(self, factor: float) -> Schedule:
+        """Return the schedule with its own rates times as much."""
+        return replace(self, schedule=self.schedule.times(factor))
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""

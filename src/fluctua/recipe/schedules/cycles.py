@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -52,6 +52,10 @@ class CosineAnnealingWarmRestarts(Schedule):
         object.__setattr__(self, "T_0", positive_int("T_0", self.T_0))
         object.__setattr__(self, "T_mult", positive_int("T_mult", self.T_mult))
         object.__setattr__(self, "eta_min", real_number("eta_min", self.eta_min, minimum=0.0, below=LARGEST))
+
+    def times(self, factor: float) -> Schedule:
+        """Return the schedule with its own rate, `eta_min`, times as much."""
+        return replace(self, eta_min=self.eta_min * factor)
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""
@@ -156,6 +160,10 @@ class OneCycleLR(Schedule):
     @property
     def _length(self) -> int:
         return self.total_steps or (self.epochs or 0) * (self.steps_per_epoch or 0)
+
+    def times(self, factor: float) -> Schedule:
+        """Return the schedule with its own rate, `max_lr`, times as much."""
+        return self if self.max_lr is None else replace(self, max_lr=self.max_lr * factor)
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,6 +80,10 @@ class CosineAnnealingLR(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "T_max", positive_int("T_max", self.T_max))
         object.__setattr__(self, "eta_min", real_number("eta_min", self.eta_min, minimum=0.0, below=LARGEST))
+
+    def times(self, factor: float) -> Schedule:
+        """Return the schedule with its own rate, `eta_min`, times as much."""
+        return replace(self, eta_min=self.eta_min * factor)
 
     def rates(self, lr: float, steps: ArrayLike) -> Array:
         """Return eta_t."""

@@ -1,0 +1,227 @@
+"""A run of a recipe on given data as a loop in torch that can be pasted: the parts, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from ..._arrays import AnyArray, Array
+from ..._validate.targets import Coding, Label
+from ..._validate.values import choice
+from ..averages import Average
+from ..sampling import WeightedSampling
+from ..sgd import Recipe
+from .averages import averaged, updated
+from .batches import Draws, chances, loader
+from .layout import WIDTH, assigned, imports, number
+from .losses import LOSSES, Loss
+from .optimizers import optimizer
+from .rates import rhythm, scheduler
+
+__all__ = ["DTYPES", "Loop"]
+
+DTYPES = ("float32", "float64")
+
+
+class Posed(Protocol):
+    """What a loop needs to know of a problem."""
+
+    coding: Coding
+    targets: AnyArray
+    sample_weight: Array | None
+
+    @property
+    def population(self) -> int:
+        """Number of samples, N."""
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs, c."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A run of a recipe on given data, as far as its loop in torch depends on either.
+
+    Attributes
+    ----------
+    sgd : SGD or QHM
+    steps : int
+        Of the run.
+    outputs : int
+        Number of outputs, c.
+    labels : bool
+        Whether targets are labels, an output each, and not values.
+    classes : tuple of int or str, optional
+        The label of each output, where they are not those of the targets in sorted order.
+    weighted : bool
+        Whether the loss has a `sample_weight`.
+    begins : bool
+        Whether the run begins at weights that the caller has, called `start`, and not at zero.
+    average : EMA or RunningAverage, optional
+        Of the weights, with its steps known: what is trained.
+    expected : float, optional
+        Expected loss at the end, of the training data and with weight decay.
+    spread : float, optional
+        Standard deviation of that loss between runs.
+    about : bool
+        Whether the expected loss is an estimate.
+    """
+
+    sgd: Recipe
+    steps: int
+    outputs: int
+    labels: bool
+    classes: tuple[Label, ...] | None = None
+    weighted: bool = False
+    begins: bool = False
+    average: Average | None = None
+    expected: float | None = None
+    spread: float | None = None
+    about: bool = False
+
+    @classmethod
+    def on(
+        cls, problem: Posed, sgd: Recipe, steps: int, average: Average | None = None, *, begins: bool = False
+    ) -> Loop:
+        """Return the run of a recipe on a problem, as the recipe's batches see it; refuse one that does not fit.
+
+        Raises
+        ------
+        InvalidInput
+            For a schedule that ends before the run, an average that never begins, batches larger than the data.
+        """
+        sgd.sampling_factor(problem.population)
+        counted = None if average is None else average.in_steps(sgd, problem.population)
+        for part in (sgd.schedule, counted):
+            if part is not None:
+                part.refuse_beyond(steps)
+        classes, weighted = problem.coding.classes, problem.sample_weight is not None
+        told = None if classes is None or _as_found(classes, problem.targets) else classes
+        return cls(sgd, steps, problem.outputs, classes is not None, told, weighted, begins, counted)
+
+    def code(self, loss: object = "half", dtype: object = "float32") -> str:
+        """Return the loop as text."""
+        kind = LOSSES[choice("loss", loss, LOSSES)]
+        written = _Written(self, kind, choice("dtype", dtype, DTYPES))
+        body = list(written.lines())
+        return "\n".join([*imports(body), "", *body, ""])
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The lines of a loop, with one loss, in one precision."""
+
+    loop: Loop
+    loss: Loss
+    dtype: str
+
+    @cached_property
+    def sgd(self) -> Recipe:
+        """The recipe with which this loss makes the run."""
+        return self.loss.recipe(self.loop.sgd, self.loop.outputs)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether samples are drawn by weights."""
+        return isinstance(self.sgd.sampling, WeightedSampling)
+
+    @property
+    def factors(self) -> bool:
+        """Whether losses of samples have factors, `w`."""
+        return self.loop.weighted or self.drawn
+
+    def lines(self) -> Iterator[str]:
+        """Yield all but the imports."""
+        draws = Draws(self.sgd.batch_size, self.loop.steps, self.sgd.drop_last)
+        batches, source = loader(self.sgd.sampler, draws)
+        yield from self._data()
+        yield from (f"data = TensorDataset({', '.join(self._tensors)})", *batches, "")
+        yield from self._model()
+        yield from self.loss.weighted if self.factors else self.loss.lines
+        yield from self._training(source)
+        yield from self._result()
+
+    @property
+    def _tensors(self) -> tuple[str, ...]:
+        return ("x", "y", "w") if self.factors else ("x", "y")
+
+    def _data(self) -> Iterator[str]:
+        weights = ["weights"] * self.drawn + ["sample_weight"] * self.loop.weighted + ["start"] * self.loop.begins
+        yield f"# {', '.join(['inputs', 'targets', *weights])}: NumPy arrays, one row for each sample"
+        yield "torch.manual_seed(0)"
+        yield f"x = torch.tensor(np.asarray(inputs, np.{self.dtype}))"
+        yield "y = np.asarray(targets)"
+        if self.loop.labels:
+            yield from self._columns()
+        yield f"y = torch.tensor(y.reshape(len(x), -1).astype(np.{self.dtype}))"
+        if self.loop.weighted:
+            yield "sample_weight = np.asarray(sample_weight, np.float64)"
+            yield "w = torch.tensor(sample_weight / sample_weight.mean()).to(x)"
+        yield from chances(self.sgd.sampler, self.loop.weighted)
+
+    def _columns(self) -> Iterator[str]:
+        classes = self.loop.classes
+        if classes is None:
+            yield "if y.size == len(y):  # labels: an output for each, in sorted order"
+            yield "    y = y.reshape(-1, 1) == np.unique(y)"
+            return
+        yield from assigned(f"classes = [{', '.join(map(repr, classes))}]")
+        text = ".astype(str)" if isinstance(classes[0], str) else ""
+        yield "if y.size == len(y):  # labels: an output for each"
+        yield f"    y = y.reshape(-1, 1){text} == np.array(classes)"
+
+    def _model(self) -> Iterator[str]:
+        yield from assigned("model = torch.nn.Linear(x.shape[1], y.shape[1], bias=False, dtype=x.dtype)")
+        if self.loop.begins:
+            yield "with torch.no_grad():"
+            yield "    model.weight.copy_(torch.tensor(np.asarray(start)))"
+        else:
+            yield "torch.nn.init.zeros_(model.weight)"
+        yield from optimizer(self.sgd)
+        yield from scheduler(self.sgd.schedule, self.sgd.lr, self.loop.steps)
+        yield from averaged(self.loop.average)
+
+    def _training(self, source: str) -> Iterator[str]:
+        update, every = updated(self.loop.average), 1 if self.sgd.schedule is None else rhythm(self.sgd.schedule)[1]
+        counted = every > 1 or bool(update and update[0])
+        names = ("batch", "target", "factor")[: len(self._tensors)]
+        told = ", ".join(names)
+        yield f"for step, ({told}) in enumerate({source}, 1):" if counted else f"for {told} in {source}:"
+        yield f"    loss = loss_of({', '.join(['model(batch)', *names[1:]])})"
+        yield from ("    optimizer.zero_grad()", "    loss.backward()", "    optimizer.step()")
+        if self.sgd.schedule is not None:
+            yield from _where(f"step % {every} == 0" if every > 1 else "", "scheduler.step()")
+        if update is not None:
+            yield from _where(*update)
+            yield "model = average.module  # the averaged weights"
+
+    def _result(self) -> Iterator[str]:
+        decay = self.sgd.weight_decay
+        whole = ["w * share" if self.drawn else "w"] * self.factors
+        yield from ("", "with torch.no_grad():", f"    loss = loss_of({', '.join(['model(x)', 'y', *whole])})")
+        if decay:
+            yield f"    loss += {number(decay)} / 2 * (model.weight**2).sum()"
+        text = f'f"loss {{loss:.6g}}{self._expected}"'
+        yield from [f"print({text})"] if len(text) <= WIDTH - len("print()") else ["print(", f"    {text}", ")"]
+
+    @property
+    def _expected(self) -> str:
+        loop, times = self.loop, self.loss.times(self.loop.outputs)
+        if loop.expected is None:
+            return ""
+        about, runs = ("about ", "") if loop.about else ("", " between runs")
+        spread = "" if loop.spread is None else f" +- {times * loop.spread:.2g}{runs}"
+        return f", predicted {about}{times * loop.expected:.6g}{spread}"
+
+
+def _as_found(classes: tuple[Label, ...], targets: AnyArray) -> bool:
+    """Whether sorting the labels of the targets gives the classes: each has a sample, and they are in that order."""
+    return list(classes) == sorted(classes) and bool((targets != 0).any(axis=0).all())
+
+
+def _where(condition: str, call: str) -> tuple[str, ...]:
+    """A call in the loop, every time or where the condition holds."""
+    return (f"    if {condition}:", f"        {call}") if condition else (f"    {call}",)
