@@ -6,6 +6,9 @@ from .errors import FluctuaError, UnstableSGD
 from .planning.batch_cost import BatchCost, batch_costs
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
+from .planning.sweep_cells import Cell
+from .planning.sweeping import sweep
+from .planning.swept import Sweep
 from .problem.least_squares import LeastSquares
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
@@ -33,6 +36,7 @@ __all__ = [
     "SGD",
     "BatchCost",
     "Candidate",
+    "Cell",
     "Dataset",
     "DynamicVerdict",
     "EntropyProduction",
@@ -48,6 +52,7 @@ __all__ = [
     "RunningAverage",
     "SemiAnalytic",
     "StableLimit",
+    "Sweep",
     "UnstableSGD",
     "Verdict",
     "WeightedSampling",
@@ -66,6 +71,7 @@ __all__ = [
     "schedules",
     "semi_analytic",
     "simulate",
+    "sweep",
     "verify",
     "verify_dynamic",
 ]
