@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -48,7 +47,9 @@ class Grid:
     def of(cls, base: Recipe, given: Mapping[str, object]) -> Grid:
         """Read the values, a sequence for each parameter; raises `InvalidInput`, for a name `UnknownName`."""
         known = [each.name for each in fields(base)]
-        lists = {choice("parameter of the recipe", name, known): _values(name, each) for name, each in given.items()}
+        lists = {
+            choice("parameter of the recipe", name, known): listed(name, each, "values") for name, each in given.items()
+        }
         if not lists:
             raise InvalidInput(
                 "a sweep varies something, and no values are given. Give a sequence for at least one parameter of the "
@@ -56,7 +57,7 @@ class Grid:
             )
         count = prod(map(len, lists.values()))
         if count > _MOST:
-            raise InvalidInput(f"the values make {count:,} cells, and a sweep has at most {_MOST:,}. Give fewer values.")
+            raise InvalidInput(f"the values make {count:,} cells, and a sweep has at most {_MOST:,}. Give fewer.")
         names = sorted(lists, key=lambda name: _LAST.index(name) if name in _LAST else -1)
         combinations = product(*(lists[name] for name in names))
         recipes = tuple(replace(base, **dict(zip(names, each, strict=True))) for each in combinations)
@@ -68,7 +69,7 @@ class Grid:
     def refuse_repeated(self, name: str, values: Sequence[object]) -> None:
         """Raise `InvalidInput` where a value comes twice: its cells would be the same."""
         if len(self.axes[name]) < len(values):
-            raise InvalidInput(f"{name} has a value twice, in {shown(values)}: its cells would be the same. Give it once.")
+            raise InvalidInput(f"{name} has a value twice, in {shown(values)}: their cells are the same. Give it once.")
 
     @cached_property
     def axes(self) -> dict[str, tuple[Json, ...]]:
@@ -84,15 +85,6 @@ class Grid:
         """What tells each cell from the others, as plain JSON types."""
         plain = (recipe.to_dict() for recipe in self.recipes)
         return tuple({name: each[name] for name in self.names} for each in plain)
-
-
-def _values(name: str, given: object) -> list[Any]:
-    if given is None or np.ndim(given) == 0 if not isinstance(given, Sequence) else isinstance(given, str | bytes):
-        raise InvalidInput(
-            f"{name} must be a sequence of values, got {shown(given)}. One that is the same in all cells belongs into "
-            f"the recipe."
-        )
-    return listed(name, given, "values")
 
 
 def usual_rates(problem: LeastSquares, recipes: Sequence[Recipe]) -> list[float]:

@@ -61,7 +61,7 @@ class Predicted:
     stable : bool
         Whether the rate, of a schedule the largest, is below it.
     floor : float or None
-        Excess loss of the stationary state, infinite beyond the limit; None with a schedule, and where it was not found.
+        Excess loss of the stationary state, infinite beyond the limit; None with a schedule, and if it was not found.
     excess_loss : float or None
         E L(W_T) - L(W*) after the budget, infinite beyond the limit but with a schedule; None without a budget.
     steps_to_target : float or None

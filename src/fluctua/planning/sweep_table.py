@@ -37,7 +37,7 @@ def cells_of(sweep: Sweep) -> dict[str, list[str]]:
     if sweep.budget:
         found["predicted"] = [_excess(cell, cell.excess_loss) for cell in cells]
     if sweep.measured:
-        found["measured"] = [_number(cell.measured and cell.measured.excess_loss) for cell in cells]
+        found["measured"] = [_number(None if cell.measured is None else cell.measured.excess_loss) for cell in cells]
         found["+-"] = [_error(cell) for cell in cells]
         found["z"] = ["" if cell.score is None else f"{cell.score:+.1f}" for cell in cells]
     if sweep.target is not None:

@@ -54,7 +54,7 @@ def sweep(
     threads: int | None = None,
     checkpoint: Path | str | None = None,
     reuse: bool = True,
-    progress: Progress | None = None,
+    progress: Callable[[str, float], None] | None = None,
     **others: Sequence[Any],
 ) -> Sweep:
     r"""Predict every combination of some recipes' parameters, and measure them by real runs beside the prediction.

@@ -99,7 +99,9 @@ def _inline(figure: Figure, prefix: str) -> str:
     return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
 
 
-def save_figures(verdict: Verdict | Sweep, directory: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+def save_figures(
+    verdict: Verdict | Sweep, directory: Path | str, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
     """Write the figures of `draw` into a directory, and return the files' paths.
 
     Parameters

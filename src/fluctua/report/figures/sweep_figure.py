@@ -14,7 +14,7 @@ from ..._arrays import Array
 from ...planning.sweep_cells import Cell
 from ...planning.sweep_table import value_text
 from ...planning.swept import Sweep
-from .frame import INK, NOTE, canvas, decades, drawable, remark
+from .frame import INK, canvas, decades, drawable, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,11 +63,9 @@ def sweep_figure(sweep: Sweep) -> Figure:
     abreast = min(_ABREAST, len(panels))
     rows = -(-len(panels) // abreast)
     title = "A sweep, predicted and measured" if sweep.measured else "A sweep, predicted"
-    figure, grid = canvas(
-        title, _recipe(sweep, layout), 1.4 + 3.0 * rows, nrows=rows, ncols=abreast, sharex=True, sharey=True
-    )
+    figure, grid = canvas(title, _recipe(sweep), 1.4 + 3.0 * rows, nrows=rows, ncols=abreast, sharex=True, sharey=True)
     for axes, (words, cells) in zip(grid, panels, strict=False):
-        _panel(axes, layout, cells, _height(sweep))
+        _panel(axes, layout, cells, _Height(sweep))
         if words:
             remark(axes, words)
     for axes in grid[len(panels) :]:
@@ -77,7 +75,7 @@ def sweep_figure(sweep: Sweep) -> Figure:
     return figure
 
 
-class _height:  # noqa: N801  (a function with a memory of what it is of)
+class _Height:
     """What is drawn of a cell: its excess loss, or its loss where the optimum is not the same in all cells."""
 
     def __init__(self, sweep: Sweep) -> None:
@@ -93,12 +91,12 @@ class _height:  # noqa: N801  (a function with a memory of what it is of)
         return self(cell, cell.excess_loss if self.budget else cell.floor)
 
 
-def _panel(axes: Axes, layout: _Layout, cells: Sequence[Cell], height: _height) -> None:
+def _panel(axes: Axes, layout: _Layout, cells: Sequence[Cell], height: _Height) -> None:
     names = [layout.series] if layout.series else []
-    for i, (words, some) in enumerate(layout.grouped(cells, names)):
+    for i, (words, series) in enumerate(layout.grouped(cells, names)):
         colour, marker = _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]
         line = "-" if i < len(_COLOURS) else "-."
-        some = sorted(some, key=lambda cell: _place(layout, cell))
+        some = sorted(series, key=lambda cell: _place(layout, cell))
         x = np.array([_place(layout, cell) for cell in some])
         theory = drawable([height.predicted(cell) for cell in some])
         axes.plot(x, theory, color=colour, linestyle=line, linewidth=1.4, zorder=2)
@@ -109,17 +107,17 @@ def _panel(axes: Axes, layout: _Layout, cells: Sequence[Cell], height: _height) 
         _edges(axes, layout, x, some, i, colour)
 
 
-def _points(axes: Axes, x: Array, cells: Sequence[Cell], height: _height, look: dict[str, Any]) -> None:
+def _points(axes: Axes, x: Array, cells: Sequence[Cell], height: _Height, look: dict[str, Any]) -> None:
     """Measured points with 95 % intervals; where nothing was measured, the marker in the legend alone."""
     from scipy.special import stdtrit
 
     found = [cell.measured for cell in cells]
     y = drawable([np.nan if m is None else height(c, m.excess_loss) for c, m in zip(cells, found, strict=True)])
-    bars = [np.nan if m is None else m.error * stdtrit(m.replicas - 1, _LEVEL) for m in found]
+    bars = [float("nan") if m is None else float(m.error * stdtrit(m.replicas - 1, _LEVEL)) for m in found]
     if not np.isfinite(y).any():
         y = drawable([height.predicted(cell) for cell in cells])
         bars = [0.0] * len(cells)
-    style = {"markersize": 4.2, "markeredgecolor": "white", "markeredgewidth": 0.5, "linestyle": "none"}
+    style: dict[str, Any] = {"markersize": 4.2, "markeredgecolor": "white", "markeredgewidth": 0.5, "linestyle": "none"}
     axes.errorbar(x, y, drawable(bars), elinewidth=1.1, capsize=1.8, zorder=3, **style, **look)
 
 
@@ -128,14 +126,14 @@ def _edges(axes: Axes, layout: _Layout, x: Array, cells: Sequence[Cell], place: 
     across = axes.get_xaxis_transform()
     beyond = x[[not cell.stable for cell in cells]]
     y = np.full(len(beyond), _EDGE - _APART * place)
-    axes.plot(beyond, y, "x", color=colour, markersize=5, markeredgewidth=1.4, transform=across, clip_on=False)
+    axes.plot(beyond, y, "x", color=colour, markersize=5, markeredgewidth=1.4, transform=across)
     if layout.along == "lr" and all(cell.sgd.schedule is None for cell in cells):
         limits = sorted({float(cell.limit) for cell in cells})
         axes.vlines(limits, 0, 0.07, color=colour, linewidth=1.6, transform=across, zorder=4)
 
 
 def _frame(grid: Sequence[Axes], sweep: Sweep, layout: _Layout, abreast: int) -> None:
-    height = _height(sweep)
+    height = _Height(sweep)
     lowest = [height.predicted(cell) for cell in sweep.cells if cell.stable]
     seen = np.array([y for y in lowest if np.isfinite(y) and y > 0])
     for i, axes in enumerate(grid):
@@ -152,14 +150,14 @@ def _frame(grid: Sequence[Axes], sweep: Sweep, layout: _Layout, abreast: int) ->
             axes.set_xlabel(_WORDS.get(layout.along, _plain(layout.along)))
             axes.tick_params(labelbottom=True)
         if i % abreast == 0:
-            axes.set_ylabel(_quantity(sweep, height))
+            axes.set_ylabel(_quantity(height))
 
 
-def _quantity(sweep: Sweep, height: _height) -> str:
+def _quantity(height: _Height) -> str:
     formula = r"$E\,L(W_T)$" if height.whole else r"$E\,L(W_T) - L(W^*)$"
     if not height.budget:
         return "loss at rest" if height.whole else r"noise floor, $E\,L(W) - L(W^*)$"
-    return f"{'loss' if height.whole else 'excess loss'}, {formula}"
+    return f"{'loss' if height.whole else 'excess loss'} after $T$ steps, {formula}"
 
 
 def _legend(figure: Figure, sweep: Sweep, axes: Axes) -> None:
@@ -178,15 +176,15 @@ def _legend(figure: Figure, sweep: Sweep, axes: Axes) -> None:
         marks.append((Line2D([], [], color=INK, marker="x", linestyle="none"), "beyond the limit"))
     handles += [handle for handle, _ in marks]
     labels += [label for _, label in marks]
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, columnspacing=1.2, handletextpad=0.5)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.5)
 
 
-def _recipe(sweep: Sweep, layout: _Layout) -> str:
+def _recipe(sweep: Sweep) -> str:
     """Say in words what was run."""
-    del layout
     name, sgd = str(sweep.data.get("name", "data")), sweep.sgd
-    size = "b" if "batch_size" in sweep.axes else sgd.batch_size
-    parts = ["" if "sampling" in sweep.axes else sgd.sampler.words(size)]
+    batches, size = sgd.sampler.words(sgd.batch_size), f"of {sgd.batch_size}"
+    parts = [batches.replace(size, "of b", 1) if "batch_size" in sweep.axes else batches]
+    parts = [] if "sampling" in sweep.axes else parts
     parts += ["" if "lr" in sweep.axes else f"lr {sgd.lr:g}"]
     parts += [f"weight decay {sgd.weight_decay:g}" if sgd.weight_decay and "weight_decay" not in sweep.axes else ""]
     parts += ["" if {"momentum", "nu", "dampening", "nesterov"} & set(sweep.axes) else sgd.inertia]
