@@ -7,6 +7,9 @@ from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
 from .planning.loops import torch_code
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
+from .planning.sweep_cells import Cell
+from .planning.sweeping import sweep
+from .planning.swept import Sweep
 from .problem.least_squares import LeastSquares
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
@@ -35,6 +38,7 @@ __all__ = [
     "BatchCost",
     "BatchCosts",
     "Candidate",
+    "Cell",
     "Dataset",
     "DynamicVerdict",
     "EntropyProduction",
@@ -50,6 +54,7 @@ __all__ = [
     "RunningAverage",
     "SemiAnalytic",
     "StableLimit",
+    "Sweep",
     "UnstableSGD",
     "Verdict",
     "WeightedSampling",
@@ -68,6 +73,7 @@ __all__ = [
     "schedules",
     "semi_analytic",
     "simulate",
+    "sweep",
     "torch_code",
     "verify",
     "verify_dynamic",

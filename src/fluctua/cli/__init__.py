@@ -31,6 +31,7 @@ _COMMANDS = {
     "verify": "verify",
     "predict": "predict",
     "plan": "plan",
+    "sweep": "sweep",
     "noise": "noise",
     "plot": "plot",
     "report": "report",

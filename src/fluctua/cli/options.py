@@ -25,6 +25,7 @@ __all__ = [
     "recipe_options",
     "sampling_option",
     "seed_option",
+    "shared_options",
     "theory_option",
     "torch_option",
     "weight_decay_option",
@@ -72,6 +73,14 @@ data_options = _all(
     ),
     data_dir_option,
 )
+shared_options = _all(
+    sampling_option,
+    click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
+    click.option("--optimizer", default="SGD", show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
+    click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum, as torch.optim.SGD has it."),
+    click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
+)
+"""Of a recipe, what a sweep does not vary."""
 recipe_options = _all(
     click.option(
         "--lr",
@@ -80,14 +89,10 @@ recipe_options = _all(
     ),
     click.option("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, show_default=True, help="Samples per batch."),
     weight_decay_option,
-    sampling_option,
-    click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
-    click.option("--optimizer", default="SGD", show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
     click.option("--momentum", type=float, help="beta, from 0 to below 1.  [default: 0 in SGD]"),
     click.option("--dampening", type=float, help="Dampening of the momentum of SGD.  [default: 0]"),
-    click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum, as torch.optim.SGD has it."),
     click.option("--nu", type=float, help="Share of a step of QHM that is along its buffer, from 0 to 1."),
-    click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
+    shared_options,
 )
 average_options = _all(
     click.option("--ema", type=float, help="Decay of an exponential moving average, looked at instead of W."),

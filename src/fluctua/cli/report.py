@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -16,7 +18,13 @@ from .options import json_option
 from .place import Place
 from .tables import show_files
 
-__all__ = ["folder_of", "found_in", "report"]
+__all__ = ["folder_of", "found_in", "loaded", "report"]
+
+Result = TypeVar("Result")
+_VERDICTS: dict[str, Callable[[Path], Verdict | DynamicVerdict]] = {
+    Verdict.STEM: Verdict.load,
+    DynamicVerdict.STEM: DynamicVerdict.load,
+}
 
 
 @click.command(short_help="Write the page of one or more results.")
@@ -43,8 +51,16 @@ def folder_of(result: Path | str) -> Path:
 
 def found_in(place: Path | str) -> list[Verdict | DynamicVerdict]:
     """Return the verdict of a file, or those of a directory, at equal times and in time; raises `ResultError`."""
-    path = Path(place)
-    if kind_of(path, ResultError) != "directory":
-        return [DynamicVerdict.load(path) if path.stem == DynamicVerdict.STEM else Verdict.load(path)]
-    kinds = [kind for kind in (Verdict, DynamicVerdict) if kind_of(path / f"{kind.STEM}.npz", ResultError) == "file"]
-    return [kind.load(path) for kind in kinds or [Verdict]]
+    return loaded(Path(place), _VERDICTS)
+
+
+def loaded(path: Path, loaders: Mapping[str, Callable[[Path], Result]]) -> list[Result]:
+    """Return the result of a file, or those in a directory, by the loaders of their names.
+
+    Where there is none of them, the first says what is missing.
+    """
+    if kind_of(path, ResultError) == "directory":
+        names = [name for name in loaders if kind_of(path / f"{name}.npz", ResultError) == "file"]
+    else:
+        names = [name for name in loaders if name == path.stem]
+    return [loaders[name](path) for name in names or list(loaders)[:1]]

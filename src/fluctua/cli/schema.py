@@ -9,7 +9,7 @@ from ..storage.layout import schema_text
 
 __all__ = ["schema"]
 
-SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "reproduction", "files")
+SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "sweep", "reproduction", "files")
 
 
 @click.command(short_help="Print the JSON Schema of a result.")

@@ -17,6 +17,7 @@ from ..problem.least_squares import LeastSquares, Minimum
 from ..problem.start import Start
 from ..recipe.sgd import SGD
 from ..theory.stability import max_stable_lr
+from .passages import first_passage
 from .rates import EDGE, minimised, rounded
 from .reduced import SAMPLES, SHARE, Thinned
 
@@ -214,12 +215,5 @@ class _FirstPassage:
 
     def steps(self, sgd: SGD) -> float:
         """Step at which the curve passes the target; beyond the horizon the longer the further away it ends."""
-        now, before, least = 0, np.inf, np.inf
-        for losses in self.thin.curve(sgd, self.horizon, self.start, _RTOL):
-            below = np.flatnonzero(losses <= self.target)
-            if below.size:
-                first = int(below[0])
-                above = losses[first - 1] if first else before
-                return max(1.0, now + first - float((self.target - losses[first]) / (above - losses[first])))
-            now, before, least = now + len(losses), losses[-1], min(least, losses.min())
-        return float(self.horizon * min(least / self.target, 1e6) + 1)
+        step, least = first_passage(self.thin.curve(sgd, self.horizon, self.start, _RTOL), self.target)
+        return max(1.0, step) if np.isfinite(step) else float(self.horizon * min(least / self.target, 1e6) + 1)

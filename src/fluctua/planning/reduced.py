@@ -14,7 +14,8 @@ from ..problem.least_squares import LeastSquares
 from ..problem.reduced_basis import Sources
 from ..problem.start import Start
 from ..problem.subsample import part
-from ..recipe.sgd import SGD
+from ..recipe.averages import Average
+from ..recipe.sgd import SGD, Recipe
 from ..theory.answers import Prediction
 from ..theory.law import Law
 from ..theory.moments import Moments
@@ -31,13 +32,19 @@ SAMPLES, SHARE = 2048, 0.99
 
 
 def final(
-    problem: LeastSquares, sgd: SGD, steps: int, start: Start | None, rtol: float, rough: bool = False
+    problem: LeastSquares,
+    sgd: Recipe,
+    steps: int,
+    start: Start | None,
+    rtol: float,
+    rough: bool = False,
+    average: Average | None = None,
 ) -> Prediction:
     """Return the prediction at `steps` alone: `predict(...).after(steps)` without the stationary solution.
 
     If `rough`, for a search, shuffled epochs are expanded even where that is off by more than a few per cent.
     """
-    law = Law(problem, sgd, "exact", rough=rough)
+    law = Law(problem, sgd, "exact", average, rough=rough)
     relaxation = law.relaxation(None if start is None else start.modes, steps, rtol)
     mean = None if isinstance(relaxation, Relaxation) else relaxation.means([steps])
     return Prediction(law, Moments(relaxation.average([steps])[0], mean), (steps,), start, rtol)

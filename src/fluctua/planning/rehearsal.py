@@ -15,14 +15,14 @@ from .._validate.arguments import door
 from .._validate.values import instance, positive_int
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
-from ..recipe.sgd import SGD
+from ..recipe.sgd import SGD, Recipe
 from ..simulation.batches import Rng, seed_sequence
 from ..simulation.replicas import simulate
 from .rates import edge
 from .recipes import Plan
 from .reduced import final
 
-__all__ = ["FEWEST", "Rehearsal", "Run", "rehearse", "spread_of_mean"]
+__all__ = ["FEWEST", "Rehearsal", "Run", "own_error", "rehearse", "spread_of_mean", "widened"]
 
 _RTOL, _PRECISION = 1e-2, 3e-4  # of the worst mode's variance, and of the loss that follows
 _CLOSURE = 5e-3  # of the excess loss: what the law of shuffled epochs leaves out (docs/shuffle.md)
@@ -198,10 +198,15 @@ def rehearse(
             progress=share,
         )
         last = predicted.optimum_loss + measured.replica_losses[:, -1]
-        own = _PRECISION * last.mean() + sgd.epochs * _CLOSURE * predicted.excess_loss
+        own = own_error(sgd, float(last.mean()), predicted.excess_loss)
         error = float(np.hypot(spread_of_mean(measured.replica_losses[:, -1], predicted.excess_loss), own))
         runs.append(Run(sgd, predicted.optimum_loss + predicted.excess_loss, float(last.mean()), error))
     return Rehearsal(tuple(runs), replicas)
+
+
+def own_error(sgd: Recipe, loss: float, excess: float) -> float:
+    """Return what a predicted loss is off by: 3e-4 of it, and in shuffled epochs 0.5 % of the excess loss."""
+    return _PRECISION * loss + sgd.epochs * _CLOSURE * excess
 
 
 def spread_of_mean(excess: Array, predicted: float) -> float:
@@ -212,6 +217,10 @@ def spread_of_mean(excess: Array, predicted: float) -> float:
     spread is therefore taken (q + q^(1/2))/2 times as large, which makes the distance in spreads 2 (1 - q^(-1/2)):
     calibrated as a spread in proportion to the prediction is, and with twice its power against a far one.
     """
-    mean, error = excess.mean(), excess.std(ddof=1) / np.sqrt(len(excess))
+    return widened(float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(len(excess))), predicted)
+
+
+def widened(mean: float, error: float, predicted: float) -> float:
+    """Return `spread_of_mean` of a mean and its standard error."""
     low = max(1.0, predicted / mean) if mean > 0 else 1.0
     return float(error * 0.5 * (low + np.sqrt(low)))

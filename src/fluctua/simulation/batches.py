@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from ast import literal_eval
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .._validate.values import positive_int
 from ..recipe.sampling import Epochs
 from ..recipe.sgd import Recipe
 
-__all__ = ["Draws", "draw_batches", "generators", "seed_sequence"]
+__all__ = ["Draws", "draw_batches", "generators", "kept_seed", "seed_sequence"]
 
 Indices = Ints
 Rng = np.random.Generator | np.random.SeedSequence | int | None
@@ -30,6 +31,15 @@ def seed_sequence(rng: Rng) -> np.random.SeedSequence:
     if rng is not None:
         positive_int("rng (the seed)", rng, minimum=0, maximum=_LARGEST_SEED)
     return np.random.SeedSequence(rng)
+
+
+def kept_seed(entropy: str, spawn_key: Sequence[int]) -> np.random.SeedSequence:
+    """Return the seed that a file kept: whole numbers, and nothing that NumPy would take for some."""
+    read = literal_eval(entropy)
+    words = [*(read if isinstance(read, list | tuple) else [read]), *spawn_key]
+    if any(type(word) is not int or word < 0 for word in words):
+        raise ValueError(f"its seed {entropy!r}, {spawn_key!r} holds what is no whole number")
+    return np.random.SeedSequence(read, spawn_key=tuple(spawn_key))
 
 
 def generators(root: np.random.SeedSequence, replicas: int) -> list[np.random.Generator]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from ast import literal_eval
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +25,7 @@ from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.results import load_arrays
 from ..storage.stored import reading
 from ..storage.writing import check_writable, remove
-from .batches import Draws, Rng, generators, seed_sequence
+from .batches import Draws, Rng, generators, kept_seed, seed_sequence
 from .identity import EqualTimeRun, Size, fingerprint
 from .interrupts import deferred
 from .measurement import Chunk, Measurement, Tally
@@ -269,13 +268,5 @@ def _root(rng: Rng, kept: Checkpoint | None) -> np.random.SeedSequence:
     if rng is None and kept is not None and kept.begun:
         identity = checkpoint_identity(load_arrays(kept.path)[0], kept.path)
         with reading(partial(damaged, kept.path)):
-            return _seed_of(literal_eval(identity["entropy"]), identity["spawn_key"])
+            return kept_seed(identity["entropy"], identity["spawn_key"])
     return seed_sequence(rng)
-
-
-def _seed_of(entropy: int | list[int], spawn_key: Sequence[int]) -> np.random.SeedSequence:
-    """Return the seed that a checkpoint kept: whole numbers, and nothing that NumPy would take for some."""
-    words = [*(entropy if isinstance(entropy, list | tuple) else [entropy]), *spawn_key]
-    if any(type(word) is not int or word < 0 for word in words):
-        raise ValueError(f"its seed {entropy!r}, {spawn_key!r} holds what is no whole number")
-    return np.random.SeedSequence(entropy, spawn_key=spawn_key)

@@ -18,7 +18,7 @@ from .layout import hold_header
 from .paths import kind_of
 from .results import load_arrays, provenance, save_arrays
 from .stored import reading
-from .writing import save_text
+from .writing import save_text, writable_directory
 
 __all__ = ["Saved", "named", "with_nan"]
 
@@ -100,7 +100,7 @@ class Saved(ABC):
         OutputError
             If the files cannot be written there.
         """
-        place = as_path("directory", directory)
+        place = writable_directory(as_path("directory", directory))
         save_arrays(place / f"{self.STEM}.npz", self.to_dict(), self.arrays)
         save_text(place / f"{self.STEM}.json", self.to_json() + "\n")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..._validate.values import choice
+from ...planning.swept import Sweep
 from ...storage.writing import save_with, writable_directory
 from ...verification.in_time.verdict import DynamicVerdict
 from ...verification.noise import GradientNoise
@@ -24,6 +25,7 @@ from .dynamic import circulation, current, regression, response
 from .frame import style
 from .modes_figure import modes
 from .noise_figure import noise
+from .sweep_figure import sweep_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,8 +36,8 @@ _FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf":
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
 
 
-def draw(verdict: Verdict) -> dict[str, Figure]:
-    """Return the figures "modes", "balance" and "curve" of a verdict.
+def draw(verdict: Verdict | Sweep) -> dict[str, Figure]:
+    """Return the figures "modes", "balance" and "curve" of a verdict, or "sweep" of a sweep.
 
     modes
         Mode variances S_pp against curvature h_p, measured (95 % intervals) and on every rung of the ladder; below,
@@ -45,13 +47,16 @@ def draw(verdict: Verdict) -> dict[str, Figure]:
         are mostly noise one by one, so their means over groups of similar fluctuation are drawn as well.
     curve
         Predicted learning curve through the replicas' mean (95 % intervals) and their 5 to 95 % band.
+    sweep
+        Predicted loss through the measured means (95 % intervals) against the learning rate, a colour for each batch
+        size and a panel for each value of the other parameters; the noise floor, and marks for the limit of stability.
 
     Values that are not finite, or that an axis cannot hold, are left out.
 
     Parameters
     ----------
-    verdict : Verdict
-        From `verify` or `Verdict.load`.
+    verdict : Verdict or Sweep
+        From `verify`, `sweep` or their `load`.
 
     Returns
     -------
@@ -94,13 +99,15 @@ def _inline(figure: Figure, prefix: str) -> str:
     return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
 
 
-def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+def save_figures(
+    verdict: Verdict | Sweep, directory: Path | str, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
     """Write the figures of `draw` into a directory, and return the files' paths.
 
     Parameters
     ----------
-    verdict : Verdict
-        From `verify` or `Verdict.load`.
+    verdict : Verdict or Sweep
+        From `verify`, `sweep` or their `load`.
     directory : path
         It is made if it is missing.
     formats : sequence of str
@@ -176,8 +183,10 @@ def save_noise_figure(
     return _save({"noise": partial(noise, found, name)}, directory, formats)
 
 
-def _makers(verdict: Verdict | DynamicVerdict) -> dict[str, Callable[[], Figure]]:
-    """What draws the figures that this verdict has the evidence for."""
+def _makers(verdict: Verdict | DynamicVerdict | Sweep) -> dict[str, Callable[[], Figure]]:
+    """What draws the figures that this result has the evidence for."""
+    if isinstance(verdict, Sweep):
+        return {"sweep": partial(sweep_figure, verdict)}
     if isinstance(verdict, DynamicVerdict):
         return {name: partial(make, verdict) for name, make in _dynamic_figures(verdict).items()}
     return {name: partial(make, verdict) for name, make in _figures(verdict).items()}

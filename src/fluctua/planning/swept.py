@@ -1,0 +1,254 @@
+"""The result of a sweep: its cells, as a table, as columns, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .._arrays import Arrays
+from .._tables import Columns, csv_text, data_frame, html_table
+from .._validate.plain import Header, Json, JsonObject, Keywords
+from ..recipe.averages import Average, read_average
+from ..recipe.reading import read_recipe
+from ..recipe.sgd import Recipe
+from ..storage.layout import hold_arrays
+from ..storage.results import finite
+from ..storage.saved import Saved
+from .sweep_cells import NEAR, Cell, Measured, Predicted
+from .sweep_table import cells_of, text_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LEVEL", "Sweep"]
+
+LEVEL = 1e-4
+"""Family-wise level at which measured losses are called off."""
+_START = {"zero": "from zero", "optimum": "from the optimum"}
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep(Saved):
+    """Every combination of some recipes' parameters, predicted and, where it was asked for, measured; made by `sweep`.
+
+    Attributes
+    ----------
+    sgd : Recipe
+        What all cells share.
+    axes : dict of str to tuple
+        The parameters that are varied, and their values as plain JSON types.
+    cells : tuple of Cell
+        In the order of the values, the last parameter fastest.
+    steps, samples : int or None
+        The budget of a run, in one of the two.
+    start : str
+        "zero", "optimum", or a fingerprint of the weights.
+    average : EMA or RunningAverage or None
+        Looked at instead of the weights.
+    target : float or None
+        Expected loss that `steps_to_target` is about.
+    longest : int
+        Steps after which a target counts as never reached.
+    identity, provenance : dict
+        The seed, the size and a fingerprint of the problem; versions.
+    arrays : dict
+        Empty.
+    data : dict
+        Name and hash of the data, where `about` attached them.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits", classes=[3, 8], limit=100)
+    >>> problem = fl.LeastSquares(data.inputs, data.targets)
+    >>> sweep = fl.sweep(problem, fl.SGD(lr=0.02, batch_size=8), lr=[0.01, 0.03], batch_size=[2, 8], steps=100)
+    >>> len(sweep.cells), sweep.best.values
+    (4, {'batch_size': 8, 'lr': 0.03})
+    """
+
+    KIND: ClassVar[str] = "sweep"
+    STEM: ClassVar[str] = "sweep"
+    NOUN: ClassVar[str] = "sweep"
+    MADE_BY: ClassVar[str] = "fluctua sweep --out"
+
+    sgd: Recipe
+    axes: Mapping[str, tuple[Json, ...]]
+    cells: tuple[Cell, ...]
+    steps: int | None
+    samples: int | None
+    start: str
+    average: Average | None
+    target: float | None
+    longest: int
+    identity: Header
+    provenance: Mapping[str, str]
+    arrays: Arrays = field(default_factory=dict, repr=False)
+    data: Header = field(default_factory=dict)
+
+    @property
+    def measured(self) -> bool:
+        """Whether any cell was."""
+        return any(cell.measured for cell in self.cells)
+
+    @property
+    def best(self) -> Cell:
+        """The cell with the least predicted loss after the budget; without one, with the least floor."""
+        return min(self.cells, key=self._rank)
+
+    def _rank(self, cell: Cell) -> float:
+        excess = cell.floor if self.steps is self.samples is None else cell.excess_loss
+        return np.inf if excess is None or not cell.stable else cell.predicted.optimum_loss + excess
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """(measured - predicted)/error by the number of the cell, of those up to 0.7 of the limit of stability."""
+        found = {i: cell.score for i, cell in enumerate(self.cells) if cell.share <= NEAR}
+        return {i: score for i, score in found.items() if score is not None}
+
+    @property
+    def agrees(self) -> bool:
+        """Whether none of `scores` is off by Student's t, at a family-wise level of 1e-4; true where there is none."""
+        scores = self.scores
+        return all(abs(score) < self._quantile(i, len(scores)) for i, score in scores.items())
+
+    def _quantile(self, cell: int, count: int) -> float:
+        from scipy.special import stdtrit
+
+        found = self.cells[cell].measured
+        assert found is not None
+        return float(stdtrit(found.replicas - 1, 1 - LEVEL / (2 * count)))
+
+    @property
+    def budget(self) -> str:
+        """The budget and the start in words; empty without a budget."""
+        if self.steps is self.samples is None:
+            return ""
+        size = f"{self.steps:,} steps" if self.steps is not None else f"{self.samples:,} samples"
+        return f"{size} {_START.get(self.start, 'from given weights')}"
+
+    @property
+    def words(self) -> str:
+        """What was found, in a paragraph."""
+        beyond = sum(not cell.stable for cell in self.cells)
+        parts = [f"{len(self.cells)} cells, {beyond} of them beyond the limit of stability"]
+        if self.budget:
+            parts.append(f"losses are those after {self.budget}, predicted and measured at the same step")
+        if self.measured:
+            parts.append(self._agreement)
+        return "; ".join(parts) + "."
+
+    @property
+    def _agreement(self) -> str:
+        sizes = [cell.measured.replicas for cell in self.cells if cell.measured]
+        runs = f"{sum(sizes):,} runs, {min(sizes)} to {max(sizes)} of a cell"
+        if not (scores := self.scores):
+            return f"{runs}, none of them below {NEAR:g} of the limit, so that there is nothing to compare"
+        far = max(map(abs, scores.values()))
+        said = "as predicted" if self.agrees else "NOT as predicted"
+        return f"{runs}: {said}, the farthest of {len(scores)} cells below {NEAR:g} of the limit {far:.1f} errors off"
+
+    @property
+    def columns(self) -> Columns:
+        """Every number of every cell, a column each."""
+        cells, found = self.cells, {name: [cell.values[name] for cell in self.cells] for name in self.axes}
+        names = ("steps", "limit", "share", "stable", "floor", "excess_loss", "loss", "steps_to_target", "score")
+        found |= {name: [getattr(cell, name) for cell in cells] for name in names}
+        found["limit"] = [float(cell.limit) for cell in cells]
+        found["optimum_loss"] = [cell.predicted.optimum_loss for cell in cells]
+        of_run = {"measured": "excess_loss", "error": "error", "replicas": "replicas"}
+        for name, attribute in of_run.items():
+            found[name] = [None if cell.measured is None else getattr(cell.measured, attribute) for cell in cells]
+        return {**found, "measured_floor": [cell.measured_floor for cell in cells]}
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a row for each cell; raises `MissingPackage` where pandas is not installed."""
+        return data_frame(self.columns)
+
+    def to_csv(self) -> str:
+        """Return a line for each cell as CSV, floats to all their digits; `inf` beyond the limit."""
+        return csv_text({name: list(map(_spelled, values)) for name, values in self.columns.items()})
+
+    @property
+    def table(self) -> str:
+        """The cells in text, a line each."""
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(cells_of(self), rows=100)
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(f"{len(values)} {name}" for name, values in self.axes.items())
+        what = "predicted and measured" if self.measured else "predicted"
+        return f"Sweep({sizes}, {what}{', ' if self.budget else ''}{self.budget})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sweep) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def to_dict(self) -> JsonObject:
+        """Return everything as plain JSON types (schema: `fluctua schema sweep`)."""
+        found: dict[str, Any] = {
+            "kind": self.KIND,
+            "words": self.words,
+            "agrees": self.agrees if self.measured else None,
+            "recipe": self.sgd.to_dict(),
+            "axes": {name: list(values) for name, values in self.axes.items()},
+            "steps": self.steps,
+            "samples": self.samples,
+            "start": self.start,
+            "average": None if self.average is None else self.average.to_dict(),
+            "target": self.target,
+            "longest": self.longest,
+            "identity": dict(self.identity),
+            "provenance": dict(self.provenance),
+            "data": dict(self.data),
+            "cells": [cell.to_dict() for cell in self.cells],
+        }
+        plain: JsonObject = finite(found)
+        return plain
+
+    @classmethod
+    def _updated(cls, header: Header) -> Keywords:
+        return dict(header)
+
+    @staticmethod
+    def _hold(header: Header, arrays: Arrays) -> None:
+        del header
+        hold_arrays(arrays, {}, {}, only=True)
+
+    @classmethod
+    def _read(cls, header: Header, arrays: Arrays) -> Sweep:
+        names = ("steps", "samples", "start", "target", "longest", "identity", "provenance", "data")
+        average = header["average"]
+        return cls(
+            sgd=read_recipe(header["recipe"]),
+            axes={name: tuple(values) for name, values in header["axes"].items()},
+            cells=tuple(_cell(header, each) for each in header["cells"]),
+            average=None if average is None else read_average(average),
+            arrays=arrays,
+            **{name: header[name] for name in names},
+        )
+
+
+def _cell(header: Header, given: Header) -> Cell:
+    sgd = read_recipe({**header["recipe"], **given["values"]})
+    steps = steps_of(sgd, header["steps"], header["samples"])
+    scheduled, target = sgd.schedule is not None, header["target"] is not None
+    predicted = Predicted.of(given["predicted"], scheduled=scheduled, budget=steps is not None, target=target)
+    measured = None if given["measured"] is None else Measured.of(given["measured"])
+    return Cell(sgd, steps, dict(given["values"]), predicted, measured)
+
+
+def steps_of(sgd: Recipe, steps: int | None, samples: int | None) -> int | None:
+    """Return the steps of a budget that is in steps, or in samples."""
+    return steps if samples is None else samples // sgd.batch_size
+
+
+def _spelled(value: object) -> object:
+    """Return what a cell of CSV can hold: a schedule and a weighted sampling by their names."""
+    return value.get("name") if isinstance(value, Mapping) else value

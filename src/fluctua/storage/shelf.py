@@ -1,0 +1,94 @@
+"""A directory of small JSON files, each found by what it belongs to: work that is done is not done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+from .._validate.plain import Header, JsonObject, Keywords
+from ..errors import ResultError
+from .paths import kind_of, printable, refuse_irregular
+from .stored import reading
+from .writing import output_directory, save_text
+
+__all__ = ["Shelf", "digest", "shelf_in"]
+
+_LARGEST = 2**20  # bytes of a file that is ours
+
+
+def digest(key: Header) -> str:
+    """Return the name that a key stands under: 32 letters of the SHA-256 of its JSON."""
+    return sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Contents by key, a file each; without a directory nothing is kept.
+
+    Attributes
+    ----------
+    directory : Path or None
+    read : bool
+        Whether what is there is used; otherwise it is only written.
+    """
+
+    directory: Path | None
+    read: bool = True
+
+    def get(self, key: Header) -> Keywords | None:
+        """Return what is kept under a key; None if nothing is.
+
+        Raises
+        ------
+        ResultError
+            If the file is damaged, or belongs to another key.
+        """
+        if self.directory is None or not self.read:
+            return None
+        place = self.place(key)
+        refuse_irregular(place, ResultError)
+        if kind_of(place, ResultError) == "nothing":
+            return None
+        with reading(partial(damaged, place)):
+            if place.stat().st_size > _LARGEST:
+                raise ValueError("it is longer than any that was written")
+            found = json.loads(place.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or found.pop("key", None) != key:
+                raise ValueError("it does not say what it belongs to")
+        return found
+
+    def put(self, key: Header, content: JsonObject) -> None:
+        """Keep `content` under a key, whole or not at all; raises `OutputError`."""
+        if self.directory is not None:
+            save_text(self.place(key), json.dumps({"key": key, **content}, indent=1) + "\n")
+
+    def place(self, key: Header) -> Path:
+        """Return the file of a key."""
+        assert self.directory is not None
+        return self.directory / f"{digest(key)}.json"
+
+
+def damaged(place: Path, reason: str) -> ResultError:
+    """Return what is raised of a file that holds nothing of ours."""
+    return ResultError(f"{printable(place)} does not hold a finished cell: {reason}. Delete it and run again.")
+
+
+@contextmanager
+def shelf_in(directory: Path | None, read: bool = True) -> Iterator[Shelf]:
+    """Give the shelf in a directory, made if it is missing, to one run alone; None keeps nothing.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or another run holds it.
+    """
+    if directory is None:
+        yield Shelf(None)
+        return
+    with output_directory(directory) as place:
+        yield Shelf(place, read)
