@@ -1,7 +1,7 @@
 """Predict, before training, how far SGD will fluctuate on your data, and test the prediction."""
 
 from . import errors
-from .data import Dataset, load
+from .data import Dataset, Preparation, load
 from .errors import FluctuaError, UnstableSGD
 from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
 from .planning.loops import torch_code
@@ -50,6 +50,7 @@ __all__ = [
     "Measurement",
     "Plan",
     "Prediction",
+    "Preparation",
     "Rehearsal",
     "RunningAverage",
     "SemiAnalytic",

@@ -8,8 +8,10 @@ from typing import Literal
 
 from .._validate.plain import Keywords
 from .._validate.values import choice, positive_int
-from ..data import Dataset, load
+from ..data import Dataset, Preparation, load
 from ..data.own import existing, load_npy
+from ..data.prepared import preparation_words
+from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
 from ..planning.usual_rate import default_rate
 from ..problem.least_squares import LeastSquares
@@ -22,6 +24,7 @@ from .progress import progress_bar
 __all__ = ["Asked", "ask", "default_out", "load_both", "spectrum"]
 
 PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
+SWITCHES = ("bias", "center", "standardize")
 RECIPE = ("optimizer", "lr", "batch_size", "weight_decay", "sampling", "drop_last")
 INERTIA = ("momentum", "dampening", "nesterov", "nu")
 
@@ -68,14 +71,42 @@ def ask(options: Keywords, steps: int | None = None, held_out: str | None = None
 
 
 def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
-    """Load the named data and pose the problem, and with `held_out` also other data, read as the first were."""
+    """Load the named data and pose the problem, and also other data: `held_out`, read as the first were, or split off.
+
+    Both are prepared as the first ask for. A split without a seed draws one, which is then the run's too.
+    """
     places = {name: options.pop(name) for name in PLACES}
+    switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
+    _refuse_split(options, test_size, held_out)
     with progress_bar() as progress:
         progress("data", 0.0)
-        dataset = _load(places)
+        dataset, other = _load(places), None
+    if test_size is not None:
+        options["seed"] = fresh_seed(options["seed"])
+        dataset, other = dataset.split(test_size, rng=options["seed"])
+    elif held_out is not None:
+        other = _load_other(held_out, places, dataset)
+    if any(switches.values()):
+        preparation = Preparation(**switches)
+        dataset = preparation.fit_transform(dataset)
+        other = None if other is None else preparation.transform(other)
     problem = LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
     problem.coding = dataset.coding
-    return dataset, problem, None if held_out is None else _load_other(held_out, places, dataset)
+    return dataset, problem, other
+
+
+def _refuse_split(options: Keywords, test_size: float | None, held_out: str | None) -> None:
+    """Refuse a split beside other held-out data, and one that a resumed run would not find again."""
+    if test_size is None:
+        return
+    if held_out is not None:
+        raise InvalidInput(
+            f"--test-size {test_size} splits held-out data off DATA, and --held-out {held_out} names others: give one."
+        )
+    if options.get("resume") and options["seed"] is None:
+        raise InvalidInput(
+            f"--resume with --test-size {test_size} needs the --seed of the interrupted run: the split follows from it."
+        )
 
 
 def _load(options: Keywords, like: Dataset | None = None) -> Dataset:
@@ -155,11 +186,15 @@ def _indented(words: str) -> str:
 
 def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
     """Return the data, what their targets are, and their spectrum, in a line each."""
-    h = problem.curvatures
-    return (
-        f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, {problem.outputs} outputs\n"
-        f"targets   {_indented(dataset.targets_words)}\n"
-        f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}"
+    h, done = problem.curvatures, preparation_words(dataset.preparation)
+    return "\n".join(
+        (
+            f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, "
+            f"{problem.outputs} outputs",
+            *([f"prepared  {done}"] if done else []),
+            f"targets   {_indented(dataset.targets_words)}",
+            f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}",
+        )
     )
 
 

@@ -14,6 +14,7 @@ from ..recipe.sgd import SAMPLINGS
 from ..recipe.torch_loop.losses import LOSSES
 from ..theory.ladder import RUNGS
 from .place import Place
+from .size import TestSize
 
 __all__ = [
     "average_options",
@@ -72,6 +73,14 @@ data_options = _all(
         "[default: whole numbers and text are labels, floats values]",
     ),
     data_dir_option,
+    click.option("--bias", is_flag=True, help="Add a column of ones, after centring; weight decay acts on it too."),
+    click.option("--center", is_flag=True, help="Subtract the mean of each input in the training data."),
+    click.option("--standardize", is_flag=True, help="Center, and divide by the standard deviation."),
+    click.option(
+        "--test-size",
+        type=TestSize(),
+        help="Hold out this share of the samples, or so many, drawn by --seed and by label, and look at them too.",
+    ),
 )
 shared_options = _all(
     sampling_option,

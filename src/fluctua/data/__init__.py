@@ -14,11 +14,22 @@ from .download import fetch
 from .formats import read_cifar10_binary, read_idx
 from .locate import Entry, available, data_home
 from .own import looks_like_path, own_dataset
+from .preparation import Preparation
 from .published import published_dataset, variant_key
 from .registry import REGISTRY
 from .selection import Selection, class_list, recoded
 
-__all__ = ["Dataset", "Entry", "available", "data_home", "fetch", "load", "read_cifar10_binary", "read_idx"]
+__all__ = [
+    "Dataset",
+    "Entry",
+    "Preparation",
+    "available",
+    "data_home",
+    "fetch",
+    "load",
+    "read_cifar10_binary",
+    "read_idx",
+]
 
 
 def load(
@@ -44,7 +55,7 @@ def load(
     cifar10   50,000 x 3,072        10               pixels / 255, float32; red, green, blue planes
     ========  ====================  ===============  ==============================================
 
-    Targets are one-hot in the inputs' dtype. Nothing is centred and no bias is added.
+    Targets are one-hot in the inputs' dtype. Nothing is centred and no bias is added: `Preparation` does both.
 
     Parameters
     ----------

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import AnyArray
+from .._arrays import AnyArray, Ints
 from .._results import Brief, ByValue, clipped
-from .._validate.plain import JsonObject, Keywords
+from .._validate.plain import Json, JsonObject, Keywords
 from .._validate.targets import VALUES, Coding, labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
+from .splitting import Rng, Size, fresh_seed, held_out_share, split_rows
 
 __all__ = ["Dataset", "chosen_labels", "chosen_samples"]
 
@@ -30,7 +31,7 @@ class Dataset(Brief, ByValue):
     Attributes
     ----------
     inputs : ndarray, shape (N, d)
-        float32 or float64; nothing is centred and no bias is added.
+        float32 or float64; nothing is centred and no bias is added but by `Preparation`.
     targets : ndarray, shape (N, c)
         One-hot for labelled data, otherwise the numbers of the user's file.
     labels : ndarray of int64, uint64 or str, shape (N,), or None
@@ -44,6 +45,8 @@ class Dataset(Brief, ByValue):
         .gz here; of the file as it is for a user's .npz or .npy. Empty for digits.
     classes : tuple of int or str
         Label of each column of `targets`; empty where the targets are numbers.
+    preparation : mapping of str to JSON types
+        What `Preparation` and `split` have done to the samples; empty where nothing was.
     sha256 : str
         Of inputs and targets as used, so `subset`, `classes` and `limit` change it. Computed on first use.
 
@@ -62,6 +65,7 @@ class Dataset(Brief, ByValue):
     class_names: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[int | str, ...] = ()
+    preparation: Mapping[str, Json] = field(default_factory=dict)
 
     @cached_property
     def sha256(self) -> str:
@@ -76,7 +80,48 @@ class Dataset(Brief, ByValue):
     @property
     def about(self) -> JsonObject:
         """Name and hashes: what a result says of its data."""
-        return {"name": self.name, "sha256": self.sha256, "files": dict(self.files)}
+        told: JsonObject = {"preparation": dict(self.preparation)} if self.preparation else {}
+        return {"name": self.name, "sha256": self.sha256, "files": dict(self.files), **told}
+
+    def split(self, test_size: Size = 0.2, *, rng: Rng = None) -> tuple[Dataset, Dataset]:
+        """Split off held-out data, by label where there are labels: scikit-learn's `train_test_split`, stratified.
+
+        Parameters
+        ----------
+        test_size : float or int
+            The share of samples to hold out, or their number.
+        rng : numpy.random.Generator or int, optional
+            The seed, which `preparation` records. The same number as scikit-learn's `random_state` holds the same
+            samples out. None draws one.
+
+        Returns
+        -------
+        train : Dataset
+        held_out : Dataset
+            Both with the same outputs, and each in the order of the data.
+
+        Raises
+        ------
+        InvalidInput
+            For a size that is neither a share nor a number of samples, where a class would be left untrained, and where
+            a class has a single sample.
+
+        Notes
+        -----
+        Cost: one copy of the data.
+        """
+        size, seed = held_out_share(test_size), fresh_seed(rng)
+        rows = split_rows(len(self.inputs), self.labels, size, seed)
+        record = {"test_size": size, "held_out": len(rows[1]), "seed": seed}
+        train, held_out = (self._rows(index, {**self.preparation, **record}) for index in rows)
+        return train, replace(held_out, name=f"{self.name}, held out")
+
+    def _rows(self, index: Ints, preparation: Mapping[str, Json]) -> Dataset:
+        """Some of the samples, with a record of how they were chosen."""
+        labels = None if self.labels is None else self.labels[index]
+        return replace(
+            self, inputs=self.inputs[index], targets=self.targets[index], labels=labels, preparation=preparation
+        )
 
     @property
     def coding(self) -> Coding:
@@ -100,7 +145,8 @@ class Dataset(Brief, ByValue):
         samples, inputs = self.inputs.shape
         outputs = self.targets.shape[1]
         sizes = f"{samples:,} samples, {inputs:,} inputs, {outputs:,} outputs"
-        return clipped(f"Dataset({self.name!r}: {sizes}, {self.inputs.dtype})")
+        prepared = ", prepared" if "bias" in self.preparation else ""
+        return clipped(f"Dataset({self.name!r}: {sizes}, {self.inputs.dtype}{prepared})")
 
     def _shown(self) -> Keywords:
         sizes = dict(zip(("samples", "inputs", "outputs"), (*self.inputs.shape, self.targets.shape[1]), strict=True))
