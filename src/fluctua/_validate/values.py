@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Ints
+from .._half import Rows, as_half
 from ..errors import InvalidInput, UnknownName
 from .arrays import plain_array, remedy
 
@@ -30,6 +31,7 @@ __all__ = [
     "real_array",
     "real_number",
     "resolution_share",
+    "sample_rows",
     "shaped",
     "shown",
     "step_list",
@@ -203,13 +205,32 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> AnyArra
     array = as_array(name, value)
     if array.dtype.kind not in "fiub":
         raise InvalidInput(f"{name} must hold real numbers, got dtype {array.dtype}; {remedy(array)}.")
+    _hold_shape(name, array, ndim, shape)
+    if array.dtype not in (np.float32, np.float64):
+        with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below
+            array = array.astype(np.float64)
+    _hold_finite(name, array)
+    return array
+
+
+def sample_rows(name: str, value: object, shape: str = "(samples, features)") -> Rows:
+    """Return inputs, (N, d), as `real_array` does; those of 16 bits stay what they are, and are widened where read."""
+    array = as_array(name, value) if (half := as_half(value)) is None else half
+    if half is None and (half := as_half(array)) is None:
+        return real_array(name, array, ndim=2, shape=shape)
+    _hold_shape(name, half, 2, shape)
+    _hold_finite(name, half)
+    return half
+
+
+def _hold_shape(name: str, array: Rows, ndim: int, shape: str) -> None:
     if array.ndim != ndim:
         raise InvalidInput(f"{name} must have shape {shape}, got {array.shape}.")
     if 0 in array.shape:
         raise InvalidInput(f"{name} is empty: its shape is {array.shape}, and {shape} needs at least one of each.")
-    if array.dtype not in (np.float32, np.float64):
-        with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below
-            array = array.astype(np.float64)
+
+
+def _hold_finite(name: str, array: Rows) -> None:
     for start in range(0, len(array), 4096):
         bad = ~np.isfinite(array[start : start + 4096])
         if bad.any():
@@ -219,7 +240,6 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> AnyArra
                 f"{name} holds {array[where]} at index {where}: every moment of the data would become NaN. "
                 f"Remove or impute such samples first, and rescale what leaves the range of float64."
             )
-    return array
 
 
 def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> AnyArray:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array
+from .._half import stored_as
 from .._results import Brief, ByValue, clipped
 from .._validate.arguments import stands_for
 from .._validate.plain import Keywords
 from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
-from .._validate.values import real_array, real_number
+from .._validate.values import real_number, sample_rows
 from .._validate.weights import hold_length, sample_weights
 from .minimum import Minimum
 from .modes import Spectrum
@@ -43,7 +44,8 @@ class LeastSquares(Brief, ByValue, Samples):
     ----------
     inputs : array_like, (N, d)
         Any real type. float32 data keep the products over samples in float32 (relative error about 1e-6, half
-        the memory); everything of size d x d is float64 always, and so are the curvatures.
+        the memory); everything of size d x d is float64 always, and so are the curvatures. float16 and bfloat16 stay as
+        they are and are widened to float32 block by block: the numbers are those of the same array in float32.
     targets : array_like, (N, c) or (N,)
         Whole numbers or strings of shape (N,) or (N, 1) are labels, one output each; floats, and several columns, are
         values. `fluctua.load` reads files by the same rule.
@@ -60,7 +62,8 @@ class LeastSquares(Brief, ByValue, Samples):
     Attributes
     ----------
     inputs, targets : ndarray, (N, d) and (N, c)
-        With sample weights, the rows times sqrt(w_i): everything else follows from these.
+        With sample weights, the rows times sqrt(w_i): everything else follows from these. Inputs of 16 bits are an
+        array whose slices are float32.
     sample_weight : ndarray, (N,), or None
         Over their mean.
     coding : Coding
@@ -80,8 +83,8 @@ class LeastSquares(Brief, ByValue, Samples):
     Notes
     -----
     Cost: the curvatures take N d^2 flops and one eigendecomposition; `feedback` and `Minimum.source` take 4 N r^2
-    each, r the rank. Memory: inputs are not copied when they are float32 or float64; their projection on the modes
-    (N, r), in the same precision, is made at first use and kept.
+    each, r the rank. Memory: inputs of 16, 32 or 64 bits are not copied; their projection on the modes (N, r), float32
+    for those of 16 bits and else in the same precision, is made at first use and kept.
 
     Examples
     --------
@@ -110,7 +113,7 @@ class LeastSquares(Brief, ByValue, Samples):
         targets_are: TargetsAre = None,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        self.inputs = real_array("inputs", inputs, ndim=2, shape="(samples, features)")
+        self.inputs = sample_rows("inputs", inputs)
         self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
         refuse_degenerate(self.inputs, self.targets)
         if sample_weight is not None:
@@ -127,18 +130,18 @@ class LeastSquares(Brief, ByValue, Samples):
         weights = sample_weights("sample_weight", sample_weight)
         hold_length("sample_weight", weights, len(self.inputs))
         self.sample_weight = weights
-        self.inputs, self.targets = (rows_times(weights, rows) for rows in (self.inputs, self.targets))
+        self.inputs, self.targets = rows_times(weights, self.inputs), np.asarray(rows_times(weights, self.targets))
         refuse_nothing(self.inputs)
 
     def __repr__(self) -> str:
         sizes = f"{self.samples:,} samples, {self.features:,} inputs, {self.outputs:,} output{'s' * (self.outputs > 1)}"
         weighted = "" if self.sample_weight is None else ", weighted"
-        return clipped(f"LeastSquares({sizes} from {self.coding.kind}, {self.inputs.dtype}{weighted})")
+        return clipped(f"LeastSquares({sizes} from {self.coding.kind}, {stored_as(self.inputs)}{weighted})")
 
     def _shown(self) -> Keywords:
         sizes = {name: getattr(self, name) for name in ("samples", "features", "outputs")}
         weighted = {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
-        return {**sizes, "targets": self.coding.kind, "dtype": str(self.inputs.dtype), **weighted}
+        return {**sizes, "targets": self.coding.kind, "dtype": stored_as(self.inputs), **weighted}
 
     def _compared(self) -> Keywords:
         return {name: getattr(self, name) for name in ("inputs", "targets", "coding", "sample_weight", "drawn_by")}
@@ -232,7 +235,7 @@ class _Drawn(LeastSquares):
         self._minima, self._drawn = {}, {}
         self._alike = whole if factors is None else None
         if factors is not None:
-            self.inputs, self.targets = (rows_times(factors, rows) for rows in (self.inputs, self.targets))
+            self.inputs, self.targets = rows_times(factors, self.inputs), np.asarray(rows_times(factors, self.targets))
             refuse_scale("inputs, as drawn,", self.inputs)
             refuse_nothing(self.inputs)
         refuse_single(int(np.count_nonzero(importance)))

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import AnyArray, Array
+from .._arrays import Array
+from .._half import Rows
 from .moments import BLOCK_ELEMENTS, blocks
 
 __all__ = ["Spectrum", "rounding", "spectrum"]
@@ -44,7 +45,7 @@ class Spectrum(NamedTuple):
     scale: Array
 
 
-def spectrum(inputs: AnyArray) -> Spectrum:
+def spectrum(inputs: Rows) -> Spectrum:
     """Return the modes of <x x^T> of `inputs`, (N, d).
 
     Notes
@@ -75,7 +76,7 @@ def rounding(width: int) -> float:
     return max(width, 10) * float(np.finfo(float).eps)
 
 
-def _gram(inputs: AnyArray) -> Array:
+def _gram(inputs: Rows) -> Array:
     gram = np.zeros((inputs.shape[1],) * 2)
     for rows in blocks(*inputs.shape):
         x = inputs[rows].astype(np.float64)
@@ -88,7 +89,7 @@ def _null(outside: Array, scale: Array, count: int) -> Array:
     return np.asarray(np.linalg.svd(np.where(scale[:, None] > 0, outside, 0.0), full_matrices=False)[0][:, :count])
 
 
-def _without_data(inputs: AnyArray, found: Spectrum, null: Array) -> Array | None:
+def _without_data(inputs: Rows, found: Spectrum, null: Array) -> Array | None:
     """`null` cleared of the modes found, if the data are zero there to within rounding; None if they are not."""
     allowed = rounding(len(null)) * np.linalg.norm(found.scale[:, None] * null, axis=0)
     for _ in range(_PURGES):
@@ -99,7 +100,7 @@ def _without_data(inputs: AnyArray, found: Spectrum, null: Array) -> Array | Non
     return None
 
 
-def _looked_at(inputs: AnyArray, directions: Array) -> tuple[Array, Array]:
+def _looked_at(inputs: Rows, directions: Array) -> tuple[Array, Array]:
     """Root mean square of the data in `directions`, (k,), and A applied to these, (d, k), without A."""
     square, back = np.zeros(directions.shape[1]), np.zeros_like(directions)
     for rows in blocks(*inputs.shape):
@@ -110,7 +111,7 @@ def _looked_at(inputs: AnyArray, directions: Array) -> tuple[Array, Array]:
     return np.sqrt(square / len(inputs)), back / len(inputs)
 
 
-def _scale_by_scale(inputs: AnyArray, scale: Array) -> Spectrum:
+def _scale_by_scale(inputs: Rows, scale: Array) -> Spectrum:
     """The modes from a triangular factor of the inputs: every curvature that the scaled columns have."""
     used = np.flatnonzero(scale)
     triangle = _triangle(inputs, used) / np.sqrt(len(inputs))
@@ -128,7 +129,7 @@ def _scale_by_scale(inputs: AnyArray, scale: Array) -> Spectrum:
     return found._replace(dropped=found.dropped - found.modes @ (found.modes.T @ back / curvatures[:, None]))
 
 
-def _triangle(inputs: AnyArray, used: NDArray[np.intp]) -> Array:
+def _triangle(inputs: Rows, used: NDArray[np.intp]) -> Array:
     """R of X = Q R for the columns `used`, block by block: each column to eps of its own norm."""
     from scipy.linalg import qr
 

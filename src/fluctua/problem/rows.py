@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .._arrays import AnyArray, Array
+from .._half import HalfArray, Rows
 from .._validate.sizes import refuse_bytes
 from ..errors import InvalidInput
+from .moments import blocks
 
 __all__ = [
     "magnitude",
@@ -22,20 +24,22 @@ __all__ = [
 _LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of many, stay finite and normal
 
 
-def rows_times(factors: Array, rows: AnyArray) -> AnyArray:
-    """Return rows whose squares are multiplied by `factors`, in their own precision."""
+def rows_times(factors: Array, rows: Rows) -> Rows:
+    """Return rows whose squares are multiplied by `factors`, in their own precision; those of 16 bits where read."""
+    if isinstance(rows, HalfArray):
+        return rows.scaled(np.sqrt(factors))
     return np.asarray(rows * np.sqrt(factors)[:, None], rows.dtype)
 
 
-def refuse_nothing(inputs: AnyArray) -> None:
+def refuse_nothing(inputs: Rows) -> None:
     """Refuse rows that are 0 wherever a sample counts."""
-    if not inputs.any():
+    if not magnitude(inputs):
         raise InvalidInput(
             "every sample with a weight above 0 has inputs of 0 alone: nothing can be learned from them."
         )
 
 
-def refuse_scale(name: str, values: AnyArray) -> None:
+def refuse_scale(name: str, values: Rows) -> None:
     """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
     largest, most = magnitude(values), _LARGEST[values.dtype.itemsize]
     if largest > most or 0 < largest < 1 / most:
@@ -45,7 +49,7 @@ def refuse_scale(name: str, values: AnyArray) -> None:
         )
 
 
-def refuse_scales(inputs: AnyArray, targets: AnyArray) -> None:
+def refuse_scales(inputs: Rows, targets: AnyArray) -> None:
     """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured."""
     (x, y), most = (magnitude(inputs), magnitude(targets)), _LARGEST[8]
     if x and y and not (1 / most <= x * y <= most and 1 / most <= y / x <= most):
@@ -56,8 +60,10 @@ def refuse_scales(inputs: AnyArray, targets: AnyArray) -> None:
         )
 
 
-def magnitude(values: AnyArray) -> float:
+def magnitude(values: Rows) -> float:
     """Return the largest absolute value, without a copy of the array."""
+    if isinstance(values, HalfArray):
+        return max(magnitude(values[rows]) for rows in blocks(*values.shape))
     return max(float(values.max()), -float(values.min()))
 
 
@@ -76,7 +82,7 @@ def refuse_single(samples: int) -> None:
         )
 
 
-def refuse_degenerate(inputs: AnyArray, targets: AnyArray) -> None:
+def refuse_degenerate(inputs: Rows, targets: AnyArray) -> None:
     """Refuse rows of unequal number, a single one, and equal ones."""
     if len(inputs) != len(targets):
         raise InvalidInput(
@@ -84,8 +90,13 @@ def refuse_degenerate(inputs: AnyArray, targets: AnyArray) -> None:
             f"Check that both were filtered alike."
         )
     refuse_single(len(inputs))
-    if np.array_equal(inputs[0], inputs[-1]) and bool((inputs == inputs[0]).all()):
+    if np.array_equal(inputs[0], inputs[-1]) and _all_alike(inputs):
         raise InvalidInput(
             f"the inputs are constant: all {len(inputs)} samples are equal, so nothing can be learned from them. "
             f"Check how the features were made."
         )
+
+
+def _all_alike(inputs: Rows) -> bool:
+    first = inputs[0]
+    return all(bool((inputs[rows] == first).all()) for rows in blocks(*inputs.shape))

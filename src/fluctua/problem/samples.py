@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from .._arrays import AnyArray, Array
+from .._half import Rows
 from .._validate.values import positive_int, shaped
 from .modes import Spectrum, spectrum
 from .moments import blocks, quadratic_form, weighted_square
@@ -20,12 +21,13 @@ class Samples:
 
     Attributes
     ----------
-    inputs : ndarray, (N, d)
+    inputs : ndarray or HalfArray, (N, d)
+        Slices of it are in `inputs.dtype`, float32 where the numbers have 16 bits.
     importance : ndarray, (N,), or None
         rho_i, how often a sample counts in the averages of gradients' squares; None is once.
     """
 
-    inputs: AnyArray
+    inputs: Rows
     importance: Array | None = None
 
     @property
@@ -65,7 +67,7 @@ class Samples:
 
     @cached_property
     def projections(self) -> AnyArray:
-        """Inputs in the modes, z_i = U^T x_i, (N, r), in the precision of `inputs`."""
+        """Inputs in the modes, z_i = U^T x_i, (N, r), in the precision of `inputs`; float32 of those of 16 bits."""
         out = np.empty((self.samples, self.rank), self.inputs.dtype)
         for rows in self.blocks(self.features):
             out[rows] = self.inputs[rows].astype(np.float64) @ self.modes
@@ -73,7 +75,7 @@ class Samples:
 
     @property
     def precision(self) -> float:
-        """Relative accuracy of the products over samples: 1e-12 for float64 inputs, 1e-6 for float32."""
+        """Relative accuracy of the products over samples: 1e-12 for float64 inputs, 1e-6 for float32 and less."""
         return 1e-12 if self.inputs.dtype == np.float64 else 1e-6
 
     def feedback(self, covariance: Array) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .._arrays import AnyArray, Array, Ints
+from .._half import Rows
 from .._validate.values import shaped
 from .least_squares import LeastSquares
 from .minimum import Fit, Minimum
@@ -28,7 +29,7 @@ class _Derived(LeastSquares):
     def __init__(
         self,
         whole: LeastSquares,
-        samples: tuple[AnyArray, AnyArray],
+        samples: tuple[Rows, AnyArray],
         rows: slice | Ints,
         spectrum: Spectrum,
         projections: AnyArray,

@@ -11,8 +11,10 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.extending import overload
 
 from .._arrays import AnyArray, Array, Floating, Ints, Real
+from .._half import HalfArray, Rows
 from .._validate.plain import Keywords
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
@@ -80,20 +82,47 @@ def _add_products(e: Real, x: Real, i: Ints, g: Real) -> None:
             row[j] += e0 * x0[j] + e1 * x1[j] + e2 * x2[j] + e3 * x3[j]
 
 
+def _read(x: Any, tile: Ints, kept: Real) -> tuple[Real, Ints]:
+    """Return an array, and which of its rows are those samples; chosen by the type of x where it is compiled."""
+    raise NotImplementedError
+
+
+@overload(_read, strict=False, jit_options=_OPTIONS)  # type: ignore[arg-type]
+def _reader(x: Any, tile: Any, kept: Any) -> Any:
+    del tile, kept
+    return _widened if isinstance(x, numba.types.BaseTuple) else _as_they_lie
+
+
+def _as_they_lie(x: Real, tile: Ints, kept: Real) -> tuple[Real, Ints]:  # noqa: ARG001
+    return x, tile
+
+
+def _widened(x: Any, tile: Ints, kept: Real) -> tuple[Real, Ints]:
+    """Numbers of 16 bits are widened in the order of the tile: (bits, what each means, factors of the rows)."""
+    bits, table, factors = x
+    for s in range(_TILE):
+        row, factor = bits[tile[s]], factors[tile[s]]
+        for j in range(kept.shape[1]):
+            kept[s, j] = table[row[j]] * factor
+    return kept, np.arange(_TILE)
+
+
 @_compiled
-def _gradient(v: Real, x: Real, residuals: Real, batch: Ints, scale: Floating, g: Real) -> None:
+def _gradient(v: Real, x: Any, residuals: Real, batch: Ints, scale: Floating, g: Real) -> None:
     """Set g to scale times the sum over the batch of (V x_i + r_i) x_i^T."""
     outputs, size = len(v), len(batch)
     e, tile = np.empty((outputs, _TILE), v.dtype), np.empty(_TILE, np.int64)
+    kept = np.empty((_TILE, v.shape[1]), v.dtype)
     g[:] = 0
     for begin in range(0, size, _TILE):
         for s in range(_TILE):  # the last tile may be short: its last sample again, with weight zero
             tile[s] = batch[min(begin + s, size - 1)]
-        _dots(v, x, tile, e)
+        rows, places = _read(x, tile, kept)
+        _dots(v, rows, places, e)
         for k in range(outputs):
             for s in range(_TILE):
                 e[k, s] = scale * (e[k, s] + residuals[tile[s], k]) if begin + s < size else 0
-        _add_products(e, x, tile, g)
+        _add_products(e, rows, places, g)
 
 
 @_compiled
@@ -128,7 +157,7 @@ def _descend(
     v: Real,
     u: Real,
     w: Real,
-    x: Real,
+    x: Any,
     residuals: Real,
     batches: Ints,
     constant: Real,
@@ -147,7 +176,7 @@ def _descend(
 
 def descend(
     state: AnyArray,
-    x: AnyArray,
+    x: Rows,
     residuals: AnyArray,
     batches: Ints,
     constant: AnyArray,
@@ -165,7 +194,7 @@ def descend(
     state : ndarray, (1 to 3, R, c, d)
         V; with momentum u; with an average that.
     x : ndarray, (N, d)
-        C-contiguous; it, `residuals` and `constant` of the dtype of `state`.
+        C-contiguous; it, `residuals` and `constant` of the dtype of `state`. Or of 16 bits, of any order.
     residuals : ndarray, (N, c)
         At W*.
     batches : ndarray, (steps, R, b)
@@ -187,15 +216,13 @@ def descend(
     """
     number, steps = state.dtype.type, np.arange(begin, begin + len(batches))
     shares = np.zeros(len(steps)) if average is None else average.weights(steps)
-    x, residuals = x.view(), residuals.view()
-    x.flags.writeable = residuals.flags.writeable = False  # one type, one compilation
     motion, push = (each.astype(number) for each in sgd.step.along(sgd.rates(steps), begin))
     _descend(
         state[0],
         state[sgd.step.slots - 1],
         state[-1],
-        x,
-        residuals,
+        _readable(x),
+        _locked(residuals),
         batches,
         constant,
         number(sgd.weight_decay),
@@ -203,3 +230,18 @@ def descend(
         push,
         shares.astype(number),
     )
+
+
+def _readable(x: Rows) -> Any:
+    """What `_read` takes: the array, or bits, their meaning and a factor for each row."""
+    if not isinstance(x, HalfArray):
+        return _locked(x)
+    factors = np.ones(len(x)) if x.factors is None else x.factors
+    return _locked(x.contiguous), _locked(x.table), _locked(factors)
+
+
+def _locked(array: AnyArray) -> AnyArray:
+    """The array, not to be written to: one type, one compilation."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -183,7 +183,8 @@ def _loses_decay(problem: LeastSquares, sgd: Recipe, steps: int, start: Start | 
     """Whether weight decay alone moves some weights, in steps that are lost: those whose input many batches lack."""
     if start is None or not sgd.weight_decay:
         return False
-    lit = np.count_nonzero(problem.inputs, axis=0) / problem.samples
+    lit = sum(np.count_nonzero(problem.inputs[rows], axis=0) for rows in problem.blocks(problem.features))
+    lit = lit / problem.samples
     rates, way = _sorted_rates(sgd, steps)
     lost = sgd.weight_decay * float(way[np.searchsorted(rates * sgd.weight_decay, _CLEAR * _SPACING)])
     return bool(lost > _LOST and np.any((1 - lit) ** sgd.batch_size > _LACK))

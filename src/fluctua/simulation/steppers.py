@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from .._arrays import AnyArray, DType, Ints
+from .._half import HalfArray, Rows
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
+from ..problem.moments import blocks
+from ..problem.rows import rows_times
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
@@ -82,21 +86,39 @@ class _Setting:
     def __init__(self, problem: LeastSquares, sgd: Recipe, dtype: DType, average: Average | None = None) -> None:
         problem = sgd.seen(problem)
         minimum = problem.minimum(sgd.weight_decay)
-        self.problem, self.sgd = problem, sgd
+        self.problem, self.sgd, self.dtype = problem, sgd, dtype
         self.average = None if average is None else average.in_steps(sgd, problem.population)
-        self.inputs: Floats = np.ascontiguousarray(problem.inputs, dtype)
         self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
         self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
         self.kappa = sgd.sampling_factor(problem.samples)
         self.look_up: Callable[[], None] = lambda: None
 
+    @cached_property
+    def inputs(self) -> Rows:
+        """The samples, in the precision of the simulation; those of 16 bits as they are."""
+        rows = self.problem.inputs
+        return rows if isinstance(rows, HalfArray) else np.ascontiguousarray(rows, self.dtype)
+
     @property
-    def drawn(self) -> tuple[Floats, Floats]:
+    def drawn(self) -> tuple[Rows, Floats]:
         """Rows and residuals times sqrt(rho): the gradient (V x + r) x^T of one of them is what its draw adds."""
         if self.problem.importance is None:
             return self.inputs, self.residuals
-        root = np.sqrt(self.problem.importance).astype(self.inputs.dtype)[:, None]
-        return self.inputs * root, self.residuals * root
+        root = np.sqrt(self.problem.importance).astype(self.dtype)[:, None]
+        rows = self.inputs
+        drawn = rows_times(self.problem.importance, rows) if isinstance(rows, HalfArray) else rows * root
+        return drawn, self.residuals * root
+
+    def summed(self, weights: Floats, shares: Floats) -> Floats:
+        """Sum over all samples of the gradients (V x + r) x^T, each with its share; samples of 16 bits in blocks."""
+        x, r = self.inputs, self.residuals
+        if not isinstance(x, HalfArray):
+            return np.asarray(((x @ weights.T + r) * shares[:, None]).T @ x)
+        out = np.zeros_like(weights)
+        for rows in blocks(*x.shape):
+            z = x[rows].astype(self.dtype, copy=False)
+            out += ((z @ weights.T + r[rows]) * shares[rows, None]).T @ z
+        return out
 
     def move(self, state: Floats, gradient: Floats, step: int) -> None:
         """Step number `step` of one replica, (slots, c, d), given the data's part of the gradient."""
@@ -154,15 +176,14 @@ def _parts(state: Floats, batches: Ints) -> Iterator[slice]:
 
 def _full_batch(setting: _Setting) -> Stepper:
     """Gradient descent: the same step on all samples; 4 N d c flops."""
-    x, r = setting.inputs, setting.residuals
-    share = x.dtype.type(1 / len(x))
+    shares = np.full(len(setting.residuals), 1 / len(setting.residuals), setting.dtype)
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         del draws
         for step in range(begin, begin + steps):
             for replica in state.swapaxes(0, 1):
                 setting.look_up()
-                setting.move(replica, (share * (x @ replica[0].T + r)).T @ x, step)
+                setting.move(replica, setting.summed(replica[0], shares), step)
 
     return advance
 
@@ -174,15 +195,13 @@ def _langevin_state_dependent(setting: _Setting) -> Stepper:
     full gradient and the covariance exact, at the cost of a full pass a step.
     """
     _refuse_epochs(setting.sgd)
-    x, r = setting.inputs, setting.residuals
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for step in range(begin, begin + steps):
             for replica, rng in zip(state.swapaxes(0, 1), draws.rngs, strict=True):
                 setting.look_up()
-                share = 1 / len(x) + _gaussian_shares(rng, setting)
-                gradient = ((x @ replica[0].T + r) * share[:, None]).T @ x
-                setting.move(replica, gradient, step)
+                shares = 1 / len(setting.residuals) + _gaussian_shares(rng, setting)
+                setting.move(replica, setting.summed(replica[0], shares), step)
 
     return advance
 
@@ -203,7 +222,7 @@ def _langevin(setting: _Setting) -> Stepper:
     h = problem.minimum(sgd.weight_decay).curvatures
     nodes, weights = _QUADRATURE
     flows = np.exp(-np.outer(0.5 * (nodes + 1) * sgd.lr, h)) * sgd.lr * np.sqrt(0.5 * weights)[:, None]
-    x = problem.projections.astype(setting.inputs.dtype, copy=False)
+    x = problem.projections.astype(setting.dtype, copy=False)
     modes = problem.modes.astype(x.dtype)
     decay, null = np.exp(-sgd.lr * h).astype(x.dtype), x.dtype.type(np.exp(-sgd.lr * sgd.weight_decay))
 
@@ -230,13 +249,13 @@ def _refuse_epochs(sgd: Recipe) -> None:
 
 
 def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:
-    n, rho = rng.standard_normal(len(setting.inputs)), setting.problem.importance
+    n, rho = rng.standard_normal(len(setting.residuals)), setting.problem.importance
     if rho is None:
         shares = n - n.mean()
     else:  # what the mean gradient is of them, sqrt(p), is taken out
         root = np.sqrt(np.divide(1 / len(n), rho, out=np.zeros_like(rho), where=rho > 0))
         shares = (n - root * (root @ n)) * np.sqrt(rho)
-    return np.asarray(shares * np.sqrt(setting.kappa / len(n)), dtype=setting.inputs.dtype)
+    return np.asarray(shares * np.sqrt(setting.kappa / len(n)), dtype=setting.dtype)
 
 
 DYNAMICS: dict[str, Callable[[_Setting], Stepper]] = {

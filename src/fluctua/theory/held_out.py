@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array, Ints
+from .._half import Rows
 from .._results import Brief
 from .._validate.arguments import door
 from .._validate.targets import columns_of
-from .._validate.values import instance, real_array, real_number, step_list
+from .._validate.values import instance, real_array, real_number, sample_rows, step_list
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..problem.minimum import Minimum
@@ -215,7 +216,7 @@ class HeldOut:
         given = columns_of(
             "held-out targets", targets, problem.coding.classes, problem.inputs.dtype, "the training data"
         )
-        self.inputs = real_array("held-out inputs", inputs, ndim=2, shape="(samples, features)")
+        self.inputs = sample_rows("held-out inputs", inputs)
         self.targets = real_array("held-out targets", given, ndim=2, shape="(samples, outputs)")
         _refuse_misfit(self.inputs, self.targets, minimum)
         self.weights, self.modes = minimum.weights, problem.modes
@@ -277,7 +278,7 @@ class HeldOut:
             yield x, x @ self.weights.T - self.targets[rows]
 
 
-def _refuse_misfit(inputs: AnyArray, targets: AnyArray, minimum: Minimum) -> None:
+def _refuse_misfit(inputs: Rows, targets: AnyArray, minimum: Minimum) -> None:
     """Refuse held-out data of other sizes than the training data's."""
     given, expected = (targets.shape[1], inputs.shape[1]), minimum.weights.shape
     if given != expected:
