@@ -44,11 +44,14 @@ class _Derived(LeastSquares):
         self._minima = {gamma: Minimum(self, gamma, fit) for gamma, fit in fits.items()}
 
 
-def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _ALL) -> tuple[LeastSquares, Minimum]:
+def part(
+    problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _ALL, *, own_noise: bool = False
+) -> tuple[LeastSquares, Minimum]:
     """Return a problem whose averages over samples are over `samples` of them, and its minimum.
 
-    W*, the curvatures and C are those of the whole; K is off by about 1/sqrt(samples). The samples are chosen at
-    random, always the same ones; all of them where there are no more.
+    W* and the curvatures are those of the whole, and so is C, unless it is to be the part's `own_noise`, which costs no
+    pass over all samples; K is off by about 1/sqrt(samples). The samples are chosen at random, always the same ones;
+    all of them where there are no more.
     """
     if samples >= problem.samples and modes == _ALL:
         return problem, minimum
@@ -57,7 +60,7 @@ def part(problem: LeastSquares, minimum: Minimum, samples: int, modes: slice = _
         mode_weights=minimum.mode_weights[:, modes],
         residuals=minimum.residuals[rows],
         squared_residuals=minimum.squared_residuals[rows],
-        noise=minimum.noise[modes, modes],
+        noise=None if own_noise else minimum.noise[modes, modes],
     )
     spectrum = problem.spectrum._replace(curvatures=problem.curvatures[modes], modes=problem.modes[:, modes])
     projections = np.ascontiguousarray(problem.projections[rows, modes])

@@ -151,6 +151,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["number"] = "{:.17g}".format
+    made.filters["number"] = repr  # as short as reads back the same
     made.filters.update(shown=shown, caught=caught)
     return made

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validate.plain import Json, Keywords
+from .._validate.plain import Keywords
 from ..verification.verdict import Row, Verdict
 from .explorer.ranges import Survey
 from .numbers import csv_tables
@@ -76,22 +76,18 @@ class Section(OnPage):
     def settings(self) -> Keywords:
         """Where the explorer's sliders begin: the recipe, as far as they can hold it."""
         run = self.verdict.run
-        recipe = run.recipe.to_dict()
-        independent = "with_replacement" if run.recipe.sampling == "with_replacement" else "without_replacement"
-        kept = ("lr", "batch_size", "momentum", "dampening", "nesterov", "nu", "weight_decay")
-        return {**{name: recipe.get(name) for name in kept}, "sampling": independent, "horizon": run.steps}
+        recipe, sampling = run.recipe.to_dict(), run.recipe.sampling
+        known = (
+            sampling if sampling in ("with_replacement", "without_replacement", "shuffle") else "without_replacement"
+        )
+        kept = ("lr", "batch_size", "momentum", "dampening", "nesterov", "nu", "weight_decay", "drop_last")
+        return {**{name: recipe.get(name) for name in kept}, "sampling": known, "horizon": run.steps}
 
     @property
     def explored(self) -> Keywords:
         """The survey and the recipe, for the page's scripts."""
         assert self.survey is not None
-        arrays = {name.removeprefix("survey_"): value for name, value in self.survey.to_arrays().items()}
-        exact = {
-            name.removeprefix("exact_"): _plain(value) for name, value in arrays.items() if name.startswith("exact_")
-        }
-        own = {name: _plain(value) for name, value in arrays.items() if not name.startswith("exact_")}
-        own["noise"] = [_plain(row) for row in self.survey.noise]
-        return {**own, "exact": exact or None, "recipe": self.settings}
+        return {**_packed(self.survey), "recipe": self.settings}
 
     @property
     def command(self) -> str:
@@ -109,9 +105,21 @@ class Section(OnPage):
         return repeat("fluctua verify DATA", asked)
 
 
-def _plain(value: ArrayLike) -> Json:
-    """A number as it is, NaN as null; an array of doubles in base64, so that the page has the same numbers."""
+def _packed(held: Any) -> Keywords:
+    """The fields of a survey, or of a part of it, for the page's scripts."""
+    out: Keywords = {}
+    for item in fields(held):
+        value = getattr(held, item.name)
+        out[item.name] = _packed(value) if is_dataclass(value) else None if value is None else _plain(value)
+    return out
+
+
+def _plain(value: ArrayLike) -> Any:
+    """A number as it is, NaN as null; an array in base64, so that the page has the same numbers, row by row."""
     array = np.asarray(value)
     if array.ndim == 0:
         return None if isinstance(array.item(), float) and not np.isfinite(array) else array.item()
-    return {"float64": base64.b64encode(array.astype("<f8").tobytes()).decode()}
+    if array.ndim > 1:
+        return [_plain(row) for row in array]
+    kind = "float32" if array.dtype == np.float32 else "float64"
+    return {kind: base64.b64encode(array.astype("<f4" if kind == "float32" else "<f8").tobytes()).decode()}

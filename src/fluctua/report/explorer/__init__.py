@@ -1,1 +1,1 @@
-"""What the page's explorer is made of: closed forms' ingredients, and a grid for the exact rung."""
+"""What the page's explorer is made of: closed forms' ingredients, and the exact balance in a reduced basis."""

@@ -2,13 +2,15 @@
 
 On the discrete rung modes do not mix: h_p and the diagonal of C give the noise floor, the mode
 temperatures and, with W*, the learning curve, for any learning rate, batch size and momentum. Weight decay moves W*,
-and C with it through every sample, so C is found at some values of it. The exact rung comes from `ExactGrid`.
+and C with it through every sample, so C is found at some values of it. The exact rung comes from `ReducedBalance`.
+In shuffled epochs the discrete rung has closed forms too, and the exact one is found at some settings (`epochs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +21,19 @@ from ...problem.least_squares import LeastSquares
 from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
 from ...recipe.sgd import Recipe
 from ...theory.answers import predict
-from ...theory.stability import mean_stable_lr
 from ...verification.verdict import Verdict
-from .grid import ExactGrid, exact_grid
+from .balance import ReducedBalance
+from .epochs import EpochFactors, epoch_factors
+from .known import known_floor
+from .reduction import reduced_balance
 
 __all__ = ["Survey", "survey", "surveyed", "with_survey"]
 
-_PREFIX, _GRID = "survey_", "survey_exact_"
+_PREFIX = "survey_"
 _INDEPENDENT: dict[Sampling, Sampling] = dict.fromkeys(EPOCHS, "without_replacement")
 _DECADES = 5  # of weight decay, in steps of 1-2-5
 _STEEPEST_DECAY = 0.1  # the largest weight decay, in units of h_max
-_SHARE = 0.2  # of the time, about, that the weight decays take; the rest is the exact grid's
+_SHARE = 0.3  # of the time, about, that the weight decays take; the rest is the exact balance's
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,14 @@ class Survey:
     relaxation_steps : ndarray, (r,)
         Of the recipe.
     limit : float
-        Its largest stable learning rate; interpolated, for shuffled epochs that of independent batches, NaN unknown.
+        Its largest stable learning rate; for shuffled epochs that of independent batches, NaN unknown.
+    floor : float
+        Python's exact noise floor at the recipe, of its own sampling; NaN where there is none.
     miss : float
-        Relative error of the noise floor from `exact` at the recipe, where the exact one is known; otherwise NaN.
-    exact : ExactGrid or None
+        Relative error that the reduced balance had there, before it was matched; NaN where it was not.
+    exact : ReducedBalance or None
+    epochs : EpochFactors or None
+        Of a run in shuffled epochs.
     """
 
     samples: int
@@ -65,27 +73,39 @@ class Survey:
     noise: Array
     relaxation_steps: Array
     limit: float
+    floor: float
     miss: float
-    exact: ExactGrid | None
+    exact: ReducedBalance | None
+    epochs: EpochFactors | None
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return everything as arrays, to be kept in a result."""
         own = {
-            _PREFIX + item.name: np.asarray(getattr(self, item.name)) for item in fields(self) if item.name != "exact"
+            _PREFIX + item.name: np.asarray(getattr(self, item.name))
+            for item in fields(self)
+            if item.name not in _PARTS
         }
-        if self.exact is None:
-            return own
-        return own | {_GRID + item.name: np.asarray(getattr(self.exact, item.name)) for item in fields(ExactGrid)}
+        for name, kind in _PARTS.items():
+            if (held := getattr(self, name)) is not None:
+                own |= {f"{_PREFIX}{name}_{item.name}": np.asarray(getattr(held, item.name)) for item in fields(kind)}
+        return own
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Survey | None:
         """Read what `to_arrays` gave; None if a result has none, or one of another version."""
-        if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name != "exact"):
+        if any(_PREFIX + item.name not in arrays for item in fields(cls) if item.name not in _PARTS):
             return None
-        grid = None
-        if all(_GRID + item.name in arrays for item in fields(ExactGrid)):
-            grid = ExactGrid(**_read(ExactGrid, _GRID, arrays))
-        return cls(**_read(cls, _PREFIX, arrays), exact=grid)
+        held = {name: _whole(kind, f"{_PREFIX}{name}_", arrays) for name, kind in _PARTS.items()}
+        return cls(**{**_read(cls, _PREFIX, arrays), **held})
+
+
+def _whole(kind: type, prefix: str, arrays: Arrays) -> Any:
+    """What `arrays` has of a kind, or None."""
+    found = _read(kind, prefix, arrays)
+    return kind(**found) if len(found) == len(fields(kind)) else None
+
+
+_PARTS: dict[str, type] = {"exact": ReducedBalance, "epochs": EpochFactors}
 
 
 def _read(kind: type, prefix: str, arrays: Arrays) -> Keywords:
@@ -98,33 +118,54 @@ def survey(
 ) -> Survey:
     """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
 
-    Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and the exact grid's.
+    Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and what
+    `reduced_balance` and, in shuffled epochs, `epoch_factors` cost.
     """
     if isinstance(sgd.sampling, WeightedSampling):
         raise InvalidInput("the explorer redraws batches of equally likely samples: it has no WeightedSampling.")
-    decays = _weight_decays(float(problem.curvatures[0]), sgd.weight_decay)
+    decays = np.array(_weight_decays(float(problem.curvatures[0]), sgd.weight_decay))
     report = progress or (lambda _: None)
     minima, noise = [], []
-    for done, gamma in enumerate(decays):
+    for done, gamma in enumerate(decays.tolist()):
         report(_SHARE * done / len(decays))
         minima.append(problem.minimum(gamma))
         noise.append(minima[-1].noise_variances)
-    grid = exact_grid(problem, decays[-1], lambda fraction: report(_SHARE + (1 - _SHARE) * fraction))
-    still = replace(sgd, schedule=None, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
-    discrete, limit = predict(problem, still, theory="discrete", check_stability=False), _limit(problem, still, grid)
+    constant = replace(sgd, schedule=None)
+    still = replace(constant, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
+    exact = reduced_balance(problem, decays, still, lambda fraction: report(_SHARE + (1 - _SHARE) * fraction))
+    discrete = predict(problem, still, theory="discrete", check_stability=False)
+    floor = known_floor(problem, constant) if np.isnan(noise_floor) else noise_floor
+    exact, limit, miss = _matched(exact, problem, still, discrete.excess_loss, np.nan if sgd.epochs else floor)
     return Survey(
         samples=problem.samples,
         outputs=problem.outputs,
         curvatures=problem.curvatures,
         signal=np.sum((minima[0].mode_weights * minima[0].curvatures) ** 2, axis=0),
-        weight_decays=np.array(decays),
+        weight_decays=decays,
         optimum_losses=np.array([minimum.loss for minimum in minima]),
         noise=np.array(noise),
         relaxation_steps=discrete.relaxation_steps,
         limit=limit,
-        exact=grid,
-        miss=discrete.excess_loss * _ratio(problem, still, grid, limit) / noise_floor - 1,
+        floor=floor,
+        miss=miss,
+        exact=exact,
+        epochs=epoch_factors(problem, constant, exact, floor) if exact and sgd.sampling == "shuffle" else None,
     )
+
+
+def _matched(
+    exact: ReducedBalance | None, problem: LeastSquares, sgd: Recipe, discrete: float, floor: float
+) -> tuple[ReducedBalance | None, float, float]:
+    """The balance with the recipe's own floor, the recipe's limit, and how far off its floor was before."""
+    kappa = sgd.sampling_factor(problem.samples)
+    if exact is None or not exact.covers(sgd.step, kappa):
+        return exact, float("nan"), float("nan")
+    place = exact.place_of(sgd.weight_decay)
+    limit = exact.limit(sgd.step, kappa, sgd.weight_decay, place)
+    if not floor > discrete or sgd.lr >= limit:
+        return exact, limit, float("nan")
+    found = exact.feedback(sgd.step, sgd.lr, kappa, sgd.weight_decay, place)
+    return replace(exact, match=(floor / discrete - 1) / found), limit, (1 + found) * discrete / floor - 1
 
 
 def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
@@ -151,8 +192,8 @@ def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
 
     Notes
     -----
-    Cost: for each of 17 weight decays 2 N d c + 2 N r flops, and for the grid between settings 190 stability limits and
-    370 stationary states, of at most 128 modes and a few thousand samples: 15 seconds on digits.
+    Cost: for each of 17 weight decays 2 N d c + 2 N r flops, and some forty K on at most 128 modes and some thousand
+    samples: half a second on digits. For a run in shuffled epochs also a few predictions of such runs.
 
     Examples
     --------
@@ -174,9 +215,9 @@ def with_survey(verdict: Verdict, problem: LeastSquares, progress: Callable[[flo
 
 
 def _noise_floor(verdict: Verdict) -> float:
-    """The exact stationary excess loss of the weights under independent batches, where the verdict has it; or NaN."""
+    """The exact stationary excess loss of the weights, where the verdict has it; or NaN."""
     run = verdict.run
-    if verdict.theory != "exact" or run.average or run.recipe.schedule or run.recipe.epochs:
+    if verdict.theory != "exact" or run.average or run.recipe.schedule or run.dynamics != "sgd":
         return float("nan")
     return verdict.row("exact, stationary").excess_loss or float("nan")
 
@@ -186,17 +227,3 @@ def _weight_decays(steepest: float, own: float) -> list[float]:
     top = int(np.floor(np.log10(_STEEPEST_DECAY * steepest)))
     ladder = [float(f"{k}e{e}") for e in range(top - _DECADES, top + 1) for k in (1, 2, 5)]
     return sorted({0.0, own, *(gamma for gamma in ladder if gamma <= max(_STEEPEST_DECAY * steepest, own))})
-
-
-def _limit(problem: LeastSquares, sgd: Recipe, grid: ExactGrid | None) -> float:
-    kappa = sgd.sampling_factor(problem.samples)
-    if grid is None or not grid.covers(sgd, kappa):
-        return float("nan")
-    return grid.limit(mean_stable_lr(problem, sgd), kappa, sgd.step.memory, sgd.weight_decay)
-
-
-def _ratio(problem: LeastSquares, sgd: Recipe, grid: ExactGrid | None, limit: float) -> float:
-    if grid is None or not sgd.lr <= grid.shares[-1] * limit:
-        return float("nan")
-    kappa = sgd.sampling_factor(problem.samples)
-    return grid.ratio(sgd.lr / limit, kappa, sgd.step.memory, sgd.weight_decay)

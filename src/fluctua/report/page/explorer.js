@@ -4,14 +4,12 @@
 const explorer = (() => {
   const SLIDES = 1000;
 
-  /** Arrays of doubles travel as base64, so that the page computes with the same numbers as Python. */
+  /** Arrays travel as base64, so that the page computes with the same numbers as Python. */
   function decoded(value) {
     if (Array.isArray(value)) return value.map(decoded);
     if (value === null || typeof value !== "object") return value;
-    if ("float64" in value) {
-      const bytes = Uint8Array.from(atob(value.float64), (c) => c.charCodeAt(0));
-      return Array.from(new Float64Array(bytes.buffer));
-    }
+    for (const [kind, numbers] of [["float64", Float64Array], ["float32", Float32Array]])
+      if (kind in value) return Array.from(new numbers(Uint8Array.from(atob(value[kind]), (c) => c.charCodeAt(0)).buffer));
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, decoded(one)]));
   }
 
@@ -22,10 +20,11 @@ const explorer = (() => {
   function pair(root, name, { low, high, whole }) {
     const [slider, number] = ["range", "number"].map((kind) => root.querySelector(`[data-${kind}="${name}"]`));
     const span = Math.log(high / low);
-    const said = () => slider.setAttribute("aria-valuetext", number.value); // its place alone says nothing
+    const known = () => number.value !== "" && number.value > 0;
+    const said = () => slider.setAttribute("aria-valuetext", known() ? brief(Number(number.value), 3) : "no value");
     const slide = () => {
-      slider.value = String((SLIDES * Math.log(number.value / low)) / span);
-      said();
+      if (known()) slider.value = String((SLIDES * Math.log(number.value / low)) / span);
+      said(); // its place alone says nothing
     };
     slider.addEventListener("input", () => {
       const value = low * Math.exp((span * slider.value) / SLIDES);
@@ -38,10 +37,14 @@ const explorer = (() => {
   }
 
   function settings(root, survey) {
-    const value = (name) => Number(root.querySelector(`[data-number="${name}"]`).value);
+    const value = (name) => {
+      const { value: text } = root.querySelector(`[data-number="${name}"]`);
+      return text === "" ? NaN : Number(text);
+    };
     const gamma = Number(root.querySelector('[data-range="weight_decay"]').value);
     return {
-      lr: value("lr"), batch_size: value("batch_size"), momentum: value("momentum"), dampening: survey.recipe.dampening, nu: survey.recipe.nu,
+      lr: value("lr"), batch_size: value("batch_size"), momentum: value("momentum"), 
+      dampening: survey.recipe.dampening, nu: survey.recipe.nu, drop_last: survey.recipe.drop_last,
       weight_decay: survey.weight_decays[gamma],
       sampling: root.querySelector('[data-choice="sampling"]').value,
       nesterov: root.querySelector('[data-choice="nesterov"]').checked,
@@ -53,7 +56,7 @@ const explorer = (() => {
     const whole = (v) => Number.isInteger(v) && v >= 1;
     if (!(r.lr > 0)) return "The learning rate must be greater than 0.";
     if (!whole(r.batch_size)) return "The batch size must be a whole number, at least 1.";
-    if (r.sampling === "without_replacement" && r.batch_size > survey.samples)
+    if (r.sampling !== "with_replacement" && r.batch_size > survey.samples)
       return `A batch without replacement holds at most the ${survey.samples} samples.`;
     if (!(r.momentum >= 0 && r.momentum < 1)) return "Momentum must be from 0 to below 1.";
     if (!whole(r.horizon) || r.horizon > 1e7) return "Steps must be a whole number, from 1 to 10,000,000.";
@@ -66,21 +69,37 @@ const explorer = (() => {
     place.dataset.value = value === null ? "" : String(value);
   }
 
-  function numbers(root, found, r, limitError) {
-    const share = (v) => ` (${brief(100 * v, 3)} % of L(W*))`;
+  /** Why there is no exact floor. */
+  function missing(found, r, survey) {
+    if (found.limit !== null && r.lr >= found.limit)
+      return `none: lr is above the exact limit${r.sampling === "shuffle" ? " of independent batches" : ""}`;
+    if (r.sampling === "shuffle")
+      return survey.epochs ? "not solved so far from the run's recipe: use fluctua predict"
+        : "not solved for this page: use fluctua predict --sampling shuffle";
+    return "not solved for these settings: use fluctua predict";
+  }
+
+  function numbers(root, found, r, survey) {
+    const share = (v) => (found.optimum > 0 ? ` (${brief(100 * v / found.optimum, 3)} % of L(W*))` : "");
+    const about = (v, error) => `${brief(v, 6)}${share(v)}, ± ${brief(100 * error, 2)} %`;
     tell(root, "optimum", found.optimum, brief(found.optimum, 6));
     tell(root, "mean-limit", found.meanLimit, brief(found.meanLimit, 6));
     tell(root, "limit", found.limit, found.limit === null ? "unknown here" :
-      `about ${brief(found.limit)} ± ${brief(100 * limitError, 2)} %; lr is ${brief((100 * r.lr) / found.limit, 3)} % of it`);
-    tell(root, "floor", found.floor, found.floor === null ? "none: lr is above the limit of the mean"
-      : brief(found.floor, 6) + (found.optimum > 0 ? share(found.floor / found.optimum) : ""));
-    const beyond = found.limit !== null && r.lr >= found.limit;
-    tell(root, "exact-floor", found.exactFloor, found.exactFloor !== null
-      ? `about ${brief(found.exactFloor)} ± ${brief(100 * found.floorError, 2)} %`
-      : beyond ? "none: lr is above the exact limit"
-      : found.limit !== null ? "unknown so near the limit: use fluctua predict" : "unknown here: outside Python's grid");
-    const off = found.exactFloor === null ? null : found.floor / found.exactFloor - 1;
+      `${brief(found.limit)} ± ${brief(100 * survey.exact.limit_error, 2)} %; lr is ${brief((100 * r.lr) / found.limit, 3)} % of it`);
+    tell(root, "floor", found.floor, found.floor !== null ? brief(found.floor, 6) + share(found.floor)
+      : r.lr >= found.meanLimit ? "none: lr is above the limit of the mean" : "epochs too long to follow here");
+    tell(root, "exact-floor", found.exactFloor, found.exactFloor === null ? missing(found, r, survey)
+      : found.own ? `${brief(found.exactFloor, 6)}${share(found.exactFloor)}, as Python has it`
+      : about(found.exactFloor, found.floorError));
+    const off = found.exactFloor === null || found.floor === null ? null : found.floor / found.exactFloor - 1;
     tell(root, "difference", off, off === null ? "—" : percent(off));
+  }
+
+  /** Leave no number of other settings on show. */
+  function blank(root) {
+    root.querySelectorAll("dl [data-shown]").forEach((place) => tell(root, place.dataset.shown, null, "—"));
+    root.querySelectorAll("svg[data-chart]").forEach((svg) => svg.replaceChildren());
+    root.found = null;
   }
 
   function charts(root, found, first) {
@@ -102,8 +121,9 @@ const explorer = (() => {
     return ["kind,curvature or step,temperature or excess loss", ...modes, ...steps].join("\n") + "\n";
   }
 
-  function start(root) {
+  function start(root, key) {
     const survey = decoded(JSON.parse(root.querySelector('script[type="application/json"]').textContent));
+    survey.key = key;
     const pitfall = root.querySelector("[data-refusal]"), gamma = root.querySelector('[data-shown="weight_decay"]');
     const limit = law.meanLimit(survey.curvatures[0], { ...survey.recipe, momentum: 0 });
     pair(root, "lr", { low: 1e-3 * limit, high: 1.5 * limit });
@@ -119,10 +139,10 @@ const explorer = (() => {
       root.querySelector('[data-range="weight_decay"]').setAttribute("aria-valuetext", gamma.textContent);
       root.querySelector('[data-choice="nesterov"]').disabled = !(r.momentum > 0) || r.dampening > 0 || r.nu !== null;
       pitfall.textContent = problem(r, survey);
-      if (pitfall.textContent) return;
+      if (pitfall.textContent) return blank(root);
       const found = law.at(survey, r, r.horizon);
       root.found = found;
-      numbers(root, found, r, survey.exact?.limit_error);
+      numbers(root, found, r, survey);
       charts(root, found, first);
     }
 
@@ -138,6 +158,7 @@ const explorer = (() => {
       redraw();
     });
     root.querySelector("[data-csv]").addEventListener("click", (event) => {
+      if (!root.found) return event.preventDefault();
       event.target.href = URL.createObjectURL(new Blob([table(root.found)], { type: "text/csv" }));
     });
     redraw();

@@ -1,6 +1,7 @@
 "use strict";
-/* The discrete rung of the theory (theory="discrete" in Python) in the page: closed forms in the modes, and the exact
-   rung from Python's grid. Only the diagonal is needed, because without feedback modes do not mix. */
+/* The discrete rung of the theory (theory="discrete" in Python) in the page: closed forms in the modes, of which only
+   the diagonal is needed, because without feedback modes do not mix. And the exact rung, as the balance along some of
+   Python's solutions (report/explorer/balance.py). */
 
 const law = (() => {
   /** One step v' = v - eta (now g + carried u), u' = kept u + given g: SGD with momentum, or quasi-hyperbolic (nu).
@@ -28,12 +29,14 @@ const law = (() => {
     return (samples - r.batch_size) / (r.batch_size * (samples - 1));
   }
 
-  /** Stationary <vv> per unit of kappa C: v is an ARMA(2,1) process, and no difference here cancels in flat modes. */
-  function phi(h, r) {
-    const { now, kept, earlier } = moves(r), x = r.lr * h;
-    const trace = 1 - x * now + kept, det = kept - x * earlier;
-    const noise = r.lr ** 2 * ((now * now + earlier * earlier) * (1 + det) - 2 * now * earlier * trace);
-    return noise / ((1 - kept + x * earlier) * x * (now - earlier) * (2 * (1 + kept) - x * (now + earlier)));
+  /** Stationary <vw> of two modes per unit of kappa C: ARMA(2,1) processes of one noise. No difference here cancels in
+      flat modes. */
+  function phi(h, i, r) {
+    const { now, kept, earlier } = moves(r), x = r.lr * h, y = r.lr * i, along = now - earlier;
+    const X = x * along, Y = y * along, d = kept - x * earlier, e = kept - y * earlier, a = 1 + d - X, b = 1 + e - Y;
+    const both = now * earlier, left = 1 - d * e;
+    const noise = (now * now + earlier * earlier - (a + b) * both) * left + both * (a * e * (1 - d) + b * d * (1 - e));
+    return (r.lr ** 2 * noise) / (left * (X * (1 - e) + Y * (1 - d)) - X * Y * (1 + d * e) + e * X * X + d * Y * Y);
   }
 
   /** The learning rate at which the mean of the steepest mode stops to decay. */
@@ -42,18 +45,16 @@ const law = (() => {
     return (2 * (1 + kept)) / (steepest * (now + earlier));
   }
 
-  /** Whether each gradient enters one step, with all its weight: what the exact rung was solved for. */
-  function heavyBall(r) {
-    const { earlier, given } = moves(r);
-    return earlier === 0 && given === 1;
-  }
-
   /** S_pp of every mode, or null where the mean does not decay. */
   function variances(s, g, r) {
     const h = s.curvatures.map((a) => a + s.weight_decays[g]);
     if (r.lr >= meanLimit(h[0], r)) return null;
+    if (r.sampling === "shuffle") {
+      if (!countable(s, r)) return null;
+      return h.map((one, p) => s.noise[g][p] * epoch(one, r, s.samples).average);
+    }
     const k = kappa(r, s.samples);
-    return h.map((one, p) => k * s.noise[g][p] * phi(one, r));
+    return h.map((one, p) => k * s.noise[g][p] * phi(one, one, r));
   }
 
   const times = (a, b) => [
@@ -79,10 +80,12 @@ const law = (() => {
 
   /** E L(W_t) - L(W*) at the given steps, from W = 0, where only modes are displaced. */
   function curve(s, g, r, steps) {
-    const k = kappa(r, s.samples), out = steps.map(() => 0);
+    const shuffled = r.sampling === "shuffle", out = steps.map(() => 0);
+    if (shuffled && (!countable(s, r) || r.dampening > 0)) return out.map(() => NaN);
+    const k = shuffled ? 0 : kappa(r, s.samples);
     s.curvatures.forEach((a, p) => {
-      const h = a + s.weight_decays[g], start = s.signal[p] / (h * h), noise = k * s.noise[g][p];
-      const one = step(h, r);
+      const h = a + s.weight_decays[g], start = s.signal[p] / (h * h), noise = s.noise[g][p];
+      const one = step(h, r), passes = shuffled ? epoch(h, r, s.samples) : null;
       let at = 0, so = null;
       steps.forEach((t, i) => {
         if (t > at) {
@@ -91,55 +94,174 @@ const law = (() => {
           so = rest > 0 ? then(begin, repeated(one, rest)) : begin;
           at = t;
         }
-        out[i] += 0.5 * h * (so ? start * so.m[0] ** 2 + noise * so.x[0] : start);
+        const spread = shuffled ? sinceStart(passes, t) : so ? k * so.x[0] : 0;
+        out[i] += 0.5 * h * (start * (so ? so.m[0] ** 2 : 1) + noise * spread);
       });
     });
     return out;
+  }
+
+  /** Batch sizes of an epoch: all alike but perhaps the last. */
+  function sizes(r, samples) {
+    const whole = Math.floor(samples / r.batch_size), rest = samples % r.batch_size;
+    return [...Array(whole).fill(r.batch_size), ...(rest && !(r.drop_last && whole) ? [rest] : [])];
+  }
+
+  /** Whether an epoch can be followed step by step while a slider moves. */
+  const countable = (s, r) => (s.samples / r.batch_size) * s.curvatures.length <= 6e6;
+
+  /** S of one mode along a shuffled epoch, per unit of C, from batches that take back their share (F44). The epoch as
+      one step: m and x; its stationary average; `before(t)`, what t of its steps do. */
+  function epoch(h, r, samples) {
+    const one = step(h, r), eps = 1 / (samples - 1), all = sizes(r, samples), { now, given } = moves(r);
+    const push = [-r.lr * now, given];
+    let m = [1, 0, 0, 1], w = [0, 0, 0], sum = [0, 0];
+    const path = [];
+    for (const b of all) {
+      path.push({ m, x: [w[0] - eps * sum[0] ** 2, w[1] - eps * sum[0] * sum[1], w[2] - eps * sum[1] ** 2] });
+      w = carried(one.m, w, one.x.map((v) => (v * (1 + eps)) / b));
+      sum = [one.m[0] * sum[0] + one.m[1] * sum[1] + push[0], one.m[2] * sum[0] + one.m[3] * sum[1] + push[1]];
+      m = times(one.m, m);
+    }
+    const x = [w[0] - eps * sum[0] ** 2, w[1] - eps * sum[0] * sum[1], w[2] - eps * sum[1] ** 2];
+    const begin = settled(m, x);
+    const average = path.reduce((total, at) => total + carried(at.m, begin, at.x)[0], 0) / all.length;
+    return { m, x, average, steps: all.length, before: (t) => path[t] };
+  }
+
+  /** s with s = m s m^T + x, symmetric 2 x 2 matrices held as (vv, vu, uu). */
+  function settled(m, x) {
+    const rows = [
+      [1 - m[0] * m[0], -2 * m[0] * m[1], -m[1] * m[1]],
+      [-m[0] * m[2], 1 - m[0] * m[3] - m[1] * m[2], -m[1] * m[3]],
+      [-m[2] * m[2], -2 * m[2] * m[3], 1 - m[3] * m[3]],
+    ];
+    return solved(rows, x);
+  }
+
+  /** The solution of a few linear equations, by elimination with pivots. */
+  function solved(rows, right) {
+    const a = rows.map((row, i) => [...row, right[i]]), n = a.length;
+    for (let i = 0; i < n; i++) {
+      const pivot = a.reduce((best, row, k) => (k >= i && Math.abs(row[i]) > Math.abs(a[best][i]) ? k : best), i);
+      [a[i], a[pivot]] = [a[pivot], a[i]];
+      for (let k = i + 1; k < n; k++) {
+        const share = a[k][i] / a[i][i];
+        for (let j = i; j <= n; j++) a[k][j] -= share * a[i][j];
+      }
+    }
+    const x = Array(n).fill(0);
+    for (let i = n - 1; i >= 0; i--) x[i] = (a[i][n] - x.reduce((sum, v, j) => sum + (j > i ? a[i][j] * v : 0), 0)) / a[i][i];
+    return x;
+  }
+
+  /** <v v> of one mode after t steps in shuffled epochs from W*, per unit of C. */
+  function sinceStart(one, t) {
+    const whole = Math.floor(t / one.steps), rest = one.before(t % one.steps);
+    return carried(rest.m, whole > 0 ? repeated(one, whole).x : [0, 0, 0], rest.x)[0];
+  }
+
+  /** What the feedback of independent batches adds to the discrete floor, over it; negative beyond the limit. */
+  function feedback(s, g, r) {
+    const e = s.exact, n = e.curvatures.length, k = kappa(r, s.samples), noise = Array(e.noises[0].length).fill(0);
+    e.noises.forEach((row, j) => row.forEach((v, i) => (noise[i] += e.noise_shares[g][j] * v)));
+    const h = e.curvatures.map((v) => v + r.weight_decay), weight = new Float64Array(noise.length), places = [], own = [];
+    for (let p = 0, i = 0; p < n; p++)
+      for (let q = p; q < n; q++, i++) {
+        const one = phi(h[p], h[q], r);
+        weight[i] = p === q ? one : 2 * one;
+        if (p === q) [places[p], own[p]] = [i, h[p] * one];
+      }
+    const images = e.images.map((row) => row.map((v, i) => v * weight[i]));
+    const dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
+    const rows = e.products.map((row, i) => row.map((v, j) => v - k * dot(images[i], e.images[j])));
+    const shares = solved(rows, images.map((row) => k * dot(row, noise)));
+    const added = (i) => shares.reduce((sum, c, j) => sum + c * e.images[j][i], 0);
+    const sums = places.reduce(([fed, all], i, p) => [fed + own[p] * added(i), all + own[p] * noise[i]], [0, 0]);
+    return (e.match * sums[0]) / sums[1];
+  }
+
+  /** The first zero of `left`, a nearly linear function that falls from above; `edge` if it has none. */
+  function firstZero(left, edge) {
+    const top = edge * (1 - 1e-9);
+    let low = [0.1 * edge, left(0.1 * edge)];
+    while (!(low[1] > 0 && low[1] < left(0.5 * low[0]))) low = [0.25 * low[0], left(0.25 * low[0])];
+    let before = [0.5 * low[0], left(0.5 * low[0])], high = low;
+    for (let round = 0; round < 60 && high[1] > 0; round++) {
+      if (high[0] === top) return edge;
+      if (high[0] > low[0]) [before, low] = [low, high];
+      const slope = (low[1] - before[1]) / (low[0] - before[0]);
+      const next = slope < 0 ? Math.min(top, 1.02 * (low[0] - low[1] / slope)) : top;
+      high = [next, left(next)];
+    }
+    return between(left, low, high);
+  }
+
+  /** The zero between two places, each with its value, by the Illinois rule. */
+  function between(left, low, high) {
+    let kept = 0, guess = low[0];
+    for (let round = 0; round < 60; round++) {
+      guess = (low[0] * high[1] - high[0] * low[1]) / (high[1] - low[1]);
+      const value = left(guess);
+      if (value > 0) [low, high, kept] = [[guess, value], [high[0], kept > 0 ? high[1] / 2 : high[1]], 1];
+      else [high, low, kept] = [[guess, value], [low[0], kept < 0 ? low[1] / 2 : low[1]], -1];
+      if (high[0] - low[0] < 1e-10 * high[0] || Math.abs(value) < 1e-10 * guess) break;
+    }
+    return guess;
+  }
+
+  const limits = new Map(); // by all of a recipe but its learning rate
+  function limitOf(s, g, r) {
+    const key = JSON.stringify([s.key, g, { ...r, lr: 0, horizon: 0 }]), edge = meanLimit(s.curvatures[0] + r.weight_decay, r);
+    if (!limits.has(key)) limits.set(key, firstZero((lr) => lr / feedback(s, g, { ...r, lr }) || Infinity, edge));
+    return limits.get(key);
   }
 
   /** Weights of the polynomial through values at `places`, evaluated at x. */
   const lagrange = (places, x) =>
     places.map((p, k) => places.reduce((w, q, j) => (j === k ? w : (w * (x - q)) / (p - q)), 1));
 
-  function interpolated(values, weights) {
-    if (weights.length === 0) return values[0];
-    const [first, ...rest] = weights, size = values.length / first.length;
-    return first.reduce((sum, w, i) => sum + w * interpolated(values.slice(i * size, (i + 1) * size), rest), 0);
+  /** What feedback adds in shuffled epochs over what it adds to independent batches, between Python's solutions. */
+  function factor(s, share, r) {
+    const e = s.epochs, own = s.recipe;
+    const alike = ["momentum", "nesterov"].every((name) => (r[name] || false) === (own[name] || false));
+    if (!e || !alike || share > 0.6 || r.batch_size < e.batch_sizes[0] || r.batch_size > e.batch_sizes.at(-1)) return null;
+    const across = lagrange(e.batch_sizes.map(Math.log), Math.log(r.batch_size)), along = lagrange(e.shares, share);
+    return e.match * along.reduce((sum, w, i) => sum + w * e.factors[i].reduce((t, c, j) => t + across[j] * c, 0), 0);
   }
 
-  /** The exact stability limit and noise floor between Python's solutions, and the floor's stated relative error:
-      {limit, ratio, error}, each null where unknown. */
-  function exact(s, r) {
-    const e = s.exact, k = kappa(r, s.samples), gamma = r.weight_decay, { kept } = moves(r);
-    const none = { limit: null, ratio: null, error: null };
-    if (!e || !heavyBall(r) || !(k > 0)) return none;
-    if (k * e.batch_sizes.at(-1) < 1 || kept > e.momenta.at(-1) || gamma > e.weight_decays.at(-1)) return none;
-    const inertia = (beta) => -Math.log1p(-beta), decay = (x) => Math.log1p(x / e.scale);
-    const decays = (nodes) => lagrange(nodes.map(decay), decay(gamma));
-    const weights = [
-      lagrange(e.batch_sizes.map(Math.log), -Math.log(k)),
-      lagrange(e.momenta.map(inertia), inertia(kept)),
-    ];
-    const narrowing = interpolated(e.narrowing, [...weights, decays(e.weight_decays)]);
-    const limit = meanLimit(s.curvatures[0] + gamma, r) / (1 + Math.exp(narrowing));
-    const share = r.lr / limit;
-    if (share > e.shares.at(-1)) return { ...none, limit };
-    const ends = [e.weight_decays[0], e.weight_decays.at(-1)], near = share / (1 - share);
-    const feedback = interpolated(e.feedback, [lagrange(e.shares, share), ...weights, decays(ends)]);
-    return { limit, ratio: 1 + near * Math.exp(feedback), error: e.floor_error + e.limit_error * near };
+  /** The exact stability limit and noise floor, the latter over the discrete one, and its stated relative error:
+      {limit, ratio, error}, each null where unknown. In shuffled epochs the limit is that of independent batches. */
+  function exact(s, g, r) {
+    const none = { limit: null, ratio: null, error: null }, shuffled = r.sampling === "shuffle";
+    const single = shuffled ? { ...r, sampling: "with_replacement" } : r, k = kappa(single, s.samples);
+    if (!s.exact || !(k > 0) || moves(r).kept > 0.99) return none;
+    const limit = limitOf(s, g, single), share = r.lr / limit;
+    if (!(share < 1)) return { ...none, limit };
+    const fed = feedback(s, g, single), near = share / (1 - share);
+    if (!shuffled) return { limit, ratio: 1 + fed, error: s.exact.floor_error + s.exact.limit_error * near };
+    const more = factor(s, share, r);
+    return more === null ? { ...none, limit } : { limit, ratio: 1 + more * fed, error: s.epochs.error };
+  }
+
+  /** Whether a recipe is the run's own, of which Python's floor is known. */
+  function isOwn(s, r) {
+    const names = ["lr", "batch_size", "momentum", "weight_decay", "sampling", "nesterov"];
+    return s.floor !== null && names.every((name) => (r[name] || false) === (s.recipe[name] || false));
   }
 
   /** Everything that the page shows of recipe r, of which r.weight_decay is s.weight_decays[g]. */
   function at(s, r, horizon) {
     const g = s.weight_decays.indexOf(r.weight_decay);
     const h = s.curvatures.map((a) => a + r.weight_decay);
-    const found = variances(s, g, r), steps = logarithmic(horizon), solved = exact(s, r);
+    const found = variances(s, g, r), steps = logarithmic(horizon), own = isOwn(s, r), solution = exact(s, g, r);
     const floor = found ? found.reduce((sum, v, p) => sum + 0.5 * h[p] * v, 0) : null;
+    const between = floor !== null && solution.ratio !== null ? floor * solution.ratio : null;
     return {
-      optimum: s.optimum_losses[g], curvatures: h, floor,
+      optimum: s.optimum_losses[g], curvatures: h, floor, own,
       temperatures: found && found.map((v, p) => (h[p] * v) / s.outputs),
-      steps, curve: curve(s, g, r, steps), meanLimit: meanLimit(h[0], r), limit: solved.limit,
-      exactFloor: floor !== null && solved.ratio !== null ? floor * solved.ratio : null, floorError: solved.error,
+      steps, curve: curve(s, g, r, steps), meanLimit: meanLimit(h[0], r), limit: solution.limit,
+      exactFloor: own ? s.floor : between, floorError: own ? 0 : solution.error,
     };
   }
 
@@ -149,5 +271,5 @@ const law = (() => {
     return [0, ...new Set(all)];
   }
 
-  return { at, exact, kappa, meanLimit };
+  return { at, kappa, meanLimit };
 })();
