@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from ..storage.writing import output_directory
-from ..verification.in_time.verdict import DynamicVerdict
 from .options import json_option
 from .place import Place
+from .progress import progress_bar
 from .report import folder_of, found_in
 from .tables import show_files
 
@@ -18,19 +18,40 @@ __all__ = ["plot"]
 
 @click.command(short_help="Redraw the figures of a result.")
 @click.argument("result", type=Place())
+@click.option("--figure", "names", multiple=True, help="May be repeated: modes, balance, ....  [default: all]")
+@click.option("--format", "formats", multiple=True, help="May be repeated: png, svg, pdf.  [default: png and svg]")
+@click.option("--size", help="Width, or width x height: 3.4in, 8.6cm, 246pt, 3.4x2.5in.  [default: 6.2in]")
+@click.option("--style", help="A style of Matplotlib's, over fluctua's own.")
 @click.option("--out", type=Place(), help="Directory of the figures.  [default: beside the result]")
 @json_option("The files' names as JSON (schema: fluctua schema files).")
-def plot(*, result: str, out: str | None, as_json: bool) -> int:
-    """Redraw the figures of RESULT: a directory written by `fluctua verify`, or the result.npz or dynamic.npz in it."""
-    from ..report.figures import save_dynamic_figures, save_figures
+def plot(
+    *,
+    result: str,
+    names: tuple[str, ...],
+    formats: tuple[str, ...],
+    size: str | None,
+    style: str | None,
+    out: str | None,
+    as_json: bool,
+) -> int:
+    """Redraw the figures of RESULT: a directory written by `fluctua verify`, or the result.npz or dynamic.npz in it.
 
-    verdicts = found_in(result)
+    In a journal's column (--size 3.4in) panels stand below one another, and nothing is cut.
+    """
+    from ..report.figures import save_pictures
+    from ..report.figures.sheet import Sheet
+    from ..report.figures.size import figure_size
+
+    sheet, verdicts = Sheet(*figure_size(size), style=style), found_in(result)
     drawn: list[Path] = []
-    with output_directory(out or folder_of(result)) as directory:
-        for verdict in verdicts:
-            if isinstance(verdict, DynamicVerdict):
-                drawn += save_dynamic_figures(verdict, directory)
-            else:
-                drawn += save_figures(verdict, directory)
-        show_files(drawn, as_json)
+    with output_directory(out or folder_of(result)) as directory, progress_bar() as progress:
+        for done, verdict in enumerate(verdicts):
+
+            def watch(fraction: float, done: int = done) -> None:
+                progress("figures", (done + fraction) / len(verdicts))
+
+            drawn += save_pictures(
+                verdict, directory, formats or ("png", "svg"), names=names, sheet=sheet, progress=watch
+            )
+    show_files(drawn, as_json)
     return 0
