@@ -86,7 +86,8 @@ def undrawn(monkeypatch):
 def curve_alone(monkeypatch):
     """Of a verdict's figures only the one that is quick to render."""
     figures = import_module("fluctua.report.figures")
-    monkeypatch.setattr(figures, "_figures", lambda _: {"curve": figures.curve})
+    every = figures.pictures
+    monkeypatch.setattr(figures, "pictures", lambda verdict: {"curve": every(verdict)["curve"]})
 
 
 @pytest.fixture

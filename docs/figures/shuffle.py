@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 import fluctua as fl
-from fluctua.report.figures.frame import RUNGS, canvas, decades, legend, points, remark, style
+from fluctua.report.figures.frame import RUNGS, decades, points
+from fluctua.report.figures.sheet import Sheet, remark
 from fluctua.verification.significance import compare
 
 Array = NDArray[np.float64]
@@ -118,8 +119,9 @@ def _mark_widest(axes: Axes, h: Array, above: Array, below: Array) -> None:
 def main() -> None:
     names = sys.argv[1:] or ["digits"]
     cases = [study(name) for name in names]
-    with style():
-        figure, panels = canvas(
+    sheet = Sheet()
+    with sheet.settings():
+        figure, panels = sheet.canvas(
             "Shuffled epochs calm the flat modes of the weights",
             "\n".join(map(_words, cases)),
             5.6,
@@ -133,7 +135,7 @@ def main() -> None:
             draw(upper, lower, case)
         panels[0].set_ylabel("variance along the mode, $S_{pp}$")
         panels[len(cases)].set_ylabel("divided by the law\nof shuffled epochs")
-        legend(figure, panels[0])
+        sheet.legend(figure, panels[0])
         figure.savefig(Path(__file__).with_suffix(".png"))
 
 

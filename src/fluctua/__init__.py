@@ -1,5 +1,8 @@
 """Predict, before training, how far SGD will fluctuate on your data, and test the prediction."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import errors
 from .data import Dataset, Preparation, load
 from .errors import FluctuaError, UnstableSGD
@@ -30,6 +33,9 @@ from .verification.in_time.verify import verify_dynamic
 from .verification.noise import GradientNoise, gradient_noise
 from .verification.one_epoch import SemiAnalytic, semi_analytic
 from .verification.verdict import Verdict
+
+if TYPE_CHECKING:
+    from . import plot
 
 __all__ = [
     "EMA",
@@ -69,6 +75,7 @@ __all__ = [
     "loss_spread",
     "max_stable_lr",
     "plan",
+    "plot",
     "predict",
     "rehearse",
     "schedules",
@@ -86,8 +93,10 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> str:
-    """Return `__version__`, which is asked for rarely and takes a look at the installed files."""
+def __getattr__(name: str) -> Any:
+    """Return `plot`, which is loaded where it is asked for, or `__version__`, which looks at the installed files."""
+    if name == "plot":
+        return import_module(".plot", __name__)
     if name != "__version__":
         raise AttributeError(f"module 'fluctua' has no attribute {name!r}; its names: {', '.join(sorted(__all__))}")
     from importlib.metadata import version  # noqa: PLC0415  (asked for rarely)

@@ -14,6 +14,7 @@ from scipy.stats import t as student
 import fluctua as fl
 from fluctua.errors import OutputError, UnknownName
 from fluctua.report import figures as plot
+from fluctua.report.figures.sheet import Sheet
 from fluctua.theory.ladder import RUNGS
 
 style = importlib.import_module("fluctua.report.figures.frame")  # the name in the package is its function
@@ -283,8 +284,8 @@ def test_hundreds_of_points_become_pixels_in_an_svg(verdict, files, tmp_path, mo
 @pytest.mark.any_seed
 def test_the_noise_figure_carries_measured_and_predicted(digits_problem, tmp_path):
     found = fl.gradient_noise(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=50, replicas=8, rng=1)
-    with plot.style():
-        figure = plot.noise(found, "digits")
+    with Sheet().settings():
+        figure = plot.noise(found, "digits", Sheet())
     variance, memory, kurtosis, size = figure.axes
     np.testing.assert_array_equal(line(variance, "predicted")[1], found.predicted_variances)
     np.testing.assert_array_equal(errorbar(variance)[0], [found.curvatures, found.variances])
@@ -341,9 +342,9 @@ def test_from_elsewhere_there_is_no_balance_to_draw(verdict):
 
 def test_importing_costs_no_matplotlib_and_drawing_no_pyplot():
     code = (
-        "import sys, fluctua.report.figures; from fluctua.report.figures.frame import canvas, style\n"
+        "import sys, fluctua.report.figures; from fluctua.report.figures.sheet import Sheet\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "with style(): canvas('a', 'b', 3.0)\n"
+        "with Sheet().settings(): Sheet().canvas('a', 'b', 3.0)\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

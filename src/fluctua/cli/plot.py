@@ -13,6 +13,7 @@ from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .options import json_option
 from .place import Place
+from .progress import progress_bar
 from .report import folder_of, loaded
 from .tables import show_files
 
@@ -25,19 +26,38 @@ _RESULTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | Sweep]] = {
 
 @click.command(short_help="Redraw the figures of a result.")
 @click.argument("result", type=Place())
+@click.option("--figure", "names", multiple=True, help="May be repeated: modes, balance, ....  [default: all]")
+@click.option("--format", "formats", multiple=True, help="May be repeated: png, svg, pdf.  [default: png and svg]")
+@click.option("--size", help="Width, or width x height: 3.4in, 8.6cm, 246pt, 3.4x2.5in.  [default: 6.2in]")
+@click.option("--style", help="A style of Matplotlib's, over fluctua's own.")
 @click.option("--out", type=Place(), help="Directory of the figures.  [default: beside the result]")
 @json_option("The files' names as JSON (schema: fluctua schema files).")
-def plot(*, result: str, out: str | None, as_json: bool) -> int:
-    """Redraw the figures of RESULT: a directory written by `fluctua verify` or `fluctua sweep`, or an .npz in it."""
-    from ..report.figures import save_dynamic_figures, save_figures
+def plot(
+    *,
+    result: str,
+    names: tuple[str, ...],
+    formats: tuple[str, ...],
+    size: str | None,
+    style: str | None,
+    out: str | None,
+    as_json: bool,
+) -> int:
+    """Redraw the figures of RESULT: a directory written by `fluctua verify` or `fluctua sweep`, or an .npz in it.
 
-    results = loaded(Path(result), _RESULTS)
+    In a journal's column (--size 3.4in) panels stand below one another, and nothing is cut.
+    """
+    from ..report.figures import save_pictures
+    from ..report.figures.sheet import Sheet
+    from ..report.figures.size import figure_size
+
+    sheet, results = Sheet(*figure_size(size), style=style), loaded(Path(result), _RESULTS)
     drawn: list[Path] = []
-    with output_directory(out or folder_of(result)) as directory:
-        for each in results:
-            if isinstance(each, DynamicVerdict):
-                drawn += save_dynamic_figures(each, directory)
-            else:
-                drawn += save_figures(each, directory)
-        show_files(drawn, as_json)
+    with output_directory(out or folder_of(result)) as directory, progress_bar() as progress:
+        for done, each in enumerate(results):
+
+            def watch(fraction: float, done: int = done) -> None:
+                progress("figures", (done + fraction) / len(results))
+
+            drawn += save_pictures(each, directory, formats or ("png", "svg"), names=names, sheet=sheet, progress=watch)
+    show_files(drawn, as_json)
     return 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -19,18 +19,23 @@ from ...storage.writing import save_with, writable_directory
 from ...verification.in_time.verdict import DynamicVerdict
 from ...verification.noise import GradientNoise
 from ...verification.verdict import Verdict
-from .balance_figure import balance
-from .curve_figure import curve
-from .dynamic import circulation, current, regression, response
-from .frame import style
-from .modes_figure import modes
+from .fit import refuse_cut
 from .noise_figure import noise
-from .sweep_figure import sweep_figure
+from .register import Pictures, pictures
+from .sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "draw_dynamic", "draw_svg", "save_dynamic_figures", "save_figures", "save_noise_figure"]
+__all__ = [
+    "draw",
+    "draw_dynamic",
+    "draw_svg",
+    "save_dynamic_figures",
+    "save_figures",
+    "save_noise_figure",
+    "save_pictures",
+]
 
 _FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
@@ -77,18 +82,18 @@ def draw(verdict: Verdict | Sweep) -> dict[str, Figure]:
     >>> sorted(draw(verdict))
     ['balance', 'curve', 'modes']
     """
-    with style():
-        return {name: make() for name, make in _makers(verdict).items()}
+    return _drawn(verdict)
 
 
-def draw_svg(verdict: Verdict | DynamicVerdict, prefix: str = "") -> dict[str, str]:
+def draw_svg(verdict: Verdict | DynamicVerdict | Sweep, prefix: str = "") -> dict[str, str]:
     """Return the figures of `draw`, or of `draw_dynamic`, as SVG elements to be put into a page.
 
     Their backgrounds are transparent, and `prefix` and the figure's name begin every id, so that several figures can
     share a page.
     """
-    with style():
-        return {name: _inline(make(), f"{prefix}{name}-") for name, make in _makers(verdict).items()}
+    sheet = Sheet()
+    with sheet.settings():
+        return {name: _inline(make(sheet), f"{prefix}{name}-") for name, make in pictures(verdict).items()}
 
 
 def _inline(figure: Figure, prefix: str) -> str:
@@ -142,7 +147,7 @@ def save_figures(
     ...     print([path.name for path in save_figures(verdict, place, formats=["svg"])])
     ['modes.svg', 'balance.svg', 'curve.svg']
     """
-    return _save(_makers(verdict), directory, formats)
+    return save_pictures(verdict, directory, formats)
 
 
 def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
@@ -158,50 +163,60 @@ def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
         Probability current over the density, in the plane of the two modes with the largest circulation; not with
         Nesterov's step, whose chain is not that of the weights.
     """
-    with style():
-        return {name: make() for name, make in _makers(verdict).items()}
+    return _drawn(verdict)
 
 
 def save_dynamic_figures(
     verdict: DynamicVerdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")
 ) -> list[Path]:
     """Write the figures of `draw_dynamic` into `directory`; as `save_figures`."""
-    return _save(_makers(verdict), directory, formats)
-
-
-def _dynamic_figures(verdict: DynamicVerdict) -> dict[str, Callable[[DynamicVerdict], Figure]]:
-    figures: dict[str, Callable[[DynamicVerdict], Figure]] = {"regression": regression, "response": response}
-    if verdict.circulation.elements:
-        figures["circulation"] = circulation
-    return {**figures, "current": current} if "places" in verdict.arrays else figures
+    return save_pictures(verdict, directory, formats)
 
 
 def save_noise_figure(
     found: GradientNoise, directory: Path | str, name: str, formats: Sequence[str] = ("png", "svg")
 ) -> list[Path]:
     """Write the figure "noise" of the gradient noise on the data called `name`; as `save_figures`."""
-    return _save({"noise": partial(noise, found, name)}, directory, formats)
+    return _save({"noise": partial(noise, found, name)}, directory, formats, Sheet(), None)
 
 
-def _makers(verdict: Verdict | DynamicVerdict | Sweep) -> dict[str, Callable[[], Figure]]:
-    """What draws the figures that this result has the evidence for."""
-    if isinstance(verdict, Sweep):
-        return {"sweep": partial(sweep_figure, verdict)}
-    if isinstance(verdict, DynamicVerdict):
-        return {name: partial(make, verdict) for name, make in _dynamic_figures(verdict).items()}
-    return {name: partial(make, verdict) for name, make in _figures(verdict).items()}
+def save_pictures(
+    result: Verdict | DynamicVerdict | Sweep,
+    directory: Path | str,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    names: Sequence[str] = (),
+    sheet: Sheet | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> list[Path]:
+    """Write the figures of a result, all or those of some `names`, as large as the `sheet` says; as `save_figures`."""
+    every = pictures(result)
+    wanted = [choice("figure", name, every) for name in names] or list(every)
+    return _save({name: every[name] for name in wanted}, directory, formats, sheet or Sheet(), progress)
 
 
-def _figures(verdict: Verdict) -> dict[str, Callable[[Verdict], Figure]]:
-    return {"modes": modes, **({"balance": balance} if verdict.balance else {}), "curve": curve}
+def _drawn(verdict: Verdict | DynamicVerdict | Sweep) -> dict[str, Figure]:
+    sheet = Sheet()
+    with sheet.settings():
+        return {name: make(sheet) for name, make in pictures(verdict).items()}
 
 
-def _save(makers: Mapping[str, Callable[[], Figure]], directory: Path | str, formats: Sequence[str]) -> list[Path]:
+def _save(
+    makers: Pictures,
+    directory: Path | str,
+    formats: Sequence[str],
+    sheet: Sheet,
+    progress: Callable[[float], None] | None,
+) -> list[Path]:
     kinds = [choice("figure format", kind, _FORMATS) for kind in formats]
     place, paths = writable_directory(directory), []
-    with style():
+    with sheet.settings():
         for name, kind in product(makers, kinds):
-            figure = makers[name]()  # anew for each file: saving moves a figure's layout by a hair
+            figure = makers[name](sheet)  # anew for each file: saving moves a figure's layout by a hair
+            if sheet.width is not None:
+                refuse_cut(figure, name)
             paths.append(place / f"{name}.{kind}")
             save_with(paths[-1], partial(figure.savefig, format=kind, metadata=_FORMATS[kind]))
+            if progress:
+                progress(len(paths) / (len(makers) * len(kinds)))
     return paths

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..._arrays import Array
 from ...verification.verdict import Verdict
-from .frame import MANY, RUNGS, canvas, decades, drawable, legend, points, positive, quantile, recipe, remark
+from .frame import MANY, RUNGS, decades, drawable, points, positive, quantile, recipe
+from .sheet import Sheet, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,10 +20,10 @@ _DISCRETE = r"$\eta (HS + SH) - \eta^2 HSH + \Delta S$", r"fluctuation, $F = \et
 _CONTINUOUS = r"$(1 - m m^T) \circ S + \Delta S$", r"fluctuation, $F = i \circ \kappa\, C$"
 
 
-def balance(verdict: Verdict) -> Figure:
+def balance(verdict: Verdict, sheet: Sheet) -> Figure:
     """Return the figure "balance" of a verdict that has one."""
     title = "Fluctuation against dissipation, element by element"
-    figure, (left, right) = canvas(title, recipe(verdict), 4.3, ncols=2)
+    figure, (left, right) = sheet.canvas(title, recipe(verdict), 4.3, ncols=2)
     x, y, bar = (drawable(verdict.arrays[name]) for name in ("fluctuation", "dissipation", "dissipation_error"))
     p, q = verdict.arrays["element"]
     modes = slice(len(verdict.arrays["curvatures"]))  # the first r elements are the diagonal, in order
@@ -35,7 +36,7 @@ def balance(verdict: Verdict) -> Figure:
     right.set_ylabel("dissipation and storage")
     for axes in (left, right):
         axes.set(xlabel=fluctuation, box_aspect=1)
-    legend(figure, left, right)
+    sheet.legend(figure, left, right)
     return figure
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...verification.verdict import Verdict
-from .frame import RUNGS, canvas, drawable, legend, points, positive, quantile, recipe, remark, student
+from .frame import RUNGS, drawable, points, positive, quantile, recipe, student
+from .sheet import Sheet, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +18,9 @@ _MEASURED = ("low", "high", "mean")
 _CONTRAST = 4.0  # between parts of a learning curve, from which a linear axis would flatten one of them
 
 
-def curve(verdict: Verdict) -> Figure:
+def curve(verdict: Verdict, sheet: Sheet) -> Figure:
     """Return the figure "curve" of a verdict."""
-    figure, (axes,) = canvas("Learning curve, predicted and measured", recipe(verdict), 4.4)
+    figure, (axes,) = sheet.canvas("Learning curve, predicted and measured", recipe(verdict), 4.4)
     arrays = {name: drawable(values) for name, values in verdict.arrays.items()}
     t, bar = arrays["watched"], student(verdict) * arrays["loss_error"]
     colour, curve = RUNGS[verdict.theory][0], arrays["curve"]
@@ -39,7 +40,7 @@ def curve(verdict: Verdict) -> Figure:
     axes.set_xscale("symlog", linthresh=1, linscale=0.4, subs=range(2, 10))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set(xlabel="step $t$", ylabel=r"excess loss, $E\,L(W_t) - L(W^*)$", xlim=(-0.2, 1.2 * t[-1]))
-    legend(figure, axes)
+    sheet.legend(figure, axes)
     return figure
 
 

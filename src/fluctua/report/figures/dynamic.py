@@ -10,7 +10,8 @@ import numpy as np
 from ..._arrays import Array, Ints
 from ...verification.in_time.verdict import DynamicVerdict
 from ..words import name_words
-from .frame import INK, RUNGS, canvas, decades, legend, points, positive, remark
+from .frame import INK, RUNGS, decades, points, positive
+from .sheet import Sheet, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +24,11 @@ _MANY_STEPS = 1000  # in which an area is large enough to be read
 _SIGNED, _DENSITY = "PuOr", "Greys"  # colour maps that are read without telling red from green
 
 
-def regression(verdict: DynamicVerdict) -> Figure:
+def regression(verdict: DynamicVerdict, sheet: Sheet) -> Figure:
     """Onsager's regression: correlation of some modes with themselves, and the answer to a kick, against the lag."""
-    figure, (left, right) = canvas("A fluctuation decays as a kick does", recipe(verdict), 4.0, ncols=2, sharey=True)
+    figure, (left, right) = sheet.canvas(
+        "A fluctuation decays as a kick does", recipe(verdict), 4.0, ncols=2, sharey=True
+    )
     a, lags = verdict.arrays, verdict.arrays["lags"].astype(float)
     modes = _spread_out(a["decay"][-1])
     for shade, p in zip(np.linspace(0.1, 0.75, len(modes)), modes, strict=True):
@@ -50,13 +53,13 @@ def regression(verdict: DynamicVerdict) -> Figure:
     right.set(xlabel="steps after the kick")
     remark(left, r"correlation, $E[V(t)^T V(t+k)]_{pp} / S_{pp}$")
     remark(right, "response to a kick, twins on the same batches")
-    legend(figure, left)
+    sheet.legend(figure, left)
     return figure
 
 
-def response(verdict: DynamicVerdict) -> Figure:
+def response(verdict: DynamicVerdict, sheet: Sheet) -> Figure:
     """Correlation against response, both measured: what a mode has lost, and pairs of modes."""
-    figure, (left, right) = canvas("Fluctuation against response, both measured", recipe(verdict), 3.7, ncols=2)
+    figure, (left, right) = sheet.canvas("Fluctuation against response, both measured", recipe(verdict), 3.7, ncols=2)
     a = verdict.arrays
     unit = np.sqrt(np.multiply.outer(*2 * (np.diag(a["covariance"]),)))
     now, found, said = (a[name] / unit for name in ("measured_covariance", "measured_lagged", "by_response"))
@@ -72,7 +75,7 @@ def response(verdict: DynamicVerdict) -> Figure:
     left.set(
         xscale="log",
         yscale="log",
-        ylabel=r"correlation lost, $(S - E[V(t)^T V(t+k)])_{pp}$",
+        ylabel=sheet.label(r"correlation lost, $(S - E[V(t)^T V(t+k)])_{pp}$", 1.5),
         xlabel=r"$(S - S R(k))_{pp}$, $R$ from kicks",
     )
     decades(left)
@@ -84,13 +87,13 @@ def response(verdict: DynamicVerdict) -> Figure:
     right.locator_params(nbins=5)
     remark(left, r"modes, in units of $S_{pp}$")
     remark(right, r"pairs of modes, in units of $\sqrt{S_{pp} S_{qq}}$")
-    legend(figure, left)
+    sheet.legend(figure, left)
     return figure
 
 
-def circulation(verdict: DynamicVerdict) -> Figure:
+def circulation(verdict: DynamicVerdict, sheet: Sheet) -> Figure:
     """J predicted beside measured, as matrices and element by element."""
-    figure, (first, second, third) = canvas(
+    figure, (first, second, third) = sheet.canvas(
         "What breaks detailed balance: the circulation $J$", recipe(verdict), 3.6, ncols=3
     )
     a = verdict.arrays
@@ -103,7 +106,7 @@ def circulation(verdict: DynamicVerdict) -> Figure:
         axes.grid(False)
         axes.set(xlabel="mode $q$, steepest first", ylabel="mode $p$")
         remark(axes, words + r", $J_{pq} / \sqrt{S_{pp} S_{qq}}$")
-    figure.colorbar(image, ax=[first, second], location="bottom", shrink=0.7, label=f"area per {_MANY_STEPS:,} steps")
+    sheet.colour_bar(figure, image, [first, second], f"area per {_MANY_STEPS:,} steps")
     upper = np.triu_indices(len(unit), 1)
     points(
         third,
@@ -118,17 +121,17 @@ def circulation(verdict: DynamicVerdict) -> Figure:
     third.set_yticks(third.get_xticks()[1:-1])
     found = verdict.circulation
     remark(third, f"{found.resolved} of {found.elements} above 3 errors")
-    legend(figure, third)
+    sheet.legend(figure, third)
     return figure
 
 
-def current(verdict: DynamicVerdict) -> Figure:
+def current(verdict: DynamicVerdict, sheet: Sheet) -> Figure:
     """Probability current in the plane of the two modes with the largest circulation, over the density.
 
     Of the measured current the part that is odd under x -> -x is drawn: J is in that. The even part is what the
     skewness of the noise does, which a Gaussian process has not; it sweeps no area about the origin.
     """
-    figure, panels = canvas("The weights go round", recipe(verdict), 4.0, ncols=2, sharex=True, sharey=True)
+    figure, panels = sheet.canvas("The weights go round", recipe(verdict), 4.0, ncols=2, sharex=True, sharey=True)
     a, (p, q) = verdict.arrays, verdict.arrays["plane"] + 1
     side = round(np.sqrt(len(a["places"])))
     x, y = (each.reshape(side, side) for each in a["places"].T)

@@ -1,28 +1,28 @@
-"""What all figures share: the palette, the canvas, points with error bars, and what an axis can hold."""
+"""What all figures share: the palette, the style, points with error bars, and what an axis can hold."""
 
 from __future__ import annotations
 
 import os
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._arrays import Array
+from ..._validate.values import shown
 from ...errors import InvalidInput
 from ...verification.verdict import INDEPENDENT, Verdict
 from ..words import name_words, recipe_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
-_WIDTH, _DPI = 6.2, 150  # 930 pixels, shown at about 800 by code hosts
+WIDTH, DPI = 6.2, 150  # 930 pixels, shown at about 800 by code hosts
 MANY = 500  # points beyond which an SVG holds them as pixels
 _LARGEST = 1e100  # a run that passed it has diverged, and the squares inside an axis would overflow
 
@@ -36,7 +36,7 @@ RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
     "equilibrium": ("#E69F00", (0, (2, 1.5)), "equilibrium: one temperature for all modes"),
     INDEPENDENT: ("#009E73", (0, (4, 1.2, 1, 1.2)), "exact for independent batches"),
 }
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 8.0,
     "legend.fontsize": 8.0,
@@ -48,18 +48,33 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.prop_cycle": "cycler('color', [" + ", ".join(f"'{each}'" for each in _PALETTE) + "])",
-    "savefig.dpi": _DPI,
+    "savefig.dpi": DPI,
     "svg.hashsalt": "fluctua",
 }
+_SIZES = ("font.size", "axes.titlesize", "legend.fontsize")
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Matplotlib's own defaults under ours, whatever the user's are; theirs return afterwards."""
+def style(scale: float | None = 1.0, more: Any = None) -> Iterator[None]:
+    """Matplotlib's own defaults under ours, whatever the user's are; theirs return afterwards.
+
+    `scale` is the size of the letters in that of the usual ones; None keeps the user's settings. `more`, a style's name
+    or settings, goes over them.
+    """
     _import_matplotlib()
     from matplotlib import style
 
-    with style.context(["default", STYLE]):
+    ours: list[Any] = [] if scale is None else ["default", STYLE | {name: scale * STYLE[name] for name in _SIZES}]
+    theirs: list[Any] = [] if more is None else more if isinstance(more, list) else [more]
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(style.context([*ours, *theirs]))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            known = ", ".join(name for name in style.available if not name.startswith("_"))
+            raise InvalidInput(
+                f"{shown(more)} is no style of Matplotlib's ({str(error).splitlines()[0]}). Give a dict of its "
+                f"settings, or a name: {known}."
+            ) from None
         yield
 
 
@@ -113,20 +128,6 @@ def decades(axes: Axes) -> None:
             axis.set_minor_locator(NullLocator())
 
 
-def canvas(title: str, recipe: str, height: float, **grid: Any) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure with its title and recipe above a grid of axes."""
-    from matplotlib.figure import Figure
-
-    recipe = legible(recipe)
-    more = recipe.count("\n")
-    figure = Figure(figsize=(_WIDTH, height + more / 6))
-    line = 1 / 6 / figure.get_figheight()
-    figure.text(0.012, 1 - 0.5 * line, title, va="top", fontsize=10.5, fontweight="bold")
-    figure.text(0.012, 1 - 1.9 * line, recipe, va="top", fontsize=8.0, color=NOTE, parse_math=False)
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - line * (3.0 + more)))
-    return figure, list(figure.subplots(squeeze=False, **grid).flat)
-
-
 def recipe(verdict: Verdict) -> str:
     """Say in words what was run."""
     run = verdict.run
@@ -157,18 +158,6 @@ def points(axes: Axes, x: Array, y: Array, bar: Array, label: str | None = None)
     )
     for artist in drawn.get_children():
         artist.set_rasterized(many)
-
-
-def remark(axes: Axes, text: str) -> None:
-    """Say something small above the axes."""
-    axes.set_title(text, loc="left", color=NOTE)
-
-
-def legend(figure: Figure, *axes: Axes) -> None:
-    """Below the axes, where it covers nothing; what was measured comes first."""
-    entries = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    words = sorted(entries, key=lambda label: not hasattr(entries[label], "has_yerr"))
-    figure.legend([entries[label] for label in words], words, loc="outside lower center", ncols=2, markerscale=1.5)
 
 
 def student(verdict: Verdict) -> float:

@@ -10,21 +10,8 @@ import numpy as np
 from ..._arrays import Array
 from ..._validate.plain import Keywords
 from ...verification.verdict import INDEPENDENT, Verdict
-from .frame import (
-    INK,
-    MANY,
-    RUNGS,
-    canvas,
-    decades,
-    drawable,
-    legend,
-    points,
-    positive,
-    quantile,
-    recipe,
-    remark,
-    student,
-)
+from .frame import INK, MANY, RUNGS, decades, drawable, points, positive, quantile, recipe, student
+from .sheet import Sheet, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,10 +21,10 @@ _CLOSE = ("discrete", "langevin", INDEPENDENT)  # rungs whose distance from the 
 _EPOCHS = "law of shuffled epochs, nothing fitted"
 
 
-def modes(verdict: Verdict) -> Figure:
+def modes(verdict: Verdict, sheet: Sheet) -> Figure:
     """Return the figure "modes" of a verdict."""
     title = "How far each mode of the weights fluctuates"
-    figure, (upper, lower) = canvas(title, recipe(verdict), 6.4, nrows=2, sharex=True, height_ratios=[1.3, 1])
+    figure, (upper, lower) = sheet.canvas(title, recipe(verdict), 6.4, nrows=2, sharex=True, height_ratios=[1.3, 1])
     h, measured = verdict.arrays["curvatures"], drawable(verdict.arrays["measured_variances"])
     bar = student(verdict) * verdict.arrays["measured_errors"]
     rungs: dict[str, Array] = {
@@ -58,7 +45,9 @@ def modes(verdict: Verdict) -> Figure:
     lower.plot(h, tested / tested, color=RUNGS[verdict.theory][0], linewidth=1.8)
     _ratios(lower, h, measured / tested, bar / tested, ratios)
     lower.set(xlabel=r"curvature of the mode, $h_p$", ylabel=f"divided by the {verdict.theory} theory")
-    legend(figure, upper)
+    if len(sheet.into) == 1:
+        upper.set_xlabel(r"curvature of the mode, $h_p$")
+    sheet.legend(figure, upper)
     return figure
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...verification.noise import STEEPEST, GradientNoise
-from .frame import RUNGS, canvas, decades, drawable, legend, points, remark
+from .frame import RUNGS, decades, drawable, points
+from .sheet import Sheet, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +19,16 @@ _THEORY, _GAUSS = RUNGS["exact"][0], RUNGS["discrete"][0]
 _TWO = 2.0  # standard errors in a bar
 
 
-def noise(found: GradientNoise, name: str) -> Figure:
+def noise(found: GradientNoise, name: str, sheet: Sheet) -> Figure:
     """Return the figure of the gradient noise on the data called `name`."""
-    figure, (variance, memory, kurtosis, size) = canvas(
+    figure, (variance, memory, kurtosis, size) = sheet.canvas(
         "The gradient noise, measured and predicted", _recipe(found, name), 6.6, nrows=2, ncols=2
     )
     _variance(variance, found)
     _memory(memory, found)
     _kurtosis(kurtosis, found)
     _batch_size(size, found)
-    legend(figure, variance, size)
+    sheet.legend(figure, variance, size)
     return figure
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._arrays import Array
+from ..._validate.plain import Keywords
 from ...planning.sweep_cells import Cell
 from ...planning.sweep_table import value_text
 from ...planning.swept import Sweep
-from .frame import INK, canvas, decades, drawable, remark
+from .frame import INK, decades, drawable
+from .sheet import Sheet, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,14 +58,15 @@ class _Layout:
         return [(text, list(some)) for text, some in groupby(sorted(cells, key=lambda c: order[words(c)]), words)]
 
 
-def sweep_figure(sweep: Sweep) -> Figure:
+def sweep_figure(sweep: Sweep, sheet: Sheet) -> Figure:
     """Return the figure of a sweep."""
     layout = _Layout.of(sweep)
     panels = layout.grouped(sweep.cells, layout.panels)[:_MOST]
     abreast = min(_ABREAST, len(panels))
     rows = -(-len(panels) // abreast)
     title = "A sweep, predicted and measured" if sweep.measured else "A sweep, predicted"
-    figure, grid = canvas(title, _recipe(sweep), 1.4 + 3.0 * rows, nrows=rows, ncols=abreast, sharex=True, sharey=True)
+    shape: Keywords = {"nrows": rows, "ncols": abreast, "sharex": True, "sharey": True}
+    figure, grid = sheet.canvas(title, _recipe(sweep), 1.4 + 3.0 * rows, **shape)
     for axes, (words, cells) in zip(grid, panels, strict=False):
         _panel(axes, layout, cells, _Height(sweep))
         if words:
@@ -71,7 +74,7 @@ def sweep_figure(sweep: Sweep) -> Figure:
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     _frame(grid[: len(panels)], sweep, layout, abreast)
-    _legend(figure, sweep, grid[0])
+    _legend(figure, sweep, grid[0], sheet)
     return figure
 
 
@@ -160,7 +163,7 @@ def _quantity(height: _Height) -> str:
     return f"{'loss' if height.whole else 'excess loss'} after $T$ steps, {formula}"
 
 
-def _legend(figure: Figure, sweep: Sweep, axes: Axes) -> None:
+def _legend(figure: Figure, sweep: Sweep, axes: Axes, sheet: Sheet) -> None:
     """Below the axes: the values that have colours, then what lines and marks are."""
     from matplotlib.lines import Line2D
 
@@ -176,7 +179,7 @@ def _legend(figure: Figure, sweep: Sweep, axes: Axes) -> None:
         marks.append((Line2D([], [], color=INK, marker="x", linestyle="none"), "beyond the limit"))
     handles += [handle for handle, _ in marks]
     labels += [label for _, label in marks]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.5)
+    sheet.explain(figure, handles, labels, columns=3, columnspacing=1.2, handletextpad=0.5)
 
 
 def _recipe(sweep: Sweep) -> str:
