@@ -4,6 +4,7 @@ from . import errors
 from .data import Dataset, Preparation, load
 from .errors import FluctuaError, UnstableSGD
 from .planning.batch_cost import BatchCost, batch_costs
+from .planning.conditioned import Conditioned, Conditioning, conditioning
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
@@ -33,6 +34,8 @@ __all__ = [
     "SGD",
     "BatchCost",
     "Candidate",
+    "Conditioned",
+    "Conditioning",
     "Dataset",
     "DynamicVerdict",
     "EntropyProduction",
@@ -53,6 +56,7 @@ __all__ = [
     "Verdict",
     "WeightedSampling",
     "batch_costs",
+    "conditioning",
     "errors",
     "gradient_noise",
     "held_out_curve",

@@ -133,6 +133,11 @@ def learn(asked: Asked, inputs: Any, targets: Any) -> tuple[Fitted, AnyArray]:
     rows = floats("inputs", given) if transformer is None else transformer.fit(given, _taught(inputs, targets))
     outputs = _outputs(asked, inputs, targets, rows)
     columns = Columns.of(rows) if asked.center else None
+    if columns is not None and columns.constant.all():
+        raise InvalidInput(
+            f"all {rows.shape[1]:,} columns of the inputs are constant: centred they are 0, and nothing can be learned "
+            f"from them. Check how the features were made."
+        )
     return Fitted(asked, rows.shape[1], rows.dtype, columns, outputs, transformer), rows
 
 
