@@ -15,8 +15,11 @@ import fluctua.report.explorer.ranges
 
 PUBLIC = {
     "batch_costs",
+    "conditioning",
     "BatchCost",
     "Candidate",
+    "Conditioned",
+    "Conditioning",
     "Dataset",
     "DynamicVerdict",
     "EMA",
@@ -39,6 +42,7 @@ PUBLIC = {
     "Plan",
     "predict",
     "Prediction",
+    "Preparation",
     "Rehearsal",
     "rehearse",
     "RunningAverage",

@@ -96,7 +96,7 @@ class Conditioning:
     >>> data = fl.load("digits")
     >>> problem = fl.LeastSquares(data.inputs, data.targets)
     >>> found = fl.conditioning(problem, fl.SGD(lr=0.02, batch_size=8))
-    >>> found.advised is found.standardised
+    >>> found.advised is found.centred
     True
     """
 
