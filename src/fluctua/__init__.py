@@ -7,6 +7,7 @@ from . import errors
 from .data import Dataset, Preparation, load
 from .errors import FluctuaError, UnstableSGD
 from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
+from .planning.conditioned import Conditioned, Conditioning, conditioning
 from .planning.loops import torch_code
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
@@ -45,6 +46,8 @@ __all__ = [
     "BatchCosts",
     "Candidate",
     "Cell",
+    "Conditioned",
+    "Conditioning",
     "Dataset",
     "DynamicVerdict",
     "EntropyProduction",
@@ -66,6 +69,7 @@ __all__ = [
     "Verdict",
     "WeightedSampling",
     "batch_costs",
+    "conditioning",
     "errors",
     "gradient_noise",
     "held_out_curve",

@@ -17,9 +17,12 @@ import fluctua.report.explorer.ranges
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 PUBLIC = {
     "batch_costs",
+    "conditioning",
     "BatchCost",
     "BatchCosts",
     "Candidate",
+    "Conditioned",
+    "Conditioning",
     "Dataset",
     "DynamicVerdict",
     "EMA",
@@ -43,6 +46,7 @@ PUBLIC = {
     "plot",
     "predict",
     "Prediction",
+    "Preparation",
     "Rehearsal",
     "rehearse",
     "RunningAverage",

@@ -59,6 +59,7 @@ VALUES = {
     "held-out": ("held.npz", "test", "train.npz", "absent.npz", "y.npy", "wide.npz"),
     "orders": ("32", "64", "31", "0", "9007199254740992"),
     "position": ("0", "1", "99"),
+    "test-size": ("0.2", "0.5", "10", "0", "1", "1.0", "0.999", "2e9"),
     "budget": ("1", "4", "16", "0"),
     "samples": ("8", "40", "0", "3"),
 }
@@ -74,6 +75,9 @@ FLAGS = (
     "no-entropy",
     "no-report",
     "check",
+    "bias",
+    "center",
+    "standardize",
 )
 DATA = (
     "train.npz",
@@ -93,7 +97,7 @@ DATA = (
 )
 MEMORY = ("optimizer", "momentum", "dampening", "nesterov", "nu")
 RECIPE = ("lr", "batch-size", "weight-decay", "sampling", "schedule", "drop-last", *MEMORY)
-CHOICE = ("classes", "limit", "targets", "subset", "split", "data-dir")
+CHOICE = ("classes", "limit", "targets", "subset", "split", "data-dir", "bias", "center", "standardize", "test-size")
 RUN = ("steps", "replicas", "seed", "out")
 COMMANDS = {
     "predict": (

@@ -21,7 +21,7 @@ from ..recipe.schedules import SHAPES, Schedule, read_schedule
 from ..recipe.sgd import Recipe
 from .progress import progress_bar
 
-__all__ = ["Asked", "ask", "default_out", "load_both", "spectrum"]
+__all__ = ["Asked", "ask", "default_out", "load_both", "refuse_lost_split", "spectrum"]
 
 PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
 SWITCHES = ("bias", "center", "standardize")
@@ -77,7 +77,7 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
     """
     places = {name: options.pop(name) for name in PLACES}
     switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
-    _refuse_split(options, test_size, held_out)
+    _refuse_split(test_size, held_out)
     with progress_bar() as progress:
         progress("data", 0.0)
         dataset, other = _load(places), None
@@ -95,17 +95,20 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
     return dataset, problem, other
 
 
-def _refuse_split(options: Keywords, test_size: float | None, held_out: str | None) -> None:
-    """Refuse a split beside other held-out data, and one that a resumed run would not find again."""
-    if test_size is None:
-        return
-    if held_out is not None:
+def _refuse_split(test_size: float | None, held_out: str | None) -> None:
+    """Refuse a split beside other held-out data."""
+    if test_size is not None and held_out is not None:
         raise InvalidInput(
             f"--test-size {test_size} splits held-out data off DATA, and --held-out {held_out} names others: give one."
         )
-    if options.get("resume") and options["seed"] is None:
+
+
+def refuse_lost_split(options: Keywords) -> None:
+    """Refuse to go on with a run whose split would not be found again."""
+    if options["test_size"] is not None and options["seed"] is None:
         raise InvalidInput(
-            f"--resume with --test-size {test_size} needs the --seed of the interrupted run: the split follows from it."
+            f"--resume with --test-size {options['test_size']} needs the --seed of the interrupted run, which its line "
+            f"`prepared` has: the split follows from it."
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._validate.plain import Keywords
 from ..errors import InvalidInput
+from ..planning.conditioned import Conditioning, conditioning
 from ..planning.loops import torch_code
 from ..recipe.mse_loss import mse_words
 from ..storage.results import finite
@@ -60,6 +61,7 @@ class _Answer:
     spread: LossSpread | None
     measured: SemiAnalytic | None
     held_out: HeldOutLoss | None
+    conditioning: Conditioning
     code: str | None
 
 
@@ -159,7 +161,16 @@ def _compute(question: _Question) -> _Answer:
         progress("outputs", 0.0)
         spread = loss_spread(prediction) if question.spread else None
     held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
-    return _Answer(prediction, limit, independent, spread, measured, held_out, _code(question, prediction))
+    return _Answer(
+        prediction,
+        limit,
+        independent,
+        spread,
+        measured,
+        held_out,
+        conditioning(problem, sgd),
+        _code(question, prediction),
+    )
 
 
 def _code(question: _Question, prediction: Prediction) -> str | None:
@@ -185,6 +196,7 @@ def _result(about: Asked, answer: _Answer) -> dict[str, Any]:
     """Everything, for JSON."""
     name = "independent_max_stable_lr" if answer.independent else "max_stable_lr"
     result = {"kind": "prediction", "data": about.dataset.about, name: answer.limit, **answer.prediction.to_dict()}
+    result["conditioning"] = answer.conditioning.to_dict()
     if answer.spread is not None:
         result["spread"] = {**asdict(answer.spread), "closure": "gaussian"}
     if answer.code is not None:
@@ -202,6 +214,8 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     yield about.words
     yield f"torch     {mse_words(about.sgd, about.problem.outputs)}"
     yield _report(answer.prediction, answer.limit, answer.independent)
+    if advice := answer.conditioning.words:
+        yield "advice        " + advice.replace("\n", "\n" + 14 * " ")
     if answer.spread is not None:
         yield f"spread        loss between runs: +-{answer.spread.std:.3g} (Gaussian closure)"
     if (measured := answer.measured) is not None:

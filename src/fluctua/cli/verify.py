@@ -23,7 +23,7 @@ from ..storage.paths import kind_of
 from ..storage.writing import output_directory
 from ..verification.equal_time import verify as run
 from ..verification.verdict import Verdict
-from .asking import Asked, ask, default_out
+from .asking import Asked, ask, default_out, refuse_lost_split
 from .dynamic import LAGS, run_dynamic
 from .options import (
     average_options,
@@ -91,6 +91,8 @@ def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool 
 def _verify(*, out: str | None, report: bool, as_json: bool, resume: bool, **options: Any) -> int:
     """Equal times."""
     began = time.monotonic()
+    if resume:
+        refuse_lost_split(options)
     with output_directory(default_out(out, options["data"])) as directory:
         asked = ask(options, options["steps"])
         if not as_json:

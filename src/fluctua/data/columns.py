@@ -47,7 +47,7 @@ class Columns:
         Raises
         ------
         InvalidInput
-            Where all columns are constant, and where a variance leaves the range of floats.
+            Where a variance leaves the range of floats.
         """
         from sklearn.preprocessing import StandardScaler
 
@@ -63,11 +63,6 @@ class Columns:
             )
         rounding = _FLICKER * float(np.finfo(inputs.dtype).eps) * np.abs(origin)
         constant = deviation <= rounding
-        if constant.all():
-            raise InvalidInput(
-                f"all {len(constant)} columns of the inputs are constant: centred they are 0, and nothing can be "
-                f"learned from them. Check how the features were made."
-            )
         first = inputs[0].astype(np.float64)
         origin, rest = np.where(constant, first, origin), np.where(constant, 0.0, mean)
         return cls(origin, rest, np.where(constant, 1.0, deviation), constant, 2 * rounding)

@@ -97,8 +97,9 @@ class Dataset(Brief, ByValue):
         Returns
         -------
         train : Dataset
+            What is left, in the order of the data.
         held_out : Dataset
-            Both with the same outputs, and each in the order of the data.
+            Its samples, in the order of the data, with the same outputs.
 
         Raises
         ------

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._arrays import AnyArray, Array, DType
 from .._validate.plain import JsonObject
+from .._validate.sizes import refuse_bytes
 from .._validate.targets import Label, TargetsAre
 from .._validate.values import as_array, real_array
 from ..errors import InvalidInput
@@ -73,7 +74,9 @@ class Fitted:
             )
         if self.columns is None and not self.asked.bias:
             return rows
-        out = np.ones((len(rows), self.width + self.asked.bias), rows.dtype)
+        shape = len(rows), self.width + self.asked.bias
+        refuse_bytes(f"the prepared inputs, {shape[0]:,} x {shape[1]:,},", rows.itemsize * np.prod(shape), "Use fewer.")
+        out = np.ones(shape, rows.dtype)
         with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below
             for block in row_blocks(rows):
                 out[block, : self.width] = self._moved(rows[block])
@@ -88,7 +91,8 @@ class Fitted:
     def dataset(self, dataset: Dataset, rows: AnyArray) -> Dataset:
         """Return data with the prepared `rows`, with the training's outputs, and with a record of what was done."""
         coded = dataset if self.outputs is None else self.outputs.of_other(dataset)
-        return replace(coded, inputs=rows, preparation={**dataset.preparation, **self.record})
+        targets = coded.targets if coded.labels is None else coded.targets.astype(rows.dtype, copy=False)
+        return replace(coded, inputs=rows, targets=targets, preparation={**dataset.preparation, **self.record})
 
     def unprepared(self, weights: Any, bias: Any) -> tuple[Array, Array]:
         """Return weights and bias of the inputs before preparation."""
@@ -133,6 +137,11 @@ def learn(asked: Asked, inputs: Any, targets: Any) -> tuple[Fitted, AnyArray]:
     rows = floats("inputs", given) if transformer is None else transformer.fit(given, _taught(inputs, targets))
     outputs = _outputs(asked, inputs, targets, rows)
     columns = Columns.of(rows) if asked.center else None
+    if columns is not None and columns.constant.all():
+        raise InvalidInput(
+            f"all {rows.shape[1]:,} columns of the inputs are constant: centred they are 0, and nothing can be learned "
+            f"from them. Check how the features were made."
+        )
     return Fitted(asked, rows.shape[1], rows.dtype, columns, outputs, transformer), rows
 
 

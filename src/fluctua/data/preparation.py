@@ -139,7 +139,7 @@ class Preparation:
         Returns
         -------
         ndarray, (n, d) or (n, d + 1), or Dataset
-            float32 where the inputs are float16 or float32, else float64; a `Dataset` with its targets as the
+            In float32 where the inputs are float16 or float32, else in float64; a `Dataset` with its targets as the
             training's outputs, and with a record of what was done.
 
         Raises
@@ -229,8 +229,9 @@ class Preparation:
         Returns
         -------
         weights : ndarray, (..., c, d)
+            Of the inputs before preparation, in float64.
         bias : ndarray, (..., c)
-            In float64.
+            What is added to each output.
 
         Raises
         ------

@@ -17,10 +17,8 @@ def preparation_words(record: Header) -> str:
     return "; ".join(part for part in (", ".join(_steps(record)), _split(record)) if part)
 
 
-def preparation_options(record: Header) -> Keywords | None:
-    """Return the options of a command that does the same, without the seed; None where no command could."""
-    if record.get("pipeline"):
-        return None
+def preparation_options(record: Header) -> Keywords:
+    """Return the options of a command that does the same, without the seed; a pipeline has none."""
     switches = {name: True for name in _SWITCHES if record.get(name)}
     return switches | ({"test_size": record["test_size"]} if "test_size" in record else {})
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from ..verification.in_time.verdict import DynamicVerdict
 from .numbers import dynamic_tables
-from .on_page import OnPage, has_options, recipe_options, repeat, strictness
+from .on_page import OnPage, data_options, has_options, recipe_options, repeat, strictness
 from .reservations import FEW, dull, near
-from .words import data_words, name_words
+from .words import name_words
 
 __all__ = ["SectionInTime"]
 
@@ -46,7 +46,7 @@ class SectionInTime(OnPage):
         run = self.verdict.run
         lags = ", ".join(str(lag) for lag in run.lags)
         return [
-            ("Data", data_words(self.verdict)),
+            *self.learned_from,
             ("Recipe", self.verdict.run.recipe.words),
             ("Run", f"{run.steps} steps x {run.replicas} replicas from W*, seed {run.entropy}"),
             ("Seen", f"the {run.modes} steepest modes from step {run.opened} on, {lags} steps apart"),
@@ -76,9 +76,10 @@ class SectionInTime(OnPage):
     def command(self) -> str:
         """The command that repeats the run on the same data; empty where it takes more than a command."""
         run = self.verdict.run
-        if not has_options(run):
+        if not has_options(self.verdict):
             return ""
         asked = {
+            **data_options(self.verdict),
             **recipe_options(run.recipe),
             **{name: getattr(run, name) for name in ("steps", "replicas", "modes")},
             "lags": ",".join(str(lag) for lag in run.lags),

@@ -10,14 +10,15 @@ from inspect import signature
 from typing import ClassVar
 
 from .._validate.plain import JsonObject, Keywords
+from ..data.prepared import preparation_options
 from ..recipe.sgd import Recipe
-from ..simulation.identity import NoiseRun
 from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .figures import draw_svg
+from .words import data_words, prepared_words
 
-__all__ = ["OnPage", "has_options", "recipe_options", "repeat", "strictness"]
+__all__ = ["OnPage", "data_options", "has_options", "recipe_options", "repeat", "strictness"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class OnPage(ABC):
         return _data_url("application/json", self.verdict.to_json())
 
     @property
+    def learned_from(self) -> list[tuple[str, str]]:
+        """The data, and what was done to them."""
+        done = prepared_words(self.verdict)
+        return [("Data", data_words(self.verdict)), *([("Prepared", done)] if done else [])]
+
+    @property
     def origin(self) -> list[tuple[str, str]]:
         """What made the result, and of which data."""
         verdict: Verdict | DynamicVerdict = self.verdict
@@ -80,9 +87,19 @@ def recipe_options(recipe: Recipe) -> Keywords:
     return {name: value for name, value in recipe.to_dict().items() if value or name in needed}
 
 
-def has_options(run: NoiseRun) -> bool:
-    """Whether a command could have made a run: no option holds weights of samples, in the loss or in the sampling."""
-    return isinstance(run.recipe.sampling, str) and run.problem.sample_weight is None
+def has_options(verdict: Verdict | DynamicVerdict) -> bool:
+    """Whether a command could have made a run.
+
+    No option holds weights of samples, in the loss or in the sampling, a pipeline, or a seed of the split alone.
+    """
+    run, done = verdict.run, verdict.data.get("preparation") or {}
+    unequal = not isinstance(run.recipe.sampling, str) or run.problem.sample_weight is not None
+    return not unequal and not done.get("pipeline") and str(done.get("seed", run.entropy)) == run.entropy
+
+
+def data_options(verdict: Verdict | DynamicVerdict) -> Keywords:
+    """Return the options that prepare the data as the verdict's were."""
+    return preparation_options(verdict.data.get("preparation") or {})
 
 
 def strictness(verdict: Verdict | DynamicVerdict) -> dict[str, float]:

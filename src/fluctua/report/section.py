@@ -14,9 +14,9 @@ from .._validate.plain import Keywords
 from ..verification.verdict import Row, Verdict
 from .explorer.ranges import Survey
 from .numbers import csv_tables
-from .on_page import OnPage, has_options, recipe_options, repeat, strictness
+from .on_page import OnPage, data_options, has_options, recipe_options, repeat, strictness
 from .reservations import caveats
-from .words import balance_words, data_words, measured_words, name_words, recipe_words, run_words
+from .words import balance_words, measured_words, name_words, recipe_words, run_words
 
 __all__ = ["Section"]
 
@@ -43,7 +43,7 @@ class Section(OnPage):
         """What was run, on what, with what."""
         verdict = self.verdict
         return [
-            ("Data", data_words(verdict)),
+            *self.learned_from,
             ("Recipe", recipe_words(verdict)),
             ("Run", run_words(verdict)),
             ("Precision", f"simulated in {verdict.run.dtype}, predicted in float64"),
@@ -93,9 +93,10 @@ class Section(OnPage):
     def command(self) -> str:
         """The command that repeats the run on the same data; empty where it takes more than a command."""
         run = self.verdict.run
-        if run.recipe.schedule or run.average or not has_options(run) or run.start not in ("optimum", "zero"):
+        if run.recipe.schedule or run.average or not has_options(self.verdict) or run.start not in ("optimum", "zero"):
             return ""
         asked = {
+            **data_options(self.verdict),
             **recipe_options(run.recipe),
             **{name: getattr(run, name) for name in ("steps", "replicas", "records", "start", "dynamics")},
             "theory": self.verdict.theory,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ..data.prepared import preparation_words
 from ..verification.formats import shown
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 
-__all__ = ["balance_words", "data_words", "measured_words", "name_words", "recipe_words", "run_words"]
+__all__ = ["balance_words", "data_words", "measured_words", "name_words", "prepared_words", "recipe_words", "run_words"]
 
 _NO_BALANCE = "shown for plain SGD, its own weights, independent batches, from W*"
 
@@ -21,6 +22,11 @@ def data_words(verdict: Verdict | DynamicVerdict) -> str:
     """What was learned from."""
     size = verdict.run.problem
     return f"{name_words(verdict)}: {size.samples:,} samples, {size.features} inputs, {size.outputs} outputs"
+
+
+def prepared_words(verdict: Verdict | DynamicVerdict) -> str:
+    """What was done to the data before they became a problem; empty where nothing was."""
+    return preparation_words(verdict.data.get("preparation") or {})
 
 
 def recipe_words(verdict: Verdict) -> str:

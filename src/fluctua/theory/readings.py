@@ -12,7 +12,16 @@ from ..recipe.averages import EMA
 from .law import Law
 from .reshuffling.followed import FollowedRun
 
-__all__ = ["contracted", "left_outside", "mean_with_left", "outside", "refuse_curve", "relaxation_steps_of", "spelled"]
+__all__ = [
+    "contracted",
+    "kernel_relaxation",
+    "left_outside",
+    "mean_with_left",
+    "outside",
+    "refuse_curve",
+    "relaxation_steps_of",
+    "spelled",
+]
 
 
 def refuse_curve(steps: int) -> None:
@@ -56,14 +65,14 @@ def contracted(law: Law, adjoint: Array) -> Array:
 
 def relaxation_steps_of(law: Law) -> Array:
     """-1/log|m| of the slowest component of each mode, an EMA included, infinite where it does not shrink, (r,)."""
-    steps, average = _relaxation_steps(law.kernel), law.averaging
+    steps, average = kernel_relaxation(law.kernel), law.averaging
     if not isinstance(average, EMA) or average.period == 1:  # else it is not among the kernel's components
         return steps
     return np.maximum(steps, -average.period / np.log(average.decay) if average.decay else 0.0)
 
 
-def _relaxation_steps(kernel: Kernel) -> Array:
-    """The same of a kernel's components, from 1 - m."""
+def kernel_relaxation(kernel: Kernel) -> Array:
+    """-1/log|m| of the slowest component of a kernel in each mode, from 1 - m, (r,)."""
     with np.errstate(divide="ignore"):
         shrink = -0.5 * np.log1p(np.abs(kernel.rate) ** 2 - 2 * kernel.rate.real)
         lost = kernel.rate.real if kernel.continuous else shrink
