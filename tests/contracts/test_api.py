@@ -49,6 +49,7 @@ PUBLIC = {
     "SGD",
     "simulate",
     "StableLimit",
+    "torch_code",
     "UnstableSGD",
     "Verdict",
     "verify",
