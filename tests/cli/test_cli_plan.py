@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -184,3 +185,95 @@ def test_a_rate_above_the_limit_is_a_warning(run):
     code, _, err = run("predict", "digits", "--lr", "0.3", "--schedule", "cosine", "--steps", "50")
     assert code == 0
     assert "fluctua: warning: from step 0 to step" in err
+
+
+LOOP = ("--schedule", "linear", "--momentum", 0, "--batch-size", 16, "--torch")
+
+
+def code_in(out):
+    """The loops at the end of what was printed, each from its first import on."""
+    return [f"import numpy{part}" for part in out.split("import numpy")[1:]]
+
+
+def test_a_plan_ends_with_its_loop_in_torch_and_json_has_it_for_both_losses(run):
+    code, out, err = run("plan", "digits", "--budget", 40, *LOOP)
+    assert (code, err) == (0, "")
+    asked = ("plan", "digits", "--budget", 40, *LOOP)
+    (found,) = check_plans(run(*asked, "--json"))
+    assert out.endswith(found["torch_code"]["half"])
+    assert run(*asked, "mse")[1].endswith(found["torch_code"]["mse"])
+    best = found["candidates"][0]
+    assert f"lr={best['recipe']['lr']}" in found["torch_code"]["half"]
+    assert f"predicted {best['loss']:.6g} +- " in found["torch_code"]["half"]
+    assert "torch.nn.MSELoss()" in found["torch_code"]["mse"]
+    assert out.index("use       lr") < out.index("import numpy")
+    assert "import numpy" not in run(*asked[:-1])[1]
+
+
+def test_each_batch_size_has_its_loop(run):
+    _, out, err = run("plan", "digits", "--budget", 20, "--batch-size", 64, *LOOP)
+    assert err == ""
+    assert [re.findall(r"batch_size=(\d+)", each) for each in code_in(out)] == [["64"], ["16"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("plan", "--torch", "digits", "--budget", 10),
+            "'digits' is no loss. Give half or mse, or --torch alone, after",
+        ),
+        (("plan", "digits", "--budget", 10, "--torch", "sum"), "'sum' is no loss"),
+        (("predict", "digits", "--torch"), "give it with --steps and --start zero"),
+        (("predict", "digits", "--steps", 5, "--torch", "mse"), "give it with --steps and --start zero"),
+        (("predict", "digits", "--start", "zero", "--torch"), "needs --steps"),
+    ],
+)
+def test_a_loop_of_no_loss_or_no_run_is_refused(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in " ".join(err.split())
+
+
+def test_predict_writes_the_loop_of_the_recipe_that_was_asked_about(run):
+    asked = ("--steps", 30, "--start", "zero", "--ema", 0.9, "--average-every", "epoch", "--limit", 200, "--torch")
+    code, out, err = run("predict", "digits", "--lr", 0.05, "--schedule", "onecycle", *asked)
+    assert (code, err) == (0, "")
+    (loop,) = code_in(out)
+    for words in (
+        "max_lr=0.05, total_steps=30, cycle_momentum=False",
+        "if step % 25 == 0:",
+        "get_ema_multi_avg_fn(0.9)",
+    ):
+        assert words in " ".join(loop.split()).replace("( ", "(")
+    code, out, _ = run("predict", "digits", "--lr", 0.05, "--schedule", "onecycle", *asked, "--json")
+    result = json.loads(out)
+    check(result, "prediction")
+    assert result["torch_code"] == loop
+    assert f"predicted {result['optimum_loss'] + result['excess_loss']:.6g} +- " in loop
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ((), "y.reshape(-1, 1) == np.unique(y)"),
+        (("--classes", "8,3"), "classes = [8, 3]"),
+        (("--classes", "3,8"), "y.reshape(-1, 1) == np.unique(y)"),
+        (("--limit", 6), "classes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"),
+    ],
+)
+def test_labels_of_a_data_set_have_the_columns_that_the_plan_had(run, choice, words):
+    asked = ("--lr", 0.05, "--batch-size", 4, "--steps", 5, "--start", "zero", "--torch", "mse")
+    code, out, _ = run("predict", "digits", *choice, *asked)
+    assert code == 0
+    assert words in out
+
+
+def test_values_of_a_file_are_no_labels(run, tmp_path):
+    inputs = np.random.default_rng(3).normal(size=(60, 2))
+    np.savez(tmp_path / "some.npz", X=inputs, y=inputs @ [1.0, 2.0] + 0.1 * inputs[:, 0] ** 2)
+    code, out, _ = run("predict", tmp_path / "some.npz", "--steps", 5, "--start", "zero", "--torch")
+    assert code == 0
+    assert "np.unique" not in out
+    assert "y.reshape(len(x), -1)" in out

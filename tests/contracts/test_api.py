@@ -57,6 +57,7 @@ PUBLIC = {
     "SGD",
     "simulate",
     "StableLimit",
+    "torch_code",
     "UnstableSGD",
     "Verdict",
     "verify",

@@ -15,12 +15,16 @@ from ..recipe.sgd import Recipe
 from ..recipe.torch_loop.loop import Loop
 from ..theory.answers import Prediction
 from ..theory.rough_spread import rough_spread
+from ..theory.spread import loss_spread
 from .candidates import Candidate
 from .search import Search
 
 __all__ = ["torch_code", "with_loops"]
 
 _ESTIMATE = 0.1  # of the excess loss: what an estimate of shuffled epochs on large data was off by (docs/shuffle.md)
+_STEP = 10  # samples of a pass that take as long as a step
+_A_SECOND = 2e7  # of work: pairs of outputs times samples and steps times squared modes
+_RTOL = 1e-2  # of covariances of outputs
 _ROUNDING = 1e-6  # of the weights' size
 
 
@@ -114,7 +118,16 @@ def _refuse_another(prediction: Prediction, loop: Loop) -> None:
 def ended(loop: Loop, prediction: Prediction) -> Loop:
     """Return the loop with the loss that it is predicted to end with, and its spread between runs."""
     expected = prediction.optimum_loss + prediction.excess_loss
-    return replace(loop, expected=expected, spread=rough_spread(prediction))
+    return replace(loop, expected=expected, spread=_spread(prediction, loop.steps))
+
+
+def _spread(prediction: Prediction, steps: int) -> float:
+    """The standard deviation of the loss between runs: that of all pairs of outputs where it takes about a second."""
+    problem = prediction.law.problem
+    pairs = problem.outputs * (problem.outputs + 1) / 2
+    if pairs * (problem.samples + _STEP * steps) * problem.rank**2 > _A_SECOND:
+        return rough_spread(prediction)
+    return loss_spread(prediction, rtol=_RTOL).std
 
 
 def with_loops(search: Search, candidates: tuple[Candidate, ...], *, begins: bool) -> tuple[Candidate, ...]:

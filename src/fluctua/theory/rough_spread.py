@@ -15,8 +15,9 @@ def rough_spread(prediction: Prediction) -> float:
 
     F60 with the covariances of pairs of outputs taken as S_kl = R_kl S: S is that of the sum over outputs, which is
     known, and R_kl = <e_k e_l>/<|e|^2> the correlation of the residuals at W*, of whose products noise is made. That is
-    exact for one output, and where residuals are independent of the inputs and small weights do not matter. From -3 to
-    +9 % beside `loss_spread` on digits and wine, +18 % in shuffled epochs of wine (tests/theory/test_rough_spread.py).
+    exact for one output, and for outputs that are multiples of one. Beside `loss_spread` it was off by -4 to +9 % on
+    digits and wine where the excess loss was below L(W*), by +18 % there in shuffled epochs, and up to twice as much
+    where a run has only begun.
 
     Parameters
     ----------

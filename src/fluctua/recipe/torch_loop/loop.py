@@ -14,11 +14,11 @@ from ..averages import Average
 from ..sampling import WeightedSampling
 from ..sgd import Recipe
 from .averages import averaged, updated
-from .batches import Draws, chances, loader
 from .layout import WIDTH, assigned, imports, number
 from .losses import LOSSES, Loss
 from .optimizers import optimizer
 from .rates import rhythm, scheduler
+from .sampled import Draws, batches, chances
 
 __all__ = ["DTYPES", "Loop"]
 
@@ -136,12 +136,11 @@ class _Written:
     def lines(self) -> Iterator[str]:
         """Yield all but the imports."""
         draws = Draws(self.sgd.batch_size, self.loop.steps, self.sgd.drop_last)
-        batches, source = loader(self.sgd.sampler, draws)
         yield from self._data()
-        yield from (f"data = TensorDataset({', '.join(self._tensors)})", *batches, "")
+        yield from (f"data = TensorDataset({', '.join(self._tensors)})", *batches(self.sgd.sampler, draws), "")
         yield from self._model()
         yield from self.loss.weighted if self.factors else self.loss.lines
-        yield from self._training(source)
+        yield from self._training()
         yield from self._result()
 
     @property
@@ -150,7 +149,7 @@ class _Written:
 
     def _data(self) -> Iterator[str]:
         weights = ["weights"] * self.drawn + ["sample_weight"] * self.loop.weighted + ["start"] * self.loop.begins
-        yield f"# {', '.join(['inputs', 'targets', *weights])}: NumPy arrays, one row for each sample"
+        yield f"# given, as NumPy arrays: {', '.join(['inputs', 'targets', *weights])}"
         yield "torch.manual_seed(0)"
         yield f"x = torch.tensor(np.asarray(inputs, np.{self.dtype}))"
         yield "y = np.asarray(targets)"
@@ -184,12 +183,12 @@ class _Written:
         yield from scheduler(self.sgd.schedule, self.sgd.lr, self.loop.steps)
         yield from averaged(self.loop.average)
 
-    def _training(self, source: str) -> Iterator[str]:
+    def _training(self) -> Iterator[str]:
         update, every = updated(self.loop.average), 1 if self.sgd.schedule is None else rhythm(self.sgd.schedule)[1]
         counted = every > 1 or bool(update and update[0])
         names = ("batch", "target", "factor")[: len(self._tensors)]
         told = ", ".join(names)
-        yield f"for step, ({told}) in enumerate({source}, 1):" if counted else f"for {told} in {source}:"
+        yield f"for step, ({told}) in enumerate(batches, 1):" if counted else f"for {told} in batches:"
         yield f"    loss = loss_of({', '.join(['model(batch)', *names[1:]])})"
         yield from ("    optimizer.zero_grad()", "    loss.backward()", "    optimizer.step()")
         if self.sgd.schedule is not None:

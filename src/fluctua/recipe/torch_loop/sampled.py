@@ -1,4 +1,4 @@
-"""How each sampling is done in torch: the lines that make a `loader`, and how a run of T steps reads from it."""
+"""How each sampling is done in torch: the lines that make the batches of a run of T steps."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ import numpy as np
 
 from ..samplers import Distinct, Epochs, Sampler
 from ..sampling import WeightedSampling
+from .layout import assigned
 
-__all__ = ["Draws", "chances", "loader"]
-
-ONE_BY_ONE = "loader"
-"""A loader that ends with the run."""
-IN_EPOCHS = "itertools.islice(epochs, {steps})"
-"""Epoch after epoch, cut where the run ends."""
+__all__ = ["Draws", "batches", "chances"]
 
 
 @dataclass(frozen=True)
@@ -34,43 +30,41 @@ class Draws:
 
 
 @singledispatch
-def loader(sampler: Sampler, draws: Draws) -> tuple[list[str], str]:
-    """Return the lines that make the batches, and what the loop iterates over; `data` is a TensorDataset."""
+def batches(sampler: Sampler, draws: Draws) -> list[str]:
+    """Return the lines that make `batches`, which end with the run, of `data`, a TensorDataset."""
     del sampler
     size = draws.batch_size
     return [
         "# batches drawn with replacement",
-        "sampler = RandomSampler(",
-        f"    data, replacement=True, num_samples={size} * {draws.steps}",
-        ")",
-        f"loader = DataLoader(data, batch_size={size}, sampler=sampler)",
-    ], ONE_BY_ONE
+        *assigned(f"sampler = RandomSampler(data, replacement=True, num_samples={size} * {draws.steps})"),
+        f"batches = DataLoader(data, batch_size={size}, sampler=sampler)",
+    ]
 
 
-@loader.register
-def _(_: WeightedSampling, draws: Draws) -> tuple[list[str], str]:
+@batches.register
+def _(_: WeightedSampling, draws: Draws) -> list[str]:
     size = draws.batch_size
     return [
         "# batches drawn with replacement, in proportion to the weights",
-        f"sampler = WeightedRandomSampler(weights, num_samples={size} * {draws.steps})",
-        f"loader = DataLoader(data, batch_size={size}, sampler=sampler)",
-    ], ONE_BY_ONE
+        *assigned(f"sampler = WeightedRandomSampler(weights, num_samples={size} * {draws.steps})"),
+        f"batches = DataLoader(data, batch_size={size}, sampler=sampler)",
+    ]
 
 
-@loader.register
-def _(_: Distinct, draws: Draws) -> tuple[list[str], str]:
+@batches.register
+def _(_: Distinct, draws: Draws) -> list[str]:
     return [
         "# every batch drawn anew, its samples distinct",
-        "batches = (",
+        "sampler = (",
         f"    torch.randperm(len(data))[:{draws.batch_size}].tolist()",
         f"    for _ in range({draws.steps})",
         ")",
-        "loader = DataLoader(data, batch_sampler=batches)",
-    ], ONE_BY_ONE
+        "batches = DataLoader(data, batch_sampler=sampler)",
+    ]
 
 
-@loader.register
-def _(sampler: Epochs, draws: Draws) -> tuple[list[str], str]:
+@batches.register
+def _(sampler: Epochs, draws: Draws) -> list[str]:
     dropped = ", drop_last=True" if draws.drop_last else ""
     fresh = ", shuffle=True" if np.isinf(sampler.shuffles) else ""
     once = ["# one random order for all epochs", "order = torch.randperm(len(data)).tolist()"]
@@ -81,7 +75,8 @@ def _(sampler: Epochs, draws: Draws) -> tuple[list[str], str]:
         f"# epochs, {order}, until the steps are done",
         f"loader = DataLoader(data, batch_size={draws.batch_size}{fresh}{dropped})",
         "epochs = itertools.chain.from_iterable(itertools.repeat(loader))",
-    ], IN_EPOCHS.format(steps=draws.steps)
+        f"batches = itertools.islice(epochs, {draws.steps})",
+    ]
 
 
 @singledispatch
