@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arrays import AnyArray, Array, Bools
+from .._half import Rows
 from ..errors import InvalidInput
 
 __all__ = ["Columns", "row_blocks"]
@@ -41,7 +42,7 @@ class Columns:
     rounding: Array
 
     @classmethod
-    def of(cls, inputs: AnyArray) -> Columns:
+    def of(cls, inputs: Rows) -> Columns:
         """Find them in three passes: scikit-learn's StandardScaler sees the columns less a mean that is nearly theirs.
 
         Raises
@@ -83,14 +84,14 @@ class Columns:
         return np.asarray(out)
 
 
-def row_blocks(inputs: AnyArray) -> Iterator[slice]:
+def row_blocks(inputs: Rows) -> Iterator[slice]:
     """Yield slices of rows that fit a block."""
     rows = max(_BLOCK_ELEMENTS // inputs.shape[1], 256)
     for start in range(0, len(inputs), rows):
         yield slice(start, start + rows)
 
 
-def _mean(inputs: AnyArray) -> Array:
+def _mean(inputs: Rows) -> Array:
     """Means of the columns, right but for the rounding of a sum."""
     total = np.zeros(inputs.shape[1])
     for rows in row_blocks(inputs):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
+from .._arrays import Array
+from .._half import Rows
 from .._validate.arguments import door
 from .._validate.plain import JsonObject
 from ..data.columns import Columns, row_blocks
@@ -238,7 +239,7 @@ class _Moments:
     """<|x|^2 s s^T> of x centred and of x standardised, each beside the bias."""
 
     @classmethod
-    def of(cls, inputs: AnyArray) -> _Moments:
+    def of(cls, inputs: Rows) -> _Moments:
         """Average over the samples, block by block."""
         columns = Columns.of(inputs)
         varies = ~columns.constant
@@ -265,7 +266,8 @@ class _Moments:
 
 def _norm(problem: LeastSquares) -> float:
     """R^2 of the inputs as they are."""
-    squares = np.einsum("ij,ij->i", problem.inputs, problem.inputs, dtype=np.float64)
+    blocks = (problem.inputs[rows] for rows in row_blocks(problem.inputs))
+    squares = np.concatenate([np.einsum("ij,ij->i", block, block, dtype=np.float64) for block in blocks])
     size = np.sqrt(problem.curvatures)
     return float(np.linalg.eigvalsh(problem.scatter(weights=squares) / np.multiply.outer(size, size))[-1])
 

@@ -24,7 +24,7 @@ from .curve_figure import curve
 from .modes_figure import modes
 from .noise_figure import noise
 from .sheet import Sheet
-from .sweep_figure import sweep_figure
+from .sweep_figure import lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +89,7 @@ def _(result: Plan) -> Pictures:
 
 @pictures.register(Sweep)
 def _(result: Sweep) -> Pictures:
-    return {"sweep": partial(sweep_figure, result)}
+    return {"sweep": partial(lines, result)}
 
 
 @pictures.register(BatchCosts)
