@@ -9,7 +9,8 @@ from typing import Literal
 from .._validate.plain import Keywords
 from .._validate.values import choice, positive_int
 from ..data import Dataset, load
-from ..data.own import existing, load_npy
+from ..data.own import existing
+from ..data.readers.numpy_files import load_npy
 from ..errors import InvalidInput
 from ..planning.usual_rate import default_rate
 from ..problem.least_squares import LeastSquares
@@ -21,7 +22,9 @@ from .progress import progress_bar
 
 __all__ = ["Asked", "ask", "default_out", "load_both", "spectrum"]
 
-PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
+PLACES = (
+    *("data", "subset", "split", "classes", "limit", "targets", "inputs_key", "targets_key", "targets_are", "data_dir"),
+)
 RECIPE = ("optimizer", "lr", "batch_size", "weight_decay", "sampling", "drop_last")
 INERTIA = ("momentum", "dampening", "nesterov", "nu")
 
@@ -69,12 +72,14 @@ def ask(options: Keywords, steps: int | None = None, held_out: str | None = None
 
 def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
     """Load the named data and pose the problem, and with `held_out` also other data, read as the first were."""
-    places = {name: options.pop(name) for name in PLACES}
+    places, targets = {name: options.pop(name) for name in PLACES}, options.pop("held_out_targets", None)
+    if targets is not None and held_out is None:
+        raise InvalidInput(f"--held-out-targets {targets} belongs to a file of inputs: name it by --held-out.")
     with progress_bar() as progress:
         progress("data", 0.0)
         dataset = _load(places)
     problem = LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
-    return dataset, problem, None if held_out is None else _load_other(held_out, places, dataset)
+    return dataset, problem, None if held_out is None else _load_other(held_out, targets, places, dataset)
 
 
 def _load(options: Keywords, like: Dataset | None = None) -> Dataset:
@@ -91,14 +96,14 @@ def _label(text: str) -> int | str:
         return text
 
 
-def _load_other(held_out: str, places: Keywords, training: Dataset) -> Dataset:
+def _load_other(held_out: str, targets: str | None, places: Keywords, training: Dataset) -> Dataset:
     """Load held-out data: another part of the same data set, or a file of its own, with the training's outputs."""
-    if held_out.endswith(".npy"):
-        raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with targets, X and y, as an .npz.")
-    changes = (
-        {"subset": held_out} if held_out in ("train", "test") else {"data": held_out, "subset": None, "split": None}
-    )
-    return _load({**places, **changes, "limit": None, "targets": None}, training)
+    if held_out in ("train", "test") and targets is None:
+        return _load({**places, "subset": held_out, "limit": None}, training)
+    if held_out.endswith(".npy") and targets is None:
+        raise InvalidInput(f"--held-out {held_out} holds inputs only: name their targets' file, --held-out-targets.")
+    own = {"data": held_out, "subset": None, "split": None, "limit": None, "targets": targets}
+    return _load({**places, **own}, training)
 
 
 def _average(options: Keywords, steps: int | None) -> Average | None:
@@ -132,7 +137,7 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
     if steps is None:
         raise InvalidInput(f"--schedule {given} needs --steps, the length of the run it is for.")
     if given.endswith(".npy"):
-        return read_schedule(load_npy(existing(Path(given))))
+        return read_schedule(load_npy(existing(Path(given), (".npy",))))
     return SHAPES[choice("schedule", given, SHAPES)](steps)
 
 
