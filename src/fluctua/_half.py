@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._arrays import AnyArray, Array, DType
 
-__all__ = ["HalfArray", "Rows", "as_half", "stored_as"]
+__all__ = ["HalfArray", "Rows", "as_half", "read_type", "stored_as"]
 
 HalfKind = Literal["float16", "bfloat16"]
 Bits = NDArray[np.uint16]
@@ -124,6 +124,11 @@ Rows = AnyArray | HalfArray
 def stored_as(rows: Rows) -> str:
     """Return the type of the numbers as they lie in memory: float16, bfloat16, float32, float64."""
     return rows.stored if isinstance(rows, HalfArray) else str(rows.dtype)
+
+
+def read_type(rows: Rows) -> DType:
+    """Return the type in which rows are computed with: float32 for those of 16 bits, and else their own."""
+    return np.dtype(np.float32) if rows.dtype == np.float16 else rows.dtype
 
 
 def as_half(value: object) -> HalfArray | None:

@@ -354,7 +354,7 @@ def test_a_dataset_is_frozen():
 
 BAD_ARGUMENTS = {
     "unknown name": ("mnits", {}, UnknownName, "Did you mean 'mnist'"),
-    "no name": (5, {}, InvalidInput, "name or a path, got 5"),
+    "no name": (5, {}, InvalidInput, "a path, or an object with data, got 5"),
     "unknown subset": ("mnist", {"subset": "trian"}, UnknownName, "Did you mean 'train'"),
     "digits train": ("digits", {"subset": "train"}, UnknownName, "subset of digits 'train'.*Known: all"),
     "unknown split": ("emnist", {"split": "byclas"}, UnknownName, "Did you mean 'byclass'"),

@@ -91,8 +91,8 @@ def test_only_the_samples_used_are_checked(tmp_path):
 
 
 BAD_ARRAYS = {
-    "no X": ({"features": X, "y": Y}, {}, "must hold the array X .* it holds features, y"),
-    "no y": ({"X": X}, {}, "it holds X"),
+    "no X": ({"weights": X, "y": Y}, {}, "must hold the array X .* it holds weights .*, y .*inputs_key"),
+    "no y": ({"X": X}, {}, "holds inputs only"),
     "y twice": ({"X": X, "y": Y, "Y": Y}, {}, "either y or Y"),
     "N mismatch": ({"X": X, "y": Y[:4]}, {}, "X has 6 samples and y has 4"),
     "infinite y": ({"X": X, "y": np.full(6, np.inf)}, {}, "y holds inf"),
@@ -106,8 +106,9 @@ BAD_ARRAYS = {
     "empty images": ({"X": np.ones((0, 2, 2)), "y": Y[:0]}, {}, "X must have shape"),
     "classes of floats": ({"X": X, "y": X[:, 0]}, {"classes": [1]}, "among integer labels.*float64"),
     "unknown class": ({"X": X, "y": Y}, {"classes": [3]}, "3, which is not a label.*-1, 2, 7"),
-    "subset": ({"X": X, "y": Y}, {"subset": "train"}, "built-in data sets"),
-    "targets": ({"X": X, "y": Y}, {"targets": "y.npy"}, "must hold X and y itself"),
+    "subset": ({"X": X, "y": Y}, {"subset": "train"}, "no part 'train': it has no parts"),
+    "split": ({"X": X, "y": Y}, {"split": "letters"}, "built-in data set"),
+    "targets": ({"X": X, "y": Y}, {"targets": Y}, "holds y itself"),
 }
 
 
@@ -172,12 +173,12 @@ def test_paths_that_lead_nowhere(tmp_path, monkeypatch):
     assert data.load(path.name).name == "features.npz"
 
 
-def test_npy_needs_npy_targets_and_csv_needs_converting(tmp_path):
+def test_npy_needs_targets_and_what_is_not_read_needs_converting(tmp_path):
     np.save(tmp_path / "X.npy", X)
     with pytest.raises(InvalidInput, match="holds inputs only"):
         data.load(tmp_path / "X.npy")
-    with pytest.raises(InvalidInput, match=r"must be an \.npy file"):
-        data.load(tmp_path / "X.npy", targets=npz(tmp_path, X=X))
-    (tmp_path / "table.csv").write_text("1,2\n")
-    with pytest.raises(InvalidInput, match=r"ends in \.csv; only \.npz"):
-        data.load(tmp_path / "table.csv")
+    with pytest.raises(InvalidInput, match=r"must hold labels or targets; it holds X .*, Z"):
+        data.load(tmp_path / "X.npy", targets=npz(tmp_path, X=X, Z=X))
+    (tmp_path / "table.xls").write_text("1,2\n")
+    with pytest.raises(InvalidInput, match=r"ends in \.xls; read are \.npz, .*\.parquet"):
+        data.load(tmp_path / "table.xls")

@@ -217,7 +217,7 @@ def test_one_target_per_sample_may_come_without_a_second_axis():
     np.testing.assert_array_equal(flat.minimum().weights, column.minimum().weights)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_, np.float16, list])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_, list])
 def test_integers_booleans_and_lists_are_read_as_float64(dtype):
     rng = np.random.default_rng(7)
     x, y = rng.integers(0, 2, (30, 3)), rng.integers(0, 2, (30, 2))

@@ -9,8 +9,9 @@ from typing import Literal
 from .._validate.plain import Keywords
 from .._validate.values import choice, positive_int
 from ..data import Dataset, Preparation, load
-from ..data.own import existing, load_npy
+from ..data.own import existing
 from ..data.prepared import preparation_words
+from ..data.readers.numpy_files import load_npy
 from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
 from ..planning.usual_rate import default_rate
@@ -23,7 +24,9 @@ from .progress import progress_bar
 
 __all__ = ["Asked", "ask", "default_out", "load_both", "refuse_lost_split", "spectrum"]
 
-PLACES = ("data", "subset", "split", "classes", "limit", "targets", "targets_are", "data_dir")
+PLACES = (
+    *("data", "subset", "split", "classes", "limit", "targets", "inputs_key", "targets_key", "targets_are", "data_dir"),
+)
 SWITCHES = ("bias", "center", "standardize")
 RECIPE = ("optimizer", "lr", "batch_size", "weight_decay", "sampling", "drop_last")
 INERTIA = ("momentum", "dampening", "nesterov", "nu")
@@ -75,9 +78,9 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
 
     Both are prepared as the first ask for. A split without a seed draws one, which is then the run's too.
     """
-    places = {name: options.pop(name) for name in PLACES}
+    places, targets = {name: options.pop(name) for name in PLACES}, options.pop("held_out_targets", None)
     switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
-    _refuse_split(test_size, held_out)
+    _refuse_split(test_size, held_out, targets)
     with progress_bar() as progress:
         progress("data", 0.0)
         dataset, other = _load(places), None
@@ -85,7 +88,7 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
         options["seed"] = fresh_seed(options["seed"])
         dataset, other = dataset.split(test_size, rng=options["seed"])
     elif held_out is not None:
-        other = _load_other(held_out, places, dataset)
+        other = _load_other(held_out, targets, places, dataset)
     if any(switches.values()):
         preparation = Preparation(**switches)
         dataset = preparation.fit_transform(dataset)
@@ -95,8 +98,10 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
     return dataset, problem, other
 
 
-def _refuse_split(test_size: float | None, held_out: str | None) -> None:
-    """Refuse a split beside other held-out data."""
+def _refuse_split(test_size: float | None, held_out: str | None, targets: str | None) -> None:
+    """Refuse a split beside other held-out data, and targets of no file."""
+    if targets is not None and held_out is None:
+        raise InvalidInput(f"--held-out-targets {targets} belongs to a file of inputs: name it by --held-out.")
     if test_size is not None and held_out is not None:
         raise InvalidInput(
             f"--test-size {test_size} splits held-out data off DATA, and --held-out {held_out} names others: give one."
@@ -126,14 +131,14 @@ def _label(text: str) -> int | str:
         return text
 
 
-def _load_other(held_out: str, places: Keywords, training: Dataset) -> Dataset:
+def _load_other(held_out: str, targets: str | None, places: Keywords, training: Dataset) -> Dataset:
     """Load held-out data: another part of the same data set, or a file of its own, with the training's outputs."""
-    if held_out.endswith(".npy"):
-        raise InvalidInput(f"--held-out {held_out} holds inputs only: save them with targets, X and y, as an .npz.")
-    changes = (
-        {"subset": held_out} if held_out in ("train", "test") else {"data": held_out, "subset": None, "split": None}
-    )
-    return _load({**places, **changes, "limit": None, "targets": None}, training)
+    if held_out in ("train", "test") and targets is None:
+        return _load({**places, "subset": held_out, "limit": None}, training)
+    if held_out.endswith(".npy") and targets is None:
+        raise InvalidInput(f"--held-out {held_out} holds inputs only: name their targets' file, --held-out-targets.")
+    own = {"data": held_out, "subset": None, "split": None, "limit": None, "targets": targets}
+    return _load({**places, **own}, training)
 
 
 def _average(options: Keywords, steps: int | None) -> Average | None:
@@ -167,7 +172,7 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
     if steps is None:
         raise InvalidInput(f"--schedule {given} needs --steps, the length of the run it is for.")
     if given.endswith(".npy"):
-        return read_schedule(load_npy(existing(Path(given))))
+        return read_schedule(load_npy(existing(Path(given), (".npy",))))
     return SHAPES[choice("schedule", given, SHAPES)](steps)
 
 

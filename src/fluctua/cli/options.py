@@ -20,6 +20,7 @@ __all__ = [
     "average_options",
     "data_dir_option",
     "data_options",
+    "held_out_targets_option",
     "json_option",
     "level_option",
     "out_option",
@@ -65,7 +66,9 @@ data_options = _all(
     click.option("--split", help="emnist: byclass, bymerge, balanced, letters, digits or mnist."),
     click.option("--classes", help="Keep these labels only, such as 0,1."),
     click.option("--limit", type=int, help="Keep the first so many samples."),
-    click.option("--targets", help="For an .npy of inputs: the .npy of its targets."),
+    click.option("--targets", help="For a file of inputs: the file of their targets, of any format."),
+    click.option("--inputs-key", help="The array or columns of the inputs, as in 'f*'.  [default: X, inputs, ...]"),
+    click.option("--targets-key", help="The array or column of the targets.  [default: y, label, ...]"),
     click.option(
         "--targets-are",
         type=click.Choice(KINDS),
@@ -90,6 +93,9 @@ shared_options = _all(
     click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
 )
 """Of a recipe, what a sweep does not vary."""
+held_out_targets_option = click.option(
+    "--held-out-targets", help="For a file of inputs in --held-out: the file of their targets."
+)
 recipe_options = _all(
     click.option(
         "--lr",

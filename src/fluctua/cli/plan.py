@@ -24,7 +24,14 @@ from ..recipe.mse_loss import mse_words
 from ..recipe.schedules import PLANNED, SHAPES
 from ..verification.formats import shown
 from .asking import load_both, spectrum
-from .options import data_options, json_option, sampling_option, torch_option, weight_decay_option
+from .options import (
+    data_options,
+    held_out_targets_option,
+    json_option,
+    sampling_option,
+    torch_option,
+    weight_decay_option,
+)
 from .progress import progress_bar
 from .tables import show, show_code
 
@@ -79,6 +86,7 @@ class _Answer:
 @weight_decay_option
 @sampling_option
 @click.option("--held-out", help="Minimise the expected loss on other data: train or test of DATA, or a file.")
+@held_out_targets_option
 @click.option("--check", is_flag=True, help="Train the winner and its neighbours for real and compare.")
 @click.option("--replicas", type=int, default=64, show_default=True, help="Runs of each recipe; with --check.")
 @click.option("--seed", type=int, help="Seed of the batches; with --check.  [default: fresh]")

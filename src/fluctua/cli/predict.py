@@ -25,7 +25,15 @@ from ..theory.stability import independent_batches, max_stable_lr
 from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
 from .asking import Asked, ask
-from .options import average_options, data_options, json_option, recipe_options, theory_option, torch_option
+from .options import (
+    average_options,
+    data_options,
+    held_out_targets_option,
+    json_option,
+    recipe_options,
+    theory_option,
+    torch_option,
+)
 from .progress import progress_bar
 from .tables import show, show_code
 
@@ -74,6 +82,7 @@ class _Answer:
 @click.option("--start", default="optimum", show_default=True, help="optimum or zero; with --steps.")
 @click.option("--position", type=int, help="Stationary state so many steps into an epoch; with --sampling shuffle.")
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
+@held_out_targets_option
 @click.option(
     "--spread", is_flag=True, help="Also the standard deviation of the loss between runs; c(c + 1)/2 times the work."
 )

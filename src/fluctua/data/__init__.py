@@ -1,10 +1,10 @@
-"""Data sets, built-in or from a user's .npz or .npy. The only room that meets data files and the network."""
+"""Data sets, built-in or from a user's files and objects. The only room that meets data files and the network."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from .._validate.targets import TargetsAre
 from .._validate.values import as_path, choice, positive_int, shown
@@ -16,6 +16,7 @@ from .locate import Entry, available, data_home
 from .own import looks_like_path, own_dataset
 from .preparation import Preparation
 from .published import published_dataset, variant_key
+from .readers.rule import Keys
 from .registry import REGISTRY
 from .selection import Selection, class_list, recoded
 
@@ -33,18 +34,20 @@ __all__ = [
 
 
 def load(
-    name: str | os.PathLike[str],
+    name: Any,
     *,
     subset: str | None = None,
     split: str | None = None,
     classes: Sequence[int | str] | None = None,
     limit: int | None = None,
-    targets: str | os.PathLike[str] | None = None,
+    targets: Any = None,
+    inputs_key: str | int | Sequence[str] | None = None,
+    targets_key: str | int | Sequence[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     targets_are: TargetsAre = None,
     like: Dataset | None = None,
 ) -> Dataset:
-    """Load a built-in data set or a file of arrays as inputs (N, d) and targets (N, c).
+    """Load a built-in data set, a file or an object of your own as inputs (N, d) and targets (N, c).
 
     ========  ====================  ===============  ==============================================
     name      samples x inputs      classes          values
@@ -59,14 +62,21 @@ def load(
 
     Parameters
     ----------
-    name : str or path
-        A name from the table; or an .npz holding `X` and `y` (or `Y`); or an .npy of inputs with `targets`.
+    name : str, path or object
+        A name from the table; or a file ending in .npz, .npy, .csv, .tsv (also .gz), .parquet, .h5, .hdf5, .pt, .pth or
+        .safetensors; or a folder that `save_to_disk` of Hugging Face's datasets wrote; or an object: (X, y), a frame, a
+        dictionary of arrays, a scikit-learn Bunch, a torch or Hugging Face data set.
+        Inputs are the array X, or one named inputs, features, embeddings or data; targets are y or Y, or named
+        targets, target, labels, label or class, in any letters. In a table inputs are a column of vectors, or every
+        column of numbers but the targets'. What remains open, or looks like an index, is refused with the names found.
         In a user's file, integer or text y of shape (N,) or (N, 1) become one-hot over their sorted distinct values
         in the whole file; any other numbers are targets as they are, (N,) becoming (N, 1). `LeastSquares` reads
-        arrays by the same rule. Inputs of more than two axes are flattened to (N, d); integer inputs become float64.
-    subset : {"train", "test"}, optional
-        Default "train" for mnist and cifar10. Default "test" for emnist, whose ByClass train subset has
-        697,932 images and takes about 3 GB. digits has only "all".
+        arrays by the same rule. Inputs of more than two axes are flattened to (N, d); integer inputs become float64,
+        and float16 and bfloat16 stay as they are.
+    subset : str, optional
+        "train" or "test". Default "train" for mnist and cifar10. Default "test" for emnist, whose ByClass train subset
+        has 697,932 images and takes about 3 GB. digits has only "all". Of a user's file: the part of a DatasetDict, or
+        of arrays named X_train or train/X; default "train" where there is one.
     split : {"byclass", "bymerge", "balanced", "letters", "digits", "mnist"}, optional
         Of emnist; default "byclass". They have 62, 47, 47, 26, 10 and 10 classes.
     classes : sequence of int or str, optional
@@ -74,8 +84,12 @@ def load(
         Labels are the files' own: those of emnist's letters run from 1 (A) to 26 (Z).
     limit : int, optional
         Keep at most the first `limit` samples, counted after `classes`.
-    targets : str or path, optional
-        The .npy of targets that belongs to an .npy of inputs.
+    targets : str, path or object, optional
+        A file of any of these kinds, or an array, with the targets that belong to inputs in `name`, row by row.
+    inputs_key, targets_key : str or sequence of str, optional
+        The array or column that holds the inputs, and the targets, where the rule does not find them. Of a table's
+        columns several: a sequence, names with commas between, or patterns such as "f*". Columns without names count
+        from 0, -1 being the last.
     data_dir : str or path, optional
         Directory with the files of built-in data sets, plain or .gz; default: the environment variable
         FLUCTUA_DATA. If either is set it is the only place looked at, and nothing is fetched. With neither,
@@ -103,6 +117,8 @@ def load(
         If a file is damaged, or not what its name says.
     OutputError
         If a fetched file cannot be written into the cache.
+    MissingPackage
+        If the format needs a package that is not installed: pyarrow, h5py or torch.
     InvalidInput
         For arguments that do not fit together, for NaN, infinity or mismatched shapes in a user's file, and where
         labels and values cannot be told apart.
@@ -115,7 +131,8 @@ def load(
     Notes
     -----
     Cost: one pass over the files. Peak memory for the built-in images is five bytes per pixel: the files' bytes and one
-    float32 copy. `classes` and `limit` act before the conversion, so they reduce the larger part.
+    float32 copy. `classes` and `limit` act before the conversion, so they reduce the larger part. Of a user's file,
+    without `classes`, the first `limit` inputs alone are read into memory.
 
     Examples
     --------
@@ -128,19 +145,19 @@ def load(
     """
     if limit is not None:
         limit = positive_int("limit", limit)
-    if not isinstance(name, str | os.PathLike):
-        raise InvalidInput(f"name must be a data set's name or a path, got {shown(name)}.")
+    if name is None or isinstance(name, bool | int | float | bytes | type):
+        raise InvalidInput(f"name must be a data set's name, a path, or an object with data, got {shown(name)}.")
     for argument, place in (("name", name), ("targets", targets), ("data_dir", data_dir)):
-        if place is not None:
+        if isinstance(place, str | os.PathLike) or (argument == "data_dir" and place is not None):
             as_path(argument, place)
     wanted = Selection(class_list(classes), limit, targets_are, like)
     if isinstance(name, str) and (name in REGISTRY or not looks_like_path(name)):
         source = REGISTRY[choice("data set", name, REGISTRY)]
-        if targets is not None or targets_are is not None:
-            which = "targets" if targets is not None else "targets_are"
-            raise InvalidInput(f"{which} belongs to a user's own file; {name} has its own labels.")
+        own = {"targets": targets, "targets_are": targets_are, "inputs_key": inputs_key, "targets_key": targets_key}
+        if given := [argument for argument, value in own.items() if value is not None]:
+            raise InvalidInput(f"{given[0]} belongs to a user's own file; {name} has its own labels.")
         found = published_dataset(source, variant_key(source, subset, split), wanted.classes, limit, data_dir)
         return found if like is None else recoded(found, like)
-    if subset is not None or split is not None:
-        raise InvalidInput(f"subset and split belong to the built-in data sets, and {name} is read as a file.")
-    return own_dataset(Path(name), targets, wanted)
+    if split is not None:
+        raise InvalidInput(f"split belongs to a built-in data set, emnist, and {shown(name)} is read as your own.")
+    return own_dataset(name, targets, wanted, Keys(inputs_key, targets_key), subset)

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import AnyArray, Ints
+from .._half import HalfArray, stored_as
 from .._results import Brief, ByValue, clipped
 from .._validate.plain import Json, JsonObject, Keywords
 from .._validate.targets import VALUES, Coding, labels_text, plain
 from .._validate.values import choice, listed, shown
 from ..errors import InvalidInput
+from .registry import REGISTRY
 from .splitting import Rng, Size, fresh_seed, held_out_share, split_rows
 
 __all__ = ["Dataset", "chosen_labels", "chosen_samples"]
@@ -31,7 +33,8 @@ class Dataset(Brief, ByValue):
     Attributes
     ----------
     inputs : ndarray, shape (N, d)
-        float32 or float64; nothing is centred and no bias is added but by `Preparation`.
+        float16, float32 or float64; nothing is centred and no bias is added but by `Preparation`. Of a file in
+        bfloat16, an array whose slices are float32 (`numpy.asarray` widens it whole).
     targets : ndarray, shape (N, c)
         One-hot for labelled data, otherwise the numbers of the user's file.
     labels : ndarray of int64, uint64 or str, shape (N,), or None
@@ -42,11 +45,13 @@ class Dataset(Brief, ByValue):
         Name of each column of `targets`; empty where the targets are numbers.
     files : mapping of str to str
         sha256 of each file read: of the uncompressed bytes for the built-in data sets, whose names lose their
-        .gz here; of the file as it is for a user's .npz or .npy. Empty for digits.
+        .gz here; of the file as it is for a user's. Empty for digits and for objects.
     classes : tuple of int or str
         Label of each column of `targets`; empty where the targets are numbers.
     preparation : mapping of str to JSON types
         What `Preparation` and `split` have done to the samples; empty where nothing was.
+    columns : tuple of str
+        Names of the inputs where they are columns of a table; held-out data are read in this order.
     sha256 : str
         Of inputs and targets as used, so `subset`, `classes` and `limit` change it. Computed on first use.
 
@@ -66,15 +71,18 @@ class Dataset(Brief, ByValue):
     files: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[int | str, ...] = ()
     preparation: Mapping[str, Json] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
         """Hash of dtype, shape and values of inputs and targets, without a copy of either."""
         digest = hashlib.sha256()
         for array in (self.inputs, self.targets):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            for start in range(0, len(array), _BLOCK):
-                digest.update(np.ascontiguousarray(array[start : start + _BLOCK]).data.cast("B"))
+            plain = array.bits if isinstance(array, HalfArray) else array
+            kind = array.stored if isinstance(array, HalfArray) else array.dtype.str
+            digest.update(f"{kind}{array.shape}".encode())
+            for start in range(0, len(plain), _BLOCK):
+                digest.update(np.ascontiguousarray(plain[start : start + _BLOCK]).data.cast("B"))
         return digest.hexdigest()
 
     @property
@@ -134,7 +142,7 @@ class Dataset(Brief, ByValue):
         """What the outputs are, in a line, and in a second how to have a file's numbers read otherwise."""
         outputs = self.targets.shape[1]
         if self.labels is not None:
-            number = self.name.lower().endswith((".npz", ".npy")) and self.labels.dtype.kind != "U"
+            number = self.name.partition("/")[0] not in REGISTRY and self.labels.dtype.kind != "U"
             other = "\n--targets-are values: one output, the numbers themselves" if number else ""
             return f"labels, {outputs} outputs: {labels_text(self.classes, width=40)}{other}"
         distinct = np.unique(self.targets) if outputs == 1 else np.array([0.5])
@@ -147,11 +155,11 @@ class Dataset(Brief, ByValue):
         outputs = self.targets.shape[1]
         sizes = f"{samples:,} samples, {inputs:,} inputs, {outputs:,} outputs"
         prepared = ", prepared" if "bias" in self.preparation else ""
-        return clipped(f"Dataset({self.name!r}: {sizes}, {self.inputs.dtype}{prepared})")
+        return clipped(f"Dataset({self.name!r}: {sizes}, {stored_as(self.inputs)}{prepared})")
 
     def _shown(self) -> Keywords:
         sizes = dict(zip(("samples", "inputs", "outputs"), (*self.inputs.shape, self.targets.shape[1]), strict=True))
-        return {"name": self.name, **sizes, "dtype": str(self.inputs.dtype), "classes": self.class_names}
+        return {"name": self.name, **sizes, "dtype": stored_as(self.inputs), "classes": self.class_names}
 
 
 def chosen_labels(

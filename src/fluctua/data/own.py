@@ -1,157 +1,172 @@
-"""A user's own arrays: one .npz with X and y (or Y), or an .npy of inputs and an .npy of targets."""
+"""A user's own data: files of many formats, folders and objects; inputs and targets of one, or of one each."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from .._arrays import AnyArray
+from .._half import HalfArray, Rows
+from .._validate.values import as_path
 from ..errors import CorruptData, DataUnavailable, InvalidInput
 from ..storage.paths import expanded, kind_of, printable
-from ..storage.stored import Stored, opened, reading
+from ..storage.stored import reading
 from .dataset import Dataset
+from .readers import SUFFIXES, dataset_files, ending, is_dataset_folder, opened
+from .readers.held import Held
+from .readers.objects import held_object
+from .readers.rule import Keys, in_part, inputs_of, refuse_counting, refuse_gaps, targets_of
 from .selection import Selection
 
-__all__ = ["existing", "load_npy", "looks_like_path", "own_dataset"]
-
-_SUFFIXES = (".npz", ".npy")
+__all__ = ["existing", "looks_like_path", "own_dataset"]
 
 
-def looks_like_path(name: str | os.PathLike[str]) -> bool:
-    """Whether `name` means a file: a path object, or a string with an ending or a separator."""
+def looks_like_path(name: object) -> bool:
+    """Whether `name` means a file, a folder or an object: no string, one with an ending or a separator, or a folder."""
     if not isinstance(name, str):
         return True
-    return bool(Path(name).suffix) or any(mark in name for mark in (os.sep, os.altsep) if mark)
+    return bool(Path(name).suffix) or any(mark in name for mark in (os.sep, os.altsep) if mark) or _is_saved(name)
 
 
-def own_dataset(path: Path, targets: str | os.PathLike[str] | None, wanted: Selection) -> Dataset:
-    """Load a user's file; `fluctua.data.load` documents the rules."""
-    path = existing(path)
-    paths = [path, _targets_file(path, targets)] if path.suffix.lower() == ".npy" else [path]
-    if len(paths) == 1 and targets is not None:
-        raise InvalidInput(f"targets belongs to an .npy of inputs; {path.name} must hold X and y itself.")
+def _is_saved(name: str) -> bool:
+    try:
+        return is_dataset_folder(Path(name))
+    except (OSError, ValueError):
+        return False
+
+
+def own_dataset(source: Any, targets: Any, wanted: Selection, keys: Keys, subset: str | None) -> Dataset:
+    """Load a user's file or object; `fluctua.data.load` documents the rules."""
     rows = wanted.limit if wanted.classes is None else None  # with classes, the first so many are anywhere
-    inputs, y = _pair(paths, rows)
-    files = {printable(item.name): _file_hash(item) for item in paths}
-    return wanted.dataset(printable(path.name), inputs, y, files)
+    with ExitStack() as stack:
+        held, files = _held(stack, source, subset)
+        other, more = (None, {}) if targets is None else _held(stack, targets, subset)
+        inputs, y, columns = _read(held, other, keys, rows, wanted.like)
+    name = f"{held.name}/{held.part}" if held.part else held.name
+    return replace(wanted.dataset(name, inputs, y, {**files, **more}), columns=columns)
 
 
-def existing(path: Path) -> Path:
-    """Return the path of an .npz or .npy that is there; raises `DataUnavailable` or `InvalidInput` otherwise."""
+def _held(stack: ExitStack, source: Any, subset: str | None) -> tuple[Held, dict[str, str]]:
+    """Return what is in a file or an object, and the hashes of the files."""
+    if not isinstance(source, str | os.PathLike):
+        held = held_object(source, subset)
+        return (held if held.table else in_part(held, subset)), {}
+    path = existing(as_path("name", source))
+    held = stack.enter_context(opened(path, subset))
+    held = replace(held, name=printable(path.name))
+    if path.is_dir():
+        return held, {printable(f"{path.name}/{file.relative_to(path)}"): _hash(file) for file in _saved(path, held)}
+    return in_part(held, subset), {printable(path.name): _hash(path)}
+
+
+def _saved(path: Path, held: Held) -> list[Path]:
+    with reading(partial(_spoiled, held.name)):
+        return dataset_files(path, held.part)
+
+
+def _read(
+    held: Held, other: Held | None, keys: Keys, rows: int | None, like: Dataset | None
+) -> tuple[Rows, AnyArray, tuple[str, ...]]:
+    """Return the first `rows` of X, y whole, whose distinct values are those of the whole file, and X's columns."""
+    if other is None and len(held.entries) == 1 and not held.table:
+        raise InvalidInput(
+            f"{held.name} holds inputs only: name the file of its targets, targets='y.npy', or any other with labels."
+        )
+    y_names = targets_of(held if other is None else other, keys, alone=other is not None)
+    x_names = inputs_of(held, keys, y_names if other is None else (), None if other is None else other.name)
+    named = held.table and held.named and len(x_names) > 1
+    if named and like is not None and like.columns:
+        x_names = _in_order(held, x_names, like)
+    first = _pair(held, x_names, y_names if other is None else [], rows)
+    second = first if other is None else _pair(other, [], y_names, None)
+    inputs, y = first[0], second[1]
+    assert inputs is not None
+    assert y is not None
+    _same_length(held, other, (inputs, first[2]), y)
+    if held.table:
+        _hold_columns(held, keys, x_names, inputs)
+    return inputs, np.asarray(y), tuple(x_names) if named else ()
+
+
+def _in_order(held: Held, names: list[str], like: Dataset) -> list[str]:
+    """Return the columns in the order of the training data's, by name."""
+    if lacking := [name for name in like.columns if name not in held.entries]:
+        raise InvalidInput(
+            f"{held.name} lacks the column {lacking[0]!r} of {like.name}: inputs are matched by name. It holds "
+            f"{held.words}."
+        )
+    if more := [name for name in names if name not in like.columns]:
+        raise InvalidInput(f"{held.name} has the column {more[0]!r}, which {like.name} has not as an input.")
+    return list(like.columns)
+
+
+def _pair(held: Held, inputs: list[str], targets: list[str], rows: int | None) -> tuple[Rows | None, Rows | None, int]:
+    with reading(partial(_spoiled, held.name)):
+        return held.pair(inputs, targets, rows)
+
+
+def _spoiled(name: str, reason: str) -> CorruptData:
+    return CorruptData(name, f"its values cannot be read ({reason}); it may be cut short", "Save it again.")
+
+
+def _hold_columns(held: Held, keys: Keys, names: list[str], inputs: Rows) -> None:
+    if len(names) == inputs.shape[-1] and not isinstance(inputs, HalfArray) and inputs.dtype.kind == "f":
+        refuse_gaps(held, names, inputs)
+    if keys.inputs is None and inputs.ndim == 2 and len(names) == inputs.shape[1]:
+        refuse_counting(held, names, inputs)
+
+
+def existing(path: Path, expected: tuple[str, ...] = SUFFIXES) -> Path:
+    """Return the path of a file or folder that is there and can be read; raises `DataUnavailable` or `InvalidInput`."""
     path = expanded(path)
     kind = kind_of(path, DataUnavailable)
+    if kind == "directory" and is_dataset_folder(path) and expected is SUFFIXES:
+        return path
     if kind != "file":
         near = difflib.get_close_matches(path.name, _arrays_in(path.parent) if kind == "nothing" else [], n=3)
         hint = f"Near it: {', '.join(near)}. " if near else ""
         what = "does not exist" if kind == "nothing" else f"is a {kind}"
-        raise DataUnavailable(f"{path} {what}. {hint}Expected a file: an .npz with X and y, or an .npy of inputs.")
-    if path.suffix.lower() not in _SUFFIXES:
+        raise DataUnavailable(
+            f"{path} {what}. {hint}Expected a file ({', '.join(expected)}){_FOLDER if expected is SUFFIXES else ''}."
+        )
+    if ending(path) not in expected:
         raise InvalidInput(
-            f"{path} ends in {path.suffix or 'nothing'}; only .npz (arrays X and y) and .npy are read. "
+            f"{path} ends in {path.suffix or 'nothing'}; read are {', '.join(expected)}. "
             f"Convert it once: numpy.savez('data.npz', X=X, y=y)."
         )
     return path
 
 
+_FOLDER = ", or a folder that save_to_disk of Hugging Face's datasets wrote"
+
+
 def _arrays_in(folder: Path) -> list[str]:
     try:
-        return [item.name for item in folder.iterdir() if item.suffix.lower() in _SUFFIXES]
+        return [item.name for item in folder.iterdir() if ending(item) in SUFFIXES]
     except OSError:  # not there, or not to be read: no hint
         return []
 
 
-def _pair(paths: list[Path], rows: int | None) -> tuple[AnyArray, AnyArray]:
-    """Return the first `rows` of X, and y whole: its distinct values are those of the whole file."""
-    with ExitStack() as stack:
-        inputs, y = (_both_in_npz if len(paths) == 1 else _one_in_each)(stack, paths)
-        _same_length(inputs, y, paths[0])
-        return _values(paths[0], inputs, rows), _values(paths[-1], y)
-
-
-def _one_in_each(stack: ExitStack, paths: list[Path]) -> tuple[Stored, Stored]:
-    inputs, y = (stack.enter_context(_array_in(path)) for path in paths)
-    return inputs, y
-
-
-def _both_in_npz(stack: ExitStack, paths: list[Path]) -> tuple[Stored, Stored]:
-    (path,) = paths
-    archive = stack.enter_context(_opened(path))
-    if isinstance(archive, Stored):
-        raise CorruptData(path, "it is a single array, not an .npz archive", "Rename it to .npy.")
-    found = [name for name in ("y", "Y") if name in archive]
-    if "X" not in archive or len(found) != 1:
+def _same_length(held: Held, other: Held | None, found: tuple[Rows, int], y: Rows) -> None:
+    (inputs, samples) = found
+    if y.ndim and inputs.ndim and samples != len(y):
+        shapes = f"(shapes {(samples, *inputs.shape[1:])} and {y.shape})"
+        where = f"{held.name}: X" if other is None else f"{held.name}"
+        whose = "y" if other is None else other.name
         raise InvalidInput(
-            f"{path} must hold the array X (samples x inputs) and either y or Y (labels or targets); it holds "
-            f"{', '.join(archive) or 'nothing'}. Save it with numpy.savez(path, X=X, y=y)."
-        )
-    return _member(path, archive, "X"), _member(path, archive, found[0])
-
-
-def _member(path: Path, archive: Mapping[str, Stored], name: str) -> Stored:
-    with reading(partial(_unreadable, path, f"its array {name} cannot be read")):
-        return archive[name]
-
-
-def _values(path: Path, stored: Stored, rows: int | None = None) -> AnyArray:
-    with reading(partial(_unreadable, path, f"{stored.name} cannot be read")):
-        return stored.read(rows)
-
-
-def _targets_file(path: Path, targets: str | os.PathLike[str] | None) -> Path:
-    if targets is None:
-        raise InvalidInput(f"{path.name} holds inputs only: name the file of its targets, targets='y.npy'.")
-    other = existing(Path(targets))
-    if other.suffix.lower() != ".npy":
-        raise InvalidInput(f"targets must be an .npy file, got {other}.")
-    return other
-
-
-def load_npy(path: Path) -> AnyArray:
-    """Return the array of an .npy file; raises `CorruptData` if it is not one."""
-    with _array_in(path) as stored:
-        return _values(path, stored)
-
-
-@contextmanager
-def _array_in(path: Path) -> Iterator[Stored]:
-    with _opened(path) as stored:
-        if not isinstance(stored, Stored):
-            raise CorruptData(path, "it is an .npz archive, not a single array", "Rename it to .npz.")
-        yield stored
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Stored | Mapping[str, Stored]]:
-    with ExitStack() as stack:
-        with reading(partial(_unreadable, path, "NumPy cannot read it")):
-            try:
-                stored = stack.enter_context(opened(path))
-            except PermissionError as problem:
-                raise DataUnavailable(f"{path} cannot be read: {problem.strerror}.") from problem
-        yield stored
-
-
-def _unreadable(path: Path, what: str, reason: str) -> CorruptData:
-    if any(word in reason.lower() for word in ("pickle", "object array")):
-        remedy = "Pickled objects are never loaded, since they can run code. Save plain numeric arrays."
-        return CorruptData(path, f"{what}: object array, pickle, or no NumPy file at all", remedy)
-    remedy = "Save it again with numpy.savez or numpy.save."
-    return CorruptData(path, f"{what} ({reason}); it may be cut short", remedy)
-
-
-def _same_length(inputs: Stored, y: Stored, path: Path) -> None:
-    if inputs.shape and y.shape and inputs.shape[0] != y.shape[0]:
-        raise InvalidInput(
-            f"{path.name}: X has {inputs.shape[0]:,} samples and y has {y.shape[0]:,} (shapes {inputs.shape} and "
-            f"{y.shape}); row i of both must belong to the same sample."
+            f"{where} has {samples:,} samples and {whose} has {len(y):,} {shapes}; row i of both must belong to the "
+            f"same sample."
         )
 
 
-def _file_hash(path: Path) -> str:
+def _hash(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import AnyArray
+from .._half import HalfArray, Rows, read_type
 from .._validate.targets import (
     KINDS,
     Kind,
@@ -20,7 +21,7 @@ from .._validate.targets import (
     read_labels,
     refuse_unknown,
 )
-from .._validate.values import as_array, choice, real_array
+from .._validate.values import as_array, choice, real_array, sample_rows
 from ..errors import InvalidInput
 from .dataset import Dataset, chosen_labels, chosen_samples
 
@@ -51,7 +52,7 @@ class Selection:
         if self.like is not None and not isinstance(self.like, Dataset):
             raise InvalidInput(f"like must be the Dataset whose outputs these data share, got {self.like!r}.")
 
-    def dataset(self, name: str, inputs: AnyArray, y: AnyArray, files: Mapping[str, str]) -> Dataset:
+    def dataset(self, name: str, inputs: Rows, y: AnyArray, files: Mapping[str, str]) -> Dataset:
         """Return what is wanted of the arrays of a file."""
         if self._kind(name, y) == "labels":
             return self._labelled(name, inputs, read_labels(f"y of {name}", y), files)
@@ -72,7 +73,7 @@ class Selection:
             return "labels"
         return decided(f"y of {name}", y, self.targets_are)
 
-    def _labelled(self, name: str, inputs: AnyArray, labels: AnyArray, files: Mapping[str, str]) -> Dataset:
+    def _labelled(self, name: str, inputs: Rows, labels: AnyArray, files: Mapping[str, str]) -> Dataset:
         # The columns come from the whole file, so that `limit` does not change how many outputs there are.
         known, names = self._known(labels)
         wanted, class_names = chosen_labels(self.classes, known, names, name)
@@ -82,7 +83,7 @@ class Selection:
         chosen, kept = _inputs(inputs, index), _kept(labels, index)
         if self.like is not None:
             wanted, class_names = known, tuple(names)
-        targets = one_hot(kept, wanted, chosen.dtype)
+        targets = one_hot(kept, wanted, read_type(chosen))
         return Dataset(chosen, targets, kept, name, class_names, files, tuple(wanted))
 
     def _known(self, labels: AnyArray) -> tuple[list[int | str], Sequence[str]]:
@@ -117,10 +118,16 @@ def class_list(classes: Any) -> Any:
     return array.tolist()
 
 
-def _inputs(array: AnyArray, index: AnyArray | slice) -> AnyArray:
-    kept = _kept(array, index)
+def _inputs(array: Rows, index: AnyArray | slice) -> AnyArray:
+    kept = _taken(array, index) if isinstance(array, HalfArray) else _kept(array, index)
     flat = kept.reshape(len(kept), -1) if kept.ndim > 2 and kept.size else kept
-    return real_array("X", flat, ndim=2, shape="(N, d)")
+    rows = sample_rows("X", flat, "(N, d)")
+    return rows.given if isinstance(rows, HalfArray) else rows
+
+
+def _taken(array: HalfArray, index: AnyArray | slice) -> HalfArray:
+    whole = isinstance(index, slice) and (index.stop is None or index.stop >= len(array))
+    return array if whole or array.ndim == 0 else array.taken(index)
 
 
 def _kept(array: AnyArray, index: AnyArray | slice) -> AnyArray:
