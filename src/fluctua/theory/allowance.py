@@ -14,7 +14,7 @@ from .witnesses import Witnesses
 
 __all__ = ["Allowance", "Flows"]
 
-_ERRORS = 3.0  # standard errors, of the worst of many modes; measured
+_ERRORS = 2.0  # standard errors, of the worst of many modes; measured: a third or less of that
 _TINY = float(np.finfo(float).tiny)
 
 

@@ -66,7 +66,7 @@ class Asked:
         """
         count, former = len(self.witnesses.weights), np.array([*self._seen, *more])
         shares, rests = self.witnesses.shares(seen[:, :count], former[:, :count] if len(former) else former)
-        own = -seen[:, count:] + (shares @ former[:, count:] if len(former) else 0)
+        own = self.witnesses.mean(rests) - seen[:, count:] + (shares @ former[:, count:] if len(former) else 0)
         return shares, rests, own
 
     def rounding(self, shares: Array) -> Array:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from .._arrays import AnyArray, Array
+from .skeleton import Skeleton
 
 __all__ = ["Reach"]
 
@@ -31,6 +33,8 @@ class Reach:
         w.
     basis : ndarray, (n, nodes)
         What each node contributes to the source at each of the steps.
+    skeleton : Skeleton or None
+        What S is made by, in less time, to eight digits.
     """
 
     begun: Array
@@ -38,6 +42,7 @@ class Reach:
     responses: AnyArray
     weights: Array
     basis: Array
+    skeleton: Skeleton | None = None
 
     def covariance(self, noise: Array, shares: Array, felt: Sequence[AnyArray], added: Array) -> Array:
         """S, (r, r), under the source `noise` + sum_k a_k felt_k, with a_k at the nodes in `shares`, (nodes, m).
@@ -50,11 +55,11 @@ class Reach:
         """The same from `still`, what the start and a constant source make of it."""
         r, out = len(self.drift), np.array(still, np.float64)
         kind = felt[0].dtype if felt else np.dtype(np.float64)
-        rows, parts = self.responses.astype(kind), (self.weights[:, None] * (self.basis @ shares)).astype(kind)
+        pairs = [self._pairs(weights, kind) for weights in (self.weights[:, None] * (self.basis @ shares)).T]
         for band, right in _bands(r):
             part = np.zeros((len(range(r)[band]), r - band.start), kind)
-            for weights, each in zip(parts.T, felt, strict=True):
-                part += ((rows[:, band] * weights[:, None]).T @ rows[:, right]) * each[band, right]
+            for (before, after), each in zip(pairs, felt, strict=True):
+                part += (before[:, band].T @ after[:, right]) * each[band, right]
             out[band, right] += part
             out[right, band] = out[band, right].T
         np.fill_diagonal(out, np.diag(out) + np.einsum("pj,jp->p", self.flow, added))
@@ -62,12 +67,25 @@ class Reach:
 
     def still(self, noise: Array) -> Array:
         """S under the constant source `noise`, (r, r)."""
-        r, weighed, out = len(self.drift), self.responses * self.weights[:, None], np.empty_like(self.begun)
+        r, out = len(self.drift), np.empty_like(self.begun)
+        before, after = self._pairs(self.weights, np.dtype(np.float64))
         for band, right in _bands(r):
-            found = (weighed[:, band].T @ self.responses[:, right]) * noise[band, right]
+            found = (before[:, band].T @ after[:, right]) * noise[band, right]
             out[band, right] = found + self.drift[band, None] * self.begun[band, right] * self.drift[right]
             out[right, band] = out[band, right].T
         return out
+
+    def _pairs(self, weights: Array, kind: np.dtype[Any]) -> tuple[AnyArray, AnyArray]:
+        """Two matrices whose product is sum_t weights_t R_p(t) R_q(t), (n, r) both or less."""
+        if self.skeleton is None:
+            return (self.responses * weights[:, None]).astype(kind), self.responses.astype(kind)
+        carried = self.skeleton.carried
+        return carried.astype(kind), ((self.few * weights[:, None]).T @ self.few @ carried).astype(kind)
+
+    @cached_property
+    def few(self) -> AnyArray:
+        """The responses of the skeleton's modes, (n, L)."""
+        return self.responses if self.skeleton is None else self.responses[:, self.skeleton.chosen]
 
     @cached_property
     def flow(self) -> Array:

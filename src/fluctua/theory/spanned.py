@@ -83,6 +83,7 @@ class SpannedSource:
         total = np.zeros(rest.shape, self.problem.inputs.dtype)
         for share, found in zip(shares, self._found, strict=True):
             total += self.problem.inputs.dtype.type(share) * found
+        np.fill_diagonal(total, np.diag(total) + self.witnesses.mean(left[None])[0])
         size = np.abs(np.diag(total) + np.diag(rest))
         gain = np.clip(size.sum() / np.abs(np.diag(self.minimum.noise)).sum(), 1.0, _LARGEST_GAIN)
         sizes = np.array([np.diag(found) for found in self._found])

@@ -16,6 +16,7 @@ from ..kernels.time_varying import Course
 from .allowance import Flows
 from .panels import Panels
 from .reach import Reach
+from .skeleton import Skeleton
 
 __all__ = ["Timeline"]
 
@@ -72,7 +73,9 @@ class Timeline:
     @cached_property
     def reaches(self) -> list[Reach]:
         """How S at each node is made."""
-        return list(self.reached(self.panels.nodes))
+        found = list(self.reached(self.panels.nodes))
+        skeleton = Skeleton.of([reach.responses * np.sqrt(np.abs(reach.weights))[:, None] for reach in found])
+        return [replace(reach, skeleton=skeleton) for reach in found]
 
     @cached_property
     def flows(self) -> Flows:

@@ -69,8 +69,12 @@ class Witnesses:
         shares = found.T / sizes
         return shares, seen - shares @ former
 
+    def mean(self, left: Array) -> Array:
+        """What q of `left`, (k, n), adds to the variance of each mode, as the witnesses know it, (k, r)."""
+        return np.asarray((left * self.weights) @ self.squares / len(self.weights))
+
     def effect(self, left: Array, squares: Array, errors: float = _ERRORS) -> Array:
-        """What q of `left`, (..., n), adds to the mean of `squares`, (n, r) or (n,), at most, (..., r) or (...)."""
+        """How far that mean over `squares`, (n, r) or (n,), of `left`, (..., n), is off at most, (..., r) or (...)."""
         weighted = left * self.weights
         return self._at_most(weighted @ squares, weighted**2 @ squares**2, errors)
 
@@ -81,7 +85,7 @@ class Witnesses:
 
     def _at_most(self, mean: Array, square: Array, errors: float) -> Array:
         count = len(self.weights)
-        return np.asarray(np.abs(mean) + errors * np.sqrt(np.maximum(square - mean**2 / count, 0))) / count
+        return np.asarray(errors * np.sqrt(np.maximum(square - mean**2 / count, 0))) / count
 
     @cached_property
     def squares(self) -> Array:
