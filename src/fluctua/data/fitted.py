@@ -75,7 +75,11 @@ class Fitted:
         if self.columns is None and not self.asked.bias:
             return rows
         shape = len(rows), self.width + self.asked.bias
-        refuse_bytes(f"the prepared inputs, {shape[0]:,} x {shape[1]:,},", rows.itemsize * np.prod(shape), "Use fewer.")
+        refuse_bytes(
+            f"the prepared inputs, {shape[0]:,} x {shape[1]:,},",
+            float(rows.itemsize * shape[0] * shape[1]),
+            "Use fewer.",
+        )
         out = np.ones(shape, rows.dtype)
         with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below
             for block in row_blocks(rows):
