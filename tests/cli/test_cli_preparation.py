@@ -59,6 +59,7 @@ def test_the_words_say_what_was_done(run):
     assert "prepared  centred, standardised, a column of ones; 20 % held out, seed 1\n" in out
     assert "240 samples, 6 inputs" in out
     assert "held out      train.npz, held out: " in out
+    assert "prepared  centred, no bias\n" in run("predict", "train.npz", "--center", "--lr", "0.02")[1]
     assert "prepared" not in run("predict", "train.npz", "--lr", "0.02")[1]
 
 

@@ -1,6 +1,7 @@
 """Inputs prepared: learned from the training data alone, the same for all others, and undone in the weights."""
 
 import hashlib
+import pickle
 import warnings
 
 import numpy as np
@@ -309,6 +310,19 @@ def test_pipelines_of_other_kinds():
     assert encoded.transform(text[:1]).shape == (1, 3)
     half = fl.Preparation(pipeline=StandardScaler()).fit_transform(X.astype(np.float16))
     assert half.dtype == np.float32
+
+
+def test_masked_entries_are_not_learned_from():
+    for pipeline in (None, PCA(2)):
+        with pytest.raises(InvalidInput, match="inputs is a masked array"):
+            fl.Preparation(pipeline=pipeline, bias=True).fit(np.ma.masked_array(X, X > 4))
+
+
+def test_a_preparation_is_kept_in_a_file():
+    preparation = fl.Preparation(pipeline=PCA(2), bias=True, standardize=True).fit(X, Y)
+    again = pickle.loads(pickle.dumps(preparation))
+    np.testing.assert_array_equal(again.transform(OTHER), preparation.transform(OTHER))
+    np.testing.assert_array_equal(again.encode(Y), preparation.encode(Y))
 
 
 def test_a_pipeline_sees_the_columns_of_a_frame():

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._validate.plain import Keywords
 from ..errors import InvalidInput
-from ..planning.conditioned import Conditioning, conditioning
+from ..planning.conditioned import Conditioning, conditioning, counted
 from ..planning.loops import torch_code
 from ..recipe.mse_loss import mse_words
 from ..storage.results import finite
@@ -257,13 +257,9 @@ def _report(prediction: Prediction, limit: float, independent: bool) -> str:
             f"excess loss   {prediction.excess_loss:.6g}{_sampled(prediction)}{share}",
             *([f"computed      {known} over the samples, as estimated"] if known else []),
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
-            f"relaxation    {_count(slow.min())} steps in the fastest mode, {_count(np.median(slow))} in the median, "
-            f"{_count(slow.max())} in the slowest",
+            f"relaxation    {counted(slow.min())} steps in the fastest mode, {counted(np.median(slow))} in the median, "
+            f"{counted(slow.max())} in the slowest",
             f"stability     lr is {sgd.lr / limit:.1%} of the largest stable one"
             f"{' for independent batches' if independent else ''}, {limit:.7g}",
         )
     )
-
-
-def _count(steps: float) -> str:
-    return f"{steps:.1f}" if steps < 100 else f"{steps:,.0f}" if steps < 10**6 else f"{steps:.1e}"

@@ -76,7 +76,9 @@ class Fitted:
             return rows
         shape = len(rows), self.width + self.asked.bias
         refuse_bytes(
-            f"the prepared inputs, {shape[0]:,} x {shape[1]:,},", float(rows.itemsize * np.prod(shape)), "Use fewer."
+            f"the prepared inputs, {shape[0]:,} x {shape[1]:,},",
+            float(rows.itemsize * shape[0] * shape[1]),
+            "Use fewer.",
         )
         out = np.ones(shape, rows.dtype)
         with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below

@@ -33,6 +33,8 @@ def _steps(record: Header) -> Iterator[str]:
         yield ("centred, standardised" if record.get("standardize") else "centred") + still
     if record.get("bias"):
         yield "a column of ones"
+    elif record.get("center"):
+        yield "no bias"
 
 
 def _split(record: Header) -> str:

@@ -108,7 +108,7 @@ def _copied(given: Any) -> Any:
 
 def _readable(inputs: Any) -> Any:
     """Return what a transformer can read: tensors as arrays, float16 as float32; frames and text as they are."""
-    if hasattr(inputs, "detach"):
+    if hasattr(inputs, "detach") or isinstance(inputs, np.ma.MaskedArray):
         inputs = as_array("inputs", inputs)
     if isinstance(inputs, np.ndarray) and inputs.dtype == np.float16:
         return inputs.astype(np.float32)

@@ -7,22 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arrays import Array
-from .._half import Rows
 from .._validate.arguments import door
 from .._validate.plain import JsonObject
-from ..data.columns import Columns, row_blocks
 from ..errors import InvalidInput
 from ..kernels.constant import Kernel
 from ..kernels.momentum import step_kernel
 from ..problem.least_squares import LeastSquares
-from ..problem.modes import rounding
-from ..problem.moments import weighted_square
 from ..recipe.sgd import Recipe
 from ..theory.readings import kernel_relaxation
 from ..theory.source import Source
 from ..theory.stability import independent_batches
+from .input_moments import InputMoments, growth
 
-__all__ = ["Conditioned", "Conditioning", "conditioning"]
+__all__ = ["Conditioned", "Conditioning", "conditioning", "counted"]
 
 FACTOR = 2.0
 """How many times shorter the median mode's relaxation must become before anything is advised."""
@@ -125,7 +122,8 @@ class Conditioning:
             f"{best.options} would help, at a rate that is by estimate as near to the limit:\n"
             f"largest curvature {now.curvatures[0]:.3g} -> {best.curvatures[0]:.3g}, condition number "
             f"{now.condition:.2g} -> {best.condition:.2g},\n"
-            f"relaxation in the median mode {_steps(now)} -> {_steps(best)} steps, lr {now.lr:.2g} -> {best.lr:.2g}"
+            f"relaxation in the median mode {counted(now.median_relaxation_steps)} -> "
+            f"{counted(best.median_relaxation_steps)} steps, lr {now.lr:.2g} -> {best.lr:.2g}"
         )
 
     def to_dict(self) -> JsonObject:
@@ -185,9 +183,9 @@ def conditioning(problem: LeastSquares, sgd: Recipe) -> Conditioning:
             "problem without sample weights, with a sampling that draws all samples alike."
         )
     rates = _Rates(sgd, Source.of(problem, independent_batches(sgd)).kappa)
-    limit = rates.bound(problem.curvatures, _norm(problem))
+    limit = rates.bound(problem.curvatures, growth(problem))
     given = Conditioned(False, False, False, problem.curvatures, sgd.lr, rates.relaxation(problem.curvatures, sgd.lr))
-    found = _Moments.of(problem.inputs)
+    found = InputMoments.of(problem.inputs)
     centred, standardised = (rates.prepared(scaled, *found.spectrum(scaled), limit) for scaled in (False, True))
     return Conditioning(given, centred, standardised)
 
@@ -227,57 +225,6 @@ class _Rates:
         return Conditioned(True, True, scaled, curvatures, lr, self.relaxation(curvatures, lr))
 
 
-@dataclass(frozen=True, eq=False)
-class _Moments:
-    """Averages over the standardised inputs s that vary, and a bias: all that follows from centring is a congruence."""
-
-    deviation: Array
-    """Of each column; 1 of the bias."""
-    correlations: Array
-    """<s s^T>."""
-    fourth: tuple[Array, Array]
-    """<|x|^2 s s^T> of x centred and of x standardised, each beside the bias."""
-
-    @classmethod
-    def of(cls, inputs: Rows) -> _Moments:
-        """Average over the samples, block by block."""
-        columns = Columns.of(inputs)
-        varies = ~columns.constant
-        deviation = np.append(columns.deviation[varies], 1.0)
-        second, centred, standardised = (np.zeros((len(deviation),) * 2) for _ in range(3))
-        for rows in row_blocks(inputs):
-            s = np.ones((len(inputs[rows]), len(deviation)))
-            s[:, :-1] = columns.centred(inputs[rows])[:, varies] / deviation[:-1]
-            second += s.T @ s
-            centred += weighted_square(s, s**2 @ deviation**2)
-            standardised += weighted_square(s, np.sum(s**2, axis=1))
-        return cls(deviation, second / len(inputs), (centred / len(inputs), standardised / len(inputs)))
-
-    def spectrum(self, scaled: bool) -> tuple[Array, float]:
-        """Return the curvatures, largest first, and R^2."""
-        held, modes = np.linalg.eigh(self.correlations)
-        kept = held > rounding(len(held)) * held[-1]
-        whitened = modes[:, kept] / np.sqrt(held[kept])
-        square = float(np.linalg.eigvalsh(whitened.T @ self.fourth[scaled] @ whitened)[-1])
-        if scaled:
-            return np.ascontiguousarray(held[kept][::-1]), square
-        return _largest(self.deviation[:, None] * self.correlations * self.deviation, int(kept.sum())), square
-
-
-def _norm(problem: LeastSquares) -> float:
-    """R^2 of the inputs as they are."""
-    blocks = (problem.inputs[rows] for rows in row_blocks(problem.inputs))
-    squares = np.concatenate([np.einsum("ij,ij->i", block, block, dtype=np.float64) for block in blocks])
-    size = np.sqrt(problem.curvatures)
-    return float(np.linalg.eigvalsh(problem.scatter(weights=squares) / np.multiply.outer(size, size))[-1])
-
-
-def _largest(matrix: Array, count: int) -> Array:
-    """The largest eigenvalues, so many at most, down to rounding."""
-    found = np.linalg.eigvalsh(matrix)[::-1][:count]
-    return np.asarray(found[found > rounding(len(matrix)) * found[0]])
-
-
-def _steps(one: Conditioned) -> str:
-    steps = one.median_relaxation_steps
+def counted(steps: float) -> str:
+    """Return a number of steps, as exact as a reader wants it."""
     return f"{steps:.1f}" if steps < 100 else f"{steps:,.0f}" if steps < _MANY else f"{steps:.1e}"
