@@ -61,6 +61,7 @@ VALUES = {
     "position": ("0", "1", "99"),
     "budget": ("1", "4", "16", "0"),
     "samples": ("8", "40", "0", "3"),
+    "torch": ("half", "mse", "sum"),
 }
 FLAGS = (
     "nesterov",
@@ -109,6 +110,7 @@ COMMANDS = {
         "spread",
         "orders",
         "seed",
+        "torch",
         "json",
     ),
     "verify": (
@@ -144,6 +146,7 @@ COMMANDS = {
         "check",
         "replicas",
         "seed",
+        "torch",
         "json",
     ),
 }
