@@ -42,6 +42,7 @@ RULED_OUT = {
     "lagged_covariance": {"NotConverged"},  # of the limit of shuffled epochs, which are refused before
     "effective_temperatures": {"NotConverged"},
     "largest_square": {"InvalidInput"},  # of a width, which is a shape's
+    "torch_code": {"NotConverged"},  # of a stationary state: the prediction is of a run
     "draw": {"InvalidInput", "UnknownName", "UnknownRow"},  # a verdict has the rows that its figures show
 }
 """What the source lets a function raise, and what it does before rules out."""

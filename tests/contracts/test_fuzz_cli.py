@@ -64,6 +64,7 @@ VALUES = {
     "samples": ("8", "40", "0", "3"),
     "target": ("0.2", "0.45", "0", "7"),
     "longest": ("100", "0"),
+    "torch": ("half", "mse", "sum"),
 }
 FLAGS = (
     "nesterov",
@@ -117,6 +118,7 @@ COMMANDS = {
         "spread",
         "orders",
         "seed",
+        "torch",
         "json",
     ),
     "verify": (
@@ -152,6 +154,7 @@ COMMANDS = {
         "check",
         "replicas",
         "seed",
+        "torch",
         "json",
     ),
     "sweep": (

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,21 @@ def test_the_walk_from_features_to_the_predicted_loss(tmp_path, samples, feature
     assert f"{predicted:.6g}" in report
     assert abs(loss - predicted) < 6 * spread
     assert spread < 0.01 * predicted  # and that says something
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "learning_rate.md"
+
+
+@pytest.mark.statistical(alpha=1e-4)
+def test_the_loop_on_the_page_is_the_one_that_is_written_and_ends_as_it_says(tmp_path):
+    page = PAGE.read_text(encoding="utf-8")
+    command = re.search(r"`fluctua (plan digits .* --torch)`", page)[1]
+    (loop,) = re.findall(r"```python\n(import numpy.*?)```", page, re.DOTALL)
+    assert called(tmp_path, "-m", "fluctua", *command.split()).endswith(f"\n\n{loop}")
+    digits = fl.load("digits")
+    np.savez(tmp_path / "digits.npz", X=digits.inputs, y=digits.labels)
+    loss, predicted, spread = pasted(loop, tmp_path, "digits.npz")
+    assert abs(loss - predicted) < 6 * spread
 
 
 NUMBERS = np.random.default_rng(2)

@@ -235,3 +235,42 @@ def test_an_unknown_schedule_is_named(digits_problem):
 def test_the_table_fits_a_terminal(found):
     assert isinstance(found, Plan)
     assert all(len(line) <= 80 for line in found.table.splitlines())
+
+
+def test_every_candidate_writes_its_loop_and_says_how_it_ends(digits_problem, found):
+    for one in found.candidates:
+        code = one.torch_code()
+        assert f"lr={one.sgd.lr}" in code
+        assert f"predicted {one.loss:.6g} +- " in code
+    assert found.to_dict()["torch_code"] == {loss: found.best.torch_code(loss) for loss in ("half", "mse")}
+    end = fl.predict(digits_problem, found.best.sgd, check_stability=False).after(STEPS, start="zero", rtol=1e-2)
+    assert found.best.loop.spread == pytest.approx(fl.loss_spread(end, rtol=1e-2).std, rel=0.2)
+
+
+def test_a_loop_prints_the_training_loss_whatever_the_plan_minimises(small_problem):
+    half = small_problem.inputs[::2], small_problem.targets[::2]
+    options = {"batch_size": 4, "momenta": [0.0], "schedules": ["linear"], "weight_decay": 0.1}
+    best = fl.plan(small_problem, 30, held_out=half, **options).best
+    expected = end(small_problem, best.sgd, 30)
+    assert f"predicted {expected:.4g}" in best.torch_code()
+    assert best.loss != pytest.approx(expected, rel=1e-3)
+
+
+def test_a_plan_from_weights_begins_its_loop_there(small_problem):
+    start = np.ones((3, 12))
+    code = fl.plan(small_problem, 20, batch_size=4, momenta=[0.0], schedules=["linear"], start=start).best.torch_code()
+    assert "model.weight.copy_(torch.tensor(np.asarray(start)))" in code
+    assert "zeros_" not in code
+
+
+def test_a_thinned_plan_in_epochs_says_that_its_loss_is_about(monkeypatch):
+    """And has what the estimate may be off by in its spread."""
+    monkeypatch.setattr(import_module("fluctua.planning.search"), "_LARGE", 100)
+    monkeypatch.setattr(import_module("fluctua.planning.settling"), "_ONE", 0.0)
+    rng = np.random.default_rng(1)
+    problem = fl.LeastSquares(rng.normal(size=(200, 5)), rng.normal(size=(200, 2)))
+    best = fl.plan(problem, 40, batch_size=8, momenta=[0.0], schedules=["cosine"], sampling="shuffle").best
+    assert not best.exact
+    assert "predicted about " in best.torch_code()
+    assert "between runs" not in best.torch_code()
+    assert best.loop.spread > 0.1 * (best.loop.expected - problem.minimum().loss) * 0.99

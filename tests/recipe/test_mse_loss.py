@@ -115,3 +115,27 @@ def test_both_numbers_and_their_factors_are_printed(tmp_path, capsys):
     assert "(c/2 = 5 times the lr, 2/c = 0.2 times the weight decay)" in text
     same = for_mse_loss(fl.SGD(0.1, 8, 0.05), 2)
     assert (same.lr, same.weight_decay) == (0.1, 0.05)
+
+
+S = fl.schedules
+OWN_RATES = [
+    S.CosineAnnealingLR(40, 0.01),
+    S.CosineAnnealingWarmRestarts(7, 2, 0.01),
+    S.OneCycleLR(max_lr=0.03, total_steps=40, cycle_momentum=False),
+    S.SequentialLR([S.LinearLR(0.1, 1.0, 5), S.CosineAnnealingLR(35, 0.01)], [5]),
+    S.PerEpoch(S.CosineAnnealingLR(5, 0.01), 8),
+]
+FACTORS = [
+    None,
+    S.StepLR(9),
+    S.OneCycleLR(total_steps=40, cycle_momentum=False),
+    S.ChainedScheduler([S.StepLR(9), S.LinearLR()]),
+    S.ArrayLR([0.5] * 40),
+]
+
+
+@pytest.mark.parametrize("schedule", [*OWN_RATES, *FACTORS], ids=str)
+def test_every_rate_of_a_schedule_goes_with_lr(schedule):
+    """Also an eta_min and a max_lr, which are rates and no factors."""
+    sgd, steps = fl.SGD(0.1, 8, 0.05, schedule=schedule), np.arange(40)
+    np.testing.assert_allclose(for_mse_loss(sgd, 10).rates(steps), 5 * sgd.rates(steps), rtol=1e-13)

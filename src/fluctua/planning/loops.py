@@ -8,13 +8,13 @@ import numpy as np
 
 from .._validate.arguments import door
 from .._validate.values import instance, positive_int
-from ..errors import InvalidInput
+from ..errors import InvalidInput, NotConverged
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..recipe.torch_loop.loop import Loop
 from ..theory.answers import Prediction
-from ..theory.rough_spread import rough_spread
+from ..theory.outputs_alike import rough_spread
 from ..theory.spread import loss_spread
 from .candidates import Candidate
 from .search import Search
@@ -127,7 +127,10 @@ def _spread(prediction: Prediction, steps: int) -> float:
     pairs = problem.outputs * (problem.outputs + 1) / 2
     if pairs * (problem.samples + _STEP * steps) * problem.rank**2 > _A_SECOND:
         return rough_spread(prediction)
-    return loss_spread(prediction, rtol=_RTOL).std
+    try:
+        return loss_spread(prediction, rtol=_RTOL).std
+    except (InvalidInput, NotConverged):  # a loop is worth more than its spread
+        return rough_spread(prediction)
 
 
 def with_loops(search: Search, candidates: tuple[Candidate, ...], *, begins: bool) -> tuple[Candidate, ...]:
@@ -140,7 +143,9 @@ def with_loops(search: Search, candidates: tuple[Candidate, ...], *, begins: boo
 def _told(search: Search, one: Candidate) -> Candidate:
     assert one.loop is not None
     prediction = search.end(one.sgd, one.exact)
-    loop = replace(ended(one.loop, prediction), about=not one.exact)
-    if not one.exact:
-        loop = replace(loop, spread=float(np.hypot(loop.spread or 0.0, _ESTIMATE * prediction.excess_loss)))
+    if one.exact:
+        return replace(one, loop=ended(one.loop, prediction))
+    excess = prediction.excess_loss
+    spread = float(np.hypot(rough_spread(prediction), _ESTIMATE * excess))
+    loop = replace(one.loop, expected=prediction.optimum_loss + excess, spread=spread, about=True)
     return replace(one, loop=loop)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 import fluctua as fl
-from fluctua.theory.rough_spread import rough_spread
+from fluctua.theory.outputs_alike import rough_spread
 from helpers.thinning import thinned
 
 STEPS = 200
