@@ -12,7 +12,7 @@ import fluctua as fl
 
 HOUSE = Path(fl.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"))
-TOP = {"__init__.py", "__main__.py", "_arrays.py", "_optional.py", "_tables.py", "py.typed"}
+TOP = {"__init__.py", "__main__.py", "_arrays.py", "_half.py", "_optional.py", "_tables.py", "py.typed"}
 ROOMS = {
     "_validate",
     "cli",
