@@ -81,7 +81,10 @@ SIGNATURES = {
     ],
     fl.LeastSquares: ["inputs", "targets", "targets_are", "sample_weight"],
     fl.WeightedSampling: ["weights", "unbiased"],
-    fl.load: ["name", "subset", "split", "classes", "limit", "targets", "data_dir", "targets_are", "like"],
+    fl.load: [
+        *("name", "subset", "split", "classes", "limit", "targets", "inputs_key", "targets_key", "data_dir"),
+        *("targets_are", "like"),
+    ],
     fl.predict: ["problem", "sgd", "theory", "average", "check_stability"],
     fl.Prediction.after: ["self", "steps", "start", "rtol", "curve"],
     fl.learning_curve: ["problem", "sgd", "steps", "start", "theory", "average", "rtol"],

@@ -12,7 +12,10 @@ import fluctua as fl
 
 HOUSE = Path(fl.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"))
-TOP = {"__init__.py", "__main__.py", "_arrays.py", "_optional.py", "_results.py", "_tables.py", "plot.py", "py.typed"}
+TOP = {
+    *("__init__.py", "__main__.py", "_arrays.py", "_half.py", "_optional.py", "_results.py", "_tables.py"),
+    *("plot.py", "py.typed"),
+}
 ROOMS = {
     "_validate",
     "cli",

@@ -298,6 +298,16 @@ def test_all_numbers_headless_with_a_key(tmp_path):
     np.testing.assert_array_equal(values.targets, X[:, [2, 0]])
 
 
+def test_a_first_line_that_may_be_a_label(tmp_path):
+    named = table(tmp_path, "animal\n" + "\n".join(WORDS) + "\n")
+    np.testing.assert_array_equal(data.load((X, X), targets=named, inputs_key="X").labels, WORDS)
+    with pytest.raises(InvalidInput, match="does that name a column"):
+        data.load((X[:3], X), targets=table(tmp_path, "ant\nbee\ncow\n"), inputs_key="X")
+    lonely = table(tmp_path, "ant\n" + "\n".join(WORDS[1:]) + "\n")
+    with pytest.raises(InvalidInput, match="has 40 samples and t.csv has 39"):
+        data.load((X, X), targets=lonely, inputs_key="X")
+
+
 def test_damaged_text(tmp_path):
     for text, words in (
         ("a,b,label\n1,2,x\n1,2\n", "line 3 has 2 fields, and the first has 3"),
@@ -524,3 +534,46 @@ def test_h5_gives_rows_and_groups(tmp_path):
 def test_what_holds_no_data(given):
     with pytest.raises(InvalidInput, match="name must be"):
         data.load(given)
+
+
+@pytest.mark.parametrize("held_out", ["file", "part"])
+def test_the_command_line_reads_them_all(tmp_path, capsys, held_out):
+    from fluctua.cli import main
+
+    x, y = RNG.normal(size=(60, 3)), np.array(["cat", "dog", "eel"])[np.arange(60) % 3]
+    table(tmp_path, "name\n" + "\n".join(y) + "\n", "y.csv")
+    if held_out == "file":
+        path = write_safetensors(tmp_path, {"embeddings": x.astype(np.float16)})
+        np.save(tmp_path / "h.npy", x[:9])
+        table(tmp_path, "name\n" + "\n".join(y[:9]) + "\n", "h.csv")
+        more = ["--targets", tmp_path / "y.csv", "--targets-key", "name"]
+        other = ["--held-out", tmp_path / "h.npy", "--held-out-targets", tmp_path / "h.csv"]
+    else:
+        path, more, other = tmp_path / "parts.npz", ["--inputs-key", "emb"], ["--held-out", "test"]
+        np.savez(path, emb_train=x, label_train=y, emb_test=x[:9], label_test=y[:9])
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", *map(str, [path, *more, *other, "--lr", "0.01"])])
+    assert ended.value.code == 0
+    assert "labels, 3 outputs: 'cat', 'dog', 'eel'" in (said := capsys.readouterr().out)
+    assert "held out" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["t.csv"], "--targets-key"),
+        (["t.csv", "--targets-key", "kind", "--held-out-targets", "t.csv"], "belongs to a file of inputs"),
+        (["x.npy", "--targets", "t.csv", "--targets-key", "kind", "--held-out", "x.npy"], "--held-out-targets"),
+        (["digits", "--inputs-key", "X"], "belongs to a user's own file"),
+    ],
+)
+def test_the_command_line_says_which_option_answers(tmp_path, capsys, monkeypatch, arguments, words):
+    from fluctua.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    table(tmp_path, "a,kind\n" + rows(X[:, 0], WORDS))
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", *arguments, "--lr", "0.01"])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err

@@ -21,7 +21,7 @@ from ..storage.paths import expanded, kind_of, printable
 from ..storage.stored import reading
 from .dataset import Dataset
 from .readers import SUFFIXES, dataset_files, ending, is_dataset_folder, opened
-from .readers.held import Held
+from .readers.held import Held, spelled
 from .readers.objects import held_object
 from .readers.rule import Keys, in_part, inputs_of, refuse_counting, refuse_gaps, targets_of
 from .selection import Selection
@@ -110,6 +110,10 @@ def _in_order(held: Held, names: list[str], like: Dataset) -> list[str]:
 
 def _pair(held: Held, inputs: list[str], targets: list[str], rows: int | None) -> tuple[Rows | None, Rows | None, int]:
     with reading(partial(_spoiled, held.name)):
+        for name in (*inputs, *targets):
+            if (entry := held.entries[name]).content == "other":
+                entry.read(0)  # which says why, where it is the file's fault
+                raise InvalidInput(f"{held.name}: {name} holds {spelled(entry)}, and neither numbers nor text.")
         return held.pair(inputs, targets, rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from ...errors import CorruptData, InvalidInput
 from .held import Content
 from .rule import TARGET_NAMES
 
-__all__ = ["HEAD", "Layout", "layout", "missing", "number"]
+__all__ = ["HEAD", "Layout", "layout_of", "missing", "number"]
 
 HEAD = 200
 """Records that tell the layout."""
@@ -56,7 +57,7 @@ def missing(field: str) -> bool:
     return field.strip().lower() in _MISSING
 
 
-def layout(name: str, lines: Sequence[str], tabs: bool) -> Layout:
+def layout_of(name: str, lines: Sequence[str], tabs: bool) -> Layout:
     """Return the layout of a table that begins with these lines."""
     if not any(line.strip() for line in lines):
         raise CorruptData(name, "it holds no lines", "Expected a line for each sample.")
@@ -109,6 +110,8 @@ def _has_header(name: str, records: Sequence[Sequence[str]]) -> bool:
         return label
     if all(first[k] in columns[k] for k in texts):
         return False
+    if all(min(Counter(columns[k]).values()) > 1 for k in texts):  # were it a label, one sample would be lacking
+        return True
     raise InvalidInput(
         f"{name} begins with {first[0]!r:.40}: does that name a column, or is it the first label? Put a line with the "
         f"column's name, label, above all others."

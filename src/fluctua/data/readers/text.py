@@ -19,7 +19,7 @@ from ..._half import Rows
 from ..._validate.sizes import refuse_bytes
 from ...errors import CorruptData, InvalidInput
 from .held import Entry, Held, Pair
-from .layout import HEAD, Layout, layout, missing, number
+from .layout import HEAD, Layout, layout_of, missing, number
 
 __all__ = ["text_table"]
 
@@ -32,7 +32,7 @@ Record = tuple[int, list[str]]
 def text_table(path: Path) -> Iterator[Held]:
     """Give the columns of a table of text."""
     lines = _head(path)
-    found = layout(path.name, lines, path.name.lower().removesuffix(".gz").endswith(".tsv"))
+    found = layout_of(path.name, lines, path.name.lower().removesuffix(".gz").endswith(".tsv"))
     entries = {
         name: Entry((), content, _unread, content) for name, content in zip(found.columns, found.contents, strict=True)
     }
