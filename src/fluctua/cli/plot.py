@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..storage.writing import output_directory
+from .helped import command
 from .options import json_option
 from .place import Place
 from .progress import progress_bar
@@ -16,7 +17,11 @@ from .tables import show_files
 __all__ = ["plot"]
 
 
-@click.command(short_help="Redraw the figures of a result.")
+@command(
+    short_help="Redraw the figures of a result.",
+    group="Figures",
+    examples=("fluctua plot fluctua-digits --format pdf --size 3.4in", "fluctua plot fluctua-digits --figure modes"),
+)
 @click.argument("result", type=Place())
 @click.option("--figure", "names", multiple=True, help="May be repeated: modes, balance, ....  [default: all]")
 @click.option("--format", "formats", multiple=True, help="May be repeated: png, svg, pdf.  [default: png and svg]")

@@ -23,6 +23,7 @@ from ..theory.stability import independent_batches, max_stable_lr
 from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
 from .asking import Asked, ask
+from .helped import command
 from .options import average_options, data_options, json_option, recipe_options, theory_option
 from .progress import progress_bar
 from .tables import show
@@ -59,7 +60,11 @@ class _Answer:
     held_out: HeldOutLoss | None
 
 
-@click.command(short_help="Noise floor, relaxation and stability, without a run.")
+@command(
+    short_help="Noise floor, relaxation and stability, without a run.",
+    group="Question",
+    examples=("fluctua predict digits --lr 0.05 --batch-size 8", "fluctua predict mnist --steps 2000 --held-out test"),
+)
 @data_options
 @recipe_options
 @theory_option

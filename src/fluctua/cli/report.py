@@ -12,6 +12,7 @@ from ..storage.paths import kind_of
 from ..storage.writing import check_writable
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
+from .helped import command
 from .options import json_option
 from .place import Place
 from .tables import show_files
@@ -19,7 +20,11 @@ from .tables import show_files
 __all__ = ["folder_of", "found_in", "report"]
 
 
-@click.command(short_help="Write the page of one or more results.")
+@command(
+    short_help="Write the page of one or more results.",
+    group="Page",
+    examples=("fluctua report fluctua-digits", "fluctua report one two --out both.html"),
+)
 @click.argument("results", metavar="RESULT...", type=Place(), nargs=-1, required=True)
 @click.option("--out", type=Place(dir_okay=False), help="The page.  [default: report.html beside a single result]")
 @json_option("The file's name as JSON (schema: fluctua schema files).")
