@@ -77,7 +77,10 @@ def test_every_option_is_in_a_group_and_help_comes_last(path):
     ]
     for name in names:
         assert (
-            sum(bool(re.search(rf"^  (?:-\w, )?(?:.* / )?{name}(?![\w-])", text, re.MULTILINE)) for text in found.values())
+            sum(
+                bool(re.search(rf"^  (?:-\w, )?(?:.* / )?{name}(?![\w-])", text, re.MULTILINE))
+                for text in found.values()
+            )
             == 1
         )
     assert "--help" in found["Output"]
