@@ -63,7 +63,9 @@ def _save(asked: Asked, found: GradientNoise, directory: Path) -> str:
 
     text = json.dumps({**found.to_dict(), "data": asked.dataset.about}, indent=2)
     save_text(directory / "noise.json", text + "\n")
-    save_noise_figure(found, directory, asked.dataset.name)
+    with progress_bar() as progress:
+        progress("figures", 0.0)
+        save_noise_figure(found, directory, asked.dataset.name)
     return text
 
 

@@ -155,7 +155,8 @@ def _compute(question: _Question) -> _Answer:
         limit = max_stable_lr(problem, independent_batches(sgd) if independent else sgd)
         progress("outputs", 0.0)
         spread = loss_spread(prediction) if question.spread else None
-    held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
+        progress("held out", 0.0)
+        held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
     return _Answer(prediction, limit, independent, spread, measured, held_out)
 
 

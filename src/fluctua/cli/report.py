@@ -15,6 +15,7 @@ from ..verification.verdict import Verdict
 from .helped import command
 from .options import json_option
 from .place import Place
+from .progress import progress_bar
 from .tables import show_files
 
 __all__ = ["folder_of", "found_in", "report"]
@@ -37,7 +38,10 @@ def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
     beside = folder_of(results[0]) if len(results) == 1 else Path()
     place = Path(out) if out else beside / "report.html"
     check_writable(place)
-    show_files([save_report(verdicts, place)], as_json)
+    with progress_bar() as progress:
+        progress("page", 0.0)
+        written = save_report(verdicts, place)
+    show_files([written], as_json)
     return 0
 
 

@@ -69,7 +69,9 @@ def _save(found: Found, directory: Path, asked: str) -> None:
     """Write the summary and the page."""
     save_text(directory / "summary.md", f"{summary(found)}\n{machine()}. {asked}\n")
     brief = [i for i, (cell, _) in enumerate(found) if not cell.base]
-    save_report([verdict for _, verdict in found], directory / "report.html", brief=brief)
+    with progress_bar() as progress:
+        progress("page", 0.0)
+        save_report([verdict for _, verdict in found], directory / "report.html", brief=brief)
 
 
 def _words(found: Found, directory: Path, seconds: float) -> str:

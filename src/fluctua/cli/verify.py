@@ -138,9 +138,12 @@ def _save(asked: Asked, verdict: Verdict, directory: Path, report: bool) -> None
             with progress_bar() as progress:
                 verdict = with_survey(verdict, asked.problem, partial(progress, "explorer"))
             verdict.save(directory)
-        save_figures(verdict, directory)
-        if report:
-            save_report(verdict, directory / REPORT)
+        with progress_bar() as progress:
+            progress("figures", 0.0)
+            save_figures(verdict, directory, progress=partial(progress, "figures"))
+            if report:
+                progress("page", 0.0)
+                save_report(verdict, directory / REPORT)
 
 
 def _checkpoint(directory: Path, resume: bool) -> Checkpoint:

@@ -100,7 +100,13 @@ def _inline(figure: Figure, prefix: str) -> str:
     return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
 
 
-def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+def save_figures(
+    verdict: Verdict,
+    directory: Path | str,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> list[Path]:
     """Write the figures of `draw` into a directory, and return the files' paths.
 
     Parameters
@@ -111,6 +117,8 @@ def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str]
         It is made if it is missing.
     formats : sequence of str
         Of png, svg and pdf.
+    progress : callable, optional
+        Called with the fraction done.
 
     Returns
     -------
@@ -141,7 +149,7 @@ def save_figures(verdict: Verdict, directory: Path | str, formats: Sequence[str]
     ...     print([path.name for path in save_figures(verdict, place, formats=["svg"])])
     ['modes.svg', 'balance.svg', 'curve.svg']
     """
-    return save_pictures(verdict, directory, formats)
+    return save_pictures(verdict, directory, formats, progress=progress)
 
 
 def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
@@ -161,10 +169,14 @@ def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
 
 
 def save_dynamic_figures(
-    verdict: DynamicVerdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")
+    verdict: DynamicVerdict,
+    directory: Path | str,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    progress: Callable[[float], None] | None = None,
 ) -> list[Path]:
     """Write the figures of `draw_dynamic` into `directory`; as `save_figures`."""
-    return save_pictures(verdict, directory, formats)
+    return save_pictures(verdict, directory, formats, progress=progress)
 
 
 def save_noise_figure(
