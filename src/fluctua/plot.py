@@ -96,7 +96,7 @@ def draw(
     >>> problem = fl.LeastSquares([[1.0], [2.0], [4.0]], [[0.5], [1.5], [2.0]])
     >>> curve = fl.learning_curve(problem, fl.SGD(lr=0.01, batch_size=1), steps=100)
     >>> figure = fl.plot.draw(curve, figsize="8.6cm")
-    >>> round(figure.get_figwidth(), 2)
+    >>> print(f"{figure.get_figwidth():.2f}")
     3.39
     """
     every = pictures(result)

@@ -72,7 +72,7 @@ def test_no_simulation_is_lost_whatever_stage_a_signal_comes_in(run, features, m
     arguments = "verify", features, "--steps", 40, "--replicas", 16, "--seed", 1, "--threads", 1, "--json"
     place, attribute, said = STAGES[stage]
     monkeypatch.setattr(module("cli.verify"), "with_survey", lambda verdict, *_: verdict)
-    monkeypatch.setattr(module("cli.verify"), "save_figures", lambda *_: None)
+    monkeypatch.setattr(module("cli.verify"), "save_figures", lambda *_, **__: None)
     with monkeypatch.context() as patch:
         patch.setattr(place, attribute, sends(name, getattr(place, attribute)))
         code, out, err = run(*arguments, "--out", "cut")

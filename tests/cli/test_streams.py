@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -50,7 +52,7 @@ def code_of(arguments, monkeypatch, *, stdout=None, stderr=None):
 @pytest.fixture
 def here(tmp_path, monkeypatch, features):
     import_module("fluctua.cli.verify")
-    monkeypatch.setattr(import_module("fluctua.cli.verify"), "save_figures", lambda *_: None)
+    monkeypatch.setattr(import_module("fluctua.cli.verify"), "save_figures", lambda *_, **__: None)
     monkeypatch.chdir(tmp_path)
     return features
 
@@ -145,6 +147,17 @@ def test_a_stage_pulses_until_its_share_is_known_and_lines_go_to_the_output(monk
     assert "100 %" in terminal.getvalue()  # theory, which is done when another stage begins
 
 
+def test_a_stage_that_tells_nothing_for_long_is_told_of(monkeypatch, capsys):
+    for name, seconds in {"_FIRST": 0.05, "_AGAIN": 60.0, "_LOOK": 0.01}.items():
+        monkeypatch.setattr(f"fluctua.cli.progress.{name}", seconds)
+    with progress_bar() as report:
+        report("limit", 0.0)
+        time.sleep(0.5)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("limit after ")
+    assert not [thread for thread in threading.enumerate() if "watch" in thread.name]
+
+
 def test_what_takes_long_says_so_where_there_is_no_terminal(monkeypatch, capsys):
     now = iter([0.0, 9.9, 10.1, 15.0, 20.0, 21.0])
     monkeypatch.setattr("fluctua.cli.progress.time.monotonic", lambda: next(now))
@@ -152,5 +165,5 @@ def test_what_takes_long_says_so_where_there_is_no_terminal(monkeypatch, capsys)
         for stage, fraction in (("plan", 0.0), ("plan", 0.25), ("plan", 0.3), ("plan", 0.5), ("check", 0.0)):
             report(stage, fraction)
     said = capsys.readouterr()
-    assert said.err.splitlines() == ["plan, 25% after 10 s", "check after 21 s"]
+    assert said.err.splitlines() == ["plan, 25% after 10 s, about 1 s left", "check after 21 s"]
     assert said.out == ""

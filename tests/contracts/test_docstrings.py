@@ -56,6 +56,7 @@ MODULES = {
     "fluctua": fl,
     "fluctua.schedules": fl.schedules,
     "fluctua.errors": fl.errors,
+    "fluctua.plot": fl.plot,
     "fluctua.report": report,
     "fluctua.report.figures": figures,
     "fluctua.report.explorer.ranges": ranges,

@@ -23,6 +23,7 @@ from ..errors import (
     UnstableRates,
 )
 from ..simulation.interrupts import exit_code, raised
+from .helped import HelpedGroup
 from .streams import streams
 
 __all__ = ["main"]
@@ -42,15 +43,15 @@ _COMMANDS = {
 _SAID = (AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates)
 """Warnings that are shown each time."""
 _NO_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
-_CITATION = """\
-Han, Park, Lee and Han, "Fluctuation-dissipation-type theorem in stochastic
-linear learning", Phys. Rev. E 104, 034126 (2021), arXiv:2106.02220.
 
-fluctua goes beyond it (finite learning rate, multiplicative noise, finite time);
-to cite the software itself use CITATION.cff, version {version}."""
+_COMPLETION = (
+    "Tab completes names and options with this in ~/.bashrc",
+    "(zsh_source, fish_source: the same for these shells):",
+    'eval "$(_FLUCTUA_COMPLETE=bash_source fluctua)"',
+)
 
 
-class _Verbs(click.Group):
+class _Verbs(HelpedGroup):
     """Commands, each imported when called, so that --help and --version answer at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -63,6 +64,13 @@ class _Verbs(click.Group):
             return None
         command: click.Command = getattr(import_module(f".{_COMMANDS[name]}", __name__), name)
         return command
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, and how the shell completes what is typed."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Completion"):
+            for line in _COMPLETION:
+                formatter.write(f"  {line}\n")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -84,7 +92,9 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 
 def _print_citation(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
-        click.echo(_CITATION.format(version=_version()))
+        from .citation import bibtex
+
+        click.echo(bibtex(_version()))
         ctx.exit()
 
 
@@ -94,12 +104,21 @@ def _version() -> str:
     return version("fluctua")
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Verbs,
+    examples=("fluctua verify digits", "fluctua predict mnist --lr 0.01 --batch-size 32"),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
 )
 @click.option(
-    "--cite", is_flag=True, expose_value=False, is_eager=True, callback=_print_citation, help="Print what to cite."
+    "--cite",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_citation,
+    help="Print what to cite, as BibTeX.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
@@ -107,11 +126,7 @@ def _group(ctx: click.Context, debug: bool) -> None:
     """Predict, before training, how far SGD will fluctuate on your data, and test the prediction.
 
     DATA is digits, mnist, emnist, cifar10, or a file: features.npz with arrays X and y (or Y).
-
-    \b
-      fluctua verify digits
-      fluctua predict mnist --lr 0.01 --batch-size 32
-    """  # noqa: D301  (click's own mark, and it must be the character)
+    """
     ctx.obj = {"debug": debug}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from .._arrays import Array
 from .._validate.plain import Keywords
 from .._validate.values import choice, positive_int
 from ..data import Dataset, Preparation, load
@@ -184,6 +185,7 @@ def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tupl
     checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
     if lr is not None:
         return checked, None
+    _decomposed(problem)
     usual = default_rate(problem, checked, steps)
     return replace(checked, lr=usual.lr), usual.words
 
@@ -194,7 +196,7 @@ def _indented(words: str) -> str:
 
 def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
     """Return the data, what their targets are, and their spectrum, in a line each."""
-    h, done = problem.curvatures, preparation_words(dataset.preparation)
+    h, done = _decomposed(problem), preparation_words(dataset.preparation)
     return "\n".join(
         (
             f"data      {dataset.name}: {problem.samples:,} samples, {problem.features} inputs, "
@@ -204,6 +206,13 @@ def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
             f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}",
         )
     )
+
+
+def _decomposed(problem: LeastSquares) -> Array:
+    """The curvatures, which take long where there are thousands of inputs."""
+    with progress_bar() as progress:
+        progress("spectrum", 0.0)
+        return problem.curvatures
 
 
 def default_out(out: str | None, data: str) -> str:

@@ -8,17 +8,20 @@ from dataclasses import asdict
 import click
 
 from ..data import available, data_home, fetch
+from .helped import Helped, HelpedGroup, data_or_file
 from .options import data_dir_option, json_option
 
 __all__ = ["data"]
 
 
-@click.group()
+@click.group(cls=HelpedGroup, examples=("fluctua data list", "fluctua data fetch mnist --data-dir ~/data"))
 def data() -> None:
     """List, fetch and find the built-in data sets."""
 
 
-@data.command("list")
+@data.command(
+    "list", cls=Helped, heading="Data", examples=("fluctua data list", "fluctua data list --data-dir ~/data --json")
+)
 @data_dir_option
 @json_option("As JSON.")
 def list_(data_dir: str | None, as_json: bool) -> int:
@@ -33,8 +36,13 @@ def list_(data_dir: str | None, as_json: bool) -> int:
     return 0
 
 
-@data.command("fetch")
-@click.argument("name")
+@data.command(
+    "fetch",
+    cls=Helped,
+    heading="Data",
+    examples=("fluctua data fetch mnist", "fluctua data fetch emnist --data-dir ~/data"),
+)
+@click.argument("name", shell_complete=data_or_file)
 @data_dir_option
 def fetch_(name: str, data_dir: str | None) -> int:
     """Fetch NAME from its publisher, checked against its known hash."""
@@ -42,7 +50,7 @@ def fetch_(name: str, data_dir: str | None) -> int:
     return 0
 
 
-@data.command()
+@data.command(cls=Helped, heading="Data", examples=("fluctua data path", "fluctua data path --data-dir ~/data"))
 @data_dir_option
 def path(data_dir: str | None) -> int:
     """Print the directory in use."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,11 @@ def _save(verdict: DynamicVerdict, directory: Path, paged: bool) -> None:
     from ..report.figures import save_dynamic_figures
 
     verdict.save(directory)
-    with saved_in(directory):
-        save_dynamic_figures(verdict, directory)
+    with saved_in(directory), progress_bar() as progress:
+        progress("figures", 0.0)
+        save_dynamic_figures(verdict, directory, progress=partial(progress, "figures"))
         if paged:
+            progress("page", 0.0)
             save_report(found_in(directory), directory / "report.html")
 
 

@@ -13,6 +13,7 @@ from ..storage.writing import output_directory, save_text
 from ..verification.formats import shown
 from ..verification.noise import GradientNoise, gradient_noise
 from .asking import Asked, ask, default_out
+from .helped import command
 from .options import data_options, json_option, level_option, out_option, recipe_options, seed_option
 from .progress import progress_bar
 from .tables import show
@@ -20,7 +21,11 @@ from .tables import show
 __all__ = ["noise"]
 
 
-@click.command(short_help="Measure the gradient noise against theory.")
+@command(
+    short_help="Measure the gradient noise against theory.",
+    group="Run",
+    examples=("fluctua noise digits", "fluctua noise features.npz --lr 0.01 --batch-size 32"),
+)
 @data_options
 @recipe_options
 @click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")
@@ -58,7 +63,9 @@ def _save(asked: Asked, found: GradientNoise, directory: Path) -> str:
 
     text = json.dumps({**found.to_dict(), "data": asked.dataset.about}, indent=2)
     save_text(directory / "noise.json", text + "\n")
-    save_noise_figure(found, directory, asked.dataset.name)
+    with progress_bar() as progress:
+        progress("figures", 0.0)
+        save_noise_figure(found, directory, asked.dataset.name)
     return text
 
 

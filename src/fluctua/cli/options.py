@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import reduce
-
 import click
 
 from .._validate.targets import KINDS
@@ -13,6 +10,7 @@ from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SAMPLINGS
 from ..recipe.torch_loop.losses import LOSSES
 from ..theory.ladder import RUNGS
+from .helped import OUTPUT, Decorator, among, data_or_file, grouped
 from .place import Place
 from .size import TestSize
 
@@ -33,35 +31,35 @@ __all__ = [
     "weight_decay_option",
 ]
 
-Command = Callable[..., int | None]
-Decorator = Callable[[Command], Command]
 DEFAULT_BATCH_SIZE = 8
 
-
-def _all(*options: Decorator) -> Decorator:
-    """One decorator that gives a command all of the options."""
-    return lambda function: reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
-
-
-data_dir_option = click.option(
-    "--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA)."
+data_dir_option = grouped(
+    "Data", click.option("--data-dir", type=click.Path(file_okay=False), help="Where the files are (or FLUCTUA_DATA).")
 )
-weight_decay_option = click.option(
-    "--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."
+weight_decay_option = grouped(
+    "Recipe",
+    click.option("--weight-decay", type=float, default=0.0, show_default=True, help="gamma/2 |W|^2 in the loss."),
 )
-sampling_option = click.option(
-    "--sampling",
-    default=SAMPLINGS[0],
-    show_default=True,
-    help=f"One of {', '.join(SAMPLINGS)}. Weights, of samples drawn or in the loss, are given in Python alone.",
+sampling_option = grouped(
+    "Recipe",
+    click.option(
+        "--sampling",
+        shell_complete=among(SAMPLINGS),
+        default=SAMPLINGS[0],
+        show_default=True,
+        help=f"One of {', '.join(SAMPLINGS)}. Weights, of samples drawn or in the loss, are given in Python alone.",
+    ),
 )
 level_option = click.option(
     "--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability."
 )
 seed_option = click.option("--seed", type=int, help="Seed of the batches.  [default: fresh, recorded in the result]")
-out_option = click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
-data_options = _all(
-    click.argument("data"),
+out_option = grouped(
+    OUTPUT, click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
+)
+data_options = grouped(
+    "Data",
+    click.argument("data", shell_complete=data_or_file),
     click.option("--subset", help="train or test, where the data set has both."),
     click.option("--split", help="emnist: byclass, bymerge, balanced, letters, digits or mnist."),
     click.option("--classes", help="Keep these labels only, such as 0,1."),
@@ -85,18 +83,30 @@ data_options = _all(
         help="Hold out this share of the samples, or so many, drawn by --seed and by label, and look at them too.",
     ),
 )
-shared_options = _all(
+shared_options = grouped(
+    "Recipe",
     sampling_option,
     click.option("--drop-last", is_flag=True, help="Drop the incomplete last batch of an epoch."),
-    click.option("--optimizer", default="SGD", show_default=True, help=f"One of {', '.join(OPTIMISERS)}."),
+    click.option(
+        "--optimizer",
+        shell_complete=among(tuple(OPTIMISERS)),
+        default="SGD",
+        show_default=True,
+        help=f"One of {', '.join(OPTIMISERS)}.",
+    ),
     click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum, as torch.optim.SGD has it."),
-    click.option("--schedule", help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors."),
+    click.option(
+        "--schedule",
+        shell_complete=among(tuple(SHAPES)),
+        help=f"Of lr over --steps: {', '.join(SHAPES)}, or an .npy of factors.",
+    ),
 )
 """Of a recipe, what a sweep does not vary."""
-held_out_targets_option = click.option(
-    "--held-out-targets", help="For a file of inputs in --held-out: the file of their targets."
+held_out_targets_option = grouped(
+    "Data", click.option("--held-out-targets", help="For a file of inputs in --held-out: the file of their targets.")
 )
-recipe_options = _all(
+recipe_options = grouped(
+    "Recipe",
     click.option(
         "--lr",
         type=float,
@@ -109,12 +119,15 @@ recipe_options = _all(
     click.option("--nu", type=float, help="Share of a step of QHM that is along its buffer, from 0 to 1."),
     shared_options,
 )
-average_options = _all(
+average_options = grouped(
+    "Average of the weights",
     click.option("--ema", type=float, help="Decay of an exponential moving average, looked at instead of W."),
     click.option("--tail", type=int, help="Look at the mean of W over so many last steps of the run."),
     click.option("--average-every", help="Update it after every so many steps, or epoch.  [default: 1]"),
 )
-theory_option = click.option("--theory", type=str, help=f"Rung of the ladder: {', '.join(RUNGS)}.  [default: exact]")
+theory_option = click.option(
+    "--theory", shell_complete=among(RUNGS), help=f"Rung of the ladder: {', '.join(RUNGS)}.  [default: exact]"
+)
 
 
 def _loss(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -124,16 +137,20 @@ def _loss(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
     return value
 
 
-torch_option = click.option(
-    "--torch",
-    is_flag=False,
-    flag_value=next(iter(LOSSES)),
-    callback=_loss,
-    metavar=f"[{'|'.join(LOSSES)}]",
-    help="End with the training loop in torch, of half the squared error (half, the default) or of nn.MSELoss (mse).",
+torch_option = grouped(
+    OUTPUT,
+    click.option(
+        "--torch",
+        is_flag=False,
+        flag_value=next(iter(LOSSES)),
+        callback=_loss,
+        metavar=f"[{'|'.join(LOSSES)}]",
+        help="End with the training loop in torch, of half the squared error (half, the default) or of nn.MSELoss "
+        "(mse).",
+    ),
 )
 
 
 def json_option(words: str) -> Decorator:
     """Return --json, which prints what `words` say instead of a report."""
-    return click.option("--json", "as_json", is_flag=True, help=words)
+    return grouped(OUTPUT, click.option("--json", "as_json", is_flag=True, help=words))

@@ -24,6 +24,7 @@ from ..recipe.mse_loss import mse_words
 from ..recipe.schedules import PLANNED, SHAPES
 from ..verification.formats import shown
 from .asking import load_both, spectrum
+from .helped import command
 from .options import (
     data_options,
     held_out_targets_option,
@@ -71,7 +72,11 @@ class _Answer:
         return self.rehearsal is None or (self.rehearsal.agrees and self.rehearsal.ordered)
 
 
-@click.command(short_help="Learning rate, momentum and schedule for a budget.")
+@command(
+    short_help="Learning rate, momentum and schedule for a budget.",
+    group="Search",
+    examples=("fluctua plan digits --budget 300 --batch-size 8", "fluctua plan mnist --samples 60000 --held-out test"),
+)
 @data_options
 @click.option("--budget", type=int, help="Steps of the run.")
 @click.option("--samples", type=int, help="Budget in samples instead: steps times batch size.")

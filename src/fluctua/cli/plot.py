@@ -11,6 +11,7 @@ from ..planning.swept import Sweep
 from ..storage.writing import output_directory
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
+from .helped import command
 from .options import json_option
 from .place import Place
 from .progress import progress_bar
@@ -24,7 +25,11 @@ _RESULTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | Sweep]] = {
 }
 
 
-@click.command(short_help="Redraw the figures of a result.")
+@command(
+    short_help="Redraw the figures of a result.",
+    group="Figures",
+    examples=("fluctua plot fluctua-digits --format pdf --size 3.4in", "fluctua plot fluctua-digits --figure modes"),
+)
 @click.argument("result", type=Place())
 @click.option("--figure", "names", multiple=True, help="May be repeated: modes, balance, ....  [default: all]")
 @click.option("--format", "formats", multiple=True, help="May be repeated: png, svg, pdf.  [default: png and svg]")

@@ -25,6 +25,7 @@ from ..theory.stability import independent_batches, max_stable_lr
 from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
 from .asking import Asked, ask
+from .helped import command
 from .options import (
     average_options,
     data_options,
@@ -73,7 +74,11 @@ class _Answer:
     code: str | None
 
 
-@click.command(short_help="Noise floor, relaxation and stability, without a run.")
+@command(
+    short_help="Noise floor, relaxation and stability, without a run.",
+    group="Question",
+    examples=("fluctua predict digits --lr 0.05 --batch-size 8", "fluctua predict mnist --steps 2000 --held-out test"),
+)
 @data_options
 @recipe_options
 @theory_option
@@ -169,17 +174,11 @@ def _compute(question: _Question) -> _Answer:
         limit = max_stable_lr(problem, independent_batches(sgd) if independent else sgd)
         progress("outputs", 0.0)
         spread = loss_spread(prediction) if question.spread else None
-    held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
-    return _Answer(
-        prediction,
-        limit,
-        independent,
-        spread,
-        measured,
-        held_out,
-        conditioning(problem, sgd),
-        _code(question, prediction),
-    )
+        progress("held out", 0.0)
+        held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
+        progress("advice", 0.0)
+        advice, code = conditioning(problem, sgd), _code(question, prediction)
+    return _Answer(prediction, limit, independent, spread, measured, held_out, advice, code)
 
 
 def _code(question: _Question, prediction: Prediction) -> str | None:

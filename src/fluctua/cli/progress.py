@@ -6,6 +6,7 @@ Where stderr is no terminal there is a line now and then instead.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import click
 __all__ = ["progress_bar"]
 
 _FIRST, _AGAIN = 10.0, 10.0  # seconds until the first line where there is no terminal, and between lines
+_LOOK = 1.0  # seconds between looks whether a line is due while nothing reports
 
 
 @contextmanager
@@ -31,7 +33,8 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:  # a bar that is off still ends in a new line before rich 14.1
-        yield _lines()
+        with _lines() as report:
+            yield report
         return
     columns = (
         TextColumn("{task.description:<10}"),
@@ -57,17 +60,50 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
         yield report
 
 
-def _lines() -> Callable[[str, float], None]:
-    """Return a function of stage and fraction that prints a line on stderr, the first after a while, when told."""
-    began = time.monotonic()
-    due = began + _FIRST
+@contextmanager
+def _lines() -> Iterator[Callable[[str, float], None]]:
+    """Give a function of stage and fraction that prints a line on stderr, the first after a while.
 
-    def report(stage: str, fraction: float) -> None:
-        nonlocal due
+    A stage that tells nothing for long is told of too.
+    """
+    lines, over = _Lines(), threading.Event()
+    watch = threading.Thread(target=lines.watch, args=(over,), daemon=True)
+    watch.start()
+    try:
+        yield lines.report
+    finally:
+        over.set()
+        watch.join()
+
+
+class _Lines:
+    """When the next line is due, and what it says."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.due, self.stage, self.fraction, self.since = self.began + _FIRST, "", 0.0, self.began
+        self.lock = threading.Lock()
+
+    def report(self, stage: str, fraction: float) -> None:
+        """Take in how far a stage is."""
         now = time.monotonic()
-        if now >= due:
-            due = now + _AGAIN
-            share = f", {fraction:.0%}" if fraction > 0 else ""
-            click.echo(f"{stage}{share} after {now - began:.0f} s", err=True)
+        with self.lock:
+            self.since = self.since if stage == self.stage else now
+            self.stage, self.fraction = stage, fraction
+            self._say(now)
 
-    return report
+    def watch(self, over: threading.Event) -> None:
+        """Say where it is, also while nothing reports, until it is over."""
+        while not over.wait(min(_AGAIN, _LOOK)):
+            with self.lock:
+                if self.stage:
+                    self._say(time.monotonic())
+
+    def _say(self, now: float) -> None:
+        if now >= self.due:
+            self.due = now + _AGAIN
+            share = left = ""
+            if self.fraction > 0:
+                share = f", {self.fraction:.0%}"
+                left = f", about {(now - self.since) * (1 / self.fraction - 1):.0f} s left"
+            click.echo(f"{self.stage}{share} after {now - self.began:.0f} s{left}", err=True)

@@ -14,8 +14,10 @@ from ..storage.paths import kind_of
 from ..storage.writing import check_writable
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
+from .helped import command
 from .options import json_option
 from .place import Place
+from .progress import progress_bar
 from .tables import show_files
 
 __all__ = ["folder_of", "found_in", "loaded", "report"]
@@ -27,7 +29,11 @@ _VERDICTS: dict[str, Callable[[Path], Verdict | DynamicVerdict]] = {
 }
 
 
-@click.command(short_help="Write the page of one or more results.")
+@command(
+    short_help="Write the page of one or more results.",
+    group="Page",
+    examples=("fluctua report fluctua-digits", "fluctua report one two --out both.html"),
+)
 @click.argument("results", metavar="RESULT...", type=Place(), nargs=-1, required=True)
 @click.option("--out", type=Place(dir_okay=False), help="The page.  [default: report.html beside a single result]")
 @json_option("The file's name as JSON (schema: fluctua schema files).")
@@ -40,7 +46,10 @@ def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
     beside = folder_of(results[0]) if len(results) == 1 else Path()
     place = Path(out) if out else beside / "report.html"
     check_writable(place)
-    show_files([save_report(verdicts, place)], as_json)
+    with progress_bar() as progress:
+        progress("page", 0.0)
+        written = save_report(verdicts, place)
+    show_files([written], as_json)
     return 0
 
 

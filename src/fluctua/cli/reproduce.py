@@ -15,6 +15,7 @@ from ..storage.writing import output_directory, save_text
 from ..studies.reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
 from ..verification.formats import caught
 from ..verification.verdict import Verdict
+from .helped import command
 from .options import data_dir_option, json_option
 from .place import Place
 from .progress import progress_bar
@@ -24,7 +25,11 @@ __all__ = ["reproduce"]
 Found = list[tuple[Cell, Verdict]]
 
 
-@click.command(short_help="Test the source paper's claim on all its data sets.")
+@command(
+    short_help="Test the source paper's claim on all its data sets.",
+    group="Run",
+    examples=("fluctua reproduce --quick", "fluctua reproduce --data mnist --data-dir ~/data"),
+)
 @click.option("--quick", is_flag=True, help="digits, and 4,000 images of MNIST, in shorter runs: minutes.")
 @click.option("--data", "names", multiple=True, help=f"May be repeated: {', '.join(SETS)}.  [default: all; quick: two]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Every cell draws its own seed from this one.")
@@ -64,7 +69,9 @@ def _save(found: Found, directory: Path, asked: str) -> None:
     """Write the summary and the page."""
     save_text(directory / "summary.md", f"{summary(found)}\n{machine()}. {asked}\n")
     brief = [i for i, (cell, _) in enumerate(found) if not cell.base]
-    save_report([verdict for _, verdict in found], directory / "report.html", brief=brief)
+    with progress_bar() as progress:
+        progress("page", 0.0)
+        save_report([verdict for _, verdict in found], directory / "report.html", brief=brief)
 
 
 def _words(found: Found, directory: Path, seconds: float) -> str:

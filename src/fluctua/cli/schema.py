@@ -6,14 +6,19 @@ import click
 
 from .._validate.values import choice
 from ..storage.layout import schema_text
+from .helped import among, command
 
 __all__ = ["schema"]
 
 SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "sweep", "reproduction", "files")
 
 
-@click.command(short_help="Print the JSON Schema of a result.")
-@click.argument("name", metavar="|".join(SCHEMAS))
+@command(
+    short_help="Print the JSON Schema of a result.",
+    group="Output",
+    examples=("fluctua schema verdict", "fluctua schema prediction > prediction.json"),
+)
+@click.argument("name", shell_complete=among(SCHEMAS), metavar="|".join(SCHEMAS))
 def schema(name: str) -> int:
     """Print the JSON Schema of a result."""
     click.echo(schema_text(choice("schema", name, SCHEMAS)), nl=False)

@@ -25,6 +25,7 @@ from ..verification.equal_time import verify as run
 from ..verification.verdict import Verdict
 from .asking import Asked, ask, default_out, refuse_lost_split
 from .dynamic import LAGS, run_dynamic
+from .helped import command
 from .options import (
     average_options,
     data_options,
@@ -43,7 +44,16 @@ __all__ = ["verify"]
 CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 
 
-@click.command(short_help="Test the prediction by real training runs.")
+@command(
+    short_help="Test the prediction by real training runs.",
+    group="Run",
+    examples=(
+        "fluctua verify digits",
+        "fluctua verify digits --lr 0.05 --momentum 0.9 --seed 1",
+        "fluctua verify features.npz --sampling shuffle",
+        "fluctua verify digits --dynamic",
+    ),
+)
 @data_options
 @recipe_options
 @theory_option
@@ -130,9 +140,12 @@ def _save(asked: Asked, verdict: Verdict, directory: Path, report: bool) -> None
             with progress_bar() as progress:
                 verdict = with_survey(verdict, asked.problem, partial(progress, "explorer"))
             verdict.save(directory)
-        save_figures(verdict, directory)
-        if report:
-            save_report(verdict, directory / REPORT)
+        with progress_bar() as progress:
+            progress("figures", 0.0)
+            save_figures(verdict, directory, progress=partial(progress, "figures"))
+            if report:
+                progress("page", 0.0)
+                save_report(verdict, directory / REPORT)
 
 
 def _checkpoint(directory: Path, resume: bool) -> Checkpoint:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
-from .._results import Tables, Tabular, clipped
+from .._results import Brief, Tables, Tabular, clipped
 from .._validate.arguments import door
 from .._validate.values import instance, positive_int
 from ..problem.least_squares import LeastSquares
@@ -30,8 +30,8 @@ _FAR, _DISTINCT = 6e-5, 2.7e-3  # two-sided levels at which a prediction is off,
 FEWEST = 16  # replicas: the losses are skewed, and Student's t of fewer of them raises too many alarms
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Brief):
     """One recipe, predicted and trained.
 
     Attributes

@@ -84,5 +84,5 @@ def attributes(prediction: Prediction) -> Mapping[str, Any]:
 
 def in_a_line(prediction: Prediction) -> str:
     """Return which theory it is of, when, and its excess loss."""
-    said = f"excess_loss={prediction.excess_loss:.7g}, rank={len(prediction.curvatures)}"
+    said = f"excess_loss={prediction.excess_loss:.6g}, rank={len(prediction.curvatures)}"
     return clipped(f"Prediction({prediction.theory}, {prediction.when}: {said})")

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .._arrays import Arrays
-from .._results import Tables
+from .._results import Brief, Tables
 from .._validate.plain import Header, JsonObject
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
@@ -28,8 +28,8 @@ INDEPENDENT = "independent batches"
 """Name of the row of what batches would do if they did not come in epochs."""
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, repr=False)
+class Row(Brief):
     """One theory held against the measurement.
 
     Attributes

@@ -105,7 +105,11 @@ def _inline(figure: Figure, prefix: str) -> str:
 
 
 def save_figures(
-    verdict: Verdict | Sweep, directory: Path | str, formats: Sequence[str] = ("png", "svg")
+    verdict: Verdict | Sweep,
+    directory: Path | str,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    progress: Callable[[float], None] | None = None,
 ) -> list[Path]:
     """Write the figures of `draw` into a directory, and return the files' paths.
 
@@ -117,6 +121,8 @@ def save_figures(
         It is made if it is missing.
     formats : sequence of str
         Of png, svg and pdf.
+    progress : callable, optional
+        Called with the fraction done.
 
     Returns
     -------
@@ -147,7 +153,7 @@ def save_figures(
     ...     print([path.name for path in save_figures(verdict, place, formats=["svg"])])
     ['modes.svg', 'balance.svg', 'curve.svg']
     """
-    return save_pictures(verdict, directory, formats)
+    return save_pictures(verdict, directory, formats, progress=progress)
 
 
 def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
@@ -167,10 +173,14 @@ def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
 
 
 def save_dynamic_figures(
-    verdict: DynamicVerdict, directory: Path | str, formats: Sequence[str] = ("png", "svg")
+    verdict: DynamicVerdict,
+    directory: Path | str,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    progress: Callable[[float], None] | None = None,
 ) -> list[Path]:
     """Write the figures of `draw_dynamic` into `directory`; as `save_figures`."""
-    return save_pictures(verdict, directory, formats)
+    return save_pictures(verdict, directory, formats, progress=progress)
 
 
 def save_noise_figure(

@@ -68,7 +68,7 @@ def style(scale: float | None = 1.0, more: Any = None) -> Iterator[None]:
     theirs: list[Any] = [] if more is None else more if isinstance(more, list) else [more]
     with ExitStack() as stack:
         try:
-            stack.enter_context(style.context([*ours, *theirs]))
+            stack.enter_context(style.context(ours + theirs))
         except (OSError, KeyError, TypeError, ValueError) as error:
             known = ", ".join(name for name in style.available if not name.startswith("_"))
             raise InvalidInput(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..._results import Brief
 from ..judgement import Role
 
 __all__ = ["CURRENT", "FDT", "NONE", "NO_CURRENT", "TURNED", "Circulation", "Entropy", "Statement", "Trace"]
@@ -12,8 +13,8 @@ FDT, CURRENT, NO_CURRENT = "correlation = S x response", "circulation", "equilib
 NONE, TURNED = "circulation of none", "circulation half turned away"
 
 
-@dataclass(frozen=True)
-class Statement:
+@dataclass(frozen=True, repr=False)
+class Statement(Brief):
     """One statement held against the measurement.
 
     Attributes
