@@ -131,9 +131,9 @@ def test_what_to_keep_in_mind_is_about_this_run(verdict):
     assert "relax in more than the run's" in said(verdict)
     assert "directions" not in said(verdict)  # of full rank
     assert "largest stable one" not in said(verdict)
-    near = dict(verdict.arrays, survey_limit=np.array(0.025))
+    near = dict(verdict.arrays, explorer_limit=np.array(0.025))
     assert "about 80 % of the largest stable one" in said(dataclasses.replace(verdict, arrays=near))
-    quick = dict(verdict.arrays, survey_relaxation_steps=np.full(12, 3.0))
+    quick = dict(verdict.arrays, explorer_relaxation_steps=np.full(12, 3.0))
     assert "relax in more than" not in said(dataclasses.replace(verdict, arrays=quick))
     identity = {**verdict.identity, "problem": [60, 20, 3, 1.0]}
     assert "12 of 20 directions" in said(dataclasses.replace(verdict, identity=identity))
@@ -142,7 +142,7 @@ def test_what_to_keep_in_mind_is_about_this_run(verdict):
 
 
 @pytest.mark.any_seed
-@pytest.mark.parametrize("without", ["survey", "survey_limit"])
+@pytest.mark.parametrize("without", ["explorer", "explorer_limit"])
 def test_without_a_whole_survey_there_is_no_explorer(verdict, without):
     arrays = {name: values for name, values in verdict.arrays.items() if not name.startswith(without)}
     page = Page(render(dataclasses.replace(verdict, arrays=arrays), brief=[0]))

@@ -47,7 +47,7 @@ def run_dynamic(options: Keywords) -> int:
 def _compute(asked: Asked, *, seed: int | None, **options: Any) -> DynamicVerdict:
     with progress_bar() as progress:
         verdict = verify_dynamic(asked.problem, asked.sgd, rng=seed, progress=progress, **options)
-    return verdict.about(asked.dataset.about)
+    return verdict.about(asked.about)
 
 
 def _save(verdict: DynamicVerdict, directory: Path, paged: bool) -> None:
@@ -98,7 +98,7 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
             "",
             *([verdict.entropy_table, ""] if verdict.entropy else []),
             *([verdict.relations_table, ""] if verdict.relations else []),
-            ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
+            f"{verdict.outcome.upper()}  {verdict.words}",
             f"{directory}/: {files}, and {figures} as .png and .svg  ({seconds:.0f} s)",
         )
     )

@@ -13,7 +13,7 @@ from ..storage.writing import output_directory, save_text
 from ..verification.formats import shown
 from ..verification.noise import GradientNoise, gradient_noise
 from .asking import Asked, ask, default_out
-from .options import data_options, json_option, level_option, out_option, recipe_options, seed_option
+from .options import data_options, json_option, level_option, out_option, recipe_options, resolution_option, seed_option
 from .progress import progress_bar
 from .tables import show
 
@@ -26,6 +26,7 @@ __all__ = ["noise"]
 @click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")
 @click.option("--replicas", type=int, default=32, show_default=True, help="Independent runs.")
 @level_option
+@resolution_option
 @seed_option
 @out_option
 @json_option("Print the result as JSON (schema: fluctua schema noise).")
@@ -33,6 +34,8 @@ def noise(*, out: str | None, as_json: bool, **options: Any) -> int:
     """Measure the gradient noise of SGD on DATA against theory: its mean, covariance, memory and kurtosis.
 
     They say where SGD is a Langevin process, and where SGD is not.
+
+    Exit code 0 if passed, 1 if failed or inconclusive (consistent, and too short to be sharp), 2 for bad input.
     """
     with output_directory(default_out(out, options["data"])) as directory:
         asked = ask(options)
@@ -64,7 +67,7 @@ def _save(asked: Asked, found: GradientNoise, directory: Path) -> str:
 
 def _say(asked: Asked, found: GradientNoise, directory: Path) -> None:
     files = f"{directory}/: noise.json, noise.png, noise.svg"
-    show("\n".join((asked.words, "", found.words, _kurtosis(found), files)))
+    show("\n".join((asked.words, "", found.words, _kurtosis(found), "", found.outcome.upper(), files)))
 
 
 def _kurtosis(found: GradientNoise) -> str:
