@@ -16,7 +16,7 @@ from mathml import mathml
 DOCS = Path(__file__).parents[1]
 HELD = DOCS.parent / "src" / "fluctua" / "report" / "page" / "formulas.json"
 TITLES = {
-    "F0": "Balance at every step: storage and dissipation by the curvature H, against fluctuation by the noise of batches",
+    "F0": "Balance at every step: storage and dissipation against fluctuation",
     "F1": "Stationary balance: dissipation equals fluctuation",
     "F2": "The same in the modes of H",
     "F7": "The lower rungs of the ladder",

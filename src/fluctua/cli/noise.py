@@ -15,6 +15,7 @@ from ..verification.noise import GradientNoise, gradient_noise
 from .asking import Asked, ask, default_out
 from .options import data_options, json_option, level_option, out_option, recipe_options, resolution_option, seed_option
 from .progress import progress_bar
+from .stale import clear_drawn
 from .tables import show
 
 __all__ = ["noise"]
@@ -60,6 +61,7 @@ def _save(asked: Asked, found: GradientNoise, directory: Path) -> str:
     from ..report.figures import save_noise_figure
 
     text = json.dumps({**found.to_dict(), "data": asked.dataset.about}, indent=2)
+    clear_drawn(directory, "noise")
     save_text(directory / "noise.json", text + "\n")
     save_noise_figure(found, directory, asked.dataset.name)
     return text

@@ -37,11 +37,13 @@ from .options import (
     theory_option,
 )
 from .progress import progress_bar
+from .report import found_in
+from .stale import REPORT, clear_for
 from .tables import saved_in, show, show_ladder
 
 __all__ = ["verify"]
 
-CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
+CHECKPOINT = "checkpoint.npz"
 
 
 @click.command(short_help="Test the prediction by real training runs.")
@@ -118,6 +120,7 @@ def _compute(asked: Asked, place: Checkpoint, *, seed: int | None, force: bool, 
             progress=progress,
             **options,
         ).about(asked.about)
+        clear_for(verdict, place.path.parent)
         verdict.save(place.path.parent)
     return verdict
 
@@ -131,7 +134,7 @@ def _save(asked: Asked, verdict: Verdict, directory: Path, report: bool) -> None
             verdict.save(directory)
         save_figures(verdict, directory)
         if report:
-            save_report(verdict, directory / REPORT)
+            save_report([verdict, *found_in(directory)[1:]], directory / REPORT)
 
 
 def _checkpoint(directory: Path, resume: bool) -> Checkpoint:

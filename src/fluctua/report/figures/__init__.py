@@ -28,9 +28,9 @@ from .noise_figure import noise
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "draw_dynamic", "draw_svg", "save_dynamic_figures", "save_figures", "save_noise_figure"]
+__all__ = ["FORMATS", "draw", "draw_dynamic", "draw_svg", "save_dynamic_figures", "save_figures", "save_noise_figure"]
 
-_FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
 
 
@@ -88,7 +88,7 @@ def draw_svg(verdict: Verdict | DynamicVerdict, prefix: str = "") -> dict[str, s
 
 def _inline(figure: Figure, prefix: str) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=_FORMATS["svg"], transparent=True)
+    figure.savefig(buffer, format="svg", metadata=FORMATS["svg"], transparent=True)
     text = buffer.getvalue()
     element = text[text.index("<svg") :]
     return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
@@ -188,11 +188,11 @@ def _figures(verdict: Verdict) -> dict[str, Callable[[Verdict], Figure]]:
 
 
 def _save(makers: Mapping[str, Callable[[], Figure]], directory: Path | str, formats: Sequence[str]) -> list[Path]:
-    kinds = [choice("figure format", kind, _FORMATS) for kind in formats]
+    kinds = [choice("figure format", kind, FORMATS) for kind in formats]
     place, paths = writable_directory(directory), []
     with style():
         for name, kind in product(makers, kinds):
             figure = makers[name]()  # anew for each file: saving moves a figure's layout by a hair
             paths.append(place / f"{name}.{kind}")
-            save_with(paths[-1], partial(figure.savefig, format=kind, metadata=_FORMATS[kind]))
+            save_with(paths[-1], partial(figure.savefig, format=kind, metadata=FORMATS[kind]))
     return paths
