@@ -30,10 +30,10 @@ _SURVEY = {
     **dict.fromkeys(("explorer_weight_decays", "explorer_optimum_losses"), "f g"),
 }
 _EXACT = {
-    "explorer_exact_curvatures": "f e",
-    "explorer_exact_images": "f j n",
+    "explorer_exact_curvatures": "f a",
+    "explorer_exact_images": "f j u",
     "explorer_exact_products": "f j j",
-    "explorer_exact_noises": "f q n",
+    "explorer_exact_noises": "f q u",
     "explorer_exact_noise_shares": "f g q",
     "explorer_exact_weight_decays": "f g",
     "explorer_exact_samples": "i",
