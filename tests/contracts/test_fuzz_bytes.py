@@ -200,7 +200,7 @@ def test_a_result_of_another_version_is_named(files, tmp_path):
         ("predicted_exact", None),
         ("predicted_langevin", lambda a: a[:2]),
         ("predicted_nothing", lambda a: a),
-        ("survey_noise", lambda a: a),
+        ("explorer_noise", lambda a: a),
     ],
 )
 def test_arrays_that_are_not_those_of_the_header(files, tmp_path, name, change):

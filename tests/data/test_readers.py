@@ -304,7 +304,7 @@ def test_a_first_line_that_may_be_a_label(tmp_path):
     with pytest.raises(InvalidInput, match="does that name a column"):
         data.load((X[:3], X), targets=table(tmp_path, "ant\nbee\ncow\n"), inputs_key="X")
     lonely = table(tmp_path, "ant\n" + "\n".join(WORDS[1:]) + "\n")
-    with pytest.raises(InvalidInput, match="has 40 samples and t.csv has 39"):
+    with pytest.raises(InvalidInput, match=r"has 40 samples and t\.csv has 39"):
         data.load((X, X), targets=lonely, inputs_key="X")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from .._arrays import Array
-from .._validate.plain import Keywords
+from .._validate.plain import JsonObject, Keywords
 from .._validate.values import choice, positive_int
 from ..data import Dataset, Preparation, load
 from ..data.own import existing
@@ -47,6 +48,8 @@ class Asked:
     average : EMA or RunningAverage, optional
         Of the weights, to look at instead.
     held_out : Dataset, optional
+    named : str
+        What names the data on the command line.
     """
 
     dataset: Dataset
@@ -55,6 +58,12 @@ class Asked:
     usual: str | None
     average: Average | None
     held_out: Dataset | None
+    named: str
+
+    @property
+    def about(self) -> JsonObject:
+        """Name and hashes of the data, and what names them on the command line."""
+        return {**self.dataset.about, "command": self.named}
 
     @property
     def words(self) -> str:
@@ -68,10 +77,11 @@ def ask(options: Keywords, steps: int | None = None, held_out: str | None = None
 
     Takes what `data_options`, `recipe_options` and `average_options` gave out of `options`.
     """
+    named = _named(options)
     dataset, problem, other = load_both(options, held_out)
     sgd, usual = _recipe(problem, options, steps)
     average = _average(options, steps) if "ema" in options else None
-    return Asked(dataset, problem, sgd, usual, average, other)
+    return Asked(dataset, problem, sgd, usual, average, other, named)
 
 
 def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
@@ -116,6 +126,18 @@ def refuse_lost_split(options: Keywords) -> None:
             f"--resume with --test-size {options['test_size']} needs the --seed of the interrupted run, which its line "
             f"`prepared` has: the split follows from it."
         )
+
+
+def _named(options: Keywords) -> str:
+    """The data and their options, as a command has them; not where this machine keeps its files."""
+    given = {name: options[name] for name in PLACES[1:] if name != "data_dir" and options[name] is not None}
+    words = [options["data"], *(part for name, value in given.items() for part in _as_typed(name, value))]
+    return " ".join(shlex.quote(str(word)) for word in words)
+
+
+def _as_typed(name: str, value: object) -> list[str]:
+    option = f"--{name.replace('_', '-')}"
+    return [option] if value is True else [] if value is False else [option, str(value)]
 
 
 def _load(options: Keywords, like: Dataset | None = None) -> Dataset:

@@ -19,6 +19,7 @@ from ..verification.in_time.verify import verify_dynamic
 from .asking import Asked, ask, default_out
 from .progress import progress_bar
 from .report import found_in
+from .stale import REPORT, clear_for
 from .tables import saved_in, show
 
 __all__ = ["LAGS", "run_dynamic"]
@@ -41,14 +42,17 @@ def run_dynamic(options: Keywords) -> int:
             show(asked.words)
         verdict = _compute(asked, **options)
         _save(verdict, directory, paged)
-    click.echo(verdict.to_json() if as_json else _report(verdict, directory, time.monotonic() - began))
+    if as_json:
+        click.echo(verdict.to_json())
+    else:
+        show(_report(verdict, directory, time.monotonic() - began))
     return 0 if verdict.passed else 1
 
 
 def _compute(asked: Asked, *, seed: int | None, **options: Any) -> DynamicVerdict:
     with progress_bar() as progress:
         verdict = verify_dynamic(asked.problem, asked.sgd, rng=seed, progress=progress, **options)
-    return verdict.about(asked.dataset.about)
+    return verdict.about(asked.about)
 
 
 def _save(verdict: DynamicVerdict, directory: Path, paged: bool) -> None:
@@ -56,13 +60,14 @@ def _save(verdict: DynamicVerdict, directory: Path, paged: bool) -> None:
     from ..report import save_report
     from ..report.figures import save_dynamic_figures
 
+    clear_for(verdict, directory)
     verdict.save(directory)
     with saved_in(directory), progress_bar() as progress:
         progress("figures", 0.0)
         save_dynamic_figures(verdict, directory, progress=partial(progress, "figures"))
         if paged:
             progress("page", 0.0)
-            save_report(found_in(directory), directory / "report.html")
+            save_report(found_in(directory), directory / REPORT)
 
 
 def _refuse_others(options: Keywords) -> None:
@@ -87,7 +92,7 @@ def _lags(given: str | None) -> list[int] | None:
 def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
     run, found = verdict.run, verdict.circulation
     steps = f"{run.steps} steps x {run.replicas} replicas from W*, seen from step {run.opened} on"
-    files = ", ".join(name for name in ("report.html", "dynamic.json", "dynamic.npz") if (directory / name).exists())
+    files = ", ".join(name for name in (REPORT, "dynamic.json", "dynamic.npz") if (directory / name).exists())
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     return "\n".join(
         (
@@ -101,7 +106,7 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
             "",
             *([verdict.entropy_table, ""] if verdict.entropy else []),
             *([verdict.relations_table, ""] if verdict.relations else []),
-            ("PASSED  " if verdict.passed else "FAILED  ") + verdict.words,
+            f"{verdict.outcome.upper()}  {verdict.words}",
             f"{directory}/: {files}, and {figures} as .png and .svg  ({seconds:.0f} s)",
         )
     )

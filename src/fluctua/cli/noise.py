@@ -14,8 +14,9 @@ from ..verification.formats import shown
 from ..verification.noise import GradientNoise, gradient_noise
 from .asking import Asked, ask, default_out
 from .helped import command
-from .options import data_options, json_option, level_option, out_option, recipe_options, seed_option
+from .options import data_options, json_option, level_option, out_option, recipe_options, resolution_option, seed_option
 from .progress import progress_bar
+from .stale import clear_drawn
 from .tables import show
 
 __all__ = ["noise"]
@@ -31,6 +32,7 @@ __all__ = ["noise"]
 @click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")
 @click.option("--replicas", type=int, default=32, show_default=True, help="Independent runs.")
 @level_option
+@resolution_option
 @seed_option
 @out_option
 @json_option("Print the result as JSON (schema: fluctua schema noise).")
@@ -38,6 +40,8 @@ def noise(*, out: str | None, as_json: bool, **options: Any) -> int:
     """Measure the gradient noise of SGD on DATA against theory: its mean, covariance, memory and kurtosis.
 
     They say where SGD is a Langevin process, and where SGD is not.
+
+    Exit code 0 if passed, 1 if failed or inconclusive (consistent, and too short to be sharp), 2 for bad input.
     """
     with output_directory(default_out(out, options["data"])) as directory:
         asked = ask(options)
@@ -62,6 +66,7 @@ def _save(asked: Asked, found: GradientNoise, directory: Path) -> str:
     from ..report.figures import save_noise_figure
 
     text = json.dumps({**found.to_dict(), "data": asked.dataset.about}, indent=2)
+    clear_drawn(directory, "noise")
     save_text(directory / "noise.json", text + "\n")
     with progress_bar() as progress:
         progress("figures", 0.0)
@@ -71,7 +76,7 @@ def _save(asked: Asked, found: GradientNoise, directory: Path) -> str:
 
 def _say(asked: Asked, found: GradientNoise, directory: Path) -> None:
     files = f"{directory}/: noise.json, noise.png, noise.svg"
-    show("\n".join((asked.words, "", found.words, _kurtosis(found), files)))
+    show("\n".join((asked.words, "", found.words, _kurtosis(found), "", found.outcome.upper(), files)))
 
 
 def _kurtosis(found: GradientNoise) -> str:

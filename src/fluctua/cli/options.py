@@ -23,6 +23,7 @@ __all__ = [
     "level_option",
     "out_option",
     "recipe_options",
+    "resolution_option",
     "sampling_option",
     "seed_option",
     "shared_options",
@@ -52,6 +53,9 @@ sampling_option = grouped(
 )
 level_option = click.option(
     "--level", type=float, default=0.01, show_default=True, help="Family-wise false-alarm probability."
+)
+resolution_option = click.option(
+    "--resolution", type=float, default=0.05, show_default=True, help="Error that the run must reject."
 )
 seed_option = click.option("--seed", type=int, help="Seed of the batches.  [default: fresh, recorded in the result]")
 out_option = grouped(

@@ -101,7 +101,7 @@ def _run(plan: list[Cell], directory: Path, bench: Bench, say: Callable[[str], N
 
 
 def _brief(verdict: Verdict) -> str:
-    word = "passed" if verdict.passed else "FAILED"
+    word = "passed" if verdict.passed else verdict.outcome.upper()
     return f"{word}  z-rms {verdict.tested.comparison.z_rms:4.2f}, catches {caught(verdict.detectable)}"
 
 

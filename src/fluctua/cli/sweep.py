@@ -18,6 +18,7 @@ from ..planning.swept import Sweep
 from ..storage.paths import kind_of
 from ..storage.writing import output_directory, save_text
 from .asking import Asked, ask, default_out, spectrum
+from .helped import command
 from .lists import numbers, whole_numbers
 from .options import average_options, data_options, json_option, out_option, seed_option, shared_options
 from .progress import progress_bar
@@ -48,7 +49,11 @@ class _Question:
         return f"{spectrum(self.about.dataset, self.about.problem)}\nsweep     {count:,} cells: {sizes}"
 
 
-@click.command(short_help="Many learning rates and batch sizes at once, predicted and measured.")
+@command(
+    short_help="Many learning rates and batch sizes, predicted and measured.",
+    group="Sweep",
+    examples=("fluctua sweep digits --measure", "fluctua sweep digits --lr 0.001:0.1:12 --momentum 0,0.9"),
+)
 @data_options
 @click.option("--lr", multiple=True, help="Such as 0.01,0.03 or 0.001:0.1:12.  [default: twelve, up to the limit]")
 @click.option("--batch-size", multiple=True, help=f"Such as 8,32.  [default: {','.join(map(str, _SIZES))}]")
@@ -77,11 +82,7 @@ def sweep(*, out: str | None, as_json: bool, **options: Any) -> int:
     repeated with more values, or after an interrupt, the command computes what is new.
 
     Exit code 0, or 1 where --measure finds another loss than predicted.
-
-    \b
-      fluctua sweep digits --measure
-      fluctua sweep features.npz --lr 0.001:0.1:12 --batch-size 32,128 --momentum 0,0.9
-    """  # noqa: D301  (click's own mark, and it must be the character)
+    """
     with output_directory(default_out(out, options["data"])) as directory:
         question = _ask(options)
         if not as_json:

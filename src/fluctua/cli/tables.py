@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,17 +14,26 @@ from ..verification.verdict import Verdict
 
 __all__ = ["saved_in", "show", "show_code", "show_files", "show_ladder"]
 
-WIDTH = 80
+WIDTH, _WIDE = 80, 60
 
 
 def show(text: str) -> None:
-    """Print a report: on a terminal in lines that it holds, elsewhere as it is."""
+    """Print a report: on a terminal in lines that it holds, elsewhere as it is; no number is cut."""
     import textwrap
 
-    def held(line: str) -> str:
-        return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH, subsequent_indent=" " * 10)
+    def held(line: str, width: int) -> str:
+        if len(line) <= width:
+            return line
+        indent = " " * (10 if width >= _WIDE else 2)
+        return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
-    click.echo("\n".join(map(held, text.splitlines())) if sys.stdout.isatty() else text)
+    width = _width() if sys.stdout.isatty() else None
+    click.echo(text if width is None else "\n".join(held(line, width) for line in text.splitlines()))
+
+
+def _width() -> int:
+    """Characters that a line holds: the terminal's, 80 at most."""
+    return min(WIDTH, shutil.get_terminal_size().columns)
 
 
 def show_code(loops: Iterable[str]) -> None:
@@ -45,6 +55,9 @@ def show_ladder(verdict: Verdict) -> None:
     if not sys.stdout.isatty():
         click.echo(verdict.table)
         return
+    if _width() < max(map(len, verdict.table.splitlines())):
+        _show_stacked(verdict)
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -64,6 +77,12 @@ def show_ladder(verdict: Verdict) -> None:
         table.add_row(*cells[:-1], f"[{colour}]{cells[-1]}[/]", style=style)
     console = Console(file=sys.stdout, highlight=False)
     console.print(table, width=min(WIDTH, console.width))
+
+
+def _show_stacked(verdict: Verdict) -> None:
+    """Print the ladder row by row, for a terminal that is too narrow for the table."""
+    for name, loss, off, rms, frobenius, verdict_word in verdict.cells:
+        show(f"{name}: {verdict_word}\n  excess loss {loss}, off by {off},\n  z-rms {rms}, Frobenius {frobenius}")
 
 
 @contextmanager

@@ -33,15 +33,18 @@ from .options import (
     level_option,
     out_option,
     recipe_options,
+    resolution_option,
     seed_option,
     theory_option,
 )
 from .progress import progress_bar
+from .report import found_in
+from .stale import REPORT, clear_for
 from .tables import saved_in, show, show_ladder
 
 __all__ = ["verify"]
 
-CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
+CHECKPOINT = "checkpoint.npz"
 
 
 @command(
@@ -67,7 +70,7 @@ CHECKPOINT, REPORT = "checkpoint.npz", "report.html"
 @click.option("--modes", type=int, help="With --dynamic: so many of the steepest modes.  [default: 20]")
 @click.option("--lags", help=f"With --dynamic: steps between two looks.  [default: {LAGS}]")
 @level_option
-@click.option("--resolution", type=float, default=0.05, show_default=True, help="Error that the run must reject.")
+@resolution_option
 @seed_option
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
 @out_option
@@ -85,7 +88,7 @@ def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool 
     With --dynamic the command tests the theorem in time: the response to a push is a correlation of the unpushed
     weights. Writes dynamic.json, dynamic.npz and their figures (schema: dynamic).
 
-    Exit code 0 if passed, 1 if not, 2 for bad input.
+    Exit code 0 if passed, 1 if failed or inconclusive (consistent, and too short to be sharp), 2 for bad input.
     """
     if dynamic:
         return run_dynamic({**options, "modes": modes, "lags": lags, "entropy": entropy})
@@ -128,7 +131,8 @@ def _compute(asked: Asked, place: Checkpoint, *, seed: int | None, force: bool, 
             check_stability=not force,
             progress=progress,
             **options,
-        ).about(asked.dataset.about)
+        ).about(asked.about)
+        clear_for(verdict, place.path.parent)
         verdict.save(place.path.parent)
     return verdict
 
@@ -145,7 +149,7 @@ def _save(asked: Asked, verdict: Verdict, directory: Path, report: bool) -> None
             save_figures(verdict, directory, progress=partial(progress, "figures"))
             if report:
                 progress("page", 0.0)
-                save_report(verdict, directory / REPORT)
+                save_report([verdict, *found_in(directory)[1:]], directory / REPORT)
 
 
 def _checkpoint(directory: Path, resume: bool) -> Checkpoint:
@@ -173,9 +177,7 @@ def _say(verdict: Verdict, directory: Path, seconds: float) -> None:
     sampling = verdict.tested.comparison.frobenius_sampling
     show(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
     show_ladder(verdict)
-    click.echo(
-        f"\nFrobenius error that sampling alone would give: {sampling:.3g}\n"
-        f"F0, dissipation against fluctuation: {balance_words(verdict)}\n"
-    )
-    show(f"{'PASSED' if verdict.passed else 'FAILED'}  {verdict.words}")
+    click.echo(f"\nFrobenius error that sampling alone would give: {sampling:.3g}")
+    show(f"balance   F0, {balance_words(verdict)}\n")
+    show(f"{verdict.outcome.upper()}  {verdict.words}")
     show(f"{directory}/: {page}result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)")

@@ -18,6 +18,7 @@ from ..storage.writing import save_text
 from ..verification.formats import caught, shown
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
+from .formulas import formulas_of
 from .in_time import SectionInTime
 from .section import Section
 
@@ -81,6 +82,7 @@ def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = 
             sections=sections,
             style=_page("style.css"),
             versions=provenance(),
+            formulas=formulas_of(given),
             scripts=[_page(name) for name in _SCRIPTS] if any(section.survey for section in sections) else [],
         )
     )

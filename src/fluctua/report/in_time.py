@@ -86,7 +86,7 @@ class SectionInTime(OnPage):
             "seed": run.entropy,
             **strictness(self.verdict),
         }
-        return repeat("fluctua verify DATA --dynamic", asked)
+        return repeat(f"fluctua verify {self.named or 'DATA'} --dynamic", asked)
 
 
 def _unresolved(predicted: bool) -> str:

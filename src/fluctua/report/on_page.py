@@ -16,6 +16,7 @@ from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .figures import draw_svg
+from .formulas import formula_of
 from .words import data_words, prepared_words
 
 __all__ = ["OnPage", "data_options", "has_options", "recipe_options", "repeat", "strictness"]
@@ -55,6 +56,15 @@ class OnPage(ABC):
     def result(self) -> JsonObject:
         """The JSON that the section came from."""
         return self.verdict.to_dict()
+
+    def formula(self, line: str) -> str:
+        """Return the number of the formula that a line is of; empty for none."""
+        return formula_of(self.verdict, line)
+
+    @property
+    def named(self) -> str:
+        """What names the data on the command line; empty where nothing is known to."""
+        return str(self.verdict.data.get("command") or "")
 
     @property
     def download(self) -> str:

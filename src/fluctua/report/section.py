@@ -103,7 +103,7 @@ class Section(OnPage):
             "seed": run.entropy,
             **strictness(self.verdict),
         }
-        return repeat("fluctua verify DATA", asked)
+        return repeat(f"fluctua verify {self.named or 'DATA'}", asked)
 
 
 def _packed(held: Any) -> Keywords:

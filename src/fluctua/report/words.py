@@ -55,4 +55,7 @@ def balance_words(verdict: Verdict) -> str:
     balance = verdict.balance
     if balance is None:
         return _NO_BALANCE
-    return f"{balance.elements:,} elements, z-rms {balance.z_rms:.2f}, trace ratio {shown(balance.trace_ratio, '.4f')}"
+    return (
+        f"what the curvature dissipates per step, over what the noise of the batches puts in: "
+        f"{shown(balance.trace_ratio, '.4f')} in all; {balance.elements:,} elements, z-rms {balance.z_rms:.2f}"
+    )

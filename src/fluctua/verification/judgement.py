@@ -9,9 +9,15 @@ from .._results import ByValue, Tabular, clipped
 from .._validate.plain import Header
 from ..storage.saved import Saved, named
 from .formats import caught
+from .outcome import Outcome, outcome_of, remedy, replicas_for
 from .significance import POWER
 
-__all__ = ["Judgement", "Role", "Stated"]
+__all__ = ["SUMMARY", "Judgement", "Role", "Stated"]
+
+SUMMARY = "consistent", "sharp", "passed", "outcome", "replicas_needed", "detectable", "words"
+"""What a verdict says in short, in its JSON first."""
+
+_FAMILY = 8  # contrasts that share the level, about
 
 Role = Literal["claim", "mutant", "unresolved", "rung", "reference"]
 """What a statement is there for.
@@ -123,16 +129,30 @@ class Judgement(ByValue, Tabular, Saved, Generic[Statement]):
         """Whether it is consistent and sharp: a pass without sharpness means nothing."""
         return self.consistent and self.sharp
 
+    @property
+    def outcome(self) -> Outcome:
+        """A word for both: "passed"; "failed", if not consistent; "inconclusive", if consistent and not sharp."""
+        return outcome_of(self.consistent, self.sharp)
+
+    @property
+    @abstractmethod
+    def replicas(self) -> tuple[int, int]:
+        """How many replicas there were, and into how many groups they were gathered at most; 0 if not."""
+
+    @property
+    def replicas_needed(self) -> int | None:
+        """About how many replicas of as many steps would be sharp; None if these are, or if no number would be."""
+        if self.sharp:
+            return None
+        count, groups = self.replicas
+        return replicas_for(self.detectable, self.resolution, count, self.level / _FAMILY, groups)
+
     def __repr__(self) -> str:
         name = f"{self.data['name']}: " if "name" in self.data else ""
-        said = [
-            word if true else f"NOT {word}" for word, true in (("consistent", self.consistent), ("sharp", self.sharp))
-        ]
-        verdict = ", ".join(["passed" if self.passed else "FAILED", *said, f"would catch {caught(self.detectable)}"])
-        return clipped(f"{type(self).__name__}({name}{verdict})")
+        return clipped(f"{type(self).__name__}({name}{self.outcome}, would catch {caught(self.detectable)})")
 
-    def _said(self, fault: str, remedy: str = "") -> tuple[str, str]:
-        """Whether it is consistent, else its `fault`; and whether it is sharp, else what was asked and a `remedy`."""
+    def _said(self, fault: str) -> tuple[str, str]:
+        """Whether it is consistent, else its `fault`; and whether it is sharp, else what was asked and would do."""
         level = f"family-wise level {100 * self.level:.3g} %"
         first = (
             f"consistent: no deviation beyond sampling at {level}" if self.consistent else f"NOT consistent: {fault}"
@@ -140,7 +160,8 @@ class Judgement(ByValue, Tabular, Saved, Generic[Statement]):
         second = f"sharp: would have caught {caught(self.detectable)} (with probability {POWER:g})"
         if self.sharp:
             return first, second
-        return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{remedy}"
+        do = remedy(self.replicas_needed) if self.consistent else ""
+        return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{do}"
 
     @classmethod
     def _updated(cls, header: Header) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from .._results import ByValue, Tables, Tabular, clipped
 from .._tables import Columns
 from .._validate.arguments import door
 from .._validate.plain import Header, JsonObject
-from .._validate.values import choice, false_alarm_level, positive_int
+from .._validate.values import choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
@@ -28,13 +28,17 @@ from ..simulation.steppers import minibatch_in_modes, slots
 from ..storage.results import finite
 from ..theory.answers import predict
 from ..theory.kurtosis import excess_kurtosis, jackknife, mean_of_noisy
-from .formats import shown
+from .formats import caught, shown
+from .judgement import SUMMARY
 from .noise_sums import LAGS, NoiseSums
+from .outcome import Outcome, outcome_of, remedy, replicas_for
+from .significance import POWER
 
 __all__ = ["GradientNoise", "gradient_noise"]
 
 STEEPEST = 10
 """Modes averaged in the picture of kurtosis against batch size."""
+_STATEMENTS = 3
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _GROUPS, _DRAWS = 20, 100  # batches drawn at W* for each batch size
 
@@ -61,8 +65,10 @@ class GradientNoise(ByValue, Tabular):
     p_values : dict
         Of "mean", "covariance" and "memory", each family-wise over its contrasts: the total per output and mode,
         the variance in bands of modes, the correlation per lag. The first two leave out what has no noise.
-    level : float
-        Family-wise level over all three.
+    level, resolution : float
+        Family-wise level over all three; relative error of the covariance that the runs had to reject.
+    detectable : float
+        Smallest relative error of the covariance that they would have caught with probability 0.95.
     identity : dict
         Recipe, seed and the size of the problem, with a fingerprint of its sample weights where it has any.
 
@@ -91,6 +97,8 @@ class GradientNoise(ByValue, Tabular):
     steep_predicted: Array
     p_values: Mapping[str, float]
     level: float
+    resolution: float
+    detectable: float
     identity: Header
 
     def _tables(self) -> Tables:
@@ -142,9 +150,31 @@ class GradientNoise(ByValue, Tabular):
         return self.p_values[choice("statement", statement, self.p_values)] >= self.level / len(self.p_values)
 
     @property
-    def passed(self) -> bool:
+    def consistent(self) -> bool:
         """Whether all three statements hold."""
         return all(map(self.holds, self.p_values))
+
+    @property
+    def sharp(self) -> bool:
+        """Whether the runs resolve `resolution`."""
+        return bool(self.detectable <= self.resolution)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
+        return self.consistent and self.sharp
+
+    @property
+    def outcome(self) -> Outcome:
+        """A word for both: "passed"; "failed", if not consistent; "inconclusive", if consistent and not sharp."""
+        return outcome_of(self.consistent, self.sharp)
+
+    @property
+    def replicas_needed(self) -> int | None:
+        """About how many replicas of as many steps would be sharp; None if these are, or if no number would be."""
+        if self.sharp:
+            return None
+        return replicas_for(self.detectable, self.resolution, self.run.replicas, self.level / len(self.p_values))
 
     @property
     def words(self) -> str:
@@ -160,13 +190,23 @@ class GradientNoise(ByValue, Tabular):
             f"mean        {fails['mean'] or 'zero within sampling'}",
             f"covariance  {fails['covariance'] or 'kappa (C + K[S]) within sampling'}; trace off by {trace}",
             f"memory      {fails['memory'] or 'none within sampling'}; correlation at lag 1 {first} +- {error:.0e}",
+            f"sharp       {self._sharpness}",
             f"Gaussian?   excess kurtosis {median} in the median mode, {worst} in the worst (Gaussian: 0)",
         )
         return "\n".join(lines)
 
+    @property
+    def _sharpness(self) -> str:
+        """What error of the covariance would have been caught."""
+        said = f"would have caught {caught(self.detectable)} of the covariance (with probability {POWER:g})"
+        if self.sharp:
+            return said
+        return f"NOT: {said}, asked was {100 * self.resolution:.3g} %{remedy(self.replicas_needed)}"
+
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types; a kurtosis of no noise is null."""
-        raw = {"kind": "noise", "passed": self.passed, "words": self.words, **asdict(self)}
+        summary = {name: getattr(self, name) for name in SUMMARY if name != "detectable"}
+        raw = {"kind": "noise", **summary, **asdict(self)}
         plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in raw.items()}
         return dict(finite(plain))
 
@@ -179,6 +219,7 @@ def gradient_noise(
     replicas: int = 32,
     rng: Rng = None,
     level: float = 0.01,
+    resolution: float = 0.05,
     progress: Callable[[float], None] | None = None,
 ) -> GradientNoise:
     r"""Run SGD from W* and measure the noise of every batch gradient, against theory.
@@ -198,6 +239,8 @@ def gradient_noise(
         None takes fresh entropy; the result records it either way.
     level : float
         Family-wise false-alarm probability of the three statements together.
+    resolution : float
+        Relative error of the covariance that the runs must be able to reject to count as sharp.
     progress : callable, optional
         Called with the fraction done.
 
@@ -239,7 +282,7 @@ def gradient_noise(
     """
     door(problem, sgd, progress=progress)
     problem = sgd.seen(problem)
-    _check(problem, sgd, steps, replicas, level)
+    _check(problem, sgd, steps, replicas, level, resolution)
     root = seed_sequence(rng)
     run, draws = root.spawn(2)
     sums = NoiseSums(problem, sgd, replicas)
@@ -260,14 +303,17 @@ def gradient_noise(
         batch_sizes=sizes,
         p_values=sums.p_values(),
         level=level,
+        resolution=resolution,
+        detectable=sums.detectable(level / _STATEMENTS),
         identity=NoiseRun(sgd, steps, replicas, str(root.entropy), Size.of(problem, sgd.weight_decay)).to_dict(),
     )
 
 
-def _check(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, level: float) -> None:
+def _check(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, level: float, resolution: float) -> None:
     positive_int("steps", steps, minimum=LAGS + 1)
     positive_int("replicas", replicas, minimum=2)
     false_alarm_level(level)
+    resolution_share(resolution)
     refuse_noise(problem, sgd, steps, replicas, LAGS)
     sgd.refuse_epochs("the noise is compared with that of independent batches, which has no memory")
     if sgd.sampling_factor(problem.samples) == 0:

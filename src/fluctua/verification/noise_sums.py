@@ -17,7 +17,7 @@ from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from ..theory.kurtosis import excess_kurtosis, jackknife, mean_of_noisy, smallest_noise
 from ..theory.source import Source
-from .significance import bands, family_p_value
+from .significance import bands, detectable_error, family_p_value
 
 __all__ = ["LAGS", "NoiseSums"]
 
@@ -89,13 +89,21 @@ class NoiseSums:
 
     def p_values(self) -> dict[str, float]:
         """Family-wise p-values of the three statements: totals per output and mode, variances in bands, lags."""
-        predicted = self._predicted()
-        modes = self._noisy.any(axis=0) | (predicted > smallest_noise(self.problem))
         return {
             "mean": family_p_value(self.total[:, self._noisy]),
-            "covariance": family_p_value(_banded(self._variances()[:, modes] / predicted[modes]) - 1),
+            "covariance": family_p_value(self._ratios() - 1),
             "memory": family_p_value(self._correlations()),
         }
+
+    def detectable(self, level: float) -> float:
+        """Return the smallest relative error of all variances that "covariance" would have caught."""
+        return detectable_error(self._ratios(), level)
+
+    def _ratios(self) -> Array:
+        """Measured over predicted variances in bands of modes with noise, (R, bands)."""
+        predicted = self._predicted()
+        modes = self._noisy.any(axis=0) | (predicted > smallest_noise(self.problem))
+        return _banded(self._variances()[:, modes] / predicted[modes])
 
     def _variances(self) -> Array:
         return np.asarray(self.squares.sum(axis=1) / self.steps)

@@ -20,27 +20,31 @@ _EQUAL_TIME = {
 }
 _BALANCE = {**dict.fromkeys(("dissipation", "dissipation_error", "fluctuation"), "f e"), "element": "i 2 e"}
 _SURVEY = {
-    "survey_samples": "i",
-    "survey_outputs": "i",
-    "survey_limit": "f",
-    "survey_miss": "f",
-    "survey_noise": "f g r",
-    **dict.fromkeys(("survey_curvatures", "survey_signal", "survey_relaxation_steps"), "f r"),
-    **dict.fromkeys(("survey_weight_decays", "survey_optimum_losses"), "f g"),
+    "explorer_samples": "i",
+    "explorer_outputs": "i",
+    "explorer_limit": "f",
+    "explorer_floor": "f",
+    "explorer_miss": "f",
+    "explorer_noise": "f g r",
+    **dict.fromkeys(("explorer_curvatures", "explorer_signal", "explorer_relaxation_steps"), "f r"),
+    **dict.fromkeys(("explorer_weight_decays", "explorer_optimum_losses"), "f g"),
 }
-_GRID = {
-    "survey_exact_shares": "f s",
-    "survey_exact_batch_sizes": "f b",
-    "survey_exact_momenta": "f q",
-    "survey_exact_weight_decays": "f w",
-    "survey_exact_scale": "f",
-    "survey_exact_feedback": "f s b q 2",
-    "survey_exact_narrowing": "f b q w",
-    "survey_exact_samples": "i",
-    "survey_exact_modes": "i",
-    "survey_exact_limit_error": "f",
-    "survey_exact_floor_error": "f",
-    "survey_exact_checks": "i",
+_EXACT = {
+    "explorer_exact_curvatures": "f a",
+    "explorer_exact_images": "f j u",
+    "explorer_exact_products": "f j j",
+    "explorer_exact_noises": "f q u",
+    "explorer_exact_noise_shares": "f g q",
+    "explorer_exact_weight_decays": "f g",
+    "explorer_exact_samples": "i",
+    **dict.fromkeys((f"explorer_exact_{name}" for name in ("match", "limit_error", "floor_error")), "f"),
+    "explorer_exact_checks": "i",
+}
+_EPOCHS = {
+    "explorer_epochs_shares": "f s",
+    "explorer_epochs_batch_sizes": "f b",
+    "explorer_epochs_factors": "f s b",
+    **dict.fromkeys((f"explorer_epochs_{name}" for name in ("match", "error")), "f"),
 }
 _IN_TIME = {
     "curvatures": "f m",
@@ -71,7 +75,7 @@ def hold_equal_time(header: Header, arrays: Arrays) -> None:
     layout = {**_EQUAL_TIME, **dict.fromkeys((f"predicted_{name}" for name in rungs), "f r")}
     if header["balance"] is not None:
         layout |= _BALANCE
-    hold_arrays(arrays, layout, {}, together=(_SURVEY, _GRID))
+    hold_arrays(arrays, layout, {}, together=(_SURVEY, _EXACT, _EPOCHS))
     _ascending(arrays, "watched", "curve_steps")
     modes = len(arrays["curvatures"])
     if "element" in layout:

@@ -16,7 +16,7 @@ from ..storage.results import finite
 from ..storage.saved import with_nan
 from ..theory.ladder import RUNGS, Rung
 from .formats import shown
-from .judgement import Judgement, Role
+from .judgement import SUMMARY, Judgement, Role
 from .near_limit import heavy_tails
 from .promised import hold_equal_time
 from .significance import Comparison
@@ -167,14 +167,17 @@ class Verdict(Judgement[Row]):
         return self.tested.comparison.detectable
 
     @property
+    def replicas(self) -> tuple[int, int]:
+        """How many replicas there were; they are not gathered in groups."""
+        return self.run.replicas, 0
+
+    @property
     def words(self) -> str:
         """The verdict in one sentence."""
         if self.diverged_at is not None:
             return f"diverged: a replica overflowed by step {self.diverged_at}; there is nothing to compare."
         level = f"(family-wise level {100 * self.level:.3g} %)"
-        said = self._said(
-            f"the deviation has p = {self.tested.comparison.p_value:.2g} {level}", "; run more replicas or steps"
-        )
+        said = self._said(f"the deviation has p = {self.tested.comparison.p_value:.2g} {level}")
         return "; ".join(filter(None, [*said, heavy_tails(self.identity)])) + "."
 
     @property
@@ -209,7 +212,7 @@ class Verdict(Judgement[Row]):
     def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema verdict`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
-        summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
+        summary = {name: getattr(self, name) for name in SUMMARY}
         plain: dict[str, Any] = finite(
             {"kind": self.KIND, **summary, **out, "rows": [asdict(row) for row in self.rows]}
         )

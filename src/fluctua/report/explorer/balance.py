@@ -123,7 +123,11 @@ class ReducedBalance:
         edge = step.mean_limit(float(self.curvatures[0]) + gamma)
 
         def left(lr: float) -> float:
-            return lr / (self.feedback(step, lr, kappa, gamma, place) or np.inf)
+            try:
+                found = self.feedback(step, lr, kappa, gamma, place)
+            except np.linalg.LinAlgError:  # at the pole
+                return 0.0
+            return lr / found if found else np.inf
 
         return _first_zero(left, edge) if kappa > 0 else edge
 

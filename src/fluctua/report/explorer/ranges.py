@@ -29,7 +29,7 @@ from .reduction import reduced_balance
 
 __all__ = ["Survey", "survey", "surveyed", "with_survey"]
 
-_PREFIX = "survey_"
+_PREFIX = "explorer_"
 _INDEPENDENT: dict[Sampling, Sampling] = dict.fromkeys(EPOCHS, "without_replacement")
 _DECADES = 5  # of weight decay, in steps of 1-2-5
 _STEEPEST_DECAY = 0.1  # the largest weight decay, in units of h_max

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "FORMATS",
     "draw",
     "draw_dynamic",
     "draw_svg",
@@ -37,7 +38,7 @@ __all__ = [
     "save_pictures",
 ]
 
-_FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
 
 
@@ -98,7 +99,7 @@ def draw_svg(verdict: Verdict | DynamicVerdict | Sweep, prefix: str = "") -> dic
 
 def _inline(figure: Figure, prefix: str) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=_FORMATS["svg"], transparent=True)
+    figure.savefig(buffer, format="svg", metadata=FORMATS["svg"], transparent=True)
     text = buffer.getvalue()
     element = text[text.index("<svg") :]
     return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
@@ -218,7 +219,7 @@ def _save(
     sheet: Sheet,
     progress: Callable[[float], None] | None,
 ) -> list[Path]:
-    kinds = [choice("figure format", kind, _FORMATS) for kind in formats]
+    kinds = [choice("figure format", kind, FORMATS) for kind in formats]
     place, paths = writable_directory(directory), []
     with sheet.settings():
         for name, kind in product(makers, kinds):
@@ -226,7 +227,7 @@ def _save(
             if sheet.width is not None:
                 refuse_cut(figure, name)
             paths.append(place / f"{name}.{kind}")
-            save_with(paths[-1], partial(figure.savefig, format=kind, metadata=_FORMATS[kind]))
+            save_with(paths[-1], partial(figure.savefig, format=kind, metadata=FORMATS[kind]))
             if progress:
                 progress(len(paths) / (len(makers) * len(kinds)))
     return paths

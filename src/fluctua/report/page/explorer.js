@@ -21,7 +21,7 @@ const explorer = (() => {
     const [slider, number] = ["range", "number"].map((kind) => root.querySelector(`[data-${kind}="${name}"]`));
     const span = Math.log(high / low);
     const known = () => number.value !== "" && number.value > 0;
-    const said = () => slider.setAttribute("aria-valuetext", known() ? brief(Number(number.value), 3) : "no value");
+    const said = () => slider.setAttribute("aria-valuetext", known() ? brief(Number(number.value), whole ? 6 : 3) : "no value");
     const slide = () => {
       if (known()) slider.value = String((SLIDES * Math.log(number.value / low)) / span);
       said(); // its place alone says nothing

@@ -213,7 +213,11 @@ const law = (() => {
   const limits = new Map(); // by all of a recipe but its learning rate
   function limitOf(s, g, r) {
     const key = JSON.stringify([s.key, g, { ...r, lr: 0, horizon: 0 }]), edge = meanLimit(s.curvatures[0] + r.weight_decay, r);
-    if (!limits.has(key)) limits.set(key, firstZero((lr) => lr / feedback(s, g, { ...r, lr }) || Infinity, edge));
+    const left = (lr) => {
+      const fed = feedback(s, g, { ...r, lr });
+      return Number.isNaN(fed) ? 0 : lr / fed; // 0 at the pole
+    };
+    if (!limits.has(key)) limits.set(key, firstZero(left, edge));
     return limits.get(key);
   }
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from ..._results import Brief
 from ..judgement import Role
 
-__all__ = ["CURRENT", "FDT", "NONE", "NO_CURRENT", "TURNED", "Circulation", "Entropy", "Statement", "Trace"]
+__all__ = ["CURRENT", "FDT", "GROUPS", "NONE", "NO_CURRENT", "TURNED", "Circulation", "Entropy", "Statement", "Trace"]
 
 FDT, CURRENT, NO_CURRENT = "correlation = S x response", "circulation", "equilibrium FDT, no current"
 NONE, TURNED = "circulation of none", "circulation half turned away"
+
+GROUPS = 32
+"""Groups of replicas, at most, whose spread is the error bar of matrices."""
 
 
 @dataclass(frozen=True, repr=False)

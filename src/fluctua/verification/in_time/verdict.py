@@ -16,10 +16,10 @@ from ...simulation.identity import InTimeRun
 from ...storage.results import finite
 from ...storage.saved import with_nan
 from ..formats import caught, shown
-from ..judgement import Judgement, Role
+from ..judgement import SUMMARY, Judgement, Role
 from ..near_limit import heavy_tails
 from ..promised import hold_in_time
-from .findings import CURRENT, FDT, NO_CURRENT, NONE, TURNED, Circulation, Entropy, Statement, Trace
+from .findings import CURRENT, FDT, GROUPS, NO_CURRENT, NONE, TURNED, Circulation, Entropy, Statement, Trace
 from .tabulated import in_time_tables
 
 __all__ = ["CURRENT", "FDT", "NO_CURRENT", "Circulation", "DynamicVerdict", "Entropy", "Statement", "Trace"]
@@ -88,6 +88,11 @@ class DynamicVerdict(Judgement[Statement]):
     def detectable(self) -> float:
         """Smallest relative error of the correlations that these runs would have caught with probability 0.95."""
         return self.row(FDT).detectable
+
+    @property
+    def replicas(self) -> tuple[int, int]:
+        """How many replicas there were, and into how many groups they were gathered at most."""
+        return self.run.replicas, GROUPS
 
     @property
     def words(self) -> str:
@@ -168,7 +173,7 @@ class DynamicVerdict(Judgement[Statement]):
     def to_dict(self) -> JsonObject:
         """Return everything but the figures' arrays as plain JSON types (schema: `fluctua schema dynamic`)."""
         out = {key: value for key, value in asdict(replace(self, arrays={})).items() if key != "arrays"}
-        summary = {name: getattr(self, name) for name in ("consistent", "sharp", "passed", "detectable", "words")}
+        summary = {name: getattr(self, name) for name in SUMMARY}
         rows = [{**asdict(row), "consistent": row.consistent} for row in self.rows]
         entropy = [{**asdict(each), "resolves": each.resolves} for each in self.entropy]
         plain: dict[str, Any] = finite({"kind": self.KIND, **summary, **out, "rows": rows, "entropy": entropy})

@@ -22,12 +22,12 @@ from ...theory.answers import Prediction, predict
 from ..equal_time import Progress, default_replicas, silent
 from ..near_limit import share_of_limit
 from .expectation import Expectation
+from .findings import GROUPS
 from .trial import verdict_of
 from .verdict import DynamicVerdict
 
 __all__ = ["verify_dynamic"]
 
-_GROUPS = 32  # of replicas, whose spread is the error bar of matrices
 _STILL = 1e-12  # variance of a mode, over the largest, that is kicked as though it had it: else no kick would be seen
 _MOST, _AFFORDABLE = 1000, 1e13  # weights looked at together; flops of the theory of their entropy production
 _MODES, _LAGS, _ORIGINS = 20, (1, 2, 4, 8, 16, 32), 512
@@ -161,7 +161,7 @@ def verify_dynamic(
     expectation = Expectation(stationary, agenda, _entropic(problem, sgd, seen, entropy))
     share = share_of_limit(problem, sgd, agenda.steps)
     rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
-    groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(_GROUPS, count))]
+    groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(GROUPS, count))]
     found = watch(
         problem,
         sgd,

@@ -1,0 +1,67 @@
+"""What follows from a consistent and a sharp, and how many replicas would make a run sharp that is not."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from .significance import shift_caught
+
+__all__ = ["Outcome", "outcome_of", "remedy", "replicas_for"]
+
+Outcome = Literal["passed", "failed", "inconclusive"]
+"""Passed: consistent and sharp. Failed: not consistent. Inconclusive: consistent, and too short to be sharp."""
+
+_MARGIN = 1.3  # of the stated over the asked sharpness: the mutants are then rejected as good as always
+_LUCK = 0.02  # probability that the spread between the replicas was smaller still, against what is named
+_MOST = 10**9
+
+
+def outcome_of(consistent: bool, sharp: bool) -> Outcome:
+    """Return the conclusion in a word."""
+    return "failed" if not consistent else "passed" if sharp else "inconclusive"
+
+
+def replicas_for(detectable: float, resolution: float, replicas: int, level: float, groups: int = 0) -> int | None:
+    """Return how many replicas would be sharp, judged by `replicas` of them; None where none would be.
+
+    The error that is caught goes as the spread between replicas, over the square root of their number; few replicas
+    also need more standard errors, and their spread may be smaller than the true one by luck. `groups`: into which
+    replicas are gathered at most before their spread is taken.
+    """
+    from scipy.stats import chi2
+
+    if not math.isfinite(detectable):
+        return None
+    freedom = _freedom(replicas, groups)
+    luck = math.sqrt(freedom / chi2.ppf(_LUCK, freedom))
+    spread = _MARGIN * luck * detectable / _bars(replicas, level, groups)
+    low, high = replicas, 2 * replicas
+    while spread * _bars(high, level, groups) > resolution:
+        low, high = high, 2 * high
+        if high > _MOST:
+            return None
+    while high - low > max(1, low // 50):
+        middle = (low + high) // 2
+        low, high = (middle, high) if spread * _bars(middle, level, groups) > resolution else (low, middle)
+    return _rounded(high)
+
+
+def _freedom(replicas: int, groups: int) -> int:
+    return max((min(replicas, groups) if groups else replicas) - 1, 1)
+
+
+def _bars(replicas: int, level: float, groups: int) -> float:
+    """How far off an error has to be, in units of the spread between replicas."""
+    return shift_caught(level, _freedom(replicas, groups))[1] / math.sqrt(replicas)
+
+
+def _rounded(count: int) -> int:
+    """Up to two digits."""
+    unit = 10 ** max(len(str(count)) - 2, 0)
+    return int(-(-count // unit) * unit)
+
+
+def remedy(replicas: int | None) -> str:
+    """Return what to do about a run that is not sharp."""
+    return "" if replicas is None else f"; about {replicas:,} replicas of as many steps would do"
