@@ -195,6 +195,14 @@ def calls(tmp_path_factory):
             "rtol": 1e-4,
         },
         fl.loss_spread: {"prediction": stationary, "rtol": 1e-3},
+        fl.torch_code: {
+            **both,
+            "steps": 5,
+            "average": None,
+            "prediction": stationary.after(5, start="zero"),
+            "loss": "half",
+            "dtype": "float32",
+        },
         fl.simulate: {
             **both,
             **run,

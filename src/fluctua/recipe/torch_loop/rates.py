@@ -7,6 +7,7 @@ from functools import singledispatch
 
 import numpy as np
 
+from ..._validate.sizes import refuse_bytes
 from ..schedules.base import Schedule
 from ..schedules.combined import ChainedScheduler, PerEpoch, SequentialLR
 from ..schedules.cycles import OneCycleLR
@@ -24,7 +25,9 @@ def scheduler(schedule: Schedule | None, lr: float, steps: int) -> list[str]:
     inner, every = rhythm(schedule)
     if (text := _call(inner, lr)) is not None:
         return assigned(f"scheduler = {text}")
-    factors = inner.rates(lr, np.arange(-(-steps // every))) / lr
+    count = -(-steps // every)
+    refuse_bytes(f"a loop with {count:,} factors of lr written out", 200.0 * count, "Ask for fewer steps.")
+    factors = inner.rates(lr, np.arange(count)) / lr
     return [
         *assigned(f"factors = [{', '.join(map(number, factors.tolist()))}]"),
         "scheduler = lr_scheduler.LambdaLR(",
