@@ -18,6 +18,7 @@ from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 
 import fluctua as fl
 from fluctua.data.columns import Columns
+from fluctua.data.prepared import preparation_code
 from fluctua.errors import InvalidInput
 
 RNG = np.random.default_rng(5)
@@ -444,3 +445,25 @@ def test_scikit_learn_s_own_warnings_are_its_own():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fl.Preparation(bias=True, standardize=True).fit(X, Y).transform(OTHER)
+
+
+@pytest.mark.parametrize("labels", [True, False], ids=["labels", "values"])
+@pytest.mark.parametrize("seed", [3, 2**40])
+def test_the_code_of_a_preparation_does_the_same_to_arrays(labels, seed):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal([0, 5, 0.1, 0], size=(60, 4))
+    inputs[:, 2] = 0.1
+    y = rng.integers(3, size=60) if labels else rng.normal(size=60)
+    train, held_out = fl.load((inputs, y)).split(0.25, rng=seed)
+    preparation = fl.Preparation(bias=True, standardize=True)
+    train, held_out = preparation.fit_transform(train), preparation.transform(held_out)
+    found = {"inputs": inputs, "targets": y}
+    exec(preparation_code(train.preparation, labels), found)
+    assert np.allclose(found["inputs"], train.inputs, rtol=0, atol=1e-12)
+    assert np.allclose(found["test_inputs"], held_out.inputs, rtol=0, atol=1e-12)
+    expected = train.labels if labels else train.targets[:, 0]
+    assert np.array_equal(found["targets"], expected)
+
+
+def test_nothing_done_needs_no_code():
+    assert preparation_code({}, True) == ""

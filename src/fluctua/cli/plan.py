@@ -14,6 +14,7 @@ import numpy as np
 from .._validate.plain import Keywords
 from .._validate.values import positive_int
 from ..data import Dataset
+from ..data.prepared import preparation_code
 from ..errors import InvalidInput
 from ..planning.batch_cost import BatchCost, batch_costs
 from ..planning.recipes import Plan
@@ -113,7 +114,8 @@ def plan(*, as_json: bool, **options: Any) -> int:
     else:
         show("\n\n".join(_words(question, answer)))
         if question.torch is not None:
-            show_code(one.best.torch_code(question.torch) for one in answer.plans)
+            before = preparation_code(question.dataset.preparation, question.dataset.labels is not None)
+            show_code(before + one.best.torch_code(question.torch) for one in answer.plans)
     return 0 if answer.passed else 1
 
 
@@ -193,6 +195,8 @@ def _words(question: _Question, answer: _Answer) -> Iterator[str]:
         yield _cost_table(answer.costs, answer.plans[0])
     if answer.rehearsal:
         yield _rehearsal_table(answer.rehearsal)
+    if question.torch is None:
+        yield "loop      --torch ends with the best recipe as a training loop in torch, to be pasted"
 
 
 def _plan_words(found: Plan, size: int, outputs: int) -> str:

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from .._validate.plain import Keywords
+from ..data.prepared import preparation_code
 from ..errors import InvalidInput
 from ..planning.conditioned import Conditioning, conditioning, counted
 from ..planning.loops import torch_code
@@ -186,7 +187,8 @@ def _code(question: _Question, prediction: Prediction) -> str | None:
     about, steps, loss = question.about, question.steps, question.torch
     if loss is None or steps is None:
         return None
-    return torch_code(about.problem, about.sgd, steps, average=about.average, prediction=prediction, loss=loss)
+    before = preparation_code(about.dataset.preparation, about.dataset.labels is not None)
+    return before + torch_code(about.problem, about.sgd, steps, average=about.average, prediction=prediction, loss=loss)
 
 
 def _predicted(question: _Question) -> Prediction:

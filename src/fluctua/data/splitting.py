@@ -11,10 +11,12 @@ from .._validate.targets import labels_text, plain
 from .._validate.values import positive_int, real_number, shown
 from ..errors import InvalidInput
 
-__all__ = ["Rng", "Size", "fresh_seed", "held_out_share", "split_rows"]
+__all__ = ["MOST_SEEDS", "Rng", "Size", "fresh_seed", "held_out_share", "split_rows"]
 
 Rng = np.random.Generator | int | None
 Size = float | int
+MOST_SEEDS = 2**32
+"""From here on scikit-learn takes no number for a seed."""
 
 
 def fresh_seed(rng: Rng = None) -> int:
@@ -69,7 +71,7 @@ def split_rows(samples: int, labels: AnyArray | None, test_size: Size, seed: int
 
 def _state(seed: int) -> int | np.random.RandomState:
     """The seed as scikit-learn takes it, where it does."""
-    if seed < 2**32:
+    if seed < MOST_SEEDS:
         return seed
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
 
