@@ -51,6 +51,16 @@ def test_the_rate_is_about_the_same_share_of_the_limit(posed, which, batch_size,
     assert found.given.median_relaxation_steps == pytest.approx(np.median(now.relaxation_steps), rel=1e-6)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("which", PREPARED)
+def test_the_rate_is_so_with_heavy_tails_too(digits, digits_problem, which, momentum):
+    """Standardised pixels have a limit 25 times below that of Gaussian inputs with the same curvatures."""
+    sgd = fl.SGD(0.3 * fl.max_stable_lr(digits_problem, fl.SGD(1, 8, momentum=momentum)), 8, momentum=momentum)
+    explicit = fl.LeastSquares(fl.Preparation(**PREPARED[which]).fit_transform(digits.inputs), digits.targets)
+    share = getattr(fl.conditioning(digits_problem, sgd), which).lr / fl.max_stable_lr(explicit, sgd)
+    assert 0.15 < share < 0.6
+
+
 def test_rectified_features_are_advised_to_be_centred(posed):
     found = fl.conditioning(posed[2], fl.SGD(0.02, 8))
     assert found.advised is found.centred
