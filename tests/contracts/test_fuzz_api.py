@@ -169,6 +169,15 @@ def calls(tmp_path_factory):
             "longest": 100,
             "progress": None,
         },
+        fl.conditioning: both,
+        fl.Preparation: {
+            "bias": True,
+            "center": True,
+            "standardize": True,
+            "classes": [0, 1],
+            "pipeline": None,
+            "targets_are": None,
+        },
         fl.held_out_loss: {"prediction": stationary, "inputs": x, "targets": y},
         fl.held_out_curve: {
             **both,
@@ -249,6 +258,8 @@ def test_every_public_function_is_tried(calls):
     made = {
         "BatchCost",
         "Candidate",
+        "Conditioned",
+        "Conditioning",
         "Dataset",
         "EntropyProduction",
         "FluctuaError",
