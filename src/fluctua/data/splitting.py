@@ -15,6 +15,7 @@ __all__ = ["Rng", "Size", "fresh_seed", "held_out_share", "split_rows"]
 
 Rng = np.random.Generator | int | None
 Size = float | int
+_LARGEST = 2.0**256  # of a seed: what a result can still spell
 
 
 def fresh_seed(rng: Rng = None) -> int:
@@ -23,7 +24,7 @@ def fresh_seed(rng: Rng = None) -> int:
         return int(rng.integers(2**32))
     if rng is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    return positive_int("rng", rng, minimum=0, maximum=np.inf)
+    return positive_int("rng", rng, minimum=0, maximum=_LARGEST)
 
 
 def held_out_share(test_size: object) -> Size:
