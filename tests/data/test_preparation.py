@@ -193,6 +193,11 @@ def test_a_bias_that_stands_apart_is_undone_too():
             preparation.unprepared(*wrong)
 
 
+def test_weights_that_diverged_are_refused():
+    with pytest.raises(InvalidInput, match="weights holds numbers that are not finite: has the training diverged"):
+        fl.Preparation(center=True).fit(X).unprepared(np.full((2, 4), np.nan))
+
+
 @pytest.mark.torch
 def test_a_linear_layer_of_torch_is_undone():
     torch = pytest.importorskip("torch")
@@ -415,6 +420,9 @@ def test_a_split_of_values_and_other_seeds(tmp_path):
     assert (len(train.inputs), len(held_out.inputs)) == (72, 18)
     again = data.split(rng=train.preparation["seed"])[1]
     np.testing.assert_array_equal(again.inputs, held_out.inputs)
+    for wrong in (-1, 2**300, 1.5, "1"):
+        with pytest.raises(InvalidInput, match="rng must be"):
+            data.split(rng=wrong)
     fresh = data.split()[0]
     np.testing.assert_array_equal(data.split(rng=fresh.preparation["seed"])[0].inputs, fresh.inputs)
     first, second = (data.split(rng=np.random.default_rng(3))[0] for _ in range(2))

@@ -1,5 +1,7 @@
 """What centring and standardising would do, against doing it."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,16 @@ def test_the_rate_is_about_the_same_share_of_the_limit(posed, which, batch_size,
     assert found.given.median_relaxation_steps == pytest.approx(np.median(now.relaxation_steps), rel=1e-6)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("which", PREPARED)
+def test_the_rate_is_so_with_heavy_tails_too(digits, digits_problem, which, momentum):
+    """Standardised pixels have a limit 25 times below that of Gaussian inputs with the same curvatures."""
+    sgd = fl.SGD(0.3 * fl.max_stable_lr(digits_problem, fl.SGD(1, 8, momentum=momentum)), 8, momentum=momentum)
+    explicit = fl.LeastSquares(fl.Preparation(**PREPARED[which]).fit_transform(digits.inputs), digits.targets)
+    share = getattr(fl.conditioning(digits_problem, sgd), which).lr / fl.max_stable_lr(explicit, sgd)
+    assert 0.15 < share < 0.6
+
+
 def test_rectified_features_are_advised_to_be_centred(posed):
     found = fl.conditioning(posed[2], fl.SGD(0.02, 8))
     assert found.advised is found.centred
@@ -66,6 +78,32 @@ def test_scales_are_advised_to_be_standardised():
     assert found.advised is found.standardised
     assert found.to_dict()["advised"] == "--bias --center --standardize"
     assert found.standardised.condition < 2
+
+
+def test_a_bias_that_would_be_the_slowest_mode_is_not_advised(posed):
+    """In units of a thousandth the same features are centred to curvatures of 10^6 and less, and the bias has 1."""
+    features, labels, _ = posed
+    found = fl.conditioning(fl.LeastSquares(1e3 * features, labels), fl.SGD(2e-8, 8))
+    assert 2 * found.centred.median_relaxation_steps < found.given.median_relaxation_steps
+    assert found.centred.condition > found.given.condition
+    assert found.advised is found.standardised
+
+
+def test_a_rate_beyond_the_limit_has_no_relaxation(small_problem):
+    found = fl.conditioning(small_problem, fl.SGD(50.0, 8))
+    assert found.advised is None
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["given"]["median_relaxation_steps"] is None
+
+
+@pytest.mark.parametrize("scale", [1e60, 1e9, 1e-9, 1e-60])
+def test_the_bias_is_counted_however_far_its_curvature_is(scale):
+    rng = np.random.default_rng(4)
+    inputs = scale * (rng.normal(size=(200, 3)) + 2)
+    problem = fl.LeastSquares(inputs, rng.normal(size=200))
+    found = fl.conditioning(problem, fl.SGD(0.1 / problem.curvatures[0], 8))
+    assert len(found.centred.curvatures) == 4
+    assert 1.0 in found.centred.curvatures
+    assert found.advised is found.standardised
 
 
 def test_features_with_rare_values_are_not_advised_to_be_standardised(digits_problem):

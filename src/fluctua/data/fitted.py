@@ -189,4 +189,8 @@ def _numbers(name: str, value: Any) -> Array:
     array = as_array(name, value)
     if array.dtype.kind not in "fiu":
         raise InvalidInput(f"{name} must hold real numbers, got dtype {array.dtype}.")
-    return array.astype(np.float64)
+    with np.errstate(over="ignore"):  # what leaves the range is infinite, and refused
+        numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise InvalidInput(f"{name} holds numbers that are not finite: has the training diverged? Lower its rate.")
+    return numbers

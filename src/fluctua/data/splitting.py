@@ -17,6 +17,7 @@ Rng = np.random.Generator | int | None
 Size = float | int
 MOST_SEEDS = 2**32
 """From here on scikit-learn takes no number for a seed."""
+_LARGEST = 2.0**256  # of a seed: what a result can still spell
 
 
 def fresh_seed(rng: Rng = None) -> int:
@@ -25,7 +26,7 @@ def fresh_seed(rng: Rng = None) -> int:
         return int(rng.integers(2**32))
     if rng is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    return positive_int("rng", rng, minimum=0, maximum=np.inf)
+    return positive_int("rng", rng, minimum=0, maximum=_LARGEST)
 
 
 def held_out_share(test_size: object) -> Size:

@@ -14,6 +14,7 @@ from ..kernels.constant import Kernel
 from ..kernels.momentum import step_kernel
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
+from ..storage.results import finite
 from ..theory.readings import kernel_relaxation
 from ..theory.source import Source
 from ..theory.stability import independent_batches
@@ -76,7 +77,8 @@ class Conditioned:
         found = {"largest_curvature": h[0], "median_curvature": np.median(h), "smallest_curvature": h[-1]}
         told = {"condition": self.condition, "lr": self.lr, "median_relaxation_steps": self.median_relaxation_steps}
         switches: JsonObject = {name: getattr(self, name) for name in ("bias", "center", "standardize")}
-        return switches | {name: float(value) for name, value in {**found, **told}.items()}
+        numbers: JsonObject = finite({name: float(value) for name, value in {**found, **told}.items()})
+        return switches | numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +106,15 @@ class Conditioning:
 
     @property
     def advised(self) -> Conditioned | None:
-        """The least preparation that makes the median mode relax in less than half the steps; None where none does."""
+        """The least preparation that makes the median mode relax in half the steps or less; None where none does.
+
+        The condition number must not grow: beside inputs in the hundreds a bias would be the slowest mode of all.
+        """
         best = self.given
         for other in (self.centred, self.standardised):
             steps = other.median_relaxation_steps
-            if np.isfinite(steps) and FACTOR * steps <= best.median_relaxation_steps:
+            shorter = np.isfinite(steps) and FACTOR * steps <= best.median_relaxation_steps
+            if shorter and other.condition <= self.given.condition:
                 best = other
         return None if best is self.given else best
 
@@ -153,7 +159,7 @@ def conditioning(problem: LeastSquares, sgd: Recipe) -> Conditioning:
     Returns
     -------
     Conditioning
-        `advised` is what would make the median mode relax in less than half the steps.
+        `advised` is what would make the median mode relax in half the steps or less.
 
     Raises
     ------

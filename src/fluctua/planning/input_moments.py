@@ -50,7 +50,14 @@ class InputMoments:
         square = float(np.linalg.eigvalsh(whitened.T @ self.fourth[scaled] @ whitened)[-1])
         if scaled:
             return np.ascontiguousarray(held[kept][::-1]), square
-        return _largest(self.deviation[:, None] * self.correlations * self.deviation, int(kept.sum())), square
+        return self._centred(int(kept.sum())), square
+
+    def _centred(self, count: int) -> Array:
+        """Curvatures of the covariance down to rounding, and that of the bias, however far it is from these."""
+        inputs, deviation = self.correlations[:-1, :-1], self.deviation[:-1]
+        found = np.linalg.eigvalsh(deviation[:, None] * inputs * deviation)[::-1][: count - 1]
+        found = found[found > rounding(len(deviation)) * found[0]] if len(found) else found
+        return np.asarray(np.sort(np.append(found, 1.0))[::-1])
 
 
 def growth(problem: LeastSquares) -> float:
@@ -59,9 +66,3 @@ def growth(problem: LeastSquares) -> float:
     squares = np.concatenate([np.einsum("ij,ij->i", block, block, dtype=np.float64) for block in blocks])
     size = np.sqrt(problem.curvatures)
     return float(np.linalg.eigvalsh(problem.scatter(weights=squares) / np.multiply.outer(size, size))[-1])
-
-
-def _largest(matrix: Array, count: int) -> Array:
-    """The largest eigenvalues, so many at most, down to rounding."""
-    found = np.linalg.eigvalsh(matrix)[::-1][:count]
-    return np.asarray(found[found > rounding(len(matrix)) * found[0]])
