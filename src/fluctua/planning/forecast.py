@@ -63,8 +63,8 @@ class Forecast:
         stable = peak < limit
         if not (stable or scheduled):
             beyond = float("inf")
-            never = (None if each is None else beyond for each in (steps, self.target))
-            return Predicted(optimum, limit, stable, beyond, *never, None)
+            end_of, reached = (None if each is None else beyond for each in (steps, self.target))
+            return Predicted(optimum, limit, stable, beyond, end_of, reached, None)
         floor = None if scheduled else _or_none(lambda: self._floor(sgd))
         end = None if steps is None else _or_none(lambda: self._end(sgd, steps))
         passed = None if self.target is None else _or_none(lambda: self._passage(sgd, steps))
