@@ -26,7 +26,7 @@ from .sweep_cells import Predicted
 
 __all__ = ["MOST", "Forecast", "replicas_for"]
 
-_RTOL = 1e-2  # of the worst mode's variance; the loss is then good to 1e-4
+_RTOL = 1e-3  # of the worst mode's variance; the loss is then good to 1e-5
 _ERROR = 0.02  # of the excess loss: the standard error that the default number of replicas is to give
 MOST = 256
 """Replicas of a cell at most, where their number is not given."""
@@ -60,17 +60,17 @@ class Forecast:
         limit, scheduled = self.limit(sgd), sgd.schedule is not None
         peak = sgd.lr if sgd.schedule is None else float(sgd.rates(np.arange(steps or 1)).max())
         optimum = sgd.seen(self.problem).minimum(sgd.weight_decay).loss
-        stable = peak < limit
+        share, stable = peak / limit, peak < limit
         if not (stable or scheduled):
             beyond = float("inf")
             end_of, reached = (None if each is None else beyond for each in (steps, self.target))
-            return Predicted(optimum, limit, stable, beyond, end_of, reached, None)
+            return Predicted(optimum, limit, share, beyond, end_of, reached, None)
         floor = None if scheduled else _or_none(lambda: self._floor(sgd))
         end = None if steps is None else _or_none(lambda: self._end(sgd, steps))
         passed = None if self.target is None else _or_none(lambda: self._passage(sgd, steps))
         excess = None if end is None else _held(end.excess_loss)
         runs = replicas_for(end, steps) if stable and end is not None and steps is not None else None
-        return Predicted(optimum, limit, stable, floor, excess, passed, runs)
+        return Predicted(optimum, limit, share, floor, excess, passed, runs)
 
     def limit(self, sgd: Recipe) -> StableLimit:
         """Return the largest stable learning rate, found once for all cells that differ in their rate alone."""

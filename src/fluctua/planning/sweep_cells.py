@@ -58,8 +58,8 @@ class Predicted:
         L(W*) at the cell's weight decay.
     limit : StableLimit
         Largest stable learning rate.
-    stable : bool
-        Whether the rate, of a schedule the largest, is below it.
+    share : float
+        The rate, of a schedule the largest, over the limit.
     floor : float or None
         Excess loss of the stationary state, infinite beyond the limit; None with a schedule, and if it was not found.
     excess_loss : float or None
@@ -72,11 +72,16 @@ class Predicted:
 
     optimum_loss: float
     limit: StableLimit
-    stable: bool
+    share: float
     floor: float | None
     excess_loss: float | None
     steps_to_target: float | None
     replicas: int | None
+
+    @property
+    def stable(self) -> bool:
+        """Whether the rate is below the limit."""
+        return self.share < 1
 
     def to_dict(self) -> JsonObject:
         """Return the same as plain JSON types: what is infinite is null."""
@@ -84,7 +89,7 @@ class Predicted:
             "optimum_loss": self.optimum_loss,
             "max_stable_lr": float(self.limit),
             "method": self.limit.method,
-            "stable": self.stable,
+            "share": self.share,
             "floor": _finite(self.floor),
             "excess_loss": _finite(self.excess_loss),
             "steps_to_target": _finite(self.steps_to_target),
@@ -94,14 +99,15 @@ class Predicted:
     @classmethod
     def of(cls, given: Header, *, scheduled: bool, budget: bool, target: bool) -> Predicted:
         """Read what `to_dict` gave of a cell with or without a schedule, a budget and a target."""
-        if type(given["stable"]) is not bool or given["method"] not in _METHODS:
-            raise InvalidInput("what it says of the limit of stability is of no kind that is known.")
-        absent = None if given["stable"] else np.inf
+        if given["method"] not in _METHODS:
+            raise InvalidInput("its limit of stability was found in no way that is known.")
+        share = real_number("share", given["share"], above=0.0)
+        absent = None if share < 1 else np.inf
         floor, excess, steps = (_number(name, given[name]) for name in ("floor", "excess_loss", "steps_to_target"))
         return cls(
             real_number("optimum_loss", given["optimum_loss"], minimum=0.0),
             StableLimit(real_number("max_stable_lr", given["max_stable_lr"], above=0.0), given["method"]),
-            given["stable"],
+            share,
             absent if floor is None and not scheduled else floor,
             absent if excess is None and budget else excess,
             np.inf if steps is None and target else steps,
@@ -161,10 +167,7 @@ class Cell:
     @property
     def share(self) -> float:
         """That rate over the limit."""
-        peak = self.sgd.lr
-        if self.sgd.schedule is not None and self.steps is not None:
-            peak = float(self.sgd.rates(np.arange(self.steps)).max())
-        return peak / self.limit
+        return self.predicted.share
 
     @property
     def floor(self) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from hashlib import sha256
 
 import numpy as np
 
-from .._validate.plain import JsonObject, Keywords
+from .._validate.plain import JsonObject
 from ..problem.least_squares import LeastSquares
 from ..simulation.batches import kept_seed
 from ..simulation.identity import Size, fingerprint
@@ -25,6 +25,7 @@ __all__ = ["Work", "seed_words"]
 
 _STEP = 1e4  # operations that a step costs beside its arithmetic
 _ROWS = 4096  # of the inputs that are hashed at once
+_SEED = {"last": "seed"}  # the key that the seed of the last sweep is kept under
 _WORDS, _LETTERS = 4, 8  # of a cell's name, which its seed is made of
 
 
@@ -81,20 +82,15 @@ class Work:
         return [{**shared, "recipe": recipe.to_dict(), "steps": steps} for recipe, steps in every]
 
     @cached_property
-    def kept(self) -> list[Keywords | None]:
-        """What was finished before of each cell."""
-        return [self.shelf.get(key) for key in self.keys]
-
-    @cached_property
     def root(self) -> np.random.SeedSequence:
-        """The seed: as given, or that of real runs that are kept, or a fresh one."""
+        """The seed: as given, or that of the last sweep which was kept, or a fresh one."""
         if self.seed is not None:
             return self.seed
-        for key, content in zip(self.keys, self.kept, strict=True):
-            if content is not None and content.get("measured"):
-                with reading(partial(damaged, self.shelf.place(key))):
-                    return kept_seed(content["seed"]["entropy"], content["seed"]["spawn_key"])
-        return np.random.SeedSequence()
+        kept = self.shelf.get(_SEED)
+        if kept is None:
+            return np.random.SeedSequence()
+        with reading(partial(damaged, self.shelf.place(_SEED)), ours=True):
+            return kept_seed(kept["seed"]["entropy"], kept["seed"]["spawn_key"])
 
     def predicted(self) -> tuple[Cell, ...]:
         """Return the cells, predicted."""
@@ -109,15 +105,14 @@ class Work:
     def measured(self, replicas: int | None, threads: int | None) -> tuple[Cell, ...]:
         """Return the cells, predicted and, below the limit, measured with so many replicas or as many as needed."""
         cells = list(self.predicted())
-        counts = [replicas or cell.predicted.replicas for cell in cells]
-        wanted = [i for i, cell in enumerate(cells) if cell.stable and cell.excess_loss is not None and counts[i]]
-        known = {i: found for i in wanted if (found := self._measured_before(i, counts[i])) is not None}
-        costs = [0.0 if i in known else self._cost(i) * (counts[i] or 0) for i in wanted]
+        self.shelf.put(_SEED, {"seed": seed_words(self.root)})
+        runs = {i: count for i, cell in enumerate(cells) if (count := _runs(cell, replicas))}
+        known = {i: self._measured_before(i, count) for i, count in runs.items()}
+        costs = [0.0 if known[i] else self._cost(i) * count for i, count in runs.items()]
         done, total = np.cumsum([0.0, *costs]), max(sum(costs), 1.0)
-        for at, i in enumerate(wanted):
+        for at, (i, count) in enumerate(runs.items()):
             share = partial(self._report, done[at] / total, costs[at] / total)
-            found = known[i] if i in known else self._run(i, counts[i] or 0, threads, share)
-            cells[i] = _with(cells[i], found)
+            cells[i] = replace(cells[i], measured=known[i] or self._run(i, count, threads, share))
         self.progress("runs", 1.0)
         return tuple(cells)
 
@@ -131,26 +126,28 @@ class Work:
         )
 
     def _cell(self, i: int) -> Cell:
-        sgd, steps, content = self.grid.recipes[i], self.budget[i], self.kept[i]
+        sgd, steps, key = self.grid.recipes[i], self.budget[i], self.keys[i]
+        content = self.shelf.get(key)
         if content is None:
             predicted = self.forecast.of(sgd, steps)
-            self.shelf.put(self.keys[i], {"predicted": predicted.to_dict(), "seed": None, "measured": None})
-        else:
-            target = self.forecast.target is not None
-            with reading(partial(damaged, self.shelf.place(self.keys[i])), ours=True):
-                predicted = Predicted.of(
-                    content["predicted"], scheduled=sgd.schedule is not None, budget=steps is not None, target=target
-                )
+            self.shelf.put(key, {"predicted": predicted.to_dict()})
+            return Cell(sgd, steps, self.grid.values[i], predicted, None)
+        about = {"scheduled": sgd.schedule is not None, "budget": steps is not None}
+        with reading(partial(damaged, self.shelf.place(key)), ours=True):
+            predicted = Predicted.of(content["predicted"], **about, target=self.forecast.target is not None)
         return Cell(sgd, steps, self.grid.values[i], predicted, None)
 
-    def _measured_before(self, i: int, replicas: int | None) -> Measured | None:
+    def _key_of_runs(self, i: int, replicas: int) -> JsonObject:
+        return {**self.keys[i], "replicas": replicas, "seed": seed_words(self.root)}
+
+    def _measured_before(self, i: int, replicas: int) -> Measured | None:
         """What is kept of as many real runs from the same seed."""
-        content = self.kept[i]
-        if content is None or content.get("measured") is None or content.get("seed") != seed_words(self.root):
+        key = self._key_of_runs(i, replicas)
+        content = self.shelf.get(key)
+        if content is None:
             return None
-        with reading(partial(damaged, self.shelf.place(self.keys[i])), ours=True):
-            found = Measured.of(content["measured"])
-        return found if found.replicas == replicas else None
+        with reading(partial(damaged, self.shelf.place(key)), ours=True):
+            return Measured.of(content["measured"])
 
     def _run(self, i: int, replicas: int, threads: int | None, progress: Callable[[float], None]) -> Measured | None:
         """Train for real; nothing where a run overflows."""
@@ -172,12 +169,7 @@ class Work:
         if not np.isfinite(losses).all():
             return None
         found = Measured(float(losses.mean()), float(losses.std(ddof=1) / np.sqrt(replicas)), replicas)
-        content: JsonObject = {
-            "predicted": self._found[i].predicted.to_dict(),
-            "seed": seed_words(self.root),
-            "measured": found.to_dict(),
-        }
-        self.shelf.put(self.keys[i], content)
+        self.shelf.put(self._key_of_runs(i, replicas), {"measured": found.to_dict()})
         return found
 
     def _seed_of(self, i: int) -> np.random.SeedSequence:
@@ -192,8 +184,9 @@ def seed_words(root: np.random.SeedSequence) -> JsonObject:
     return {"entropy": str(root.entropy), "spawn_key": list(root.spawn_key)}
 
 
-def _with(cell: Cell, measured: Measured | None) -> Cell:
-    return Cell(cell.sgd, cell.steps, cell.values, cell.predicted, measured)
+def _runs(cell: Cell, replicas: int | None) -> int:
+    """How many real runs a cell has: none beyond the limit, and where nothing was found of its end."""
+    return replicas or cell.predicted.replicas or 0 if cell.stable and cell.excess_loss is not None else 0
 
 
 def _fingerprint(problem: LeastSquares) -> str:

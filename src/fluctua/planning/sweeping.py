@@ -84,8 +84,8 @@ def sweep(
     replicas : int, optional
         Real runs of each cell; by default so many that the mean excess loss is known to about 2 %, 16 to 256.
     rng : numpy.random.Generator, int or None
-        Seed of the real runs. A cell's batches depend on it and on the cell alone. None takes that of cells which are
-        kept already, or else fresh entropy.
+        Seed of the real runs. A cell's batches depend on it and on the cell alone. None takes that of the last sweep
+        in `checkpoint`, or else fresh entropy.
     longest : int
         Steps after which a target counts as never reached; with a schedule that is the budget.
     threads : int, optional
@@ -129,7 +129,7 @@ def sweep(
     A cell beyond the limit has an infinite floor and, at a constant rate, an infinite loss; it is not measured. With a
     schedule there is no floor.
 
-    Cost: a cell as `predict(...)` and `.after(steps, rtol=1e-2)`, 0.1 s on digits; a target adds a learning curve to
+    Cost: a cell as `predict(...)` and `.after(steps, rtol=1e-3)`, 0.1 s on digits; a target adds a learning curve to
     where it is reached. Limits are found once for all learning rates. The real runs cost as `simulate`.
 
     Examples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -223,6 +224,9 @@ class Sweep(Saved):
 
     @classmethod
     def _read(cls, header: Header, arrays: Arrays) -> Sweep:
+        combinations = [dict(zip(header["axes"], each, strict=True)) for each in product(*header["axes"].values())]
+        if [each["values"] for each in header["cells"]] != combinations:
+            raise ValueError("its cells are not all combinations of its values")
         names = ("steps", "samples", "start", "target", "longest", "identity", "provenance", "data")
         average = header["average"]
         return cls(
