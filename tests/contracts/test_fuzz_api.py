@@ -159,6 +159,21 @@ def calls(tmp_path_factory):
             "held_out": None,
             "progress": None,
         },
+        fl.sweep: {
+            **both,
+            **run,
+            "lr": [0.02],
+            "batch_size": [2],
+            "momentum": [0.0],
+            "samples": None,
+            "measure": True,
+            "target": 1.05 * problem.minimum().loss,
+            "start": "zero",
+            "average": None,
+            "longest": 100,
+            "checkpoint": None,
+            "reuse": True,
+        },
         fl.rehearse: {"problem": problem, "found": found, "replicas": 16, "rng": 1, "start": "zero", "progress": None},
         fl.batch_costs: {
             "problem": problem,
@@ -249,6 +264,7 @@ def test_every_public_function_is_tried(calls):
     made = {
         "BatchCost",
         "Candidate",
+        "Cell",
         "Dataset",
         "EntropyProduction",
         "FluctuaError",
@@ -261,6 +277,7 @@ def test_every_public_function_is_tried(calls):
         "Rehearsal",
         "SemiAnalytic",
         "StableLimit",
+        "Sweep",
         "UnstableSGD",
         "DynamicVerdict",
         "Verdict",
@@ -294,6 +311,7 @@ def test_foreign_values_are_answered_or_refused(calls, tmp_path, monkeypatch):
         fl.verify_dynamic,
         fl.gradient_noise,
         fl.semi_analytic,
+        fl.sweep,
     ],
 )
 def test_problem_and_recipe_are_named(calls, function):

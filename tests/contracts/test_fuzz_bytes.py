@@ -22,6 +22,11 @@ RECIPE = fl.SGD(lr=0.02, batch_size=4)
 RUN = {"steps": 200, "replicas": 16, "rng": 7, "threads": 1}
 
 
+def swept(problem):
+    values = {"lr": [0.02, 5.0], "momentum": [0.0, 0.5], "steps": 20, "target": 1.5 * problem.minimum().loss}
+    return fl.sweep(problem, RECIPE, **values, measure=True, replicas=4, rng=1, threads=1)
+
+
 def interrupt(path):
     def pressed(_):
         if path.exists():
@@ -46,6 +51,7 @@ def files(folder, small_problem):
     np.savez_compressed(folder / "zipped.npz", X=x, y=y)
     fl.verify(small_problem, RECIPE, **RUN).save(folder)
     fl.verify_dynamic(small_problem, RECIPE, steps=64, replicas=16, rng=1, modes=3, threads=1).save(folder)
+    swept(small_problem).save(folder)
     path = folder / "checkpoint.npz"
     with pytest.raises(KeyboardInterrupt):
         fl.simulate(small_problem, RECIPE, **RUN, checkpoint=path, progress=interrupt(path))
@@ -60,11 +66,12 @@ def readers(files, problem):
         "zipped.npz": fl.load,
         "result.npz": lambda path: render(fl.Verdict.load(path), brief=[0]),
         "dynamic.npz": lambda path: render(fl.DynamicVerdict.load(path), brief=[0]),
+        "sweep.npz": lambda path: fl.Sweep.load(path).table,
         "checkpoint.npz": lambda path: fl.simulate(problem, RECIPE, **RUN, checkpoint=path),
     }
 
 
-KINDS = ("x.npy", "plain.npz", "zipped.npz", "result.npz", "dynamic.npz", "checkpoint.npz")
+KINDS = ("x.npy", "plain.npz", "zipped.npz", "result.npz", "dynamic.npz", "checkpoint.npz", "sweep.npz")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,7 +145,7 @@ def test_archives_that_numpy_does_not_write(tmp_path, case):
 
 
 @pytest.mark.parametrize("header", ["[1,2]", 200_000 * "[", "{", "3", '{"format": 1e999}', '{"format": NaN}', "null"])
-@pytest.mark.parametrize("kind", [fl.Verdict, fl.DynamicVerdict])
+@pytest.mark.parametrize("kind", [fl.Verdict, fl.DynamicVerdict, fl.Sweep])
 def test_headers_of_results_that_are_none(tmp_path, header, kind):
     path = tmp_path / f"{kind.STEM}.npz"
     np.savez(path, header=np.array(header))
@@ -149,18 +156,24 @@ def test_headers_of_results_that_are_none(tmp_path, header, kind):
         kind.load(path)
 
 
-@pytest.mark.parametrize("kind", [fl.Verdict, fl.DynamicVerdict])
+@pytest.mark.parametrize("kind", [fl.Verdict, fl.DynamicVerdict, fl.Sweep])
 def test_a_spoiled_header_is_an_answer_or_the_results_fault(files, tmp_path, kind):
     header, arrays = load_arrays(files / f"{kind.STEM}.npz")
     path, rng, refused = tmp_path / f"{kind.STEM}.npz", np.random.default_rng(11), 0
     for place, value, changed in hostile_headers(header, rng, 120):
         save_arrays(path, changed, arrays)
-        found = answer(lambda: render(kind.load(path), brief=[0]))
+        found = answer(shown, kind, path)
         if isinstance(found, FluctuaError):
             refused += 1
             assert isinstance(found, ResultError), (place, value)
             assert path.name in str(found)
     assert refused > 90
+
+
+def shown(kind, path):
+    """What a page or the terminal shows of a file."""
+    found = kind.load(path)
+    return found.table + found.to_csv() if kind is fl.Sweep else render(found, brief=[0])
 
 
 def test_a_result_of_another_version_is_named(files, tmp_path):

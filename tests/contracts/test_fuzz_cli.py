@@ -61,6 +61,8 @@ VALUES = {
     "position": ("0", "1", "99"),
     "budget": ("1", "4", "16", "0"),
     "samples": ("8", "40", "0", "3"),
+    "target": ("0.2", "0.45", "0", "7"),
+    "longest": ("100", "0"),
 }
 FLAGS = (
     "nesterov",
@@ -74,6 +76,8 @@ FLAGS = (
     "no-entropy",
     "no-report",
     "check",
+    "measure",
+    "fresh",
 )
 DATA = (
     "train.npz",
@@ -146,12 +150,28 @@ COMMANDS = {
         "seed",
         "json",
     ),
+    "sweep": (
+        *RECIPE,
+        *CHOICE,
+        *RUN,
+        "ema",
+        "tail",
+        "samples",
+        "start",
+        "target",
+        "longest",
+        "threads",
+        "measure",
+        "fresh",
+        "json",
+    ),
 }
 SMALL = {
     "verify": ["--steps", "8", "--replicas", "4", "--threads", "1", "--no-report"],
     "verify --dynamic": ["--steps", "16", "--replicas", "4", "--threads", "1", "--no-report"],
     "noise": ["--steps", "8", "--replicas", "4"],
     "plan": ["--budget", "4", "--momentum", "0", "--schedule", "constant"],
+    "sweep": ["--lr", "0.02,0.1", "--batch-size", "2,8", "--steps", "8", "--replicas", "4", "--threads", "1"],
 }
 
 

@@ -130,13 +130,15 @@ class Cell:
     Attributes
     ----------
     sgd : Recipe
+        The recipe.
     steps : int or None
         Budget.
     values : dict
         The parameters that are varied, as plain JSON types.
     predicted : Predicted
+        What theory says; the properties read it.
     measured : Measured or None
-        None where it was not asked for, beyond the limit, and where runs overflowed.
+        The mean of real runs; None where it was not asked for, beyond the limit, and where runs overflowed.
 
     Examples
     --------

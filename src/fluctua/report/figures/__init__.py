@@ -25,7 +25,7 @@ from .dynamic import circulation, current, regression, response
 from .frame import style
 from .modes_figure import modes
 from .noise_figure import noise
-from .sweep_figure import sweep_figure
+from .sweep_figure import lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,7 +186,7 @@ def save_noise_figure(
 def _makers(verdict: Verdict | DynamicVerdict | Sweep) -> dict[str, Callable[[], Figure]]:
     """What draws the figures that this result has the evidence for."""
     if isinstance(verdict, Sweep):
-        return {"sweep": partial(sweep_figure, verdict)}
+        return {"sweep": partial(lines, verdict)}
     if isinstance(verdict, DynamicVerdict):
         return {name: partial(make, verdict) for name, make in _dynamic_figures(verdict).items()}
     return {name: partial(make, verdict) for name, make in _figures(verdict).items()}

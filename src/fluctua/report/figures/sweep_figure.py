@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["sweep_figure"]
+__all__ = ["lines"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's palette
 _MARKERS = "osD^vP*"
@@ -56,7 +56,7 @@ class _Layout:
         return [(text, list(some)) for text, some in groupby(sorted(cells, key=lambda c: order[words(c)]), words)]
 
 
-def sweep_figure(sweep: Sweep) -> Figure:
+def lines(sweep: Sweep) -> Figure:
     """Return the figure of a sweep."""
     layout = _Layout.of(sweep)
     panels = layout.grouped(sweep.cells, layout.panels)[:_MOST]
