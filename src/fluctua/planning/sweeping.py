@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.sizes import refuse_work
-from .._validate.values import as_path, positive_int, real_number
+from .._validate.values import as_path, positive_int, real_array, real_number
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
@@ -139,16 +139,20 @@ def sweep(
     >>> problem = fl.LeastSquares(data.inputs, data.targets)
     >>> sweep = fl.sweep(problem, fl.SGD(lr=0.05, batch_size=8), lr=[0.02, 0.05, 0.2], batch_size=[8, 32], steps=500)
     >>> print(sweep.table)
-    batch    lr  of limit    floor  predicted
-        8  0.02       11%  0.00336    0.04119
-        8  0.05       26% 0.009355    0.02459
+    batch    lr  of limit      floor  predicted
+        8  0.02       11%   0.003186    0.03565
+        8  0.05       26%   0.009355    0.02381
+        8   0.2      106%   unstable   unstable
+       32  0.02       10%  0.0007904    0.03282
+       32  0.05       26%   0.002291    0.01618
+       32   0.2      105%   unstable   unstable
     """
     door(problem, sgd, average=average, staged=progress, measure=measure, reuse=reuse)
     varied = {"lr": lr, "batch_size": batch_size, "momentum": momentum}
     grid = Grid.of(sgd, {**{name: each for name, each in varied.items() if each is not None}, **others})
     budget = _budget(grid, steps, samples, measure)
     longest = positive_int("longest", longest)
-    begin = start if isinstance(start, str) else np.array(start, np.float64)
+    begin = start if isinstance(start, str) else real_array("start", start, ndim=2, shape="(outputs, features)")
     forecast = Forecast(problem, begin, average, _target(problem, grid, target, begin), longest)
     _refuse(forecast, grid, budget)
     count = None if replicas is None else positive_int("replicas", replicas, minimum=2)

@@ -136,7 +136,8 @@ class Sweep(Saved):
         beyond = sum(not cell.stable for cell in self.cells)
         parts = [f"{len(self.cells)} cells, {beyond} of them beyond the limit of stability"]
         if self.budget:
-            parts.append(f"losses are those after {self.budget}, predicted and measured at the same step")
+            same = ", predicted and measured at the same step" if self.measured else ""
+            parts.append(f"losses are those after {self.budget}{same}")
         if self.measured:
             parts.append(self._agreement)
         return "; ".join(parts) + "."

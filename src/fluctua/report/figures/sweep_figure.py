@@ -56,8 +56,8 @@ class _Layout:
         return [(text, list(some)) for text, some in groupby(sorted(cells, key=lambda c: order[words(c)]), words)]
 
 
-def lines(sweep: Sweep) -> Figure:
-    """Return the figure of a sweep."""
+def lines(sweep: Sweep, columns: int = 3) -> Figure:
+    """Return the figure of a sweep, its legend in so many columns."""
     layout = _Layout.of(sweep)
     panels = layout.grouped(sweep.cells, layout.panels)[:_MOST]
     abreast = min(_ABREAST, len(panels))
@@ -71,7 +71,7 @@ def lines(sweep: Sweep) -> Figure:
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     _frame(grid[: len(panels)], sweep, layout, abreast)
-    _legend(figure, sweep, grid[0])
+    _legend(figure, sweep, grid[0], columns)
     return figure
 
 
@@ -160,7 +160,7 @@ def _quantity(height: _Height) -> str:
     return f"{'loss' if height.whole else 'excess loss'} after $T$ steps, {formula}"
 
 
-def _legend(figure: Figure, sweep: Sweep, axes: Axes) -> None:
+def _legend(figure: Figure, sweep: Sweep, axes: Axes, columns: int) -> None:
     """Below the axes: the values that have colours, then what lines and marks are."""
     from matplotlib.lines import Line2D
 
@@ -176,7 +176,7 @@ def _legend(figure: Figure, sweep: Sweep, axes: Axes) -> None:
         marks.append((Line2D([], [], color=INK, marker="x", linestyle="none"), "beyond the limit"))
     handles += [handle for handle, _ in marks]
     labels += [label for _, label in marks]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.5)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.5)
 
 
 def _recipe(sweep: Sweep) -> str:
