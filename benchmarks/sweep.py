@@ -4,6 +4,10 @@
 
 Prints the seconds of the clock and of the processor that predictions and real runs take, and the standard errors.
 The command is `fluctua sweep digits --measure`; numba's compiled loops are in its cache from the first run on.
+
+Measured on two cores that five to six times as many processes shared: predictions 3.6 s of the processor, 3,062 real
+runs 7.1 s. On the clock that was 49 s; alone on both cores the runs share them, and all of it takes 7 to 11 s. Standard
+errors 0.7 % in the median cell, 4.5 % in the worst, which needs more than 256 runs.
 """
 
 from __future__ import annotations
