@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["lines"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's palette
-_MARKERS = "osD^vP*"
+_MARKERS = "osD^vph<>8"  # not as many as colours: both repeat, and together they do not
 _ABREAST, _MOST = 2, 12  # panels beside one another, and of one figure
 _LEVEL = 0.975  # of the upper end of an error bar
 _WORDS = {"lr": r"learning rate $\eta$", "batch_size": "batch size $b$", "momentum": r"momentum $\beta$"}
+_ROOM = 1.6  # above and below what is drawn, a factor
+_FEW = 10  # batch sizes of which each has its tick
+_HIGHEST = 0.4  # of the axes, which what is beyond the limit may take
 _EDGE, _APART = 0.97, 0.035  # where what is unstable is drawn, in heights of the axes, and one series below another
 
 
@@ -50,7 +53,7 @@ class _Layout:
         """Cells by the values of some parameters, with these in words."""
 
         def words(cell: Cell) -> str:
-            return ", ".join(f"{_plain(name)} {value_text(cell.values[name])}" for name in names)
+            return ", ".join(f"{_plain(name)} {value_text(cell.values[name]).replace('_', ' ')}" for name in names)
 
         order = {text: i for i, text in enumerate(dict.fromkeys(map(words, cells)))}
         return [(text, list(some)) for text, some in groupby(sorted(cells, key=lambda c: order[words(c)]), words)]
@@ -139,18 +142,29 @@ def _frame(grid: Sequence[Axes], sweep: Sweep, layout: _Layout, abreast: int) ->
     for i, axes in enumerate(grid):
         if len(seen):
             axes.set_yscale("log")
-            axes.set_ylim(seen.min() / 2.2, seen.max() * 2.6)
+            axes.set_ylim(seen.min() / _ROOM, _ROOM * seen.max() * (seen.max() / seen.min()) ** _above(sweep, layout))
         values = sweep.axes[layout.along]
         if not _numeric(values):
             axes.set_xticks(range(len(values)), [value_text(value) for value in values])
         elif min(map(float, values)) > 0:  # type: ignore[arg-type]  # they are numbers
             axes.set_xscale("log")
         decades(axes)
+        if layout.along == "batch_size" and len(values) <= _FEW:
+            axes.set_xticks([float(str(size)) for size in values], list(map(str, values)))
+            axes.set_xticks([], minor=True)
         if i + abreast >= len(grid):
             axes.set_xlabel(_WORDS.get(layout.along, _plain(layout.along)))
             axes.tick_params(labelbottom=True)
         if i % abreast == 0:
             axes.set_ylabel(_quantity(height))
+
+
+def _above(sweep: Sweep, layout: _Layout) -> float:
+    """Room above the lines for what is beyond the limit, in heights of what is below."""
+    names = [layout.series] if layout.series else []
+    rows = [i for i, (_, some) in enumerate(layout.grouped(sweep.cells, names)) if not all(c.stable for c in some)]
+    share = 1 - _EDGE + _APART * (rows[-1] + 1) if rows else 0.0
+    return min(share, _HIGHEST) / (1 - min(share, _HIGHEST))
 
 
 def _quantity(height: _Height) -> str:
