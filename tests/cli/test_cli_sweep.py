@@ -110,6 +110,13 @@ def test_plot_draws_a_saved_sweep_again_and_report_says_that_it_holds_no_verdict
     assert "holds no verdict" in err
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_where_every_cell_is_unstable_none_is_best(run, features):
+    code, out, _ = run("sweep", features, "--lr", "9,99", "--batch-size", "4", "--steps", 5, "--measure")
+    assert code == 0
+    assert "none: every cell is beyond the limit of stability" in out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

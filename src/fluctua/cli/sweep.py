@@ -165,5 +165,6 @@ def _say(found: Sweep, directory: Path) -> None:
     above = f", above L(W*) = {min(optima):.6g}" if len(optima) == 1 else ", above each cell's own L(W*)"
     click.echo(f"\n{head}{above}; z = (measured - predicted)/error" if found.measured else f"\n{head}{above}")
     click.echo(f"{found.table}\n")
-    show(f"found     {found.words}\nbest      {found.best.sgd.words}")
+    best = found.best.sgd.words if found.best.stable else "none: every cell is beyond the limit of stability"
+    show(f"found     {found.words}\nbest      {best}")
     show(f"{directory}/: sweep.json, sweep.npz, sweep.csv, sweep.png, sweep.svg")
