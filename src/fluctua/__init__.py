@@ -17,6 +17,7 @@ from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
+from .theory.probe import ExpectedAccuracy, expected_accuracy
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr
 from .theory.stable_limit import StableLimit
@@ -36,6 +37,7 @@ __all__ = [
     "Dataset",
     "DynamicVerdict",
     "EntropyProduction",
+    "ExpectedAccuracy",
     "FluctuaError",
     "GradientNoise",
     "HeldOutLoss",
@@ -53,6 +55,7 @@ __all__ = [
     "WeightedSampling",
     "batch_costs",
     "errors",
+    "expected_accuracy",
     "gradient_noise",
     "held_out_curve",
     "held_out_loss",

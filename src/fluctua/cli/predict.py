@@ -22,6 +22,7 @@ from ..theory.spread import LossSpread, loss_spread
 from ..theory.stability import independent_batches, max_stable_lr
 from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
+from .accuracies import Accuracies, accuracies, refuse_unlabelled
 from .asking import Asked, ask
 from .options import average_options, data_options, json_option, recipe_options, theory_option
 from .progress import progress_bar
@@ -42,6 +43,7 @@ class _Question:
     start: str
     position: int | None
     spread: bool
+    accuracy: bool
     orders: int | None
     seed: int | None
 
@@ -57,6 +59,7 @@ class _Answer:
     spread: LossSpread | None
     measured: SemiAnalytic | None
     held_out: HeldOutLoss | None
+    accuracies: Accuracies | None
 
 
 @click.command(short_help="Noise floor, relaxation and stability, without a run.")
@@ -70,6 +73,11 @@ class _Answer:
 @click.option("--held-out", help="Also the expected loss on other data: train or test of DATA, or a file.")
 @click.option(
     "--spread", is_flag=True, help="Also the standard deviation of the loss between runs; c(c + 1)/2 times the work."
+)
+@click.option(
+    "--accuracy",
+    is_flag=True,
+    help="The expected accuracy from every pair of outputs, instead of noise shared out; as much work as --spread.",
 )
 @click.option(
     "--orders",
@@ -96,6 +104,8 @@ def _ask(held_out: str | None, options: Keywords) -> _Question:
         )
     about = ask(options, options["steps"], held_out)
     question = _Question(about, **options)
+    if question.accuracy:
+        refuse_unlabelled(about.dataset)
     if question.position is not None:
         _check_position(question, question.position)
     if question.orders is not None and (question.position is not None or about.average is not None):
@@ -151,7 +161,8 @@ def _compute(question: _Question) -> _Answer:
         progress("outputs", 0.0)
         spread = loss_spread(prediction) if question.spread else None
     held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
-    return _Answer(prediction, limit, independent, spread, measured, held_out)
+    scored = accuracies(prediction, question.about.dataset, other, pairs=question.accuracy)
+    return _Answer(prediction, limit, independent, spread, measured, held_out, scored)
 
 
 def _predicted(question: _Question) -> Prediction:
@@ -171,6 +182,8 @@ def _result(about: Asked, answer: _Answer) -> dict[str, Any]:
     result = {"kind": "prediction", "data": about.dataset.about, name: answer.limit, **answer.prediction.to_dict()}
     if answer.spread is not None:
         result["spread"] = {**asdict(answer.spread), "closure": "gaussian"}
+    if answer.accuracies is not None:
+        result["expected_accuracy"] = answer.accuracies.to_dict()
     if answer.measured is not None:
         result["semi_analytic"] = answer.measured.to_dict()
     if answer.held_out is not None and about.held_out is not None:
@@ -194,6 +207,8 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     if (loss := answer.held_out) is not None and about.held_out is not None:
         words = f"{loss.optimum:.6g} at W*, {shown(loss.excess, '+.6g')} in expectation"
         yield f"held out      {about.held_out.name}: {words}"
+    if answer.accuracies is not None:
+        yield from answer.accuracies.words
 
 
 def _sampled(prediction: Prediction) -> str:
