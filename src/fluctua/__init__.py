@@ -81,6 +81,10 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> str:
     """Return `__version__`, which is asked for rarely and takes a look at the installed files."""
+    from .recipe.other_optimisers import is_not_linear, not_linear  # noqa: PLC0415  (asked for rarely)
+
+    if is_not_linear(name):
+        raise AttributeError(f"module 'fluctua' has no {name}: {not_linear(name)}")
     if name != "__version__":
         raise AttributeError(f"module 'fluctua' has no attribute {name!r}; its names: {', '.join(sorted(__all__))}")
     from importlib.metadata import version  # noqa: PLC0415  (asked for rarely)

@@ -181,7 +181,7 @@ def test_columns_do_not_know_labels_and_an_average_over_steps_has_no_moment():
 def test_real_runs_find_the_labels_as_often_as_predicted(digits_problem, digits):
     """Digits, lr 0.05, b 8, 300 steps from W*: how far the accuracy falls, told by 4,000 runs to 1.2 %.
 
-    The Gaussian makes the fall some 4 % too small here, as with other seeds, so the window is not around 1.
+    9,000 runs with other seeds had 0.998(8) of it predicted; 0.94 to 1.06 is five standard errors wide on either side.
     """
     sgd, steps = fl.SGD(0.05, 8), 300
     prediction = fl.predict(digits_problem, sgd).after(steps)
@@ -189,12 +189,12 @@ def test_real_runs_find_the_labels_as_often_as_predicted(digits_problem, digits)
     rng = np.random.default_rng(31)
     weights = trained(digits.inputs, digits.targets, sgd, steps, 4000, rng, prediction.optimum)
     measured = found.optimum - accuracies(weights, digits.inputs, digits.labels).mean()
-    assert 0.90 < -found.change / measured < 1.02
-    for factor in (0.85, 1.15):
+    assert 0.94 < -found.change / measured < 1.06
+    for factor in (0.87, 1.13):
         mutant = (
             fl.expected_accuracy(scaled(prediction, factor), pairs=False).change * found.change / shared(prediction)
         )
-        assert not 0.90 < -mutant / measured < 1.02
+        assert not 0.94 < -mutant / measured < 1.06
 
 
 def scaled(prediction, factor):
