@@ -25,6 +25,7 @@ from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
+from .theory.probe import ExpectedAccuracy, expected_accuracy
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr
 from .theory.stable_limit import StableLimit
@@ -51,6 +52,7 @@ __all__ = [
     "Dataset",
     "DynamicVerdict",
     "EntropyProduction",
+    "ExpectedAccuracy",
     "FluctuaError",
     "GradientNoise",
     "HeldOutLoss",
@@ -71,6 +73,7 @@ __all__ = [
     "batch_costs",
     "conditioning",
     "errors",
+    "expected_accuracy",
     "gradient_noise",
     "held_out_curve",
     "held_out_loss",
@@ -99,8 +102,12 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """Return `plot`, which is loaded where it is asked for, or `__version__`, which looks at the installed files."""
+    from .recipe.other_optimisers import is_not_linear, not_linear  # noqa: PLC0415  (asked for rarely)
+
     if name == "plot":
         return import_module(".plot", __name__)
+    if is_not_linear(name):
+        raise AttributeError(f"module 'fluctua' has no {name}: {not_linear(name)}")
     if name != "__version__":
         raise AttributeError(f"module 'fluctua' has no attribute {name!r}; its names: {', '.join(sorted(__all__))}")
     from importlib.metadata import version  # noqa: PLC0415  (asked for rarely)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .values import flag, function, instance
 
 __all__ = ["door", "stands_for"]
 
 _LEFT_OUT = object()
+_REFUSED: dict[str, Callable[[object], None]] = {}
+"""What raises, with what to do, for what is often given in an argument's place."""
 _NOUNS: dict[str, tuple[list[type], str]] = {}
 """What each argument's name stands for, and how to make one, as the rooms above have said."""
 
 
-def stands_for(name: str, kind: type, expected: str) -> None:
-    """Say that the argument `name` may be a `kind`, `expected` in words; the room that makes it does."""
+def stands_for(name: str, kind: type, expected: str, refused: Callable[[object], None] | None = None) -> None:
+    """Say that the argument `name` may be a `kind`, `expected` in words; the room that makes it does.
+
+    `refused` raises for what is often given in its place, with what to do.
+    """
+    if refused is not None:
+        _REFUSED[name] = refused
     _NOUNS.setdefault(name, ([], expected))[0].append(kind)
 
 
@@ -43,4 +52,6 @@ def door(
 
 def _one_of_its_kind(name: str, value: object) -> None:
     kinds, expected = _NOUNS[name]
+    if name in _REFUSED and not isinstance(value, tuple(kinds)):
+        _REFUSED[name](value)
     instance(name, value, tuple(kinds), expected)

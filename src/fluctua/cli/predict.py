@@ -25,6 +25,7 @@ from ..theory.spread import LossSpread, loss_spread
 from ..theory.stability import independent_batches, max_stable_lr
 from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
+from .accuracies import Accuracies, accuracies, refuse_unlabelled
 from .asking import Asked, ask
 from .helped import command
 from .options import (
@@ -54,6 +55,7 @@ class _Question:
     start: str
     position: int | None
     spread: bool
+    accuracy: bool
     orders: int | None
     seed: int | None
     torch: str | None
@@ -73,6 +75,7 @@ class _Answer:
     held_out: HeldOutLoss | None
     conditioning: Conditioning
     code: str | None
+    accuracies: Accuracies | None
 
 
 @command(
@@ -91,6 +94,11 @@ class _Answer:
 @held_out_targets_option
 @click.option(
     "--spread", is_flag=True, help="Also the standard deviation of the loss between runs; c(c + 1)/2 times the work."
+)
+@click.option(
+    "--accuracy",
+    is_flag=True,
+    help="The expected accuracy from every pair of outputs, instead of noise shared out; as much work as --spread.",
 )
 @click.option(
     "--orders",
@@ -121,6 +129,8 @@ def _ask(held_out: str | None, options: Keywords) -> _Question:
         raise InvalidInput("--torch is a run from weights of zero: give it with --steps and --start zero.")
     about = ask(options, options["steps"], held_out)
     question = _Question(about, **options)
+    if question.accuracy:
+        refuse_unlabelled(about.dataset)
     if question.position is not None:
         _check_position(question, question.position)
     if question.orders is not None and (question.position is not None or about.average is not None):
@@ -177,9 +187,11 @@ def _compute(question: _Question) -> _Answer:
         spread = loss_spread(prediction) if question.spread else None
         progress("held out", 0.0)
         held_out = None if other is None else held_out_loss(prediction, other.inputs, other.targets)
+        progress("accuracy", 0.0)
+        scored = accuracies(prediction, question.about.dataset, other, pairs=question.accuracy)
         progress("advice", 0.0)
         advice, code = conditioning(problem, sgd), _code(question, prediction)
-    return _Answer(prediction, limit, independent, spread, measured, held_out, advice, code)
+    return _Answer(prediction, limit, independent, spread, measured, held_out, advice, code, scored)
 
 
 def _code(question: _Question, prediction: Prediction) -> str | None:
@@ -211,6 +223,8 @@ def _result(about: Asked, answer: _Answer) -> dict[str, Any]:
         result["spread"] = {**asdict(answer.spread), "closure": "gaussian"}
     if answer.code is not None:
         result["torch_code"] = answer.code
+    if answer.accuracies is not None:
+        result["expected_accuracy"] = answer.accuracies.to_dict()
     if answer.measured is not None:
         result["semi_analytic"] = answer.measured.to_dict()
     if answer.held_out is not None and about.held_out is not None:
@@ -236,6 +250,8 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     if (loss := answer.held_out) is not None and about.held_out is not None:
         words = f"{loss.optimum:.6g} at W*, {shown(loss.excess, '+.6g')} in expectation"
         yield f"held out      {about.held_out.name}: {words}"
+    if answer.accuracies is not None:
+        yield from answer.accuracies.words
 
 
 def _sampled(prediction: Prediction) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from .._validate.plain import Header
 from .._validate.values import choice
 from ..errors import InvalidInput
+from .other_optimisers import refuse_optimiser
 from .quasi_hyperbolic import QHM
 from .sgd import SGD, Recipe
 
@@ -25,10 +26,13 @@ def read_recipe(given: Header) -> Recipe:
     UnknownName
         For an optimiser that is not known.
     InvalidInput
-        For an option that the optimiser does not have, one that it needs and has not got, a value out of range.
+        For an optimiser whose step is not linear in the gradient, for an option that the optimiser does not have, one
+        that it needs and has not got, a value out of range.
     """
     options = dict(given)
-    name = choice("optimizer", options.pop("optimizer", SGD.OPTIMISER), tuple(OPTIMISERS))
+    given_name = options.pop("optimizer", SGD.OPTIMISER)
+    refuse_optimiser(given_name)
+    name = choice("optimizer", given_name, tuple(OPTIMISERS))
     known = {each.name: each.default is MISSING for each in fields(OPTIMISERS[name])}
     strange, missing = options.keys() - known, [each for each in known if known[each] and each not in options]
     if strange or missing:

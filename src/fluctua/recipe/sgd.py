@@ -16,6 +16,7 @@ from .._validate.arguments import stands_for
 from .._validate.plain import JsonObject
 from .._validate.values import flag, positive_int, real_number, shown, step_numbers
 from ..errors import InvalidInput
+from .other_optimisers import refuse_optimiser
 from .sampling import EPOCHS, SAMPLINGS, P, Sampler, Sampling, WeightedSampling, read_sampling, sampler_of
 from .schedules import LARGEST, Schedule, read_schedule
 from .step import Step, plain, with_momentum
@@ -291,4 +292,4 @@ class SGD(Recipe):
         return f"momentum {self.momentum:g}{kind}" if self.momentum else ""
 
 
-stands_for("sgd", Recipe, "a recipe, fluctua.SGD(lr, batch_size)")
+stands_for("sgd", Recipe, "a recipe, fluctua.SGD(lr, batch_size)", refuse_optimiser)

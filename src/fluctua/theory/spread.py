@@ -7,16 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._results import Brief
-from .._validate.sizes import refuse_bytes, refuse_work
 from .._validate.values import instance, real_number
-from ..errors import InvalidInput
-from ..problem.least_squares import LeastSquares
 from .answers import Prediction
 from .output_pairs import pairs_of
+from .pair_limits import refuse_pairs
 
 __all__ = ["LossSpread", "loss_spread"]
-
-_BALANCE = 3e5  # operations of a balance beside its passes over the samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,8 +103,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     """
     instance("prediction", prediction, Prediction, "a prediction, fluctua.predict(problem, sgd)")
     tolerance = real_number("rtol", rtol, above=0.0)
-    _refuse(prediction)
-    _refuse_large(prediction.law.problem)
+    refuse_pairs(prediction, "the spread of the loss")
     if not np.isfinite(prediction.mode_covariance).all():
         return LossSpread(prediction.excess_loss, float(np.abs(prediction.mode_covariance).max()))  # or NaN
     h, looks, variance = prediction.curvatures, pairs_of(prediction, tolerance), 0.0
@@ -117,26 +112,3 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
             both = 0.5 * float(h @ block**2 @ h) + float(mean[k] @ block @ mean[l])
             variance += share * (both if k == l else 2 * both)
     return LossSpread(prediction.excess_loss, float(np.sqrt(max(variance, 0.0))))
-
-
-def _refuse(prediction: Prediction) -> None:
-    if prediction.theory in ("hessian", "equilibrium"):
-        raise InvalidInput(
-            f"theory={prediction.theory!r} models the sum over outputs only, and the spread of the loss depends on how "
-            f"the outputs fluctuate together. Use 'exact', 'discrete' or 'langevin'."
-        )
-    if prediction.steps is not None and len(prediction.steps) > 1:
-        raise InvalidInput(
-            f"the spread is of the loss at one step, and this prediction is averaged over {len(prediction.steps)}: a "
-            f"time average also depends on how long the loss of a run remembers. Use .after(step)."
-        )
-
-
-def _refuse_large(problem: LeastSquares) -> None:
-    """Refuse the spread of a loss of so many outputs."""
-    c, r = problem.outputs, float(problem.rank)
-    refuse_bytes(
-        f"the spread of the loss of {c:,} outputs in {r:,.0f} modes", 8.0 * (c + 10.0) * r**2, "Use fewer outputs."
-    )
-    flops = c * (c + 1) / 2 * (20.0 * problem.samples * r**2 + _BALANCE)
-    refuse_work(f"the spread of the loss of {c:,} outputs", flops, "Use fewer outputs or samples.")
