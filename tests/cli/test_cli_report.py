@@ -147,10 +147,10 @@ def test_a_sentence_is_wrapped_on_a_terminal_and_whole_elsewhere(capsys, monkeyp
 
 def test_the_help_lists_every_command_in_one_line(run):
     out = run("--help")[1]
-    commands = out.split("Commands:")[1].splitlines()[1:]
+    commands = out.split("Commands:\n")[1].split("\n\n")[0].splitlines()
     assert len(commands) == 9
     assert all(line.endswith(".") and "..." not in line for line in commands)
-    assert "\n    fluctua verify digits\n" in out
+    assert "\n  fluctua verify digits\n" in out
 
 
 def test_a_fault_of_ours_is_one_line_unless_debugging(run, features, monkeypatch):

@@ -52,7 +52,9 @@ def sections(text):
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_help_fits_the_terminal(path, width):
-    assert max(map(len, helped(path, width).splitlines())) <= width
+    text = helped(path, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "..." not in sections(text).get("Commands", "")  # what a command does is not cut
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

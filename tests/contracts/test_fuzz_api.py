@@ -257,6 +257,10 @@ def calls(tmp_path_factory):
         stationary.output_block: {"k": 0, "l": 1},
         problem.minimum: {"weight_decay": 0.0},
         noise.holds: {"statement": "mean"},
+        fl.plot.names: {"result": stationary},
+        fl.plot.draw: {"result": np.ones(3), "figure": "curve", "ax": None, "figsize": None, "style": None},
+        stationary.columns: {"table": "modes"},
+        stationary.to_csv: {"path": None, "table": "modes"},
         verdict.save: {"directory": folder},
         verdict.about: {"data": {}},
         verdict.row: {"name": "exact"},
@@ -280,6 +284,7 @@ def tried(call, options, name, foreign):
 def test_every_public_function_is_tried(calls):
     made = {
         "BatchCost",
+        "BatchCosts",
         "Candidate",
         "Cell",
         "Conditioned",
@@ -301,6 +306,7 @@ def test_every_public_function_is_tried(calls):
         "DynamicVerdict",
         "Verdict",
         "errors",
+        "plot",
         "schedules",
     }
     assert {name for name in fl.__all__ if getattr(fl, name) not in calls} == made

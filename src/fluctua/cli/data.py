@@ -14,13 +14,21 @@ from .options import data_dir_option, json_option
 __all__ = ["data"]
 
 
-@click.group(cls=HelpedGroup, examples=("fluctua data list", "fluctua data fetch mnist --data-dir ~/data"))
+@click.group(
+    cls=HelpedGroup,
+    short_help="List and fetch the built-in data sets.",
+    examples=("fluctua data list", "fluctua data fetch mnist --data-dir ~/data"),
+)
 def data() -> None:
     """List, fetch and find the built-in data sets."""
 
 
 @data.command(
-    "list", cls=Helped, heading="Data", examples=("fluctua data list", "fluctua data list --data-dir ~/data --json")
+    "list",
+    cls=Helped,
+    heading="Data",
+    short_help="What data sets there are, and which are here.",
+    examples=("fluctua data list", "fluctua data list --data-dir ~/data --json"),
 )
 @data_dir_option
 @json_option("As JSON.")
@@ -39,6 +47,7 @@ def list_(data_dir: str | None, as_json: bool) -> int:
 @data.command(
     "fetch",
     cls=Helped,
+    short_help="Fetch a data set from its publisher.",
     heading="Data",
     examples=("fluctua data fetch mnist", "fluctua data fetch emnist --data-dir ~/data"),
 )

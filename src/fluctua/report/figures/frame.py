@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._arrays import Array
-from ..._validate.values import shown
+from ..._validate.values import instance, shown
 from ...errors import InvalidInput
 from ...verification.verdict import INDEPENDENT, Verdict
 from ..words import name_words, recipe_words
@@ -66,6 +66,10 @@ def style(scale: float | None = 1.0, more: Any = None) -> Iterator[None]:
 
     ours: list[Any] = [] if scale is None else ["default", STYLE | {name: scale * STYLE[name] for name in _SIZES}]
     theirs: list[Any] = [] if more is None else more if isinstance(more, list) else [more]
+    for one in theirs:
+        instance(
+            "style", one, (str, os.PathLike, Mapping), "a style of Matplotlib's, a dict of settings, or a list of both"
+        )
     with ExitStack() as stack:
         try:
             stack.enter_context(style.context(ours + theirs))
