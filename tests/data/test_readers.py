@@ -304,7 +304,7 @@ def test_a_first_line_that_may_be_a_label(tmp_path):
     with pytest.raises(InvalidInput, match="does that name a column"):
         data.load((X[:3], X), targets=table(tmp_path, "ant\nbee\ncow\n"), inputs_key="X")
     lonely = table(tmp_path, "ant\n" + "\n".join(WORDS[1:]) + "\n")
-    with pytest.raises(InvalidInput, match="has 40 samples and t.csv has 39"):
+    with pytest.raises(InvalidInput, match=r"has 40 samples and t\.csv has 39"):
         data.load((X, X), targets=lonely, inputs_key="X")
 
 
@@ -577,3 +577,28 @@ def test_the_command_line_says_which_option_answers(tmp_path, capsys, monkeypatc
         main(["predict", *arguments, "--lr", "0.01"])
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_labels_beside_one_part_of_the_inputs(tmp_path):
+    path = tmp_path / "d.npz"
+    np.savez(path, X_train=X, X_test=X[:9])
+    loaded = data.load(path, subset="test", targets=table(tmp_path, "label\n" + "\n".join(WORDS[:9]) + "\n"))
+    np.testing.assert_array_equal(loaded.inputs, X[:9])
+    with pytest.raises(InvalidInput, match="has no parts"):
+        data.load(table(tmp_path, "a,b,label\n" + rows(X[:, 0], X[:, 1], WORDS)), subset="test")
+    scores = table(tmp_path, "train_score,test_score,label\n" + rows(X[:, 0], X[:, 1], WORDS))
+    np.testing.assert_array_equal(data.load(scores).inputs, X[:, :2])
+
+
+def test_sparse_matrices_and_indices_in_objects_are_refused(tmp_path):
+    from scipy import sparse
+
+    sparse.save_npz(tmp_path / "s.npz", sparse.csr_matrix(X))
+    with pytest.raises(InvalidInput, match=r"sparse matrix.*toarray"):
+        data.load(tmp_path / "s.npz", targets=WORDS)
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=NAMES)
+    np.testing.assert_array_equal(data.load((frame, WORDS)).inputs, X)
+    np.testing.assert_array_equal(data.load({"X": frame, "y": pd.DataFrame({"label": NUMBERS})}).labels, NUMBERS)
+    with pytest.raises(InvalidInput, match="looks like an index"):
+        data.load((frame.rename(columns={"width": "Unnamed: 0"}), WORDS))
