@@ -308,6 +308,24 @@ def test_a_first_line_that_may_be_a_label(tmp_path):
         data.load((X, X), targets=lonely, inputs_key="X")
 
 
+def test_long_tables_plain_and_quoted_say_the_line(tmp_path):
+    many = RNG.normal(size=(5000, 2))
+    words = WORDS[np.arange(5000) % 3]
+    quoted = [f'"{word}"' if k == 3000 else word for k, word in enumerate(words)]
+    for labels in (words, quoted):
+        path = table(tmp_path, "a,b,label\n" + rows(many[:, 0], many[:, 1], labels))
+        loaded = data.load(path)
+        np.testing.assert_array_equal(loaded.inputs, many)
+        np.testing.assert_array_equal(loaded.labels, words)
+        np.testing.assert_array_equal(data.load(path, limit=2500).inputs, many[:2500])
+        spoiled = ["x" if k == 4321 else value for k, value in enumerate(many[:, 1])]
+        with pytest.raises(InvalidInput, match=r"'b' holds 'x'.*line 4323"):
+            data.load(table(tmp_path, "a,b,label\n" + rows(many[:, 0], spoiled, labels)))
+        ragged = rows(many[:, 0], many[:, 1], labels).replace("\n", ",1\n").replace(",1\n", "\n", 4000)
+        with pytest.raises(CorruptData, match="line 4002 has 4 fields, and the first has 3"):
+            data.load(table(tmp_path, "a,b,label\n" + ragged))
+
+
 def test_damaged_text(tmp_path):
     for text, words in (
         ("a,b,label\n1,2,x\n1,2\n", "line 3 has 2 fields, and the first has 3"),
