@@ -548,6 +548,19 @@ def test_h5_gives_rows_and_groups(tmp_path):
         data.load(tmp_path / "big.h5")
 
 
+def test_objects_without_arrays_are_refused():
+    for given, words in (
+        (object(), r"object holds no array.*\.dataset"),
+        ((X, 3), "y holds no array, got 3"),
+        ({"X": X, "y": None}, "dict: y holds NoneType"),
+        ({}, "it holds nothing"),
+        (X, "ndarray holds inputs only"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            data.load(given)
+    assert repr(data.load((X, WORDS))) == "Dataset('tuple': 40 samples, 3 inputs, 3 outputs, float64)"
+
+
 @pytest.mark.parametrize("given", [3, None, True, b"x", 2.5, int])
 def test_what_holds_no_data(given):
     with pytest.raises(InvalidInput, match="name must be"):

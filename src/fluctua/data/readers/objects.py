@@ -22,7 +22,7 @@ __all__ = ["held_object", "object_name"]
 
 def object_name(value: object) -> str:
     """Return what a data set made of an object is called."""
-    return f"a {type(value).__name__}"
+    return type(value).__name__
 
 
 def held_object(value: Any, subset: str | None = None) -> Held:
@@ -69,6 +69,11 @@ def _whole(name: str, value: object) -> Entry:
         refuse_index(name, [str(column) for column in value.columns])  # type: ignore[attr-defined]
     half = as_half(value)
     array: Rows = as_array(name, value) if half is None else half
+    if array.ndim == 0:
+        raise InvalidInput(
+            f"{name} holds no array, got {shown(value)}. Give a pair (X, y), a frame, a dictionary of arrays, a Bunch, or "
+            f"a data set of torch (of a DataLoader its .dataset) or of Hugging Face."
+        )
     if half is not None:
         return Entry(array.shape, "number", partial(first_rows, name, half), half.stored)
     return Entry(array.shape, kind_of_type(array.dtype), partial(first_rows, name, array), str(array.dtype))
