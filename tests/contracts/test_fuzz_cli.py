@@ -43,6 +43,9 @@ VALUES = {
     "classes": ("0,1", "1,0", "0", "0,0", "7", "--1", "0,", ",", "a,b", "0,1,2"),
     "limit": ("9", "10", "30", "0", "1152921504606846976"),
     "targets": ("y.npy", "x.npy", "absent.npy"),
+    "inputs-key": ("X", "x*", "0", "-1", "absent"),
+    "targets-key": ("y", "Y", "*", "-1", ""),
+    "held-out-targets": ("y.npy", "absent.csv"),
     "subset": ("train", "test"),
     "split": ("letters",),
     "data-dir": ("nowhere", "train.npz"),
@@ -102,7 +105,10 @@ DATA = (
 )
 MEMORY = ("optimizer", "momentum", "dampening", "nesterov", "nu")
 RECIPE = ("lr", "batch-size", "weight-decay", "sampling", "schedule", "drop-last", *MEMORY)
-CHOICE = ("classes", "limit", "targets", "subset", "split", "data-dir", "bias", "center", "standardize", "test-size")
+CHOICE = (
+    *("classes", "limit", "targets", "inputs-key", "targets-key", "subset", "split", "data-dir"),
+    *("bias", "center", "standardize", "test-size"),
+)
 RUN = ("steps", "replicas", "seed", "out")
 COMMANDS = {
     "predict": (
@@ -115,6 +121,7 @@ COMMANDS = {
         "start",
         "position",
         "held-out",
+        "held-out-targets",
         "spread",
         "orders",
         "seed",
@@ -151,6 +158,7 @@ COMMANDS = {
         "weight-decay",
         "sampling",
         "held-out",
+        "held-out-targets",
         "check",
         "replicas",
         "seed",

@@ -308,6 +308,24 @@ def test_a_first_line_that_may_be_a_label(tmp_path):
         data.load((X, X), targets=lonely, inputs_key="X")
 
 
+def test_long_tables_plain_and_quoted_say_the_line(tmp_path):
+    many = RNG.normal(size=(5000, 2))
+    words = WORDS[np.arange(5000) % 3]
+    quoted = [f'"{word}"' if k == 3000 else word for k, word in enumerate(words)]
+    for labels in (words, quoted):
+        path = table(tmp_path, "a,b,label\n" + rows(many[:, 0], many[:, 1], labels))
+        loaded = data.load(path)
+        np.testing.assert_array_equal(loaded.inputs, many)
+        np.testing.assert_array_equal(loaded.labels, words)
+        np.testing.assert_array_equal(data.load(path, limit=2500).inputs, many[:2500])
+        spoiled = ["x" if k == 4321 else value for k, value in enumerate(many[:, 1])]
+        with pytest.raises(InvalidInput, match=r"'b' holds 'x'.*line 4323"):
+            data.load(table(tmp_path, "a,b,label\n" + rows(many[:, 0], spoiled, labels)))
+        ragged = rows(many[:, 0], many[:, 1], labels).replace("\n", ",1\n").replace(",1\n", "\n", 4000)
+        with pytest.raises(CorruptData, match="line 4002 has 4 fields, and the first has 3"):
+            data.load(table(tmp_path, "a,b,label\n" + ragged))
+
+
 def test_damaged_text(tmp_path):
     for text, words in (
         ("a,b,label\n1,2,x\n1,2\n", "line 3 has 2 fields, and the first has 3"),
@@ -530,6 +548,19 @@ def test_h5_gives_rows_and_groups(tmp_path):
         data.load(tmp_path / "big.h5")
 
 
+def test_objects_without_arrays_are_refused():
+    for given, words in (
+        (object(), r"object holds no array.*\.dataset"),
+        ((X, 3), "y holds no array, got 3"),
+        ({"X": X, "y": None}, "dict: y holds NoneType"),
+        ({}, "it holds nothing"),
+        (X, "ndarray holds inputs only"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            data.load(given)
+    assert repr(data.load((X, WORDS))) == "Dataset('tuple': 40 samples, 3 inputs, 3 outputs, float64)"
+
+
 @pytest.mark.parametrize("given", [3, None, True, b"x", 2.5, int])
 def test_what_holds_no_data(given):
     with pytest.raises(InvalidInput, match="name must be"):
@@ -577,3 +608,28 @@ def test_the_command_line_says_which_option_answers(tmp_path, capsys, monkeypatc
         main(["predict", *arguments, "--lr", "0.01"])
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_labels_beside_one_part_of_the_inputs(tmp_path):
+    path = tmp_path / "d.npz"
+    np.savez(path, X_train=X, X_test=X[:9])
+    loaded = data.load(path, subset="test", targets=table(tmp_path, "label\n" + "\n".join(WORDS[:9]) + "\n"))
+    np.testing.assert_array_equal(loaded.inputs, X[:9])
+    with pytest.raises(InvalidInput, match="has no parts"):
+        data.load(table(tmp_path, "a,b,label\n" + rows(X[:, 0], X[:, 1], WORDS)), subset="test")
+    scores = table(tmp_path, "train_score,test_score,label\n" + rows(X[:, 0], X[:, 1], WORDS))
+    np.testing.assert_array_equal(data.load(scores).inputs, X[:, :2])
+
+
+def test_sparse_matrices_and_indices_in_objects_are_refused(tmp_path):
+    from scipy import sparse
+
+    sparse.save_npz(tmp_path / "s.npz", sparse.csr_matrix(X))
+    with pytest.raises(InvalidInput, match=r"sparse matrix.*toarray"):
+        data.load(tmp_path / "s.npz", targets=WORDS)
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=NAMES)
+    np.testing.assert_array_equal(data.load((frame, WORDS)).inputs, X)
+    np.testing.assert_array_equal(data.load({"X": frame, "y": pd.DataFrame({"label": NUMBERS})}).labels, NUMBERS)
+    with pytest.raises(InvalidInput, match="looks like an index"):
+        data.load((frame.rename(columns={"width": "Unnamed: 0"}), WORDS))

@@ -47,24 +47,23 @@ def own_dataset(source: Any, targets: Any, wanted: Selection, keys: Keys, subset
     """Load a user's file or object; `fluctua.data.load` documents the rules."""
     rows = wanted.limit if wanted.classes is None else None  # with classes, the first so many are anywhere
     with ExitStack() as stack:
-        held, files = _held(stack, source, subset)
-        other, more = (None, {}) if targets is None else _held(stack, targets, subset)
+        held, files = _held(stack, source, subset, beside=False)
+        other, more = (None, {}) if targets is None else _held(stack, targets, subset, beside=True)
         inputs, y, columns = _read(held, other, keys, rows, wanted.like)
     name = f"{held.name}/{held.part}" if held.part else held.name
     return replace(wanted.dataset(name, inputs, y, {**files, **more}), columns=columns)
 
 
-def _held(stack: ExitStack, source: Any, subset: str | None) -> tuple[Held, dict[str, str]]:
+def _held(stack: ExitStack, source: Any, subset: str | None, beside: bool) -> tuple[Held, dict[str, str]]:
     """Return what is in a file or an object, and the hashes of the files."""
     if not isinstance(source, str | os.PathLike):
-        held = held_object(source, subset)
-        return (held if held.table else in_part(held, subset)), {}
+        return in_part(held_object(source, subset), subset, beside), {}
     path = existing(as_path("name", source))
     held = stack.enter_context(opened(path, subset))
     held = replace(held, name=printable(path.name))
     if path.is_dir():
         return held, {printable(f"{path.name}/{file.relative_to(path)}"): _hash(file) for file in _saved(path, held)}
-    return in_part(held, subset), {printable(path.name): _hash(path)}
+    return in_part(held, subset, beside), {printable(path.name): _hash(path)}
 
 
 def _saved(path: Path, held: Held) -> list[Path]:

@@ -55,7 +55,7 @@ class Labelled:
         """Return other data, whose labels are those of the training data."""
         values = cls.training(problem).values(problem)
         given = columns_of("labels", labels, problem.coding.classes, problem.inputs.dtype, "the training data")
-        x = sample_rows("inputs", inputs)  # type: ignore[arg-type]
+        x = sample_rows("inputs", inputs)
         targets = real_array("labels", given, ndim=2, shape="(samples, outputs)")
         _refuse_misfit(problem, x, targets)
         every = np.ones(len(x), bool)

@@ -14,6 +14,7 @@ from ..._validate.values import as_array, shown
 from ...errors import InvalidInput
 from .arrow import arrow_entries
 from .held import Entry, Held, first_rows, kind_of_type, size_refused
+from .rule import INPUT_NAMES, TARGET_NAMES, refuse_index
 from .tensors import tree
 
 __all__ = ["held_object", "object_name"]
@@ -21,7 +22,7 @@ __all__ = ["held_object", "object_name"]
 
 def object_name(value: object) -> str:
     """Return what a data set made of an object is called."""
-    return f"a {type(value).__name__}"
+    return type(value).__name__
 
 
 def held_object(value: Any, subset: str | None = None) -> Held:
@@ -55,7 +56,8 @@ def _arrays(name: str, value: Any) -> dict[str, Entry]:
 def _parts(value: Mapping[Any, Any]) -> list[Any]:
     """Names of the parts of a dictionary of data sets."""
     tables = all(hasattr(item, "column_names") or _is_frame(item) for item in value.values())
-    return list(value) if value and tables else []
+    arrays = {name.lower() for name in (*INPUT_NAMES, *TARGET_NAMES)} & {str(name).lower() for name in value}
+    return list(value) if value and tables and not arrays else []
 
 
 def _is_frame(item: object) -> bool:
@@ -63,8 +65,15 @@ def _is_frame(item: object) -> bool:
 
 
 def _whole(name: str, value: object) -> Entry:
+    if name == "X" and _is_frame(value):
+        refuse_index(name, [str(column) for column in value.columns])  # type: ignore[attr-defined]
     half = as_half(value)
     array: Rows = as_array(name, value) if half is None else half
+    if array.ndim == 0:
+        raise InvalidInput(
+            f"{name} holds no array, got {shown(value)}. Give a pair (X, y), a frame, a dictionary of arrays, a Bunch, or "
+            f"a data set of torch (of a DataLoader its .dataset) or of Hugging Face."
+        )
     if half is not None:
         return Entry(array.shape, "number", partial(first_rows, name, half), half.stored)
     return Entry(array.shape, kind_of_type(array.dtype), partial(first_rows, name, array), str(array.dtype))

@@ -23,6 +23,7 @@ __all__ = [
     "inputs_of",
     "refuse_counting",
     "refuse_gaps",
+    "refuse_index",
     "targets_of",
 ]
 
@@ -43,14 +44,21 @@ class Keys:
     targets: str | int | Sequence[str] | None = None
 
 
-def in_part(held: Held, subset: str | None) -> Held:
-    """Return the arrays of one part, X_train or train/X as X; train where no part is asked for and X is in none."""
-    parts = {name: _part_of(name) for name in held.entries}
+def in_part(held: Held, subset: str | None, lenient: bool = False) -> Held:
+    """Return the arrays of one part, X_train or train/X as X; train where no part is asked for and X is in none.
+
+    What has no parts is whole, where `lenient`: a file of labels beside one part of the inputs.
+    """
+    if held.part or (held.table and (subset is None or lenient)):
+        return held
+    parts = {} if held.table else {name: _part_of(name) for name in held.entries}
     known = sorted({part for part, _ in parts.values() if part})
     if subset is None and ("train" not in known or _named(held, INPUT_NAMES)):
         return held
     part = "train" if subset is None else subset
     mine = {base: held.entries[name] for name, (own, base) in parts.items() if own == part}
+    if lenient and not known:
+        return held
     if not mine:
         has = f"its parts are {', '.join(known)}" if known else f"it has no parts; it holds {held.words}"
         raise InvalidInput(f"{held.name} has no part {shown(subset)}: {has}.")
@@ -102,6 +110,8 @@ def inputs_of(held: Held, keys: Keys, targets: Sequence[str], other: str | None)
 
 
 def _array(held: Held, others: list[str]) -> list[str]:
+    if {"data", "indices", "indptr"} <= set(held.entries):
+        raise InvalidInput(f"{held.name} holds a sparse matrix, and all entries are needed: save X.toarray().")
     found = [name for name in _named(held, INPUT_NAMES) if name in others]
     if not found and len(held.entries) == 1:
         return others
@@ -125,14 +135,20 @@ def _columns(held: Held, others: list[str]) -> list[str]:
                 f"{held.name}: its column {name!r} holds {entry.about or entry.content}, no numbers, and is not known "
                 f"to be the label. {_ask('inputs', held)} Or remove the column."
             )
-        if held.named and _is_index(name):
-            raise InvalidInput(
-                f"{held.name}: its column {name!r} looks like an index, and a number that counts the samples is no "
-                f"feature of them. Remove the column (pandas: to_csv(index=False)). {_ask('inputs', held)}"
-            )
+    refuse_index(held.name, others if held.named else (), _ask("inputs", held))
     if not others:
         raise InvalidInput(f"{held.name} holds {held.words}: no column is left for the inputs.")
     return others
+
+
+def refuse_index(file: str, names: Sequence[str], remedy: str = "") -> None:
+    """Refuse columns that are called as an index is."""
+    for name in names:
+        if _is_index(name):
+            raise InvalidInput(
+                f"{file}: its column {name!r} looks like an index, and a number that counts the samples is no feature "
+                f"of them. Remove the column (pandas: to_csv(index=False)). {remedy}"
+            )
 
 
 def _vector(held: Held, others: list[str], vectors: list[str]) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
-from operator import itemgetter
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -17,15 +15,15 @@ import numpy as np
 from ..._arrays import AnyArray, Array
 from ..._half import Rows
 from ..._validate.sizes import refuse_bytes
-from ...errors import CorruptData, InvalidInput
+from ...errors import InvalidInput
 from .held import Entry, Held, Pair
 from .layout import HEAD, Layout, layout_of, missing, number
+from .lines import Chunk, chunks
 
 __all__ = ["text_table"]
 
-_AT_ONCE = 2048  # records
+_WHOLE = re.compile(r"[+-]?\d{1,20}")
 _LINE = 1 << 24  # characters of the longest line that is read
-Record = tuple[int, list[str]]
 
 
 @contextmanager
@@ -68,11 +66,11 @@ class _Text(Held):
         x, y = (_Columns(self.name, columns, [columns.index(name) for name in names]) for names in (inputs, targets))
         self._refuse_large(len(inputs), rows)
         samples = 0
-        for chunk in self._chunks(len(columns)):
-            left = len(chunk) if rows is None else max(0, rows - samples)
-            x.add(chunk[:left])
-            y.keep(chunk) if self._textual(targets) else y.add(chunk)
-            samples += len(chunk)
+        with _opened(self.path) as stream:
+            for chunk in chunks(self.name, stream, self.layout.delimiter, len(columns), self.layout.named):
+                x.add(chunk if rows is None else chunk.head(max(0, rows - samples)))
+                y.keep(chunk) if self._textual(targets) else y.add(chunk)
+                samples += len(chunk)
         return Pair(x.values(), y.labels() if self._textual(targets) else y.values(), samples)
 
     def _textual(self, targets: Sequence[str]) -> bool:
@@ -85,19 +83,6 @@ class _Text(Held):
         what = f"{self.name}, about {samples:,.0f} x {width:,} numbers,"
         refuse_bytes(what, 8.0 * samples * width, "Give fewer samples (limit), or save them as float32 in an .npz.")
 
-    def _chunks(self, width: int) -> Iterator[list[Record]]:
-        with _opened(self.path) as stream:
-            reader = csv.reader(stream, delimiter=self.layout.delimiter, skipinitialspace=True, strict=True)
-            records = ((reader.line_num, record) for record in reader if record)
-            if self.layout.named:
-                next(records, None)
-            while chunk := list(islice(records, _AT_ONCE)):
-                for line, record in chunk:
-                    if len(record) != width:
-                        what = f"line {line} has {len(record)} fields, and the first has {width}"
-                        raise CorruptData(self.name, what, "Every sample needs a field in every column.")
-                yield chunk
-
 
 class _Columns:
     """Some columns of a table, gathered chunk by chunk."""
@@ -106,34 +91,30 @@ class _Columns:
         self.name, self.columns, self.places = name, columns, places
         self._found: list[Array] = []
         self._texts: list[str] = []
-        self._lines: list[int] = []
         self._bytes = 0.0
 
-    def add(self, chunk: list[Record]) -> None:
-        """Read the numbers of some records."""
-        if not self.places or not chunk:
+    def add(self, chunk: Chunk) -> None:
+        """Read the numbers of some samples."""
+        if not self.places or not len(chunk):
             return
-        take = itemgetter(*self.places) if len(self.places) > 1 else lambda record: (record[self.places[0]],)
-        fields = list(chain.from_iterable(take(record) for _, record in chunk))
-        block = self._numbers(fields, chunk)
+        block = chunk.numbers(self.places)
+        block = self._spelled(chunk) if block is None else block
+        if not np.isfinite(block).all():
+            self._blame(chunk)
         self._bytes += 2 * block.nbytes  # once more when they are put together
         refuse_bytes(f"{self.name}, so far {len(self._found):,} blocks,", self._bytes, "Give fewer samples (limit).")
         self._found.append(block)
 
-    def _numbers(self, fields: list[str], chunk: list[Record]) -> Array:
-        try:
-            if "_" in "".join(fields):
-                raise ValueError("Python's own way to write numbers")
-            block = np.array(list(map(float, fields))).reshape(len(chunk), -1)
-        except ValueError:
+    def _spelled(self, chunk: Chunk) -> Array:
+        """The same, field by field."""
+        found = [number(record[place]) for _, record in chunk.records for place in self.places]
+        if None in found:
             self._blame(chunk)
-        if not np.isfinite(block).all():
-            self._blame(chunk)
-        return block
+        return np.array(found, np.float64).reshape(len(chunk), -1)
 
-    def _blame(self, chunk: list[Record]) -> NoReturn:
+    def _blame(self, chunk: Chunk) -> NoReturn:
         """Name the first field that holds no finite number."""
-        for line, record in chunk:
+        for line, record in chunk.records:
             for place in self.places:
                 value = number(record[place])
                 if value is None or not np.isfinite(value):
@@ -148,14 +129,14 @@ class _Columns:
             f"is missing first.{hint}"
         )
 
-    def keep(self, chunk: list[Record]) -> None:
+    def keep(self, chunk: Chunk) -> None:
         """Keep the text of one column."""
         (place,) = self.places
-        for line, record in chunk:
-            text = record[place].strip()
+        texts = [text.strip() for text in chunk.texts(place)]
+        for k, text in enumerate(texts):
             if missing(text) and text not in ("-", ".", "?"):
-                self._refuse(place, line, text)
-            self._texts.append(text)
+                self._refuse(place, chunk.records[k][0], text)
+        self._texts += texts
 
     def values(self) -> Rows | None:
         """Return the numbers, (N, d)."""
@@ -166,7 +147,7 @@ class _Columns:
     def labels(self) -> AnyArray:
         """Return whole numbers, numbers or text: whichever all fields are."""
         distinct = set(self._texts)
-        if all(text.lstrip("+-").isdecimal() for text in distinct):
+        if all(_WHOLE.fullmatch(text) for text in distinct):
             whole = {text: int(text) for text in distinct}
             return np.array([whole[text] for text in self._texts])
         numbers = {text: number(text) for text in distinct}
