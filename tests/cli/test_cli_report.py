@@ -101,7 +101,8 @@ def test_verify_writes_a_page_with_an_explorer_unless_told_not_to(run, features,
 def test_the_command_on_the_page_repeats_the_run(run, features, tmp_path, options):
     run("verify", features, *SMALL, *options, "--report", "--out", "first")
     text = html.unescape((tmp_path / "first" / "report.html").read_text())
-    command = re.search(r"<pre>fluctua (verify DATA .*)</pre>", text).group(1).replace("DATA", str(features))
+    command = re.search(r"<pre>fluctua (verify .*)</pre>", text).group(1)
+    assert command.startswith(f"verify {features} ")
     run(*command.split(), "--no-report", "--out", "again")
     first, again = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("first", "again"))
     assert first == again
@@ -114,7 +115,8 @@ def test_the_command_on_the_page_in_time_repeats_the_run(run, features, tmp_path
     asked = ("--steps", 64, "--replicas", 16, "--modes", 3, "--seed", 1, "--level", 1e-4, "--resolution", 0.3, *options)
     run("verify", features, "--dynamic", *asked, "--out", "first")
     text = html.unescape((tmp_path / "first" / "report.html").read_text())
-    command = re.search(r"<pre>fluctua (verify DATA .*)</pre>", text).group(1).replace("DATA", str(features))
+    command = re.search(r"<pre>fluctua (verify .*)</pre>", text).group(1)
+    assert command.startswith(f"verify {features} ")
     run(*command.split(), "--no-report", "--out", "again")
     first, again = (json.loads((tmp_path / name / "dynamic.json").read_text()) for name in ("first", "again"))
     assert first == again
@@ -132,6 +134,68 @@ def test_the_ladder_on_a_terminal_is_the_same_in_colour_and_fits_80_columns(resu
     assert [line.split() for line in plain.splitlines()] == [line.split() for line in result.table.splitlines()]
     assert max(map(len, plain.splitlines())) <= 80
     assert max(map(len, result.table.splitlines())) <= 80
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("width", [60, 40])
+def test_a_narrow_terminal_cuts_no_number(result, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    show_ladder(result)
+    ladder = sys.stdout.getvalue()
+    for cells in result.cells:
+        row = ladder[ladder.index(f"{cells[0]}: {cells[5]}\n") :].split("Frobenius", 1)
+        assert all(cell in row[0].replace(",", " ").split() for cell in cells[1:4])
+        assert row[1].split()[0] == cells[4]
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    text = "statement  z-rms  p  1.6e-06 down to -1.25e-11, 12,425,174 steps  rejected and 0.00935486 of 3.16e-11\n" * 2
+    show(text + result.words)
+    shown = sys.stdout.getvalue()
+    assert shown.split() == (text + result.words).split()
+    assert max(map(len, (ladder + shown).splitlines())) <= width
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("coarse")
+def test_nothing_of_an_earlier_run_stays_beside_a_new_result(run, features, tmp_path):
+    """Neither its page, nor figures that the new one has not, nor a result in time of another recipe."""
+    run("verify", features, *SMALL, "--out", "here")
+    in_time = ("--dynamic", "--steps", 64, "--replicas", 8, "--modes", 3, "--seed", 1, "--lr", "0.01")
+    run("verify", features, *in_time, "--batch-size", 4, "--out", "here")
+    here = tmp_path / "here"
+    assert not (here / "result.npz").exists()  # of another recipe
+    assert not (here / "modes.png").exists()
+    (here / "regression.pdf").write_text("drawn by fluctua plot")
+    run("verify", features, *SMALL, "--start", "zero", "--no-report", "--out", "here")
+    assert sorted(path.name for path in here.iterdir()) == sorted(
+        ["result.json", "result.npz", *(f"{name}.{kind}" for name in ("modes", "curve") for kind in ("png", "svg"))]
+    )
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("undrawn", "coarse", "curve_alone")
+def test_results_of_one_recipe_share_a_page_whichever_came_first(run, features, tmp_path):
+    recipe = ("--lr", "0.01", "--batch-size", 4, "--steps", 64, "--replicas", 8, "--seed", 1, "--out", "both")
+    run("verify", features, *recipe)
+    run("verify", features, *recipe, "--dynamic", "--modes", 3)
+    first = (tmp_path / "both" / "report.html").read_text()
+    run("verify", features, *recipe)
+    for text in (first, (tmp_path / "both" / "report.html").read_text()):
+        assert "of 2 verdicts passed" in text
+
+
+@pytest.mark.any_seed
+def test_a_draw_that_fails_leaves_no_old_page(run, features, tmp_path, monkeypatch):
+    def failing(*_):
+        raise fl.errors.OutputError("no room")
+
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "report.html").write_text("old")
+    monkeypatch.setattr("fluctua.report.figures._save", failing)
+    code, _, err = run("verify", features, *SMALL, "--no-report", "--out", "here")
+    assert code == 2
+    assert "no room" in err
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["result.json", "result.npz"]
 
 
 def test_a_sentence_is_wrapped_on_a_terminal_and_whole_elsewhere(capsys, monkeypatch):

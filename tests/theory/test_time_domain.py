@@ -250,7 +250,7 @@ def test_irreversibility_is_how_differently_two_modes_lag_behind_their_noise(opt
 
 
 def test_in_continuous_time_the_entropy_production_is_the_ornstein_uhlenbeck_process_s(small_problem):
-    """Per unit of time, from its own closed form, with the noise frozen at W*; the ladder meets at small lr."""
+    """Per unit of time, from its own closed form, on the discrete rung; the ladder meets at small lr."""
     lr = 1e-5
     expected = ornstein_uhlenbeck(small_problem)
     for theory in ("langevin", "discrete", "exact"):

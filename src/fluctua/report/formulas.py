@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from ..theory.ladder import RUNGS
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import INDEPENDENT, Verdict
 
@@ -55,8 +56,10 @@ def formula_of(verdict: Verdict | DynamicVerdict, line: str) -> str:
     name = _FACTOR.sub("", line)
     if isinstance(verdict, DynamicVerdict):
         return _IN_TIME.get(name, "")
-    if name not in ("exact", "exact, stationary", INDEPENDENT):
+    if name in RUNGS and name != "exact":
         return "F7"
+    if name not in ("exact", "exact, stationary", INDEPENDENT):
+        return "F7" if name.endswith(", stationary") else ""
     shuffled = verdict.run.recipe.epochs and name != INDEPENDENT
     return "F43" if shuffled else "F1" if name.endswith("stationary") else "F9"
 

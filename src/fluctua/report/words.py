@@ -56,6 +56,6 @@ def balance_words(verdict: Verdict) -> str:
     if balance is None:
         return _NO_BALANCE
     return (
-        f"what the curvature dissipates per step, over what the noise of the batches puts in: "
-        f"{shown(balance.trace_ratio, '.4f')} in all; {balance.elements:,} elements, z-rms {balance.z_rms:.2f}"
+        f"dissipation by curvature over injection by batches: {shown(balance.trace_ratio, '.4f')}; "
+        f"{balance.elements:,} elements, z-rms {balance.z_rms:.2f}"
     )

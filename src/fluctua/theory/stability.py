@@ -121,7 +121,7 @@ def independent_batches(sgd: Recipe) -> Recipe:
 
 
 def mean_stable_lr(problem: LeastSquares, sgd: Recipe) -> float:
-    """Return the learning rate above which E V grows: the limit of a full batch, and of noise frozen at the optimum."""
+    """Return the learning rate above which E V grows: the limit of a full batch, and of the discrete rung."""
     return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
 
 

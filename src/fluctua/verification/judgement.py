@@ -160,7 +160,7 @@ class Judgement(ByValue, Tabular, Saved, Generic[Statement]):
         second = f"sharp: would have caught {caught(self.detectable)} (with probability {POWER:g})"
         if self.sharp:
             return first, second
-        do = remedy(self.replicas_needed) if self.consistent else ""
+        do = remedy(self.replicas_needed, self.replicas[0]) if self.consistent else ""
         return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{do}"
 
     @classmethod

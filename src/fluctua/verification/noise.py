@@ -201,7 +201,7 @@ class GradientNoise(ByValue, Tabular):
         said = f"would have caught {caught(self.detectable)} of the covariance (with probability {POWER:g})"
         if self.sharp:
             return said
-        return f"NOT: {said}, asked was {100 * self.resolution:.3g} %{remedy(self.replicas_needed)}"
+        return f"NOT: {said}, asked was {100 * self.resolution:.3g} %{remedy(self.replicas_needed, self.run.replicas)}"
 
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types; a kurtosis of no noise is null."""

@@ -13,7 +13,8 @@ Outcome = Literal["passed", "failed", "inconclusive"]
 """Passed: consistent and sharp. Failed: not consistent. Inconclusive: consistent, and too short to be sharp."""
 
 _MARGIN = 1.3  # of the stated over the asked sharpness: the mutants are then rejected as good as always
-_LUCK = 0.02  # probability that the spread between the replicas was smaller still, against what is named
+_LUCK, _LUCKIEST = 0.02, 5e-4  # probability that the spread was smaller still; the same of many contrasts in time
+_TELLING = 32  # replicas that say how many are needed, where fewer see nothing
 _MOST = 10**9
 
 
@@ -34,7 +35,7 @@ def replicas_for(detectable: float, resolution: float, replicas: int, level: flo
     if not math.isfinite(detectable):
         return None
     freedom = _freedom(replicas, groups)
-    luck = math.sqrt(freedom / chi2.ppf(_LUCK, freedom))
+    luck = math.sqrt(freedom / chi2.ppf(_LUCKIEST if groups else _LUCK, freedom))
     spread = _MARGIN * luck * detectable / _bars(replicas, level, groups)
     low, high = replicas, 2 * replicas
     while spread * _bars(high, level, groups) > resolution:
@@ -62,6 +63,8 @@ def _rounded(count: int) -> int:
     return int(-(-count // unit) * unit)
 
 
-def remedy(replicas: int | None) -> str:
-    """Return what to do about a run that is not sharp."""
-    return "" if replicas is None else f"; about {replicas:,} replicas of as many steps would do"
+def remedy(needed: int | None, replicas: int) -> str:
+    """Return what to do about a run of `replicas` that is not sharp."""
+    if needed is None:
+        return f"; {_TELLING} replicas would tell how many are needed" if replicas < _TELLING else ""
+    return f"; about {needed:,} replicas of as many steps would do"

@@ -30,7 +30,7 @@ _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  #
 INK, NOTE = "#000000", "#555555"
 RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
     "exact": ("#0072B2", (0, (7, 1.5)), "exact: nothing fitted, nothing dropped"),
-    "discrete": ("#D55E00", (0, (5, 1.5)), "discrete: noise frozen at the optimum"),
+    "discrete": ("#D55E00", (0, (5, 1.5)), "discrete: noise does not feel the fluctuation"),
     "langevin": ("#009E73", (0, (1, 1.2)), "Langevin: and in continuous time"),
     "hessian": ("#CC79A7", (0, (4, 1.2, 1, 1.2)), "Hessian: and noise proportional to curvature"),
     "equilibrium": ("#E69F00", (0, (2, 1.5)), "equilibrium: one temperature for all modes"),
