@@ -1,4 +1,4 @@
-"""What a run that is swept as a whole is made of: sums over few steps, panels of nodes, and mixtures of sweeps."""
+"""What a run that is swept as a whole is made of: sums over few steps, panels of nodes, a loop that is closed."""
 
 from dataclasses import replace
 
@@ -12,12 +12,15 @@ from fluctua.kernels.momentum import step_kernel
 from fluctua.kernels.time_varying import course
 from fluctua.problem.moments import quadratic_form, symmetric_form
 from fluctua.theory import spanned
-from fluctua.theory.mixing import nearest
+from fluctua.theory.asked import Asked
+from fluctua.theory.loop import Loop
 from fluctua.theory.panels import Panels, thinned
 from fluctua.theory.reach import Reach
+from fluctua.theory.skeleton import Skeleton
 from fluctua.theory.stability import max_stable_lr, surely_stable
 from fluctua.theory.sweeps import Sweeps
 from fluctua.theory.timeline import Timeline
+from fluctua.theory.witnesses import Witnesses
 
 CURVATURES = np.array([9.0, 2.0, 0.5, 0.025, 1e-3, 1e-6])
 SPEEDS = {
@@ -134,17 +137,58 @@ def test_a_panel_that_is_cut_has_more_nodes_and_smaller_tails():
     assert np.abs(finer.tails(bump(finer.nodes)[:, None])).max() < tails.max()
 
 
-def test_the_mixture_of_sweeps_is_the_fixed_point_of_a_linear_map():
-    rng = np.random.default_rng(3)
-    matrix, offset = 0.9 * np.diag([1.0, 0.5, -0.3]), rng.standard_normal((4, 3))
-    truth = offset @ np.linalg.inv(np.eye(3) - matrix).T
-    history, now = [], np.zeros((4, 3))
-    for _ in range(4):
-        image = now @ matrix.T + offset
-        history.append((now, image))
-        now = nearest(history, np.ones(3))
-    np.testing.assert_allclose(now, truth, rtol=1e-9)
-    assert np.abs(image - truth).max() > 1e-3 or np.abs(history[1][1] - truth).max() > 1e-3
+def noisy(rng, r=8, samples=400):
+    """A problem with a few modes of very different sizes."""
+    x = rng.standard_normal((samples, r)) * np.geomspace(3, 0.05, r) * rng.uniform(0.3, 2, (samples, 1))
+    return fl.LeastSquares(x, x @ rng.standard_normal((r, 2)) + rng.standard_normal((samples, 2)))
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+def test_a_skeleton_carries_all_responses(name):
+    curvatures = np.geomspace(9, 1e-5, 150)
+    timeline = Timeline.over(step_kernel(curvatures, SPEEDS[name].step, SPEEDS[name].lr), 1.0, np.eye(150), 2000, 1e-4)
+    skeleton = timeline.reaches[0].skeleton
+    assert len(skeleton.chosen) < 100
+    (other,) = timeline.reached(np.array([1234]))
+    for reach in (*timeline.reaches[1:], other):
+        root = np.sqrt(np.abs(reach.weights))[:, None]
+        off = np.linalg.norm(root * (reach.responses[:, skeleton.chosen] @ skeleton.carried - reach.responses), axis=0)
+        assert np.all(off <= 1e-6 * np.linalg.norm(root * reach.responses, axis=0))
+
+
+def test_a_skeleton_of_modes_that_have_nothing_in_common_is_all_of_them():
+    rng = np.random.default_rng(4)
+    skeleton = Skeleton.of([rng.standard_normal((500, 90)) for _ in range(2)])
+    assert sorted(skeleton.chosen) == list(range(90))
+    np.testing.assert_allclose(skeleton.carried[:, skeleton.chosen], np.eye(90), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["plain", "momentum"])
+def test_a_closed_loop_comes_back_as_it_is(name):
+    """From one visit of all nodes under any source, the shares that the next visit finds again."""
+    rng = np.random.default_rng(11)
+    problem = noisy(rng)
+    minimum = problem.minimum()
+    sgd = replace(SPEEDS[name], lr=0.01)
+    asked = Asked(minimum, Witnesses(minimum, 300))
+    for _ in range(3):
+        root = rng.standard_normal((problem.rank, problem.rank))
+        asked.ask(root @ root.T, None)
+    timeline = Timeline.over(
+        step_kernel(problem.curvatures, sgd.step, sgd.lr), 0.1, np.zeros_like(minimum.noise), 300, 1e-4
+    )
+    reaches, flows, nodes = timeline.reaches, timeline.flows, len(timeline.steps)
+
+    def told(shares, added):
+        states = (reach.covariance(minimum.noise, shares, asked.felt, added) for reach in reaches)
+        return asked.shares(np.array([asked.seen(state, None) for state in states]))[0]
+
+    used, added = rng.standard_normal((nodes, 3)), np.zeros((2, nodes, problem.rank))
+    added[1] = 0.1 * rng.standard_normal(added[1].shape)
+    loop = Loop(asked, reaches[0].skeleton)
+    closed = loop.closed(reaches, flows, used, told(used, added[0]), added[1] - added[0])
+    assert np.abs(closed - used).max() > 0.1
+    np.testing.assert_allclose(told(closed, added[1]), closed, rtol=1e-6, atol=1e-8 * np.abs(closed).max())
 
 
 def test_the_form_of_a_symmetric_matrix_is_its_form():

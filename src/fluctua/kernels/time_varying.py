@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log
 from typing import Any
 
@@ -201,10 +202,16 @@ class Course(Components):
         if len(flow) == 1:
             np.multiply(flow[0], self.push[step, 0], out=response)
             return np.asarray(flow * self.motion[step, 0, 0] + response * self.curvatures)
-        response[:] = np.tensordot(flow, self.push[step], (1, 0))
-        back = np.asarray(np.einsum("ijp,jl->ilp", flow, self.motion[step]))
+        earlier = np.matmul(self._earlier[step], flow)
+        back = np.asarray(earlier[:, :-1])
+        response[:] = earlier[:, -1]
         back[:, 0] += response * self.curvatures
         return back
+
+    @cached_property
+    def _earlier(self) -> Array:
+        """B^T and below it e, of each step, (T, k + 1, k)."""
+        return np.concatenate([self.motion.transpose(0, 2, 1), self.push[:, None]], axis=1)
 
     def follow(self, state: Array, sources: Iterable[Array], start: int) -> Iterator[Array]:
         """Yield what is observed of S_pp, (r,), step after step; `sources` are diagonals of kappa G, (r,) each."""

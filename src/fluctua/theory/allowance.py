@@ -14,7 +14,7 @@ from .witnesses import Witnesses
 
 __all__ = ["Allowance", "Flows"]
 
-_ERRORS = 2.0  # standard errors, of the worst of many modes; measured: a third or less of that
+_ERRORS, _ERRORS_EACH = 3.0, 2.0  # standard errors: of the loss, and of the worst of many modes; measured
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -78,11 +78,10 @@ class Allowance:
     def of_rests(self, rests: Array) -> Array:
         """The totals of what is left of the states, (nodes, n): nodes and modes may add up, or cancel."""
         witnesses, total, ones = self.witnesses, np.zeros(2), np.ones(rests.shape[1])
-        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved, rests), ones, _ERRORS)
-        for target, back in zip(self.targets, self._backs, strict=True):
+        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved, rests.astype(np.float32)), ones, _ERRORS)
+        for target, back, seen in zip(self.targets, self._backs, self._lost, strict=True):
             flow = self.flows.signed[target]
-            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares, _ERRORS) + np.abs(back) @ moved
-            seen = witnesses.squares @ (self.curvatures[:, None] * flow + self._lost_back(back))
+            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares, _ERRORS_EACH) + np.abs(back) @ moved
             loss = witnesses.effect(np.einsum("wj,jw->w", seen, rests), ones, _ERRORS)
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
         return total
@@ -110,6 +109,15 @@ class Allowance:
         loop = np.einsum("p,ipj,jp->ij", self.data_curvatures, self.flows.signed, self._returned)
         memory = np.linalg.inv(np.eye(len(loop)) - loop)
         return [(self.flows.signed[target] * self._returned.T) @ memory for target in self.targets]
+
+    @cached_property
+    def _lost(self) -> list[Array]:
+        """What each witness's q at each node adds to the loss at each target, (n, nodes)."""
+        flows = [self.curvatures[:, None] * self.flows.signed[target] for target in self.targets]
+        return [
+            self.witnesses.squares @ (flow + self._lost_back(back))
+            for flow, back in zip(flows, self._backs, strict=True)
+        ]
 
     def _lost_back(self, back: Array) -> Array:
         """What an error of G_pp at each node does to the loss through K, (r, nodes)."""

@@ -22,6 +22,8 @@ class Asked:
     ----------
     felt : list of ndarray, (r, r)
         K[S] + X(E V), in the precision of the inputs.
+    telling : list of ndarray, (r, r)
+        Q of the forms tr(Q S) that tell the shares: one for each state, of what is new in it.
 
     Notes
     -----
@@ -33,6 +35,8 @@ class Asked:
         self.felt: list[AnyArray] = []
         self._seen: list[Array] = []
         self._variances: list[Array] = []
+        self.telling: list[AnyArray] = []
+        self._triangle = np.zeros((0, 0))
 
     @property
     def variances(self) -> Array:
@@ -58,6 +62,23 @@ class Asked:
         self.felt.append(felt.astype(kind))
         self._variances.append(np.diag(felt).copy())
         self._seen.append(self.seen(covariance, mean))
+        self._tell()
+
+    def _tell(self) -> None:
+        """Of the states so far, an orthonormal basis on the witnesses, and the forms that are products with it."""
+        root = np.sqrt(self.witnesses.weights)
+        basis, self._triangle = np.linalg.qr((np.array(self._seen)[:, : len(root)] * root).T)
+        self.telling.append(self.witnesses.scattered(root * basis[:, -1]))
+
+    @property
+    def told(self) -> Array:
+        """How shares are sums of what the forms tell, (m, m)."""
+        return np.asarray(np.linalg.inv(self._triangle))
+
+    @property
+    def telling_variances(self) -> Array:
+        """The diagonals of the forms, (m, r)."""
+        return np.array([np.diag(form) for form in self.telling], np.float64)
 
     def shares(self, seen: Array, more: Sequence[Array] = ()) -> tuple[Array, Array, Array]:
         """Each of `seen`, (k, n + r), as a sum of those asked and of `more`, (k, m), and what that leaves out.

@@ -35,7 +35,7 @@ class Skeleton:
         """Return that of all of these, (n, r) each; sizes within a mode are compared."""
         from scipy.linalg import qr
 
-        sizes = np.sqrt(sum(np.einsum("np,np->p", part, part) for part in responses))
+        sizes = np.sqrt(np.sum([np.einsum("np,np->p", part, part) for part in responses], axis=0))
         sizes = np.where(sizes > 0, sizes, 1.0)
         rng, count, r = np.random.default_rng(0), _BEGUN, len(sizes)
         while True:
@@ -46,7 +46,7 @@ class Skeleton:
             falls = np.abs(np.diag(triangle))
             chosen = int(np.count_nonzero(falls > _LEFT * falls[0]))
             if len(sums) == r or chosen + _SPARE <= len(sums):
-                return cls._spanned(triangle, order, chosen, sizes)
+                return cls._spanned(np.asarray(triangle), np.asarray(order, np.int64), chosen, sizes)
             count *= 2
 
     @classmethod

@@ -37,12 +37,15 @@ class Timeline:
     begun : ndarray, (r, r)
         S(0).
     panels : Panels
+    skeleton : Skeleton or None
+        Of the responses, where it is known.
     """
 
     kernel: Kernel | Course
     kappa: float
     begun: Array
     panels: Panels
+    skeleton: Skeleton | None = None
 
     @classmethod
     def over(cls, kernel: Kernel | Course, kappa: float, begun: Array, last: int, rtol: float) -> Timeline | None:
@@ -58,7 +61,7 @@ class Timeline:
 
     def split(self, which: Sequence[int]) -> Timeline:
         """Return the same with some panels cut in two."""
-        return replace(self, panels=self.panels.split(which))
+        return replace(self, panels=self.panels.split(which), skeleton=self.reaches[0].skeleton)
 
     @property
     def last(self) -> int:
@@ -74,7 +77,8 @@ class Timeline:
     def reaches(self) -> list[Reach]:
         """How S at each node is made."""
         found = list(self.reached(self.panels.nodes))
-        skeleton = Skeleton.of([reach.responses * np.sqrt(np.abs(reach.weights))[:, None] for reach in found])
+        parts = [reach.responses * np.sqrt(np.abs(reach.weights))[:, None] for reach in found]
+        skeleton = self.skeleton or Skeleton.of(parts)
         return [replace(reach, skeleton=skeleton) for reach in found]
 
     @cached_property

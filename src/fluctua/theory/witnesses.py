@@ -59,6 +59,11 @@ class Witnesses:
             out += 2 * np.einsum("ij,ij->i", z @ mean.T.astype(z.dtype), residuals)
         return out
 
+    def scattered(self, weights: Array) -> AnyArray:
+        """Z^T diag(weights) Z, the form whose trace with S is the sum of q so weighed, (r, r)."""
+        z = self._chosen[0]
+        return np.asarray((z * weights[:, None].astype(z.dtype)).T @ z)
+
     def shares(self, seen: Array, former: Array) -> tuple[Array, Array]:
         """The sums of `former`, (m, n), that come nearest to each of `seen`, (k, n): (k, m), and what they leave."""
         if not len(former):

@@ -71,8 +71,8 @@ def _whole(name: str, value: object) -> Entry:
     array: Rows = as_array(name, value) if half is None else half
     if array.ndim == 0:
         raise InvalidInput(
-            f"{name} holds no array, got {shown(value)}. Give a pair (X, y), a frame, a dictionary of arrays, a Bunch, or "
-            f"a data set of torch (of a DataLoader its .dataset) or of Hugging Face."
+            f"{name} holds no array, got {shown(value)}. Give a pair (X, y), a frame, a dictionary of arrays, a Bunch, "
+            f"or a data set of torch (of a DataLoader its .dataset) or of Hugging Face."
         )
     if half is not None:
         return Entry(array.shape, "number", partial(first_rows, name, half), half.stored)
