@@ -50,7 +50,7 @@ def _arrays(name: str, value: Any) -> dict[str, Entry]:
         return tree(tuple(value.tensors) if hasattr(value, "tensors") else _items(name, value))
     pair = isinstance(value, tuple) and len(value) == 2
     items = zip("Xy", value, strict=True) if pair else [("array", value)]
-    return {key: _whole(key, item) for key, item in items}
+    return {key: _whole(key if pair else name, item) for key, item in items}
 
 
 def _parts(value: Mapping[Any, Any]) -> list[Any]:
@@ -71,8 +71,8 @@ def _whole(name: str, value: object) -> Entry:
     array: Rows = as_array(name, value) if half is None else half
     if array.ndim == 0:
         raise InvalidInput(
-            f"{name} holds no array, got {shown(value)}. Give a pair (X, y), a frame, a dictionary of arrays, a Bunch, or "
-            f"a data set of torch (of a DataLoader its .dataset) or of Hugging Face."
+            f"{name} holds no array, got {shown(value)}. Give a pair (X, y), a frame, a dictionary of arrays, a Bunch, "
+            f"or a data set of torch (of a DataLoader its .dataset) or of Hugging Face."
         )
     if half is not None:
         return Entry(array.shape, "number", partial(first_rows, name, half), half.stored)
