@@ -50,7 +50,7 @@ def _arrays(name: str, value: Any) -> dict[str, Entry]:
         return tree(tuple(value.tensors) if hasattr(value, "tensors") else _items(name, value))
     pair = isinstance(value, tuple) and len(value) == 2
     items = zip("Xy", value, strict=True) if pair else [("array", value)]
-    return {key: _whole(key, item) for key, item in items}
+    return {key: _whole(key if pair else name, item) for key, item in items}
 
 
 def _parts(value: Mapping[Any, Any]) -> list[Any]:
