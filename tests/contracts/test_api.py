@@ -29,6 +29,8 @@ PUBLIC = {
     "EMA",
     "EntropyProduction",
     "errors",
+    "expected_accuracy",
+    "ExpectedAccuracy",
     "FluctuaError",
     "gradient_noise",
     "GradientNoise",
@@ -125,6 +127,7 @@ SIGNATURES = {
     fl.rehearse: ["problem", "found", "replicas", "rng", "start", "progress"],
     fl.batch_costs: ["problem", "batch_sizes", "target", "weight_decay", "start", "longest", "progress"],
     fl.held_out_loss: ["prediction", "inputs", "targets"],
+    fl.expected_accuracy: ["prediction", "inputs", "labels", "pairs", "rtol"],
     fl.held_out_curve: ["problem", "sgd", "steps", "inputs", "targets", "start", "average", "rtol"],
     fl.loss_spread: ["prediction", "rtol"],
     fl.simulate: [

@@ -13,7 +13,7 @@ PAGES = {
     "theory": range(20),
     "dynamics": range(20, 40),
     "shuffle": [*range(40, 60), *range(62, 70)],
-    "spread": range(60, 62),
+    "spread": [60, 61, 70],
 }
 CITED = re.compile(r"\bF\d{1,2}\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

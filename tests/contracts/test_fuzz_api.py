@@ -86,6 +86,8 @@ FOREIGN = {
     "error": ValueError("x"),
 }
 
+LABELLED = np.arange(1000) % 3
+
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
@@ -194,6 +196,13 @@ def calls(tmp_path_factory):
             "targets_are": None,
         },
         fl.held_out_loss: {"prediction": stationary, "inputs": x, "targets": y},
+        fl.expected_accuracy: {
+            "prediction": fl.predict(fl.LeastSquares(x, LABELLED[: len(x)]), fl.SGD(0.01, 2)),
+            "inputs": x,
+            "labels": LABELLED[: len(x)],
+            "pairs": True,
+            "rtol": 1e-3,
+        },
         fl.held_out_curve: {
             **both,
             "steps": [0, 3],
@@ -291,6 +300,7 @@ def test_every_public_function_is_tried(calls):
         "Conditioning",
         "Dataset",
         "EntropyProduction",
+        "ExpectedAccuracy",
         "FluctuaError",
         "GradientNoise",
         "HeldOutLoss",
