@@ -209,6 +209,23 @@ def test_a_sentence_is_wrapped_on_a_terminal_and_whole_elsewhere(capsys, monkeyp
     assert " ".join(" ".join(lines).split()) == " ".join(sentence.split())
 
 
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
+def test_plot_draws_for_a_journals_column(run, tmp_path):
+    run("verify", "digits", *SMALL)
+    code, out, err = run("plot", "fluctua-digits", "--format", "pdf", "--size", "3.4in", "--figure", "curve")
+    assert (code, out.split(), err) == (0, ["fluctua-digits/curve.pdf"], "")
+    assert b"/MediaBox [ 0 0 244.8 " in (tmp_path / "fluctua-digits" / "curve.pdf").read_bytes()
+    for wrong, word in (
+        ("--size=3.4", "with its unit"),
+        ("--format=gif", "figure format"),
+        ("--figure=curv", "'curve'"),
+    ):
+        code, out, err = run("plot", "fluctua-digits", wrong)
+        assert (code, out) == (2, "")
+        assert word in err
+
+
 def test_the_help_lists_every_command_in_one_line(run):
     out = run("--help")[1]
     commands = out.split("Commands:\n")[1].split("\n\n")[0].splitlines()

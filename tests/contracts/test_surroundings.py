@@ -177,7 +177,9 @@ def test_paths_are_asked_in_one_place(tmp_path):
 @pytest.mark.any_seed
 def test_a_file_of_any_name_is_verified_drawn_and_reported(run, features, tmp_path, monkeypatch):
     monkeypatch.setattr(import_module("fluctua.cli.verify"), "with_survey", lambda verdict, *_: verdict)
-    monkeypatch.setattr(import_module("fluctua.cli.verify"), "save_figures", lambda *_: None)  # the page has them too
+    monkeypatch.setattr(
+        import_module("fluctua.cli.verify"), "save_figures", lambda *_, **__: None
+    )  # the page has them too
     name = f"数据 données $x$ <b>&amp; a\tb {os.fsdecode(bytes([0xFF]))} {'n' * 100}"
     try:
         shutil.copy(features, tmp_path / f"{name}.npz")
