@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
+from .._validate.values import choice
 from ..storage.writing import output_directory
 from .helped import command
 from .options import json_option
@@ -43,20 +45,24 @@ def plot(
 
     In a journal's column (--size 3.4in) panels stand below one another, and nothing is cut.
     """
-    from ..report.figures import save_pictures
+    from ..report.figures import pictures, save_pictures
     from ..report.figures.sheet import Sheet
     from ..report.figures.size import figure_size
 
     sheet, verdicts = Sheet(*figure_size(size), style=style), found_in(result)
+    every = [list(pictures(verdict)) for verdict in verdicts]
+    asked = [choice("figure", name, dict.fromkeys(chain(*every))) for name in names]
     drawn: list[Path] = []
     with output_directory(out or folder_of(result)) as directory, progress_bar() as progress:
-        for done, verdict in enumerate(verdicts):
+        for done, (verdict, known) in enumerate(zip(verdicts, every, strict=True)):
 
             def watch(fraction: float, done: int = done) -> None:
                 progress("figures", (done + fraction) / len(verdicts))
 
-            drawn += save_pictures(
-                verdict, directory, formats or ("png", "svg"), names=names, sheet=sheet, progress=watch
-            )
+            here = [name for name in asked or known if name in known]
+            if here:
+                drawn += save_pictures(
+                    verdict, directory, formats or ("png", "svg"), names=here, sheet=sheet, progress=watch
+                )
     show_files(drawn, as_json)
     return 0
