@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import click
 
+from .._validate.values import choice
 from ..planning.swept import Sweep
 from ..storage.writing import output_directory
 from ..verification.in_time.verdict import DynamicVerdict
@@ -51,18 +53,24 @@ def plot(
 
     In a journal's column (--size 3.4in) panels stand below one another, and nothing is cut.
     """
-    from ..report.figures import save_pictures
+    from ..report.figures import pictures, save_pictures
     from ..report.figures.sheet import Sheet
     from ..report.figures.size import figure_size
 
     sheet, results = Sheet(*figure_size(size), style=style), loaded(Path(result), _RESULTS)
+    every = [list(pictures(each)) for each in results]
+    asked = [choice("figure", name, dict.fromkeys(chain(*every))) for name in names]
     drawn: list[Path] = []
     with output_directory(out or folder_of(result)) as directory, progress_bar() as progress:
-        for done, each in enumerate(results):
+        for done, (each, known) in enumerate(zip(results, every, strict=True)):
 
             def watch(fraction: float, done: int = done) -> None:
                 progress("figures", (done + fraction) / len(results))
 
-            drawn += save_pictures(each, directory, formats or ("png", "svg"), names=names, sheet=sheet, progress=watch)
+            here = [name for name in asked or known if name in known]
+            if here:
+                drawn += save_pictures(
+                    each, directory, formats or ("png", "svg"), names=here, sheet=sheet, progress=watch
+                )
     show_files(drawn, as_json)
     return 0

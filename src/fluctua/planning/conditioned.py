@@ -9,10 +9,12 @@ import numpy as np
 from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.plain import JsonObject
+from .._validate.values import positive_int
 from ..errors import InvalidInput
 from ..kernels.constant import Kernel
 from ..kernels.momentum import step_kernel
 from ..problem.least_squares import LeastSquares
+from ..problem.subsample import part
 from ..recipe.sgd import Recipe
 from ..storage.results import finite
 from ..theory.readings import kernel_relaxation
@@ -22,6 +24,8 @@ from .input_moments import InputMoments, growth
 
 __all__ = ["Conditioned", "Conditioning", "conditioning", "counted"]
 
+SAMPLES = 8192
+"""Samples that are looked at, at most."""
 FACTOR = 2.0
 """How many times shorter the median mode's relaxation must become before anything is advised."""
 _MANY = 10**6
@@ -139,7 +143,7 @@ class Conditioning:
         return {"factor": FACTOR, "advised": None if best is None else best.options, **rows}
 
 
-def conditioning(problem: LeastSquares, sgd: Recipe) -> Conditioning:
+def conditioning(problem: LeastSquares, sgd: Recipe, *, samples: int = SAMPLES) -> Conditioning:
     """Return the curvatures of the inputs as they are, centred and standardised, and the relaxation of a median mode.
 
     The inputs less their mean have the curvatures of their covariance, diag(sigma) R diag(sigma) with the correlations
@@ -155,6 +159,9 @@ def conditioning(problem: LeastSquares, sgd: Recipe) -> Conditioning:
         The inputs as they are.
     sgd : SGD
         The recipe, at its learning rate; a schedule is not looked at.
+    samples : int
+        So many of the samples, chosen at random and always the same, are looked at; all if there are fewer. The
+        curvatures of the inputs as they are come from all.
 
     Returns
     -------
@@ -168,7 +175,7 @@ def conditioning(problem: LeastSquares, sgd: Recipe) -> Conditioning:
 
     Notes
     -----
-    Cost: 4 N d^2 flops, in blocks, and the eigenvalues of five d x d matrices. Nothing as long as the data is kept.
+    Cost: 4 d^2 flops a sample that is looked at, in blocks, and the eigenvalues of five d x d matrices. Nothing as long as the data is kept.
     Directions in which the correlations are zero to within rounding are left out, and curvatures of the centred inputs
     that are rounding beside the largest.
 
@@ -188,6 +195,7 @@ def conditioning(problem: LeastSquares, sgd: Recipe) -> Conditioning:
             "samples that count unequally have weighted means, and a preparation learns plain ones: ask about the "
             "problem without sample weights, with a sampling that draws all samples alike."
         )
+    problem, _ = part(problem, problem.minimum(sgd.weight_decay), positive_int("samples", samples, minimum=2))
     rates = _Rates(sgd, Source.of(problem, independent_batches(sgd)).kappa)
     limit = rates.bound(problem.curvatures, growth(problem))
     given = Conditioned(False, False, False, problem.curvatures, sgd.lr, rates.relaxation(problem.curvatures, sgd.lr))

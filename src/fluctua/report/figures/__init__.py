@@ -32,6 +32,7 @@ __all__ = [
     "draw",
     "draw_dynamic",
     "draw_svg",
+    "pictures",
     "save_dynamic_figures",
     "save_figures",
     "save_noise_figure",
