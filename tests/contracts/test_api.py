@@ -182,7 +182,7 @@ SIGNATURES = {
     fluctua.report.save_report: ["verdicts", "path", "brief"],
     fluctua.report.explorer.ranges.surveyed: ["verdict", "problem"],
     fl.semi_analytic: ["problem", "sgd", "steps", "start", "orders", "rng", "threads", "progress"],
-    fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "progress"],
+    fl.gradient_noise: ["problem", "sgd", "steps", "replicas", "rng", "level", "resolution", "progress"],
 }
 PREDICTED = {
     "excess_loss",

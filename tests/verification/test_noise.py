@@ -57,7 +57,7 @@ def noise_of(problem, seed, sgd=RECIPE, **options):
 @pytest.mark.statistical(alpha=1e-4)
 def test_the_noise_is_as_predicted(small_problem, sampling):
     found = noise_of(small_problem, 3, replace(RECIPE, sampling=sampling), steps=500, replicas=64, level=1e-4)
-    assert found.passed, found.words
+    assert found.consistent, found.words
     assert found.variances == pytest.approx(found.predicted_variances, rel=0.1)
 
 
@@ -151,7 +151,7 @@ def test_an_output_and_a_mode_without_noise_are_left_out():
     targets = np.c_[rng.normal(size=40), inputs @ [1.0, 2.0, 3.0, 4.0]]
     problem = fl.LeastSquares(inputs, targets)
     found = fl.gradient_noise(problem, fl.SGD(0.05, 4), steps=200, replicas=32, rng=1, level=1e-6)
-    assert found.passed
+    assert found.consistent
     assert np.isnan(found.predicted_kurtoses).sum() == 1
     assert "nan" not in found.words
     assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)

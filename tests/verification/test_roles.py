@@ -21,6 +21,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Plain(Judgement[Said]):
+    replicas = (32, 0)
     rows: tuple[Said, ...]
     resolution: float = 0.05
     detectable: float = 0.01

@@ -28,11 +28,10 @@ from ..simulation.steppers import minibatch_in_modes, slots
 from ..storage.results import finite
 from ..theory.answers import predict
 from ..theory.kurtosis import excess_kurtosis, jackknife, mean_of_noisy
-from .formats import caught, shown
+from .formats import shown
 from .judgement import SUMMARY
 from .noise_sums import LAGS, NoiseSums
-from .outcome import Outcome, outcome_of, remedy, replicas_for
-from .significance import POWER
+from .outcome import Concluding, replicas_for, sharpness
 
 __all__ = ["GradientNoise", "gradient_noise"]
 
@@ -44,7 +43,7 @@ _GROUPS, _DRAWS = 20, 100  # batches drawn at W* for each batch size
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GradientNoise(ByValue, Tabular):
+class GradientNoise(ByValue, Tabular, Concluding):
     """Noise G_b(W_t) - grad L(W_t) along a run, mode by mode, against theory; made by `gradient_noise`.
 
     Attributes
@@ -160,16 +159,6 @@ class GradientNoise(ByValue, Tabular):
         return bool(self.detectable <= self.resolution)
 
     @property
-    def passed(self) -> bool:
-        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
-        return self.consistent and self.sharp
-
-    @property
-    def outcome(self) -> Outcome:
-        """A word for both: "passed"; "failed", if not consistent; "inconclusive", if consistent and not sharp."""
-        return outcome_of(self.consistent, self.sharp)
-
-    @property
     def replicas_needed(self) -> int | None:
         """About how many replicas of as many steps would be sharp; None if these are, or if no number would be."""
         if self.sharp:
@@ -190,18 +179,10 @@ class GradientNoise(ByValue, Tabular):
             f"mean        {fails['mean'] or 'zero within sampling'}",
             f"covariance  {fails['covariance'] or 'kappa (C + K[S]) within sampling'}; trace off by {trace}",
             f"memory      {fails['memory'] or 'none within sampling'}; correlation at lag 1 {first} +- {error:.0e}",
-            f"sharp       {self._sharpness}",
+            f"sharp       {sharpness(self.detectable, self.resolution, self.replicas_needed, self.run.replicas)}",
             f"Gaussian?   excess kurtosis {median} in the median mode, {worst} in the worst (Gaussian: 0)",
         )
         return "\n".join(lines)
-
-    @property
-    def _sharpness(self) -> str:
-        """What error of the covariance would have been caught."""
-        said = f"would have caught {caught(self.detectable)} of the covariance (with probability {POWER:g})"
-        if self.sharp:
-            return said
-        return f"NOT: {said}, asked was {100 * self.resolution:.3g} %{remedy(self.replicas_needed, self.run.replicas)}"
 
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types; a kurtosis of no noise is null."""

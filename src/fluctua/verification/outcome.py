@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from .significance import shift_caught
+from .formats import caught
+from .significance import POWER, shift_caught
 
-__all__ = ["Outcome", "outcome_of", "remedy", "replicas_for"]
+__all__ = ["Concluding", "Outcome", "outcome_of", "remedy", "replicas_for", "sharpness"]
 
 Outcome = Literal["passed", "failed", "inconclusive"]
 """Passed: consistent and sharp. Failed: not consistent. Inconclusive: consistent, and too short to be sharp."""
@@ -68,3 +69,35 @@ def remedy(needed: int | None, replicas: int) -> str:
     if needed is None:
         return f"; {_TELLING} replicas would tell how many are needed" if replicas < _TELLING else ""
     return f"; about {needed:,} replicas of as many steps would do"
+
+
+def sharpness(detectable: float, resolution: float, needed: int | None, replicas: int) -> str:
+    """Return what error of the noise's covariance runs would have caught, and what to do if that is not enough."""
+    said = f"would have caught {caught(detectable)} of the covariance (with probability {POWER:g})"
+    if detectable <= resolution:
+        return said
+    return f"NOT: {said}, asked was {100 * resolution:.3g} %{remedy(needed, replicas)}"
+
+
+class Concluding:
+    """What is consistent or not, and sharp or not."""
+
+    @property
+    def consistent(self) -> bool:
+        """Whether no deviation is beyond sampling."""
+        raise NotImplementedError
+
+    @property
+    def sharp(self) -> bool:
+        """Whether the runs would have caught the error that was asked for."""
+        raise NotImplementedError
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
+        return self.consistent and self.sharp
+
+    @property
+    def outcome(self) -> Outcome:
+        """A word for both: "passed"; "failed", if not consistent; "inconclusive", if consistent and not sharp."""
+        return outcome_of(self.consistent, self.sharp)
