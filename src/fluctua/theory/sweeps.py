@@ -80,8 +80,8 @@ class Sweeps:
 
     Notes
     -----
-    The error estimates are calibrated, not proved: rests are bounded on the witnesses, as in `Witnesses`; what their
-    part in tr(A S) brings back through K is that of a K of rank one; the tails of polynomials stand for their errors.
+    The error estimates are calibrated, not proved: errors of rests are bounded on the witnesses, as in `Witnesses`;
+    what their part in tr(A S) brings back through K is that of a K of rank one; tails of polynomials stand for errors.
     Measured on digits against every-step iteration (7 recipes, both starts, rtol 1e-2 to 1e-4, 600 witnesses):
     modes at most half of rtol off, the loss half of 1e-6.
     Cost: some ten passes over the samples, independent of the number of steps, and for each of some hundred visits of a
