@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from fluctua import data
 from fluctua.data.registry import REGISTRY
@@ -309,6 +310,16 @@ def test_available_tells_what_is_present(tmp_path):
 
 
 # Choosing samples
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["their file", "a release that keeps them elsewhere"])
+def test_digits_are_those_of_scikit_learn(monkeypatch, moved):
+    if moved:
+        monkeypatch.setattr("fluctua.data.published.find_spec", lambda _: None)
+    pixels, labels = load_digits(return_X_y=True)
+    loaded = data.load("digits")
+    np.testing.assert_array_equal(16 * loaded.inputs, pixels)
+    np.testing.assert_array_equal(loaded.labels, labels)
 
 
 def test_digits_are_scaled_by_sixteen():

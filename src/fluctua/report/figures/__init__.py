@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from ..._validate.values import choice
 from ...planning.swept import Sweep
@@ -41,6 +42,9 @@ __all__ = [
 
 FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
+
+_SVG: WeakKeyDictionary[Hashable, dict[str, str]] = WeakKeyDictionary()
+_BACKGROUND = re.compile(r'(<g id="(?:figure|axes)_\d+">\s*<g id="patch_\d+">\s*<path [^>]*style="fill: )#ffffff')
 
 
 def draw(verdict: Verdict | Sweep) -> dict[str, Figure]:
@@ -95,15 +99,25 @@ def draw_svg(verdict: Verdict | DynamicVerdict | Sweep, prefix: str = "") -> dic
     """
     sheet = Sheet()
     with sheet.settings():
-        return {name: _inline(make(sheet), f"{prefix}{name}-") for name, make in pictures(verdict).items()}
+        return {
+            name: _inline(_svg(verdict, name, partial(make, sheet)), f"{prefix}{name}-")
+            for name, make in pictures(verdict).items()
+        }
 
 
-def _inline(figure: Figure, prefix: str) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=FORMATS["svg"], transparent=True)
-    text = buffer.getvalue()
-    element = text[text.index("<svg") :]
+def _inline(text: str, prefix: str) -> str:
+    element = _BACKGROUND.sub(r"\g<1>none", text[text.index("<svg") :])
     return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
+
+
+def _svg(result: Hashable, name: str, make: Callable[[], Figure]) -> str:
+    """The figure as it is saved; drawn once for the file and for the page of a result."""
+    kept = _SVG.setdefault(result, {})
+    if name not in kept:
+        buffer = io.StringIO()
+        make().savefig(buffer, format="svg", metadata=FORMATS["svg"])
+        kept[name] = buffer.getvalue()
+    return kept[name]
 
 
 def save_figures(
@@ -189,7 +203,7 @@ def save_noise_figure(
     found: GradientNoise, directory: Path | str, name: str, formats: Sequence[str] = ("png", "svg")
 ) -> list[Path]:
     """Write the figure "noise" of the gradient noise on the data called `name`; as `save_figures`."""
-    return _save({"noise": partial(noise, found, name)}, directory, formats, Sheet(), None)
+    return _save(None, {"noise": partial(noise, found, name)}, directory, formats, Sheet(), None)
 
 
 def save_pictures(
@@ -204,7 +218,7 @@ def save_pictures(
     """Write the figures of a result, all or those of some `names`, as large as the `sheet` says; as `save_figures`."""
     every = pictures(result)
     wanted = [choice("figure", name, every) for name in names] or list(every)
-    return _save({name: every[name] for name in wanted}, directory, formats, sheet or Sheet(), progress)
+    return _save(result, {name: every[name] for name in wanted}, directory, formats, sheet or Sheet(), progress)
 
 
 def _drawn(verdict: Verdict | DynamicVerdict | Sweep) -> dict[str, Figure]:
@@ -214,6 +228,7 @@ def _drawn(verdict: Verdict | DynamicVerdict | Sweep) -> dict[str, Figure]:
 
 
 def _save(
+    result: Hashable,
     makers: Pictures,
     directory: Path | str,
     formats: Sequence[str],
@@ -224,11 +239,21 @@ def _save(
     place, paths = writable_directory(directory), []
     with sheet.settings():
         for name, kind in product(makers, kinds):
-            figure = makers[name](sheet)  # anew for each file: saving moves a figure's layout by a hair
-            if sheet.width is not None:
-                refuse_cut(figure, name)
             paths.append(place / f"{name}.{kind}")
-            save_with(paths[-1], partial(figure.savefig, format=kind, metadata=FORMATS[kind]))
+            save_with(paths[-1], _writer(result, name, kind, makers[name], sheet))
             if progress:
                 progress(len(paths) / (len(makers) * len(kinds)))
     return paths
+
+
+def _writer(
+    result: Hashable, name: str, kind: str, make: Callable[[Sheet], Figure], sheet: Sheet
+) -> Callable[[IO[bytes]], object]:
+    """What writes a figure, drawn anew for each file: saving moves a figure's layout by a hair."""
+    if result is not None and kind == "svg" and sheet == Sheet():
+        text = _svg(result, name, partial(make, sheet)).encode()
+        return lambda handle: handle.write(text)
+    figure = make(sheet)
+    if sheet.width is not None:
+        refuse_cut(figure, name)
+    return partial(figure.savefig, format=kind, metadata=FORMATS[kind])
