@@ -9,7 +9,7 @@ from .._results import ByValue, Tabular, clipped
 from .._validate.plain import Header
 from ..storage.saved import Saved, named
 from .formats import caught
-from .outcome import Outcome, outcome_of, remedy, replicas_for
+from .outcome import Concluded, remedy, replicas_for
 from .significance import POWER
 
 __all__ = ["SUMMARY", "Judgement", "Role", "Stated"]
@@ -51,7 +51,7 @@ class Stated(Protocol):
 Statement = TypeVar("Statement", bound=Stated)
 
 
-class Judgement(ByValue, Tabular, Saved, Generic[Statement]):
+class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
     """What the verdicts at equal times, in time, and of the studies share."""
 
     rows: tuple[Statement, ...]
@@ -123,16 +123,6 @@ class Judgement(ByValue, Tabular, Saved, Generic[Statement]):
     def sharp(self) -> bool:
         """Whether the runs resolve `resolution`, and reject every mutant."""
         return bool(self.detectable <= self.resolution) and not any(row.consistent for row in self.mutants)
-
-    @property
-    def passed(self) -> bool:
-        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
-        return self.consistent and self.sharp
-
-    @property
-    def outcome(self) -> Outcome:
-        """A word for both: "passed"; "failed", if not consistent; "inconclusive", if consistent and not sharp."""
-        return outcome_of(self.consistent, self.sharp)
 
     @property
     @abstractmethod
