@@ -138,7 +138,7 @@ def test_the_verdict_in_time_says_it_too(run, tmp_path):
     assert result["data"]["preparation"]["bias"]
     page = (tmp_path / "fluctua-train" / "report.html").read_text()
     assert "<dt>Prepared<dd>centred, a column of ones; 20 % held out, seed 1\n" in page
-    assert "fluctua verify DATA --dynamic --bias --center --test-size 0.2 " in page
+    assert "fluctua verify train.npz --dynamic --bias --center --test-size 0.2 " in page
 
 
 def test_predict_advises_and_says_by_how_much(run, tmp_path):
