@@ -81,12 +81,12 @@ def undrawn(monkeypatch):
 
 @pytest.fixture
 def curve_alone(monkeypatch):
-    """Of a verdict's figures only the one that is quick to render; of one in time the first."""
+    """Of a result's figures only the curve, which is quick to render; the first where there is none."""
     figures = import_module("fluctua.report.figures")
     every = figures.pictures
 
-    def one(verdict):
-        made = every(verdict)
+    def one(result):
+        made = every(result)
         name = "curve" if "curve" in made else next(iter(made))
         return {name: made[name]}
 

@@ -32,7 +32,8 @@ from .theory.stable_limit import StableLimit
 from .verification.equal_time import verify
 from .verification.in_time.verdict import DynamicVerdict
 from .verification.in_time.verify import verify_dynamic
-from .verification.noise import GradientNoise, gradient_noise
+from .verification.noise import gradient_noise
+from .verification.noise_found import GradientNoise
 from .verification.one_epoch import SemiAnalytic, semi_analytic
 from .verification.verdict import Verdict
 

@@ -27,7 +27,7 @@ def names(result: Any) -> tuple[str, ...]:
 
     Parameters
     ----------
-    result : Verdict, DynamicVerdict, GradientNoise, Prediction, Measurement, Plan, BatchCosts or ndarray
+    result : Verdict, DynamicVerdict, GradientNoise, Prediction, Measurement, Plan, BatchCosts, Sweep or ndarray
         What a function of fluctua's returned; an array is a learning curve.
 
     Returns
@@ -62,7 +62,7 @@ def draw(
 
     Parameters
     ----------
-    result : Verdict, DynamicVerdict, GradientNoise, Prediction, Measurement, Plan, BatchCosts or ndarray
+    result : Verdict, DynamicVerdict, GradientNoise, Prediction, Measurement, Plan, BatchCosts, Sweep or ndarray
         As for `names`.
     figure : str, optional
         Which, where there are several; by default the first of `names`.

@@ -245,6 +245,7 @@ def test_every_public_object_has_a_docstring_with_an_example_or_says_what_it_hol
 
 def test_each_public_name_has_its_page_in_the_reference():
     listed = {line.strip() for line in REFERENCE.read_text(encoding="utf-8").splitlines()}
-    assert set(fl.__all__) - {"errors", "schedules"} <= listed
+    assert set(fl.__all__) - {"errors", "schedules", "plot"} <= listed
+    assert {f"plot.{name}" for name in fl.plot.__all__} <= listed
     assert set(fl.errors.__all__) <= listed
     assert set(fl.schedules.__all__) - {"SHAPES", "Schedule", "read_schedule"} <= listed

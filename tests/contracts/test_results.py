@@ -53,6 +53,12 @@ def held():
         fl.verify(problem, sgd, **run).about(data.about),
         fl.verify_dynamic(problem, sgd, modes=3, **run),
         fl.gradient_noise(problem, sgd, **run),
+        fl.Preparation(bias=True, standardize=True).fit(data),
+        fl.expected_accuracy(prediction),
+        (conditioning := fl.conditioning(problem, sgd)),
+        conditioning.standardised,
+        (sweep := fl.sweep(problem, sgd, lr=[0.01, 0.02, 9.0], batch_size=[4, 8], target=0.3, measure=True, **run)),
+        sweep.cells[1],
     ]
     found = {type(one).__name__: one for one in objects}
     found["BatchCost"] = found["BatchCosts"][0]

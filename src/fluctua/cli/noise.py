@@ -11,7 +11,8 @@ import click
 
 from ..storage.writing import output_directory, save_text
 from ..verification.formats import shown
-from ..verification.noise import GradientNoise, gradient_noise
+from ..verification.noise import gradient_noise
+from ..verification.noise_found import GradientNoise
 from .asking import Asked, ask, default_out
 from .helped import command
 from .options import data_options, json_option, level_option, out_option, recipe_options, resolution_option, seed_option

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._arrays import AnyArray, Array, DType
-from .._validate.plain import JsonObject
+from .._validate.plain import JsonObject, Keywords
 from .._validate.sizes import refuse_bytes
 from .._validate.targets import Label, TargetsAre
 from .._validate.values import as_array, real_array
@@ -18,7 +18,7 @@ from ..errors import InvalidInput
 from .columns import Columns, row_blocks
 from .dataset import Dataset
 from .outputs import Outputs
-from .transformers import Transformer, floats, text_of
+from .transformers import Text, Transformer, floats, state_of, text_of
 
 __all__ = ["Asked", "Fitted", "learn", "refuse_prepared"]
 
@@ -32,6 +32,17 @@ class Asked(NamedTuple):
     classes: tuple[Label, ...] | None
     pipeline: Any
     targets_are: TargetsAre
+
+    @property
+    def given(self) -> Keywords:
+        """What is not as usual, by name."""
+        told = {**self._asdict(), "pipeline": None if self.pipeline is None else Text(text_of(self.pipeline))}
+        return {name: value for name, value in told.items() if value is not None and value is not False}
+
+    @property
+    def state(self) -> Keywords:
+        """The same as values that are compared."""
+        return {**self._asdict(), "pipeline": state_of(self.pipeline)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +69,12 @@ class Fitted:
     columns: Columns | None
     outputs: Outputs | None
     transformer: Transformer | None
+
+    @property
+    def state(self) -> Keywords:
+        """What was learned, as values that are compared."""
+        transformer = None if self.transformer is None else state_of(self.transformer.fitted)
+        return {"columns": self.columns, "outputs": self.outputs, "width": self.width, "transformer": transformer}
 
     def rows(self, inputs: Any) -> AnyArray:
         """Return other inputs prepared."""

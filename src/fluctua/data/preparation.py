@@ -8,6 +8,8 @@ from typing import Any, Self, overload
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array
+from .._results import Brief, ByValue
+from .._validate.plain import Keywords
 from .._validate.targets import KINDS, Label, TargetsAre
 from .._validate.values import choice, flag
 from ..errors import InvalidInput
@@ -15,12 +17,12 @@ from .dataset import Dataset
 from .fitted import Asked, Fitted, learn, refuse_prepared
 from .outputs import label_list
 from .selection import class_list
-from .transformers import hold_transformer, text_of
+from .transformers import hold_transformer
 
 __all__ = ["Preparation"]
 
 
-class Preparation:
+class Preparation(ByValue, Brief):
     r"""What is done to inputs before a problem is posed: learned from the training data, the same for all others.
 
     The prepared inputs are (x - mean)/deviation, then a column of ones:
@@ -210,9 +212,9 @@ class Preparation:
         -----
         Cost: one array of the outputs' size.
         """
-        if self._known.outputs is None:
+        if (outputs := self._known.outputs) is None:
             raise InvalidInput("fit was given no targets, so that no outputs are known. Give fit(inputs, targets).")
-        return self._known.outputs.encode(targets, self._known.dtype)
+        return outputs.encode(targets, self._known.dtype)
 
     def unprepared(self, weights: ArrayLike, bias: ArrayLike | None = None) -> tuple[Array, Array]:
         r"""Return the weights and the bias that give the same outputs from the inputs before preparation.
@@ -250,30 +252,29 @@ class Preparation:
         >>> prepared = preparation.fit_transform(data)
         >>> trained = fl.LeastSquares(prepared.inputs, prepared.targets).minimum().weights
         >>> weights, bias = preparation.unprepared(trained)
-        >>> outputs = data.inputs @ weights.T + bias
-        >>> float(abs(outputs - prepared.inputs @ trained.T).max()) < 1e-12
+        >>> float(abs(data.inputs @ weights.T + bias - prepared.inputs @ trained.T).max()) < 1e-12
         True
         """
         return self._known.unprepared(weights, bias)
 
     @property
+    def _asked(self) -> Asked:
+        return Asked(*(getattr(self, name) for name in Asked._fields))
+
+    @property
     def _known(self) -> Fitted:
-        """What was learned; before `fit` there is nothing."""
         if self._fitted is None:
             raise InvalidInput(f"{self!r} has learned nothing yet: call .fit(inputs, targets) on training data first.")
         return self._fitted
 
     def _learned(self, inputs: Any, targets: Any) -> tuple[Fitted, AnyArray]:
-        """Learn, and return what, and the inputs as they come out of the pipeline."""
-        known, rows = learn(Asked(*(getattr(self, name) for name in Asked._fields)), inputs, targets)
-        self._fitted = known
-        return known, rows
+        self._fitted, rows = learn(self._asked, inputs, targets)
+        return self._fitted, rows
 
     @property
     def mean_(self) -> Array | None:
         """Means of the training inputs, (d,); None where they are not subtracted."""
-        columns = self._known.columns
-        return None if columns is None else columns.mean
+        return None if (columns := self._known.columns) is None else columns.mean
 
     @property
     def scale_(self) -> Array | None:
@@ -292,8 +293,8 @@ class Preparation:
         """Columns of the training inputs, after the pipeline."""
         return self._known.width
 
-    def __repr__(self) -> str:
-        given = [f"{name}=True" for name in ("bias", "center", "standardize") if getattr(self, name)]
-        given += [] if self.classes is None else [f"classes={list(self.classes)}"]
-        given += [] if self.pipeline is None else [f"pipeline={text_of(self.pipeline)}"]
-        return f"Preparation({', '.join(given)})"
+    def _shown(self) -> Keywords:
+        return self._asked.given
+
+    def _compared(self) -> Keywords:
+        return {"asked": self._asked.state, "fitted": None if self._fitted is None else self._fitted.state}

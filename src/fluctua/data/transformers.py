@@ -11,7 +11,7 @@ from .._arrays import AnyArray
 from .._validate.values import as_array, real_array, shown
 from ..errors import InvalidInput
 
-__all__ = ["Transformer", "floats", "hold_transformer", "text_of"]
+__all__ = ["Text", "Transformer", "floats", "hold_transformer", "state_of", "text_of"]
 
 
 def hold_transformer(pipeline: object) -> None:
@@ -40,6 +40,28 @@ def text_of(pipeline: object) -> str:
         return " ".join(repr(pipeline).split())
     except Exception:  # a stranger's own
         return type(pipeline).__name__
+
+
+class Text(str):
+    """Words that stand without quotation marks in a line that says what an object is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def state_of(value: Any) -> Any:
+    """Return a transformer as values that are compared: its class, its parameters and what it has learned."""
+    if isinstance(value, list | tuple):
+        return [state_of(each) for each in value]
+    if isinstance(value, dict):
+        return {name: state_of(each) for name, each in value.items()}
+    if hasattr(value, "toarray"):
+        return value.toarray()
+    if callable(_attribute(value, "transform")) and hasattr(value, "__dict__"):
+        return {"class": type(value).__qualname__, "state": state_of(vars(value))}
+    return value
 
 
 def floats(name: str, inputs: object) -> AnyArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arrays import Array
+from .._results import ByValue, Tables, Tabular, clipped
 from .._validate.arguments import door
 from .._validate.plain import JsonObject
 from .._validate.values import positive_int
@@ -28,13 +29,14 @@ SAMPLES = 8192
 """Samples that are looked at, at most."""
 FACTOR = 2.0
 """How many times shorter the median mode's relaxation must become before anything is advised."""
+_PREPARED = ("given", "centred", "standardised")
 _MANY = 10**6
 _HALVINGS = 50
 _LOOKED_AT = 16  # modes of all sizes, the steepest and the flattest among them
 
 
-@dataclass(frozen=True, eq=False)
-class Conditioned:
+@dataclass(frozen=True, eq=False, repr=False)
+class Conditioned(ByValue, Tabular):
     """The curvatures of inputs as they are, or as a preparation would make them; made by `conditioning`.
 
     Attributes
@@ -65,6 +67,18 @@ class Conditioned:
     lr: float
     median_relaxation_steps: float
 
+    def _tables(self) -> Tables:
+        return {"modes": lambda: {"mode": range(1, len(self.curvatures) + 1), "curvature": self.curvatures}}
+
+    @property
+    def _attributes(self) -> dict[str, str | float]:
+        return {"options": self.options, **self._numbers}
+
+    def __repr__(self) -> str:
+        said = f"condition number {self.condition:.2g}, lr {self.lr:.2g}"
+        steps = counted(self.median_relaxation_steps)
+        return clipped(f"Conditioned({self.options or 'as given'}: {said}, median relaxation {steps} steps)")
+
     @property
     def condition(self) -> float:
         """Condition number, the largest curvature over the smallest."""
@@ -75,18 +89,23 @@ class Conditioned:
         """The options of the command line that ask for it."""
         return " ".join(f"--{name}" for name in ("bias", "center", "standardize") if getattr(self, name))
 
-    def to_dict(self) -> JsonObject:
-        """Return the numbers as plain JSON types."""
+    @property
+    def _numbers(self) -> dict[str, float]:
+        """What tells one preparation from another."""
         h = self.curvatures
         found = {"largest_curvature": h[0], "median_curvature": np.median(h), "smallest_curvature": h[-1]}
         told = {"condition": self.condition, "lr": self.lr, "median_relaxation_steps": self.median_relaxation_steps}
+        return {name: float(value) for name, value in {**found, **told}.items()}
+
+    def to_dict(self) -> JsonObject:
+        """Return the numbers as plain JSON types."""
         switches: JsonObject = {name: getattr(self, name) for name in ("bias", "center", "standardize")}
-        numbers: JsonObject = finite({name: float(value) for name, value in {**found, **told}.items()})
+        numbers: JsonObject = finite(self._numbers)
         return switches | numbers
 
 
-@dataclass(frozen=True, eq=False)
-class Conditioning:
+@dataclass(frozen=True, eq=False, repr=False)
+class Conditioning(ByValue, Tabular):
     """What centring and standardising would do to the curvatures and to the time of training; made by `conditioning`.
 
     Attributes
@@ -107,6 +126,29 @@ class Conditioning:
     given: Conditioned
     centred: Conditioned
     standardised: Conditioned
+
+    def _tables(self) -> Tables:
+        rows = [getattr(self, name) for name in _PREPARED]
+        numbers = [row._numbers for row in rows]
+        return {
+            "inputs": lambda: {
+                "inputs": _PREPARED,
+                "options": [row.options for row in rows],
+                **{name: [each[name] for each in numbers] for name in numbers[0]},
+            }
+        }
+
+    @property
+    def _attributes(self) -> dict[str, str | float]:
+        return {"advised": self._advice, "factor": FACTOR}
+
+    @property
+    def _advice(self) -> str:
+        return "none" if self.advised is None else self.advised.options
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name} {getattr(self, name).condition:.2g}" for name in _PREPARED)
+        return clipped(f"Conditioning(advised: {self._advice}; condition number: {numbers})")
 
     @property
     def advised(self) -> Conditioned | None:
@@ -139,7 +181,7 @@ class Conditioning:
     def to_dict(self) -> JsonObject:
         """Return the numbers as plain JSON types."""
         best = self.advised
-        rows = {name: getattr(self, name).to_dict() for name in ("given", "centred", "standardised")}
+        rows = {name: getattr(self, name).to_dict() for name in _PREPARED}
         return {"factor": FACTOR, "advised": None if best is None else best.options, **rows}
 
 

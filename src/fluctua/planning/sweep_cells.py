@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .._results import Brief, ByValue, clipped
 from .._validate.plain import Header, Json, JsonObject
 from .._validate.values import positive_int, real_number
 from ..errors import InvalidInput
@@ -123,8 +124,8 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cell(ByValue, Brief):
     """One recipe of a sweep: predicted and, where it was asked for, measured; made by `sweep`.
 
     Attributes
@@ -152,9 +153,38 @@ class Cell:
 
     sgd: Recipe
     steps: int | None
-    values: dict[str, Json] = field(hash=False)
+    values: dict[str, Json]
     predicted: Predicted
     measured: Measured | None
+
+    def _shown(self) -> dict[str, Any]:
+        return {name: value for name, value in {**self.values, **self.numbers}.items() if value is not None}
+
+    def __repr__(self) -> str:
+        end = "" if self.excess_loss is None else f", excess loss {self.excess_loss:.4g}"
+        found = "" if self.measured is None else f", measured {self.measured.excess_loss:.4g}"
+        return clipped(f"Cell({self.sgd.words}: {self.share:.0%} of the limit{end}{found})")
+
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """What is predicted and measured, by name; None where there is none."""
+        found = self.measured
+        return {
+            "steps": self.steps,
+            "limit": float(self.limit),
+            "share": self.share,
+            "stable": self.stable,
+            "floor": self.floor,
+            "excess_loss": self.excess_loss,
+            "loss": self.loss,
+            "steps_to_target": self.steps_to_target,
+            "score": self.score,
+            "optimum_loss": self.predicted.optimum_loss,
+            "measured": None if found is None else found.excess_loss,
+            "error": None if found is None else found.error,
+            "replicas": None if found is None else found.replicas,
+            "measured_floor": self.measured_floor,
+        }
 
     @property
     def limit(self) -> StableLimit:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .._arrays import Arrays
-from .._tables import Columns, csv_text, data_frame, html_table
+from .._results import ByValue, Tables, Tabular, clipped
+from .._tables import Columns, html_table
 from .._validate.plain import Header, Json, JsonObject, Keywords
 from ..recipe.averages import Average, read_average
 from ..recipe.reading import read_recipe
@@ -21,9 +22,6 @@ from ..storage.saved import Saved
 from .sweep_cells import NEAR, Cell, Measured, Predicted
 from .sweep_table import cells_of, text_of
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["LEVEL", "Sweep"]
 
 LEVEL = 1e-4
@@ -31,8 +29,8 @@ LEVEL = 1e-4
 _START = {"zero": "from zero", "optimum": "from the optimum"}
 
 
-@dataclass(frozen=True, eq=False)
-class Sweep(Saved):
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep(ByValue, Tabular, Saved):
     """Every combination of some recipes' parameters, predicted and, where it was asked for, measured; made by `sweep`.
 
     Attributes
@@ -86,7 +84,7 @@ class Sweep(Saved):
     longest: int
     identity: Header
     provenance: Mapping[str, str]
-    arrays: Arrays = field(default_factory=dict, repr=False)
+    arrays: Arrays = field(default_factory=dict)
     data: Header = field(default_factory=dict)
 
     @property
@@ -152,26 +150,23 @@ class Sweep(Saved):
         said = "as predicted" if self.agrees else "NOT as predicted"
         return f"{runs}: {said}, the farthest of {len(scores)} cells below {NEAR:g} of the limit {far:.1f} errors off"
 
+    def _tables(self) -> Tables:
+        return {"cells": lambda: self._numbers}
+
     @property
-    def columns(self) -> Columns:
-        """Every number of every cell, a column each."""
-        cells, found = self.cells, {name: [cell.values[name] for cell in self.cells] for name in self.axes}
-        names = ("steps", "limit", "share", "stable", "floor", "excess_loss", "loss", "steps_to_target", "score")
-        found |= {name: [getattr(cell, name) for cell in cells] for name in names}
-        found["limit"] = [float(cell.limit) for cell in cells]
-        found["optimum_loss"] = [cell.predicted.optimum_loss for cell in cells]
-        of_run = {"measured": "excess_loss", "error": "error", "replicas": "replicas"}
-        for name, attribute in of_run.items():
-            found[name] = [None if cell.measured is None else getattr(cell.measured, attribute) for cell in cells]
-        return {**found, "measured_floor": [cell.measured_floor for cell in cells]}
+    def _numbers(self) -> Columns:
+        """Every number of every cell, a column each: infinite beyond the limit, NaN where there is none."""
+        cells, rows = self.cells, [cell.numbers for cell in self.cells]
+        return {
+            "cell": range(1, len(cells) + 1),
+            **{name: [_spelled(cell.values[name]) for cell in cells] for name in self.axes},
+            **{name: [np.nan if row[name] is None else row[name] for row in rows] for name in rows[0]},
+        }
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """Return a row for each cell; raises `MissingPackage` where pandas is not installed."""
-        return data_frame(self.columns)
-
-    def to_csv(self) -> str:
-        """Return a line for each cell as CSV, floats to all their digits; `inf` beyond the limit."""
-        return csv_text({name: list(map(_spelled, values)) for name, values in self.columns.items()})
+    @property
+    def _attributes(self) -> dict[str, str | float]:
+        told = {"steps": self.steps, "samples": self.samples, "target": self.target}
+        return {"start": self.start, **{name: value for name, value in told.items() if value is not None}}
 
     @property
     def table(self) -> str:
@@ -179,18 +174,12 @@ class Sweep(Saved):
         return text_of(self)
 
     def _repr_html_(self) -> str:
-        return html_table(cells_of(self), rows=100)
+        return html_table(cells_of(self), caption=repr(self))
 
     def __repr__(self) -> str:
         sizes = " x ".join(f"{len(values)} {name}" for name, values in self.axes.items())
         what = "predicted and measured" if self.measured else "predicted"
-        return f"Sweep({sizes}, {what}{', ' if self.budget else ''}{self.budget})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sweep) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
+        return clipped(f"Sweep({sizes}, {what}{', ' if self.budget else ''}{self.budget})")
 
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types (schema: `fluctua schema sweep`)."""
@@ -254,6 +243,6 @@ def steps_of(sgd: Recipe, steps: int | None, samples: int | None) -> int | None:
     return steps if samples is None else samples // sgd.batch_size
 
 
-def _spelled(value: object) -> object:
-    """Return what a cell of CSV can hold: a schedule and a weighted sampling by their names."""
-    return value.get("name") if isinstance(value, Mapping) else value
+def _spelled(value: Json) -> Json:
+    """Return what a cell of a table can hold: a schedule and a weighted sampling by their names."""
+    return value["name"] if isinstance(value, dict) else "none" if value is None else value

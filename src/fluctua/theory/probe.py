@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
+from .._results import Brief, ByValue
 from .._validate.values import flag, instance, real_number
 from ..errors import InvalidInput
 from .answers import Prediction
@@ -23,8 +24,8 @@ _MARCH = 20  # balances whose work is that of a run from elsewhere than W*
 _WHAT = "the expected accuracy"
 
 
-@dataclass(frozen=True)
-class ExpectedAccuracy:
+@dataclass(frozen=True, eq=False, repr=False)
+class ExpectedAccuracy(ByValue, Brief):
     """Share of samples whose label the weights find; made by `expected_accuracy`.
 
     Attributes

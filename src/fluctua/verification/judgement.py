@@ -9,7 +9,7 @@ from .._results import ByValue, Tabular, clipped
 from .._validate.plain import Header
 from ..storage.saved import Saved, named
 from .formats import caught
-from .outcome import Concluding, remedy, replicas_for
+from .outcome import Concluded, remedy, replicas_for
 from .significance import POWER
 
 __all__ = ["SUMMARY", "Judgement", "Role", "Stated"]
@@ -51,7 +51,7 @@ class Stated(Protocol):
 Statement = TypeVar("Statement", bound=Stated)
 
 
-class Judgement(ByValue, Tabular, Saved, Concluding, Generic[Statement]):
+class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
     """What the verdicts at equal times, in time, and of the studies share."""
 
     rows: tuple[Statement, ...]

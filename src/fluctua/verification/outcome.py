@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal
 
-from .formats import caught
-from .significance import POWER, shift_caught
+from .significance import shift_caught
 
-__all__ = ["Concluding", "Outcome", "outcome_of", "remedy", "replicas_for", "sharpness"]
+__all__ = ["Concluded", "Outcome", "outcome_of", "remedy", "replicas_for"]
 
 Outcome = Literal["passed", "failed", "inconclusive"]
 """Passed: consistent and sharp. Failed: not consistent. Inconclusive: consistent, and too short to be sharp."""
@@ -17,6 +17,30 @@ _MARGIN = 1.3  # of the stated over the asked sharpness: the mutants are then re
 _LUCK, _LUCKIEST = 0.02, 5e-4  # probability that the spread was smaller still; the same of many contrasts in time
 _TELLING = 32  # replicas that say how many are needed, where fewer see nothing
 _MOST = 10**9
+
+
+class Concluded(ABC):
+    """A test that is consistent or not, sharp or not, and what follows from both."""
+
+    @property
+    @abstractmethod
+    def consistent(self) -> bool:
+        """Whether nothing that should hold is rejected."""
+
+    @property
+    @abstractmethod
+    def sharp(self) -> bool:
+        """Whether the runs resolve what was asked."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
+        return self.consistent and self.sharp
+
+    @property
+    def outcome(self) -> Outcome:
+        """A word for both: "passed"; "failed", if not consistent; "inconclusive", if consistent and not sharp."""
+        return outcome_of(self.consistent, self.sharp)
 
 
 def outcome_of(consistent: bool, sharp: bool) -> Outcome:
@@ -69,35 +93,3 @@ def remedy(needed: int | None, replicas: int) -> str:
     if needed is None:
         return f"; {_TELLING} replicas would tell how many are needed" if replicas < _TELLING else ""
     return f"; about {needed:,} replicas of as many steps would do"
-
-
-def sharpness(detectable: float, resolution: float, needed: int | None, replicas: int) -> str:
-    """Return what error of the noise's covariance runs would have caught, and what to do if that is not enough."""
-    said = f"would have caught {caught(detectable)} of the covariance (with probability {POWER:g})"
-    if detectable <= resolution:
-        return said
-    return f"NOT: {said}, asked was {100 * resolution:.3g} %{remedy(needed, replicas)}"
-
-
-class Concluding:
-    """What is consistent or not, and sharp or not."""
-
-    @property
-    def consistent(self) -> bool:
-        """Whether no deviation is beyond sampling."""
-        raise NotImplementedError
-
-    @property
-    def sharp(self) -> bool:
-        """Whether the runs would have caught the error that was asked for."""
-        raise NotImplementedError
-
-    @property
-    def passed(self) -> bool:
-        """Whether it is consistent and sharp: a pass without sharpness means nothing."""
-        return self.consistent and self.sharp
-
-    @property
-    def outcome(self) -> Outcome:
-        """A word for both: "passed"; "failed", if not consistent; "inconclusive", if consistent and not sharp."""
-        return outcome_of(self.consistent, self.sharp)

@@ -18,7 +18,7 @@ from ..._validate.values import choice
 from ...planning.swept import Sweep
 from ...storage.writing import save_with, writable_directory
 from ...verification.in_time.verdict import DynamicVerdict
-from ...verification.noise import GradientNoise
+from ...verification.noise_found import GradientNoise
 from ...verification.verdict import Verdict
 from .fit import refuse_cut
 from .noise_figure import noise

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...verification.noise import STEEPEST, GradientNoise
+from ...verification.noise import STEEPEST
+from ...verification.noise_found import GradientNoise
 from .frame import RUNGS, decades, drawable, points
 from .sheet import Sheet, remark
 

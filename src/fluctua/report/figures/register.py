@@ -16,7 +16,7 @@ from ...planning.swept import Sweep
 from ...simulation.measurement import Measurement
 from ...theory.answers import Prediction
 from ...verification.in_time.verdict import DynamicVerdict
-from ...verification.noise import GradientNoise
+from ...verification.noise_found import GradientNoise
 from ...verification.verdict import Verdict
 from . import dynamic, predicted
 from .balance_figure import balance
