@@ -70,6 +70,17 @@ def test_the_walk_from_features_to_the_predicted_loss(tmp_path, samples, feature
     assert spread < 0.01 * predicted  # and that says something
 
 
+def test_a_loop_refuses_the_whole_file_where_some_of_its_samples_were_chosen(tmp_path):
+    inputs, labels = embeddings(300, 6, classes=3)
+    np.savez(tmp_path / "features.npz", X=inputs, y=labels)
+    asked = ["--lr", 0.01, "--steps", 30, "--start", "zero", "--classes", "0,2", "--center", "--bias", "--torch"]
+    printed = called(tmp_path, "-m", "fluctua", "predict", "features.npz", *asked)
+    code, kept = printed[printed.index("import ") :], np.isin(labels, [0, 2])
+    with pytest.raises(ValueError, match=r"other data than predicted.*300, 7.*300, 3"):
+        exec(code, {"inputs": inputs, "targets": labels})
+    exec(code, {"inputs": inputs[kept], "targets": labels[kept]})
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "learning_rate.md"
 
 

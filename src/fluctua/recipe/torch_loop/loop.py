@@ -37,6 +37,10 @@ class Posed(Protocol):
         """Number of samples, N."""
 
     @property
+    def features(self) -> int:
+        """Number of inputs, d."""
+
+    @property
     def outputs(self) -> int:
         """Number of outputs, c."""
 
@@ -50,6 +54,8 @@ class Loop:
     sgd : SGD or QHM
     steps : int
         Of the run.
+    samples, features : int
+        Number of samples, N, and of inputs, d.
     outputs : int
         Number of outputs, c.
     labels : bool
@@ -72,6 +78,8 @@ class Loop:
 
     sgd: Recipe
     steps: int
+    samples: int
+    features: int
     outputs: int
     labels: bool
     classes: tuple[Label, ...] | None = None
@@ -100,7 +108,8 @@ class Loop:
                 part.refuse_beyond(steps)
         classes, weighted = problem.coding.classes, problem.sample_weight is not None
         told = None if classes is None or _as_found(classes, problem.targets) else classes
-        return cls(sgd, steps, problem.outputs, classes is not None, told, weighted, begins, counted)
+        sizes = problem.population, problem.features, problem.outputs
+        return cls(sgd, steps, *sizes, classes is not None, told, weighted, begins, counted)
 
     def code(self, loss: object = "half", dtype: object = "float32") -> str:
         """Return the loop as text."""
@@ -156,10 +165,18 @@ class _Written:
         if self.loop.labels:
             yield from self._columns()
         yield f"y = torch.tensor(y.reshape(len(x), -1).astype(np.{self.dtype}))"
+        yield from self._held()
         if self.loop.weighted:
             yield "sample_weight = np.asarray(sample_weight, np.float64)"
             yield "w = torch.tensor(sample_weight / sample_weight.mean()).to(x)"
         yield from chances(self.sgd.sampler, self.loop.weighted)
+
+    def _held(self) -> Iterator[str]:
+        """Refuse arrays of other sizes than the problem's, such as a file's of which some samples were chosen."""
+        loop = self.loop
+        sizes = f"({loop.samples}, {loop.features})", f"({loop.samples}, {loop.outputs})"
+        yield f"if x.shape != {sizes[0]} or y.shape != {sizes[1]}:"
+        yield '    raise ValueError(f"other data than predicted: {x.shape}, {y.shape}")'
 
     def _columns(self) -> Iterator[str]:
         classes = self.loop.classes
