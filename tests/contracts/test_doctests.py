@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 VERDICTS = {
     "fluctua.verification.in_time.verify",
     "fluctua.verification.noise",
+    "fluctua.verification.noise_found",
     "fluctua.verification.equal_time",
     "docs/howto/verdict.md",
 }

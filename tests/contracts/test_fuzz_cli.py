@@ -214,12 +214,12 @@ def write(folder):
 
 
 def drawn(rng):
-    """One command line: a few options, one in three of them with a value that means harm."""
+    """One command line: up to three options, one in three of them with a value that means harm."""
     name = str(rng.choice(list(COMMANDS)))
     options = [option for option in COMMANDS[name] if option not in CHOICE or rng.random() < 0.15]
     line = [*name.split(), str(rng.choice(DATA)) if rng.random() < 0.2 else "train.npz"]
     given = dict(zip(SMALL.get(name, [])[::2], SMALL.get(name, [])[1::2], strict=False))
-    for option in rng.choice(options, size=int(rng.integers(1, 5)), replace=False):
+    for option in rng.choice(options, size=int(rng.integers(0, 4)), replace=False):
         if option in FLAGS:
             given[f"--{option}"] = None
         else:

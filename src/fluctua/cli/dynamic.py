@@ -37,7 +37,7 @@ def run_dynamic(options: Keywords) -> int:
     options["steps"] = _STEPS if options["steps"] is None else options["steps"]
     options["lags"] = _lags(options["lags"])
     with output_directory(default_out(out, options["data"])) as directory:
-        asked = ask(options)
+        asked = ask(options, options["steps"])
         if not as_json:
             show(asked.words)
         verdict = _compute(asked, **options)

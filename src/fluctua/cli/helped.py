@@ -22,13 +22,13 @@ OUTPUT = "Output"
 
 
 def grouped(group: str, *options: Decorator) -> Decorator:
-    """Return one decorator that gives a command all of the options, in a group of its help."""
+    """Return one decorator that gives a command all of the options, in a group of its help; groups may be inside."""
 
     def decorate(function: Function) -> Function:
         there = set(map(id, getattr(function, "__click_params__", [])))
         made = reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
         for parameter in getattr(made, "__click_params__", []):
-            if id(parameter) not in there:
+            if id(parameter) not in there and not hasattr(parameter, "heading"):
                 parameter.heading = group
         return made
 

@@ -45,7 +45,7 @@ def noise(*, out: str | None, as_json: bool, **options: Any) -> int:
     Exit code 0 if passed, 1 if failed or inconclusive (consistent, and too short to be sharp), 2 for bad input.
     """
     with output_directory(default_out(out, options["data"])) as directory:
-        asked = ask(options)
+        asked = ask(options, options["steps"])
         found = _compute(asked, **options)
         text = _save(asked, found, directory)
     if as_json:

@@ -78,13 +78,16 @@ data_options = grouped(
         "[default: whole numbers and text are labels, floats values]",
     ),
     data_dir_option,
-    click.option("--bias", is_flag=True, help="Add a column of ones, after centring; weight decay acts on it too."),
-    click.option("--center", is_flag=True, help="Subtract the mean of each input in the training data."),
-    click.option("--standardize", is_flag=True, help="Center, and divide by the standard deviation."),
-    click.option(
-        "--test-size",
-        type=TestSize(),
-        help="Hold out this share of the samples, or so many, drawn by --seed and by label, and look at them too.",
+    grouped(
+        "Preparation",
+        click.option("--bias", is_flag=True, help="Add a column of ones, after centring; weight decay acts on it too."),
+        click.option("--center", is_flag=True, help="Subtract the mean of each input in the training data."),
+        click.option("--standardize", is_flag=True, help="Center, and divide by the standard deviation."),
+        click.option(
+            "--test-size",
+            type=TestSize(),
+            help="Hold out this share of the samples, or so many, drawn by --seed and by label, and look at them too.",
+        ),
     ),
 )
 shared_options = grouped(
