@@ -73,7 +73,7 @@ def measure(problem: fl.LeastSquares, sgd: fl.SGD, steps: int, start: str, exact
         began = time.process_time()
         found = bare.after(steps, start=start)
         seconds = time.process_time() - began
-    stated = found.accuracy
+    stated = found.estimated_error
     line = (
         f"{len(calls):4} passes {seconds:7.2f} s {seconds / unit:6.1f} in passes"
         f"   stated {stated.modes:.0e} {stated.loss:.0e}"

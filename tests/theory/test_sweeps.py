@@ -258,6 +258,25 @@ def test_curves_averages_and_averages_of_weights_are_those_of_the_march(digits, 
     np.testing.assert_allclose(held, truth, rtol=1e-4)
 
 
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("swept")
+@pytest.mark.parametrize("start", ["optimum", "zero"])
+def test_modes_that_are_all_alike_are_as_accurate_as_said(monkeypatch, start):
+    """Modes of one curvature err together, in what witnesses know of a rest."""
+    monkeypatch.setattr(spanned, "_WITNESSES", 1536)
+    rng = np.random.default_rng(21)
+    inputs = rng.standard_normal((8000, 40))
+    targets = 0.3 * inputs @ rng.standard_normal((40, 10)) + 0.3 * rng.standard_normal((8000, 10))
+    problem = fl.LeastSquares(inputs, targets)
+    prediction = fl.predict(problem, fl.SGD(0.5 * float(max_stable_lr(problem, fl.SGD(0.01, 8))), 8))
+    found = prediction.after(60, start=start, rtol=1e-3)
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    truth = prediction.after(60, start=start, rtol=1e-7)
+    stated = found.estimated_error
+    assert np.abs(found.mode_variances / truth.mode_variances - 1).max() < min(1e-3, stated.modes)
+    assert abs(found.excess_loss / truth.excess_loss - 1) < min(1e-3, stated.loss)
+
+
 @pytest.mark.parametrize("name", SPEEDS)
 def test_what_is_surely_stable_is_below_the_limit(digits, name):
     problem = fl.LeastSquares(digits.inputs, digits.targets)
