@@ -13,7 +13,7 @@ and of the excess loss against rtol 1e-8.
 MNIST (rank 712), on a machine that ten processes shared, a pass 0.85 s of CPU there, one thread of BLAS: 8,000 plain
 steps from the optimum and from zero 8 and 8 passes, 12 and 14 in passes; momentum 14 and 13, 21 and 22; cosine with
 momentum from the optimum 18 and 27 (before modes were held to 3 standard errors; not measured since). Of the first
-6,200: momentum 13 and 13 passes now; before, against rtol 1e-7, 10 and 12, modes 3e-5 and
+6,200: momentum 13 and 13 passes, cosine with momentum from the optimum 16, as is; before, 10, 12 and 12, modes 3e-5 and
 1e-5 off, the loss 2e-7 and 1e-7; cosine with momentum 12 and 16 passes, modes 2e-5 and 1e-5, the loss 5e-7 and 6e-7.
 Embeddings: momentum from zero 7 passes, 4.3 s.
 """
