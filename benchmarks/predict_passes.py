@@ -12,7 +12,8 @@ and of the excess loss against rtol 1e-8.
 
 MNIST (rank 712), on a machine that ten processes shared, a pass 0.85 s of CPU there, one thread of BLAS: 8,000 plain
 steps from the optimum and from zero 8 and 8 passes, 12 and 14 in passes; momentum 14 and 13, 21 and 22; cosine with
-momentum from the optimum 18 and 27. Of the first 6,200, against rtol 1e-7: momentum 10 and 12 passes, modes 3e-5 and
+momentum from the optimum 18 and 27 (before modes were held to 3 standard errors; not measured since). Of the first
+6,200: momentum 13 and 13 passes, cosine with momentum from the optimum 16, as is; before, 10, 12 and 12, modes 3e-5 and
 1e-5 off, the loss 2e-7 and 1e-7; cosine with momentum 12 and 16 passes, modes 2e-5 and 1e-5, the loss 5e-7 and 6e-7.
 Embeddings: momentum from zero 7 passes, 4.3 s.
 """
@@ -73,7 +74,7 @@ def measure(problem: fl.LeastSquares, sgd: fl.SGD, steps: int, start: str, exact
         began = time.process_time()
         found = bare.after(steps, start=start)
         seconds = time.process_time() - began
-    stated = found.accuracy
+    stated = found.estimated_error
     line = (
         f"{len(calls):4} passes {seconds:7.2f} s {seconds / unit:6.1f} in passes"
         f"   stated {stated.modes:.0e} {stated.loss:.0e}"

@@ -258,6 +258,38 @@ def test_curves_averages_and_averages_of_weights_are_those_of_the_march(digits, 
     np.testing.assert_allclose(held, truth, rtol=1e-4)
 
 
+def alike(rng):
+    """Modes of one curvature, which err together in what witnesses know of a rest; and a recipe."""
+    return rng.standard_normal((8000, 40)), fl.SGD(0.01, 8)
+
+
+def clustered(rng):
+    """Twelve clusters; heavy momentum, whose source oscillates between the nodes of 60 steps."""
+    sizes = 1 / np.sqrt(np.arange(1, 25))
+    inputs = 0.15 * rng.standard_normal((6400, 24)) * sizes
+    return inputs + (rng.standard_normal((12, 24)) * sizes)[rng.integers(12, size=6400)], fl.SGD(
+        0.01, 16, momentum=0.98
+    )
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("swept")
+@pytest.mark.parametrize("made", [alike, clustered])
+def test_short_runs_are_as_accurate_as_asked_and_said(monkeypatch, made):
+    monkeypatch.setattr(spanned, "_WITNESSES", 1536)
+    rng = np.random.default_rng(21)
+    inputs, sgd = made(rng)
+    targets = 0.3 * inputs @ rng.standard_normal((inputs.shape[1], 10)) + 0.3 * rng.standard_normal((len(inputs), 10))
+    problem = fl.LeastSquares(inputs, targets)
+    prediction = fl.predict(problem, replace(sgd, lr=0.5 * float(max_stable_lr(problem, sgd))))
+    found = prediction.after(60, rtol=1e-3)
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    truth = prediction.after(60, rtol=1e-7)
+    stated = found.estimated_error
+    assert np.abs(found.mode_variances / truth.mode_variances - 1).max() < min(1e-3, stated.modes)
+    assert abs(found.excess_loss / truth.excess_loss - 1) < min(1e-3, stated.loss)
+
+
 @pytest.mark.parametrize("name", SPEEDS)
 def test_what_is_surely_stable_is_below_the_limit(digits, name):
     problem = fl.LeastSquares(digits.inputs, digits.targets)

@@ -14,7 +14,7 @@ from .witnesses import Witnesses
 
 __all__ = ["Allowance", "Flows"]
 
-_ERRORS, _ERRORS_EACH = 3.0, 2.0  # standard errors: of the loss, and of the worst of many modes; measured
+_ERRORS = 3.0  # standard errors, of the loss and of the worst of many modes; measured
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -81,7 +81,7 @@ class Allowance:
         moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved, rests.astype(np.float32)), ones, _ERRORS)
         for target, back, seen in zip(self.targets, self._backs, self._lost, strict=True):
             flow = self.flows.signed[target]
-            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares, _ERRORS_EACH) + np.abs(back) @ moved
+            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares, _ERRORS) + np.abs(back) @ moved
             loss = witnesses.effect(np.einsum("wj,jw->w", seen, rests), ones, _ERRORS)
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
         return total
