@@ -16,7 +16,7 @@ import fluctua as fl
 pytestmark = pytest.mark.torch
 pytest.importorskip("torch")
 RUNS = 16
-FAR = 5.0  # standard errors of a mean of 16 losses, whose spread is known to some 10 %
+FAR = 5.5  # standard errors of a mean of 16 losses, whose spread is known to some 10 %: 4.9 at least, P < 1e-6
 EXPANSION = 0.02  # of the excess loss: what the law of shuffled epochs may leave out (docs/shuffle.md)
 S = fl.schedules
 
@@ -183,7 +183,7 @@ def off(losses, expected, spread, allowed=0.0):
     return max(abs(np.mean(losses) - expected) - allowed, 0.0) / (spread / np.sqrt(len(losses)))
 
 
-@pytest.mark.statistical(alpha=1e-4)
+@pytest.mark.statistical(alpha=1e-6)
 @pytest.mark.parametrize("loss", ["half", "mse"])
 @pytest.mark.parametrize("name", CASES)
 def test_loops_end_at_the_predicted_loss(losses, name, loss):
@@ -192,7 +192,7 @@ def test_loops_end_at_the_predicted_loss(losses, name, loss):
     assert off(losses[f"{name}, {loss}"], *(times * each for each in expected)) < FAR
 
 
-@pytest.mark.statistical(alpha=1e-4, miss=1e-4)
+@pytest.mark.statistical(alpha=1e-6, miss=1e-4)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_loop_that_is_wrong_is_told_apart(losses, name):
     _, *expected = written("with replacement")
