@@ -7,13 +7,8 @@ from . import errors
 from .data import Dataset, Preparation, load
 from .errors import FluctuaError, UnstableSGD
 from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
-from .planning.conditioned import Conditioned, Conditioning, conditioning
-from .planning.loops import torch_code
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
-from .planning.sweep_cells import Cell
-from .planning.sweeping import sweep
-from .planning.swept import Sweep
 from .problem.least_squares import LeastSquares
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
@@ -25,20 +20,25 @@ from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
-from .theory.probe import ExpectedAccuracy, expected_accuracy
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr
 from .theory.stable_limit import StableLimit
 from .verification.equal_time import verify
-from .verification.in_time.verdict import DynamicVerdict
-from .verification.in_time.verify import verify_dynamic
-from .verification.noise import gradient_noise
-from .verification.noise_found import GradientNoise
-from .verification.one_epoch import SemiAnalytic, semi_analytic
 from .verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from . import plot
+    from .planning.conditioned import Conditioned, Conditioning, conditioning
+    from .planning.loops import torch_code
+    from .planning.sweep_cells import Cell
+    from .planning.sweeping import sweep
+    from .planning.swept import Sweep
+    from .theory.probe import ExpectedAccuracy, expected_accuracy
+    from .verification.in_time.verdict import DynamicVerdict
+    from .verification.in_time.verify import verify_dynamic
+    from .verification.noise import gradient_noise
+    from .verification.noise_found import GradientNoise
+    from .verification.one_epoch import SemiAnalytic, semi_analytic
 
 __all__ = [
     "EMA",
@@ -95,6 +95,25 @@ __all__ = [
     "verify_dynamic",
 ]
 
+_LATER = {
+    "Conditioned": "planning.conditioned",
+    "Conditioning": "planning.conditioned",
+    "conditioning": "planning.conditioned",
+    "torch_code": "planning.loops",
+    "Cell": "planning.sweep_cells",
+    "sweep": "planning.sweeping",
+    "Sweep": "planning.swept",
+    "ExpectedAccuracy": "theory.probe",
+    "expected_accuracy": "theory.probe",
+    "DynamicVerdict": "verification.in_time.verdict",
+    "verify_dynamic": "verification.in_time.verify",
+    "gradient_noise": "verification.noise",
+    "GradientNoise": "verification.noise_found",
+    "SemiAnalytic": "verification.one_epoch",
+    "semi_analytic": "verification.one_epoch",
+}
+"""Names that not every session needs, and their modules: loaded where they are asked for, for a quick import."""
+
 
 def __dir__() -> list[str]:
     """The public names, and no module that was imported on the way."""
@@ -102,7 +121,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Return `plot`, which is loaded where it is asked for, or `__version__`, which looks at the installed files."""
+    """Return what is loaded where it is asked for, or `__version__`, which looks at the installed files."""
+    if name in _LATER:
+        globals()[name] = found = getattr(import_module(f".{_LATER[name]}", __name__), name)
+        return found
     from .recipe.other_optimisers import is_not_linear, not_linear  # noqa: PLC0415  (asked for rarely)
 
     if name == "plot":

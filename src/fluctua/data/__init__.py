@@ -13,10 +13,8 @@ from .dataset import Dataset
 from .download import fetch
 from .formats import read_cifar10_binary, read_idx
 from .locate import Entry, available, data_home
-from .own import looks_like_path, own_dataset
 from .preparation import Preparation
 from .published import published_dataset, variant_key
-from .readers.rule import Keys
 from .registry import REGISTRY
 from .selection import Selection, class_list, recoded
 
@@ -151,6 +149,9 @@ def load(
         if isinstance(place, str | os.PathLike) or (argument == "data_dir" and place is not None):
             as_path(argument, place)
     wanted = Selection(class_list(classes), limit, targets_are, like)
+    from .own import looks_like_path, own_dataset  # noqa: PLC0415  (a dozen readers, which the digits do not need)
+    from .readers.rule import Keys  # noqa: PLC0415
+
     if isinstance(name, str) and (name in REGISTRY or not looks_like_path(name)):
         source = REGISTRY[choice("data set", name, REGISTRY)]
         own = {"targets": targets, "targets_are": targets_are, "inputs_key": inputs_key, "targets_key": targets_key}
