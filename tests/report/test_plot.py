@@ -276,6 +276,7 @@ def test_a_diverged_verdict_can_be_loaded_and_drawn(verdict, tmp_path):
 @pytest.mark.usefixtures("curve_alone")
 def test_hundreds_of_points_become_pixels_in_an_svg(verdict, files, tmp_path, monkeypatch):
     monkeypatch.setattr(style, "MANY", 10)
+    monkeypatch.setattr(plot, "_SVG", {})  # drawn anew, and not kept
     (path,) = plot.save_figures(verdict, tmp_path, ["svg"])
     assert b"<image" in path.read_bytes()
     assert b"<image" not in (files[0].parent / "modes.svg").read_bytes()
