@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 __all__ = ["TestSize"]
 
 
-class TestSize(click.ParamType[Any]):
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType  # older releases of click do not say of what
+
+
+class TestSize(_Type):
     """0.2 is a share and 200 a number; what they may be is checked by the split."""
 
     name = "size"
