@@ -129,14 +129,20 @@ class Sheet:
         """Below the axes of an image."""
         if self.into:
             beside = [axes for axes in beside if axes in self.into]
-            figure, image = beside[0].get_figure(root=True), beside[0].images[0]  # type: ignore[assignment]
+            figure, image = root_of(beside[0]), beside[0].images[0]
         figure.colorbar(image, ax=beside, location="bottom", shrink=0.7, label=label)
+
+
+def root_of(axes: Axes) -> Figure:
+    """Return the whole figure that axes are in, also in a part of it."""
+    part: Any = axes.figure
+    return part.figure  # type: ignore[no-any-return]  # Matplotlib before 3.10 has no get_figure(root=True)
 
 
 def remark(axes: Axes, text: str) -> None:
     """Say something small above the axes."""
-    whole = axes.get_figure(root=True)
-    width = WIDTH if whole is None else whole.get_figwidth()
+    whole = root_of(axes)
+    width = whole.get_figwidth()
     if isinstance(whole, _figure_class()) and width < WIDTH:
         place = axes.get_subplotspec()
         text = _broken(text, width / (1 if place is None else place.get_gridspec().ncols) - _MARGIN, 8.0 * _SMALLEST)
