@@ -13,7 +13,7 @@ from ..problem.moments import quadratic_form, symmetric_form
 from .output_pairs import pairs_of
 from .prediction import Prediction
 
-__all__ = ["OutputNoise", "SharedOut", "Solved"]
+__all__ = ["OutputNoise", "SharedOut", "Solved", "without_mean"]
 
 
 class OutputNoise(ABC):
@@ -27,7 +27,7 @@ class OutputNoise(ABC):
     """
 
     def __init__(self, prediction: Prediction) -> None:
-        self.outputs, self.total = prediction.law.problem.outputs, _without_mean(prediction)
+        self.outputs, self.total = prediction.law.problem.outputs, without_mean(prediction)
 
     def variances(self, z: AnyArray) -> Array:
         """Sum of the variances of the outputs, (n,)."""
@@ -38,7 +38,7 @@ class OutputNoise(ABC):
         """Covariances between the outputs, (n, c, c)."""
 
 
-def _without_mean(prediction: Prediction) -> Array:
+def without_mean(prediction: Prediction) -> Array:
     """Return S less the square of the mean in the modes, (r, r): the covariance, summed over outputs."""
     mean = prediction.mean @ prediction.modes
     return np.asarray(prediction.mode_covariance - mean.T @ mean)

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._arrays import Array
 from .answers import Prediction
+from .output_noise import without_mean
 
 __all__ = ["rough_spread"]
 
@@ -29,8 +30,7 @@ def rough_spread(prediction: Prediction) -> float:
     float
         In units of the squared targets.
     """
-    h, mean = prediction.curvatures, prediction.mean @ prediction.modes
-    spread = prediction.mode_covariance - mean.T @ mean
+    h, mean, spread = prediction.curvatures, prediction.mean @ prediction.modes, without_mean(prediction)
     shares, moved = _correlation(prediction), mean * h
     with np.errstate(over="ignore", invalid="ignore"):  # beyond the limit
         variance = 0.5 * float(h @ spread**2 @ h) * float(np.sum(shares**2))
