@@ -31,6 +31,7 @@ ROOMS = {
     "storage",
     "studies",
     "theory",
+    "torch",
     "verification",
 }
 

@@ -1,0 +1,30 @@
+"""fluctua in PyTorch's training loop: `import fluctua.torch`; needs `pip install 'fluctua[torch]'`.
+
+Everything attaches through torch's public hooks. The core neither imports nor needs torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from .._optional import needed
+
+needed("torch", "fluctua.torch")
+
+__all__: list[str] = []
+
+_LATER: dict[str, str] = {}
+"""Public names and their modules: loaded where they are asked for."""
+
+
+def __dir__() -> list[str]:
+    """The public names, and no module that was imported on the way."""
+    return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is loaded where it is asked for."""
+    if name not in _LATER:
+        names = ", ".join(sorted(__all__))
+        raise AttributeError(f"module 'fluctua.torch' has no attribute {name!r}; its names: {names}")
+    globals()[name] = found = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    return found
