@@ -28,6 +28,7 @@ SETTINGS = [
     {"batch_size": 100, "sampling": "without_replacement"},
     {"momentum": 0.9, "lr": 0.01},
     {"momentum": 0.5, "nesterov": True, "batch_size": 3},
+    {"momentum": 0.9, "nesterov": True, "batch_size": 56, "lr": 0.02},
     {"weight_decay": 0.1},
     {"weight_decay": 0.002, "momentum": 0.8, "lr": 0.003, "batch_size": 32, "sampling": "without_replacement"},
 ]

@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 
 import fluctua as fl
+from fluctua.report.explorer.balance import _only_zero
 from fluctua.report.explorer.epochs import epoch_factors
 from fluctua.report.explorer.reduction import reduced_balance
 
@@ -67,6 +68,25 @@ def test_a_limit_two_stated_errors_off_is_not_within_them(solved):
     wrong = replace(balance, images=balance.images * (1 + 10 * balance.limit_error))
     recipes = some_recipes(np.random.default_rng(1), problem.samples, balance.weight_decays, 10)
     assert max(errors(problem, wrong, sgd, 0.4)[0] for _, sgd in recipes) > balance.limit_error
+
+
+def test_no_setting_below_the_limit_has_a_pole_of_its_own(solved):
+    """The feedback over lr/(limit - lr) is smooth up to the limit, although K is not definite."""
+    problem, balance = solved
+    shares = np.linspace(0.002, 0.998, 1000)
+    for _, sgd in some_recipes(np.random.default_rng(2), problem.samples, balance.weight_decays, 12):
+        place, kappa = balance.place_of(sgd.weight_decay), sgd.sampling_factor(problem.samples)
+        limit = balance.limit(sgd.step, kappa, sgd.weight_decay, place)
+        fed = [balance.feedback(sgd.step, share * limit, kappa, sgd.weight_decay, place) for share in shares]
+        steady = np.array(fed) * (1 - shares) / shares
+        assert steady.min() > 0
+        assert np.abs(np.diff(np.log(steady))).max() < 0.1, sgd
+
+
+@pytest.mark.parametrize("left", [lambda lr: -1.0, lambda lr: np.nan], ids=["unstable", "broken"])
+def test_a_limit_that_is_not_found_is_said_so(left):
+    with pytest.raises(fl.errors.NotConverged, match="limit of stability between the explorer's settings"):
+        _only_zero(left, 1.0)
 
 
 def test_the_own_recipe_is_among_the_solutions(solved):

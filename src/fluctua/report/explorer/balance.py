@@ -12,21 +12,24 @@ misses. The stability limit is where the solution has a pole.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import null_space
+from scipy.optimize import brentq
 
 from ..._arrays import Array, Ints
+from ...errors import NotConverged
 from ...kernels.momentum import step_kernel
 from ...recipe.step import Step
 
 __all__ = ["ReducedBalance", "triangle"]
 
-_ROUNDS, _ACCURACY = 60, 1e-10  # of the limit
-_FIRST, _END = 0.1, 1e-9  # of the limit of the mean: where the search begins, and how near to it the search ends
+_ROUNDS, _ACCURACY = 60, 1e-10  # tenths of the limit of the mean that are tried; of the limit
+_END = 1e-9  # of the limit of the mean, how near to it the search ends
+_WIDTH = 3e-3  # of the limit, beyond which a pole that is none of the solution is over
 _MOST_MOMENTUM = 0.99
-_BEYOND = 1.02  # of a zero by the secant, where the next look is taken
 
 
 @dataclass(frozen=True)
@@ -118,63 +121,95 @@ class ReducedBalance:
     def limit(self, step: Step, kappa: float, gamma: float, place: int) -> float:
         """Return the largest stable learning rate: the first pole of the feedback.
 
-        Feedback over (learning rate)/(limit - learning rate) is nearly constant, so that lr/feedback is nearly linear.
+        Feedback over (learning rate)/(limit - learning rate) is nearly constant, so that lr/feedback is nearly linear
+        near the limit. Its sign is not asked for: it is negative between poles beyond the limit alone.
+
+        Raises
+        ------
+        NotConverged
+            The search did not end.
         """
         edge = step.mean_limit(float(self.curvatures[0]) + gamma)
+        if not kappa > 0:
+            return edge
+        below = _negatives(self.products)
 
         def left(lr: float) -> float:
-            try:
-                found = self.feedback(step, lr, kappa, gamma, place)
-            except np.linalg.LinAlgError:  # at the pole
-                return 0.0
-            return lr / found if found else np.inf
+            rows = self.rows(step, lr, kappa, gamma)
+            if _negatives(rows) != below:
+                return -abs(self._left(step, lr, kappa, gamma, place))
+            return abs(self._left(step, lr, kappa, gamma, place))
 
-        return _first_zero(left, edge) if kappa > 0 else edge
+        return _only_zero(left, edge)
+
+    def rows(self, step: Step, lr: float, kappa: float, gamma: float) -> Array:
+        """Return the equations' symmetric matrix, (k, k).
+
+        It has as many negative eigenvalues as `products` up to the first pole, and more beyond: K is not definite.
+        """
+        return self.products - kappa * self._weighted(self._phi(self.curvatures + gamma, step, lr)) @ self.images.T
+
+    def sound(self, step: Step, kappa: float, gamma: float, place: int) -> ReducedBalance:
+        """Return the balance without directions that have a pole of their own below the limit, where S has none.
+
+        K is not definite, so that a combination of the T_j may have such a pole: it is narrow, and the feedback is
+        positive on both its sides, where it changes its sign at the limit.
+        """
+        held = self
+        for _ in range(len(self.products) - 1):
+            pole = held.limit(step, kappa, gamma, place)
+            beyond = (1 + _WIDTH) * pole
+            if beyond >= step.mean_limit(float(self.curvatures[0]) + gamma):
+                break
+            if held._left(step, beyond, kappa, gamma, place) <= 0:
+                break
+            held = held._without(held.rows(step, pole, kappa, gamma))
+        return held
+
+    def _without(self, rows: Array) -> ReducedBalance:
+        """Leave out the solution of singular equations: what is kept are directions conjugate to it."""
+        values, vectors = np.linalg.eigh(rows)
+        kept = null_space((self.products @ vectors[:, np.abs(values).argmin()])[None, :]).T
+        return replace(self, images=kept @ self.images, products=kept @ self.products @ kept.T)
+
+    def _left(self, step: Step, lr: float, kappa: float, gamma: float, place: int) -> float:
+        """lr over the feedback, nearly linear in lr near the pole."""
+        try:
+            found = self.feedback(step, lr, kappa, gamma, place)
+        except np.linalg.LinAlgError:  # at the pole
+            return 0.0
+        return lr / found if found else np.inf
 
     def _phi(self, h: Array, step: Step, lr: float) -> Array:
         return step_kernel(h, step, lr).stationary[self._places]
 
+    def _weighted(self, phi: Array) -> Array:
+        return np.asarray(self.images * (phi * np.where(self._places[0] == self._places[1], 1.0, 2.0)))
+
     def _source(self, phi: Array, kappa: float, noise: Array) -> Array:
-        weighted = self.images * (phi * np.where(self._places[0] == self._places[1], 1.0, 2.0))
+        weighted = self._weighted(phi)
         return np.asarray(np.linalg.solve(self.products - kappa * weighted @ self.images.T, kappa * weighted @ noise))
 
 
-def _first_zero(left: Callable[[float], float], edge: float) -> float:
-    """Return the first zero of `left`, a nearly linear function that falls from above; `edge` if it has none."""
-    top, low = edge * (1 - _END), _FIRST * edge
-    at_low = left(low)
-    while not 0 < at_low < left(0.5 * low):
-        low *= 0.25
-        at_low = left(low)
-    before, at_before = 0.5 * low, left(0.5 * low)
-    high, at_high = low, at_low
-    for _ in range(_ROUNDS):
-        if at_high <= 0:
-            break
-        if high == top:
-            return edge
-        before, at_before, low, at_low = (
-            (low, at_low, high, at_high) if high > low else (before, at_before, low, at_low)
-        )
-        slope = (at_low - at_before) / (low - before)
-        high = min(top, _BEYOND * (low - at_low / slope) if slope < 0 else top)
-        at_high = left(high)
-    return _between(left, (low, at_low), (high, at_high))
+def _negatives(matrix: Array) -> int:
+    """How many eigenvalues of a symmetric matrix are negative."""
+    return int(np.count_nonzero(np.linalg.eigvalsh(matrix) < 0))
 
 
-def _between(left: Callable[[float], float], low: tuple[float, float], high: tuple[float, float]) -> float:
-    """Return the zero between two places, each with its value, by the Illinois rule."""
-    kept = 0
+def _only_zero(left: Callable[[float], float], edge: float) -> float:
+    """Return the zero of `left`, positive before it and negative beyond; `edge` if it has none."""
+    high, low = edge * (1 - _END), edge
+    if left(high) > 0:
+        return edge
     for _ in range(_ROUNDS):
-        guess = (low[0] * high[1] - high[0] * low[1]) / (high[1] - low[1])
-        value = left(guess)
-        if value > 0:
-            low, high, kept = (guess, value), (high[0], high[1] / 2 if kept > 0 else high[1]), 1
-        else:
-            high, low, kept = (guess, value), (low[0], low[1] / 2 if kept < 0 else low[1]), -1
-        if high[0] - low[0] < _ACCURACY * high[0] or abs(value) < _ACCURACY * guess:
+        low *= 0.1
+        if left(low) > 0:
+            found, how = brentq(left, low, high, rtol=_ACCURACY, xtol=_ACCURACY * low, full_output=True, disp=False)
+            if how.converged:
+                return float(found)
             break
-    return guess
+        high = low
+    raise NotConverged("the limit of stability between the explorer's settings", _ROUNDS, 1 - low / high, _ACCURACY)
 
 
 def triangle(matrix: Array) -> Array:

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from ..._arrays import Array
-from ...errors import UnstableSGD
+from ...errors import NotConverged, UnstableSGD
 from ...problem.least_squares import LeastSquares
 from ...problem.subsample import part
 from ...recipe.sgd import SGD, Recipe
@@ -22,7 +22,7 @@ __all__ = ["reduced_balance"]
 
 _SHARES = (0.3, 0.9)  # of the limit, of what is solved
 _BATCHES, _MOMENTA = (1, 8, 100), (0.0, 0.5, 0.9)
-_BASIS = 14  # solutions that are kept
+_BASIS = 18  # solutions that are kept
 _NEW = 1e-7  # of a solution, from which it has something new
 _NOISE = 1e-5  # of C, left out of its sums
 _MODES, _WORK, _FEWEST = 128, 1e8, 2000  # modes, and samples times modes^2, kept of a large problem; samples at least
@@ -45,7 +45,7 @@ def reduced_balance(
     try:
         with np.errstate(divide="ignore"):
             found = _Reduction(problem, weight_decays, own, progress or (lambda _: None)).checked()
-    except (UnstableSGD, np.linalg.LinAlgError):
+    except (UnstableSGD, NotConverged, np.linalg.LinAlgError):
         return None
     return found if np.isfinite([found.limit_error, found.floor_error]).all() else None
 
@@ -98,7 +98,14 @@ class _Reduction:
         for done, (sgd, place, shares) in enumerate(settings):
             self.progress(done / (len(settings) + _CHECKS))
             self._solve(sgd, place, shares)
-        return self._balance(_BASIS)
+        balance = self._balance(_BASIS)
+        for sgd, place, _ in settings:
+            balance = self._sound(balance, sgd, place)
+        return balance
+
+    def _sound(self, balance: ReducedBalance, sgd: Recipe, place: int) -> ReducedBalance:
+        kappa = sgd.sampling_factor(self.problem.population)
+        return balance.sound(sgd.step, kappa, sgd.weight_decay, place) if kappa > 0 else balance
 
     def _settings(self) -> list[tuple[Recipe, int, tuple[float, ...]]]:
         """What is solved: a recipe, the place of its weight decay, and shares of the limit; none for its own rate."""
@@ -116,7 +123,7 @@ class _Reduction:
         if kappa <= 0:
             return
         for share in shares or (0.0,):
-            balance = self._balance(len(self.vectors))
+            balance = self._sound(self._balance(len(self.vectors)), sgd, place)
             limit = balance.limit(sgd.step, kappa, gamma, place)
             lr = share * limit if share else sgd.lr
             if lr < limit:

@@ -161,8 +161,28 @@ const law = (() => {
     return carried(rest.m, whole > 0 ? repeated(one, whole).x : [0, 0, 0], rest.x)[0];
   }
 
+  /** How many eigenvalues of a symmetric matrix are negative, as pivots without exchange are (Sylvester). */
+  function negatives(rows) {
+    const a = rows.map((row) => [...row]);
+    return a.reduce((count, row, i) => {
+      for (let k = i + 1; k < a.length; k++)
+        for (let j = a.length - 1, share = a[k][i] / row[i]; j >= i; j--) a[k][j] -= share * row[j];
+      return count + (row[i] < 0 ? 1 : 0);
+    }, 0);
+  }
+
   /** What the feedback of independent batches adds to the discrete floor, over it; negative beyond the limit. */
-  function feedback(s, g, r) {
+  function feedback(s, g, r, equations = balance(s, g, r)) {
+    const e = s.exact, { rows, images, noise, places, own, k } = equations;
+    const dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
+    const shares = solved(rows, images.map((row) => k * dot(row, noise)));
+    const added = (i) => shares.reduce((sum, c, j) => sum + c * e.images[j][i], 0);
+    const sums = places.reduce(([fed, all], i, p) => [fed + own[p] * added(i), all + own[p] * noise[i]], [0, 0]);
+    return (e.match * sums[0]) / sums[1];
+  }
+
+  /** The equations of the reduced balance at a recipe, and what its floor is summed from. */
+  function balance(s, g, r) {
     const e = s.exact, n = e.curvatures.length, k = kappa(r, s.samples), noise = Array(e.noises[0].length).fill(0);
     e.noises.forEach((row, j) => row.forEach((v, i) => (noise[i] += e.noise_shares[g][j] * v)));
     const h = e.curvatures.map((v) => v + r.weight_decay), weight = new Float64Array(noise.length), places = [], own = [];
@@ -175,49 +195,45 @@ const law = (() => {
     const images = e.images.map((row) => row.map((v, i) => v * weight[i]));
     const dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
     const rows = e.products.map((row, i) => row.map((v, j) => v - k * dot(images[i], e.images[j])));
-    const shares = solved(rows, images.map((row) => k * dot(row, noise)));
-    const added = (i) => shares.reduce((sum, c, j) => sum + c * e.images[j][i], 0);
-    const sums = places.reduce(([fed, all], i, p) => [fed + own[p] * added(i), all + own[p] * noise[i]], [0, 0]);
-    return (e.match * sums[0]) / sums[1];
+    return { rows, images, noise, places, own, k };
   }
 
-  /** The first zero of `left`, a nearly linear function that falls from above; `edge` if it has none. */
-  function firstZero(left, edge) {
-    const top = edge * (1 - 1e-9);
-    let low = [0.1 * edge, left(0.1 * edge)];
-    while (!(low[1] > 0 && low[1] < left(0.5 * low[0]))) low = [0.25 * low[0], left(0.25 * low[0])];
-    let before = [0.5 * low[0], left(0.5 * low[0])], high = low;
-    for (let round = 0; round < 60 && high[1] > 0; round++) {
-      if (high[0] === top) return edge;
-      if (high[0] > low[0]) [before, low] = [low, high];
-      const slope = (low[1] - before[1]) / (low[0] - before[0]);
-      const next = slope < 0 ? Math.min(top, 1.02 * (low[0] - low[1] / slope)) : top;
-      high = [next, left(next)];
+  /** The zero of `left`, positive before it and negative beyond; `edge` if it has none, NaN if it is not found. */
+  function onlyZero(left, edge) {
+    let high = [edge * (1 - 1e-9)];
+    high.push(left(high[0]));
+    if (high[1] > 0) return edge;
+    for (let tenth = 1, low = 0.1 * edge; tenth <= 60; tenth++, low *= 0.1) {
+      const at = [low, left(low)];
+      if (at[1] > 0) return between(left, at, high);
+      high = at;
     }
-    return between(left, low, high);
+    return NaN;
   }
 
-  /** The zero between two places, each with its value, by the Illinois rule. */
+  /** The zero between two places, each with its value, by the Illinois rule, and by halves every third time. */
   function between(left, low, high) {
-    let kept = 0, guess = low[0];
-    for (let round = 0; round < 60; round++) {
-      guess = (low[0] * high[1] - high[0] * low[1]) / (high[1] - low[1]);
-      const value = left(guess);
+    for (let round = 0, kept = 0; round < 120; round++) {
+      const straight = (low[0] * high[1] - high[0] * low[1]) / (high[1] - low[1]), halves = round % 3 === 2;
+      const guess = halves || !Number.isFinite(straight) ? 0.5 * (low[0] + high[0]) : straight, value = left(guess);
+      if (Math.abs(value) < 1e-10 * guess || high[0] - low[0] < 1e-10 * high[0]) return guess;
       if (value > 0) [low, high, kept] = [[guess, value], [high[0], kept > 0 ? high[1] / 2 : high[1]], 1];
       else [high, low, kept] = [[guess, value], [low[0], kept < 0 ? low[1] / 2 : low[1]], -1];
-      if (high[0] - low[0] < 1e-10 * high[0] || Math.abs(value) < 1e-10 * guess) break;
     }
-    return guess;
+    return NaN;
   }
 
   const limits = new Map(); // by all of a recipe but its learning rate
   function limitOf(s, g, r) {
     const key = JSON.stringify([s.key, g, { ...r, lr: 0, horizon: 0 }]), edge = meanLimit(s.curvatures[0] + r.weight_decay, r);
+    if (limits.has(key)) return limits.get(key);
+    const below = negatives(s.exact.products);
     const left = (lr) => {
-      const fed = feedback(s, g, { ...r, lr });
-      return Number.isNaN(fed) ? 0 : lr / fed; // 0 at the pole
+      const equations = balance(s, g, { ...r, lr }), fed = feedback(s, g, { ...r, lr }, equations);
+      const size = Number.isNaN(fed) ? 0 : Math.abs(lr / fed); // 0 at the pole
+      return negatives(equations.rows) === below ? size : -size;
     };
-    if (!limits.has(key)) limits.set(key, firstZero(left, edge));
+    limits.set(key, onlyZero(left, edge));
     return limits.get(key);
   }
 
@@ -241,6 +257,7 @@ const law = (() => {
     const single = shuffled ? { ...r, sampling: "with_replacement" } : r, k = kappa(single, s.samples);
     if (!s.exact || !(k > 0) || moves(r).kept > 0.99) return none;
     const limit = limitOf(s, g, single), share = r.lr / limit;
+    if (Number.isNaN(limit)) return none;
     if (!(share < 1)) return { ...none, limit };
     const fed = feedback(s, g, single), near = share / (1 - share);
     if (!shuffled) return { limit, ratio: 1 + fed, error: s.exact.floor_error + s.exact.limit_error * near };
