@@ -83,7 +83,7 @@ def test_no_setting_below_the_limit_has_a_pole_of_its_own(solved):
         assert np.abs(np.diff(np.log(steady))).max() < 0.1, sgd
 
 
-@pytest.mark.parametrize("left", [lambda lr: -1.0, lambda lr: np.nan], ids=["unstable", "broken"])
+@pytest.mark.parametrize("left", [lambda _: -1.0, lambda _: np.nan], ids=["unstable", "broken"])
 def test_a_limit_that_is_not_found_is_said_so(left):
     with pytest.raises(fl.errors.NotConverged, match="limit of stability between the explorer's settings"):
         _only_zero(left, 1.0)

@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import null_space
-from scipy.optimize import brentq
 
 from ..._arrays import Array, Ints
 from ...errors import NotConverged
@@ -168,12 +166,14 @@ class ReducedBalance:
 
     def _without(self, rows: Array) -> ReducedBalance:
         """Leave out the solution of singular equations: what is kept are directions conjugate to it."""
+        from scipy.linalg import null_space
+
         values, vectors = np.linalg.eigh(rows)
         kept = null_space((self.products @ vectors[:, np.abs(values).argmin()])[None, :]).T
         return replace(self, images=kept @ self.images, products=kept @ self.products @ kept.T)
 
     def _left(self, step: Step, lr: float, kappa: float, gamma: float, place: int) -> float:
-        """lr over the feedback, nearly linear in lr near the pole."""
+        """The learning rate over the feedback, nearly linear near the pole."""
         try:
             found = self.feedback(step, lr, kappa, gamma, place)
         except np.linalg.LinAlgError:  # at the pole
@@ -198,6 +198,8 @@ def _negatives(matrix: Array) -> int:
 
 def _only_zero(left: Callable[[float], float], edge: float) -> float:
     """Return the zero of `left`, positive before it and negative beyond; `edge` if it has none."""
+    from scipy.optimize import brentq
+
     high, low = edge * (1 - _END), edge
     if left(high) > 0:
         return edge
