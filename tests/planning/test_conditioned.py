@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from scipy.linalg import eigh
 
 import fluctua as fl
 from fluctua.errors import InvalidInput
+from fluctua.planning.input_moments import InputMoments, growth
 
 
 def rectified(samples=5000, width=128, dtype=np.float64):
@@ -153,3 +155,23 @@ def test_what_counts_unequally_is_refused(small_problem):
         fl.conditioning(weighted, fl.SGD(0.01, 4))
     with pytest.raises(InvalidInput, match="samples that count unequally"):
         fl.conditioning(small_problem, fl.SGD(0.01, 4, sampling=fl.WeightedSampling(np.arange(1.0, 61))))
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("columns", [3, 80])
+def test_the_growth_of_the_noise_is_the_largest_eigenvalue(columns):
+    """By Lanczos without the matrix where there are many columns; here against the matrix."""
+    rng = np.random.default_rng(columns)
+    inputs = np.maximum(rng.normal(0.3, 1, (400, columns)) * rng.uniform(0.5, 2, columns), 0)
+    problem = fl.LeastSquares(inputs, rng.normal(size=400))
+    deviation = inputs.std(axis=0)
+    s = np.c_[(inputs - inputs.mean(axis=0)) / deviation, np.ones(400)]
+    found = InputMoments.of(inputs)
+    assert growth(problem) == pytest.approx(dense_growth(inputs, inputs), rel=1e-5)
+    assert found.spectrum(True)[1] == pytest.approx(dense_growth(s, s), rel=1e-5)
+    assert found.spectrum(False)[1] == pytest.approx(dense_growth(s, s * np.append(deviation, 1)), rel=1e-5)
+
+
+def dense_growth(rows, sized):
+    weighted = (rows * np.sum(sized**2, axis=1)[:, None]).T @ rows
+    return eigh(weighted, rows.T @ rows, eigvals_only=True)[-1]

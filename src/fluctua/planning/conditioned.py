@@ -217,8 +217,8 @@ def conditioning(problem: LeastSquares, sgd: Recipe, *, samples: int = SAMPLES) 
 
     Notes
     -----
-    Cost: 4 d^2 flops a sample that is looked at, in blocks, and the eigenvalues of five d x d matrices. Nothing as long
-    as the data is kept.
+    Cost: 2 d^2 flops a sample that is looked at, the eigenvalues of two d x d matrices, and some dozens of products of
+    the samples with a vector; a copy of these samples. `predict` in Python does without; the command says the advice.
     Directions in which the correlations are zero to within rounding are left out, and curvatures of the centred inputs
     that are rounding beside the largest.
 

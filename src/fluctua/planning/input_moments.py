@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import AnyArray, Array
 from .._half import Rows
 from ..data.columns import Columns, row_blocks
 from ..problem.least_squares import LeastSquares
 from ..problem.modes import rounding
-from ..problem.moments import weighted_square
 
 __all__ = ["InputMoments", "growth"]
+
+_SMALL, _TOLERANCE = 32, 1e-3  # columns that need no Lanczos; of the eigenvector, whose square is the error of R^2
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +27,8 @@ class InputMoments:
     """Of each column; 1 of the bias."""
     correlations: Array
     """<s s^T>."""
-    fourth: tuple[Array, Array]
-    """<|x|^2 s s^T> of x centred and of x standardised, each beside the bias."""
+    rows: AnyArray
+    """s of the samples and the bias, in the precision of the inputs."""
 
     @classmethod
     def of(cls, inputs: Rows) -> InputMoments:
@@ -33,24 +36,29 @@ class InputMoments:
         columns = Columns.of(inputs)
         varies = ~columns.constant
         deviation = np.append(columns.deviation[varies], 1.0)
-        second, centred, standardised = (np.zeros((len(deviation),) * 2) for _ in range(3))
+        held = np.ones((len(inputs), len(deviation)), np.result_type(inputs.dtype, np.float32))
+        second = np.zeros((len(deviation),) * 2)
         for rows in row_blocks(inputs):
             s = np.ones((len(inputs[rows]), len(deviation)))
             s[:, :-1] = columns.centred(inputs[rows])[:, varies] / deviation[:-1]
             second += s.T @ s
-            centred += weighted_square(s, s**2 @ deviation**2)
-            standardised += weighted_square(s, np.sum(s**2, axis=1))
-        return cls(deviation, second / len(inputs), (centred / len(inputs), standardised / len(inputs)))
+            held[rows] = s
+        return cls(deviation, second / len(inputs), held)
+
+    @cached_property
+    def _modes(self) -> tuple[Array, Array]:
+        """What is not rounding of the correlations, in rising order, and its directions."""
+        held, modes = np.linalg.eigh(self.correlations)
+        kept = held > rounding(len(held)) * held[-1]
+        return held[kept], modes[:, kept]
 
     def spectrum(self, scaled: bool) -> tuple[Array, float]:
         """Return the curvatures, largest first, and R^2."""
-        held, modes = np.linalg.eigh(self.correlations)
-        kept = held > rounding(len(held)) * held[-1]
-        whitened = modes[:, kept] / np.sqrt(held[kept])
-        square = float(np.linalg.eigvalsh(whitened.T @ self.fourth[scaled] @ whitened)[-1])
-        if scaled:
-            return np.ascontiguousarray(held[kept][::-1]), square
-        return self._centred(int(kept.sum())), square
+        held, modes = self._modes
+        sizes = np.ones_like(self.deviation) if scaled else self.deviation
+        squares = self.rows**2 @ (sizes**2).astype(self.rows.dtype)
+        square = _largest(self.rows, squares, modes / np.sqrt(held))
+        return (np.ascontiguousarray(held[::-1]) if scaled else self._centred(len(held))), square
 
     def _centred(self, count: int) -> Array:
         """Curvatures of the covariance down to rounding, and that of the bias, however far it is from these."""
@@ -62,7 +70,26 @@ class InputMoments:
 
 def growth(problem: LeastSquares) -> float:
     """Return the least R^2 with <|x|^2 x x^T> <= R^2 <x x^T>, of the inputs as they are: what feeds the noise."""
-    blocks = (problem.inputs[rows] for rows in row_blocks(problem.inputs))
+    blocks = [problem.inputs[rows] for rows in row_blocks(problem.inputs)]
     squares = np.concatenate([np.einsum("ij,ij->i", block, block, dtype=np.float64) for block in blocks])
-    size = np.sqrt(problem.curvatures)
-    return float(np.linalg.eigvalsh(problem.scatter(weights=squares) / np.multiply.outer(size, size))[-1])
+    return _largest(problem.projections, squares, np.diag(1 / np.sqrt(problem.curvatures)))
+
+
+def _largest(rows: AnyArray, squares: AnyArray, whitened: Array) -> float:
+    """Return the largest eigenvalue of V^T <q z z^T> V, by Lanczos: the matrix, which costs N d^2, is not formed."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    unit = float(squares.max())
+    weights = (squares / unit / len(rows)).astype(rows.dtype) if unit else np.zeros(len(rows), rows.dtype)
+
+    def applied(u: Array) -> Array:
+        moved = rows @ (whitened @ u).astype(rows.dtype)
+        return np.asarray(whitened.T @ ((weights * moved.T) @ rows).T, np.float64)
+
+    size = whitened.shape[1]
+    if size <= _SMALL:
+        return unit * float(np.linalg.eigvalsh(applied(np.eye(size)))[-1])
+    start = np.random.default_rng(0).normal(size=size)
+    lanczos: Any = eigsh  # its stubs know no real operator
+    operator = LinearOperator((size, size), matvec=applied, dtype=np.float64)
+    return unit * float(lanczos(operator, k=1, which="LA", tol=_TOLERANCE, v0=start, return_eigenvectors=False)[0])
