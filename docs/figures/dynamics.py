@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import fluctua as fl
-from fluctua.report.figures import save_dynamic_figures
+from fluctua.report.figures import save_figures
 
 HERE = Path(__file__).parent
 SEED = 2021
@@ -97,7 +97,7 @@ def main() -> None:
         print(correlations(name, verdict, time.monotonic() - began), flush=True)
         rates.append(entropies(name, verdict))
         if name == "digits":
-            save_dynamic_figures(verdict, HERE, ["png"])
+            save_figures(verdict, HERE, ["png"])
             more = [temperatures(verdict), relations(verdict)]
     print("\n\n".join(["", "\n".join(rates), *more]))
 

@@ -408,3 +408,34 @@ def test_an_interrupt_keeps_finished_replicas_and_resume_gives_the_same_numbers(
     assert code in (0, 1)
     assert resumed == whole
     assert not checkpoint.exists()
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_the_figure_of_the_noise_is_drawn_again(run, features, tmp_path):
+    code, _, err = run("noise", features, "--steps", "20", "--replicas", "4", "--seed", "2", "--level", "1e-7")
+    assert (code, err) == (1, "")
+    place = tmp_path / "fluctua-features"
+    for again in ("noise.json", "."):
+        code, out, err = run("plot", place / again, "--format", "svg", "--out", tmp_path / "again")
+        assert (code, err) == (0, "")
+        assert out.endswith("noise.svg\n")
+        assert (tmp_path / "again" / "noise.svg").read_bytes() == (place / "noise.svg").read_bytes()
+    held = json.loads((place / "noise.json").read_text())
+    (place / "noise.json").write_text(json.dumps({**held, "level": "much"}))
+    code, _, err = run("plot", place)
+    assert code == 2
+    assert "noise.json does not hold what a result must: level" in err
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_a_verdict_leaves_no_noise_of_other_data_beside_it(run, features, tmp_path):
+    noise = ("noise", features, "--steps", "20", "--replicas", "4", "--seed", "2", "--level", "1e-7")
+    assert run(*noise)[0] == 1
+    beside = tmp_path / "fluctua-features" / "noise.json"
+    run("verify", features, *SMALL, "--lr", "0.01", "--resolution", "0.5")
+    assert beside.exists()
+    run("verify", features, *SMALL, "--limit", "150", "--resolution", "0.5")
+    assert sorted(path.name for path in beside.parent.glob("noise.*")) == []
+    assert run(*noise)[0] == 1  # of all samples again: the verdict of some goes
+    assert not (beside.parent / "result.npz").exists()
+    assert not (beside.parent / "report.html").exists()

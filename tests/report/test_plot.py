@@ -14,6 +14,7 @@ from scipy.stats import t as student
 import fluctua as fl
 from fluctua.errors import OutputError, UnknownName
 from fluctua.report import figures as plot
+from fluctua.report.figures.noise_figure import noise
 from fluctua.report.figures.sheet import Sheet
 from fluctua.theory.ladder import RUNGS
 
@@ -286,7 +287,7 @@ def test_hundreds_of_points_become_pixels_in_an_svg(verdict, files, tmp_path, mo
 def test_the_noise_figure_carries_measured_and_predicted(digits_problem, tmp_path):
     found = fl.gradient_noise(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=50, replicas=8, rng=1)
     with Sheet().settings():
-        figure = plot.noise(found, "digits", Sheet())
+        figure = noise(found, Sheet())
     variance, memory, kurtosis, size = figure.axes
     np.testing.assert_array_equal(line(variance, "predicted")[1], found.predicted_variances)
     np.testing.assert_array_equal(errorbar(variance)[0], [found.curvatures, found.variances])
@@ -296,7 +297,7 @@ def test_the_noise_figure_carries_measured_and_predicted(digits_problem, tmp_pat
     for axes in figure.axes:
         assert axes.get_xlabel()
         assert axes.get_ylabel()
-    assert [path.name for path in plot.save_noise_figure(found, tmp_path, "digits")] == ["noise.png", "noise.svg"]
+    assert [path.name for path in plot.save_figures(found, tmp_path)] == ["noise.png", "noise.svg"]
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +307,7 @@ def in_time(digits_problem):
 
 @pytest.mark.any_seed
 def test_the_figures_in_time_carry_what_was_measured_and_predicted(in_time):
-    figures, a = plot.draw_dynamic(in_time), in_time.arrays
+    figures, a = plot.draw(in_time), in_time.arrays
     assert set(figures) == {"regression", "response", "circulation", "current"}
     left, right = figures["regression"].axes
     np.testing.assert_array_equal(left.lines[0].get_ydata()[a["lags"]], a["lagged"][:, 0, 0] / a["covariance"][0, 0])
@@ -332,7 +333,7 @@ def test_the_figures_in_time_carry_what_was_measured_and_predicted(in_time):
 @pytest.mark.any_seed
 def test_one_mode_has_no_current_to_draw(digits_problem, tmp_path):
     one = fl.verify_dynamic(digits_problem, fl.SGD(lr=0.05, batch_size=8), steps=40, replicas=8, modes=1, rng=1)
-    drawn = {path.name for path in plot.save_dynamic_figures(one, tmp_path, ["svg"])}
+    drawn = {path.name for path in plot.save_figures(one, tmp_path, ["svg"])}
     assert drawn == {"regression.svg", "response.svg"}
 
 

@@ -142,8 +142,13 @@ def _as_typed(name: str, value: object) -> list[str]:
 
 def _load(options: Keywords, like: Dataset | None = None) -> Dataset:
     given = {name: options[name] for name in PLACES[1:]}
-    given["classes"] = [_label(part) for part in given["classes"].split(",")] if given["classes"] else None
+    given["classes"] = labels_of(given["classes"]) if given["classes"] else None
     return load(options["data"], **given, like=like)
+
+
+def labels_of(text: str) -> list[int | str]:
+    """Return the labels that --classes names."""
+    return [_label(part) for part in text.split(",")]
 
 
 def _label(text: str) -> int | str:

@@ -58,13 +58,13 @@ def _compute(asked: Asked, *, seed: int | None, **options: Any) -> DynamicVerdic
 def _save(verdict: DynamicVerdict, directory: Path, paged: bool) -> None:
     """Write the verdict, draw its figures, and write the page of all that the directory holds, at equal times too."""
     from ..report import save_report
-    from ..report.figures import save_dynamic_figures
+    from ..report.figures import save_figures
 
     clear_for(verdict, directory)
     verdict.save(directory)
     with saved_in(directory), progress_bar() as progress:
         progress("figures", 0.0)
-        save_dynamic_figures(verdict, directory, progress=partial(progress, "figures"))
+        save_figures(verdict, directory, progress=partial(progress, "figures"))
         if paged:
             progress("page", 0.0)
             save_report(found_in(directory), directory / REPORT)

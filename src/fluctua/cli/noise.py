@@ -17,7 +17,7 @@ from .asking import Asked, ask, default_out
 from .helped import command
 from .options import data_options, json_option, level_option, out_option, recipe_options, resolution_option, seed_option
 from .progress import progress_bar
-from .stale import clear_drawn
+from .stale import clear_for
 from .tables import show
 
 __all__ = ["noise"]
@@ -47,7 +47,7 @@ def noise(*, out: str | None, as_json: bool, **options: Any) -> int:
     with output_directory(default_out(out, options["data"])) as directory:
         asked = ask(options, options["steps"])
         found = _compute(asked, **options)
-        text = _save(asked, found, directory)
+        text = _save(found, directory)
     if as_json:
         click.echo(text)
     else:
@@ -59,19 +59,20 @@ def _compute(asked: Asked, *, seed: int | None, **options: Any) -> GradientNoise
     with progress_bar() as progress:
         progress("noise", 0.0)
         watch = partial(progress, "noise")
-        return gradient_noise(asked.problem, asked.sgd, rng=seed, progress=watch, **options)
+        found = gradient_noise(asked.problem, asked.sgd, rng=seed, progress=watch, **options)
+    return found.about(asked.dataset.about)
 
 
-def _save(asked: Asked, found: GradientNoise, directory: Path) -> str:
+def _save(found: GradientNoise, directory: Path) -> str:
     """Write the numbers and the figure; return the numbers."""
-    from ..report.figures import save_noise_figure
+    from ..report.figures import save_figures
 
-    text = json.dumps({**found.to_dict(), "data": asked.dataset.about}, indent=2)
-    clear_drawn(directory, "noise")
+    text = json.dumps(found.to_dict(), indent=2)
+    clear_for(found, directory)
     save_text(directory / "noise.json", text + "\n")
     with progress_bar() as progress:
         progress("figures", 0.0)
-        save_noise_figure(found, directory, asked.dataset.name)
+        save_figures(found, directory)
     return text
 
 

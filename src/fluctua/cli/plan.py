@@ -14,7 +14,6 @@ import numpy as np
 from .._validate.plain import Keywords
 from .._validate.values import positive_int
 from ..data import Dataset
-from ..data.prepared import preparation_code
 from ..errors import InvalidInput
 from ..planning.batch_cost import BatchCost, batch_costs
 from ..planning.recipes import Plan
@@ -26,6 +25,7 @@ from ..recipe.schedules import PLANNED, SHAPES
 from ..verification.formats import shown
 from .asking import load_both, spectrum
 from .helped import command
+from .loop_lines import loops, selection
 from .options import (
     data_options,
     held_out_targets_option,
@@ -57,6 +57,8 @@ class _Question:
     seed: int | None
     torch: str | None
     """Loss of the loop that is printed."""
+    selected: str
+    """The line that selects its samples."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,8 @@ def plan(*, as_json: bool, **options: Any) -> int:
     else:
         show("\n\n".join(_words(question, answer)))
         if question.torch is not None:
-            before = preparation_code(question.dataset.preparation, question.dataset.labels is not None)
-            show_code(before + one.best.torch_code(question.torch) for one in answer.plans)
+            codes = (one.best.torch_code(question.torch) for one in answer.plans)
+            show_code(loops(question.selected, question.dataset, codes))
     return 0 if answer.passed else 1
 
 
@@ -128,6 +130,7 @@ def _ask(options: Keywords) -> _Question:
         raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
     if check:
         positive_int("--replicas", replicas, minimum=FEWEST)
+    selected = selection(options)
     dataset, problem, other = load_both(options, options.pop("held_out"))
     steps = tuple((samples or 0) // size if budget is None else budget for size in sizes)
     recipes = {
@@ -136,7 +139,8 @@ def _ask(options: Keywords) -> _Question:
         "weight_decay": options["weight_decay"],
         "sampling": options["sampling"],
     }
-    return _Question(dataset, problem, other, steps, sizes, recipes, check, replicas, options["seed"], options["torch"])
+    seed, torch = options["seed"], options["torch"]
+    return _Question(dataset, problem, other, steps, sizes, recipes, check, replicas, seed, torch, selected)
 
 
 def _compute(question: _Question) -> _Answer:

@@ -12,6 +12,7 @@ from .._validate.values import choice
 from ..planning.swept import Sweep
 from ..storage.writing import output_directory
 from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.noise_found import GradientNoise
 from ..verification.verdict import Verdict
 from .helped import command
 from .options import json_option
@@ -22,8 +23,9 @@ from .tables import show_files
 
 __all__ = ["plot"]
 
-_RESULTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | Sweep]] = {
-    kind.STEM: kind.load for kind in (Verdict, DynamicVerdict, Sweep)
+_RESULTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | Sweep | GradientNoise]] = {
+    **{f"{kind.STEM}.npz": kind.load for kind in (Verdict, DynamicVerdict, Sweep)},
+    f"{GradientNoise.STEM}.json": GradientNoise.load,
 }
 
 
@@ -49,7 +51,7 @@ def plot(
     out: str | None,
     as_json: bool,
 ) -> int:
-    """Redraw the figures of RESULT: a directory written by `fluctua verify` or `fluctua sweep`, or an .npz in it.
+    """Redraw the figures of RESULT: a directory of `fluctua verify`, `sweep` or `noise`, or a file in it.
 
     In a journal's column (--size 3.4in) panels stand below one another, and nothing is cut.
     """

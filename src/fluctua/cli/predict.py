@@ -12,7 +12,6 @@ import click
 import numpy as np
 
 from .._validate.plain import Keywords
-from ..data.prepared import preparation_code
 from ..errors import InvalidInput
 from ..planning.conditioned import Conditioning, conditioning, counted
 from ..planning.loops import torch_code
@@ -28,6 +27,7 @@ from ..verification.one_epoch import SemiAnalytic, semi_analytic
 from .accuracies import Accuracies, accuracies, refuse_unlabelled
 from .asking import Asked, ask
 from .helped import command
+from .loop_lines import loops, selection
 from .options import (
     average_options,
     data_options,
@@ -60,6 +60,8 @@ class _Question:
     seed: int | None
     torch: str | None
     """Loss of the loop that is printed."""
+    selected: str
+    """The line that selects its samples."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,9 @@ def _ask(held_out: str | None, options: Keywords) -> _Question:
         )
     if options["torch"] is not None and options["start"] != "zero":
         raise InvalidInput("--torch is a run from weights of zero: give it with --steps and --start zero.")
+    selected = selection(options)
     about = ask(options, options["steps"], held_out)
-    question = _Question(about, **options)
+    question = _Question(about, **options, selected=selected)
     if question.accuracy:
         refuse_unlabelled(about.dataset)
     if question.position is not None:
@@ -199,8 +202,8 @@ def _code(question: _Question, prediction: Prediction) -> str | None:
     about, steps, loss = question.about, question.steps, question.torch
     if loss is None or steps is None:
         return None
-    before = preparation_code(about.dataset.preparation, about.dataset.labels is not None)
-    return before + torch_code(about.problem, about.sgd, steps, average=about.average, prediction=prediction, loss=loss)
+    code = torch_code(about.problem, about.sgd, steps, average=about.average, prediction=prediction, loss=loss)
+    return loops(question.selected, about.dataset, [code])[0]
 
 
 def _predicted(question: _Question) -> Prediction:

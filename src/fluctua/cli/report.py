@@ -24,8 +24,8 @@ __all__ = ["folder_of", "found_in", "loaded", "report"]
 
 Result = TypeVar("Result")
 _VERDICTS: dict[str, Callable[[Path], Verdict | DynamicVerdict]] = {
-    Verdict.STEM: Verdict.load,
-    DynamicVerdict.STEM: DynamicVerdict.load,
+    f"{Verdict.STEM}.npz": Verdict.load,
+    f"{DynamicVerdict.STEM}.npz": DynamicVerdict.load,
 }
 
 
@@ -64,12 +64,12 @@ def found_in(place: Path | str) -> list[Verdict | DynamicVerdict]:
 
 
 def loaded(path: Path, loaders: Mapping[str, Callable[[Path], Result]]) -> list[Result]:
-    """Return the result of a file, or those in a directory, by the loaders of their names.
+    """Return the result of a file, or those in a directory, by the loaders of the files' names.
 
     Where there is none of them, the first says what is missing.
     """
     if kind_of(path, ResultError) == "directory":
-        names = [name for name in loaders if kind_of(path / f"{name}.npz", ResultError) == "file"]
+        names = [name for name in loaders if kind_of(path / name, ResultError) == "file"]
     else:
-        names = [name for name in loaders if name == path.stem]
+        names = [name for name in loaders if Path(name).stem == path.stem]
     return [loaders[name](path) for name in names or list(loaders)[:1]]

@@ -5,48 +5,57 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ResultError
-from ..report.figures import FORMATS
+from ..report.figures import FORMATS, figure_names
 from ..storage.paths import kind_of
 from ..storage.writing import remove
 from ..verification.in_time.verdict import DynamicVerdict
+from ..verification.noise_found import GradientNoise
 from ..verification.verdict import Verdict
 
 __all__ = ["REPORT", "clear_drawn", "clear_for"]
 
 REPORT = "report.html"
-_FIGURES = {
-    Verdict.STEM: ("modes", "balance", "curve"),
-    DynamicVerdict.STEM: ("regression", "response", "circulation", "current"),
-    "noise": ("noise",),
+Result = Verdict | DynamicVerdict | GradientNoise
+_FILES: dict[type[Result], tuple[str, ...]] = {
+    Verdict: ("npz", "json"),
+    DynamicVerdict: ("npz", "json"),
+    GradientNoise: ("json",),
 }
+"""Endings of the files of each kind, that of the file that is read first."""
 
 
-def clear_for(verdict: Verdict | DynamicVerdict, directory: Path) -> None:
-    """Remove the page and the figures of what `verdict` takes the place of, and a result of other runs beside it.
+def clear_for(result: Result, directory: Path) -> None:
+    """Remove the figures and the page of what `result` takes the place of, and results of other runs beside it.
 
-    A verdict at equal times and one in time share a directory, and a page, if they are of the same data and recipe.
+    A verdict at equal times and one in time share a directory, and a page, if they are of the same data and recipe; the
+    gradient noise, which is on no page, shares it if it is of the same data.
     """
-    remove(directory / REPORT)
-    clear_drawn(directory, verdict.STEM)
-    other: type[Verdict | DynamicVerdict] = Verdict if isinstance(verdict, DynamicVerdict) else DynamicVerdict
-    if kind_of(directory / f"{other.STEM}.npz") == "file" and not _alike(verdict, other, directory):
-        clear_drawn(directory, other.STEM)
-        for ending in ("npz", "json"):
-            remove(directory / f"{other.STEM}.{ending}")
+    clear_drawn(directory, type(result))
+    if not isinstance(result, GradientNoise):
+        remove(directory / REPORT)
+    for other, endings in _FILES.items():
+        there = kind_of(directory / f"{other.STEM}.{endings[0]}") == "file"
+        if other is not type(result) and there and not _alike(result, other, directory):
+            clear_drawn(directory, other)
+            for name in (f"{other.STEM}.{ending}" for ending in endings):
+                remove(directory / name)
+            if other is not GradientNoise:
+                remove(directory / REPORT)
 
 
-def clear_drawn(directory: Path, stem: str) -> None:
-    """Remove the figures of a result."""
-    for name in _FIGURES[stem]:
+def clear_drawn(directory: Path, kind: type[Result]) -> None:
+    """Remove the figures of a kind of result."""
+    for name in figure_names(kind):
         for ending in FORMATS:
             remove(directory / f"{name}.{ending}")
 
 
-def _alike(verdict: Verdict | DynamicVerdict, other: type[Verdict | DynamicVerdict], directory: Path) -> bool:
-    """Whether the result beside is whole, and of the same data and recipe."""
+def _alike(result: Result, other: type[Result], directory: Path) -> bool:
+    """Whether the result beside is whole, and of the same data and, for a verdict beside another, recipe."""
     try:
         beside = other.load(directory)
     except ResultError:
         return False
-    same = beside.run.recipe == verdict.run.recipe and beside.run.problem == verdict.run.problem
-    return same and beside.data.get("sha256") == verdict.data.get("sha256")
+    recipes = GradientNoise not in (other, type(result))  # of the same recipe too
+    same = not recipes or (beside.run.recipe == result.run.recipe and beside.run.problem == result.run.problem)
+    return same and beside.data.get("sha256") == result.data.get("sha256")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -120,8 +121,9 @@ def gradient_noise(
             progress(step / steps)
     sizes = np.array([b for b in _BATCH_SIZES if b < problem.samples])
     steep = np.array([_steep(problem, replace(sgd, batch_size=int(b)), draws) for b in sizes])
+    averages: dict[str, Any] = sums.averages()
     return GradientNoise(
-        **sums.averages(),
+        **averages,
         **dict(zip(("steep_kurtoses", "steep_errors", "steep_predicted"), steep.T, strict=True)),
         batch_sizes=sizes,
         p_values=sums.p_values(),

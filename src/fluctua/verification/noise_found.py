@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,9 +15,13 @@ from .._arrays import Array, Ints
 from .._results import ByValue, Tables, Tabular, clipped
 from .._tables import Columns
 from .._validate.plain import Header, JsonObject
-from .._validate.values import choice
+from .._validate.values import as_path, choice, instance
+from ..errors import ResultError
 from ..simulation.identity import NoiseRun
+from ..storage.layout import hold_header
+from ..storage.paths import kind_of
 from ..storage.results import finite
+from ..storage.stored import reading
 from .formats import caught, shown
 from .judgement import SUMMARY
 from .outcome import Concluded, remedy, replicas_for
@@ -51,6 +58,8 @@ class GradientNoise(ByValue, Tabular, Concluded):
         Smallest relative error of the covariance that they would have caught with probability 0.95.
     identity : dict
         Recipe, seed and the size of the problem, with a fingerprint of its sample weights where it has any.
+    data : dict
+        Name and hashes of the data, where `about` said them.
 
     Examples
     --------
@@ -80,6 +89,10 @@ class GradientNoise(ByValue, Tabular, Concluded):
     resolution: float
     detectable: float
     identity: Header
+    data: Header = field(default_factory=dict)
+
+    STEM: ClassVar[str] = "noise"
+    """Name of its file, without the ending."""
 
     def _tables(self) -> Tables:
         size = {"batch_size": self.batch_sizes, "kurtosis": self.steep_kurtoses, "kurtosis_error": self.steep_errors}
@@ -173,9 +186,75 @@ class GradientNoise(ByValue, Tabular, Concluded):
             return said
         return f"NOT: {said}, asked was {100 * self.resolution:.3g} %{remedy(self.replicas_needed, self.run.replicas)}"
 
+    def about(self, data: Header) -> Self:
+        """Return the same with a description of the data attached.
+
+        Parameters
+        ----------
+        data : mapping
+            Name and hashes, such as `Dataset.about`.
+
+        Returns
+        -------
+        GradientNoise
+            A copy.
+
+        Raises
+        ------
+        InvalidInput
+            If `data` is no mapping.
+        """
+        return replace(self, data=dict(instance("data", data, Mapping, "a dict of its name and hashes")))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `fluctua noise` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The directory, or the noise.json in it.
+
+        Returns
+        -------
+        GradientNoise
+            As it was written.
+
+        Raises
+        ------
+        ResultError
+            If it is missing, damaged, or of another version.
+        InvalidInput
+            If `path` is no path.
+        """
+        given = as_path("path", path)
+        place = given / f"{cls.STEM}.json" if kind_of(given, ResultError) == "directory" else given
+        if kind_of(place, ResultError) != "file":
+            raise ResultError(f"{place} does not exist. Give a directory written by `fluctua noise`.")
+        with reading(partial(_foreign, place), ours=True):
+            held = json.loads(place.read_text(encoding="utf-8"))
+            hold_header(held, cls.STEM)
+            found = cls(**{each.name: _read(each.name, str(each.type), held[each.name]) for each in fields(cls)})
+            if (words := found.words) != held["words"]:
+                raise ValueError(f"its words are not what follows from its numbers, {words!r}")
+        return found
+
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types; a kurtosis of no noise is null."""
         summary = {name: getattr(self, name) for name in SUMMARY if name != "detectable"}
         raw = {"kind": "noise", **summary, **asdict(self)}
+        if not self.data:
+            del raw["data"]
         plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in raw.items()}
         return dict(finite(plain))
+
+
+def _foreign(place: Path, why: str) -> ResultError:
+    return ResultError(f"{place} does not hold what a result must: {why}. Delete it and run `fluctua noise` again.")
+
+
+def _read(name: str, kind: str, value: Any) -> Any:
+    """A field as JSON has it: null is no number, and a relative error that is none is infinite."""
+    if kind in ("Array", "Ints"):
+        return np.array(value, dtype=np.int64 if kind == "Ints" else np.float64)
+    return float("inf") if name == "detectable" and value is None else value

@@ -21,34 +21,26 @@ from ...verification.in_time.verdict import DynamicVerdict
 from ...verification.noise_found import GradientNoise
 from ...verification.verdict import Verdict
 from .fit import refuse_cut
-from .noise_figure import noise
-from .register import Pictures, pictures
+from .register import Pictures, figure_names, pictures
 from .sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "FORMATS",
-    "draw",
-    "draw_dynamic",
-    "draw_svg",
-    "pictures",
-    "save_dynamic_figures",
-    "save_figures",
-    "save_noise_figure",
-    "save_pictures",
-]
+__all__ = ["FORMATS", "draw", "draw_svg", "figure_names", "pictures", "save_figures", "save_pictures"]
 
 FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
+
+Drawn = Verdict | DynamicVerdict | GradientNoise | Sweep
+"""Results that have figures of files."""
 
 _SVG: WeakKeyDictionary[Hashable, dict[str, str]] = WeakKeyDictionary()
 _BACKGROUND = re.compile(r'(<g id="(?:figure|axes)_\d+">\s*<g id="patch_\d+">\s*<path [^>]*style="fill: )#ffffff')
 
 
-def draw(verdict: Verdict | Sweep) -> dict[str, Figure]:
-    """Return the figures "modes", "balance" and "curve" of a verdict, or "sweep" of a sweep.
+def draw(verdict: Drawn) -> dict[str, Figure]:
+    """Return the figures of a verdict, a sweep or the gradient noise, by name.
 
     modes
         Mode variances S_pp against curvature h_p, measured (95 % intervals) and on every rung of the ladder; below,
@@ -58,6 +50,17 @@ def draw(verdict: Verdict | Sweep) -> dict[str, Figure]:
         are mostly noise one by one, so their means over groups of similar fluctuation are drawn as well.
     curve
         Predicted learning curve through the replicas' mean (95 % intervals) and their 5 to 95 % band.
+    regression
+        In time: correlation of some modes with themselves, and the answer to a kick, against the lag (F20).
+    response
+        In time: correlation against S times the response, both measured, element by element.
+    circulation
+        In time: J predicted beside measured. With one mode there is none.
+    current
+        In time: probability current over the density, in the plane of the two modes with the largest circulation; not
+        with Nesterov's step, whose chain is not that of the weights.
+    noise
+        The gradient noise: its variances, memory and kurtosis, measured and predicted.
     sweep
         Predicted loss through the measured means (95 % intervals) against the learning rate, a colour for each batch
         size and a panel for each value of the other parameters; the noise floor, and marks for the limit of stability.
@@ -66,8 +69,8 @@ def draw(verdict: Verdict | Sweep) -> dict[str, Figure]:
 
     Parameters
     ----------
-    verdict : Verdict or Sweep
-        From `verify`, `sweep` or their `load`.
+    verdict : Verdict, DynamicVerdict, GradientNoise or Sweep
+        From `verify`, `verify_dynamic`, `gradient_noise`, `sweep` or their `load`.
 
     Returns
     -------
@@ -88,11 +91,13 @@ def draw(verdict: Verdict | Sweep) -> dict[str, Figure]:
     >>> sorted(draw(verdict))
     ['balance', 'curve', 'modes']
     """
-    return _drawn(verdict)
+    sheet = Sheet()
+    with sheet.settings():
+        return {name: make(sheet) for name, make in pictures(verdict).items()}
 
 
-def draw_svg(verdict: Verdict | DynamicVerdict | Sweep, prefix: str = "") -> dict[str, str]:
-    """Return the figures of `draw`, or of `draw_dynamic`, as SVG elements to be put into a page.
+def draw_svg(verdict: Drawn, prefix: str = "") -> dict[str, str]:
+    """Return the figures of `draw` as SVG elements to be put into a page.
 
     Their backgrounds are transparent, and `prefix` and the figure's name begin every id, so that several figures can
     share a page.
@@ -121,7 +126,7 @@ def _svg(result: Hashable, name: str, make: Callable[[], Figure]) -> str:
 
 
 def save_figures(
-    verdict: Verdict | Sweep,
+    verdict: Drawn,
     directory: Path | str,
     formats: Sequence[str] = ("png", "svg"),
     *,
@@ -131,8 +136,8 @@ def save_figures(
 
     Parameters
     ----------
-    verdict : Verdict or Sweep
-        From `verify`, `sweep` or their `load`.
+    verdict : Verdict, DynamicVerdict, GradientNoise or Sweep
+        From `verify`, `verify_dynamic`, `gradient_noise`, `sweep` or their `load`.
     directory : path
         It is made if it is missing.
     formats : sequence of str
@@ -172,42 +177,8 @@ def save_figures(
     return save_pictures(verdict, directory, formats, progress=progress)
 
 
-def draw_dynamic(verdict: DynamicVerdict) -> dict[str, Figure]:
-    """Return the figures "regression", "response", "circulation" and "current" of a dynamic verdict; as `draw`.
-
-    regression
-        Correlation of some modes with themselves, and the answer to a kick, against the lag (F20).
-    response
-        Correlation against S times the response, both measured, element by element.
-    circulation
-        J predicted beside measured. With one mode there is none.
-    current
-        Probability current over the density, in the plane of the two modes with the largest circulation; not with
-        Nesterov's step, whose chain is not that of the weights.
-    """
-    return _drawn(verdict)
-
-
-def save_dynamic_figures(
-    verdict: DynamicVerdict,
-    directory: Path | str,
-    formats: Sequence[str] = ("png", "svg"),
-    *,
-    progress: Callable[[float], None] | None = None,
-) -> list[Path]:
-    """Write the figures of `draw_dynamic` into `directory`; as `save_figures`."""
-    return save_pictures(verdict, directory, formats, progress=progress)
-
-
-def save_noise_figure(
-    found: GradientNoise, directory: Path | str, name: str, formats: Sequence[str] = ("png", "svg")
-) -> list[Path]:
-    """Write the figure "noise" of the gradient noise on the data called `name`; as `save_figures`."""
-    return _save(None, {"noise": partial(noise, found, name)}, directory, formats, Sheet(), None)
-
-
 def save_pictures(
-    result: Verdict | DynamicVerdict | Sweep,
+    result: Drawn,
     directory: Path | str,
     formats: Sequence[str] = ("png", "svg"),
     *,
@@ -219,12 +190,6 @@ def save_pictures(
     every = pictures(result)
     wanted = [choice("figure", name, every) for name in names] or list(every)
     return _save(result, {name: every[name] for name in wanted}, directory, formats, sheet or Sheet(), progress)
-
-
-def _drawn(verdict: Verdict | DynamicVerdict | Sweep) -> dict[str, Figure]:
-    sheet = Sheet()
-    with sheet.settings():
-        return {name: make(sheet) for name, make in pictures(verdict).items()}
 
 
 def _save(

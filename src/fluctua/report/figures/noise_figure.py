@@ -20,10 +20,10 @@ _THEORY, _GAUSS = RUNGS["exact"][0], RUNGS["discrete"][0]
 _TWO = 2.0  # standard errors in a bar
 
 
-def noise(found: GradientNoise, name: str, sheet: Sheet) -> Figure:
-    """Return the figure of the gradient noise on the data called `name`."""
+def noise(found: GradientNoise, sheet: Sheet) -> Figure:
+    """Return the figure of the gradient noise."""
     figure, (variance, memory, kurtosis, size) = sheet.canvas(
-        "The gradient noise, measured and predicted", _recipe(found, name), 6.6, nrows=2, ncols=2
+        "The gradient noise, measured and predicted", _recipe(found), 6.6, nrows=2, ncols=2
     )
     _variance(variance, found)
     _memory(memory, found)
@@ -75,7 +75,8 @@ def _batch_size(axes: Axes, found: GradientNoise) -> None:
     remark(axes, f"mean of the {STEEPEST} steepest modes, at $W^*$")
 
 
-def _recipe(found: GradientNoise, name: str) -> str:
+def _recipe(found: GradientNoise) -> str:
     run = found.run
+    name = found.data.get("name", f"{run.problem.samples:,} samples")
     recipe = run.recipe.words
     return textwrap.fill(f"{name}: {recipe}, {run.steps} steps from the optimum, {run.replicas} replicas", 100)

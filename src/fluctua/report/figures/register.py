@@ -29,7 +29,7 @@ from .sweep_figure import lines
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Pictures", "pictures"]
+__all__ = ["Pictures", "figure_names", "pictures"]
 
 Pictures = Mapping[str, Callable[[Sheet], "Figure"]]
 """Name of each figure, the one that says most first, and what draws it."""
@@ -50,25 +50,41 @@ def pictures(result: Any) -> Pictures:
     )
 
 
+_OF_A_RUN: dict[type, Mapping[str, Callable[[Any, Sheet], Figure]]] = {
+    Verdict: {"modes": modes, "balance": balance, "curve": curve},
+    DynamicVerdict: {
+        "regression": dynamic.regression,
+        "response": dynamic.response,
+        "circulation": dynamic.circulation,
+        "current": dynamic.current,
+    },
+    GradientNoise: {"noise": noise},
+}
+
+
+def figure_names(kind: type) -> tuple[str, ...]:
+    """Return the names of all figures that there can be of a run's result."""
+    return tuple(_OF_A_RUN[kind])
+
+
+def _but(result: Any, without: Mapping[str, bool]) -> Pictures:
+    made = _OF_A_RUN[type(result)]
+    return {name: partial(make, result) for name, make in made.items() if not without.get(name)}
+
+
 @pictures.register(Verdict)
 def _(result: Verdict) -> Pictures:
-    made = {"modes": modes, **({"balance": balance} if result.balance else {}), "curve": curve}
-    return {name: partial(make, result) for name, make in made.items()}
+    return _but(result, {"balance": not result.balance})
 
 
 @pictures.register(DynamicVerdict)
 def _(result: DynamicVerdict) -> Pictures:
-    made = {"regression": dynamic.regression, "response": dynamic.response}
-    if result.circulation.elements:
-        made["circulation"] = dynamic.circulation
-    if "places" in result.arrays:
-        made["current"] = dynamic.current
-    return {name: partial(make, result) for name, make in made.items()}
+    return _but(result, {"circulation": not result.circulation.elements, "current": "places" not in result.arrays})
 
 
 @pictures.register(GradientNoise)
 def _(result: GradientNoise) -> Pictures:
-    return {"noise": partial(noise, result, f"{result.run.problem.samples:,} samples")}
+    return _but(result, {})
 
 
 @pictures.register(Prediction)
