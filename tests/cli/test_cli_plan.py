@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+import fluctua as fl
 from helpers.commands import SMALL, check
 
 
@@ -250,7 +251,7 @@ def test_predict_writes_the_loop_of_the_recipe_that_was_asked_about(run):
     code, out, _ = run("predict", "digits", "--lr", 0.05, "--schedule", "onecycle", *asked, "--json")
     result = json.loads(out)
     check(result, "prediction")
-    assert result["torch_code"] == loop
+    assert result["torch_code"].endswith(f"limit=200); inputs, targets = data.inputs, data.targets\n{loop}")
     assert f"predicted {result['optimum_loss'] + result['excess_loss']:.6g} +- " in loop
 
 
@@ -277,3 +278,19 @@ def test_values_of_a_file_are_no_labels(run, tmp_path):
     assert code == 0
     assert "np.unique" not in out
     assert "y.reshape(len(x), -1)" in out
+
+
+@pytest.mark.parametrize(
+    "command", [("plan", "--budget", 20, *LOOP[:-1]), ("predict", "--steps", 20, "--start", "zero")]
+)
+def test_a_loop_says_which_line_selects_its_samples(run, command):
+    name, *options = command
+    _, out, err = run(name, "digits", "--classes", "3,8", "--limit", 100, *options, "--torch")
+    assert err == ""
+    (line,) = [line for line in out.splitlines() if line.startswith("# data = ")]
+    there = {"fluctua": fl}
+    exec(line.removeprefix("# "), there)
+    chosen = fl.load("digits", classes=[3, 8], limit=100)
+    np.testing.assert_array_equal(there["inputs"], chosen.inputs)
+    np.testing.assert_array_equal(there["targets"], chosen.targets)
+    assert "# data = " not in run(name, "digits", *options, "--torch")[1]

@@ -18,7 +18,7 @@ import fluctua as fl
 from fluctua.simulation import steppers as steps_of
 from fluctua.simulation.batches import Draws, generators, seed_sequence
 from fluctua.simulation.interrupts import Interrupted, deferred, raised
-from fluctua.simulation.measurement import Tally
+from fluctua.simulation.tally import Tally
 from fluctua.simulation.workers import Clock
 from fluctua.storage.checkpoint import Checkpoint
 
@@ -51,7 +51,7 @@ def module(name):
 
 
 STAGES = {
-    "simulation": (module("simulation.measurement").Tally, "save", "repeat with --resume"),
+    "simulation": (module("simulation.tally").Tally, "save", "repeat with --resume"),
     "comparison": (module("verification.trial").Trial, "_row", "repeat with --resume"),
     "writing": (module("verification.verdict").Verdict, "save", "repeat with --resume"),
     "explorer": (module("cli.verify"), "with_survey", "the verdict is in"),

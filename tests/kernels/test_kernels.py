@@ -8,7 +8,8 @@ import pytest
 
 import fluctua as fl
 import fluctua.kernels.constant
-from fluctua.kernels.constant import Kernel, gradient_step, langevin_flow
+from fluctua.kernels.constant import Kernel, gradient_step
+from fluctua.kernels.flow import langevin_flow
 from fluctua.kernels.momentum import step_kernel
 from fluctua.kernels.time_varying import course
 from fluctua.theory.interpolation import lagrange

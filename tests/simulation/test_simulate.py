@@ -12,8 +12,8 @@ from scipy.stats import t as student
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutputError, ResultError, UnknownName
 from fluctua.recipe.sgd import EPOCHS
-from fluctua.simulation.measurement import Chunk, Tally, window_average
 from fluctua.simulation.records import Window
+from fluctua.simulation.tally import Chunk, Tally, window_average
 from fluctua.storage.results import load_arrays, save_arrays
 
 RECIPE = fl.SGD(lr=0.1, batch_size=4)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.kernels.constant import gradient_step, langevin_flow
+from fluctua.kernels.constant import gradient_step
+from fluctua.kernels.flow import langevin_flow
 from fluctua.theory.transient import Relaxation
 from helpers.thinning import thinned
 

@@ -11,7 +11,8 @@ import pytest
 
 import fluctua as fl
 from fluctua.errors import InvalidInput
-from fluctua.kernels.constant import gradient_step, langevin_flow
+from fluctua.kernels.constant import gradient_step
+from fluctua.kernels.flow import langevin_flow
 from fluctua.theory.entropy import Chain, gaussian_entropy
 from helpers.enumeration import TINY, Enumeration, away_from, error, tiny
 from helpers.kernels import momentum_step

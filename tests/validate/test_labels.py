@@ -7,7 +7,7 @@ import pytest
 
 import fluctua as fl
 from fluctua.cli import main
-from fluctua.errors import AmbiguousTargets, InvalidInput
+from fluctua.errors import AmbiguousTargets, IndexColumn, InvalidInput
 
 RNG = np.random.default_rng
 CENTRES = 1.5 * RNG(99).normal(size=(10, 6))
@@ -338,3 +338,25 @@ def test_classes_come_in_any_sequence(classes, tmp_path):
 def test_classes_that_are_no_sequence_are_refused(classes):
     with pytest.raises(InvalidInput, match="classes must be a sequence of labels"):
         fl.load("digits", classes=classes)
+
+
+def test_two_spellings_of_one_number_are_refused(tmp_path):
+    """As labels "01" and "1" may be two, and "+1" and "1" one: nobody can tell."""
+    rows = [f"{a:.3f},{b:.3f},{label}" for (a, b), label in zip(X[:, :2], ["01", "1", "2"] * 20, strict=True)]
+    (tmp_path / "twice.csv").write_text("\n".join(["a,b,label", *rows]))
+    with pytest.raises(InvalidInput, match="column 'label' holds '01' and '1', and nobody can tell"):
+        fl.load(str(tmp_path / "twice.csv"))
+    (tmp_path / "once.csv").write_text("\n".join(["a,b,label", *(row.replace(",1", ",01") for row in rows)]))
+    assert fl.load(str(tmp_path / "once.csv")).classes == (1, 2)
+
+
+def test_a_frame_with_an_index_among_its_columns_is_warned_of():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["a", "b", "c", "Unnamed: 0"])
+    with pytest.warns(IndexColumn, match=r"'Unnamed: 0', which looks like an index.*inputs\.drop") as caught:
+        fl.LeastSquares(frame, LABELS)
+    assert caught[0].message.columns == ("Unnamed: 0",)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fl.LeastSquares(frame.rename(columns={"Unnamed: 0": "valid"}), LABELS)

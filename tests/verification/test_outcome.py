@@ -3,7 +3,7 @@
 import pytest
 
 import fluctua as fl
-from fluctua.verification.outcome import outcome_of, remedy, replicas_for
+from fluctua.verification.outcome import outcome_of, remedy, replicas_for, steps_for
 
 
 def test_a_word_for_what_was_found():
@@ -22,8 +22,8 @@ def test_four_times_as_many_replicas_halve_the_error():
 
 
 def test_no_number_is_named_where_nothing_is_seen():
-    assert "32 replicas would tell" in remedy(None, 8)
-    assert remedy(None, 64) == ""
+    assert "32 replicas would tell" in remedy(None, 8, None)
+    assert remedy(None, 64, None) == ""
     assert replicas_for(float("inf"), 0.05, 8, 0.001) is None
     assert replicas_for(1.0, 1e-9, 8, 0.001) is None
 
@@ -54,3 +54,12 @@ def test_runs_in_time_and_the_noise_name_a_number_too(small_problem):
     assert short.outcome == "inconclusive"
     again = fl.verify_dynamic(small_problem, sgd, replicas=short.replicas_needed, rng=2, **options)
     assert again.detectable <= 0.3
+
+
+def test_as_many_replicas_need_steps_by_the_square_root_law():
+    asked = [steps_for(0.4, resolution, 64, 1000) for resolution in (0.04, 0.02)]
+    assert asked[0] > 1000 * (0.4 / 0.04) ** 2
+    assert asked[1] == pytest.approx(4 * asked[0], rel=0.1)
+    assert steps_for(float("inf"), 0.05, 8, 100) is None
+    assert steps_for(1.0, 1e-9, 8, 100) is None
+    assert remedy(100, 8, 5000) == "; about 100 replicas of as many steps would do, or 8 of at least 5,000 steps"

@@ -17,6 +17,7 @@ from ..errors import (
     AmbiguousTargets,
     BelowRounding,
     FluctuaError,
+    IndexColumn,
     UncertainFloor,
     UncertainLimit,
     UnknownFloor,
@@ -40,7 +41,7 @@ _COMMANDS = {
     "data": "data",
     "schema": "schema",
 }
-_SAID = (AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates)
+_SAID = (AmbiguousTargets, BelowRounding, IndexColumn, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates)
 """Warnings that are shown each time."""
 _NO_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
 

@@ -8,13 +8,12 @@ from typing import Any, Self, overload
 from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array
-from .._results import Brief, ByValue
-from .._validate.plain import Keywords
 from .._validate.targets import KINDS, Label, TargetsAre
 from .._validate.values import choice, flag
 from ..errors import InvalidInput
 from .dataset import Dataset
-from .fitted import Asked, Fitted, learn, refuse_prepared
+from .fitted import Fitted, learn, refuse_prepared
+from .learned import Learned
 from .outputs import label_list
 from .selection import class_list
 from .transformers import hold_transformer
@@ -22,7 +21,7 @@ from .transformers import hold_transformer
 __all__ = ["Preparation"]
 
 
-class Preparation(ByValue, Brief):
+class Preparation(Learned):
     r"""What is done to inputs before a problem is posed: learned from the training data, the same for all others.
 
     The prepared inputs are (x - mean)/deviation, then a column of ones:
@@ -257,44 +256,6 @@ class Preparation(ByValue, Brief):
         """
         return self._known.unprepared(weights, bias)
 
-    @property
-    def _asked(self) -> Asked:
-        return Asked(*(getattr(self, name) for name in Asked._fields))
-
-    @property
-    def _known(self) -> Fitted:
-        if self._fitted is None:
-            raise InvalidInput(f"{self!r} has learned nothing yet: call .fit(inputs, targets) on training data first.")
-        return self._fitted
-
     def _learned(self, inputs: Any, targets: Any) -> tuple[Fitted, AnyArray]:
         self._fitted, rows = learn(self._asked, inputs, targets)
         return self._fitted, rows
-
-    @property
-    def mean_(self) -> Array | None:
-        """Means of the training inputs, (d,); None where they are not subtracted."""
-        return None if (columns := self._known.columns) is None else columns.mean
-
-    @property
-    def scale_(self) -> Array | None:
-        """Standard deviations of the training inputs, 1 for constant columns, (d,); None where nothing is divided."""
-        columns = self._known.columns
-        return columns.deviation if columns is not None and self.standardize else None
-
-    @property
-    def classes_(self) -> tuple[Label, ...] | None:
-        """The label of each output; None for values, and where `fit` was given no targets."""
-        outputs = self._known.outputs
-        return None if outputs is None else outputs.classes
-
-    @property
-    def n_features_in_(self) -> int:
-        """Columns of the training inputs, after the pipeline."""
-        return self._known.width
-
-    def _shown(self) -> Keywords:
-        return self._asked.given
-
-    def _compared(self) -> Keywords:
-        return {"asked": self._asked.state, "fitted": None if self._fitted is None else self._fitted.state}

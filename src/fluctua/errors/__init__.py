@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .warned import AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates
+from .warned import (
+    AmbiguousTargets,
+    BelowRounding,
+    IndexColumn,
+    UncertainFloor,
+    UncertainLimit,
+    UnknownFloor,
+    UnstableRates,
+)
 
 __all__ = [
     "AmbiguousTargets",
@@ -17,6 +25,7 @@ __all__ = [
     "CorruptData",
     "DataUnavailable",
     "FluctuaError",
+    "IndexColumn",
     "InvalidInput",
     "MissingPackage",
     "NotConverged",

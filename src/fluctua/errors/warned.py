@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["AmbiguousTargets", "BelowRounding", "UncertainFloor", "UncertainLimit", "UnknownFloor", "UnstableRates"]
+__all__ = [
+    "AmbiguousTargets",
+    "BelowRounding",
+    "IndexColumn",
+    "UncertainFloor",
+    "UncertainLimit",
+    "UnknownFloor",
+    "UnstableRates",
+]
 
 
 class UncertainLimit(UserWarning):
@@ -123,3 +131,22 @@ class BelowRounding(UserWarning):
 
 class AmbiguousTargets(UserWarning):
     """Targets that may be meant otherwise than they were read; the text says how, and how to get the other."""
+
+
+class IndexColumn(UserWarning):
+    """Columns of a frame are called as an index is, and count as features.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Their names.
+    """
+
+    def __init__(self, name: str, columns: tuple[str, ...]) -> None:
+        self.columns = columns
+        named = ", ".join(map(repr, columns))
+        super().__init__(
+            f"the frame {name} has the column{'s' * (len(columns) > 1)} {named}, which looks like an index: a number "
+            f"that counts the samples is no feature of them, and it is now one. Leave it out, "
+            f"{name}.drop(columns={list(columns)!r}), or write it as the index: to_csv(index=False)."
+        )

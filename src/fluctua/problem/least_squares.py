@@ -16,6 +16,7 @@ from .._arrays import AnyArray, Array
 from .._half import stored_as
 from .._results import Brief, ByValue, clipped
 from .._validate.arguments import stands_for
+from .._validate.frames import mind_index
 from .._validate.plain import Keywords
 from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
 from .._validate.values import real_number, sample_rows
@@ -79,6 +80,8 @@ class LeastSquares(Brief, ByValue, Samples):
     -----
     AmbiguousTargets
         For labels of which some are negative, and floats that look like labels.
+    IndexColumn
+        For a frame of inputs with a column that is called as an index is.
 
     Notes
     -----
@@ -113,6 +116,7 @@ class LeastSquares(Brief, ByValue, Samples):
         targets_are: TargetsAre = None,
         sample_weight: ArrayLike | None = None,
     ) -> None:
+        mind_index("inputs", inputs, 2)
         self.inputs = sample_rows("inputs", inputs)
         self.targets, self.coding = read_targets("targets", targets, self.inputs.dtype, targets_are)
         refuse_degenerate(self.inputs, self.targets)

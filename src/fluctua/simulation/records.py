@@ -12,7 +12,7 @@ from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares, Minimum
-from .measurement import Chunk
+from .tally import Chunk
 
 __all__ = ["Book", "Window"]
 

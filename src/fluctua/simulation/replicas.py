@@ -16,7 +16,8 @@ from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
 from .._validate.plain import Header
 from .._validate.values import as_path, choice, positive_int
-from ..kernels.constant import gradient_step, langevin_flow
+from ..kernels.constant import gradient_step
+from ..kernels.flow import langevin_flow
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.averages import Average
@@ -28,12 +29,13 @@ from ..storage.writing import check_writable, remove
 from .batches import Draws, Rng, generators, kept_seed, seed_sequence
 from .identity import EqualTimeRun, Size, fingerprint
 from .interrupts import deferred
-from .measurement import Chunk, Measurement, Tally
+from .measurement import Measurement
 from .needs import refuse_runs
 from .precision import simulation_dtype
 from .records import Book, Window
 from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .steppers import DYNAMICS, Dynamics, slots, stepper
+from .tally import Chunk, Tally
 from .workers import in_order, workers_for
 
 __all__ = ["simulate"]

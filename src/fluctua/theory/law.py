@@ -11,7 +11,8 @@ import numpy as np
 from .._arrays import Array
 from ..errors import InvalidInput, NotConverged
 from ..kernels.averaged import beside, phi_of_average
-from ..kernels.constant import Kernel, langevin_flow
+from ..kernels.constant import Kernel
+from ..kernels.flow import langevin_flow
 from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..problem.least_squares import LeastSquares, Minimum
@@ -23,6 +24,7 @@ from .reshuffling.covered import refuse_beyond_shuffling
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
 from .reshuffling.followed import FollowedRun
 from .reshuffling.following import follow_epochs
+from .reshuffling.loudness import crowding, overshoots
 from .reshuffling.measured import MeasuredEpochs
 from .reshuffling.orders import Orders, chosen_orders
 from .reshuffling.resting import Resting, at_rest
@@ -185,20 +187,11 @@ class Law:
         assert self.shuffle is not None
         if len(self.shuffle.sizes) == 1:  # independent batches: the expansion is exact
             return False
-        if self.overshoots or self._crowding > _CROWDED / _UNSHARED:
+        crowded = crowding(self.problem, self.minimum.curvatures)
+        if self.overshoots or crowded > _CROWDED / _UNSHARED:
             return True
         share = self.sgd.lr / independent_limit(self.problem, self.sgd)
-        return share > _NEAR or self._crowding * (_UNSHARED + share) > _CROWDED
-
-    @property
-    def _crowding(self) -> float:
-        """The mean leverage (1/N) x^T H^-1 x of samples, each as often as its own, between r/N and 1.
-
-        Leverages add up to r. Where few loud samples have most of it, the expansion behaves as with so few samples.
-        """
-        x, h = self.problem.projections, self.minimum.curvatures
-        leverages = np.einsum("ij,ij,j->i", x, x, 1 / h, dtype=np.float64) / self.problem.samples
-        return float(leverages @ leverages / leverages.sum())
+        return share > _NEAR or crowded * (_UNSHARED + share) > _CROWDED
 
     @property
     def affordable(self) -> bool:
@@ -227,9 +220,7 @@ class Law:
     def overshoots(self) -> bool:
         """Whether a last batch of at most half the size could overshoot W*: eta max |x|^2/(1 - beta) > l."""
         assert self.shuffle is not None
-        sizes, x = self.shuffle.sizes, self.problem.projections
-        longest = float(np.einsum("ij,ij->i", x, x).max())
-        return bool(2 * sizes[-1] <= sizes[0] and self.sgd.step.effective_lr(self.sgd.lr) * longest > sizes[-1])
+        return overshoots(self.problem, self.shuffle.sizes, self.sgd.step.effective_lr(self.sgd.lr))
 
     @property
     def feeds_back(self) -> bool:
@@ -296,5 +287,4 @@ class Law:
     ) -> Relaxation:
         covariance = np.zeros((self.problem.rank,) * 2) if mean is None else mean.T @ mean
         tolerance = max(rtol, 10 * self.problem.precision)  # the products over samples are no finer
-        motion = self.motion(int(steps))
-        return Relaxation(motion, source, noise, covariance, mean, tolerance, self.minimum.curvatures)
+        return Relaxation(self.motion(int(steps)), source, noise, covariance, mean, tolerance, self.minimum.curvatures)

@@ -7,9 +7,10 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from .._results import ByValue, Tabular, clipped
 from .._validate.plain import Header
+from ..simulation.identity import NoiseRun
 from ..storage.saved import Saved, named
 from .formats import caught
-from .outcome import Concluded, remedy, replicas_for
+from .outcome import Concluded, remedy, replicas_for, steps_for
 from .significance import POWER
 
 __all__ = ["SUMMARY", "Judgement", "Role", "Stated"]
@@ -126,6 +127,11 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
 
     @property
     @abstractmethod
+    def run(self) -> NoiseRun:
+        """The identity, read: recipe, steps, replicas, seed and the rest."""
+
+    @property
+    @abstractmethod
     def replicas(self) -> tuple[int, int]:
         """How many replicas there were, and into how many groups they were gathered at most; 0 if not."""
 
@@ -150,7 +156,9 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
         second = f"sharp: would have caught {caught(self.detectable)} (with probability {POWER:g})"
         if self.sharp:
             return first, second
-        do = remedy(self.replicas_needed, self.replicas[0]) if self.consistent else ""
+        count, groups = self.replicas
+        longer = steps_for(self.detectable, self.resolution, count, self.run.steps, groups)
+        do = remedy(self.replicas_needed, count, longer) if self.consistent else ""
         return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{do}"
 
     @classmethod

@@ -24,7 +24,7 @@ from ..storage.results import finite
 from ..storage.stored import reading
 from .formats import caught, shown
 from .judgement import SUMMARY
-from .outcome import Concluded, remedy, replicas_for
+from .outcome import Concluded, remedy, replicas_for, steps_for
 from .significance import POWER
 
 __all__ = ["GradientNoise"]
@@ -184,7 +184,10 @@ class GradientNoise(ByValue, Tabular, Concluded):
         said = f"would have caught {caught(self.detectable)} of the covariance (with probability {POWER:g})"
         if self.sharp:
             return said
-        return f"NOT: {said}, asked was {100 * self.resolution:.3g} %{remedy(self.replicas_needed, self.run.replicas)}"
+        run = self.run
+        longer = steps_for(self.detectable, self.resolution, run.replicas, run.steps)
+        do = remedy(self.replicas_needed, run.replicas, longer)
+        return f"NOT: {said}, asked was {100 * self.resolution:.3g} %{do}"
 
     def about(self, data: Header) -> Self:
         """Return the same with a description of the data attached.

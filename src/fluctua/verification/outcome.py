@@ -8,7 +8,7 @@ from typing import Literal
 
 from .significance import shift_caught
 
-__all__ = ["Concluded", "Outcome", "outcome_of", "remedy", "replicas_for"]
+__all__ = ["Concluded", "Outcome", "outcome_of", "remedy", "replicas_for", "steps_for"]
 
 Outcome = Literal["passed", "failed", "inconclusive"]
 """Passed: consistent and sharp. Failed: not consistent. Inconclusive: consistent, and too short to be sharp."""
@@ -55,13 +55,9 @@ def replicas_for(detectable: float, resolution: float, replicas: int, level: flo
     also need more standard errors, and their spread may be smaller than the true one by luck. `groups`: into which
     replicas are gathered at most before their spread is taken.
     """
-    from scipy.stats import chi2
-
     if not math.isfinite(detectable):
         return None
-    freedom = _freedom(replicas, groups)
-    luck = math.sqrt(freedom / chi2.ppf(_LUCKIEST if groups else _LUCK, freedom))
-    spread = _MARGIN * luck * detectable / _bars(replicas, level, groups)
+    spread = _feared(detectable, replicas, groups) / _bars(replicas, level, groups)
     low, high = replicas, 2 * replicas
     while spread * _bars(high, level, groups) > resolution:
         low, high = high, 2 * high
@@ -71,6 +67,26 @@ def replicas_for(detectable: float, resolution: float, replicas: int, level: flo
         middle = (low + high) // 2
         low, high = (middle, high) if spread * _bars(middle, level, groups) > resolution else (low, middle)
     return _rounded(high)
+
+
+def steps_for(detectable: float, resolution: float, replicas: int, steps: int, groups: int = 0) -> int | None:
+    """Return of how many steps at least as many replicas would be sharp; None where no number is known.
+
+    The error that is caught goes as one over the square root of the steps once the modes have relaxed, and more slowly
+    before.
+    """
+    if not math.isfinite(detectable):
+        return None
+    found = steps * max(_feared(detectable, replicas, groups) / resolution, 1.0) ** 2
+    return _rounded(math.ceil(found)) if found < _MOST else None
+
+
+def _feared(detectable: float, replicas: int, groups: int) -> float:
+    """The error that is caught, if the spread between replicas was small by luck."""
+    from scipy.stats import chi2
+
+    freedom = _freedom(replicas, groups)
+    return _MARGIN * detectable * math.sqrt(freedom / float(chi2.ppf(_LUCKIEST if groups else _LUCK, freedom)))
 
 
 def _freedom(replicas: int, groups: int) -> int:
@@ -88,8 +104,9 @@ def _rounded(count: int) -> int:
     return int(-(-count // unit) * unit)
 
 
-def remedy(needed: int | None, replicas: int) -> str:
-    """Return what to do about a run of `replicas` that is not sharp."""
+def remedy(needed: int | None, replicas: int, steps: int | None) -> str:
+    """Return what to do about a run that is not sharp: more replicas, or as many `replicas` of more `steps`."""
     if needed is None:
         return f"; {_TELLING} replicas would tell how many are needed" if replicas < _TELLING else ""
-    return f"; about {needed:,} replicas of as many steps would do"
+    longer = "" if steps is None else f", or {replicas:,} of at least {steps:,} steps"
+    return f"; about {needed:,} replicas of as many steps would do{longer}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._arrays import AnyArray
 from ..._half import HalfArray, Rows
+from ..._validate.frames import is_index
 from ..._validate.values import shown
 from ...errors import InvalidInput
 from .held import Held, spelled
@@ -29,8 +30,6 @@ __all__ = [
 
 INPUT_NAMES = ("X", "inputs", "input", "features", "feature", "embeddings", "embedding", "data")
 TARGET_NAMES = ("y", "targets", "target", "labels", "label", "class")
-_CAMEL = re.compile(r"[a-z](Id|ID|Index|Idx)$")
-_INDEX = re.compile(r"^$|^unnamed: \d+|^__index|^level_\d+$|(^|[^a-z])(id|idx|index|uuid|rownames?|row)$")
 _PARTS = "train|test|val|valid|validation|dev"
 _PART = re.compile(rf"^(?P<before>{_PARTS})[/_.](?P<a>.+)$|^(?P<b>.+)[_.](?P<after>{_PARTS})$")
 _COUNTED = 8  # rows from which 0, 1, 2, ... is no chance
@@ -144,7 +143,7 @@ def _columns(held: Held, others: list[str]) -> list[str]:
 def refuse_index(file: str, names: Sequence[str], remedy: str = "") -> None:
     """Refuse columns that are called as an index is."""
     for name in names:
-        if _is_index(name):
+        if is_index(name):
             raise InvalidInput(
                 f"{file}: its column {name!r} looks like an index, and a number that counts the samples is no feature "
                 f"of them. Remove the column (pandas: to_csv(index=False)). {remedy}"
@@ -158,10 +157,6 @@ def _vector(held: Held, others: list[str], vectors: list[str]) -> list[str]:
         if len(found) == 1:
             return found
     raise InvalidInput(f"{held.name} holds {held.words}: several may be the inputs. {_ask('inputs', held)}")
-
-
-def _is_index(name: str) -> bool:
-    return bool(_INDEX.search(name.lower()) or _CAMEL.search(name))
 
 
 def _named(held: Held, known: Sequence[str]) -> list[str]:

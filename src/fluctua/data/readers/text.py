@@ -138,6 +138,20 @@ class _Columns:
                 self._refuse(place, chunk.records[k][0], text)
         self._texts += texts
 
+    def _refuse_spellings(self, whole: dict[str, int]) -> None:
+        """Refuse whole numbers that are written in several ways: they may be several labels."""
+        if len(set(whole.values())) == len(whole):
+            return
+        ways: dict[int, list[str]] = {}
+        for text in sorted(whole):
+            ways.setdefault(whole[text], []).append(text)
+        first, second, *_ = next(texts for texts in ways.values() if len(texts) > 1)
+        raise InvalidInput(
+            f"{self.name}: column {self.columns[self.places[0]]!r} holds {first!r} and {second!r}, and nobody can tell "
+            f"whether they are one label or two. Write one label in one way, or two labels so that they differ as text "
+            f"(such as c{first} and c{second})."
+        )
+
     def values(self) -> Rows | None:
         """Return the numbers, (N, d)."""
         if not self.places:
@@ -149,6 +163,7 @@ class _Columns:
         distinct = set(self._texts)
         if all(_WHOLE.fullmatch(text) for text in distinct):
             whole = {text: int(text) for text in distinct}
+            self._refuse_spellings(whole)
             return np.array([whole[text] for text in self._texts])
         numbers = {text: number(text) for text in distinct}
         if all(value is not None for value in numbers.values()):

@@ -1,0 +1,177 @@
+"""Running sums over chunks of replicas: what a simulation adds up, and what a checkpoint keeps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._arrays import Array, Ints
+from .._validate.plain import Header
+from ..errors import ResultError
+from ..storage.results import load_arrays, save_arrays
+from ..storage.stored import reading
+from .identity import EqualTimeRun
+from .measurement import Measurement, overflowing
+from .resumed import checkpoint_identity, damaged, hold_tally
+
+if TYPE_CHECKING:
+    from .records import Window
+
+__all__ = ["Chunk", "Tally", "window_average"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a group of replicas found, averaged over its records and over its replicas unless it names them."""
+
+    replica_variances: Array
+    replica_losses: Array
+    means: Array
+    covariance: Array
+    change: Array
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of the group."""
+        return len(self.replica_variances)
+
+
+_ZERO = np.float64(0.0)
+Sum = Array | np.float64 | float
+"""Of arrays, or zero before the first."""
+
+
+@dataclass
+class Tally:
+    """Running sums over chunks of replicas: what a checkpoint keeps.
+
+    Sums are weighted by the chunk's number of replicas; `*_squares` hold the chunk-wise squares from which the spread
+    between chunks, and so the error of the matrices, follows.
+    """
+
+    recorded: Ints
+    opened: int
+    watched: Ints
+    chunks: int = 0
+    replica_variances: list[Array] = field(default_factory=list)
+    replica_losses: list[Array] = field(default_factory=list)
+    mean_sum: Sum = _ZERO
+    covariance_sum: Sum = _ZERO
+    covariance_squares: float = 0.0
+    change_sum: Sum = _ZERO
+    balance_squares: Sum = _ZERO
+
+    @overflowing
+    def add(self, chunk: Chunk, gap: Array | None) -> None:
+        """Take in a chunk, in the order of the chunks; `gap` is 1 - m m of the dynamics' kernel, (r, r).
+
+        With momentum or an average F0 holds for V and what is kept beside it together, with a schedule it changes from
+        step to step, in an epoch a batch depends on those before and so on V: then `gap` is None.
+        """
+        self.chunks += 1
+        self.replica_variances.append(chunk.replica_variances)
+        self.replica_losses.append(chunk.replica_losses)
+        with np.errstate(all="ignore"):  # divergence is a finding, not a warning
+            self._sum(chunk, gap)
+
+    def _sum(self, chunk: Chunk, gap: Array | None) -> None:
+        n = chunk.replicas
+        self.mean_sum = self.mean_sum + n * chunk.means
+        self.covariance_sum = self.covariance_sum + n * chunk.covariance
+        self.covariance_squares += n * float(np.vdot(chunk.covariance, chunk.covariance))
+        self.change_sum = self.change_sum + n * chunk.change
+        if gap is not None:
+            self.balance_squares = self.balance_squares + n * self._balance(chunk.covariance, chunk.change, gap) ** 2
+
+    @property
+    def replicas(self) -> int:
+        """Replicas tallied so far."""
+        return sum(map(len, self.replica_variances))
+
+    def save(self, path: Path, identity: Header) -> None:
+        """Keep the sums so far in a checkpoint file."""
+        arrays = {item.name: np.asarray(_stacked(getattr(self, item.name))) for item in fields(self)}
+        save_arrays(path, {"identity": identity}, arrays)
+
+    @classmethod
+    def load(cls, path: Path, identity: Header, window: Window, rank: int) -> Tally:
+        """Read a checkpoint of the run `identity`, looked at as `window` says, in `rank` modes.
+
+        Raises
+        ------
+        ResultError
+            If it belongs to another run, or does not hold what this one would have left.
+        """
+        run, (header, arrays) = EqualTimeRun.of(identity), load_arrays(path)
+        kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
+        if kept != asked:
+            changed = [key for key in asked if kept.get(key) != asked[key]]
+            raise ResultError(
+                f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
+                f"was interrupted, or delete the file to start anew."
+            )
+        with reading(partial(damaged, path)):
+            hold_tally(arrays, window, run.replicas, run.problem.outputs, rank)
+            lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
+            scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
+            return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
+
+    @overflowing
+    def measurement(self, identity: Header, gap: Array | None) -> Measurement:
+        """Turn the sums into averages and error bars."""
+        with np.errstate(all="ignore"):  # divergence is a finding, not a warning
+            return self._averaged(identity, gap)
+
+    def _averaged(self, identity: Header, gap: Array | None) -> Measurement:
+        total = self.replicas
+        covariance, change = self.covariance_sum / total, self.change_sum / total
+        balance = None if gap is None else self._balance(covariance, change, gap)
+        return Measurement(
+            identity=identity,
+            recorded=self.recorded,
+            opened=self.opened,
+            watched=self.watched,
+            replica_variances=np.concatenate(self.replica_variances),
+            replica_losses=np.concatenate(self.replica_losses),
+            mode_means=np.asarray(self.mean_sum / total),
+            mode_covariance=np.asarray(covariance),
+            covariance_error=float(
+                np.sqrt(self._spread(self.covariance_squares, float(np.vdot(covariance, covariance))))
+            ),
+            window_covariance=window_average(covariance, change, len(self.recorded), self._steps),
+            balance=balance,
+            balance_error=None if balance is None else np.sqrt(self._spread(self.balance_squares, balance**2)),
+            chunks=self.chunks,
+        )
+
+    @property
+    def _steps(self) -> int:
+        return int(self.recorded[-1]) - self.opened
+
+    def _balance(self, covariance: Sum, change: Sum, gap: Array) -> Array:
+        """Storage and dissipation averaged over the window, the left side of F0: linear in both arguments."""
+        dissipation = gap * window_average(covariance, change, len(self.recorded), self._steps)
+        return np.asarray(dissipation + change / self._steps)
+
+    def _spread(self, squares: Sum, square_of_mean: Sum) -> Sum:
+        """Variance of the mean from chunk-wise squares: unbiased also for unequal chunks."""
+        if self.chunks < 2:
+            return np.nan * square_of_mean
+        return np.maximum(squares / self.replicas - square_of_mean, 0.0) / (self.chunks - 1)
+
+
+def window_average(mean_of_records: Sum, change: Sum, records: int, steps: int) -> Array:
+    """Average over steps opened..end - 1 of a quantity recorded at evenly spaced steps up to the end.
+
+    Trapezoidal between records; `change` is its value at the end less that at the opening.
+    """
+    return np.asarray(mean_of_records - 0.5 * change * (1 / records + 1 / steps))
+
+
+def _stacked(value: object) -> object:
+    return np.concatenate(value) if isinstance(value, list) else value
