@@ -45,3 +45,18 @@ def test_values_have_none(run, files):
     code, _, err = run("predict", files / "values.npz", *RECIPE, "--accuracy")
     assert code == 2
     assert "--accuracy is of labels" in err
+
+
+def test_one_output_of_two_values_has_an_accuracy_where_it_is_asked_for(run, files):
+    signs = np.where(LABELS > 0, 1.0, -1.0)
+    for name, rows in (("signs", slice(0, 150)), ("others", slice(150, None))):
+        np.savez(files / f"{name}.npz", X=X[rows], y=signs[rows])
+    given = ("predict", files / "signs.npz", *RECIPE, "--held-out", files / "others.npz")
+    result = json.loads(run(*given, "--accuracy", "--json")[1])
+    check(result, "prediction")
+    prediction = fl.predict(fl.LeastSquares(X[:150], signs[:150]), fl.SGD(0.05, 4))
+    for part, data in (("training", ()), ("held_out", (X[150:], signs[150:]))):
+        expected = fl.expected_accuracy(prediction, *data).expected
+        assert result["expected_accuracy"][part]["expected"] == pytest.approx(expected, abs=1e-6)
+    assert "at W*" in run(*given, "--accuracy")[1]
+    assert "accuracy  " not in run(*given)[1]

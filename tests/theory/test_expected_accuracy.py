@@ -71,7 +71,7 @@ def test_the_covariances_between_outputs_are_the_enumerated_ones(options):
     joint = moment[:size, :size] - np.outer(moment[:size, -1], moment[:size, -1])
     blocks = joint.reshape(outputs, features, outputs, features)
     expected = np.einsum("nd,kdle,ne->nkl", inputs, blocks, inputs)
-    found = Solved(prediction, 1e-12).at(inputs @ prediction.modes)
+    found = Solved(prediction, 1e-12).at(inputs @ prediction.modes, np.nan)
     np.testing.assert_allclose(found, 0.5 * (expected + expected.transpose(0, 2, 1)), rtol=1e-9, atol=1e-15)
 
 
@@ -196,7 +196,7 @@ def test_real_runs_find_the_labels_as_often_as_predicted(digits_problem, digits)
     mean, error = measured_fall(prediction, sgd, steps, digits, found.optimum)
     assert within(-found.change, mean, error)
     means, noise = digits.inputs @ (prediction.optimum + prediction.mean).T, Solved(prediction, 1e-3)
-    covariances = noise.at(digits.inputs @ prediction.modes)
+    covariances = noise.at(digits.inputs @ prediction.modes, np.nan)
     fall = lambda changed: found.optimum - chances(means, changed, digits.labels).mean()  # noqa: E731
     assert fall(covariances) == pytest.approx(-found.change, rel=1e-9)
     alike = noise.variances(digits.inputs @ prediction.modes)[:, None, None] * np.eye(10) / 10
@@ -222,3 +222,13 @@ def measured_fall(prediction, sgd, steps, data, optimum):
     ]
     falls = optimum - np.concatenate(found)
     return falls.mean(), falls.std(ddof=1) / np.sqrt(RUNS)
+
+
+def test_many_samples_take_fewer_points_each_and_the_mean_stays():
+    rng = np.random.default_rng(3)
+    means, factors = rng.normal(size=(6000, 5)), 0.5 * rng.normal(size=(6000, 5, 5))
+    covariances, labels = factors @ factors.transpose(0, 2, 1), rng.integers(5, size=6000)
+    parts = [chances(means[rows], covariances[rows], labels[rows]) for rows in (slice(0, 3000), slice(3000, None))]
+    found, finer = chances(means, covariances, labels), np.concatenate(parts)
+    assert 0 < np.abs(found - finer).max() < 2e-2
+    assert found.mean() == pytest.approx(finer.mean(), abs=1e-4)

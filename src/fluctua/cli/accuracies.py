@@ -44,8 +44,8 @@ class Accuracies:
 def accuracies(
     prediction: Prediction, training: Dataset, held_out: Dataset | None, *, pairs: bool
 ) -> Accuracies | None:
-    """Return the accuracies of a prediction; None for data without two labels."""
-    if not _labelled(training):
+    """Return the accuracies of a prediction; None for data without two labels, or two values that are asked about."""
+    if not (_labelled(training) or (pairs and _of_two_values(training))):
         return None
     found = expected_accuracy(prediction, pairs=pairs)
     if held_out is None:
@@ -55,16 +55,20 @@ def accuracies(
 
 
 def refuse_unlabelled(training: Dataset) -> None:
-    """Refuse --accuracy of what has none."""
-    if not _labelled(training):
+    """Refuse --accuracy of what has none: one output of two values decides against their middle."""
+    if not (_labelled(training) or _of_two_values(training)):
         raise InvalidInput(
             f"--accuracy is of labels, two at least, and {training.name} has {training.targets_words.splitlines()[0]}. "
-            f"Leave it out, or say --targets-are labels."
+            f"Leave it out, or say --targets-are labels. One output of two values, such as -1 and 1, has one too."
         )
 
 
 def _labelled(dataset: Dataset) -> bool:
     return dataset.labels is not None and dataset.targets.shape[1] > 1
+
+
+def _of_two_values(dataset: Dataset) -> bool:
+    return dataset.targets.shape[1] == 1 and len(np.unique(dataset.targets)) == 2
 
 
 def _words(found: ExpectedAccuracy) -> str:

@@ -13,8 +13,10 @@ from .._arrays import Array, Ints
 
 __all__ = ["chances", "doubtful"]
 
-POINTS = 512
-"""Points of the lattice. With 512 an error of one sample was 1e-3 at worst, and that of a mean over samples 1e-5."""
+POINTS, FEWER = 512, 128
+"""Points of the lattice. With 512 an error of one sample was 1e-3 at worst, and that of a mean over samples 1e-5. With
+128, where many samples are open, it was 1e-2, and 3e-6 in the mean over 10,000 samples of MNIST."""
+_MANY = 4096  # open samples from which fewer points do for each
 _FAR = 6.5  # standard deviations from which a margin is sure: P = 1 - 4e-11
 _LEAST, _EDGE = 1e-14, 1e-300  # of a variance, relative to the sample's largest; of a probability
 _ELEMENTS = 2**19  # samples times points of one block
@@ -53,12 +55,13 @@ def chances(means: Array, covariances: Array, labels: Ints) -> Array:
     out = np.where(standard.min(axis=1, initial=np.inf) < -_FAR, 0.0, 1.0)
     open_ones = (standard < _FAR).sum(axis=1) * (out > 0)
     order = np.argsort(standard, axis=1, kind="stable")
+    points = POINTS if np.count_nonzero(open_ones) < _MANY else FEWER
     for count in np.unique(open_ones[open_ones > 0]):
         rows = np.flatnonzero(open_ones == count)
-        for some in np.array_split(rows, -(-len(rows) * POINTS // _ELEMENTS)):
+        for some in np.array_split(rows, -(-len(rows) * points // _ELEMENTS)):
             kept = order[some, :count]
             matrix = covariance[some[:, None, None], kept[:, :, None], kept[:, None, :]]
-            out[some] = _positive(margin[some[:, None], kept], matrix)
+            out[some] = _positive(margin[some[:, None], kept], matrix, points)
     return out
 
 
@@ -85,12 +88,12 @@ def _margins(means: Array, covariances: Array, labels: Ints) -> tuple[Array, Arr
     return _gaps(means, labels), among - beside[:, :, None] - beside[:, None, :] + own[:, None, None]
 
 
-def _positive(mean: Array, covariance: Array) -> Array:
-    """P(every component of a Gaussian > 0), (n,); `covariance` is overwritten."""
+def _positive(mean: Array, covariance: Array, points: int) -> Array:
+    """P(every component of a Gaussian > 0), (n,), from so many `points`; `covariance` is overwritten."""
     from scipy.special import ndtr, ndtri
 
     count = mean.shape[1]
-    points, shift = _lattice(count - 1), np.zeros((count, len(mean), 1 if count == 1 else POINTS))
+    lattice, shift = _lattice(count - 1, points), np.zeros((count, len(mean), 1 if count == 1 else points))
     out, least = np.ones_like(shift[0]), _LEAST * np.einsum("nkk->nk", covariance).max(axis=1)
     for k in range(count):
         pivot = np.sqrt(np.maximum(covariance[:, k, k], least))
@@ -99,13 +102,13 @@ def _positive(mean: Array, covariance: Array) -> Array:
         inside = ndtr((mean[:, k, None] + shift[k]) / pivot[:, None])
         out *= inside
         if k + 1 < count:  # a component above its threshold, drawn from its upper tail
-            drawn = -ndtri(np.maximum(points[k] * inside, _EDGE))
+            drawn = -ndtri(np.maximum(lattice[k] * inside, _EDGE))
             shift[k + 1 :] += column[:, 1:].T[:, :, None] * drawn
     return np.asarray(out.mean(axis=1))
 
 
-def _lattice(dimensions: int) -> Array:
-    """Points of the unit cube, (dimensions, POINTS): multiples of the roots of primes, folded."""
+def _lattice(dimensions: int, points: int) -> Array:
+    """Points of the unit cube, (dimensions, points): multiples of the roots of primes, folded."""
     primes = [p for p in range(2, 8 * (dimensions + 8)) if all(p % q for q in range(2, int(p**0.5) + 1))]
-    steps = np.sqrt(np.array(primes[:dimensions], float))[:, None] * np.arange(1, POINTS + 1)
+    steps = np.sqrt(np.array(primes[:dimensions], float))[:, None] * np.arange(1, points + 1)
     return np.asarray(1 - np.abs(2 * (steps % 1.0) - 1))

@@ -34,8 +34,8 @@ class OutputNoise(ABC):
         return np.maximum(quadratic_form(z, self.total), 0.0)
 
     @abstractmethod
-    def at(self, z: AnyArray) -> Array:
-        """Covariances between the outputs, (n, c, c)."""
+    def at(self, z: AnyArray, variances: Array) -> Array:
+        """Covariances between the outputs, (n, c, c), whose sums of `variances` are known, (n,)."""
 
 
 def without_mean(prediction: Prediction) -> Array:
@@ -60,8 +60,9 @@ class Solved(OutputNoise):
             block += np.einsum("n,np,nq->pq", looks.shares, apart[:, k], apart[:, l])
             self.pairs[k, l] = 0.5 * (block + block.T)
 
-    def at(self, z: AnyArray) -> Array:
-        """Covariances between the outputs, (n, c, c)."""
+    def at(self, z: AnyArray, variances: Array) -> Array:
+        """Covariances between the outputs, (n, c, c), solved and not scaled to `variances`."""
+        del variances
         out = np.empty((len(z), self.outputs, self.outputs))
         for (k, l), block in self.pairs.items():  # noqa: E741
             out[:, k, l] = out[:, l, k] = symmetric_form(z, block)
@@ -86,13 +87,13 @@ class SharedOut(OutputNoise):
         weights = np.divide(np.maximum(self.total.diagonal(), 0.0), trace, out=np.zeros_like(trace), where=trace > 0)
         self.shares = noise * weights[:, None]
 
-    def at(self, z: AnyArray) -> Array:
-        """Covariances between the outputs, (n, c, c)."""
+    def at(self, z: AnyArray, variances: Array) -> Array:
+        """Covariances between the outputs, (n, c, c), whose sums of `variances` are known, (n,)."""
         mixed = np.square(z, dtype=np.float64) @ self.shares
         out = np.empty((len(z), self.outputs, self.outputs))
         out[:, self.corner[0], self.corner[1]] = out[:, self.corner[1], self.corner[0]] = mixed
         trace = np.einsum("nkk->n", out)
-        scale = np.divide(self.variances(z), trace, out=np.zeros_like(trace), where=trace > 0)
+        scale = np.divide(variances, trace, out=np.zeros_like(trace), where=trace > 0)
         return np.asarray(out * scale[:, None, None])
 
 
