@@ -100,17 +100,25 @@ class ReducedBalance:
 
         `place` is that of the weight decay `gamma` among those that C was found at.
         """
+        return self._at(step, lr, kappa, gamma, place)[1]
+
+    def _at(self, step: Step, lr: float, kappa: float, gamma: float, place: int) -> tuple[Array, float]:
+        """The equations' matrix, and the feedback that their solution makes; NaN at a pole."""
         h = self.curvatures + gamma
         phi, noise = self._phi(h, step, lr), self.noise_shares[place] @ self.noises
-        shares = self._source(phi, kappa, noise)
+        rows, right = self._equations(phi, kappa, noise)
+        try:
+            shares = np.linalg.solve(rows, right)
+        except np.linalg.LinAlgError:
+            return rows, float("nan")
         diagonal = h * phi[self._diagonal]
         fed = shares @ self.images[:, self._diagonal]
-        return float(self.match * (diagonal @ fed) / (diagonal @ noise[self._diagonal]))
+        return rows, float(self.match * (diagonal @ fed) / (diagonal @ noise[self._diagonal]))
 
     def solution(self, step: Step, lr: float, kappa: float, gamma: float, noise: Array) -> Array:
         """Return S, (r, r), with C = `noise`, (n,)."""
         phi = self._phi(self.curvatures + gamma, step, lr)
-        flat = kappa * phi * (noise + self._source(phi, kappa, noise) @ self.images)
+        flat = kappa * phi * (noise + np.linalg.solve(*self._equations(phi, kappa, noise)) @ self.images)
         out = np.empty((self.modes,) * 2)
         out[self._places] = flat
         out.T[self._places] = flat
@@ -133,36 +141,26 @@ class ReducedBalance:
         below = _negatives(self.products)
 
         def left(lr: float) -> float:
-            rows = self.rows(step, lr, kappa, gamma)
-            if _negatives(rows) != below:
-                return -abs(self._left(step, lr, kappa, gamma, place))
-            return abs(self._left(step, lr, kappa, gamma, place))
+            rows, found = self._at(step, lr, kappa, gamma, place)
+            size = abs(_left(lr, found))
+            return size if _negatives(rows) == below else -size
 
         return _only_zero(left, edge)
 
-    def rows(self, step: Step, lr: float, kappa: float, gamma: float) -> Array:
-        """Return the equations' symmetric matrix, (k, k).
-
-        It has as many negative eigenvalues as `products` up to the first pole, and more beyond: K is not definite.
-        """
-        return self.products - kappa * self._weighted(self._phi(self.curvatures + gamma, step, lr)) @ self.images.T
-
-    def sound(self, step: Step, kappa: float, gamma: float, place: int) -> ReducedBalance:
-        """Return the balance without directions that have a pole of their own below the limit, where S has none.
+    def sound(self, step: Step, kappa: float, gamma: float, place: int) -> tuple[ReducedBalance, float]:
+        """Return the balance without directions that have a pole below the limit, where S has none, and its limit.
 
         K is not definite, so that a combination of the T_j may have such a pole: it is narrow, and the feedback is
         positive on both its sides, where it changes its sign at the limit.
         """
-        held = self
-        for _ in range(len(self.products) - 1):
+        held, pole = self, self.limit(step, kappa, gamma, place)
+        edge = step.mean_limit(float(self.curvatures[0]) + gamma)
+        while len(held.products) > 1 and (beyond := (1 + _WIDTH) * pole) < edge:
+            if _left(beyond, held.feedback(step, beyond, kappa, gamma, place)) <= 0:
+                break
+            held = held._without(held._at(step, pole, kappa, gamma, place)[0])
             pole = held.limit(step, kappa, gamma, place)
-            beyond = (1 + _WIDTH) * pole
-            if beyond >= step.mean_limit(float(self.curvatures[0]) + gamma):
-                break
-            if held._left(step, beyond, kappa, gamma, place) <= 0:
-                break
-            held = held._without(held.rows(step, pole, kappa, gamma))
-        return held
+        return held, pole
 
     def _without(self, rows: Array) -> ReducedBalance:
         """Leave out the solution of singular equations: what is kept are directions conjugate to it."""
@@ -172,23 +170,25 @@ class ReducedBalance:
         kept = null_space((self.products @ vectors[:, np.abs(values).argmin()])[None, :]).T
         return replace(self, images=kept @ self.images, products=kept @ self.products @ kept.T)
 
-    def _left(self, step: Step, lr: float, kappa: float, gamma: float, place: int) -> float:
-        """The learning rate over the feedback, nearly linear near the pole."""
-        try:
-            found = self.feedback(step, lr, kappa, gamma, place)
-        except np.linalg.LinAlgError:  # at the pole
-            return 0.0
-        return lr / found if found else np.inf
-
     def _phi(self, h: Array, step: Step, lr: float) -> Array:
         return step_kernel(h, step, lr).stationary[self._places]
 
     def _weighted(self, phi: Array) -> Array:
         return np.asarray(self.images * (phi * np.where(self._places[0] == self._places[1], 1.0, 2.0)))
 
-    def _source(self, phi: Array, kappa: float, noise: Array) -> Array:
+    def _equations(self, phi: Array, kappa: float, noise: Array) -> tuple[Array, Array]:
+        """The matrix, (k, k), and the right side, (k,).
+
+        The matrix has as many negative eigenvalues as `products` up to the first pole, and more beyond: K is not
+        definite.
+        """
         weighted = self._weighted(phi)
-        return np.asarray(np.linalg.solve(self.products - kappa * weighted @ self.images.T, kappa * weighted @ noise))
+        return self.products - kappa * weighted @ self.images.T, kappa * weighted @ noise
+
+
+def _left(lr: float, fed: float) -> float:
+    """The learning rate over the feedback, nearly linear near the pole, where it is 0."""
+    return 0.0 if np.isnan(fed) else lr / fed if fed else np.inf
 
 
 def _negatives(matrix: Array) -> int:

@@ -100,12 +100,13 @@ class _Reduction:
             self._solve(sgd, place, shares)
         balance = self._balance(_BASIS)
         for sgd, place, _ in settings:
-            balance = self._sound(balance, sgd, place)
+            balance, _ = self._sound(balance, sgd, place)
         return balance
 
-    def _sound(self, balance: ReducedBalance, sgd: Recipe, place: int) -> ReducedBalance:
+    def _sound(self, balance: ReducedBalance, sgd: Recipe, place: int) -> tuple[ReducedBalance, float]:
+        """The balance without poles of its own below the limit of a recipe, and that limit."""
         kappa = sgd.sampling_factor(self.problem.population)
-        return balance.sound(sgd.step, kappa, sgd.weight_decay, place) if kappa > 0 else balance
+        return balance.sound(sgd.step, kappa, sgd.weight_decay, place)
 
     def _settings(self) -> list[tuple[Recipe, int, tuple[float, ...]]]:
         """What is solved: a recipe, the place of its weight decay, and shares of the limit; none for its own rate."""
@@ -123,8 +124,7 @@ class _Reduction:
         if kappa <= 0:
             return
         for share in shares or (0.0,):
-            balance = self._sound(self._balance(len(self.vectors)), sgd, place)
-            limit = balance.limit(sgd.step, kappa, gamma, place)
+            balance, limit = self._sound(self._balance(len(self.vectors)), sgd, place)
             lr = share * limit if share else sgd.lr
             if lr < limit:
                 self._add(balance.solution(sgd.step, lr, kappa, gamma, self.noises[place]))
