@@ -133,7 +133,7 @@ class Balance:
             return self._discrete
         if self.sgd.step.slots > 1 and self.sgd.lr >= self.limit:  # conjugate gradients prove nothing there
             raise NoStationaryState
-        return self._quadratic(solve(self._phi, source.noise, source.feedback, max(_RTOL, self.picture.precision)))
+        return self._quadratic(solve(self._phi, source.noise, source.feedback, self.picture.precision))
 
     @cached_property
     def _anharmonic(self) -> LocalState:
