@@ -6,6 +6,7 @@ __all__ = [
     "AmbiguousTargets",
     "BelowRounding",
     "IndexColumn",
+    "MissingBias",
     "UncertainFloor",
     "UncertainLimit",
     "UnknownFloor",
@@ -149,4 +150,22 @@ class IndexColumn(UserWarning):
             f"the frame {name} has the column{'s' * (len(columns) > 1)} {named}, which looks like an index: a number "
             f"that counts the samples is no feature of them, and it is now one. Leave it out, "
             f"{name}.drop(columns={list(columns)!r}), or write it as the index: to_csv(index=False)."
+        )
+
+
+class MissingBias(UserWarning):
+    """The inputs of a head have no constant column, and one would lower the loss visibly.
+
+    Attributes
+    ----------
+    share : float
+        Of the loss at the optimum that a bias would take, about.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        super().__init__(
+            f"the inputs have no constant column, so that the head has no bias, and one would lower the loss by about "
+            f"{share:.1%}. If yours has one, append a column of ones (fluctua.Preparation(bias=True), "
+            f"numpy.column_stack); weight decay acts on it too."
         )

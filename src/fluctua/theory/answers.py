@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from .._arrays import Array
 from .._validate.arguments import door
+from .._validate.nouns import by_noun
 from .._validate.values import choice, positive_int, real_number
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
@@ -24,6 +25,7 @@ from .stationary_state import at_rest
 __all__ = ["Prediction", "learning_curve", "predict"]
 
 
+@by_noun
 def predict(
     problem: LeastSquares,
     sgd: Recipe,
@@ -50,6 +52,9 @@ def predict(
     or near the stability limit, random epochs are measured too, and taken where they differ significantly. Schedules,
     averages and dampening are covered as elsewhere (F62 to F64); each epoch is then followed by itself. S, about W*,
     includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
+
+    A head with a cross-entropy loss, `Softmax` or `Logistic`, has rungs of its own and a `LocalPrediction`, with what
+    it is worth (docs/softmax.md).
 
     Parameters
     ----------
