@@ -1,0 +1,357 @@
+"""The problem: a linear head with a cross-entropy loss on one data set, softmax or logistic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..._arrays import AnyArray, Array
+from ..._half import HalfArray, Rows, stored_as
+from ..._results import Brief, ByValue, clipped
+from ..._validate.arguments import stands_for
+from ..._validate.plain import Keywords
+from ..._validate.targets import Label
+from ..._validate.values import positive_int, real_number, sample_rows, shown
+from ...errors import InvalidInput
+from ..moments import blocks
+from ..rows import refuse_degenerate, refuse_large, refuse_scale, refuse_single
+from ..samples import Samples
+from .labels import Read, read_classes
+from .logits import contrasts, single_row
+from .optimum import HeadMinimum
+
+__all__ = ["Head", "Logistic", "Softmax"]
+
+
+class _Inputs(Samples):
+    """Rows of inputs, and what averages over them say."""
+
+    def __init__(self, inputs: Rows, importance: Array | None = None) -> None:
+        self.inputs, self.importance = inputs, importance
+
+
+class Head(Brief, ByValue):
+    """What softmax and logistic heads share; made as one of the two."""
+
+    sample_weight: Array | None = None
+    importance: Array | None = None
+    drawn_by: Any = None
+    """The sampling that these samples are as seen by, where it draws some more often than others."""
+    _PAIR: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        inputs: ArrayLike,
+        labels: ArrayLike,
+        *,
+        class_weight: ArrayLike | Mapping[Label, float] | str | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int | str | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        _refuse_reduction(reduction)
+        given = sample_rows("inputs", inputs)
+        read = read_classes(labels, class_weight, label_smoothing, ignore_index, pair=self._PAIR)
+        refuse_degenerate_rows(given, read)
+        self._take(_kept(given, read), read.targets, read.factors, read.classes)
+        self.ignored = read.ignored
+        refuse_degenerate(self.inputs, self.targets)
+        refuse_scale("inputs", self.inputs)
+        refuse_large(self.features, self.outputs)
+
+    def _take(self, inputs: Rows, targets: Array, factors: Array | None, classes: tuple[Label, ...]) -> None:
+        self.inputs, self.targets, self.factors, self.classes = inputs, targets, factors, classes
+        self.rows = _Inputs(inputs)
+        self._minima: dict[float, HeadMinimum] = {}
+        self._drawn: dict[Any, Head] = {}
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that count, N."""
+        return len(self.targets)
+
+    @property
+    def population(self) -> int:
+        """Number of samples that batches are drawn from, N."""
+        return self.samples
+
+    @property
+    def features(self) -> int:
+        """Number of inputs of a sample, d."""
+        return int(self.inputs.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Rows of the weights: c, or 1 of a logistic head."""
+        return len(self.lift)
+
+    @property
+    def frame(self) -> Array:
+        """Logits of all classes by the free ones, (c, k)."""
+        return contrasts(len(self.classes))
+
+    @property
+    def lift(self) -> Array:
+        """Rows of the weights by the free ones, orthonormal, (c, k)."""
+        return self.frame
+
+    @property
+    def rank(self) -> int:
+        """Number of directions that the data can move: free logits times modes of the inputs."""
+        return self.frame.shape[1] * self.rows.rank
+
+    @property
+    def precision(self) -> float:
+        """Relative accuracy of the products over samples: 1e-12 for float64 inputs, 1e-6 for float32 and less."""
+        return self.rows.precision
+
+    def blocks(self, width: int) -> Iterator[slice]:
+        """Yield slices of samples whose rows fit a block.
+
+        Parameters
+        ----------
+        width : int
+            Elements in a row.
+
+        Returns
+        -------
+        iterator of slice
+            Of consecutive samples; together they are all.
+
+        Raises
+        ------
+        InvalidInput
+            For a width that is not a whole number from 1 up.
+        """
+        return blocks(self.samples, positive_int("width", width))
+
+    def reduced(self, weights: Array) -> Array:
+        """Return weights, (c, d), in the coordinates that data can move, (k, r)."""
+        return np.asarray(self.lift.T @ weights @ self.rows.modes)
+
+    def expanded(self, theta: Array) -> Array:
+        """Return weights, (c, d), from the coordinates that data can move, (k, r)."""
+        return np.asarray(self.lift @ theta @ self.rows.modes.T)
+
+    def minimum(self, weight_decay: float = 0.0) -> HeadMinimum:
+        """Return the minimiser of L(W) + gamma/2 |W|^2 and the local picture there; computed once per gamma.
+
+        Parameters
+        ----------
+        weight_decay : float
+            The gamma of the recipe, at least 0.
+
+        Returns
+        -------
+        HeadMinimum
+            W*, the loss and the probabilities there, and the operators H, C, K and X.
+
+        Raises
+        ------
+        InvalidInput
+            For a negative weight decay, and without one for data that can be separated: they have no minimum.
+        NotConverged
+            If the minimum was not found to the accuracy stated.
+
+        Warns
+        -----
+        MissingBias
+            Where a constant input, which is not there, would lower the loss visibly.
+
+        Notes
+        -----
+        Newton's steps from W = 0 with a line search, by conjugate gradients above 1,000 weights: 4 N c d flops for each
+        of their rounds. They end where a step moves no logit by more than 1e-9 (1e-4 for float32 inputs), after which
+        the error is that squared, or rounding.
+        """
+        gamma = real_number("weight_decay", weight_decay, minimum=0.0)
+        if gamma not in self._minima:
+            self._minima[gamma] = HeadMinimum(self, gamma)
+        self._minima[gamma].warn_missing_bias()
+        return self._minima[gamma]
+
+    def drawn(self, by: Any, importance: Array, factors: Array | None) -> Head:
+        """Return the problem as the sampling `by` sees it; the last one is kept, with what has been found of it.
+
+        Parameters
+        ----------
+        by : fluctua.WeightedSampling
+            The sampling, which the problem then knows as `drawn_by`.
+        importance : ndarray, (N,)
+            The rho_i, how often a sample counts in the averages of gradients' squares.
+        factors : ndarray, (N,), or None
+            What the loss of each sample is multiplied by; None leaves the loss as it is.
+
+        Returns
+        -------
+        Softmax or Logistic
+            Of the loss that the batches descend.
+
+        Raises
+        ------
+        InvalidInput
+            Where a single sample is ever drawn.
+        """
+        if by not in self._drawn:
+            refuse_single(int(np.count_nonzero(importance)))
+            seen = object.__new__(type(self))
+            own = self.factors if factors is None else factors * (1.0 if self.factors is None else self.factors)
+            seen._take(self.inputs, self.targets, own, self.classes)
+            seen.rows, seen.importance, seen.drawn_by, seen.ignored = self.rows, importance, by, self.ignored
+            self._drawn = {by: seen}
+        return self._drawn[by]
+
+    @cached_property
+    def answers(self) -> AnyArray:
+        """The class of each sample that has the largest target, as a column's number, (N,)."""
+        return np.asarray(self.targets.argmax(axis=1))
+
+    def __repr__(self) -> str:
+        sizes = f"{self.samples:,} samples, {self.features:,} inputs, {len(self.classes):,} classes"
+        left = f", {self.ignored:,} ignored" if self.ignored else ""
+        return clipped(f"{type(self).__name__}({sizes}, {stored_as(self.inputs)}{left})")
+
+    def _shown(self) -> Keywords:
+        sizes = {name: getattr(self, name) for name in ("samples", "features")}
+        return {**sizes, "classes": self.classes, "dtype": stored_as(self.inputs), "ignored": self.ignored}
+
+    def _compared(self) -> Keywords:
+        return {name: getattr(self, name) for name in ("inputs", "targets", "factors", "classes", "drawn_by")}
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.inputs.shape, self.targets.shape))
+
+
+class Softmax(Head):
+    r"""L(W) = 1/N sum_i -log p_{y_i}(W x_i), p = softmax(W x): the mean cross-entropy of a linear head (F71).
+
+    Weight decay gamma/2 |W|^2 is the recipe's, as with `LeastSquares`.
+
+    Parameters
+    ----------
+    inputs : array_like, (N, d)
+        Any real type, as for `LeastSquares`. A bias is a constant column.
+    labels : array_like, (N,) or (N, c)
+        Whole numbers or text, a class each; or soft targets, rows of chances that sum to 1. Classes are the labels that
+        occur, sorted.
+    class_weight : array_like, mapping or "balanced", optional
+        Weights of the classes, as `torch.nn.CrossEntropyLoss(weight=...)` has them. The loss is the sum of weighted
+        losses over the sum of the weights of *all* samples, or over N with soft targets, and a batch's gradient the
+        mean of its samples' with that norm. torch divides by the sum over the batch instead, which fluctuates.
+    label_smoothing : float
+        Share of the target that is spread evenly over all classes, from 0 to below 1, as torch has it.
+    ignore_index : int or str, optional
+        A label whose samples do not count: they are left out, and counted as `ignored`.
+    reduction : "mean"
+        Nothing else: the theory's loss is a mean over the batch.
+
+    Attributes
+    ----------
+    inputs : ndarray, (N, d)
+    targets : ndarray, (N, c)
+        y of each sample that counts, rows that sum to 1; smoothed and weighted.
+    factors : ndarray, (N,), or None
+        What the loss of each sample is multiplied by, where classes have weights.
+    classes : tuple of int or str
+        The label of each row of W.
+    ignored : int
+        Samples left out.
+
+    Raises
+    ------
+    InvalidInput
+        For NaN, wrong shapes, unequal lengths, one class, labels below 0, classes without samples, soft targets that
+        are no chances, weights that are not positive, and reduction="sum".
+
+    Notes
+    -----
+    Everything is computed in the coordinates that data can move: c - 1 contrasts between classes times the modes of
+    <x x^T>. A row added to all of W changes no probability and has no noise: weight decay alone moves it.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.Softmax(data.inputs, data.labels)
+    >>> minimum = problem.minimum(weight_decay=1e-2)
+    >>> print(f"{minimum.loss:.6f} {minimum.accuracy:.3f} {minimum.noise_trace:.5f}")
+    0.741462 0.953 2.44128
+    """
+
+
+class Logistic(Head):
+    r"""L(w) = 1/N sum_i log(1 + exp(w.x_i)) - y_i w.x_i: two classes, one row of weights.
+
+    The same code as `Softmax` with one free logit. A softmax head of two classes at learning rate eta and weight decay
+    gamma moves the difference of its rows as this one does at 2 eta and gamma/2.
+
+    Parameters
+    ----------
+    inputs : array_like, (N, d)
+        As for `Softmax`.
+    labels : array_like, (N,) or (N, 2)
+        Labels of two classes, of which the second, in sorted order, has y = 1; or chances of the second class.
+    class_weight, label_smoothing, ignore_index, reduction
+        As for `Softmax`.
+
+    Attributes
+    ----------
+    inputs, targets, factors, classes, ignored
+        As for `Softmax`; targets are those of both classes, (N, 2).
+
+    Raises
+    ------
+    InvalidInput
+        As `Softmax`, and for more than two classes.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> data = fl.load("digits")
+    >>> problem = fl.Logistic(data.inputs, data.labels > 4)
+    >>> print(problem.minimum(weight_decay=1e-2).weights.shape)
+    (1, 64)
+    """
+
+    _PAIR = True
+
+    @property
+    def frame(self) -> Array:
+        """Logits of both classes by the free one, (2, 1)."""
+        return single_row()
+
+    @property
+    def lift(self) -> Array:
+        """The row of the weights is the free one."""
+        return np.ones((1, 1))
+
+
+def _refuse_reduction(reduction: object) -> None:
+    if reduction != "mean":
+        raise InvalidInput(
+            f"reduction must be 'mean', got {shown(reduction)}: the loss of a batch is the mean over its samples. A "
+            f"run with reduction='sum' is the one at lr times the batch size, and weight decay over it, with the mean."
+        )
+
+
+def refuse_degenerate_rows(inputs: Rows, read: Read) -> None:
+    """Refuse inputs and labels of different number."""
+    if len(inputs) != len(read.kept):
+        raise InvalidInput(
+            f"inputs hold {len(inputs)} samples and labels {len(read.kept)}: every sample needs its label. Check that "
+            f"both were filtered alike."
+        )
+
+
+def _kept(inputs: Rows, read: Read) -> Rows:
+    if not read.ignored:
+        return inputs
+    return inputs.taken(read.kept) if isinstance(inputs, HalfArray) else inputs[read.kept]
+
+
+for _kind in (Softmax, Logistic):
+    stands_for("problem", _kind, "a problem, fluctua.LeastSquares(inputs, targets)")
