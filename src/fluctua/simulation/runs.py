@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -24,9 +24,10 @@ from .records import Window
 from .steppers import Dynamics
 from .workers import in_order
 
-__all__ = ["Asked", "Runs", "runs_of"]
+__all__ = ["CONTROLS", "Asked", "Runs", "runs_of"]
 
 Rngs = list[np.random.Generator]
+CONTROLS = ("quadratic",)
 _POLL_FLOPS = 2.5e8  # between two looks at the keyboard
 
 
@@ -54,6 +55,16 @@ class Asked:
     average: Average | None
     dtype: DTypeLike | None
     control: str | None
+
+    def refuse_beyond(self, sgd: Recipe, population: int) -> None:
+        """Refuse a schedule and an average that end before the run."""
+        for part in (sgd.schedule, None if self.average is None else self.average.in_steps(sgd, population)):
+            if part is not None:
+                part.refuse_beyond(self.steps)
+
+    def window(self, sgd: Recipe, samples: int, modes: int) -> Window:
+        """Return when the runs are looked at."""
+        return Window.of(self.steps, self.records, modes, len(sgd.batch_sizes(samples)) if sgd.epochs else 1)
 
 
 @singledispatch
@@ -84,10 +95,11 @@ class Runs(ABC):
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
     step_flops: float = 1.0
+    _IDENTITY: ClassVar[type[EqualTimeRun]] = EqualTimeRun
 
     def identity(self, root: np.random.SeedSequence) -> EqualTimeRun:
         """What fixes its numbers."""
-        return EqualTimeRun(**self._identity(root))
+        return self._IDENTITY(**self._identity(root))
 
     def _identity(self, root: np.random.SeedSequence) -> dict[str, Any]:
         asked, start = self.asked, self.asked.start
@@ -131,6 +143,10 @@ class Runs(ABC):
         if self.stop.is_set():
             raise InterruptedError("the simulation was stopped")
 
+    def observed(self, state: AnyArray) -> AnyArray:
+        """What is looked at of a state: the weights about W*, or their average."""
+        return state[0] if self.asked.average is None else state[-1]
+
     def _steps(self, state: AnyArray, draws: Draws, now: int, until: int) -> None:
         replicas = len(draws.rngs)
         poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
@@ -158,5 +174,5 @@ class Runs(ABC):
 
     @property
     def gap(self) -> Array | None:
-        """1 - m_p m_q of the dynamics' own step, which storage is seen through in F0; None where F0 is not looked at."""
+        """1 - m_p m_q of the dynamics' own step, which storage is seen through in F0; None without F0."""
         return None
