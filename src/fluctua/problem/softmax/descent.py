@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,7 @@ _DENSE = 1_000  # numbers in theta, up to which Newton's equations are solved di
 _STEPS, _HALVINGS, _ROUNDS = 100, 40, 400
 _SLOPE = 1e-4  # share of the promised decrease that a step has to give
 _SURE = 35.0  # logits from which a probability is 1 to rounding, as they are where no optimum exists
+_LONG = 0.5  # logits that a step moves where it does not end
 _USUAL = 1e-3  # weight decay over the largest curvature at W = 0 that is proposed
 
 
@@ -163,7 +165,7 @@ def _by_conjugate_gradients(place: Place) -> Array:
     return np.asarray(cg(operator, right, rtol=wanted, maxiter=_ROUNDS, M=scaling)[0].reshape(shape))
 
 
-def _preconditioner(place: Place):  # type: ignore[no-untyped-def]
+def _preconditioner(place: Place) -> Callable[[Array], Array]:
     sizes, turned = np.linalg.eigh(place.spread.mean(axis=0))
     variances = np.square(place.head.z, dtype=np.float64).mean(axis=0)
     below = sizes[:, None] * variances + place.head.weight_decay
@@ -205,7 +207,7 @@ def _refuse_separated(place: Place) -> None:
 def _runs_away(place: Place) -> bool:
     """Whether Newton's step still lengthens the logits by about one, as along a direction without a minimum."""
     moved = logits_of(place.head.z, _newton_step(place))
-    return bool(np.abs(moved).max() > 0.5)
+    return bool(np.abs(moved).max() > _LONG)
 
 
 def _no_optimum(place: Place, separated: bool) -> str:

@@ -18,7 +18,7 @@ from .picture import Picture
 from .sums import gathered, logits_of
 
 if TYPE_CHECKING:
-    from .heads import Head
+    from .base import Head
 
 __all__ = ["HeadMinimum"]
 

@@ -1,4 +1,4 @@
-r"""The local picture of a head in the modes of its H: curvatures, noise C, feedback K[S], anharmonicity X[S] (F72, F73).
+r"""The local picture of a head in the modes of its H: curvatures, noise C, feedback K[S], anharmonicity X[S] (F73).
 
 In flattened modes a head is a problem with as many modes as directions that data can move, and one output.
 """
