@@ -12,8 +12,9 @@ from .._arrays import AnyArray, Array, DType
 from .._validate.plain import Header
 from .._validate.values import choice, real_array
 from ..errors import InvalidInput
-from ..problem.softmax.heads import Head
+from ..problem.softmax.base import Head
 from ..problem.softmax.optimum import HeadMinimum
+from ..problem.softmax.picture import MOST_MODES
 from ..recipe.sgd import Recipe
 from .batches import Draws
 from .head_losses import HeadLosses
@@ -26,8 +27,9 @@ from .records import Book
 from .runs import Asked, Runs, runs_of
 from .steppers import slots
 
-__all__ = ["HeadRuns"]
+__all__ = ["HeadRuns", "seen_modes"]
 
+_STEEPEST, _TOLERANCE = 16, 1e-6  # modes that a large head is seen in, and how well their curvatures are known
 _VISIBLE = 1e-2  # a logit's fluctuation that float32 follows to 1e-4 of it
 
 
@@ -60,7 +62,7 @@ class HeadRuns(Runs):
         """Refuse what does not fit, and choose the precision."""
         _refuse_dynamics(asked)
         minimum = problem.minimum(sgd.weight_decay)
-        basis = minimum.leading.modes
+        basis = seen_modes(minimum)
         window = asked.window(sgd, problem.samples, basis.shape[1])
         asked.refuse_beyond(sgd, problem.population)
         copies = 1 if asked.control is None else 2
@@ -70,17 +72,16 @@ class HeadRuns(Runs):
         begin = _displacement(minimum, asked.start)
         found = cls(problem, sgd, asked, window, _dtype(problem, sgd, asked, begin))
         found.step_flops = 4.0 * copies * sgd.batch_size * problem.outputs * problem.features
-        found._hold(minimum, begin)
+        found._hold(minimum, basis, begin)
         return found
 
-    def _hold(self, minimum: HeadMinimum, begin: Array | None) -> None:
-        self.minimum, self.begin = minimum, begin
-        self.basis, self.curvatures = minimum.leading.modes, minimum.leading.curvatures
+    def _hold(self, minimum: HeadMinimum, basis: Array, begin: Array | None) -> None:
+        self.minimum, self.basis, self.begin = minimum, basis, begin
         self.losses = HeadLosses(minimum, self.dtype)
         self.steppers = head_steppers(minimum, self.sgd, self.dtype, self.asked, self.look_up)
 
     def _identity(self, root: np.random.SeedSequence) -> dict[str, Any]:
-        told = {"loss": self.problem.LOSS, "control": self.asked.control}
+        told = {"loss": type(self.problem).__name__.lower(), "control": self.asked.control}
         return {**super()._identity(root), **told}
 
     _IDENTITY = HeadRun
@@ -114,6 +115,20 @@ class HeadRuns(Runs):
         """Return the sums over the chunks so far: those that a checkpoint holds, or none yet."""
         begun = HeadTally.empty(self.window, twins=len(self.steppers) > 1)
         return begun if kept is None else begun.loaded(kept, identity, 1, self.basis.shape[1])
+
+
+def seen_modes(minimum: HeadMinimum) -> Array:
+    """Return the modes that runs are seen in, columns over the flattened weights: all, or of many the steepest."""
+    if minimum.problem.rank <= MOST_MODES:
+        return minimum.modes
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    shape, size = minimum.weights.shape, minimum.weights.size
+    curvature = LinearOperator(
+        (size, size), matvec=lambda flat: minimum.curvature(flat.reshape(shape)).ravel(), dtype=np.float64
+    )
+    begin = np.random.default_rng(0).standard_normal(size)
+    return np.asarray(eigsh(curvature, _STEEPEST, v0=begin, tol=_TOLERANCE)[1][:, ::-1])
 
 
 def _refuse_dynamics(asked: Asked) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
+from .._validate.nouns import by_noun
 from .._validate.values import as_path, choice, positive_int
 from ..problem.least_squares import LeastSquares
-from ..problem.softmax.heads import Head
+from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..storage.checkpoint import Checkpoint, kept_until_done
@@ -25,13 +26,14 @@ from .batches import Rng, generators, kept_seed, seed_sequence
 from .interrupts import deferred
 from .measurement import Measurement
 from .resumed import checkpoint_identity, chunk_sizes, damaged
-from .runs import CONTROLS, Asked, runs_of
+from .runs import CONTROLS, Asked, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
 from .workers import workers_for
 
 __all__ = ["simulate"]
 
 
+@by_noun
 def simulate(
     problem: LeastSquares | Head,
     sgd: Recipe,
@@ -120,7 +122,8 @@ def simulate(
     >>> run.replicas, run.recorded[:3].tolist(), run.mode_variances.shape
     (16, [20, 30, 40], (61,))
     """
-    door(problem, sgd, average=average, progress=progress)
+    hold_problem(problem)
+    door(sgd=sgd, average=average, progress=progress)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)
@@ -144,6 +147,9 @@ def simulate(
                     total.save(kept.path, identity)
         measured: Measurement = total.measurement(identity, gap)
         return measured
+
+
+simulate.register(Head)(simulate.__wrapped__)  # type: ignore[attr-defined]
 
 
 def _begun(kept: Checkpoint | None) -> Path | None:

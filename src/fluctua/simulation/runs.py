@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._arrays import AnyArray, Array, DType
+from .._validate.arguments import door
 from .._validate.plain import Header
-from ..errors import InvalidInput
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
@@ -24,7 +24,7 @@ from .records import Window
 from .steppers import Dynamics
 from .workers import in_order
 
-__all__ = ["CONTROLS", "Asked", "Runs", "runs_of"]
+__all__ = ["CONTROLS", "Asked", "Runs", "hold_problem", "runs_of"]
 
 Rngs = list[np.random.Generator]
 CONTROLS = ("quadratic",)
@@ -69,15 +69,14 @@ class Asked:
 
 @singledispatch
 def runs_of(problem: Any, sgd: Recipe, asked: Asked) -> Runs:
-    """Return the runs of a problem; what no run knows is refused before any work.
+    """Return the runs of a problem, or refuse what it knows no runs of; each kind registers its own."""
+    raise NotImplementedError
 
-    Raises
-    ------
-    InvalidInput
-        For a problem whose runs are not known here.
-    """
-    del sgd, asked
-    raise InvalidInput(f"simulate runs least squares, softmax and logistic heads; it has no runs of {problem!r}.")
+
+def hold_problem(problem: object) -> None:
+    """Refuse a problem that has no runs."""
+    if runs_of.dispatch(type(problem)) is runs_of.dispatch(object):
+        door(problem)
 
 
 @dataclass
