@@ -144,7 +144,8 @@ class Runs(ABC):
 
     def observed(self, state: AnyArray) -> AnyArray:
         """What is looked at of a state: the weights about W*, or their average."""
-        return state[0] if self.asked.average is None else state[-1]
+        observed: AnyArray = state[0] if self.asked.average is None else state[-1]
+        return observed
 
     def _steps(self, state: AnyArray, draws: Draws, now: int, until: int) -> None:
         replicas = len(draws.rngs)
