@@ -11,7 +11,7 @@ import numpy as np
 from .._arrays import Array
 from ..simulation.head_measurement import HeadMeasurement
 from ..storage.results import provenance
-from ..theory.answers import predict
+from ..theory.local.heads import stationary_state
 from ..theory.local.ladder import EXPANDED, LOCAL_RUNGS, LocalRung
 from ..theory.local.prediction import LocalPrediction
 from .judgement import Role
@@ -110,7 +110,7 @@ class HeadTrial:
         if name == self.stationary.theory:
             return self.stationary
         balance = self.stationary.balance
-        return predict(balance.problem, balance.sgd, theory=name, check_stability=False)
+        return LocalPrediction(balance, name, stationary_state(balance, name))
 
     def _rung(self, name: LocalRung) -> LocalPrediction:
         """A rung averaged over the recorded steps."""

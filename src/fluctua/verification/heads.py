@@ -18,7 +18,7 @@ from ..simulation.head_measurement import HeadMeasurement
 from ..simulation.replicas import simulate
 from ..simulation.runs import CONTROLS
 from ..storage.checkpoint import Checkpoint, kept_until_done
-from ..theory.answers import predict
+from ..theory.local.heads import predict_head
 from ..theory.local.ladder import LOCAL_RUNGS, LocalRung
 from .equal_time import Progress, refuse_counts, silent, verify
 from .head_trial import HeadTrial
@@ -103,7 +103,7 @@ def verify_head(
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     report = progress or silent
     report("theory", 0.0)
-    stationary = predict(problem, sgd, theory=theory, check_stability=check_stability)
+    stationary = predict_head(problem, sgd, theory=theory, check_stability=check_stability)
     with kept_until_done(checkpoint) as kept:
         measured = simulate(
             problem,
