@@ -192,7 +192,8 @@ class Verdict(Judgement[Row]):
         own, u = self.identity.get("own_error"), self.identity.get("anharmonicity")
         if not own or u is None:
             return ""
-        return f"the local theory may itself be off by {100 * own:.2g} %, which is allowed for (anharmonicity {100 * u:.2g} %)"
+        allowed = f"may itself be off by {100 * own:.2g} %, which is allowed for"
+        return f"the local theory {allowed} (anharmonicity {100 * u:.2g} %)"
 
     @property
     def table(self) -> str:
