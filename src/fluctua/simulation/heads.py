@@ -14,7 +14,6 @@ from .._validate.values import choice, real_array
 from ..errors import InvalidInput
 from ..problem.softmax.base import Head
 from ..problem.softmax.optimum import HeadMinimum
-from ..problem.softmax.picture import MOST_MODES
 from ..recipe.sgd import Recipe
 from .batches import Draws
 from .head_losses import HeadLosses
@@ -27,9 +26,8 @@ from .records import Book
 from .runs import Asked, Runs, runs_of
 from .steppers import slots
 
-__all__ = ["HeadRuns", "seen_modes"]
+__all__ = ["HeadRuns"]
 
-_STEEPEST, _TOLERANCE = 16, 1e-6  # modes that a large head is seen in, and how well their curvatures are known
 _VISIBLE = 1e-2  # a logit's fluctuation that float32 follows to 1e-4 of it
 
 
@@ -62,7 +60,7 @@ class HeadRuns(Runs):
         """Refuse what does not fit, and choose the precision."""
         _refuse_dynamics(asked)
         minimum = problem.minimum(sgd.weight_decay)
-        basis = seen_modes(minimum)
+        basis = minimum.modes
         window = asked.window(sgd, problem.samples, basis.shape[1])
         asked.refuse_beyond(sgd, problem.population)
         copies = 1 if asked.control is None else 2
@@ -115,20 +113,6 @@ class HeadRuns(Runs):
         """Return the sums over the chunks so far: those that a checkpoint holds, or none yet."""
         begun = HeadTally.empty(self.window, twins=len(self.steppers) > 1)
         return begun if kept is None else begun.loaded(kept, identity, 1, self.basis.shape[1])
-
-
-def seen_modes(minimum: HeadMinimum) -> Array:
-    """Return the modes that runs are seen in, columns over the flattened weights: all, or of many the steepest."""
-    if minimum.problem.rank <= MOST_MODES:
-        return minimum.modes
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
-    shape, size = minimum.weights.shape, minimum.weights.size
-    curvature = LinearOperator(
-        (size, size), matvec=lambda flat: minimum.curvature(flat.reshape(shape)).ravel(), dtype=np.float64
-    )
-    begin = np.random.default_rng(0).standard_normal(size)
-    return np.asarray(eigsh(curvature, _STEEPEST, v0=begin, tol=_TOLERANCE)[1][:, ::-1])
 
 
 def _refuse_dynamics(asked: Asked) -> None:

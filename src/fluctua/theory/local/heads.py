@@ -79,7 +79,7 @@ def predict_head(
     balance = Balance(problem, sgd)
     rung: LocalRung = "anharmonic" if theory is None else theory
     if check_stability and not balance.anharmonicity <= OUTSIDE:
-        raise OutsideBowl(sgd.lr, max_stable_lr(problem, sgd), balance.anharmonicity)
+        raise OutsideBowl(sgd.lr, balance.limit, balance.anharmonicity)
     return LocalPrediction(balance, rung, stationary_state(balance, rung))
 
 
@@ -122,7 +122,7 @@ def limit_of_head(problem: Head, sgd: Recipe) -> StableLimit:
     """
     door(sgd=sgd)
     _refuse_uncovered(sgd, None)
-    return StableLimit(Balance(problem, sgd).limit, "local")
+    return Balance(problem, sgd).limit
 
 
 def _refuse_uncovered(sgd: Recipe, average: Average | None) -> None:
