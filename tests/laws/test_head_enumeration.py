@@ -1,4 +1,4 @@
-"""Softmax heads by brute force: every batch of the quadratic twin, derivatives by differences, orders of an epoch."""
+"""Softmax heads by brute force, F72 to F74 and F78: batches of the quadratic twin, differences, orders of an epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Softmax and logistic heads at the door: what labels mean, what is refused, and torch's own loss."""
+"""Softmax and logistic heads at the door, F71: what labels mean, what is refused, and torch's own loss."""
 
 from __future__ import annotations
 

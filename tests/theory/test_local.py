@@ -1,4 +1,4 @@
-"""The local theory of heads on digits: the table of rungs, the validity meter, the crossover, shuffled epochs."""
+"""The local theory of heads on digits, F74 to F77 and F79: rungs, the validity meter, the crossover, shuffled epochs."""
 
 from __future__ import annotations
 
