@@ -32,10 +32,13 @@ class HeadRun(EqualTimeRun):
         "softmax" or "logistic".
     control : str or None
         What runs beside each replica.
+    burn_in : int
+        Steps before the recorded ones, at least.
     """
 
     loss: str
     control: str | None
+    burn_in: int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

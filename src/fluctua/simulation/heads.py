@@ -79,7 +79,11 @@ class HeadRuns(Runs):
         self.steppers = head_steppers(minimum, self.sgd, self.dtype, self.asked, self.look_up)
 
     def _identity(self, root: np.random.SeedSequence) -> dict[str, Any]:
-        told = {"loss": type(self.problem).__name__.lower(), "control": self.asked.control}
+        told = {
+            "loss": type(self.problem).__name__.lower(),
+            "control": self.asked.control,
+            "burn_in": self.asked.burn_in,
+        }
         return {**super()._identity(root), **told}
 
     _IDENTITY = HeadRun

@@ -33,14 +33,17 @@ class Window:
     steps, records : int
     epoch : int
         Steps of an epoch, if batches come in epochs of several.
+    burn_in : int
+        Steps before the window opens, at least.
     """
 
     steps: int
     records: int
     epoch: int = 1
+    burn_in: int = 0
 
     @classmethod
-    def of(cls, steps: int, records: int | None, modes: int, epoch: int = 1) -> Window:
+    def of(cls, steps: int, records: int | None, modes: int, epoch: int = 1, burn_in: int = 0) -> Window:
         """Return the window of a run of `steps`, with the default number of records if none is asked for."""
         count = positive_int("steps", steps)
         default = min(32 if modes < _MANY_MODES else 16, count)
@@ -48,7 +51,11 @@ class Window:
         if looks > count:
             raise InvalidInput(f"records = {looks} is more than the {count} steps of the run; at most every step.")
         refuse_bytes(f"records = {looks}", _BYTES * looks, "Use fewer records.")
-        return cls(count, looks, epoch)
+        if burn_in + looks > count:
+            raise InvalidInput(
+                f"burn_in = {burn_in} leaves {max(count - burn_in, 0)} of the {count} steps, and {looks} are recorded."
+            )
+        return cls(count, looks, epoch, burn_in)
 
     @cached_property
     def gap(self) -> int:
@@ -57,7 +64,7 @@ class Window:
         In epochs the fluctuation depends on the position in the epoch. Records whose gap has a large divisor in common
         with the epoch would see a few positions only, so the gap shrinks until they are spread over all of them.
         """
-        widest = max(1, self.steps // (self.records + 1))
+        widest = max(1, (self.steps - self.burn_in) // (self.records + (self.burn_in == 0)))
         enough = max(1, 2 * self.epoch // self.records)  # twice an even spread: some gap below any reaches that
         gaps = range(widest, 0, -1)
         return next((gap for gap in gaps if self._unseen(gap) <= enough), None) or min(gaps, key=self._unseen)

@@ -48,6 +48,7 @@ def simulate(
     dtype: DTypeLike | None = None,
     threads: int | None = None,
     control: str | None = None,
+    burn_in: int = 0,
     checkpoint: Checkpoint | Path | str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Measurement:
@@ -87,6 +88,8 @@ def simulate(
         Of a softmax or logistic head: beside each replica runs a twin on the same batches that follows the quadratic of
         each sample's loss at W*. The twin's law is known, so that only the difference has to be measured:
         `HeadMeasurement.controlled`.
+    burn_in : int
+        Of a head: steps before the recorded ones, at least, for a state that has settled.
     checkpoint : path or Checkpoint, optional
         File that keeps the finished chunks of replicas: an interrupted run called again with the same arguments
         goes on from there and ends with the same numbers. Removed when the run is complete, unless it came as a
@@ -132,7 +135,8 @@ def simulate(
     problem = sgd.seen(problem)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     count = positive_int("replicas", replicas, minimum=2)
-    asked = Asked(steps, records, count, workers_for(threads), start, dynamics, average, dtype, control)
+    burn = positive_int("burn_in", burn_in, minimum=0)
+    asked = Asked(steps, records, count, workers_for(threads), start, dynamics, average, dtype, control, burn)
     runs = runs_of(problem, sgd, asked)
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)

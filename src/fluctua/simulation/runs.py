@@ -44,6 +44,7 @@ class Asked:
     average : Average or None
     dtype : dtype or None
     control : str or None
+    burn_in : int
     """
 
     steps: int
@@ -55,6 +56,7 @@ class Asked:
     average: Average | None
     dtype: DTypeLike | None
     control: str | None
+    burn_in: int = 0
 
     def refuse_beyond(self, sgd: Recipe, population: int) -> None:
         """Refuse a schedule and an average that end before the run."""
@@ -64,7 +66,8 @@ class Asked:
 
     def window(self, sgd: Recipe, samples: int, modes: int) -> Window:
         """Return when the runs are looked at."""
-        return Window.of(self.steps, self.records, modes, len(sgd.batch_sizes(samples)) if sgd.epochs else 1)
+        epoch = len(sgd.batch_sizes(samples)) if sgd.epochs else 1
+        return Window.of(self.steps, self.records, modes, epoch, self.burn_in)
 
 
 @singledispatch

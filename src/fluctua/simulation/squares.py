@@ -37,6 +37,11 @@ class SquaresRuns(Runs):
                 f"control={asked.control!r} is a twin that follows the quadratic of the loss, and least squares are "
                 f"their own quadratic: the twin would be the run. Leave control out; the prediction is exact."
             )
+        if asked.burn_in:
+            raise InvalidInput(
+                f"burn_in = {asked.burn_in} waits for a stationary state, and of least squares the law at finite time is "
+                f"exact: there is nothing to wait for. Leave it out."
+            )
         window = asked.window(sgd, problem.samples, problem.rank)
         asked.refuse_beyond(sgd, problem.population)
         begin = Start.at(problem.minimum(sgd.weight_decay), asked.start)

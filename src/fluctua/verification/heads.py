@@ -21,7 +21,7 @@ from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.local.heads import predict_head
 from ..theory.local.ladder import LOCAL_RUNGS, LocalRung
 from .equal_time import Progress, refuse_counts, silent, verify
-from .head_trial import HeadTrial
+from .head_trial import HeadTrial, settled_after
 from .verdict import Verdict
 
 __all__ = ["verify_head"]
@@ -104,6 +104,13 @@ def verify_head(
     report = progress or silent
     report("theory", 0.0)
     stationary = predict_head(problem, sgd, theory=theory, check_stability=check_stability)
+    follows = stationary.balance.picture.complete and not sgd.epochs
+    settled = 0 if follows else settled_after(stationary)
+    if steps < 2 * settled:
+        raise InvalidInput(
+            f"steps = {steps} are too few: there is no law at finite time here, the flattest mode settles in about "
+            f"{settled:,} steps, and the runs are looked at after that. Use at least {2 * settled:,}, or more weight decay."
+        )
     with kept_until_done(checkpoint) as kept:
         measured = simulate(
             problem,
@@ -114,7 +121,8 @@ def verify_head(
             records=records,
             dtype=dtype,
             threads=threads,
-            control=control if sgd.lr < float(stationary.limit) else None,
+            control=control if follows and sgd.lr < float(stationary.limit) else None,
+            burn_in=0 if follows else settled,
             checkpoint=kept,
             progress=partial(report, "simulation"),
         )
@@ -131,7 +139,6 @@ def _refuse_uncovered(sgd: Recipe, start: ArrayLike | str, dynamics: str, averag
         raise InvalidInput(f"average = {average!r}: averages of the weights are not covered for heads. Leave it out.")
     if sgd.schedule is not None:
         raise InvalidInput("a schedule has no stationary state, and the theory of heads is of one: use a constant lr.")
-    sgd.refuse_epochs("the local theory of heads is of independent batches")
 
 
 def _replicas(problem: Head, sgd: Recipe, steps: int) -> int:

@@ -17,8 +17,9 @@ from ..storage.saved import with_nan
 from ..theory.ladder import RUNGS, Rung
 from ..theory.local.ladder import LocalRung
 from .formats import shown
-from .judgement import SUMMARY, Judgement, Role
+from .judgement import FAMILY, SUMMARY, Judgement, Role
 from .near_limit import heavy_tails
+from .outcome import replicas_for
 from .promised import hold_equal_time
 from .significance import Comparison
 from .tabulated import equal_time_tables
@@ -180,6 +181,15 @@ class Verdict(Judgement[Row]):
         level = f"(family-wise level {100 * self.level:.3g} %)"
         said = self._said(f"the deviation has p = {self.tested.comparison.p_value:.2g} {level}")
         return "; ".join(filter(None, [*said, heavy_tails(self.identity), self._own_error])) + "."
+
+    @property
+    def replicas_needed(self) -> int | None:
+        """About how many replicas of as many steps would be sharp; None if these are, or if no number would be."""
+        own = self.identity.get("own_error") or 0.0
+        if self.sharp or self.resolution <= own:
+            return None
+        count, groups = self.replicas
+        return replicas_for(self.detectable - own, self.resolution - own, count, self.level / FAMILY, groups)
 
     @property
     def loss(self) -> str:
