@@ -79,12 +79,8 @@ class HeadRuns(Runs):
         self.steppers = head_steppers(minimum, self.sgd, self.dtype, self.asked, self.look_up)
 
     def _identity(self, root: np.random.SeedSequence) -> dict[str, Any]:
-        told = {
-            "loss": type(self.problem).__name__.lower(),
-            "control": self.asked.control,
-            "burn_in": self.asked.burn_in,
-        }
-        return {**super()._identity(root), **told}
+        told = {"control": self.asked.control, "burn_in": self.asked.burn_in}
+        return {**super()._identity(root), "loss": type(self.problem).__name__.lower(), **told}
 
     _IDENTITY = HeadRun
 

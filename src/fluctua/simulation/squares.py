@@ -39,8 +39,8 @@ class SquaresRuns(Runs):
             )
         if asked.burn_in:
             raise InvalidInput(
-                f"burn_in = {asked.burn_in} waits for a stationary state, and of least squares the law at finite time is "
-                f"exact: there is nothing to wait for. Leave it out."
+                f"burn_in = {asked.burn_in} waits for a stationary state, and of least squares the law at finite "
+                f"time is exact: there is nothing to wait for. Leave it out."
             )
         window = asked.window(sgd, problem.samples, problem.rank)
         asked.refuse_beyond(sgd, problem.population)

@@ -23,19 +23,18 @@ __all__ = ["HeadTrial", "own_error"]
 
 _RTOL = 1e-3
 _SETTLED = 0.005  # of its variance, what the flattest mode lacks when it counts as settled
-_IN_EPOCHS = 0.05  # of a floor in shuffled epochs: 3 to 5 % too low, measured on digits from 5 to 32 % of the limit
 _SHARE = 0.25  # of the anharmonicity, by which the rungs that know of it may be off
 
 
 def own_error(prediction: LocalPrediction) -> float:
     """Return what a rung may be off by, relative: u without third derivatives, u/4 with them.
 
-    And what is known of modes that are left out, and of shuffled epochs.
+    And what is not known of modes that are left out.
     """
     u, state = abs(prediction.anharmonicity), prediction.state
     expanded = _SHARE * u if prediction.theory in EXPANDED else u if prediction.theory == "multiplicative" else 0.0
     missing = state.error / state.excess_loss if state.excess_loss else 0.0
-    return expanded + missing + _IN_EPOCHS * prediction.balance.sgd.epochs
+    return expanded + missing
 
 
 def settled_after(prediction: LocalPrediction) -> int:
@@ -144,7 +143,7 @@ class HeadTrial:
     @cached_property
     def follows(self) -> bool:
         """Whether the law at finite time is known; otherwise the runs are looked at when they have settled."""
-        return self.stationary.balance.picture.complete and not self.stationary.balance.sgd.epochs
+        return self.stationary.balance.picture.complete
 
     @cached_property
     def rungs(self) -> tuple[LocalRung, ...]:
