@@ -140,8 +140,8 @@ def _refuse_uncovered(sgd: Recipe, start: ArrayLike | str, dynamics: str, averag
     if sgd.epochs:
         raise InvalidInput(
             f"sampling = {sgd.sampling!r}: of shuffled epochs the local floor is an approximation, 3 to 5 % low on "
-            f"digits, and its flat modes are off by more, so that a verdict would reject it. Use independent batches, or "
-            f"measure by simulate."
+            f"digits, and its flat modes are off by more, so that a verdict would reject it. Use independent batches, "
+            f"or measure by simulate."
         )
     if sgd.schedule is not None:
         raise InvalidInput("a schedule has no stationary state, and the theory of heads is of one: use a constant lr.")
