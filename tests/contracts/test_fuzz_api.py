@@ -103,10 +103,13 @@ def calls(tmp_path_factory):
     verdict = fl.verify(problem, sgd, steps=16, replicas=8, rng=1, threads=1)
     noise = fl.gradient_noise(problem, sgd, steps=8, replicas=4, rng=1)
     both = {"problem": problem, "sgd": sgd}
+    head = {"label_smoothing": 0.1, "ignore_index": None, "reduction": "mean"}
     run = {"steps": 12, "replicas": 4, "rng": 1, "threads": 1, "progress": None}
     return {
         fl.SGD: {**vars(sgd)},
         fl.QHM: {**vars(fl.QHM(0.05, 2, 0.5, 0.5))},
+        fl.Softmax: {"inputs": x, "labels": np.arange(14) % 3, "class_weight": [1.0, 2.0, 1.0], **head},
+        fl.Logistic: {"inputs": x, "labels": np.arange(14) % 2, "class_weight": "balanced", **head},
         fl.EMA: {"decay": 0.5},
         fl.RunningAverage: {"start": 0},
         fl.WeightedSampling: {"weights": [1.0, 2.0], "unbiased": True},
@@ -304,6 +307,7 @@ def test_every_public_function_is_tried(calls):
         "FluctuaError",
         "GradientNoise",
         "HeldOutLoss",
+        "LocalPrediction",
         "LossSpread",
         "Measurement",
         "Plan",

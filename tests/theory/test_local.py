@@ -1,4 +1,4 @@
-"""The local theory of heads on digits, F74 to F77 and F79: rungs, the validity meter, the crossover, shuffled epochs."""
+"""The local theory of heads on digits, F74 to F77 and F79: rungs, their validity, the crossover, shuffled epochs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ FLOORS = {  # as derived and measured apart from this code
 }
 MEASURED = {0.1: (0.00798, 1e-5), 0.3: (0.02641, 5e-5), 0.6: (0.0627, 3e-4), 1.0: (0.1454, 1.5e-3)}
 """Runs of another program with a twin as a control variate, and their standard errors."""
-METER = {0.1: 0.008, 0.3: 0.026, 0.6: 0.065, 1.0: 0.16}
+METER = {0.1: (0.008, 5e-4), 0.3: (0.026, 5e-4), 0.6: (0.065, 5e-4), 1.0: (0.16, 5e-3)}
+"""Anharmonicity, and half of the last digit that was kept of it."""
 SHUFFLED = {0.1: (0.005774, 8.4e-5), 0.3: (0.02257, 3.7e-4), 0.6: (0.05722, 8.6e-4), 1.0: (0.1422, 2.5e-3)}
 MOMENTUM = {False: (0.024375, 5.7e-5), True: (0.021983, 4.4e-5)}
 """Of lr 0.03 and momentum 0.9, plain and Nesterov's."""
@@ -50,9 +51,10 @@ def test_the_rungs_of_digits(problem, lr):
     found = [balance.state(rung).excess_loss for rung in RUNGS]
     assert found == pytest.approx(FLOORS[lr], rel=1e-3)
     floor, error = MEASURED[lr]
-    assert balance.anharmonicity == pytest.approx(METER[lr], rel=0.03)
-    assert abs(found[3] - floor) < 0.3 * METER[lr] * floor + 2 * error
-    assert abs(found[2] - floor) < METER[lr] * floor + 2 * error
+    meter, digits = METER[lr]
+    assert balance.anharmonicity == pytest.approx(meter, abs=digits)
+    assert abs(found[3] - floor) < 0.3 * meter * floor + 2 * error
+    assert abs(found[2] - floor) < meter * floor + 2 * error
 
 
 @pytest.mark.slow

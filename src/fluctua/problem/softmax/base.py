@@ -250,7 +250,7 @@ class Head(Brief, ByValue):
 
 
 def _refuse_reduction(reduction: object) -> None:
-    if reduction != "mean":
+    if not isinstance(reduction, str) or reduction != "mean":
         raise InvalidInput(
             f"reduction must be 'mean', got {shown(reduction)}: the loss of a batch is the mean over its samples. A "
             f"run with reduction='sum' is the one at lr times the batch size, and weight decay over it, with the mean."
