@@ -100,7 +100,7 @@ def test_no_number_of_replicas_is_sharper_than_the_theory(digits):
         (SGD, {"theory": "exact"}, "theory"),
         (SGD, {"control": "cubic"}, "control"),
         (SGD, {"level": 2.0}, "level"),
-        (fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2, sampling="shuffle"), {}, "3 to 5 % low"),
+        (fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2, sampling="shuffle"), {}, "a few per cent low"),
         (
             fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2, schedule=fl.schedules.CosineAnnealingLR(10)),
             {},

@@ -41,7 +41,7 @@ class _End:
 
 
 def expected_end(balance: Balance, steps: int, start: Array | None) -> _End:
-    """Return the expected excess loss after `steps` steps, and what the estimate may be off by (F78).
+    """Return the expected excess loss after `steps` steps, and what the estimate may be off by.
 
     Raises
     ------

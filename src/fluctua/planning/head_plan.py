@@ -55,7 +55,7 @@ def plan_head(
 ) -> Plan:
     r"""Find the constant rate with the least expected loss after `steps` steps on a head, without training.
 
-    The loss is an estimate: that of full batches along their path, and the noise about W* beside it (F78). Rates stay
+    The loss is an estimate: that of full batches along their path, and the noise about W* beside it. Rates stay
     where the local theory gives a floor, an anharmonicity of at most 30 %.
 
     Parameters

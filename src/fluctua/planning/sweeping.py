@@ -66,7 +66,7 @@ def sweep(
     Parameters
     ----------
     problem : LeastSquares, Softmax or Logistic
-        The data. Of heads at a constant rate: what is predicted from a start other than W* is an estimate (F78), and
+        The data. Of heads at a constant rate: what is predicted from a start other than W* is an estimate, and
         says by how much it may be off.
     sgd : SGD
         What all cells share. The values of a sequence take the place of the recipe's own.

@@ -139,9 +139,9 @@ def _refuse_uncovered(sgd: Recipe, start: ArrayLike | str, dynamics: str, averag
         raise InvalidInput(f"average = {average!r}: averages of the weights are not covered for heads. Leave it out.")
     if sgd.epochs:
         raise InvalidInput(
-            f"sampling = {sgd.sampling!r}: of shuffled epochs the local floor is an approximation, 3 to 5 % low on "
-            f"digits, and its flat modes are off by more, so that a verdict would reject it. Use independent batches, "
-            f"or measure by simulate."
+            f"sampling = {sgd.sampling!r}: of shuffled epochs the local floor is an approximation, a few per cent low "
+            f"on digits, and its flat modes are off by more, so that a verdict would reject it. Use independent "
+            f"batches, or measure by simulate."
         )
     if sgd.schedule is not None:
         raise InvalidInput("a schedule has no stationary state, and the theory of heads is of one: use a constant lr.")

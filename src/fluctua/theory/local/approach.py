@@ -1,4 +1,4 @@
-r"""The loss of a head on its way to W* from anywhere: the path without noise, and the noise about W* beside it (F78).
+r"""The loss of a head on its way to W* from anywhere: the path without noise, and the noise about W* beside it.
 
 Far from W* the loss is no quadratic, and the mean path is that of full batches, E L(W_t) = L(path) + noise(t), the
 noise what it would be after as many steps from W*. What is left out is how noise differs along the path, and how it
