@@ -64,6 +64,18 @@ def test_the_closure_of_digits(problem, lr, floor):
     assert abs(found.excess_loss - floor) < 4 * found.error + 1e-3 * floor
 
 
+def test_traces_of_the_noise_need_no_matrix(problem):
+    minimum = problem.minimum(1e-2)
+    picture = minimum.picture
+    exact = [np.diag(picture.noise) @ picture.curvatures**j for j in range(4)]
+    traces, errors = minimum.noise_traces(4, probes=64)
+    assert traces[0] == pytest.approx(exact[0], rel=1e-12)
+    assert (np.abs(traces - exact)[1:] < 4 * errors[1:]).all()
+    assert (errors[1:] < 0.1 * np.array(exact[1:])).all()
+    # the second order of the floor in the learning rate, eta^2 kappa tr(C H)/8
+    assert exact[1] / 8 / 8 == pytest.approx(0.0192, abs=5e-5)
+
+
 def test_langevin_is_a_trace(problem):
     balance = Balance(problem, sgd(0.3))
     trace = problem.minimum(1e-2).noise_trace

@@ -53,6 +53,9 @@ def predict(
     averages and dampening are covered as elsewhere (F62 to F64); each epoch is then followed by itself. S, about W*,
     includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
 
+    A head with a cross-entropy loss, `Softmax` or `Logistic`, has rungs of its own and a `LocalPrediction`, with what
+    it is worth (docs/softmax.md).
+
     Parameters
     ----------
     problem : LeastSquares

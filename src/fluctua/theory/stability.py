@@ -41,7 +41,8 @@ def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
 
     eta_max = 1 / spectral radius of Psi[S]_pq = (h_p h_q S_pq + kappa K[S]_pq) / (h_p + h_q), F12:
     necessary and sufficient for independent batches, at any batch size, and never above 2/h_max. It is the learning
-    rate at which the map S -> Phi o kappa K[S] of the stationary balance has spectral radius 1, with momentum too.
+    rate at which the map S -> Phi o kappa K[S] of the stationary balance has spectral radius 1, with momentum too. Of
+    a head, `Softmax` or `Logistic`, it is a crossover (F76).
 
     Parameters
     ----------

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._arrays import AnyArray, Array
+from ..._arrays import AnyArray, Array, standard_error
 from ..._results import Brief, ByValue
 from ..._validate.plain import Keywords
-from ..._validate.values import shaped
+from ..._validate.values import positive_int, shaped
 from ...errors import MissingBias
 from .descent import Place, Samplewise, find_optimum
 from .leading import leading_modes
@@ -162,6 +162,50 @@ class HeadMinimum(Brief, ByValue):
         each = np.einsum("nk,nk->n", r, r) * np.einsum("nr,nr->n", z, z, dtype=np.float64)
         each = each if rho is None else each * rho
         return float(each.mean() - self.weight_decay**2 * np.sum(self.place.theta**2))
+
+    def noise_traces(self, orders: int, probes: int = 16) -> tuple[Array, Array]:
+        """Estimate tr(C H^j) for j below `orders` from random sums of the samples' gradients, without a matrix.
+
+        Parameters
+        ----------
+        orders : int
+            How many; the first is `noise_trace`.
+        probes : int
+            Sums with random signs, always the same ones.
+
+        Returns
+        -------
+        traces, errors : ndarray, (orders,)
+            Estimates and their standard errors; that of the first is exact.
+
+        Raises
+        ------
+        InvalidInput
+            For numbers that are not whole ones from 1 up, and 2 of the probes.
+
+        Notes
+        -----
+        Cost: `orders` + 1 passes of 4 N c d flops for each probe.
+        """
+        count, signs = positive_int("orders", orders), np.random.default_rng(0)
+        r, rho = self.place.residuals, self.problem.importance
+        r = np.sqrt(len(r)) * (r if rho is None else r * np.sqrt(rho)[:, None])
+        found = [
+            self._powers(gathered(self.place.head.z, r * signs.choice([-1.0, 1.0], (len(r), 1))), count)
+            for _ in range(positive_int("probes", probes, minimum=2))
+        ]
+        pulled = self._powers(self.weight_decay * self.place.theta, count)
+        traces, errors = np.mean(found, axis=0) - pulled, standard_error(np.array(found))
+        traces[0], errors[0] = self.noise_trace, 0.0
+        return traces, errors
+
+    def _powers(self, vector: Array, count: int) -> Array:
+        """V . H^j v for j below a count."""
+        out, moved = np.empty(count), vector
+        for j in range(count):
+            out[j] = np.vdot(vector, moved)
+            moved = self.place.curvature_times(moved)
+        return out
 
     @cached_property
     def picture(self) -> Picture:

@@ -21,17 +21,16 @@ from .balance import Balance, LocalState
 from .finite_time import LocalStart, followed, left_outside, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
 
-__all__ = ["EDGE", "OUTSIDE", "LocalPrediction", "bowl_of"]
+__all__ = ["LocalPrediction", "bowl_of"]
 
-EDGE, OUTSIDE = 0.1, 0.3
-"""Anharmonicity from which a floor is known to a few per cent only, and from which it is not given."""
+_EDGE, _OUTSIDE = 0.1, 0.3  # anharmonicity from which a floor is known to a few per cent only; from which it is refused
 
 
 def bowl_of(anharmonicity: float) -> Bowl:
     """Return where the weights live, as the anharmonicity says."""
-    if not anharmonicity <= OUTSIDE:
+    if not abs(anharmonicity) <= _OUTSIDE:
         return "outside"
-    return "edge" if anharmonicity > EDGE else "inside"
+    return "edge" if abs(anharmonicity) > _EDGE else "inside"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
