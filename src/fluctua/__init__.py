@@ -16,6 +16,7 @@ from .recipe.averages import EMA, RunningAverage
 from .recipe.quasi_hyperbolic import QHM
 from .recipe.sampling import WeightedSampling
 from .recipe.sgd import SGD
+from .simulation.head_measurement import HeadMeasurement
 from .simulation.measurement import Measurement
 from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
@@ -58,6 +59,7 @@ __all__ = [
     "ExpectedAccuracy",
     "FluctuaError",
     "GradientNoise",
+    "HeadMeasurement",
     "HeldOutLoss",
     "LeastSquares",
     "LocalPrediction",

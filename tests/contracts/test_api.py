@@ -34,6 +34,7 @@ PUBLIC = {
     "FluctuaError",
     "gradient_noise",
     "GradientNoise",
+    "HeadMeasurement",
     "held_out_curve",
     "held_out_loss",
     "HeldOutLoss",

@@ -306,6 +306,7 @@ def test_every_public_function_is_tried(calls):
         "ExpectedAccuracy",
         "FluctuaError",
         "GradientNoise",
+        "HeadMeasurement",
         "HeldOutLoss",
         "LocalPrediction",
         "LossSpread",

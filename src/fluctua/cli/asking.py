@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .._arrays import Array
 from .._validate.plain import JsonObject, Keywords
@@ -16,15 +16,18 @@ from ..data.prepared import preparation_words
 from ..data.readers.numpy_files import load_npy
 from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
-from ..planning.usual_rate import default_rate
+from ..planning.usual_rate import default_rate, default_rate_of_head
 from ..problem.least_squares import LeastSquares
+from ..problem.softmax.heads import Softmax
 from ..recipe.averages import EMA, Average, RunningAverage
 from ..recipe.reading import read_recipe
 from ..recipe.schedules import SHAPES, Schedule, read_schedule
 from ..recipe.sgd import Recipe
+from .heads import head_words, posed_head
+from .options import LOSS_NAMES
 from .progress import progress_bar
 
-__all__ = ["Asked", "ask", "default_out", "load_both", "refuse_lost_split", "spectrum"]
+__all__ = ["Asked", "ask", "default_out", "load_both", "posed_words", "refuse_lost_split", "spectrum"]
 
 PLACES = (
     *("data", "subset", "split", "classes", "limit", "targets", "inputs_key", "targets_key", "targets_are", "data_dir"),
@@ -41,7 +44,7 @@ class Asked:
     Attributes
     ----------
     dataset : Dataset
-    problem : LeastSquares
+    problem : LeastSquares or Softmax
     sgd : Recipe
     usual : str or None
         What is to be said of the learning rate where none was given.
@@ -53,7 +56,7 @@ class Asked:
     """
 
     dataset: Dataset
-    problem: LeastSquares
+    problem: Any
     sgd: Recipe
     usual: str | None
     average: Average | None
@@ -66,10 +69,20 @@ class Asked:
         return {**self.dataset.about, "command": self.named}
 
     @property
+    def squares(self) -> bool:
+        """Whether the loss is that of squared errors; otherwise it is the cross-entropy of a softmax head."""
+        return isinstance(self.problem, LeastSquares)
+
+    @property
+    def data_words(self) -> str:
+        """The data and their spectrum, or the head on them, in a line each."""
+        return posed_words(self.dataset, self.problem)
+
+    @property
     def words(self) -> str:
         """The data, their spectrum, and the recipe, in a line each."""
         recipe = self.sgd.words if self.usual is None else f"{self.sgd.words}\n{self.usual}"
-        return f"{spectrum(self.dataset, self.problem)}\nrecipe    {_indented(recipe)}"
+        return f"{self.data_words}\nrecipe    {_indented(recipe)}"
 
 
 def ask(options: Keywords, steps: int | None = None, held_out: str | None = None) -> Asked:
@@ -84,12 +97,13 @@ def ask(options: Keywords, steps: int | None = None, held_out: str | None = None
     return Asked(dataset, problem, sgd, usual, average, other, named)
 
 
-def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
+def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, Any, Dataset | None]:
     """Load the named data and pose the problem, and also other data: `held_out`, read as the first were, or split off.
 
     Both are prepared as the first ask for. A split without a seed draws one, which is then the run's too.
     """
     places, targets = {name: options.pop(name) for name in PLACES}, options.pop("held_out_targets", None)
+    loss = choice("loss", options.pop("loss", LOSS_NAMES[0]), LOSS_NAMES)
     switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
     _refuse_split(test_size, held_out, targets)
     with progress_bar() as progress:
@@ -104,9 +118,15 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
         preparation = Preparation(**switches)
         dataset = preparation.fit_transform(dataset)
         other = None if other is None else preparation.transform(other)
+    return dataset, _posed(dataset, loss), other
+
+
+def _posed(dataset: Dataset, loss: str) -> LeastSquares | Softmax:
+    if loss != LOSS_NAMES[0]:
+        return posed_head(dataset)
     problem = LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
     problem.coding = dataset.coding
-    return dataset, problem, other
+    return problem
 
 
 def _refuse_split(test_size: float | None, held_out: str | None, targets: str | None) -> None:
@@ -204,7 +224,7 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
     return SHAPES[choice("schedule", given, SHAPES)](steps)
 
 
-def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tuple[Recipe, str | None]:
+def _recipe(problem: Any, options: Keywords, steps: int | None) -> tuple[Recipe, str | None]:
     """The recipe of a run; without a learning rate it has the one of `default_rate`, and what is to be said of it."""
     given = {name: options.pop(name) for name in RECIPE}
     given |= {name: value for name in INERTIA if (value := options.pop(name)) is not None}  # each has its optimiser's
@@ -212,6 +232,9 @@ def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tupl
     checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
     if lr is not None:
         return checked, None
+    if not isinstance(problem, LeastSquares):
+        usual_of_head = default_rate_of_head(problem, checked)
+        return replace(checked, lr=usual_of_head.lr), usual_of_head.words
     _decomposed(problem)
     usual = default_rate(problem, checked, steps)
     return replace(checked, lr=usual.lr), usual.words
@@ -219,6 +242,11 @@ def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tupl
 
 def _indented(words: str) -> str:
     return words.replace("\n", "\n          ")
+
+
+def posed_words(dataset: Dataset, problem: LeastSquares | Softmax) -> str:
+    """Return the data and what is made of them, in a line each."""
+    return spectrum(dataset, problem) if isinstance(problem, LeastSquares) else head_words(dataset, problem)
 
 
 def spectrum(dataset: Dataset, problem: LeastSquares) -> str:

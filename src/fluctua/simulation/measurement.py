@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from .._results import ByValue, Tables, Tabular
 from .._validate.plain import Header
 from . import tabulated
 from .identity import EqualTimeRun
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Measurement", "overflowing"]
 

@@ -13,12 +13,13 @@ from .formats import caught
 from .outcome import Concluded, remedy, replicas_for, steps_for
 from .significance import POWER
 
-__all__ = ["SUMMARY", "Judgement", "Role", "Stated"]
+__all__ = ["FAMILY", "SUMMARY", "Judgement", "Role", "Stated"]
 
 SUMMARY = "consistent", "sharp", "passed", "outcome", "replicas_needed", "detectable", "words"
 """What a verdict says in short, in its JSON first."""
 
-_FAMILY = 8  # contrasts that share the level, about
+FAMILY = 8
+"""Contrasts that share the level, about."""
 
 Role = Literal["claim", "mutant", "unresolved", "rung", "reference"]
 """What a statement is there for.
@@ -141,7 +142,7 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
         if self.sharp:
             return None
         count, groups = self.replicas
-        return replicas_for(self.detectable, self.resolution, count, self.level / _FAMILY, groups)
+        return replicas_for(self.detectable, self.resolution, count, self.level / FAMILY, groups)
 
     def __repr__(self) -> str:
         name = f"{self.data['name']}: " if "name" in self.data else ""

@@ -21,6 +21,7 @@ from ...verification.verdict import Verdict
 from . import dynamic, predicted
 from .balance_figure import balance
 from .curve_figure import curve
+from .floors_figure import floor_lines
 from .modes_figure import modes
 from .noise_figure import noise
 from .sheet import Sheet
@@ -51,7 +52,7 @@ def pictures(result: Any) -> Pictures:
 
 
 _OF_A_RUN: dict[type, Mapping[str, Callable[[Any, Sheet], Figure]]] = {
-    Verdict: {"modes": modes, "balance": balance, "curve": curve},
+    Verdict: {"floors": floor_lines, "modes": modes, "balance": balance, "curve": curve},
     DynamicVerdict: {
         "regression": dynamic.regression,
         "response": dynamic.response,
@@ -74,7 +75,7 @@ def _but(result: Any, without: Mapping[str, bool]) -> Pictures:
 
 @pictures.register(Verdict)
 def _(result: Verdict) -> Pictures:
-    return _but(result, {"balance": not result.balance})
+    return _but(result, {"floors": "floor_lr" not in result.arrays, "balance": not result.balance})
 
 
 @pictures.register(DynamicVerdict)

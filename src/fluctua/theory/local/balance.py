@@ -9,7 +9,8 @@ import numpy as np
 
 from ..._arrays import Array
 from ...errors import InvalidInput, NotConverged
-from ...kernels.constant import Kernel, langevin_flow
+from ...kernels.constant import Kernel
+from ...kernels.flow import langevin_flow
 from ...kernels.momentum import step_kernel
 from ...problem.softmax.base import Head
 from ...problem.softmax.leading import Leading

@@ -19,7 +19,7 @@ from .balance import Balance, LocalState
 from .ladder import LOCAL_RUNGS, LocalRung
 from .prediction import LocalPrediction, bowl_of
 
-__all__ = ["limit_of_head", "predict_head"]
+__all__ = ["limit_of_head", "predict_head", "stationary_state"]
 
 
 @predict.register(Head)
@@ -85,11 +85,11 @@ def predict_head(
     rung: LocalRung = "anharmonic" if theory is None else theory
     if check_stability and bowl_of(balance.anharmonicity) == "outside":
         raise OutsideBowl(sgd.lr, balance.limit, balance.anharmonicity)
-    return LocalPrediction(balance, rung, _stationary(balance, rung))
+    return LocalPrediction(balance, rung, stationary_state(balance, rung))
 
 
-def _stationary(balance: Balance, rung: LocalRung) -> LocalState:
-    """The state of a rung, infinite where there is none."""
+def stationary_state(balance: Balance, rung: LocalRung) -> LocalState:
+    """Return the state of a rung, infinite where there is none."""
     try:
         return balance.state(rung)
     except (NoStationaryState, NotConverged) as missing:

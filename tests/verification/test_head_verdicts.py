@@ -1,0 +1,131 @@
+"""Verdicts on softmax heads: the local theory, with the error that it states of itself, against controlled runs."""
+
+import json
+from importlib.resources import files
+
+import jsonschema
+import numpy as np
+import pytest
+
+import fluctua as fl
+from fluctua.errors import InvalidInput, OutsideBowl
+from fluctua.report import render
+from fluctua.report.figures import draw
+from fluctua.verification.floors import with_floors
+from fluctua.verification.significance import compare
+
+SGD = fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = fl.load("digits", classes=[1, 7])  # 53 modes
+    return fl.Softmax(data.inputs, data.labels)
+
+
+@pytest.fixture(scope="module")
+def verdict(digits):
+    return fl.verify(digits, SGD, steps=1500, replicas=32, rng=11, level=1e-6, resolution=0.1)
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+def test_the_verdict_passes_and_its_mutants_fail(verdict):
+    assert verdict.passed
+    assert verdict.theory == "anharmonic"
+    assert [row.name for row in verdict.having("rung")] == ["langevin", "discrete", "multiplicative", "closure"]
+    assert not any(row.consistent for row in verdict.mutants)
+    assert not verdict.row("langevin").consistent
+    assert verdict.detectable > verdict.identity["own_error"] > 0
+    assert verdict.identity["bowl"] == "inside"
+    assert "itself be off by" in verdict.words
+
+
+@pytest.mark.any_seed
+def test_the_verdict_keeps_to_its_schema_and_to_its_file(verdict, tmp_path):
+    schema = json.loads((files("fluctua") / "schemas" / "verdict.json").read_text())
+    jsonschema.validate(verdict.to_dict(), schema)
+    verdict.save(tmp_path)
+    assert fl.Verdict.load(tmp_path) == verdict
+    assert verdict.run.recipe == SGD
+    assert verdict.loss == "softmax"
+
+
+@pytest.mark.any_seed
+def test_the_page_and_the_figure_of_floors(digits, verdict):
+    told = []
+    whole = with_floors(verdict, digits, told.append)
+    assert told[0] == 0
+    floors = {name: values for name, values in whole.arrays.items() if name.startswith("floor_")}
+    assert floors["floor_langevin"] == pytest.approx(  # eta kappa tr(C)/4
+        floors["floor_lr"] / 8 * digits.minimum(1e-2).noise_trace / 4, rel=1e-9
+    )
+    assert np.all(floors["floor_langevin"] <= floors["floor_discrete"])
+    page = render(whole)
+    for words in ("crossover", "twins on the same batches", "anharmonicity"):
+        assert words in page
+    assert "There is no picture of F0" not in page
+    figure = draw(whole)["floors"]
+    assert len(figure.axes[0].get_lines()) >= 6
+    labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert any("crossover" in text for text in labels)
+    assert any("anharmonicity above 30%" in text for text in labels)
+
+
+@pytest.mark.any_seed
+def test_an_allowance_forgives_as_much_and_no_more(digits):
+    run = fl.simulate(digits, SGD, steps=300, replicas=16, rng=3, records=8)
+    predicted = np.diag(run.mode_variances)
+    exact = compare(run, run.excess_loss, predicted, 0.01)
+    assert exact.p_value == 1.0
+    off = compare(run, 1.2 * run.excess_loss, 1.2 * predicted, 0.01, allowance=0.21)
+    assert off.p_value == 1.0
+    beyond = compare(run, 3 * run.excess_loss, 3 * predicted, 0.01, allowance=0.01)
+    assert beyond.p_value < 1e-3
+    assert off.detectable == pytest.approx(compare(run, 1.2 * run.excess_loss, 1.2 * predicted, 0.01).detectable + 0.21)
+
+
+@pytest.mark.any_seed
+def test_no_number_of_replicas_is_sharper_than_the_theory(digits):
+    verdict = fl.verify(digits, SGD, steps=200, replicas=8, rng=3, resolution=0.001)
+    assert verdict.identity["own_error"] > 0.001
+    assert verdict.replicas_needed is None
+
+
+@pytest.mark.parametrize(
+    ("sgd", "change", "words"),
+    [
+        (SGD, {"start": "zero"}, "surroundings of W"),
+        (SGD, {"dynamics": "langevin"}, "real minibatches"),
+        (SGD, {"average": fl.EMA(0.9)}, "averages"),
+        (SGD, {"theory": "exact"}, "theory"),
+        (SGD, {"control": "cubic"}, "control"),
+        (SGD, {"level": 2.0}, "level"),
+        (fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2, sampling="shuffle"), {}, "a few per cent low"),
+        (
+            fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2, schedule=fl.schedules.CosineAnnealingLR(10)),
+            {},
+            "constant lr",
+        ),
+    ],
+)
+def test_what_the_local_theory_does_not_cover_is_refused_before_any_run(digits, sgd, change, words):
+    with pytest.raises(InvalidInput, match=words):
+        fl.verify(digits, sgd, steps=10, **change)
+
+
+def test_outside_the_bowl_there_is_no_verdict(digits):
+    with pytest.raises(OutsideBowl):
+        fl.verify(digits, fl.SGD(lr=50.0, batch_size=2, weight_decay=1e-2), steps=10)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+@pytest.mark.parametrize("recipe", [{"lr": 0.1}, {"lr": 0.3}, {"lr": 0.6}, {"lr": 0.03, "momentum": 0.9}], ids=str)
+def test_digits_are_as_the_local_theory_says(recipe):
+    data = fl.load("digits")
+    problem = fl.Softmax(data.inputs, data.labels)
+    sgd = fl.SGD(batch_size=8, weight_decay=1e-2, **recipe)
+    verdict = fl.verify(problem, sgd, steps=3000, replicas=32, rng=5, level=1e-6, resolution=0.05)
+    assert verdict.passed
+    assert not verdict.row("langevin").consistent
+    assert not verdict.row("discrete").consistent
