@@ -21,6 +21,7 @@ __all__ = [
     "MissingPackage",
     "NotConverged",
     "OutputError",
+    "OutsideQuadratic",
     "ResultError",
     "TooLarge",
     "UncertainFloor",
@@ -153,6 +154,23 @@ class UnstableSGD(InvalidInput):
                 f"{other}lr < {0.9 * max_stable_lr:.4g}{batch}, or {follow}"
             )
         super().__init__(text)
+
+
+class OutsideQuadratic(InvalidInput):
+    """The local quadratic picture of a loss does not hold over the fluctuation that it predicts.
+
+    Attributes
+    ----------
+    lr : float
+        As given.
+    anharmonicity : float
+        What the loss over the predicted fluctuation is above the quadratic one, over the floor; NaN where the weights
+        are at no minimum.
+    """
+
+    def __init__(self, text: str, lr: float, anharmonicity: float) -> None:
+        self.lr, self.anharmonicity = lr, anharmonicity
+        super().__init__(f"{text} predict(..., check_validity=False) gives the numbers of the picture all the same.")
 
 
 class DataUnavailable(FluctuaError):

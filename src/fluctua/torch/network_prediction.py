@@ -1,0 +1,210 @@
+"""What the local picture of a network says of a recipe: mode variances, the floor, the limit, and where that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from .._arrays import Array
+from .._results import ByValue, Tables, Tabular
+from .._validate.arguments import door
+from .._validate.values import choice, flag, real_number, step_list
+from ..errors import InvalidInput, OutsideQuadratic
+from ..recipe.sgd import Recipe
+from ..theory.subspace_law import LOCAL_RUNGS, LocalRung, SubspaceLaw
+
+if TYPE_CHECKING:
+    from .networks import LocalNetwork
+
+__all__ = ["LocalPrediction", "hold_recipe", "predicted"]
+
+_TRUSTED = 0.3  # of the floor, that the loss may be off the quadratic one, and that the weights may be above W*
+_ERRORS = 3.0  # standard errors of the meter that are allowed for
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalPrediction(ByValue, Tabular):
+    """The fluctuation of SGD about a minimum of a network, in the subspace; made by `LocalNetwork.predict`.
+
+    Attributes
+    ----------
+    network : LocalNetwork
+        The picture.
+    sgd : SGD
+        The recipe.
+    theory : str
+        Rung of the ladder.
+    mode_covariance : ndarray, (k, k)
+        S in the modes.
+    steps : tuple of int, or None
+        Steps from the minimum, averaged over; None if it is stationary.
+
+    Examples
+    --------
+    >>> import torch, fluctua as fl, fluctua.torch
+    >>> x = torch.tensor([[1.0], [2.0], [4.0]], dtype=torch.float64)
+    >>> model = torch.nn.Linear(1, 1, bias=False).double()
+    >>> half = lambda outputs, targets: 0.5 * (outputs - targets).square().sum(1).mean()
+    >>> _ = fluctua.torch.minimise(model, half, [(x, 0.5 * x + 1)])
+    >>> network = fluctua.torch.local(model, half, [(x, 0.5 * x + 1)], top=1)
+    >>> prediction = network.predict(fl.SGD(lr=0.01, batch_size=1))
+    >>> print(f"{prediction.excess_loss:.6f} {prediction.trace_floor:.6f} {prediction.max_stable_lr:.6f}")
+    0.004488 0.004086 0.153846
+    """
+
+    network: LocalNetwork
+    sgd: Recipe
+    theory: LocalRung
+    mode_covariance: Array
+    steps: tuple[int, ...] | None = None
+
+    @property
+    def _law(self) -> SubspaceLaw:
+        return SubspaceLaw(self.network.subspace, self.sgd, self.theory)
+
+    @property
+    def curvatures(self) -> Array:
+        """Eigenvalues h_p of the Hessian, largest first, (k,)."""
+        return self.network.curvatures
+
+    @property
+    def mode_variances(self) -> Array:
+        """S_pp, in squared units of the parameters, (k,)."""
+        return np.diag(self.mode_covariance)
+
+    @property
+    def excess_loss(self) -> float:
+        """The excess loss of the subspace, 1/2 sum of h_p S_pp."""
+        return float(0.5 * self.curvatures @ self.mode_variances)
+
+    @cached_property
+    def excess_loss_error(self) -> float:
+        """One standard error of the stationary excess loss, by the Hessians that were drawn; 0 where all were kept."""
+        return self._law.feedback_error(self.mode_covariance)
+
+    @property
+    def trace_floor(self) -> float:
+        """The floor of all parameters in continuous time, eta kappa tr(C)/4, eta/(1 - beta) with momentum."""
+        lr = self.sgd.step.effective_lr(self.sgd.lr)
+        return 0.25 * lr * self._law.kappa * self.network.noise_trace
+
+    @cached_property
+    def max_stable_lr(self) -> float:
+        """Where variances of the quadratic picture begin to grow without bound in the subspace: a crossover."""
+        return self._law.max_stable_lr
+
+    @cached_property
+    def _deviation(self) -> tuple[float, float]:
+        floor = self.excess_loss
+        value, error = self.network.deviation(self.mode_covariance) if floor else (0.0, 0.0)
+        return (value / floor, error / floor) if floor else (0.0, 0.0)
+
+    @property
+    def anharmonicity(self) -> float:
+        """What the loss over the predicted Gaussian is above the quadratic one, over the excess loss (F89)."""
+        return self._deviation[0]
+
+    @property
+    def anharmonicity_error(self) -> float:
+        """One standard error of `anharmonicity`, by the draws."""
+        return self._deviation[1]
+
+    def after(self, steps: int | Sequence[int], *, rtol: float = 1e-4) -> LocalPrediction:
+        """Return the same after so many steps from the minimum, or averaged over a sequence of them.
+
+        Parameters
+        ----------
+        steps : int or sequence of int
+            0 is the minimum itself.
+        rtol : float
+            Relative accuracy asked of every mode's variance.
+
+        Returns
+        -------
+        LocalPrediction
+            Of the same picture, recipe and rung.
+
+        Raises
+        ------
+        InvalidInput
+            For arguments out of range.
+        """
+        wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))
+        covariance = self._law.after(wanted, real_number("rtol", rtol, above=0.0))
+        return replace(self, mode_covariance=covariance, steps=wanted)
+
+    def _tables(self) -> Tables:
+        return {"modes": self._modes}
+
+    def _modes(self) -> dict[str, Any]:
+        k = len(self.curvatures)
+        return {"mode": np.arange(1, k + 1), "curvature": self.curvatures, "variance": self.mode_variances}
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        names = ("excess_loss", "trace_floor", "max_stable_lr", "anharmonicity", "theory")
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        when = "stationary" if self.steps is None else f"after {self.steps[-1]:,} steps"
+        return (
+            f"LocalPrediction({self.theory}, {when}, excess_loss={self.excess_loss:.6g} in {len(self.curvatures)} "
+            f"modes, anharmonicity={self.anharmonicity:.1%})"
+        )
+
+
+def predicted(network: LocalNetwork, sgd: Recipe, theory: str, check: bool) -> LocalPrediction:
+    """Return the stationary state, refused where the picture is known to fail."""
+    door(sgd=sgd)
+    rung = cast("LocalRung", choice("theory", theory, LOCAL_RUNGS))
+    hold_recipe(network, sgd)
+    law = SubspaceLaw(network.subspace, sgd, rung)
+    found = LocalPrediction(network, sgd, rung, law.stationary())
+    if flag("check_validity", check):
+        _hold_valid(found)
+    return found
+
+
+def hold_recipe(network: LocalNetwork, sgd: Recipe) -> None:
+    """Refuse a recipe that the picture does not cover."""
+    if sgd.weight_decay != network.weight_decay:
+        raise InvalidInput(
+            f"the recipe has weight_decay {sgd.weight_decay:g}, and the picture is of the minimum with "
+            f"{network.weight_decay:g}: its place depends on it. Use the same in both."
+        )
+    sgd.refuse_epochs("the local law of a network is of independent batches")
+    if sgd.sampler.probabilities(network.samples) is not None:
+        raise InvalidInput("the local law of a network is of samples drawn alike: WeightedSampling is not covered.")
+    sgd.sampling_factor(network.samples)
+
+
+def _hold_valid(found: LocalPrediction) -> None:
+    """Refuse a floor that the loss itself contradicts."""
+    network, floor = found.network, found.excess_loss
+    if network.saddle:
+        raise OutsideQuadratic(
+            f"the weights are at a saddle: the Hessian has an eigenvalue of {network.lowest_curvature:.3g} or below "
+            f"beside its largest, {network.curvatures[0]:.3g}. No run stays there.",
+            found.sgd.lr,
+            float("nan"),
+        )
+    if floor and network.decrement > _TRUSTED * floor:
+        raise OutsideQuadratic(
+            f"the weights are too far from the minimum: {network.decrement:.3g} of loss above that of the quadratic "
+            f"picture, and the predicted floor is {floor:.3g}. Train on with fluctua.torch.minimise.",
+            found.sgd.lr,
+            float("nan"),
+        )
+    value, error = found.anharmonicity, found.anharmonicity_error
+    if not abs(value) <= _TRUSTED + _ERRORS * error:
+        raise OutsideQuadratic(
+            f"over the predicted fluctuation the loss is off the quadratic picture by {value:.0%} (+- {error:.0%}) of "
+            f"the floor at lr = {found.sgd.lr:g}, and up to {_TRUSTED:.0%} is trusted. The largest stable rate of the "
+            f"picture is {found.max_stable_lr:.4g}. Use a smaller lr or a larger batch.",
+            found.sgd.lr,
+            value,
+        )

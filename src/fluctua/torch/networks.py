@@ -1,0 +1,284 @@
+"""The local picture of a small network near a minimum: what fluctuates there, by how much, and where that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .._arrays import Array, even
+from .._results import ByValue, Tables, Tabular
+from .._validate.values import positive_int, real_number
+from ..recipe.sgd import Recipe
+from ..theory.subspace import Subspace
+from .at_the_door import objective_of
+from .network_prediction import LocalPrediction, predicted
+from .network_runs import NetworkRuns, measured
+from .objective import LossFunction, Objective
+from .picture import flat, hold_sizes, picture_of
+
+__all__ = ["LocalNetwork", "local"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalNetwork(ByValue, Tabular):
+    r"""A network about a minimum W*, to second order, in the directions of its largest curvatures; made by `local`.
+
+    Attributes
+    ----------
+    curvatures : ndarray, (k,)
+        The largest eigenvalues h_p > 0 of the Hessian H of the full loss, weight decay included, largest first.
+    modes : ndarray, (n, k)
+        Their eigenvectors U, in the order of `model.parameters()` that train.
+    noise : ndarray, (k, k)
+        U^T C U, C the covariance of the gradients of single samples.
+    noise_trace : float
+        tr C, of all parameters.
+    hessians : ndarray, (m, k, k)
+        U^T H_i U of single samples: all of them, or m that were drawn.
+    left_out : ndarray
+        Curvatures among the `top` that are zero or negative, whose directions are left out.
+    lowest_curvature, lowest_residual : float
+        The lowest eigenvalue of H that 80 products with it show, an upper bound, and its residual.
+    loss, gradient_norm : float
+        L and |grad L| at the weights, weight decay included.
+    decrement : float
+        1/2 grad^T H^-1 grad in the subspace: how far L is above the minimum of the quadratic picture there.
+    objective : Objective
+        The loss as a function of the parameters, with copies of all that it needs.
+
+    Examples
+    --------
+    >>> import torch, fluctua as fl, fluctua.torch
+    >>> _ = torch.manual_seed(0)
+    >>> x, y = torch.randn(200, 4), torch.randint(3, (200,))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
+    >>> _ = fluctua.torch.minimise(model, "cross_entropy", [(x, y)], weight_decay=0.02)
+    >>> network = fluctua.torch.local(model, "cross_entropy", [(x, y)], top=8, weight_decay=0.02)
+    >>> prediction = network.predict(fl.SGD(lr=0.05, batch_size=8, weight_decay=0.02))
+    >>> prediction.mode_variances.shape, bool(0 < prediction.excess_loss < prediction.trace_floor)
+    ((8,), True)
+    """
+
+    curvatures: Array
+    modes: Array
+    noise: Array
+    noise_trace: float
+    hessians: Array
+    left_out: Array
+    lowest_curvature: float
+    lowest_residual: float
+    loss: float
+    gradient_norm: float
+    decrement: float
+    objective: Objective
+
+    @property
+    def samples(self) -> int:
+        """The number of samples, N."""
+        return self.objective.samples
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters that train, n."""
+        return self.objective.parameters
+
+    @property
+    def weight_decay(self) -> float:
+        """The coefficient gamma."""
+        return self.objective.weight_decay
+
+    @property
+    def saddle(self) -> bool:
+        """Whether a direction of negative curvature was found: then the weights are at no minimum."""
+        return bool(self.lowest_curvature < -flat(self.objective.precision) * self.curvatures[0])
+
+    @cached_property
+    def subspace(self) -> Subspace:
+        """What the law needs: curvatures, noise and feedback in the k directions."""
+        return Subspace(self.curvatures, self.noise, self.hessians, self.samples)
+
+    def feedback(self, covariance: Array) -> Array:
+        """Return K[S] = <H_i S H_i> - <H_i> S <H_i> in the subspace (F88), (k, k).
+
+        Parameters
+        ----------
+        covariance : ndarray, (k, k)
+            S.
+
+        Returns
+        -------
+        ndarray, (k, k)
+            What the fluctuation adds to the noise of single samples.
+        """
+        return self.subspace.feedback(covariance)
+
+    def predict(self, sgd: Recipe, *, theory: str = "multiplicative", check_validity: bool = True) -> LocalPrediction:
+        """Return the stationary fluctuation of SGD in the subspace (F87); `.after(steps)` gives finite times.
+
+        Parameters
+        ----------
+        sgd : SGD
+            The recipe, with the weight decay of the picture and independent batches.
+        theory : str
+            "multiplicative": F87. "discrete": without K. "langevin": and in continuous time.
+        check_validity : bool
+            If False, a floor is given where the picture is known to fail, too; its `.anharmonicity` says so.
+
+        Returns
+        -------
+        LocalPrediction
+            In the modes, with the floor, the limit of stability and the meter of anharmonicity.
+
+        Raises
+        ------
+        InvalidInput
+            For a recipe that the picture does not cover.
+        UnstableSGD
+            Above the largest stable learning rate of the subspace.
+        OutsideQuadratic
+            Where the loss over the predicted fluctuation is off the quadratic by more than 30 % of the floor, or the
+            weights are farther from the minimum than the fluctuation is wide.
+        """
+        return predicted(self, sgd, theory, check_validity)
+
+    def measure(self, sgd: Recipe, *, steps: int, replicas: int = 32, rng: Any = None) -> NetworkRuns:
+        """Return what real runs from the minimum do in the subspace, to be compared with `predict`.
+
+        Parameters
+        ----------
+        sgd : SGD
+            The recipe, as for `predict`; any schedule.
+        steps : int
+            Of each run; the second half is recorded.
+        replicas : int
+            Runs side by side, each with its own batches.
+        rng : Generator, int or None
+            As in `fluctua.simulate`.
+
+        Returns
+        -------
+        NetworkRuns
+            Mode variances and losses with their errors; its table has every rung beside them.
+
+        Raises
+        ------
+        InvalidInput
+            For a recipe that the picture does not cover, and arguments out of range.
+        TooLarge
+            Where the replicas do not fit into memory.
+        """
+        return measured(self, sgd, steps, replicas, rng)
+
+    def deviation(self, covariance: Array, pairs: int = 32) -> tuple[float, float]:
+        """Return E L(W* + U a) - L - 1/2 E a^T h a over a Gaussian of this covariance, and its standard error (F89).
+
+        Parameters
+        ----------
+        covariance : ndarray, (k, k)
+            S, in the modes.
+        pairs : int
+            Antithetic pairs of draws; always the same ones.
+
+        Returns
+        -------
+        tuple of float
+            In units of the loss. Odd orders cancel in a pair.
+        """
+        values, vectors = np.linalg.eigh(even(covariance))
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        normal = np.random.default_rng(0).standard_normal((pairs, len(values)))
+        each = [self._deviation(root @ z) for z in normal]
+        return float(np.mean(each)), float(np.std(each, ddof=1) / np.sqrt(pairs))
+
+    def _deviation(self, place: Array) -> float:
+        objective = self.objective
+        shift = objective.vector(self.modes @ place)
+        both = sum(objective.value(objective.weights + sign * shift) for sign in (1, -1))
+        return 0.5 * both - self.loss - 0.5 * float(self.curvatures @ place**2)
+
+    def _tables(self) -> Tables:
+        return {"modes": self._modes}
+
+    def _modes(self) -> dict[str, Any]:
+        k = len(self.curvatures)
+        return {"mode": np.arange(1, k + 1), "curvature": self.curvatures, "noise": np.diag(self.noise)}
+
+    def __repr__(self) -> str:
+        kind = "a saddle" if self.saddle else "a minimum"
+        return (
+            f"LocalNetwork({len(self.curvatures)} of {self.parameters:,} modes, {kind}, loss={self.loss:.6g}, "
+            f"|gradient|={self.gradient_norm:.2g})"
+        )
+
+
+def local(
+    model: nn.Module,
+    loss: LossFunction | str,
+    loader: Iterable[Any],
+    *,
+    top: int = 20,
+    weight_decay: float = 0.0,
+    dtype: torch.dtype | None = None,
+    hessians: int | None = None,
+) -> LocalNetwork:
+    r"""Return the local quadratic picture of a small network at its weights, in the `top` directions of curvature.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        At a minimum of the loss, in eval mode (see `minimise`). It is left as it is.
+    loss : callable or str
+        (outputs, targets) to the mean over the samples of a batch; "cross_entropy" and "mse" are torch's.
+    loader : iterable
+        Batches (inputs, targets), as a `DataLoader` yields them. All samples are read once, and held.
+    top : int
+        Directions, k.
+    weight_decay : float
+        gamma, with `torch.optim.SGD`'s meaning, on every parameter that trains.
+    dtype : torch.dtype, optional
+        Arithmetic, torch.float64 for double precision; that of the parameters otherwise.
+    hessians : int, optional
+        Samples whose Hessians are kept for K, drawn without replacement; as many as fit into 128 MiB otherwise.
+
+    Returns
+    -------
+    LocalNetwork
+        Curvatures, modes, noise and feedback, and how far the weights are from a minimum.
+
+    Raises
+    ------
+    InvalidInput
+        For modules in training mode, losses that are random or no mean over samples, loaders that are empty, random or
+        hold what is not finite, more directions than parameters, and weights that are at no minimum.
+    TooLarge
+        Where the samples or the modes do not fit into memory.
+    NotConverged
+        If the directions were not found as accurately as the arithmetic allows.
+
+    Notes
+    -----
+    Cost: about 100 to 300 Hessian-vector products over all samples (`torch.func`, `scipy.sparse.linalg.eigsh`), the
+    gradient of every sample, and k Hessian-vector products for each of the samples whose Hessians are kept.
+
+    Examples
+    --------
+    >>> import torch, fluctua.torch
+    >>> x = torch.tensor([[1.0], [2.0], [4.0]], dtype=torch.float64)
+    >>> model = torch.nn.Linear(1, 1, bias=False).double()
+    >>> _ = fluctua.torch.minimise(model, "mse", [(x, 0.5 * x + 1)])
+    >>> network = fluctua.torch.local(model, "mse", [(x, 0.5 * x + 1)], top=1)
+    >>> print(f"{network.curvatures[0]:.4f} {network.noise_trace:.4f}")
+    14.0000 6.5374
+    """
+    decay = real_number("weight_decay", weight_decay, minimum=0.0)
+    count = positive_int("top", top)
+    kept = None if hessians is None else positive_int("hessians", hessians, minimum=2)
+    objective = objective_of(model, loss, loader, decay, dtype)
+    hold_sizes(objective, count)
+    return LocalNetwork(**vars(picture_of(objective, count, kept)), objective=objective)
