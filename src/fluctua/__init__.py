@@ -10,6 +10,7 @@ from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
+from .problem.softmax.heads import Logistic, Softmax
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
 from .recipe.quasi_hyperbolic import QHM
@@ -58,6 +59,7 @@ __all__ = [
     "GradientNoise",
     "HeldOutLoss",
     "LeastSquares",
+    "Logistic",
     "LossSpread",
     "Measurement",
     "Plan",
@@ -66,6 +68,7 @@ __all__ = [
     "Rehearsal",
     "RunningAverage",
     "SemiAnalytic",
+    "Softmax",
     "StableLimit",
     "Sweep",
     "UnstableSGD",

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .warned import AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates
+from .warned import (
+    AmbiguousTargets,
+    BelowRounding,
+    MissingBias,
+    UncertainFloor,
+    UncertainLimit,
+    UnknownFloor,
+    UnstableRates,
+)
 
 __all__ = [
     "AmbiguousTargets",
@@ -18,6 +26,7 @@ __all__ = [
     "DataUnavailable",
     "FluctuaError",
     "InvalidInput",
+    "MissingBias",
     "MissingPackage",
     "NotConverged",
     "OutputError",
