@@ -18,7 +18,7 @@ __all__ = ["Subspace"]
 
 @dataclass(frozen=True, eq=False)
 class Subspace:
-    """The quadratic picture in k directions of curvature: what the law needs, and nothing of the model.
+    """The quadratic picture in k directions of curvature, a `Local` of `theory.source`; nothing of the model.
 
     Attributes
     ----------
@@ -36,6 +36,11 @@ class Subspace:
     noise: Array
     hessians: Array
     population: int
+
+    @property
+    def precision(self) -> float:
+        """Relative accuracy of the products over samples: they are of kept numbers, in double precision."""
+        return 1e-12
 
     @cached_property
     def _centred(self) -> Array:

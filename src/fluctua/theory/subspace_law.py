@@ -16,7 +16,8 @@ from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..recipe.sgd import Recipe
 from . import fixed_points
-from .radius import unit_radius
+from .source import BatchNoise
+from .stability import limit_of
 from .subspace import Subspace
 from .transient import Relaxation
 
@@ -24,7 +25,6 @@ __all__ = ["LOCAL_RUNGS", "LocalRung", "SubspaceLaw"]
 
 LocalRung = Literal["multiplicative", "discrete", "langevin"]
 LOCAL_RUNGS: tuple[LocalRung, ...] = ("multiplicative", "discrete", "langevin")
-_PRECISION = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +39,14 @@ class SubspaceLaw:
     rung: LocalRung = "multiplicative"
 
     @cached_property
-    def kappa(self) -> float:
-        """Covariance of a batch mean in units of the per-sample one (F5)."""
-        return self.sgd.sampling_factor(self.subspace.population)
+    def source(self) -> BatchNoise[Subspace]:
+        """The covariance of the gradient of one batch."""
+        return BatchNoise(self.subspace, self.sgd.sampler, self.sgd.batch_size)
 
     @property
     def feeds_back(self) -> bool:
         """Whether the source depends on S."""
-        return self.rung == "multiplicative" and self.kappa > 0
+        return self.rung == "multiplicative" and self.source.kappa > 0
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -55,54 +55,37 @@ class SubspaceLaw:
             return langevin_flow(self.subspace.curvatures, self.sgd.step.effective_lr(self.sgd.lr))
         return step_kernel(self.subspace.curvatures, self.sgd.step, self.sgd.lr)
 
-    def feedback(self, covariance: Array) -> Array:
-        """Return kappa K[S], (k, k)."""
-        return np.asarray(self.kappa * self.subspace.feedback(covariance))
-
-    @property
-    def source(self) -> Array:
-        """The source at W*, kappa C, (k, k)."""
-        return np.asarray(self.kappa * self.subspace.noise)
-
     @cached_property
     def max_stable_lr(self) -> float:
         """The learning rate above which variances in the subspace grow without bound in the quadratic picture (F12)."""
-        h = self.subspace.curvatures
-        scale, step = float(h[0]), self.sgd.step
-        edge = step.mean_limit(1.0)
-        if not self.feeds_back:
-            return edge / scale
-        found = unit_radius(
-            lambda s: self.feedback(s) / scale**2, lambda lr: step_kernel(h / scale, step, lr), edge, len(h), _PRECISION
-        )
-        return found / scale
+        if self.feeds_back:
+            return limit_of(self.source, self.sgd.step)
+        return self.sgd.step.mean_limit(float(self.subspace.curvatures[0]))
 
     def stationary(self) -> Array:
         """S, (k, k); raises `UnstableSGD` where there is none."""
         if self.sgd.lr >= self.max_stable_lr and self.rung != "langevin":
-            raise UnstableSGD(self.sgd.lr, self.max_stable_lr, larger_batch=self.kappa > 0)
-        return self._solved(self.source)
+            raise UnstableSGD(self.sgd.lr, self.max_stable_lr, larger_batch=self.source.kappa > 0)
+        return self._solved(self.source.noise)
 
     def _solved(self, source: Array) -> Array:
         phi = self.kernel.stationary
         if not self.feeds_back or not source.any():
             return np.asarray(phi * source)
-        return fixed_points.solve(phi, source, self.feedback, rtol=_PRECISION)
+        return fixed_points.solve(phi, source, self.source.feedback, rtol=self.subspace.precision)
 
     def feedback_error(self, covariance: Array) -> float:
         """One standard error of the excess loss, by the samples whose Hessians were drawn; from the adjoint state."""
         if not self.feeds_back:
             return 0.0
         adjoint = self._solved(np.diag(0.5 * self.subspace.curvatures))
-        return self.kappa * self.subspace.feedback_error(adjoint, covariance)
+        return self.source.kappa * self.subspace.feedback_error(adjoint, covariance)
 
     def after(self, steps: Sequence[int], rtol: float) -> Array:
         """S after `steps` steps from W*, averaged over them, (k, k)."""
-        k = len(self.subspace.curvatures)
-        source = (lambda s, _: self.source + self.feedback(s)) if self.feeds_back else self.source
-        run = Relaxation(
-            self._motion(max(steps)), source, self.source, np.zeros((k, k)), None, rtol, self.subspace.curvatures
-        )
+        h, noise = self.subspace.curvatures, self.source.noise
+        source = (lambda s, _: noise + self.source.feedback(s)) if self.feeds_back else noise
+        run = Relaxation(self._motion(max(steps)), source, noise, np.zeros_like(noise), None, rtol, h)
         return run.average(steps)[0]
 
     def _motion(self, steps: int) -> Kernel | Course:

@@ -90,7 +90,7 @@ class LocalPrediction(ByValue, Tabular):
     def trace_floor(self) -> float:
         """The floor of all parameters in continuous time, eta kappa tr(C)/4, eta/(1 - beta) with momentum."""
         lr = self.sgd.step.effective_lr(self.sgd.lr)
-        return 0.25 * lr * self._law.kappa * self.network.noise_trace
+        return 0.25 * lr * self._law.source.kappa * self.network.noise_trace
 
     @cached_property
     def max_stable_lr(self) -> float:
