@@ -110,7 +110,9 @@ def test_noise_and_hessians_are_those_of_single_samples():
         assert found == pytest.approx(by_differences, abs=1e-8)
 
 
-@pytest.mark.parametrize(("sampling", "size"), [("with_replacement", 1), ("with_replacement", 2), ("without_replacement", 3)])
+@pytest.mark.parametrize(
+    ("sampling", "size"), [("with_replacement", 1), ("with_replacement", 2), ("without_replacement", 3)]
+)
 def test_the_quadratic_twin_enumerated_over_all_batches_obeys_the_law(sampling, size):
     model, data = tiny()
     network = ft.local(model, "cross_entropy", data, top=12, weight_decay=DECAY)
@@ -219,7 +221,9 @@ def test_a_subsample_of_hessians_states_an_error_that_covers_it(small):
     model, data = small
     sgd = fl.SGD(lr=0.5, batch_size=1, weight_decay=DECAY)
     whole, part = (
-        ft.local(model, "cross_entropy", data, top=10, weight_decay=DECAY, hessians=kept).predict(sgd, check_validity=False)
+        ft.local(model, "cross_entropy", data, top=10, weight_decay=DECAY, hessians=kept).predict(
+            sgd, check_validity=False
+        )
         for kept in (None, 150)
     )
     assert whole.excess_loss_error == 0

@@ -15,6 +15,7 @@ from .._validate.arguments import door
 from .._validate.values import choice, flag, real_number, step_list
 from ..errors import InvalidInput, OutsideQuadratic
 from ..recipe.sgd import Recipe
+from ..theory.flatness import exponent, principal_flatness
 from ..theory.subspace_law import LOCAL_RUNGS, LocalRung, SubspaceLaw
 
 if TYPE_CHECKING:
@@ -113,6 +114,15 @@ class LocalPrediction(ByValue, Tabular):
         """One standard error of `anharmonicity`, by the draws."""
         return self._deviation[1]
 
+    @property
+    def flatness_exponent(self) -> float:
+        """The exponent psi of variance ~ flatness^-psi along the principal directions of S (F88).
+
+        Directions are counted down to 1e-4 of the largest variance. psi = -2 in equilibrium; from 0 up variance is
+        larger where the loss is steeper.
+        """
+        return exponent(*principal_flatness(self.mode_covariance, self.curvatures, self.network.loss))
+
     def after(self, steps: int | Sequence[int], *, rtol: float = 1e-4) -> LocalPrediction:
         """Return the same after so many steps from the minimum, or averaged over a sequence of them.
 
@@ -138,11 +148,15 @@ class LocalPrediction(ByValue, Tabular):
         return replace(self, mode_covariance=covariance, steps=wanted)
 
     def _tables(self) -> Tables:
-        return {"modes": self._modes}
+        return {"modes": self._modes, "flatness": self._principal}
 
     def _modes(self) -> dict[str, Any]:
         k = len(self.curvatures)
         return {"mode": np.arange(1, k + 1), "curvature": self.curvatures, "variance": self.mode_variances}
+
+    def _principal(self) -> dict[str, Any]:
+        variances, flatness = principal_flatness(self.mode_covariance, self.curvatures, self.network.loss)
+        return {"direction": np.arange(1, len(variances) + 1), "variance": variances, "flatness": flatness}
 
     @property
     def _attributes(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from .._arrays import Array, standard_error
 from .._results import ByValue, Tables, Tabular
 from .._validate.arguments import door
 from .._validate.sizes import refuse_bytes
-from .._validate.values import positive_int
+from .._validate.values import positive_int, step_list
+from ..errors import InvalidInput
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Draws, generators, seed_sequence
+from ..theory.flatness import exponent, principal_directions, principal_flatness
 from ..theory.subspace_law import LOCAL_RUNGS
 from .network_prediction import LocalPrediction, hold_recipe
 from .picture import numbers
@@ -43,8 +45,8 @@ class NetworkRuns(ByValue, Tabular):
         The recipe.
     steps : tuple of int
         The recorded ones.
-    variances : ndarray, (R, k)
-        Squares of V in the modes, averaged over the recorded steps, of every replica.
+    covariances : ndarray, (R, k, k)
+        V V^T in the modes, averaged over the recorded steps, of every replica.
     losses : ndarray, (R,)
         L(W) - L of all parameters, averaged over some of the recorded steps, of every replica.
 
@@ -56,15 +58,20 @@ class NetworkRuns(ByValue, Tabular):
     >>> _ = fluctua.torch.minimise(model, "mse", [(x, 0.5 * x + 1)])
     >>> network = fluctua.torch.local(model, "mse", [(x, 0.5 * x + 1)], top=1)
     >>> runs = network.measure(fl.SGD(lr=0.01, batch_size=1), steps=100, replicas=4, rng=1)
-    >>> runs.variances.shape, list(runs.columns("rungs"))[:3]
-    ((4, 1), ['theory', 'excess loss', 'off by'])
+    >>> runs.covariances.shape, list(runs.columns("rungs"))[:3]
+    ((4, 1, 1), ['theory', 'excess loss', 'off by'])
     """
 
     network: LocalNetwork
     sgd: Recipe
     steps: tuple[int, ...]
-    variances: Array
+    covariances: Array
     losses: Array
+
+    @property
+    def variances(self) -> Array:
+        """Squares of V in the modes, of every replica, (R, k)."""
+        return np.asarray(np.diagonal(self.covariances, axis1=1, axis2=2))
 
     @property
     def mode_variances(self) -> Array:
@@ -125,6 +132,26 @@ class NetworkRuns(ByValue, Tabular):
         """
         return np.asarray((self.mode_variances - prediction.mode_variances) / self.mode_errors)
 
+    def flatness_exponent(self, prediction: LocalPrediction) -> tuple[float, float]:
+        """Return psi of the variances measured along predicted principal directions, and its standard error (F88).
+
+        Parameters
+        ----------
+        prediction : LocalPrediction
+            After the same steps; its principal directions and the flatness along them are used.
+
+        Returns
+        -------
+        tuple of float
+            The error is the jackknife's over replicas.
+        """
+        directions = principal_directions(prediction.mode_covariance)
+        _, flatness = principal_flatness(prediction.mode_covariance, prediction.curvatures, self.network.loss)
+        along = np.einsum("kq,rkl,lq->rq", directions, self.covariances, directions, optimize=True)
+        total, count = along.sum(axis=0), len(along)
+        left = [exponent((total - one) / (count - 1), flatness) for one in along]
+        return exponent(total / count, flatness), float(np.sqrt((count - 1) * np.var(left)))
+
     def _tables(self) -> Tables:
         return {"rungs": self._rungs, "modes": self._modes}
 
@@ -152,7 +179,9 @@ class NetworkRuns(ByValue, Tabular):
         )
 
 
-def measured(network: LocalNetwork, sgd: Recipe, steps: int, replicas: int, rng: Any) -> NetworkRuns:
+def measured(
+    network: LocalNetwork, sgd: Recipe, steps: int, replicas: int, record: Sequence[int] | None, rng: Any
+) -> NetworkRuns:
     """Run replicas side by side from the weights of the picture, and record what they do in its modes."""
     door(sgd=sgd)
     hold_recipe(network, sgd)
@@ -162,17 +191,28 @@ def measured(network: LocalNetwork, sgd: Recipe, steps: int, replicas: int, rng:
         8.0 * 5 * count * network.parameters,
         "Use fewer replicas, and repeat with another rng.",
     )
-    recorded = np.unique(np.linspace(max(last // 2, 1), last, min(_RECORDS, last - last // 2)).astype(int)).tolist()
+    recorded = _recorded(last, record)
     valued = set(recorded[:: -max(1, len(recorded) // _LOSSES)])
     basis = network.objective.vector(network.modes)
-    squares, losses = np.zeros((count, len(network.curvatures))), np.zeros(count)
+    squares, losses = np.zeros((count, *network.noise.shape)), np.zeros(count)
     for step, moved in trajectory(network, sgd, last, generators(seed_sequence(rng), count)):
         if step in recorded:
-            squares += numbers(moved @ basis) ** 2 / len(recorded)
+            seen = numbers(moved @ basis)
+            squares += seen[:, :, None] * seen[:, None] / len(recorded)
         if step in valued:
             values = [network.objective.value(network.objective.weights + each) for each in moved]
             losses += (np.array(values) - network.loss) / len(valued)
     return NetworkRuns(network, sgd, tuple(recorded), squares, losses)
+
+
+def _recorded(last: int, record: Sequence[int] | None) -> list[int]:
+    """The steps that are recorded: as asked, or 20 in the second half."""
+    if record is None:
+        return np.unique(np.linspace(max(last // 2, 1), last, _RECORDS).astype(int)).tolist()
+    found = sorted(set(step_list("record", record).tolist()))
+    if not 1 <= found[0] <= found[-1] <= last:
+        raise InvalidInput(f"record must hold steps from 1 to {last:,}, the last one, got {found[0]} to {found[-1]}.")
+    return found
 
 
 def trajectory(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -147,7 +147,9 @@ class LocalNetwork(ByValue, Tabular):
         """
         return predicted(self, sgd, theory, check_validity)
 
-    def measure(self, sgd: Recipe, *, steps: int, replicas: int = 32, rng: Any = None) -> NetworkRuns:
+    def measure(
+        self, sgd: Recipe, *, steps: int, replicas: int = 32, record: Sequence[int] | None = None, rng: Any = None
+    ) -> NetworkRuns:
         """Return what real runs from the minimum do in the subspace, to be compared with `predict`.
 
         Parameters
@@ -155,9 +157,11 @@ class LocalNetwork(ByValue, Tabular):
         sgd : SGD
             The recipe, as for `predict`; any schedule.
         steps : int
-            Of each run; the second half is recorded.
+            Of each run.
         replicas : int
             Runs side by side, each with its own batches.
+        record : sequence of int, optional
+            Steps that are recorded; 20 in the second half otherwise.
         rng : Generator, int or None
             As in `fluctua.simulate`.
 
@@ -173,7 +177,7 @@ class LocalNetwork(ByValue, Tabular):
         TooLarge
             Where the replicas do not fit into memory.
         """
-        return measured(self, sgd, steps, replicas, rng)
+        return measured(self, sgd, steps, replicas, record, rng)
 
     def deviation(self, covariance: Array, pairs: int = 32) -> tuple[float, float]:
         """Return E L(W* + U a) - L - 1/2 E a^T h a over a Gaussian of this covariance, and its standard error (F89).
