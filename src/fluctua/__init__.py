@@ -21,6 +21,7 @@ from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
+from .theory.local import LocalPrediction
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr
 from .theory.stable_limit import StableLimit
@@ -59,6 +60,7 @@ __all__ = [
     "GradientNoise",
     "HeldOutLoss",
     "LeastSquares",
+    "LocalPrediction",
     "Logistic",
     "LossSpread",
     "Measurement",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch, wraps
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 __all__ = ["Verb", "by_noun", "verbs_of"]
 
@@ -17,14 +17,14 @@ _VERBS: dict[str, Any] = {}
 class Verb(Protocol[P, R_co]):
     """A public function whose first argument, `problem`, says which of several functions is called."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def __call__(self, problem: Any, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call what is registered for the type of the problem; what is not is refused by the function for the rest."""
 
     def register(self, kind: type) -> Callable[[F], F]:
         """Return a decorator that registers a function for problems of a kind."""
 
 
-def by_noun(function: Callable[P, R_co]) -> Verb[P, R_co]:
+def by_noun(function: Callable[Concatenate[Any, P], R_co]) -> Verb[P, R_co]:
     """Return `function` as a verb: it answers for every problem of which no other function was registered."""
     known = singledispatch(function)
 

@@ -30,7 +30,7 @@ __all__ = [
     "MissingPackage",
     "NotConverged",
     "OutputError",
-    "OutsideQuadratic",
+    "OutsideBowl",
     "ResultError",
     "TooLarge",
     "UncertainFloor",
@@ -165,23 +165,6 @@ class UnstableSGD(InvalidInput):
         super().__init__(text)
 
 
-class OutsideQuadratic(InvalidInput):
-    """The local quadratic picture of a loss does not hold over the fluctuation that it predicts.
-
-    Attributes
-    ----------
-    lr : float
-        As given.
-    anharmonicity : float
-        What the loss over the predicted fluctuation is above the quadratic one, over the floor; NaN where the weights
-        are at no minimum.
-    """
-
-    def __init__(self, text: str, lr: float, anharmonicity: float) -> None:
-        self.lr, self.anharmonicity = lr, anharmonicity
-        super().__init__(f"{text} predict(..., check_validity=False) gives the numbers of the picture all the same.")
-
-
 class DataUnavailable(FluctuaError):
     """A data set's files are neither on disk nor could be fetched."""
 
@@ -217,6 +200,31 @@ class CorruptData(FluctuaError):
     def __init__(self, path: Path | str, problem: str, remedy: str) -> None:
         self.path = Path(path)
         super().__init__(f"{path}: {problem}. {remedy}")
+
+
+class OutsideBowl(UnstableSGD):
+    """The learning rate is so large that the weights of a head live outside the quadratic bowl of its optimum.
+
+    No floor is given there: the local theory would be off by more than a few per cent, and nothing says by how much.
+
+    Attributes
+    ----------
+    lr, max_stable_lr : float
+        As given, and the crossover for this batch size and sampling.
+    anharmonicity : float
+        The meter u, infinite where the quadratic has no stationary state.
+    """
+
+    def __init__(self, lr: float, max_stable_lr: float, anharmonicity: float) -> None:
+        self.lr, self.max_stable_lr, self.anharmonicity = lr, max_stable_lr, anharmonicity
+        known = anharmonicity < float("inf")
+        meter = f"its anharmonicity is {anharmonicity:.0%}, and up to 30 % it is known" if known else "it has none"
+        InvalidInput.__init__(
+            self,
+            f"the floor at lr = {lr:.6g} is not that of a quadratic bowl: {meter}. The crossover is at lr = "
+            f"{max_stable_lr:.6g}; above it the weights live outside the bowl and fluctuate widely without diverging. "
+            f"Use a smaller learning rate, a larger batch, a simulation, or check_stability=False for a rung's number.",
+        )
 
 
 class OutputError(FluctuaError, OSError):

@@ -79,6 +79,16 @@ class Picture:
         """Number of modes, r."""
         return len(self.curvatures)
 
+    @property
+    def complete(self) -> bool:
+        """Whether no mode is left out."""
+        return True
+
+    @property
+    def noise_beyond(self) -> float:
+        """What tr C has beyond the modes."""
+        return 0.0
+
     @cached_property
     def optimum(self) -> Array:
         """W* in the modes, (r,)."""
@@ -97,36 +107,58 @@ class Picture:
         """C, the covariance of one sample's gradient at W*, (r, r)."""
         r = self.place.residuals
         pulled = self.place.head.weight_decay * self.optimum
-        return self._scattered(r[:, :, None] * r[:, None, :]) - np.multiply.outer(pulled, pulled)
+        return self.scattered(r[:, :, None] * r[:, None, :]) - np.multiply.outer(pulled, pulled)
 
     def feedback(self, covariance: Array) -> Array:
         """Return K[S] = <(A B A) (x) x x^T> - H0 S H0, B = x^T S x: what the fluctuation adds to the noise, (r, r)."""
-        a = self.place.spread
+        return self.scattered(self._swung(self.forms(covariance))) - self._centre(covariance)
+
+    def felt(self, covariance: Array) -> Array:
+        """Return K[S] + X[S], (r, r), at the cost of one of them."""
+        b = self.forms(covariance)
+        bent = self._thirds(b)
+        slope = self.pulled(bent)
+        product, added = self._crossing(bent, -slope / self.curvatures, slope)
+        return self.scattered(self._swung(b) + product) - self._centre(covariance) + added
+
+    def _swung(self, b: Array) -> Array:
+        return np.asarray(self.place.spread @ b @ self.place.spread)
+
+    def _centre(self, covariance: Array) -> Array:
         h = self.curvatures - self.place.head.weight_decay
-        return self._scattered(a @ self.forms(covariance) @ a) - h[:, None] * covariance * h
+        return np.asarray(h[:, None] * covariance * h)
 
     def shift(self, covariance: Array) -> Array:
         """Return m of H m = -<t x^T>: how far the mean is from W*, to first order in S, (r,)."""
-        return -self.into(gathered(self.place.head.z, self.thirds(covariance))) / self.curvatures
+        return -self.pulled(self.thirds(covariance)) / self.curvatures
 
     def anharmonic(self, covariance: Array) -> Array:
         """Return X[S], what third derivatives and the shift of the mean add to the noise, (r, r)."""
         bent = self.thirds(covariance)
-        mean = gathered(self.place.head.z, bent)
-        m = -self.into(mean) / self.curvatures
-        return self._crossed(bent, m, self.into(mean))
+        slope = self.pulled(bent)
+        product, added = self._crossing(bent, -slope / self.curvatures, slope)
+        return self.scattered(product) + added
 
     def crossed(self, mean: Array) -> Array:
         """Return what a mean displacement, (r,), adds to the noise of the quadratic by the residuals, (r, r)."""
-        return self._crossed(np.zeros_like(self.place.residuals), mean, np.zeros_like(mean))
+        product, added = self._crossing(np.zeros_like(self.place.residuals), mean, np.zeros_like(mean))
+        return self.scattered(product) + added
 
-    def _crossed(self, bent: Array, mean: Array, slope: Array) -> Array:
-        """M + M^T, M = <r (t + A m x)^T (x) x x^T> less the product of the means."""
+    def _crossing(self, bent: Array, mean: Array, slope: Array) -> tuple[Array, Array]:
+        """M + M^T, M = <r (t + A m x)^T (x) x x^T> less the product of the means: per sample, and what is taken off."""
         r, gamma = self.place.residuals, self.place.head.weight_decay
-        moved = bent + np.einsum("nab,nb->na", self.place.spread, logits_of(self.place.head.z, self.out_of(mean)))
+        moved = bent + np.einsum("nab,nb->na", self.place.spread, self.responses(mean))
         product = r[:, :, None] * moved[:, None, :]
         added = np.multiply.outer(gamma * self.optimum, slope + (self.curvatures - gamma) * mean)
-        return self._scattered(product + product.swapaxes(1, 2)) + added + added.T
+        return product + product.swapaxes(1, 2), added + added.T
+
+    def responses(self, vector: Array) -> Array:
+        """Return each sample's free logits for a vector in the modes, (N, k)."""
+        return logits_of(self.place.head.z, self.out_of(vector))
+
+    def pulled(self, values: Array) -> Array:
+        """Return <values_i (x) x_i> in the modes, (r,), for values of each sample, (N, k)."""
+        return self.into(gathered(self.place.head.z, values))
 
     def forms(self, covariance: Array) -> Array:
         """Return the covariance of each sample's free logits, (N, k, k)."""
@@ -135,12 +167,18 @@ class Picture:
 
     def thirds(self, covariance: Array) -> Array:
         """Return t of each sample, by the free logits, (N, k)."""
-        head = self.place.head
-        b = head.frame @ self.forms(covariance) @ head.frame.T
-        return np.asarray(head.weighed(third(self.place.p, b)) @ head.frame)
+        return self._thirds(self.forms(covariance))
 
-    def _scattered(self, q: AnyArray) -> Array:
-        """<q_i (x) z_i z_i^T> in the modes, each sample as often as it counts."""
+    def _thirds(self, b: Array) -> Array:
+        head = self.place.head
+        return np.asarray(head.weighed(third(self.place.p, head.frame @ b @ head.frame.T)) @ head.frame)
+
+    def scattered(self, q: AnyArray) -> Array:
+        """Return <q_i (x) z_i z_i^T> in the modes, (r, r), each sample as often as it counts."""
         counted = q if self.importance is None else q * self.importance[:, None, None]
-        out = self.basis.T @ scattered(self.place.head.z, counted) @ self.basis
+        return self.turned(scattered(self.place.head.z, counted))
+
+    def turned(self, matrix: Array) -> Array:
+        """Return a symmetric matrix of the coordinates that data can move in the modes, (r, r)."""
+        out = self.basis.T @ matrix @ self.basis
         return np.asarray(0.5 * (out + out.T))
