@@ -11,6 +11,7 @@ import fluctua as fl
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
+torch.set_num_threads(1)
 
 import fluctua.torch as ft  # noqa: E402  (needs torch)
 from fluctua.simulation.batches import Draws, generators, seed_sequence  # noqa: E402
@@ -117,13 +118,13 @@ def test_the_quadratic_twin_enumerated_over_all_batches_obeys_the_law(sampling, 
     model, data = tiny()
     network = ft.local(model, "cross_entropy", data, top=12, weight_decay=DECAY)
     sgd = fl.SGD(lr=0.3, batch_size=size, weight_decay=DECAY, sampling=sampling)
-    prediction = network.predict(sgd, check_validity=False)
+    prediction = network.predict(sgd, check_stability=False)
     after = _enumerated(model, data, network, sgd, prediction.mode_covariance)
     assert after == pytest.approx(prediction.mode_covariance, rel=1e-12, abs=1e-14 * np.abs(after).max())
     start = np.zeros((12, 12))
     for step in range(1, 4):  # and at finite time, from the minimum
         start = _enumerated(model, data, network, sgd, start)
-        assert network.predict(sgd, check_validity=False).after(step).mode_covariance == pytest.approx(
+        assert network.predict(sgd, check_stability=False).after(step).mode_covariance == pytest.approx(
             start, rel=1e-9, abs=1e-12 * np.abs(start).max()
         )
 
@@ -219,15 +220,15 @@ def test_runs_take_the_steps_of_torchs_optimiser(small, options):
 
 def test_a_subsample_of_hessians_states_an_error_that_covers_it(small):
     model, data = small
-    sgd = fl.SGD(lr=0.5, batch_size=1, weight_decay=DECAY)
+    sgd = fl.SGD(lr=0.2, batch_size=1, weight_decay=DECAY)
     whole, part = (
         ft.local(model, "cross_entropy", data, top=10, weight_decay=DECAY, hessians=kept).predict(
-            sgd, check_validity=False
+            sgd, check_stability=False
         )
         for kept in (None, 150)
     )
     assert whole.excess_loss_error == 0
-    assert 0 < part.excess_loss_error < 0.1 * whole.excess_loss
+    assert 0 < part.excess_loss_error < 0.2 * whole.excess_loss
     assert abs(part.excess_loss - whole.excess_loss) < 4 * part.excess_loss_error
 
 

@@ -10,11 +10,11 @@ from .._optional import needed
 
 needed("torch", "fluctua.torch")
 
-__all__: list[str] = ["LocalNetwork", "LocalPrediction", "Minimised", "NetworkRuns", "local", "minimise"]
+__all__: list[str] = ["LocalNetwork", "Minimised", "NetworkPrediction", "NetworkRuns", "local", "minimise"]
 
 _LATER: dict[str, str] = {
     "LocalNetwork": "networks",
-    "LocalPrediction": "network_prediction",
+    "NetworkPrediction": "network_prediction",
     "Minimised": "minima",
     "NetworkRuns": "network_runs",
     "local": "networks",

@@ -16,7 +16,15 @@ from .objective import LossFunction, Objective, flat_parameters
 
 __all__ = ["objective_of"]
 
-LOSSES: dict[str, LossFunction] = {"mse": nn.functional.mse_loss, "cross_entropy": nn.functional.cross_entropy}
+
+def _mean_square(outputs: Tensor, targets: Tensor) -> Tensor:
+    """torch's, without its broadcasting of outputs (b, 1) and targets (b,) to b^2 pairs."""
+    if outputs.shape != targets.shape:
+        raise ValueError(f"the outputs are {tuple(outputs.shape)} and the targets {tuple(targets.shape)}.")
+    return nn.functional.mse_loss(outputs, targets)
+
+
+LOSSES: dict[str, LossFunction] = {"mse": _mean_square, "cross_entropy": nn.functional.cross_entropy}
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 _RANDOM = (nn.modules.dropout._DropoutNd, _BatchNorm, nn.RReLU)
 _COMPARED = 64  # samples whose mean loss is compared with the loss of their batch

@@ -13,22 +13,25 @@ from .._arrays import Array
 from .._results import ByValue, Tables, Tabular
 from .._validate.arguments import door
 from .._validate.values import choice, flag, real_number, step_list
-from ..errors import InvalidInput, OutsideQuadratic
+from ..errors import InvalidInput, OutsideBowl
 from ..recipe.sgd import Recipe
-from ..theory.flatness import exponent, principal_flatness
-from ..theory.subspace_law import LOCAL_RUNGS, LocalRung, SubspaceLaw
+from ..theory.fixed_points import NoStationaryState
+from ..theory.local.flatness import exponent, principal_flatness
+from ..theory.local.subspace_law import SUBSPACE_RUNGS, SubspaceLaw, SubspaceRung
+from ..theory.stable_limit import StableLimit
 
 if TYPE_CHECKING:
     from .networks import LocalNetwork
 
-__all__ = ["LocalPrediction", "hold_recipe", "predicted"]
+__all__ = ["NetworkPrediction", "hold_recipe", "predicted"]
 
 _TRUSTED = 0.3  # of the floor, that the loss may be off the quadratic one, and that the weights may be above W*
+_ROUNDED = 100.0  # epsilons of the loss, up to which a floor cannot be seen in it
 _ERRORS = 3.0  # standard errors of the meter that are allowed for
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LocalPrediction(ByValue, Tabular):
+class NetworkPrediction(ByValue, Tabular):
     """The fluctuation of SGD about a minimum of a network, in the subspace; made by `LocalNetwork.predict`.
 
     Attributes
@@ -59,7 +62,7 @@ class LocalPrediction(ByValue, Tabular):
 
     network: LocalNetwork
     sgd: Recipe
-    theory: LocalRung
+    theory: SubspaceRung
     mode_covariance: Array
     steps: tuple[int, ...] | None = None
 
@@ -85,7 +88,8 @@ class LocalPrediction(ByValue, Tabular):
     @cached_property
     def excess_loss_error(self) -> float:
         """One standard error of the stationary excess loss, by the Hessians that were drawn; 0 where all were kept."""
-        return self._law.feedback_error(self.mode_covariance)
+        finite = np.isfinite(self.mode_covariance).all()
+        return self._law.feedback_error(self.mode_covariance) if finite else float("nan")
 
     @property
     def trace_floor(self) -> float:
@@ -94,15 +98,22 @@ class LocalPrediction(ByValue, Tabular):
         return 0.25 * lr * self._law.source.kappa * self.network.noise_trace
 
     @cached_property
-    def max_stable_lr(self) -> float:
+    def max_stable_lr(self) -> StableLimit:
         """Where variances of the quadratic picture begin to grow without bound in the subspace: a crossover."""
-        return self._law.max_stable_lr
+        return StableLimit(self._law.max_stable_lr, "local")
 
     @cached_property
     def _deviation(self) -> tuple[float, float]:
         floor = self.excess_loss
-        value, error = self.network.deviation(self.mode_covariance) if floor else (0.0, 0.0)
-        return (value / floor, error / floor) if floor else (0.0, 0.0)
+        if floor <= self._invisible or not np.isfinite(floor):
+            return (0.0 if np.isfinite(floor) else floor), 0.0
+        value, error = self.network.deviation(self.mode_covariance)
+        return value / floor, error / floor
+
+    @property
+    def _invisible(self) -> float:
+        """Excess loss below which the loss is rounding."""
+        return _ROUNDED * self.network.objective.precision * abs(self.network.loss)
 
     @property
     def anharmonicity(self) -> float:
@@ -123,7 +134,7 @@ class LocalPrediction(ByValue, Tabular):
         """
         return exponent(*principal_flatness(self.mode_covariance, self.curvatures, self.network.loss))
 
-    def after(self, steps: int | Sequence[int], *, rtol: float = 1e-4) -> LocalPrediction:
+    def after(self, steps: int | Sequence[int], *, rtol: float = 1e-4) -> NetworkPrediction:
         """Return the same after so many steps from the minimum, or averaged over a sequence of them.
 
         Parameters
@@ -135,7 +146,7 @@ class LocalPrediction(ByValue, Tabular):
 
         Returns
         -------
-        LocalPrediction
+        NetworkPrediction
             Of the same picture, recipe and rung.
 
         Raises
@@ -166,19 +177,24 @@ class LocalPrediction(ByValue, Tabular):
     def __repr__(self) -> str:
         when = "stationary" if self.steps is None else f"after {self.steps[-1]:,} steps"
         return (
-            f"LocalPrediction({self.theory}, {when}, excess_loss={self.excess_loss:.6g} in {len(self.curvatures)} "
+            f"NetworkPrediction({self.theory}, {when}, excess_loss={self.excess_loss:.6g} in {len(self.curvatures)} "
             f"modes, anharmonicity={self.anharmonicity:.1%})"
         )
 
 
-def predicted(network: LocalNetwork, sgd: Recipe, theory: str, check: bool) -> LocalPrediction:
+def predicted(network: LocalNetwork, sgd: Recipe, theory: str | None, check: bool) -> NetworkPrediction:
     """Return the stationary state, refused where the picture is known to fail."""
     door(sgd=sgd)
-    rung = cast("LocalRung", choice("theory", theory, LOCAL_RUNGS))
+    rung = cast("SubspaceRung", choice("theory", theory or SUBSPACE_RUNGS[0], SUBSPACE_RUNGS))
     hold_recipe(network, sgd)
-    law = SubspaceLaw(network.subspace, sgd, rung)
-    found = LocalPrediction(network, sgd, rung, law.stationary())
-    if flag("check_validity", check):
+    law, checked = SubspaceLaw(network.subspace, sgd, rung), flag("check_stability", check)
+    try:
+        found = NetworkPrediction(network, sgd, rung, law.stationary())
+    except NoStationaryState as missing:
+        if checked:
+            raise OutsideBowl(sgd.lr, law.max_stable_lr, float("inf")) from missing
+        return NetworkPrediction(network, sgd, rung, np.full_like(network.noise, np.inf))
+    if checked:
         _hold_valid(found)
     return found
 
@@ -196,29 +212,19 @@ def hold_recipe(network: LocalNetwork, sgd: Recipe) -> None:
     sgd.sampling_factor(network.samples)
 
 
-def _hold_valid(found: LocalPrediction) -> None:
+def _hold_valid(found: NetworkPrediction) -> None:
     """Refuse a floor that the loss itself contradicts."""
     network, floor = found.network, found.excess_loss
     if network.saddle:
-        raise OutsideQuadratic(
+        raise InvalidInput(
             f"the weights are at a saddle: the Hessian has an eigenvalue of {network.lowest_curvature:.3g} or below "
-            f"beside its largest, {network.curvatures[0]:.3g}. No run stays there.",
-            found.sgd.lr,
-            float("nan"),
+            f"beside its largest, {network.curvatures[0]:.3g}, and no run stays there. Train on with "
+            f"fluctua.torch.minimise; check_stability=False gives the numbers of the other directions all the same."
         )
-    if floor and network.decrement > _TRUSTED * floor:
-        raise OutsideQuadratic(
-            f"the weights are too far from the minimum: {network.decrement:.3g} of loss above that of the quadratic "
-            f"picture, and the predicted floor is {floor:.3g}. Train on with fluctua.torch.minimise.",
-            found.sgd.lr,
-            float("nan"),
+    if network.gradient_norm > network.objective.rounding and network.decrement > _TRUSTED * floor:
+        raise InvalidInput(
+            f"the weights are too far from the minimum: the loss is {network.decrement:.3g} above that of the "
+            f"quadratic picture, and the predicted floor is {floor:.3g}. Train on with fluctua.torch.minimise."
         )
-    value, error = found.anharmonicity, found.anharmonicity_error
-    if not abs(value) <= _TRUSTED + _ERRORS * error:
-        raise OutsideQuadratic(
-            f"over the predicted fluctuation the loss is off the quadratic picture by {value:.0%} (+- {error:.0%}) of "
-            f"the floor at lr = {found.sgd.lr:g}, and up to {_TRUSTED:.0%} is trusted. The largest stable rate of the "
-            f"picture is {found.max_stable_lr:.4g}. Use a smaller lr or a larger batch.",
-            found.sgd.lr,
-            value,
-        )
+    if not abs(found.anharmonicity) <= _TRUSTED + _ERRORS * found.anharmonicity_error:
+        raise OutsideBowl(found.sgd.lr, found.max_stable_lr, found.anharmonicity)

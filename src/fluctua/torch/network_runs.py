@@ -20,9 +20,9 @@ from .._validate.values import positive_int, step_list
 from ..errors import InvalidInput
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Draws, generators, seed_sequence
-from ..theory.flatness import exponent, principal_directions, principal_flatness
-from ..theory.subspace_law import LOCAL_RUNGS
-from .network_prediction import LocalPrediction, hold_recipe
+from ..theory.local.flatness import exponent, principal_directions, principal_flatness
+from ..theory.local.subspace_law import SUBSPACE_RUNGS
+from .network_prediction import NetworkPrediction, hold_recipe
 from .picture import numbers
 
 if TYPE_CHECKING:
@@ -108,21 +108,21 @@ class NetworkRuns(ByValue, Tabular):
         return float(standard_error(self.losses))
 
     @cached_property
-    def predictions(self) -> dict[str, LocalPrediction]:
+    def predictions(self) -> dict[str, NetworkPrediction]:
         """Every rung's, averaged over the recorded steps."""
         network = self.network
         return {
-            rung: network.predict(self.sgd, theory=rung, check_validity=False).after(self.steps)
-            for rung in LOCAL_RUNGS
+            rung: network.predict(self.sgd, theory=rung, check_stability=False).after(self.steps)
+            for rung in SUBSPACE_RUNGS
             if not (rung == "langevin" and self.sgd.schedule is not None)
         }
 
-    def scores(self, prediction: LocalPrediction) -> Array:
+    def scores(self, prediction: NetworkPrediction) -> Array:
         """Return (measured - predicted)/error of every mode's variance, (k,).
 
         Parameters
         ----------
-        prediction : LocalPrediction
+        prediction : NetworkPrediction
             After the same steps.
 
         Returns
@@ -132,12 +132,12 @@ class NetworkRuns(ByValue, Tabular):
         """
         return np.asarray((self.mode_variances - prediction.mode_variances) / self.mode_errors)
 
-    def flatness_exponent(self, prediction: LocalPrediction) -> tuple[float, float]:
+    def flatness_exponent(self, prediction: NetworkPrediction) -> tuple[float, float]:
         """Return psi of the variances measured along predicted principal directions, and its standard error (F88).
 
         Parameters
         ----------
-        prediction : LocalPrediction
+        prediction : NetworkPrediction
             After the same steps; its principal directions and the flatness along them are used.
 
         Returns

@@ -13,11 +13,15 @@ from torch import nn
 
 from .._arrays import Array, even
 from .._results import ByValue, Tables, Tabular
+from .._validate.arguments import door, is_another
 from .._validate.values import positive_int, real_number
 from ..recipe.sgd import Recipe
-from ..theory.subspace import Subspace
+from ..theory.answers import predict
+from ..theory.local.subspace import Subspace
+from ..theory.stability import max_stable_lr
+from ..theory.stable_limit import StableLimit
 from .at_the_door import objective_of
-from .network_prediction import LocalPrediction, predicted
+from .network_prediction import NetworkPrediction, hold_recipe, predicted
 from .network_runs import NetworkRuns, measured
 from .objective import LossFunction, Objective
 from .picture import flat, hold_sizes, picture_of
@@ -118,34 +122,35 @@ class LocalNetwork(ByValue, Tabular):
         """
         return self.subspace.feedback(covariance)
 
-    def predict(self, sgd: Recipe, *, theory: str = "multiplicative", check_validity: bool = True) -> LocalPrediction:
+    def predict(self, sgd: Recipe, *, theory: str | None = None, check_stability: bool = True) -> NetworkPrediction:
         """Return the stationary fluctuation of SGD in the subspace (F87); `.after(steps)` gives finite times.
 
         Parameters
         ----------
         sgd : SGD
             The recipe, with the weight decay of the picture and independent batches.
-        theory : str
-            "multiplicative": F87. "discrete": without K. "langevin": and in continuous time.
-        check_validity : bool
+        theory : str, optional
+            "multiplicative", also where none is given: F87. "discrete": without K. "langevin": and in continuous time.
+        check_stability : bool
             If False, a floor is given where the picture is known to fail, too; its `.anharmonicity` says so.
 
         Returns
         -------
-        LocalPrediction
+        NetworkPrediction
             In the modes, with the floor, the limit of stability and the meter of anharmonicity.
 
         Raises
         ------
         InvalidInput
-            For a recipe that the picture does not cover.
-        UnstableSGD
-            Above the largest stable learning rate of the subspace.
-        OutsideQuadratic
-            Where the loss over the predicted fluctuation is off the quadratic by more than 30 % of the floor, or the
-            weights are farther from the minimum than the fluctuation is wide.
+            For a recipe that the picture does not cover, at a saddle, and where the weights are farther from the
+            minimum than the fluctuation is wide.
+        OutsideBowl
+            Where the loss over the predicted fluctuation is off the quadratic by more than 30 % of the floor (F89), and
+            at the largest stable learning rate of the subspace and above.
+        NotConverged
+            If the stationary state was not found to the accuracy stated.
         """
-        return predicted(self, sgd, theory, check_validity)
+        return predicted(self, sgd, theory, check_stability)
 
     def measure(
         self, sgd: Recipe, *, steps: int, replicas: int = 32, record: Sequence[int] | None = None, rng: Any = None
@@ -286,3 +291,20 @@ def local(
     objective = objective_of(model, loss, loader, decay, dtype)
     hold_sizes(objective, count)
     return LocalNetwork(**vars(picture_of(objective, count, kept)), objective=objective)
+
+
+@predict.register(LocalNetwork)
+def _predicted(
+    problem: LocalNetwork, sgd: Recipe, *, theory: str | None = None, check_stability: bool = True
+) -> NetworkPrediction:
+    return problem.predict(sgd, theory=theory, check_stability=check_stability)
+
+
+@max_stable_lr.register(LocalNetwork)
+def _max_stable_lr(problem: LocalNetwork, sgd: Recipe) -> StableLimit:
+    door(sgd=sgd)
+    hold_recipe(problem, sgd)
+    return problem.predict(sgd, check_stability=False).max_stable_lr
+
+
+is_another("problem", LocalNetwork)

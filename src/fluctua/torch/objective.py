@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = ["Objective", "flat_parameters"]
 
 LossFunction = Callable[[Any, Tensor], Tensor]
 _BLOCK = 1024  # samples of one pass
+_ROUNDED = 1e3  # epsilons of the weights, up to which a gradient may be rounding
 _HELD = 2**26  # bytes of the gradients of single samples, or of replicas, that are held at once
 
 
@@ -69,6 +70,11 @@ class Objective:
         """Relative rounding of the arithmetic."""
         return float(torch.finfo(self.weights.dtype).eps)
 
+    @property
+    def rounding(self) -> float:
+        """Norm of a gradient up to which it may be rounding alone."""
+        return _ROUNDED * self.precision * (1 + float(self.weights.norm()))
+
     def vector(self, values: Array) -> Tensor:
         """Return values of NumPy's as the network's arithmetic has them."""
         return torch.as_tensor(np.ascontiguousarray(values)).to(self.weights)
@@ -104,11 +110,23 @@ class Objective:
         return self._mean(partial(self._of_block, weights, direction)) + self.weight_decay * direction
 
     def _of_block(self, weights: Tensor, direction: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        slope = grad(self.of_batch)
+        return self._along(lambda w: grad(self.of_batch)(w, x, y), weights, direction)
+
+    def _along(self, slope: Callable[[Tensor], Tensor], weights: Tensor, direction: Tensor) -> Tensor:
+        """The derivative of a gradient along a direction."""
+        if self._forward:
+            return jvp(slope, (weights,), (direction,))[1]
+        return grad(lambda w: slope(w) @ direction)(weights)
+
+    @cached_property
+    def _forward(self) -> bool:
+        """Whether torch differentiates this gradient forward: some operations, `mse_loss` among them, it does not."""
+        x, y = self.inputs[:1], self.targets[:1]
         try:
-            return jvp(lambda w: slope(w, x, y), (weights,), (direction,))[1]
-        except NotImplementedError:
-            return grad(lambda w: slope(w, x, y) @ direction)(weights)
+            jvp(lambda w: grad(self.of_batch)(w, x, y), (self.weights,), (self.weights,))
+        except RuntimeError:  # NotImplementedError is one
+            return False
+        return True
 
     def _mean(self, of_block: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """A mean over all samples of what is a mean over those of a block."""
@@ -128,16 +146,13 @@ class Objective:
 
         Each is the derivative of U^T grad along the columns of U: k Hessian-vector products a sample.
         """
+        assert isinstance(self._forward, bool)  # told before, outside of vmap
         rows = vmap(vmap(partial(self._seen, weights, basis), (0, None, None)), (None, 0, 0))
         for some in chosen.split(self._held(self.parameters * basis.shape[1])):
             yield rows(basis.T, self.inputs[some], self.targets[some]).detach()
 
     def _seen(self, weights: Tensor, basis: Tensor, direction: Tensor, one: Tensor, target: Tensor) -> Tensor:
-        slope = grad(self.of_sample)
-        try:
-            return jvp(lambda w: slope(w, one, target), (weights,), (direction,))[1] @ basis
-        except NotImplementedError:
-            return grad(lambda w: slope(w, one, target) @ direction)(weights) @ basis
+        return self._along(lambda w: grad(self.of_sample)(w, one, target), weights, direction) @ basis
 
     def _held(self, numbers: int) -> int:
         """Samples whose so many numbers are held at once."""

@@ -12,7 +12,7 @@ from .._arrays import Array, even
 from .._validate.sizes import refuse_bytes
 from ..errors import InvalidInput
 from .objective import Objective
-from .spectrum import lowest_curvature, steepest
+from .spectrum import ends
 
 __all__ = ["Picture", "flat", "hold_sizes", "picture_of"]
 
@@ -54,16 +54,15 @@ def picture_of(objective: Objective, count: int, kept: int | None) -> Picture:
     """Return the picture at the objective's weights; what can be refused is refused first."""
     gradient = objective.gradient(objective.weights)
     trace, slope = _noise_trace(objective), numbers(gradient)
-    _hold_minimum(float(np.linalg.norm(slope)), trace)
+    _hold_minimum(float(np.linalg.norm(slope)), trace, objective.rounding)
 
     def product(direction: Array) -> Array:
         return numbers(objective.curvature(objective.weights, objective.vector(direction)))
 
-    values, vectors = steepest(product, objective.parameters, count, objective.precision)
+    values, vectors, lowest = ends(product, objective.parameters, count, objective.precision)
     _hold_curved(values)
     positive = values > flat(objective.precision) * values[0]
     h, u = values[positive], vectors[:, positive]
-    lowest = lowest_curvature(product, objective.parameters, objective.precision)
     basis = objective.vector(u)
     noise, hessians = _noise(objective, basis), _hessians(objective, basis, kept)
     there, norm = objective.value(objective.weights), float(np.linalg.norm(slope))
@@ -103,11 +102,11 @@ def _hessians(objective: Objective, basis: Tensor, kept: int | None) -> Array:
     return even(np.concatenate([numbers(each) for each in found]))
 
 
-def _hold_minimum(norm: float, trace: float) -> None:
+def _hold_minimum(norm: float, trace: float, least: float) -> None:
     allowed = _AT_REST * float(np.sqrt(trace))
     if not np.isfinite(norm):
         raise InvalidInput("the gradient of the loss is not finite at the weights of the model: it has diverged.")
-    if norm > allowed and norm > 0:
+    if norm > max(allowed, least):
         raise InvalidInput(
             f"the weights are at no minimum: the gradient of the full loss has norm {norm:.3g}, and the gradient of a "
             f"single sample fluctuates about it by {np.sqrt(trace):.3g}. A local picture needs at most {_AT_REST:g} of "

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from .._arrays import Array
 from ..errors import NotConverged
 
-__all__ = ["lowest_curvature", "steepest"]
+__all__ = ["ends", "lowest_curvature"]
 
 Product = Callable[[Array], Array]
 _DENSE = 400  # parameters up to which all columns of the Hessian are computed
@@ -19,27 +19,34 @@ _EPSILONS = 1e3  # of the arithmetic, that a product leaves
 _RESTARTS, _LOOK = 300, 80  # of ARPACK; products spent on the lowest curvature
 
 
-def steepest(product: Product, size: int, count: int, precision: float) -> tuple[Array, Array]:
-    """Return the `count` largest eigenvalues, largest first, (k,), and their eigenvectors, (n, k).
+def ends(product: Product, size: int, count: int, precision: float) -> tuple[Array, Array, tuple[float, float]]:
+    """Return the `count` largest eigenvalues, (k,), their eigenvectors, (n, k), and the lowest eigenvalue known.
 
-    By ARPACK (`scipy.sparse.linalg.eigsh`), from a fixed start; small Hessians as a matrix.
+    By ARPACK (`scipy.sparse.linalg.eigsh`), from a fixed start; small Hessians as a matrix. The last is the lowest
+    eigenvalue, exact for those, and its residual.
 
     Raises
     ------
     NotConverged
         Where a residual is left above 1e-9 of the largest curvature, or above 1,000 epsilons of the arithmetic.
     """
-    values, vectors = (
-        _dense(product, size) if size <= _DENSE or count >= size - 1 else _krylov(product, size, count, precision)
-    )
+    if size <= _DENSE or count >= size - 1:
+        values, vectors = _dense(product, size)
+        lowest = float(values[0]), 0.0
+    else:
+        values, vectors = _krylov(product, size, count, precision)
+        lowest = lowest_curvature(product, size, precision)
     order = np.argsort(-values)[:count]
     values, vectors = values[order], vectors[:, order]
-    tolerance = _tolerance(precision)
+    _hold_found(product, values, vectors, _tolerance(precision))
+    return values, vectors, lowest
+
+
+def _hold_found(product: Product, values: Array, vectors: Array, tolerance: float) -> None:
     left = max(float(np.linalg.norm(product(u) - h * u)) for h, u in zip(values, vectors.T, strict=True))
     scale = float(np.abs(values).max()) or 1.0
     if not left <= tolerance * scale:
         raise NotConverged("the subspace of the largest curvatures", _RESTARTS, left / scale, tolerance, _advice())
-    return values, vectors
 
 
 def _dense(product: Product, size: int) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from math import e
 
 import numpy as np
 
-from .._arrays import Array, even
+from ..._arrays import Array, even
 
 __all__ = ["SHARE", "exponent", "principal_directions", "principal_flatness", "quadratic_flatness"]
 
@@ -37,6 +37,7 @@ def principal_flatness(covariance: Array, curvatures: Array, loss: float) -> tup
     covariance : ndarray, (k, k)
         S in the modes of the curvature.
     curvatures : ndarray, (k,)
+        h_p.
     loss : float
         L at the minimum.
     """

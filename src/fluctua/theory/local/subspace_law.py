@@ -9,22 +9,21 @@ from typing import Literal
 
 import numpy as np
 
-from .._arrays import Array
-from ..errors import UnstableSGD
-from ..kernels.constant import Kernel, langevin_flow
-from ..kernels.momentum import step_kernel
-from ..kernels.time_varying import Course, course
-from ..recipe.sgd import Recipe
-from . import fixed_points
-from .source import BatchNoise
-from .stability import limit_of
+from ..._arrays import Array
+from ...kernels.constant import Kernel, langevin_flow
+from ...kernels.momentum import step_kernel
+from ...kernels.time_varying import Course, course
+from ...recipe.sgd import Recipe
+from ..fixed_points import NoStationaryState, solve
+from ..source import BatchNoise
+from ..stability import limit_of
+from ..transient import Relaxation
 from .subspace import Subspace
-from .transient import Relaxation
 
-__all__ = ["LOCAL_RUNGS", "LocalRung", "SubspaceLaw"]
+__all__ = ["SUBSPACE_RUNGS", "SubspaceLaw", "SubspaceRung"]
 
-LocalRung = Literal["multiplicative", "discrete", "langevin"]
-LOCAL_RUNGS: tuple[LocalRung, ...] = ("multiplicative", "discrete", "langevin")
+SubspaceRung = Literal["multiplicative", "discrete", "langevin"]
+SUBSPACE_RUNGS: tuple[SubspaceRung, ...] = ("multiplicative", "discrete", "langevin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class SubspaceLaw:
 
     subspace: Subspace
     sgd: Recipe
-    rung: LocalRung = "multiplicative"
+    rung: SubspaceRung = "multiplicative"
 
     @cached_property
     def source(self) -> BatchNoise[Subspace]:
@@ -63,16 +62,16 @@ class SubspaceLaw:
         return self.sgd.step.mean_limit(float(self.subspace.curvatures[0]))
 
     def stationary(self) -> Array:
-        """S, (k, k); raises `UnstableSGD` where there is none."""
+        """S, (k, k); raises `NoStationaryState` at the crossover and above."""
         if self.sgd.lr >= self.max_stable_lr and self.rung != "langevin":
-            raise UnstableSGD(self.sgd.lr, self.max_stable_lr, larger_batch=self.source.kappa > 0)
+            raise NoStationaryState
         return self._solved(self.source.noise)
 
     def _solved(self, source: Array) -> Array:
         phi = self.kernel.stationary
         if not self.feeds_back or not source.any():
             return np.asarray(phi * source)
-        return fixed_points.solve(phi, source, self.source.feedback, rtol=self.subspace.precision)
+        return solve(phi, source, self.source.feedback, rtol=self.subspace.precision)
 
     def feedback_error(self, covariance: Array) -> float:
         """One standard error of the excess loss, by the samples whose Hessians were drawn; from the adjoint state."""

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._arrays import Array, even
+from ..._arrays import Array, even
 
 __all__ = ["Subspace"]
 
