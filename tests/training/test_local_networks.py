@@ -1,4 +1,4 @@
-"""The local picture of a network: against finite differences, enumeration, least squares, and real runs."""
+"""The local picture of a network (F87, F89): against finite differences, enumeration, least squares, and real runs."""
 
 from __future__ import annotations
 
@@ -256,3 +256,34 @@ def test_real_runs_fluctuate_as_the_picture_says_and_a_wrong_noise_is_rejected(s
     assert abs(z) < 5.5
     assert abs(runs.excess_loss - 1.3 * prediction.excess_loss) / runs.excess_loss_error > 5.5
     assert runs.columns("rungs")["theory"] == ["multiplicative", "discrete", "langevin"]
+
+
+def test_the_deviation_is_that_of_the_loss_over_the_gaussian():
+    """F89 by quadrature in one direction."""
+    model, data = tiny()
+    network = ft.local(model, "cross_entropy", data, top=1, weight_decay=DECAY)
+    variance, (nodes, weights) = 0.5, np.polynomial.hermite_e.hermegauss(40)
+    places = [flat(model) + float(np.sqrt(variance) * node) * torch.tensor(network.modes[:, 0]) for node in nodes]
+    losses = np.array([loss_at(model, data, place) for place in places])
+    expected = (
+        weights @ losses / weights.sum() - loss_at(model, data, flat(model)) - 0.5 * network.curvatures[0] * variance
+    )
+    value, error = network.deviation(np.array([[variance]]), pairs=4000)
+    assert abs(value - expected) < 5 * error
+    assert 0 < error < 0.1 * abs(expected)
+
+
+def test_a_softmax_head_has_the_numbers_of_the_head(digits):
+    x, labels = digits.inputs[:200, 20:30], digits.labels[:200]
+    head, sgd = fl.Softmax(x, labels), fl.SGD(lr=0.2, batch_size=4, weight_decay=DECAY)
+    model = torch.nn.Linear(10, 10, bias=False).double()
+    data = [(torch.tensor(x), torch.tensor(labels).long())]
+    ft.minimise(model, "cross_entropy", data, weight_decay=DECAY)
+    network = ft.local(model, "cross_entropy", data, top=100, weight_decay=DECAY)
+    for rung in ("langevin", "discrete", "multiplicative"):
+        known = fl.predict(head, sgd, theory=rung, check_stability=False)
+        assert network.predict(sgd, theory=rung, check_stability=False).excess_loss == pytest.approx(
+            known.excess_loss, rel=1e-7
+        )
+    assert network.noise_trace == pytest.approx(head.minimum(DECAY).noise_trace, rel=1e-8)
+    assert fl.max_stable_lr(network, sgd) == pytest.approx(fl.max_stable_lr(head, sgd), rel=1e-7)

@@ -17,7 +17,7 @@ _LATER: dict[str, str] = {
     "NetworkPrediction": "network_prediction",
     "Minimised": "minima",
     "NetworkRuns": "network_runs",
-    "local": "networks",
+    "local": "local_picture",
     "minimise": "minima",
 }
 """Public names and their modules: loaded where they are asked for."""

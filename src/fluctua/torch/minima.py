@@ -70,7 +70,11 @@ def minimise(
     ----------
     model : torch.nn.Module
         In eval mode. Its parameters are changed in place, and nothing else of it.
-    loss, loader, weight_decay
+    loss : callable or str
+        As for `local`.
+    loader : iterable of tuple
+        As for `local`.
+    weight_decay : float
         As for `local`.
     gradient : float, optional
         Norm of the gradient to reach, relative to its norm at the start or to 1 if that is less; 1e-9 in double

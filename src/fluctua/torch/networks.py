@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from .._arrays import Array, even
 from .._results import ByValue, Tables, Tabular
 from .._validate.arguments import door, is_another
-from .._validate.values import positive_int, real_number
 from ..recipe.sgd import Recipe
 from ..theory.answers import predict
 from ..theory.local.subspace import Subspace
 from ..theory.stability import max_stable_lr
 from ..theory.stable_limit import StableLimit
-from .at_the_door import objective_of
 from .network_prediction import NetworkPrediction, hold_recipe, predicted
 from .network_runs import NetworkRuns, measured
-from .objective import LossFunction, Objective
-from .picture import flat, hold_sizes, picture_of
+from .objective import Objective
+from .picture import flat
 
-__all__ = ["LocalNetwork", "local"]
+__all__ = ["LocalNetwork"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,7 +104,7 @@ class LocalNetwork(ByValue, Tabular):
         return Subspace(self.curvatures, self.noise, self.hessians, self.samples)
 
     def feedback(self, covariance: Array) -> Array:
-        """Return K[S] = <H_i S H_i> - <H_i> S <H_i> in the subspace (F88), (k, k).
+        """Return K[S] = <H_i S H_i> - <H_i> S <H_i> in the subspace (F87), (k, k).
 
         Parameters
         ----------
@@ -224,73 +220,6 @@ class LocalNetwork(ByValue, Tabular):
             f"LocalNetwork({len(self.curvatures)} of {self.parameters:,} modes, {kind}, loss={self.loss:.6g}, "
             f"|gradient|={self.gradient_norm:.2g})"
         )
-
-
-def local(
-    model: nn.Module,
-    loss: LossFunction | str,
-    loader: Iterable[Any],
-    *,
-    top: int = 20,
-    weight_decay: float = 0.0,
-    dtype: torch.dtype | None = None,
-    hessians: int | None = None,
-) -> LocalNetwork:
-    r"""Return the local quadratic picture of a small network at its weights, in the `top` directions of curvature.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        At a minimum of the loss, in eval mode (see `minimise`). It is left as it is.
-    loss : callable or str
-        (outputs, targets) to the mean over the samples of a batch; "cross_entropy" and "mse" are torch's.
-    loader : iterable
-        Batches (inputs, targets), as a `DataLoader` yields them. All samples are read once, and held.
-    top : int
-        Directions, k.
-    weight_decay : float
-        gamma, with `torch.optim.SGD`'s meaning, on every parameter that trains.
-    dtype : torch.dtype, optional
-        Arithmetic, torch.float64 for double precision; that of the parameters otherwise.
-    hessians : int, optional
-        Samples whose Hessians are kept for K, drawn without replacement; as many as fit into 128 MiB otherwise.
-
-    Returns
-    -------
-    LocalNetwork
-        Curvatures, modes, noise and feedback, and how far the weights are from a minimum.
-
-    Raises
-    ------
-    InvalidInput
-        For modules in training mode, losses that are random or no mean over samples, loaders that are empty, random or
-        hold what is not finite, more directions than parameters, and weights that are at no minimum.
-    TooLarge
-        Where the samples or the modes do not fit into memory.
-    NotConverged
-        If the directions were not found as accurately as the arithmetic allows.
-
-    Notes
-    -----
-    Cost: about 100 to 300 Hessian-vector products over all samples (`torch.func`, `scipy.sparse.linalg.eigsh`), the
-    gradient of every sample, and k Hessian-vector products for each of the samples whose Hessians are kept.
-
-    Examples
-    --------
-    >>> import torch, fluctua.torch
-    >>> x = torch.tensor([[1.0], [2.0], [4.0]], dtype=torch.float64)
-    >>> model = torch.nn.Linear(1, 1, bias=False).double()
-    >>> _ = fluctua.torch.minimise(model, "mse", [(x, 0.5 * x + 1)])
-    >>> network = fluctua.torch.local(model, "mse", [(x, 0.5 * x + 1)], top=1)
-    >>> print(f"{network.curvatures[0]:.4f} {network.noise_trace:.4f}")
-    14.0000 6.5374
-    """
-    decay = real_number("weight_decay", weight_decay, minimum=0.0)
-    count = positive_int("top", top)
-    kept = None if hessians is None else positive_int("hessians", hessians, minimum=2)
-    objective = objective_of(model, loss, loader, decay, dtype)
-    hold_sizes(objective, count)
-    return LocalNetwork(**vars(picture_of(objective, count, kept)), objective=objective)
 
 
 @predict.register(LocalNetwork)

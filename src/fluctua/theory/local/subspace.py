@@ -1,7 +1,7 @@
 r"""The local law in a subspace of a model's parameters: F1 with the curvature, noise and feedback found there.
 
 About a minimum W* of any smooth loss, to second order in V = W - W*, one step of SGD on a batch is that of a quadratic
-loss of each sample, with gradient g_i and Hessian H_i. In a subspace of steep directions U, a = U^T V (F87, F88).
+loss of each sample, with gradient g_i and Hessian H_i. In a subspace of steep directions U, a = U^T V (F87).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Subspace:
         return (n - 1) / n * m / max(m - 1, 1)
 
     def feedback(self, covariance: Array) -> Array:
-        """K[S] = <H_i S H_i> - <H_i> S <H_i> (F88), (k, k): linear, its own adjoint, positive."""
+        """K[S] = <H_i S H_i> - <H_i> S <H_i> (F87), (k, k): linear, its own adjoint, positive."""
         parts = self._centred @ covariance
         total = np.tensordot(parts, self._centred, axes=([0, 2], [0, 1]))
         return even(total * (self._counted / len(self.hessians)))
