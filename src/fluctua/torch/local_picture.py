@@ -74,7 +74,7 @@ def local(
     >>> _ = fluctua.torch.minimise(model, "mse", [(x, 0.5 * x + 1)])
     >>> network = fluctua.torch.local(model, "mse", [(x, 0.5 * x + 1)], top=1)
     >>> print(f"{network.curvatures[0]:.4f} {network.noise_trace:.4f}")
-    14.0000 6.5374
+    14.0000 3.5556
     """
     decay = real_number("weight_decay", weight_decay, minimum=0.0)
     count = positive_int("top", top)

@@ -57,7 +57,7 @@ class NetworkPrediction(ByValue, Tabular):
     >>> network = fluctua.torch.local(model, half, [(x, 0.5 * x + 1)], top=1)
     >>> prediction = network.predict(fl.SGD(lr=0.01, batch_size=1))
     >>> print(f"{prediction.excess_loss:.6f} {prediction.trace_floor:.6f} {prediction.max_stable_lr:.6f}")
-    0.004488 0.004086 0.153846
+    0.002377 0.002222 0.153846
     """
 
     network: LocalNetwork
