@@ -16,6 +16,7 @@ torch.set_num_threads(1)
 import fluctua.torch as ft  # noqa: E402  (needs torch)
 from fluctua.simulation.batches import Draws, generators, seed_sequence  # noqa: E402
 from fluctua.torch.network_runs import trajectory  # noqa: E402
+from fluctua.torch.noise_meter import noise_deviations  # noqa: E402
 
 DECAY = 0.02
 
@@ -270,6 +271,36 @@ def test_the_deviation_is_that_of_the_loss_over_the_gaussian():
     value, error = network.deviation(np.array([[variance]]), pairs=1000)
     assert abs(value - expected) < 5 * error
     assert 0 < error < 0.1 * quadratic
+
+
+def test_the_noise_over_the_gaussian_is_that_of_plain_gradients():
+    model, data = tiny()
+    network = ft.local(model, "cross_entropy", data, top=3, weight_decay=DECAY)
+    covariance = np.diag([0.3, 0.2, 0.1])
+    rest, u = flat(model), torch.tensor(network.modes)
+    draws = np.random.default_rng(5).standard_normal((300, 3)) * np.sqrt(np.diag(covariance))
+    each = np.array([_covariance(model, data, rest + u @ torch.tensor(place), network.modes) for place in draws])
+    expected = each.mean(axis=0) - network.noise - network.feedback(covariance)
+    found = noise_deviations(network, covariance, 200)
+    error = np.sqrt(each.var(axis=0) / 300 + found.var(axis=0) / 200)
+    assert (np.abs(found.mean(axis=0) - expected) < 5 * error).all()
+    assert np.abs(found.mean(axis=0)).max() > 10 * (found.std(axis=0) / np.sqrt(200)).max()  # there is something to see
+    quadratic = ft.local(*linear(), top=3)
+    assert np.abs(noise_deviations(quadratic, covariance, 3)).max() < 1e-12
+
+
+def _covariance(model, data, weights, modes):
+    gradients = np.array([gradient_at(model, data, weights, [i], 0.0).numpy() for i in range(6)]) @ modes
+    return np.cov(gradients.T, ddof=0)
+
+
+def linear():
+    """A model whose loss is quadratic."""
+    torch.manual_seed(0)
+    x, y = torch.randn(6, 2).double(), torch.randn(6, 2).double()
+    model = torch.nn.Linear(2, 2).double()
+    ft.minimise(model, half, [(x, y)])
+    return model, half, [(x, y)]
 
 
 def test_a_softmax_head_has_the_numbers_of_the_head(digits):

@@ -206,12 +206,13 @@ def test_a_floor_where_the_loss_is_not_quadratic(settled):
         fl.predict(settled, above)
     assert refusal.value.max_stable_lr == limit
     assert np.isinf(fl.predict(settled, above, check_stability=False).excess_loss)
-    near = fl.SGD(lr=0.99 * limit, batch_size=1, weight_decay=DECAY)
+    near = fl.SGD(lr=0.97 * limit, batch_size=1, weight_decay=DECAY)
     bent = fl.predict(settled, near, check_stability=False)
-    assert abs(bent.anharmonicity) > 0.3 + 3 * bent.anharmonicity_error
+    meters = (bent.anharmonicity, bent.anharmonicity_error), (bent.noise_anharmonicity, bent.noise_anharmonicity_error)
+    outside = [value for value, error in meters if abs(value) > 0.3 or error > 0.15]
     with pytest.raises(OutsideBowl) as refusal:
         fl.predict(settled, near)
-    assert refusal.value.anharmonicity == bent.anharmonicity
+    assert refusal.value.anharmonicity == outside[0]
 
 
 def test_a_loss_without_a_minimum_is_not_minimised_and_has_no_picture():

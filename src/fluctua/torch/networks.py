@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, even
+from .._arrays import Array
 from .._results import ByValue, Tables, Tabular
 from .._validate.arguments import door, is_another
 from ..recipe.sgd import Recipe
@@ -19,6 +19,7 @@ from ..theory.stability import max_stable_lr
 from ..theory.stable_limit import StableLimit
 from .network_prediction import NetworkPrediction, hold_recipe, predicted
 from .network_runs import NetworkRuns, measured
+from .noise_meter import gaussian_pairs
 from .objective import Objective
 from .picture import flat
 
@@ -195,10 +196,7 @@ class LocalNetwork(ByValue, Tabular):
         tuple of float
             In units of the loss. Odd orders cancel in a pair.
         """
-        values, vectors = np.linalg.eigh(even(covariance))
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        normal = np.random.default_rng(0).standard_normal((pairs, len(values)))
-        each = [self._deviation(root @ z) for z in normal]
+        each = [self._deviation(place) for place in gaussian_pairs(covariance, pairs)]
         return float(np.mean(each)), float(np.std(each, ddof=1) / np.sqrt(pairs))
 
     def _deviation(self, place: Array) -> float:

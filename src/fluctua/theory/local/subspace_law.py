@@ -77,8 +77,15 @@ class SubspaceLaw:
         """One standard error of the excess loss, by the samples whose Hessians were drawn; from the adjoint state."""
         if not self.feeds_back:
             return 0.0
-        adjoint = self._solved(np.diag(0.5 * self.subspace.curvatures))
-        return self.source.kappa * self.subspace.feedback_error(adjoint, covariance)
+        return self.source.kappa * self.subspace.feedback_error(self._adjoint, covariance)
+
+    def excess_of(self, noise: Array) -> Array:
+        """Return the excess loss that noise beside C makes, of each in a stack (..., k, k): linear, by the adjoint."""
+        return np.asarray(self.source.kappa * np.einsum("pq,...pq->...", self._adjoint, noise))
+
+    @cached_property
+    def _adjoint(self) -> Array:
+        return self._solved(np.diag(0.5 * self.subspace.curvatures))
 
     def after(self, steps: Sequence[int], rtol: float) -> Array:
         """S after `steps` steps from W*, averaged over them, (k, k)."""
