@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["NetworkPrediction", "hold_recipe", "predicted"]
 
 _TRUSTED = 0.3  # of the floor, that the loss may be off the quadratic one, and that the weights may be above W*
-_ROUNDED = 100.0  # epsilons of the loss, up to which a floor cannot be seen in it
+_ROUNDED = 30.0  # epsilons of the loss, and of the weights, up to which a floor cannot be seen in them
 _PAIRS = 12  # of draws, over which the noise is averaged
 _KNOWN = 0.15  # standard error of a meter, above which it says nothing
 
@@ -114,8 +114,10 @@ class NetworkPrediction(ByValue, Tabular):
 
     @property
     def _invisible(self) -> float:
-        """Excess loss below which the loss is rounding."""
-        return _ROUNDED * self.network.objective.precision * abs(self.network.loss)
+        """Excess loss below which the loss, or what a rounded gradient moves, is rounding."""
+        objective, loss = self.network.objective, abs(self.network.loss)
+        moved = (_ROUNDED * objective.precision * (1 + float(objective.weights.norm()))) ** 2 / self.curvatures[0]
+        return float(max(_ROUNDED * objective.precision * loss, moved))
 
     @property
     def anharmonicity(self) -> float:
