@@ -59,6 +59,9 @@ def held():
         conditioning.standardised,
         (sweep := fl.sweep(problem, sgd, lr=[0.01, 0.02, 9.0], batch_size=[4, 8], target=0.3, measure=True, **run)),
         sweep.cells[1],
+        (head := fl.Softmax(data.inputs[:, 18:24], data.labels)),
+        fl.Logistic(data.inputs[:, 18:24], data.labels),
+        fl.predict(head, dataclasses.replace(sgd, weight_decay=0.1)),
     ]
     found = {type(one).__name__: one for one in objects}
     found["BatchCost"] = found["BatchCosts"][0]

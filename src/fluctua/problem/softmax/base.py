@@ -42,6 +42,8 @@ class Head(Brief, ByValue):
     drawn_by: Any = None
     """The sampling that these samples are as seen by, where it draws some more often than others."""
     _PAIR: ClassVar[bool] = False
+    _minima: dict[float, HeadMinimum]
+    _drawn: dict[Any, Head]
 
     def __init__(
         self,
@@ -66,8 +68,7 @@ class Head(Brief, ByValue):
     def _take(self, inputs: Rows, targets: Array, factors: Array | None, classes: tuple[Label, ...]) -> None:
         self.inputs, self.targets, self.factors, self.classes = inputs, targets, factors, classes
         self.rows = _Inputs(inputs)
-        self._minima: dict[float, HeadMinimum] = {}
-        self._drawn: dict[Any, Head] = {}
+        self._minima, self._drawn = {}, {}
 
     @property
     def samples(self) -> int:
@@ -130,11 +131,33 @@ class Head(Brief, ByValue):
         return blocks(self.samples, positive_int("width", width))
 
     def reduced(self, weights: Array) -> Array:
-        """Return weights, (c, d), in the coordinates that data can move, (k, r)."""
+        """Return weights in the coordinates that data can move: free logits by modes of the inputs.
+
+        Parameters
+        ----------
+        weights : ndarray, (c, d)
+            The rest of them, which weight decay alone moves, is left out.
+
+        Returns
+        -------
+        ndarray, (k, r)
+            In units of the weights.
+        """
         return np.asarray(self.lift.T @ weights @ self.rows.modes)
 
     def expanded(self, theta: Array) -> Array:
-        """Return weights, (c, d), from the coordinates that data can move, (k, r)."""
+        """Return weights from the coordinates that data can move.
+
+        Parameters
+        ----------
+        theta : ndarray, (k, r)
+            Free logits by modes of the inputs.
+
+        Returns
+        -------
+        ndarray, (c, d)
+            In the same units.
+        """
         return np.asarray(self.lift @ theta @ self.rows.modes.T)
 
     def minimum(self, weight_decay: float = 0.0) -> HeadMinimum:

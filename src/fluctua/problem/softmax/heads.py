@@ -80,7 +80,13 @@ class Logistic(Head):
         As for `Softmax`.
     labels : array_like, (N,) or (N, 2)
         Labels of two classes, of which the second, in sorted order, has y = 1; or chances of the second class.
-    class_weight, label_smoothing, ignore_index, reduction
+    class_weight : array_like, mapping or "balanced", optional
+        As for `Softmax`.
+    label_smoothing : float
+        As for `Softmax`.
+    ignore_index : int or str, optional
+        As for `Softmax`.
+    reduction : "mean"
         As for `Softmax`.
 
     Attributes
