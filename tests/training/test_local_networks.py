@@ -317,3 +317,21 @@ def test_a_softmax_head_has_the_numbers_of_the_head(digits):
         )
     assert network.noise_trace == pytest.approx(head.minimum(DECAY).noise_trace, rel=1e-8)
     assert fl.max_stable_lr(network, sgd) == pytest.approx(fl.max_stable_lr(head, sgd), rel=1e-7)
+
+
+@pytest.mark.any_seed
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_same(small):
+    from copy import deepcopy
+
+    model, data = small
+    sgd = fl.SGD(lr=0.1, batch_size=4, weight_decay=DECAY, momentum=0.5)
+    here, there = (
+        ft.local(deepcopy(model).to(device), "cross_entropy", data, top=8, weight_decay=DECAY)
+        for device in ("cpu", "cuda")
+    )
+    assert there.curvatures == pytest.approx(here.curvatures, rel=1e-9)
+    assert there.noise_trace == pytest.approx(here.noise_trace, rel=1e-9)
+    assert there.predict(sgd).excess_loss == pytest.approx(here.predict(sgd).excess_loss, rel=1e-7)
+    runs = [network.measure(sgd, steps=20, replicas=3, rng=1).excess_loss for network in (here, there)]
+    assert runs[1] == pytest.approx(runs[0], rel=1e-7)
