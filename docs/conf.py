@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from importlib.metadata import version as installed
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
+    "ignore_pattern": "__init__" if find_spec("torch") else "plot_12_flatness",
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": "gallery.described",
     "reset_modules": ("matplotlib", "gallery.styled"),

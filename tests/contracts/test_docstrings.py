@@ -19,6 +19,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
@@ -61,6 +63,8 @@ MODULES = {
     "fluctua.report.figures": figures,
     "fluctua.report.explorer.ranges": ranges,
 }
+if find_spec("torch"):
+    MODULES["fluctua.torch"] = import_module("fluctua.torch")
 REFERENCE = {"fluctua.report.figures": ["draw", "save_figures"], "fluctua.report.explorer.ranges": ["surveyed"]}
 """What the documentation's reference has of modules whose other names it leaves out."""
 NAMES = {

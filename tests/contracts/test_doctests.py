@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,22 +31,29 @@ KEPT = {
     "fluctua.report.figures",
     "fluctua.simulation.measurement",
     "fluctua.simulation.replicas",
+    *(["fluctua.torch.network_runs"] if find_spec("torch") else []),
     "fluctua.verification.in_time.verdict",
     "fluctua.verification.one_epoch",
     "fluctua.verification.verdict",
 }
 """Where an example keeps the numbers of one seed, or prints what holds for every seed."""
 TORCH = {"fluctua.recipe.schedules.recorded"}
-"""Where an example needs torch."""
+"""Where an example needs torch, beside its own room."""
+
+
+def needs_torch(name):
+    return name in TORCH or name.startswith("fluctua.torch")
 
 
 def marked(name):
     """The place of some examples, with what chance has to do with them."""
     marks = [pytest.mark.statistical(alpha=1e-6)] if name in VERDICTS else [pytest.mark.any_seed] * (name in KEPT)
-    return pytest.param(name, marks=[*marks, *[pytest.mark.torch] * (name in TORCH)])
+    return pytest.param(name, marks=[*marks, *[pytest.mark.torch] * needs_torch(name)])
 
 
 def has_examples(module):
+    if module.startswith("fluctua.torch") and find_spec("torch") is None:
+        return False
     return any(test.examples for test in doctest.DocTestFinder().find(importlib.import_module(module)))
 
 
@@ -63,7 +71,7 @@ PAGES = sorted(
 @pytest.mark.parametrize("name", [marked(name) for name in DOCSTRINGS])
 @pytest.mark.usefixtures("coarse")
 def test_the_docstrings_examples_hold(name):
-    if name in TORCH:
+    if needs_torch(name):
         pytest.importorskip("torch")
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 1

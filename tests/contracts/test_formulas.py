@@ -15,6 +15,7 @@ PAGES = {
     "shuffle": [*range(40, 60), *range(62, 70)],
     "spread": [60, 61, 70],
     "softmax": range(71, 80),
+    "networks": range(87, 90),
 }
 CITED = re.compile(r"\bF\d{1,2}\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

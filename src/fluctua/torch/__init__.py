@@ -10,9 +10,16 @@ from .._optional import needed
 
 needed("torch", "fluctua.torch")
 
-__all__: list[str] = []
+__all__: list[str] = ["LocalNetwork", "Minimised", "NetworkPrediction", "NetworkRuns", "local", "minimise"]
 
-_LATER: dict[str, str] = {}
+_LATER: dict[str, str] = {
+    "LocalNetwork": "networks",
+    "NetworkPrediction": "network_prediction",
+    "Minimised": "minima",
+    "NetworkRuns": "network_runs",
+    "local": "local_picture",
+    "minimise": "minima",
+}
 """Public names and their modules: loaded where they are asked for."""
 
 
