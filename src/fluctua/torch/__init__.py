@@ -10,9 +10,9 @@ from .._optional import needed
 
 needed("torch", "fluctua.torch")
 
-__all__: list[str] = []
+__all__ = ["EquilibriumLR", "EquilibriumMonitor"]
 
-_LATER: dict[str, str] = {}
+_LATER = {"EquilibriumLR": "scheduler", "EquilibriumMonitor": "monitor"}
 """Public names and their modules: loaded where they are asked for."""
 
 
