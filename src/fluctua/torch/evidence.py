@@ -39,7 +39,7 @@ class Look:
     state : str
         "drifting", "undecided" or "equilibrated".
     gain, low, high : float
-        2 W / F with its interval at the look's level.
+        2.3 W / F with its interval at the look's level.
     floor, floor_error : float
         F, or the local unit, in units of the loss, and its standard error.
     work, work_error : float

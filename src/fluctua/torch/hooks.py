@@ -121,9 +121,16 @@ class Hooked(ABC):
             self.restart(f"{what} changed at step {self._steps}, and the clock started anew")
             self._seen = seen
         elif self._clock is None:
-            self._clock = self._new_clock()
+            self._begin()
         elif (window := self._clock.tick()) is not None:
             self._look(self._clock, window)
+
+    def _begin(self) -> None:
+        """Start the clock, where anything moves."""
+        if all(not isinstance(group["lr"], torch.Tensor) and group["lr"] == 0 for group in self.optimizer.param_groups):
+            self.restart("the learning rate is 0: nothing moves")
+        else:
+            self._clock = self._new_clock()
 
     def _stop(self, reason: str) -> None:
         """Let go of everything, and say why."""

@@ -25,7 +25,7 @@ class EquilibriumMonitor(Hooked):
     r"""Say whether training on at this learning rate is worth it: drifting, undecided or equilibrated.
 
     At looks, a factor of about 2^(1/4) apart, two windows A = (t/2, 3t/4] and B = (3t/4, t] of the run are compared;
-    t is the number of steps since the learning rate is what it is. The gain G = 2 W / F says by how many noise floors F
+    t is the number of steps since the learning rate is what it is. The gain G = 2.3 W / F says by how many noise floors F
     the next doubling of training would lower the loss, W = 1/2 (w_A - w_B) . (g_A + g_B) (F80). No loss is evaluated.
     The state is "equilibrated" where G is below `delta`, and "drifting" where it is above, at the level of the look
     (F86); the levels add up to `alpha`.
@@ -74,7 +74,7 @@ class EquilibriumMonitor(Hooked):
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     >>> monitor = fluctua.torch.EquilibriumMonitor(optimizer, delta=0.1)
     >>> monitor.state, monitor.reason
-    ('undecided', 'the first look comes after 516 steps at one learning rate; 0 have been made')
+    ('undecided', 'the first look comes after 645 steps at one learning rate; 0 have been made')
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class EquilibriumMonitor(Hooked):
         *,
         delta: float = 0.1,
         alpha: float = 0.01,
-        every: int = 4,
+        every: int = 5,
         groups: str = "global",
         sketch: int | str | None = "auto",
     ) -> None:

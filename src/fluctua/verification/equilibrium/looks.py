@@ -49,7 +49,7 @@ class Conclusion:
     state : str
         "drifting", "undecided" or "equilibrated".
     gain, low, high : float
-        2 W / F, and the ends of its interval at the look's level: the state is "equilibrated" where delta is above
+        2.3 W / F, and the ends of its interval at the look's level: the state is "equilibrated" where delta is above
         the interval, and "drifting" where it is below (Fieller's interval: the error of F is in it).
     reason : str
         Why nothing is decided; empty otherwise.
@@ -89,21 +89,19 @@ def decided(read: Reading, delta: float, at_level: float) -> Conclusion:
     if read.floor <= 0:
         return Conclusion(*_NOTHING, "the floor measured in the windows is not positive")
     quantile = float(stdtrit(freedom, 1 - at_level))
-    value, (low, high) = float(2 * read.work / read.floor), _interval(read, quantile)
-    off = 2 * read.work - delta * read.floor
-    margin = quantile * float(error)
-    if off + margin < 0:
+    value, (low, high) = float(read.gain / read.floor), _interval(read, quantile)
+    if high < delta:
         return Conclusion(EQUILIBRATED, value, low, high)
-    if off - margin > 0:
+    if low > delta:
         return Conclusion(DRIFTING, value, low, high)
     between = f"the gain is between {low:.3g} and {high:.3g} floors, and so is delta, {delta:g}"
     return Conclusion(UNDECIDED, value, low, high, between)
 
 
 def _interval(read: Reading, quantile: float) -> tuple[float, float]:
-    """Every gain G whose 2 W - G F is within its error bar of 0."""
+    """Every G for which the gain less G F is within its error bar of 0."""
     square = read.floor**2 - (quantile * read.floor_error) ** 2
-    middle, rest = 2 * read.work * read.floor, 4 * (read.work**2 - (quantile * read.work_error) ** 2)
+    middle, rest = read.gain * read.floor, read.gain**2 - (quantile * read.gain_error) ** 2
     root: Any = math.sqrt(max(middle**2 - square * rest, 0.0))
     if square > 0:
         return float((middle - root) / square), float((middle + root) / square)
