@@ -25,10 +25,10 @@ class EquilibriumMonitor(Hooked):
     r"""Say whether training on at this learning rate is worth it: drifting, undecided or equilibrated.
 
     At looks, a factor of about 2^(1/4) apart, two windows A = (t/2, 3t/4] and B = (3t/4, t] of the run are compared;
-    t is the number of steps since the learning rate is what it is. The gain G = 2.3 W / F says by how many noise floors F
-    the next doubling of training would lower the loss, W = 1/2 (w_A - w_B) . (g_A + g_B) (F80). No loss is evaluated.
-    The state is "equilibrated" where G is below `delta`, and "drifting" where it is above, at the level of the look
-    (F86); the levels add up to `alpha`.
+    t is the number of steps since the learning rate is what it is. The gain G = 2.3 W / F says by how many noise
+    floors F the next doubling of training would lower the loss, W = 1/2 (w_A - w_B) . (g_A + g_B) (F80). No loss is
+    evaluated. The state is "equilibrated" where G is below `delta`, and "drifting" where it is above, at the level of
+    the look (F86); the levels add up to `alpha`.
 
     Everything attaches through hooks before and after ``optimizer.step``. After construction the monitor never raises
     in a training loop: it says "undecided" and, as `reason`, why.

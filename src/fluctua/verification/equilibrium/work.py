@@ -22,8 +22,11 @@ __all__ = ["BLOCKS", "DOUBLING", "Reading", "degrees", "pairings", "reading", "s
 BLOCKS = 8
 """Blocks in a window, m."""
 DOUBLING = 2.3
-"""Gain of the next doubling of the run, in units of W, at most: for a loss that falls as the logarithm of time it is 2.04
-W, as minus the power 0.3 of time 2.3 W, and less than W for an exponential. As fast as linearly it would be 3 W."""
+"""Gain of the next doubling of the run, in units of W, at most.
+
+It is 2.04 for a loss that falls as the logarithm of time, 2.28 for one that falls as time to the power of 0.3, and less
+than 1 for an exponential. A loss that falls linearly gains 3: such a run has hardly begun.
+"""
 _SECOND = 6.0  # variance of a second difference of independent numbers, in units of theirs
 
 
