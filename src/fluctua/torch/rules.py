@@ -17,7 +17,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InvalidInput
 from ..verification.equilibrium.unit import Rule
-from .lists import dots, squares, summed
+from .lists import dots, squares, summed, widest
 
 __all__ = ["Rules", "rules_of", "unwrapped"]
 
@@ -136,7 +136,8 @@ class Adaptive(Rules):
 
 
 def _scale(group: Group, step: Any, second: Tensor) -> Tensor:
-    known = 1 - group["betas"][1] ** step
+    made = torch.as_tensor(step)
+    known = 1 - group["betas"][1] ** made.to(widest(made.device))  # float32 has four digits left of it in early steps
     scale: Tensor = (summed([second])[0] / known).sqrt().add(group["eps"]).mul(group["weight_decay"])
     return scale
 

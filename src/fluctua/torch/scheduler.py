@@ -162,10 +162,12 @@ class EquilibriumLR(LRScheduler):
         Parameters
         ----------
         epoch : int, optional
-            Not used; SequentialLR gives one.
+            0 begins at the base rates, as SequentialLR does; other numbers mean nothing here.
         """
-        del epoch
         self.last_epoch += 1
+        if epoch == 0:
+            for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
+                _set(group, rate)
         looks = len(self.monitor.evidence)
         if looks > self._last_look:
             self._last_look = looks
@@ -202,10 +204,7 @@ class EquilibriumLR(LRScheduler):
 
     def _multiply(self, place: int, rate: float, ratio: float) -> None:
         group = self.optimizer.param_groups[place]
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+        _set(group, rate)
         group["initial_lr"] = group.get("initial_lr", rate) * ratio
         for each in (self, *self._others):
             if place < len(each.base_lrs):
@@ -236,6 +235,13 @@ class EquilibriumLR(LRScheduler):
         self._cuts = [
             Cut(tuple(each["before"]), tuple(each["after"]), Look(**each["look"])) for each in state_dict["cuts"]
         ]
+
+
+def _set(group: dict[str, Any], rate: float) -> None:
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def _number(rate: Any) -> float:

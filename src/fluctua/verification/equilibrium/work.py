@@ -41,7 +41,7 @@ class Reading:
     floor : float or ndarray
         F, the unit.
     parts : tuple of float or ndarray
-        Standard errors of W from the blocks of A, from those of B, and from folding (F85).
+        Standard errors of W from the noise of the blocks, and from folding (F85).
     floor_error : float or ndarray
         Standard error of F.
     degrees : float
@@ -50,7 +50,7 @@ class Reading:
 
     work: Any
     floor: Any
-    parts: tuple[Any, Any, Any]
+    parts: tuple[Any, Any]
     floor_error: Any
     degrees: float
 
@@ -70,11 +70,14 @@ class Reading:
         return DOUBLING * self.work_error
 
     def error(self, delta: float) -> tuple[Any, Any]:
-        """Return the standard error of the gain less delta F, and its degrees of freedom by Satterthwaite (F85)."""
-        own = degrees(BLOCKS)
+        """Return the standard error of the gain less delta F, and its degrees of freedom by Satterthwaite (F85).
+
+        The noise of W is of one kind in both windows, and has the degrees of both.
+        """
+        own = 2 * degrees(BLOCKS)
         squares = [*(DOUBLING**2 * np.square(each) for each in self.parts), np.square(delta * self.floor_error)]
         total = sum(squares)
-        lost = sum(np.square(one) / many for one, many in zip(squares, (own, own, np.inf, self.degrees), strict=True))
+        lost = sum(np.square(one) / many for one, many in zip(squares, (own, np.inf, self.degrees), strict=True))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.sqrt(total), np.where(lost > 0, np.square(total) / lost, own)
 
@@ -117,7 +120,7 @@ def reading(products: Any, floors: Any, *, local: bool = False, sketch: Any = 0.
     samples = _local(products, floors) if local else floors
     first, second = _windows(_influences(products))
     unit = _windows(samples)[1] if local else samples
-    parts = np.sqrt(_variance(first)), np.sqrt(_variance(second)), sketch
+    parts = np.sqrt(_variance(first) + _variance(second)), sketch
     return Reading(0.5 * _work(products), unit.mean(-1), parts, np.sqrt(_variance(unit)), degrees(unit.shape[-1]))
 
 
