@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from .part import Part
 from .rules import Rules
 from .scopes import scopes_of
-from .windows import Piece, Window, Windows
+from .windows import Piece, Windows
 
 __all__ = ["Clock", "identity", "settings"]
 
@@ -36,8 +36,8 @@ class Clock:
         self.scopes = scopes_of(kind, self.parts, sketch)
         self.windows, self.units, self._cut = Windows(), 0, 0
         self.device = self.parts[0].device
-        self.lost = torch.zeros((), dtype=torch.int64, device=self.device)
-        self.missed = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._lost: Any = 0
+        self._counts: list[Tensor] = []
 
     def observe(self, scale: Tensor | None, found: Tensor | None) -> None:
         """Take up a step from before it."""
@@ -46,26 +46,31 @@ class Clock:
 
     def skip(self, found: Tensor) -> None:
         """Note on the device whether the step just made was none."""
-        self.lost += (found > 0).sum().to(self.device)
+        self._lost = self._lost + (found > 0).sum().to(self.device)
 
-    def tick(self) -> Window | None:
-        """End a unit; return the window of a look that is due."""
+    def tick(self) -> list[Piece] | None:
+        """End a unit; return the blocks of a look that is due."""
         self.units += 1
         if not self.windows.cut_at(self.units):
             return None
-        return self.windows.take(self._piece(), self.units)
+        return self.windows.take(self._piece())
 
     def _piece(self) -> Piece:
         """Return the sums since the last cut, and begin new ones."""
         samples = self.units - self._cut
-        steps = samples * self._every - self.lost
-        sums = [part.cut(steps.to(part.device), samples) for part in self.parts]
-        weights, gradients = ([each for one in some for each in one] for some in list(zip(*sums, strict=True))[:2])
-        tally = torch.cat([one[2].to(self.device) for one in sums], dim=1)
-        self.missed += samples - tally[-1].min().to(torch.int64)
-        self._cut, self.lost = self.units, torch.zeros_like(self.lost)
+        steps = samples * self._every - self._lost
+        weights, gradients, tallies = zip(*(part.cut(steps, samples) for part in self.parts), strict=True)
+        tally = tallies[0] if len(tallies) == 1 else torch.cat([each.to(self.device) for each in tallies], dim=1)
+        self._cut, self._lost = self.units, 0
+        self._counts.append(samples - tally[-1].min())
         folded = [[each.vector(some) for each in self.scopes] for some in (weights, gradients)]
-        return Piece(folded[0], folded[1], tally, steps, samples)
+        return Piece(self.units, samples, steps, folded[0], folded[1], tally)
+
+    def missed(self) -> int:
+        """Return how many samples since the last call were not finite; asks the device."""
+        found = round(float(torch.stack(self._counts).sum())) if self._counts else 0
+        self._counts = []
+        return found
 
     @property
     def moved(self) -> bool:
@@ -79,16 +84,17 @@ class Clock:
 
     def state(self) -> dict[str, Any]:
         """Return what has to be saved."""
-        numbers = {"units": self.units, "cut": self._cut, "lost": self.lost, "missed": self.missed}
+        numbers = {"units": self.units, "cut": self._cut, "lost": self._lost, "counts": self._counts}
         return {**numbers, "parts": [each.state() for each in self.parts], "windows": self.windows.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what was saved of weights of the same shapes."""
         self.units, self._cut = state["units"], state["cut"]
-        self.lost, self.missed = (state[name].to(self.device, copy=True) for name in ("lost", "missed"))
+        lost, self._counts = state["lost"], [each.to(self.device, copy=True) for each in state["counts"]]
+        self._lost = lost.to(self.device, copy=True) if isinstance(lost, Tensor) else lost
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load(saved)
-        self.windows = Windows.loaded(state["windows"], self.device)
+        self.windows = Windows.loaded(state["windows"], [self.parts[each.spans[0][0]].device for each in self.scopes])
 
 
 def settings(optimizer: Optimizer, names: Sequence[str]) -> tuple[Any, ...]:
@@ -101,4 +107,6 @@ def settings(optimizer: Optimizer, names: Sequence[str]) -> tuple[Any, ...]:
 
 def identity(optimizer: Optimizer) -> tuple[Any, ...]:
     """Return which tensors there are, and where."""
-    return tuple((id(each), each.dtype, each.device) for group in optimizer.param_groups for each in group["params"])
+    return tuple(
+        (id(each), each.data_ptr(), each.dtype) for group in optimizer.param_groups for each in group["params"]
+    )

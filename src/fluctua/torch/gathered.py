@@ -13,7 +13,7 @@ from .._arrays import Array
 from ..verification.equilibrium.work import Reading, reading, sketch_error
 from .lists import widest
 from .scopes import ALL, Scope
-from .windows import Window
+from .windows import Piece
 
 __all__ = ["Gathered", "gathered"]
 
@@ -55,37 +55,37 @@ class Gathered:
         return total / self.common - 1 if self.common > 0 else float("nan" if np.isnan(total) else "inf")
 
 
-def gathered(window: Window, scopes: Sequence[Scope]) -> list[Gathered]:
+def gathered(blocks: Sequence[Piece], scopes: Sequence[Scope]) -> list[Gathered]:
     """Return what a look knows of each scope, and of all together as the last where there are several."""
     with np.errstate(all="ignore"):
-        found = list(_scopes(window, scopes))
+        found = list(_scopes(blocks, scopes))
         return found if len(found) == 1 else [*found, _together(found)]
 
 
-def _scopes(window: Window, scopes: Sequence[Scope]) -> Iterator[Gathered]:
-    home = window.blocks[0].tally.device
-    products = [_products(window, number).to(home) for number in range(len(scopes))]
-    tallies = torch.stack([each.tally for each in window.blocks])
+def _scopes(blocks: Sequence[Piece], scopes: Sequence[Scope]) -> Iterator[Gathered]:
+    home = blocks[0].tally.device
+    products = [_products(blocks, number).to(home) for number in range(len(scopes))]
+    tallies = torch.stack([each.tally for each in blocks])
     host = torch.cat([tallies.reshape(-1), *products]).cpu().numpy().astype(np.float64)
     sums, rest = np.split(host, [tallies.numel()])
     samples = sums.reshape(tallies.shape)
     means = samples[:, :-1] / samples[:, -1:]
-    blocks = len(window.blocks)
+    count = len(blocks)
     for scope, row in zip(scopes, rest.reshape(len(scopes), -1), strict=True):
         floors, squares = means[:, :, scope.places].sum(-1).T
         step, gradient, product, common = row[-_EXTRA:]
         width = scope.fold.width
         error = 0.0 if width is None else float(sketch_error(step, gradient, product, width))
-        yield Gathered(scope.name, row[:-_EXTRA].reshape(blocks, blocks), floors, squares, error, float(common))
+        yield Gathered(scope.name, row[:-_EXTRA].reshape(count, count), floors, squares, error, float(common))
 
 
-def _products(window: Window, number: int) -> Tensor:
+def _products(blocks: Sequence[Piece], number: int) -> Tensor:
     """Products of the blocks of one scope, then four more numbers, on its device."""
-    dtype = widest(window.blocks[0].weights[number].device)
-    weights = torch.stack([each.weights[number].to(dtype) / each.samples for each in window.blocks])
-    steps = [each.steps.to(weights.device, dtype) for each in window.blocks]
+    dtype = widest(blocks[0].weights[number].device)
+    weights = torch.stack([each.weights[number].to(dtype) / each.samples for each in blocks])
+    steps = [each.steps.to(weights.device) if isinstance(each.steps, Tensor) else each.steps for each in blocks]
     gradients = torch.stack(
-        [each.gradients[number].to(dtype) / count for each, count in zip(window.blocks, steps, strict=True)]
+        [each.gradients[number].to(dtype) / count for each, count in zip(blocks, steps, strict=True)]
     )
     half = len(steps) // 2
     (w_a, w_b), (g_a, g_b) = ((each[:half].mean(0), each[half:].mean(0)) for each in (weights, gradients))

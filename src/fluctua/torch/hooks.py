@@ -14,7 +14,7 @@ from ..errors import InvalidInput
 from .clock import Clock, identity, settings
 from .part import Part
 from .rules import rules_of, unwrapped
-from .windows import Window
+from .windows import Piece
 
 __all__ = ["Hooked"]
 
@@ -31,8 +31,13 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
             self._stop(f"the monitor has stopped, {type(error).__name__}: {error}")
             return None
 
-    disabled: Callable[..., Any] = torch.compiler.disable(run)  # type: ignore[no-untyped-call]
-    return disabled
+    return run
+
+
+def _uncompiled(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook that torch.compile leaves alone."""
+    made: Callable[..., Any] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
+    return made
 
 
 class Hooked(ABC):
@@ -43,16 +48,16 @@ class Hooked(ABC):
         self._rules = rules_of(self.optimizer)
         _refuse_weights(self.optimizer)
         self._every, self._kind, self._sketch = every, kind, sketch
-        self._steps, self._phase, self._stopped = 0, 0, False
+        self._steps, self._phase, self._middle, self._stopped = 0, 0, every // 2, False
         self._clock: Clock | None = None
         self._seen = self._settings()
         self._handles = [
-            self.optimizer.register_step_pre_hook(self._before),
-            self.optimizer.register_step_post_hook(self._after),
+            self.optimizer.register_step_pre_hook(_uncompiled(self._before)),
+            self.optimizer.register_step_post_hook(_uncompiled(self._after)),
         ]
 
     @abstractmethod
-    def _look(self, clock: Clock, window: Window) -> None:
+    def _look(self, clock: Clock, blocks: list[Piece]) -> None:
         """Look at two windows."""
 
     @abstractmethod
@@ -70,11 +75,15 @@ class Hooked(ABC):
     def _new_clock(self) -> Clock:
         return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch)
 
-    @_guarded
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """Sample in the middle of a unit; with a closure, when it has set the gradients."""
-        if self._clock is None or self._phase != self._every // 2:
+        """Sample in the middle of a unit; other steps pay for two comparisons."""
+        if self._clock is None or self._phase != self._middle:
             return None
+        return self._sample(optimizer, args, kwargs)
+
+    @_guarded
+    def _sample(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """Take up a step; with a closure, when it has set the gradients."""
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
             self._observe(optimizer)
@@ -102,17 +111,22 @@ class Hooked(ABC):
     def _parts(self) -> list[Part]:
         return [] if self._clock is None else self._clock.parts
 
-    @_guarded
     def _after(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         """Count the step, and end a unit."""
         self._steps += 1
         self._phase += 1
-        if self._clock is not None and (found := getattr(optimizer, "found_inf", None)) is not None:
-            self._clock.skip(found)
-        if self._phase == self._every:
+        if self._clock is not None and "found_inf" in optimizer.__dict__:
+            self._skip(optimizer.__dict__["found_inf"])
+        if self._phase >= self._every:
             self._phase = 0
             self._end()
 
+    @_guarded
+    def _skip(self, found: torch.Tensor | None) -> None:
+        if self._clock is not None and found is not None:
+            self._clock.skip(found)
+
+    @_guarded
     def _end(self) -> None:
         """End a unit: begin anew where anything changed, otherwise look where a look is due."""
         seen = self._settings()
@@ -122,8 +136,8 @@ class Hooked(ABC):
             self._seen = seen
         elif self._clock is None:
             self._begin()
-        elif (window := self._clock.tick()) is not None:
-            self._look(self._clock, window)
+        elif (blocks := self._clock.tick()) is not None:
+            self._look(self._clock, blocks)
 
     def _begin(self) -> None:
         """Start the clock, where anything moves."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["dots", "kept", "precise", "squares", "summed", "widest"]
+__all__ = ["dots", "flat", "norms", "precise", "summed", "widest"]
 
 
 def widest(device: torch.device) -> torch.dtype:
@@ -25,22 +25,16 @@ def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [each.detach().to(precise(each.dtype)) for each in tensors]
 
 
-def kept(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return copies of tensors in the dtype of their sums."""
-    return [each.detach().to(precise(each.dtype), copy=True) for each in tensors]
+def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the norm of each."""
+    return list(torch._foreach_norm(tensors))
 
 
-def squares(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the squared norm of each, (n,), on the device of the first."""
-    norms = torch._foreach_norm(list(tensors))
-    return _gathered(norms).square()
+def dots(ones: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    """Return the scalar product of each pair."""
+    return [torch.dot(one.reshape(-1), other.reshape(-1)) for one, other in zip(ones, others, strict=True)]
 
 
-def dots(ones: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """Return the scalar product of each pair, (n,), on the device of the first."""
-    return _gathered([torch.dot(one.reshape(-1), other.reshape(-1)) for one, other in zip(ones, others, strict=True)])
-
-
-def _gathered(scalars: Sequence[Tensor]) -> Tensor:
-    home = scalars[0].device
-    return torch.stack([each.to(home, widest(home), non_blocking=True) for each in scalars])
+def flat(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Return a copy of all as one vector."""
+    return torch.cat([each.reshape(-1).to(device, non_blocking=True) for each in tensors])

@@ -16,7 +16,7 @@ from .gathered import Gathered, gathered
 from .hooks import Hooked
 from .resume import RESUMED, copied, refuse_other, restored
 from .scopes import KINDS
-from .windows import Window
+from .windows import Piece
 
 __all__ = ["EquilibriumMonitor"]
 
@@ -209,14 +209,12 @@ class EquilibriumMonitor(Hooked):
         """The last look at all weights since the clock was started."""
         return self._looks[-1] if self._states and self._looks else None
 
-    def _look(self, clock: Clock, window: Window) -> None:
+    def _look(self, clock: Clock, blocks: list[Piece]) -> None:
         """Look, and begin anew where the windows are of no use."""
-        found = gathered(window, clock.scopes)
-        self._skipped += int(clock.missed)
-        clock.missed.zero_()
-        at = level(self._alpha, clock.windows.look)
+        found = gathered(blocks, clock.scopes)
+        self._skipped += clock.missed()
+        at = level(self._alpha, clock.windows.look - 1)
         looks = [self._concluded(each, clock, at) for each in found]
-        clock.windows.looked()
         self._looks += looks
         self._states = {each.name: look.state for each, look in zip(clock.scopes, looks, strict=False)}
         self._reason = "; ".join(dict.fromkeys(look.reason for look in looks if look.reason))

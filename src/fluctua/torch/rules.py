@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InvalidInput
 from ..verification.equilibrium.unit import Rule
-from .lists import dots, squares, summed, widest
+from .lists import dots, norms, summed, widest
 
 __all__ = ["Rules", "rules_of", "unwrapped"]
 
@@ -40,16 +39,21 @@ class Rules(ABC):
     @abstractmethod
     def sampled(
         self, group: Group, gradients: Tensors, weights: Tensors, buffers: Tensors, away: Tensors, scales: Tensors
-    ) -> tuple[Tensor, Tensor]:
-        """Return samples of the floor and of the squared gradient, (n,) each."""
+    ) -> Tensors:
+        """Return a few numbers of a step: a row of them for each tensor, then another row."""
 
     @abstractmethod
-    def gradients(self, group: Group, steps: float, moved: Tensors, change: Tensors, mean: Tensors) -> Tensors:
+    def tallied(self, group: Group, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return samples of the floor and of the squared gradient, (k, n) each, from numbers (k, rows, n)."""
+
+    @abstractmethod
+    def gradients(self, group: Group, steps: Any, moved: Tensor, change: Tensor | None, mean: Tensor | None) -> Tensor:
         """Return the sum of the gradients over so many steps, without a decay that is none of them."""
 
-    @abstractmethod
     def scales(self, group: Group, states: States) -> Tensors:
         """Return the curvature with which decoupled weight decay pulls, for each weight; empty where there is none."""
+        del group, states
+        return []
 
 
 def descended(group: Group, gradients: Tensors, weights: Tensors, decay: float) -> Tensors:
@@ -67,33 +71,38 @@ class Descent(Rules):
 
     def sampled(
         self, group: Group, gradients: Tensors, weights: Tensors, buffers: Tensors, away: Tensors, scales: Tensors
-    ) -> tuple[Tensor, Tensor]:
-        """Return samples of F (F82, F83), and |g|^2."""
+    ) -> Tensors:
+        """Return |g|; with momentum |u| of the buffer before the step too; for Nesterov |s| and s . u of the step."""
         del away, scales
-        rule, gradients = _rule(group), descended(group, gradients, weights, group["weight_decay"])
-        square = squares(gradients)
+        rule, decay = _rule(group), group["weight_decay"]
+        if decay or rule.nesterov:
+            gradients = descended(group, gradients, weights, decay)
+        found = norms(gradients)
         if not rule.momentum:
-            return rule.floor(square), square
+            return found
+        if not rule.nesterov:
+            return [*found, *norms(buffers)]
         updated = torch._foreach_mul(buffers, rule.momentum)
         torch._foreach_add_(updated, gradients, alpha=1 - rule.dampening)
-        if not rule.nesterov:
-            return rule.floor(squares(updated)), square
-        step = torch._foreach_add(gradients, updated, alpha=rule.momentum)
-        return rule.floor(squares(step), dots(step, updated)), square
+        step = list(torch._foreach_add(gradients, updated, alpha=rule.momentum))
+        return [*found, *norms(step), *dots(step, updated)]
 
-    def gradients(self, group: Group, steps: float, moved: Tensors, change: Tensors, mean: Tensors) -> Tensors:
+    def tallied(self, group: Group, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return samples of F (F82, F83), and |g|^2."""
+        rule, square = _rule(group), numbers[:, 0].square()
+        if not rule.momentum:
+            return rule.floor(square), square
+        product = numbers[:, 2] if rule.nesterov else 0.0
+        return rule.floor(numbers[:, 1].square(), product), square
+
+    def gradients(self, group: Group, steps: Any, moved: Tensor, change: Tensor | None, mean: Tensor | None) -> Tensor:
         """Return the sum of the gradients from where the weights went (F81)."""
         del steps, mean
         rule = _rule(group)
         if not isinstance(rule.lr, Tensor) and rule.lr == 0:  # nothing moves, whatever the gradients are
-            return list(map(torch.zeros_like, moved))
-        changes: Sequence[Any] = change if rule.momentum else [0.0] * len(moved)
-        return [rule.gradients(one, other) for one, other in zip(moved, changes, strict=True)]
-
-    def scales(self, group: Group, states: States) -> Tensors:
-        """Return nothing: the decay of SGD is part of the gradient."""
-        del group, states
-        return []
+            return torch.zeros_like(moved)
+        found: Tensor = rule.gradients(moved, 0.0 if change is None else change)
+        return found
 
 
 class Adaptive(Rules):
@@ -108,21 +117,26 @@ class Adaptive(Rules):
 
     def sampled(
         self, group: Group, gradients: Tensors, weights: Tensors, buffers: Tensors, away: Tensors, scales: Tensors
-    ) -> tuple[Tensor, Tensor]:
-        """Return samples of 1/2 w . g (F84), and |g|^2."""
+    ) -> Tensors:
+        """Return |g| and w . g."""
         del buffers
         decay = 0.0 if self._decoupled(group) else group["weight_decay"]
         gradients = descended(group, gradients, weights, decay)
         if scales:
             gradients = list(torch._foreach_addcmul(gradients, scales, weights))
-        return 0.5 * dots(away, gradients), squares(gradients)
+        return [*norms(gradients), *dots(away, gradients)]
 
-    def gradients(self, group: Group, steps: float, moved: Tensors, change: Tensors, mean: Tensors) -> Tensors:
+    def tallied(self, group: Group, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return samples of 1/2 w . g (F84), and |g|^2."""
+        del group
+        return 0.5 * numbers[:, 1], numbers[:, 0].square()
+
+    def gradients(self, group: Group, steps: Any, moved: Tensor, change: Tensor | None, mean: Tensor | None) -> Tensor:
         """Return the sum of the gradients: that of the first moment before each step, and its own change."""
         del moved
-        total = torch._foreach_mul(mean, steps)
-        torch._foreach_add_(total, change, alpha=1 / (1 - float(group["betas"][0])))
-        return list(total)
+        assert change is not None
+        assert mean is not None
+        return mean * steps + change / (1 - float(group["betas"][0]))
 
     def scales(self, group: Group, states: States) -> Tensors:
         """Return weight_decay D of now, where the decay is decoupled."""

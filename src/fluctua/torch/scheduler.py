@@ -179,6 +179,10 @@ class EquilibriumLR(LRScheduler):
     def _initial_step(self) -> None:
         """Do nothing: the rate is the optimiser's."""
 
+    def _get_closed_form_lr(self) -> list[float]:
+        """Return the rates at which SequentialLR begins."""
+        return list(self.base_lrs)
+
     def _rates(self) -> list[float]:
         return [_number(group["lr"]) for group in self.optimizer.param_groups]
 

@@ -6,12 +6,8 @@ The fold keeps scalar products: signs are independent, so that products of diffe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
-
-from .lists import precise
 
 __all__ = ["LARGE", "WIDTH", "Fold"]
 
@@ -22,32 +18,29 @@ LARGE = 2**17
 
 
 class Fold:
-    """What makes one vector of the tensors of a scope.
+    """What makes a short vector of a long one.
 
     Parameters
     ----------
-    tensors : sequence of tensor
-        Of the shapes that will come.
+    size : int
+        Of the vectors that will come.
     width : int or None
         Numbers to fold to; None keeps all.
+    device : torch.device
     """
 
-    def __init__(self, tensors: Sequence[Tensor], width: int | None) -> None:
-        size = sum(each.numel() for each in tensors)
+    def __init__(self, size: int, width: int | None, device: torch.device) -> None:
         self.width = width if width is not None and width < size else None
-        self._device = tensors[0].device
-        self._dtype = torch.float64 if any(each.dtype == torch.float64 for each in tensors) else precise(torch.float32)
-        self._signs: Tensor | None = None
         if self.width is not None:
             drawn = torch.Generator().manual_seed(size)
-            signs = torch.randint(0, 2, (-(-size // self.width), self.width), generator=drawn, dtype=torch.int8)
-            self._signs, self._size = (2 * signs - 1).to(self._device), size
+            self._signs = (2 * torch.randint(0, 2, (size,), generator=drawn, dtype=torch.int8) - 1).to(device)
+            self._whole = size // self.width * self.width
 
-    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
+    def __call__(self, vector: Tensor) -> Tensor:
         """Return the vector, (size,) or (width,)."""
-        whole = torch.cat([each.reshape(-1).to(self._device, self._dtype, non_blocking=True) for each in tensors])
-        if self._signs is None:
-            return whole
-        padded = whole.new_zeros(self._signs.shape)
-        padded.view(-1)[: self._size] = whole
-        return padded.mul_(self._signs).sum(0)
+        if self.width is None:
+            return vector
+        signed = vector * self._signs
+        folded = signed[: self._whole].view(-1, self.width).sum(0)
+        folded[: len(signed) - self._whole] += signed[self._whole :]
+        return folded
