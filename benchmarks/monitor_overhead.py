@@ -1,7 +1,7 @@
 """What `EquilibriumMonitor` adds to a step at its default `every`: time, and memory.
 
-A linear model of 784 inputs and 10 outputs with batches of 32, and a perceptron of a million weights (784-890-320-50-10)
-with batches of 64, each with SGD and with momentum 0.9; one thread. Steps with and without the monitor alternate in
+A linear model of 784 inputs and 10 outputs with batches of 32, and a perceptron of a million weights (784-890-320-50-
+10) with batches of 64, each with SGD and with momentum 0.9; one thread. Steps with and without the monitor alternate in
 pieces of 200, so that whatever else the machine does meets both alike. The pieces begin after the first look, and hold
 looks. The overhead is the median over the pieces of the ratio of two neighbours.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class Run:
 
     def __init__(self, sizes, batch, watched, **options):
         torch.manual_seed(0)
-        layers = [torch.nn.Linear(*pair) for pair in zip(sizes, sizes[1:], strict=False)]
+        layers = [torch.nn.Linear(*pair) for pair in pairwise(sizes)]
         between = [each for layer in layers for each in (layer, torch.nn.ReLU())][:-1]
         self.model = torch.nn.Sequential(*between)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, **options)
@@ -49,16 +50,10 @@ class Run:
     def kept(self):
         """Bytes that the monitor holds."""
         clock = self.monitor._clock
-        sums = [
-            each for part in clock.parts for some in part.state().values() if isinstance(some, list) for each in some
-        ]
-        open_ = [
-            piece
-            for window in clock.windows.open
-            for piece in (*window.blocks, *([window.opened] * bool(window.opened)))
-        ]
-        vectors = {id(each): each for piece in open_ for each in (*piece.weights, *piece.gradients)}
-        return sum(each.numel() * each.element_size() for each in (*sums, *vectors.values()))
+        sums = [each for part in clock.parts for each in part.state().values()]
+        vectors = [each for piece in clock.windows.pieces for each in (piece.weights, piece.gradients)]
+        flat = [each for some in (*sums, *vectors) for each in (some if isinstance(some, list) else [some])]
+        return sum(each.numel() * each.element_size() for each in flat if each is not None)
 
 
 def compared(name, sizes, batch, pieces, **options):

@@ -14,6 +14,7 @@ PAGES = {
     "dynamics": range(20, 40),
     "shuffle": [*range(40, 60), *range(62, 70)],
     "spread": [60, 61, 70],
+    "monitor": range(80, 87),
 }
 CITED = re.compile(r"\bF\d{1,2}\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

@@ -107,6 +107,5 @@ def settings(optimizer: Optimizer, names: Sequence[str]) -> tuple[Any, ...]:
 
 def identity(optimizer: Optimizer) -> tuple[Any, ...]:
     """Return which tensors there are, and where."""
-    return tuple(
-        (id(each), each.data_ptr(), each.dtype) for group in optimizer.param_groups for each in group["params"]
-    )
+    params = [each for group in optimizer.param_groups for each in group["params"]]
+    return tuple((id(each), each.data_ptr(), each.dtype) for each in params)

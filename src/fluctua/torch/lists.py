@@ -25,7 +25,7 @@ def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [each.detach().to(precise(each.dtype)) for each in tensors]
 
 
-def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+def norms(tensors: list[Tensor]) -> list[Tensor]:
     """Return the norm of each."""
     return list(torch._foreach_norm(tensors))
 

@@ -84,10 +84,8 @@ class Part:
     def _away(self, weights: Tensors) -> Tensors:
         """Weights less those at the start."""
         sizes = [each.numel() for each in weights]
-        starts = [
-            one.view_as(each).to(each.device) for one, each in zip(self._start.split(sizes), weights, strict=True)
-        ]
-        return list(torch._foreach_sub(weights, starts))
+        starts = zip(torch.split(self._start, sizes), weights, strict=True)
+        return list(torch._foreach_sub(weights, [one.view_as(each).to(each.device) for one, each in starts]))
 
     def _gradients(self, scale: Tensor | None) -> Tensors:
         """Gradients of the step, zero where there is none."""

@@ -101,8 +101,9 @@ class Descent(Rules):
         rule = _rule(group)
         if not isinstance(rule.lr, Tensor) and rule.lr == 0:  # nothing moves, whatever the gradients are
             return torch.zeros_like(moved)
-        found: Tensor = rule.gradients(moved, 0.0 if change is None else change)
-        return found
+        of_displacement, of_buffers = rule.shares
+        moved.mul_(of_displacement)
+        return moved if change is None else moved.add_(change, alpha=of_buffers)
 
 
 class Adaptive(Rules):
@@ -136,7 +137,8 @@ class Adaptive(Rules):
         del moved
         assert change is not None
         assert mean is not None
-        return mean * steps + change / (1 - float(group["betas"][0]))
+        total: Tensor = mean * steps + change / (1 - float(group["betas"][0]))
+        return total
 
     def scales(self, group: Group, states: States) -> Tensors:
         """Return weight_decay D of now, where the decay is decoupled."""

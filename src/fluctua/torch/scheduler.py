@@ -167,7 +167,7 @@ class EquilibriumLR(LRScheduler):
         self.last_epoch += 1
         if epoch == 0:
             for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
-                _set(group, rate)
+                _set(group, _number(rate))
         looks = len(self.monitor.evidence)
         if looks > self._last_look:
             self._last_look = looks
@@ -181,7 +181,7 @@ class EquilibriumLR(LRScheduler):
 
     def _get_closed_form_lr(self) -> list[float]:
         """Return the rates at which SequentialLR begins."""
-        return list(self.base_lrs)
+        return [_number(each) for each in self.base_lrs]
 
     def _rates(self) -> list[float]:
         return [_number(group["lr"]) for group in self.optimizer.param_groups]

@@ -1,8 +1,8 @@
 """The windows of the looks to come: sums over blocks of steps, at most some forty vectors however long the run is.
 
 A look at the time t needs 2m blocks of the length t/32 after t/2, and nothing before. Looks are a factor of 2^(1/4)
-apart, so that four or five of them are open at any time. Sums are cut where a block of any of them ends; a look adds the
-pieces up to its blocks.
+apart, so that four or five of them are open at any time. Sums are cut where a block of any of them ends; a look adds
+the pieces up to its blocks.
 """
 
 from __future__ import annotations
@@ -153,9 +153,9 @@ def _loaded(saved: dict[str, Any], devices: list[torch.device]) -> Piece:
     def there(values: Any, device: torch.device) -> Any:
         return values.to(device, copy=True) if isinstance(values, Tensor) else values
 
-    vectors = {
-        name: [there(one, device) for one, device in zip(saved[name], devices, strict=True)]
+    weights, gradients = (
+        [there(one, device) for one, device in zip(saved[name], devices, strict=True)]
         for name in ("weights", "gradients")
-    }
-    scalars = {name: there(saved[name], devices[0]) for name in ("unit", "samples", "steps", "tally")}
-    return Piece(**scalars, **vectors)
+    )
+    steps, tally = (there(saved[name], devices[0]) for name in ("steps", "tally"))
+    return Piece(saved["unit"], saved["samples"], steps, weights, gradients, tally)

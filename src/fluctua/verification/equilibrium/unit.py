@@ -38,13 +38,17 @@ class Rule:
             return self.lr * ((1 - beta) / 4 * square + beta**2 / 2 * product)
         return self.lr / 4 * (1 + self.momentum) / (1 - self.dampening) * square
 
-    def gradients(self, displacement: Any, buffers: Any = 0.0) -> Any:
-        """Return the sum of a block's gradients (F81).
+    @property
+    def shares(self) -> tuple[Any, Any]:
+        """What a block's gradients add up to: of its displacement, and of the change of the buffer (F81).
 
-        `displacement` is the weights at the block's start less those at its end, `buffers` the momentum buffer at the
-        end less that at the start. Weight decay is in the sum, as it is in the step.
+        The displacement is the weights at the block's start less those at its end. Weight decay is in the sum, as it is
+        in the step.
         """
-        beta = self.momentum
-        if self.nesterov:
-            return (1 - beta) / self.lr * displacement + beta**2 * buffers
-        return ((1 - beta) / self.lr * displacement + beta * buffers) / (1 - self.dampening)
+        beta, kept = self.momentum, 1 - self.dampening
+        return (1 - beta) / (self.lr * kept), beta**2 if self.nesterov else beta / kept
+
+    def gradients(self, displacement: Any, buffers: Any = 0.0) -> Any:
+        """Return the sum of a block's gradients (F81)."""
+        of_displacement, of_buffers = self.shares
+        return of_displacement * displacement + of_buffers * buffers

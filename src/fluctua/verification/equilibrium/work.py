@@ -102,7 +102,7 @@ def pairings(weights: Any, gradients: Any) -> Array:
 
 
 def reading(products: Any, floors: Any, *, local: bool = False, sketch: Any = 0.0) -> Reading:
-    """Return W, F and their error bars.
+    """Return W (F80), F, for Adam the local one (F84), and their error bars (F85).
 
     Parameters
     ----------
