@@ -12,10 +12,10 @@ from .._validate.values import choice, positive_int, real_number
 from ..verification.equilibrium.looks import DRIFTING, EQUILIBRATED, PER_LOOK, SHORTEST, UNDECIDED, decided, level
 from .clock import Clock, identity
 from .evidence import Evidence, Gain, Look
-from .transfer import Gathered, gathered
 from .hooks import Hooked
 from .resume import RESUMED, copied, refuse_other, restored
 from .scopes import KINDS
+from .transfer import Gathered, gathered
 from .windows import Piece
 
 __all__ = ["EquilibriumMonitor"]
