@@ -37,7 +37,7 @@ KEPT = {
     "fluctua.verification.verdict",
 }
 """Where an example keeps the numbers of one seed, or prints what holds for every seed."""
-TORCH = {"fluctua.recipe.schedules.recorded"}
+TORCH = {"docs/monitor.md", "fluctua.recipe.schedules.recorded"}
 """Where an example needs torch, beside its own room."""
 
 
@@ -80,6 +80,8 @@ def test_the_docstrings_examples_hold(name):
 
 @pytest.mark.parametrize("page", [marked(page) for page in PAGES])
 def test_the_examples_of_the_documentation_hold(page):
+    if page in TORCH:
+        pytest.importorskip("torch")
     result = doctest.testfile(
         str(ROOT / page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE, encoding="utf-8"
     )

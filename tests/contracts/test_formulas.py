@@ -16,6 +16,7 @@ PAGES = {
     "spread": [60, 61, 70],
     "softmax": range(71, 80),
     "networks": range(87, 90),
+    "monitor": range(80, 87),
 }
 CITED = re.compile(r"\bF\d{1,2}\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

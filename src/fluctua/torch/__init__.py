@@ -10,9 +10,20 @@ from .._optional import needed
 
 needed("torch", "fluctua.torch")
 
-__all__: list[str] = ["LocalNetwork", "Minimised", "NetworkPrediction", "NetworkRuns", "local", "minimise"]
+__all__ = [
+    "EquilibriumLR",
+    "EquilibriumMonitor",
+    "LocalNetwork",
+    "Minimised",
+    "NetworkPrediction",
+    "NetworkRuns",
+    "local",
+    "minimise",
+]
 
-_LATER: dict[str, str] = {
+_LATER = {
+    "EquilibriumLR": "scheduler",
+    "EquilibriumMonitor": "monitor",
     "LocalNetwork": "networks",
     "NetworkPrediction": "network_prediction",
     "Minimised": "minima",

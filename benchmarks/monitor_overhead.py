@@ -1,0 +1,90 @@
+"""What `EquilibriumMonitor` adds to a step at its default `every`: time, and memory.
+
+A linear model of 784 inputs and 10 outputs with batches of 32, and a perceptron of a million weights (784-890-320-50-
+10) with batches of 64, each with SGD and with momentum 0.9; one thread. Steps with and without the monitor alternate in
+pieces of 200, so that whatever else the machine does meets both alike. The pieces begin after the first look, and hold
+looks. The overhead is the median over the pieces of the ratio of two neighbours.
+
+    python benchmarks/monitor_overhead.py [pieces]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from fluctua.torch import EquilibriumMonitor
+
+PIECE, WARM = 200, 700
+
+
+class Run:
+    """Training on random data, watched or not."""
+
+    def __init__(self, sizes, batch, watched, **options):
+        torch.manual_seed(0)
+        layers = [torch.nn.Linear(*pair) for pair in pairwise(sizes)]
+        between = [each for layer in layers for each in (layer, torch.nn.ReLU())][:-1]
+        self.model = torch.nn.Sequential(*between)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, **options)
+        self.monitor = EquilibriumMonitor(self.optimizer) if watched else None
+        self.inputs, self.targets = torch.randn(4096, sizes[0]), torch.randint(sizes[-1], (4096,))
+        self.batch, self.step = batch, 0
+
+    def train(self, steps):
+        """Return the seconds that so many steps take."""
+        begun = time.perf_counter()
+        for _ in range(steps):
+            place = self.step * self.batch % 4096
+            chosen = slice(place, place + self.batch)
+            self.optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(self.model(self.inputs[chosen]), self.targets[chosen]).backward()
+            self.optimizer.step()
+            self.step += 1
+        return time.perf_counter() - begun
+
+    def kept(self):
+        """Bytes that the monitor holds."""
+        clock = self.monitor._clock
+        sums = [each for part in clock.parts for each in part.state().values()]
+        vectors = [each for piece in clock.windows.pieces for each in (piece.weights, piece.gradients)]
+        flat = [each for some in (*sums, *vectors) for each in (some if isinstance(some, list) else [some])]
+        return sum(each.numel() * each.element_size() for each in flat if each is not None)
+
+
+def compared(name, sizes, batch, pieces, **options):
+    alone, watched = Run(sizes, batch, False, **options), Run(sizes, batch, True, **options)
+    for each in (alone, watched):
+        each.train(WARM)
+    times, kept = [], 0
+    for piece in range(pieces):
+        pair = (alone, watched) if piece % 2 else (watched, alone)
+        taken = {each: each.train(PIECE) for each in pair}
+        times.append((taken[alone], taken[watched]))
+        kept = max(kept, watched.kept())
+    first, second = np.array(times).T / PIECE * 1e6
+    ratio = second / first - 1
+    low, high = np.percentile(ratio, [25, 75])
+    weights = sum(each.numel() for each in watched.model.parameters())
+    print(
+        f"{name:24} {weights:>9,} weights  {np.median(first):7.0f} us a step  {np.median(ratio):+6.1%} "
+        f"(quartiles {low:+.1%} to {high:+.1%})  looks {len(watched.monitor.evidence)}  {kept / 2**20:.1f} MiB, "
+        f"{kept / 4 / weights:.1f} copies"
+    )
+
+
+def main():
+    torch.set_num_threads(1)
+    pieces = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    for options in ({}, {"momentum": 0.9}):
+        kind = "momentum" if options else "SGD"
+        compared(f"linear 784-10, {kind}", (784, 10), 32, pieces, **options)
+        compared(f"perceptron, {kind}", (784, 890, 320, 50, 10), 64, max(4, pieces // 4), **options)
+
+
+if __name__ == "__main__":
+    main()

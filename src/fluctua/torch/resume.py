@@ -1,0 +1,58 @@
+"""What of a monitor is saved, and what is refused when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from .._validate.values import shown
+from ..errors import InvalidInput
+from .clock import Clock
+from .evidence import Look
+
+if TYPE_CHECKING:
+    from .monitor import EquilibriumMonitor
+
+__all__ = ["RESUMED", "copied", "refuse_other", "restored"]
+
+ARGUMENTS = ("_delta", "_alpha", "_every", "_kind", "_sketch")
+RESUMED = (*ARGUMENTS, "_steps", "_phase", "_stopped", "_states", "_skipped", "_reason")
+"""Attributes that are saved as they are."""
+
+
+def copied(value: Any) -> Any:
+    """Return a copy, tensors too, that later steps do not change."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {name: copied(each) for name, each in value.items()}
+    return [copied(each) for each in value] if isinstance(value, list) else value
+
+
+def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
+    """Refuse the state of another kind of monitor."""
+    names = {*RESUMED, "_seen", "clock", "looks"}
+    if (
+        not isinstance(state, Mapping)
+        or not names <= set(state)
+        or set(state["looks"]) != {f.name for f in fields(Look)}
+    ):
+        raise InvalidInput(f"state is not that of an EquilibriumMonitor: {shown(state)}.")
+    for name in ARGUMENTS:
+        if state[name] != getattr(monitor, name):
+            raise InvalidInput(
+                f"the state is of a monitor with {name[1:]} = {state[name]}, and this one has "
+                f"{getattr(monitor, name)}: its decisions would not be the same. Make it with the same arguments."
+            )
+
+
+def restored(clock: Clock, saved: dict[str, Any]) -> None:
+    """Give a new clock what was saved; refuse that of other weights."""
+    if saved["shapes"] != clock.shapes:
+        raise InvalidInput(
+            f"the state is of weights of shapes {shown(saved['shapes'])}, and the optimizer has {shown(clock.shapes)}."
+        )
+    clock.load({name: value for name, value in saved.items() if name != "shapes"})

@@ -1,0 +1,74 @@
+"""A small regression in torch, trained while everything that a monitor may know of the run is written down."""
+
+from __future__ import annotations
+
+import torch
+
+from fluctua.verification.equilibrium.looks import PER_LOOK, SHORTEST
+from fluctua.verification.equilibrium.work import BLOCKS
+
+SAMPLES, BATCH = 96, 8
+
+
+def data(device="cpu", dtype=torch.float64):
+    """Inputs and targets, on a device."""
+    drawn = torch.Generator().manual_seed(5)
+    inputs = torch.randn(SAMPLES, 6, generator=drawn) * torch.linspace(1.5, 0.3, 6)
+    targets = inputs @ torch.randn(6, 2, generator=drawn) + torch.randn(SAMPLES, 2, generator=drawn)
+    return inputs.to(device, dtype), targets.to(device, dtype)
+
+
+def model_on(device="cpu", dtype=torch.float64, bias=True):
+    """A linear model whose weights are zero."""
+    model = torch.nn.Linear(6, 2, bias=bias, device=device, dtype=dtype)
+    with torch.no_grad():
+        for each in model.parameters():
+            each.zero_()
+    return model
+
+
+class Training:
+    """Steps of a model on batches drawn with replacement, always the same for a seed."""
+
+    def __init__(self, make, *, device="cpu", dtype=torch.float64, seed=1, model=None):
+        self.model = model_on(device, dtype) if model is None else model
+        self.optimizer = make(self.model.parameters())
+        self.inputs, self.targets = data(device, dtype)
+        self.drawn = torch.Generator().manual_seed(seed)
+
+    def loss(self):
+        """Loss of the next batch."""
+        chosen = torch.randint(0, SAMPLES, (BATCH,), generator=self.drawn)
+        return 0.5 * (self.model(self.inputs[chosen]) - self.targets[chosen]).square().sum(1).mean()
+
+    def backward(self):
+        """Set the gradients of the next batch."""
+        self.optimizer.zero_grad()
+        loss = self.loss()
+        loss.backward()
+        return loss
+
+    def run(self, steps, before=lambda: None):
+        """Train so many steps, and do something before each."""
+        for _ in range(steps):
+            self.backward()
+            before()
+            self.optimizer.step()
+        return self
+
+
+def flat(tensors):
+    """One vector of several tensors, in float64."""
+    return torch.cat([each.detach().reshape(-1).double().cpu() for each in tensors]).numpy()
+
+
+def first_look(every, look=SHORTEST):
+    """Steps after which the look with blocks of so many samples is made: a unit passes before the clock starts."""
+    return (PER_LOOK * look + 1) * every
+
+
+def blocks_of(values, every, look=SHORTEST):
+    """Means over the 2m blocks of that look of a value for each step from the first on."""
+    long = look * every
+    last = values[every:][(PER_LOOK - 2 * BLOCKS) * long : PER_LOOK * long]
+    return last.reshape(2 * BLOCKS, long, *values.shape[1:]).mean(1)

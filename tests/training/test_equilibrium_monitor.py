@@ -1,0 +1,315 @@
+"""The monitor reads off the optimiser's hooks what a complete record of the run says (F80 to F86)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from fluctua.torch import EquilibriumMonitor  # noqa: E402
+from fluctua.torch.part import Part  # noqa: E402
+from fluctua.torch.rules import Adaptive  # noqa: E402
+from fluctua.verification.equilibrium.looks import SHORTEST  # noqa: E402
+from fluctua.verification.equilibrium.unit import Rule  # noqa: E402
+from fluctua.verification.equilibrium.work import DOUBLING, pairings, reading  # noqa: E402
+from helpers.watched import Training, blocks_of, data, first_look, flat  # noqa: E402
+
+pytestmark = pytest.mark.torch
+SGD, Adam, AdamW = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
+
+DESCENTS = {
+    "plain": {"lr": 0.05},
+    "decay": {"lr": 0.05, "weight_decay": 0.3},
+    "momentum": {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1},
+    "dampening": {"lr": 0.03, "momentum": 0.9, "dampening": 0.7},
+    "nesterov": {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    "nesterov without decay": {"lr": 0.01, "momentum": 0.9, "nesterov": True},
+}
+KINDS = {"foreach": {"foreach": True}, "single": {"foreach": False}, "fused": {"fused": True}}
+
+
+class Record(Training):
+    """A run of SGD, and each step's weights before it, gradient and sample of the floor, by the rules of its docs."""
+
+    def __init__(self, options, sign=1.0, **more):
+        super().__init__(lambda params: SGD(params, **options), **more)
+        self.rule = Rule(options["lr"], *(options.get(name, 0) for name in ("momentum", "dampening", "nesterov")))
+        self.decay, self.sign, self.buffer = options.get("weight_decay", 0), sign, 0
+        self.weights, self.gradients, self.floors = [], [], []
+
+    def note(self):
+        params = list(self.model.parameters())
+        weights = flat(params)
+        gradient = self.sign * flat([each.grad for each in params]) + self.decay * weights
+        rule, first, old = self.rule, not self.weights, self.buffer + 0 * gradient
+        self.buffer = gradient if first else rule.momentum * self.buffer + (1 - rule.dampening) * gradient
+        step = gradient + rule.momentum * self.buffer if rule.nesterov else self.buffer
+        heavy = rule.momentum and not rule.nesterov  # |u|^2 is that of the buffer as the step before left it
+        self.floors.append(rule.floor(step @ step, step @ self.buffer) if not heavy else rule.floor(old @ old))
+        self.weights.append(weights)
+        self.gradients.append(gradient)
+
+    def read(self, every, look=SHORTEST):
+        """Return what a look should have read, with weights and floors sampled in the middle of each unit."""
+        sampled = np.repeat(np.arange(every // 2, len(self.weights), every), every)
+        weights, gradients, floors = (np.array(each) for each in (self.weights, self.gradients, self.floors))
+        seen = [blocks_of(each, every, look) for each in (weights[sampled], gradients, floors[sampled])]
+        return reading(pairings(*seen[:2]), seen[2])
+
+
+def agrees(look, read, rel):
+    assert look.work == pytest.approx(read.work, rel=rel)
+    assert look.work_error == pytest.approx(read.work_error, rel=rel)
+    assert look.floor == pytest.approx(read.floor, rel=rel)
+    assert look.floor_error == pytest.approx(read.floor_error, rel=rel)
+    assert look.gain == pytest.approx(DOUBLING * read.work / read.floor, rel=rel)
+
+
+EVERY = [(name, kind, 1) for name in DESCENTS for kind in KINDS] + [(name, "foreach", 5) for name in DESCENTS]
+
+
+@pytest.mark.parametrize(("name", "kind", "every"), [*EVERY, ("momentum", "single", 2)])
+def test_looks_read_what_a_record_of_the_run_says(name, kind, every, device):
+    run = Record({**DESCENTS[name], **KINDS[kind]}, device=device)
+    monitor = EquilibriumMonitor(run.optimizer, every=every)
+    run.run(first_look(every, 6), run.note)
+    looks = list(monitor.evidence)
+    assert [each.clock for each in looks] == [32 * length * every for length in (4, 5, 6)]
+    for look, length in zip(looks, (4, 5, 6), strict=True):
+        agrees(look, run.read(every, length), 1e-7)
+    assert (monitor.gain.value, monitor.floor) == (looks[-1].gain, looks[-1].floor)
+
+
+def test_what_is_maximised_falls_with_its_sign(device):
+    run = Record({"lr": 0.02, "maximize": True, "momentum": 0.5, "weight_decay": 0.4}, sign=-1.0, device=device)
+    loss = run.loss
+    run.loss = lambda: -loss()
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(first_look(1), run.note)
+    agrees(monitor.evidence[0], run.read(1), 1e-7)
+
+
+@pytest.mark.parametrize("name", DESCENTS)
+def test_the_work_of_a_noiseless_quadratic_is_what_the_mean_weights_lose(name, device):
+    """F80 to 1e-12, weight decay included in the loss."""
+    options = {**DESCENTS[name], "lr": DESCENTS[name]["lr"] / 4}
+    run = Training(lambda params: SGD(params, **options), device=device)
+    x, y, decay, path = run.inputs, run.targets, options.get("weight_decay", 0), []
+
+    def penalised(weights):
+        matrix, bias = torch.tensor(weights).to(x).split([12, 2])
+        loss = 0.5 * (x @ matrix.view(2, 6).T + bias - y).square().sum(1).mean()
+        return loss.item() + decay / 2 * (weights @ weights)
+
+    run.loss = lambda: 0.5 * (run.model(x) - y).square().sum(1).mean()
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(first_look(1), lambda: path.append(flat(run.model.parameters())))
+    means = blocks_of(np.array(path), 1)
+    lost = penalised(means[:8].mean(0)) - penalised(means[8:].mean(0))
+    assert lost > 1e-6
+    assert monitor.evidence[0].work == pytest.approx(lost, rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "amsgrad", "decay", "maximize"])
+def test_adam_has_the_gradients_of_its_first_moment_and_a_local_unit(kind, device):
+    """With a sample at every step both are exact; F84."""
+    more = {"amsgrad": {"amsgrad": True}, "decay": {"weight_decay": 0.2}, "maximize": {"maximize": True}}
+    options = {"lr": 0.01, **KINDS.get(kind, more.get(kind))}
+    run = Training(lambda params: Adam(params, **options), device=device)
+    sign = -1.0 if options.get("maximize") else 1.0
+    loss, run.loss = run.loss, lambda: sign * loss()
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    weights, gradients = [], []
+
+    def note():
+        weights.append(flat(run.model.parameters()))
+        gradient = sign * flat([each.grad for each in run.model.parameters()])
+        gradients.append(gradient + options.get("weight_decay", 0) * weights[-1])
+
+    run.run(first_look(1), note)
+    w, g = (np.array(each)[1:] for each in (weights, gradients))
+    w = w - weights[1]
+    both = blocks_of(np.vstack([w[:1], w]), 1), blocks_of(np.vstack([g[:1], g]), 1)
+    products = 0.5 * (w * g).sum(1)
+    expected = reading(both[0] @ both[1].T, blocks_of(np.append(products[:1], products), 1), local=True)
+    agrees(monitor.evidence[0], expected, 1e-7)
+    assert monitor.unit == "local"
+
+
+def test_adams_gradients_are_followed_between_samples():
+    """The first moment averages gradients over ten steps: every fourth has most of what is to be known."""
+    readings = []
+    for every, look in ((1, 16), (4, 4)):
+        run = Training(lambda params: Adam(params, lr=0.01))
+        monitor = EquilibriumMonitor(run.optimizer, every=every)
+        run.run(first_look(every, look))
+        readings.append(monitor.evidence[-1])
+    assert readings[0].clock == readings[1].clock == 512
+    assert readings[1].work == pytest.approx(readings[0].work, rel=0.1)
+
+
+@pytest.mark.parametrize("options", [{}, {"amsgrad": True}, {"fused": True}])
+def test_decoupled_decay_pulls_with_adams_own_scale(options, device):
+    """The force of the decay, weight_decay D w with D = sqrt(v) + eps at the last cut, is part of the mean gradient."""
+    run = Training(lambda params: AdamW(params, lr=2e-3, weight_decay=0.5, **options), device=device).run(20)
+    part, state = Part(Adaptive(decoupled=True), run.optimizer, run.optimizer.param_groups[0]), run.optimizer.state
+    second = "max_exp_avg_sq" if "amsgrad" in options else "exp_avg_sq"
+    scales = [0.5 * ((state[one][second] / (1 - 0.999**20)).sqrt() + 1e-8) for one in part.params]
+    total = [torch.zeros_like(each) for each in part.params]
+
+    def note():
+        part.observe(None, None)
+        for place, (one, scale) in enumerate(zip(part.params, scales, strict=True)):
+            total[place] += one.grad + scale * one.detach()
+
+    run.run(4, note)
+    _, gradients, tally = part.cut(torch.tensor(4), 4)
+    torch.testing.assert_close(gradients, torch.cat([each.flatten() for each in total]))
+    assert tally[-1].tolist() == [4, 4]
+
+
+def closure_of(run):
+    def closure():
+        return run.backward()
+
+    return closure
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.02, momentum=0.9), lambda p: Adam(p, lr=0.01)])
+def test_a_closure_is_seen_when_it_has_set_the_gradients(make, by_name):
+    plain, closed = Training(make), Training(make)
+    monitors = [EquilibriumMonitor(each.optimizer) for each in (plain, closed)]
+    plain.run(first_look(5))
+    for _ in range(first_look(5)):
+        closure = closure_of(closed)
+        loss = closed.optimizer.step(closure=closure) if by_name else closed.optimizer.step(closure)
+        assert loss.requires_grad
+    assert monitors[0].evidence == monitors[1].evidence
+
+
+@pytest.mark.filterwarnings("ignore")  # what the compiler says of itself
+@pytest.mark.parametrize("loop", ["step", "whole"])
+def test_compiled_steps_are_counted(loop):
+    torch.compiler.reset()
+    runs = [Training(lambda params: SGD(params, lr=0.05, momentum=0.5)) for _ in range(2)]
+    monitors = [EquilibriumMonitor(each.optimizer, every=1) for each in runs]
+    runs[0].run(first_look(1))
+    step = torch.compile(runs[1].optimizer.step, backend="eager")
+    compiled = torch.compile(lambda: (runs[1].backward(), runs[1].optimizer.step()), backend="eager")
+    for _ in range(first_look(1)):
+        if loop == "step":
+            runs[1].backward()
+            step()
+        else:
+            compiled()
+    assert monitors[1].evidence[0].work == pytest.approx(monitors[0].evidence[0].work, rel=1e-6)
+
+
+def test_clipped_gradients_are_taken_as_they_are_applied():
+    options = {"lr": 0.05}
+    run = Record(options)
+    monitor = EquilibriumMonitor(run.optimizer)
+
+    def clip():
+        torch.nn.utils.clip_grad_norm_(run.model.parameters(), 0.5)
+        run.note()
+
+    run.run(first_look(5), clip)
+    agrees(monitor.evidence[0], run.read(5), 1e-7)
+
+
+def test_steps_of_accumulated_gradients_count_once():
+    run = Training(lambda params: SGD(params, lr=0.05))
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    for _ in range(first_look(1)):
+        run.optimizer.zero_grad()
+        for _ in range(3):
+            (run.loss() / 3).backward()
+        run.optimizer.step()
+    assert [each.clock for each in monitor.evidence] == [128]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_16_bits_are_summed_in_32(dtype, device):
+    run = Training(lambda params: SGD(params, lr=0.05, momentum=0.9), dtype=dtype, device=device)
+    monitor = EquilibriumMonitor(run.optimizer)
+    weights = []
+    run.run(first_look(5), lambda: weights.append(flat(run.model.parameters())))
+    part = monitor._clock.parts[0]
+    assert {each.dtype for each in (*part._weights, part._start, part._before)} == {torch.float32}
+    sampled = np.array(weights)[np.repeat(np.arange(2, len(weights), 5), 5)]
+    assert monitor.evidence[0].floor > 0
+    assert np.isfinite(monitor.evidence[0].work)
+    assert np.abs(blocks_of(sampled, 5)).max() < 10
+
+
+@pytest.mark.parametrize("groups", ["param_group", "tensor"])
+def test_groups_have_states_of_their_own_and_add_up(groups):
+    def grouped(params):
+        weight, bias = params
+        return SGD([{"params": [weight], "lr": 0.02}, {"params": [bias], "lr": 0.05, "momentum": 0.5}], lr=0.1)
+
+    runs = [Training(grouped) for _ in range(2)]
+    whole, split = EquilibriumMonitor(runs[0].optimizer), EquilibriumMonitor(runs[1].optimizer, groups=groups)
+    for run in runs:
+        run.run(first_look(5))
+    assert len(split.states) == 2
+    assert [each.scope for each in split.evidence] == [*split.states, "all"]
+    one, two, total = split.evidence
+    assert one.work + two.work == pytest.approx(total.work, rel=1e-12)
+    assert total.floor == pytest.approx(whole.floor, rel=1e-12)
+    assert total.work == pytest.approx(whole.evidence[0].work, rel=1e-12)
+    assert split.gain == pytest.approx(whole.gain, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["equilibrated"] * 2, "equilibrated"),
+        (["equilibrated", "undecided"], "undecided"),
+        (["undecided", "drifting"], "drifting"),
+    ],
+)
+def test_all_groups_have_to_be_equilibrated(states, expected):
+    monitor = EquilibriumMonitor(SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1))
+    monitor._states = dict(zip("ab", states, strict=True))
+    assert monitor.state == expected
+    assert bool(monitor.reason) == (expected == "undecided")
+
+
+def test_a_fold_reads_the_same_work_within_its_error_bar():
+    """A model of 40,000 weights, folded to 509 numbers; the error of the fold is in the error bar."""
+    drawn = torch.Generator().manual_seed(0)
+    x, y = torch.randn(64, 400, generator=drawn), torch.randn(64, 100, generator=drawn)
+    looks = []
+    for sketch in (None, 509):
+        model = torch.nn.Linear(400, 100)
+        torch.nn.init.zeros_(model.weight)
+        torch.nn.init.zeros_(model.bias)
+        optimizer = SGD(model.parameters(), lr=0.02)
+        monitor = EquilibriumMonitor(optimizer, every=1, sketch=sketch)
+        for step in range(first_look(1)):
+            optimizer.zero_grad()
+            chosen = slice(step % 8 * 8, step % 8 * 8 + 8)
+            (model(x[chosen]) - y[chosen]).square().mean().backward()
+            optimizer.step()
+        looks.append(monitor.evidence[0])
+    whole, folded = looks
+    assert folded.floor == whole.floor
+    assert folded.work_error > whole.work_error
+    assert abs(folded.work - whole.work) < 6 * folded.work_error
+    assert folded.work == pytest.approx(whole.work, rel=6 / 509**0.5)
+
+
+def test_the_noise_scale_is_variance_over_the_square_of_the_mean():
+    run = Training(lambda params: SGD(params, lr=1e-4))
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(first_look(1))
+    x, y = data()
+    residual = run.model(x).detach() - y
+    each = torch.cat([residual[:, :, None] * x[:, None, :], residual[:, :, None]], 2).flatten(1)
+    mean = each.mean(0)
+    expected = (each.square().sum(1).mean() - mean.square().sum()) / 8 / mean.square().sum()
+    assert monitor.noise_scale == pytest.approx(expected.item(), rel=0.3)

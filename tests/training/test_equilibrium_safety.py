@@ -1,0 +1,470 @@
+"""What a monitor refuses when it is made, and that afterwards it stops nothing: it says "undecided", and why."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+import fluctua.torch  # noqa: E402
+from fluctua.errors import InvalidInput, UnknownName  # noqa: E402
+from fluctua.torch import EquilibriumLR, EquilibriumMonitor  # noqa: E402
+from helpers.watched import Training, first_look, flat, model_on  # noqa: E402
+
+pytestmark = pytest.mark.torch
+SGD, Adam = torch.optim.SGD, torch.optim.Adam
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def plain(params):
+    return SGD(params, lr=0.05)
+
+
+def heavy(params):
+    return SGD(params, lr=0.02, momentum=0.9)
+
+
+def weights(shape=(2,), **options):
+    return [torch.nn.Parameter(torch.ones(shape, **options))]
+
+
+class Own(SGD):
+    """A step of one's own."""
+
+    def step(self, closure=None):  # noqa: ARG002
+        return None
+
+
+class Wrapper(torch.optim.Optimizer):
+    """As Accelerate's."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+
+
+REFUSED = {
+    "delta 0": ({"delta": 0}, "delta must be greater than 0"),
+    "delta below 0": ({"delta": -0.1}, "delta must be greater than 0"),
+    "delta NaN": ({"delta": float("nan")}, "delta must be a finite number"),
+    "delta text": ({"delta": "0.1"}, "delta must be a finite number"),
+    "alpha 0": ({"alpha": 0}, "alpha must be greater than 0"),
+    "alpha 1/2": ({"alpha": 0.5}, "alpha must be less than 0.5"),
+    "alpha 2": ({"alpha": 2}, "alpha must be less than 0.5"),
+    "every 0": ({"every": 0}, "every must be at least 1"),
+    "every a fraction": ({"every": 1.5}, "every must be a whole number"),
+    "every a flag": ({"every": True}, "every must be a whole number"),
+    "groups": ({"groups": "tensors"}, "unknown groups 'tensors'. Did you mean 'tensor'"),
+    "sketch 0": ({"sketch": 0}, "sketch must be at least 1"),
+    "sketch text": ({"sketch": "all"}, "sketch must be a whole number"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_arguments_that_mean_nothing_are_refused(case):
+    options, words = REFUSED[case]
+    optimizer = plain(weights())
+    with pytest.raises(InvalidInput, match=words):
+        EquilibriumMonitor(optimizer, **options)
+    assert not optimizer._optimizer_step_pre_hooks
+
+
+OPTIMIZERS = {
+    "LBFGS": (lambda: torch.optim.LBFGS(weights()), "a LBFGS, and the monitor knows the steps of"),
+    "RMSprop": (lambda: torch.optim.RMSprop(weights()), "a RMSprop"),
+    "own step": (lambda: Own(weights(), lr=0.1), "a Own"),
+    "none": (lambda: torch.nn.Linear(2, 1), "optimizer must be one of torch.optim, got a Linear"),
+    "complex": (lambda: plain(weights(dtype=torch.complex64)), "a parameter is complex"),
+    "meta": (lambda: plain(weights(device="meta")), "no values yet"),
+    "lazy": (lambda: plain(torch.nn.LazyLinear(2).parameters()), "no values yet"),
+}
+
+
+@pytest.mark.parametrize("case", OPTIMIZERS)
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_optimisers_and_weights_that_cannot_be_followed_are_refused(case):
+    make, words = OPTIMIZERS[case]
+    with pytest.raises(InvalidInput, match=words):
+        EquilibriumMonitor(make())
+
+
+def test_wrappers_are_seen_through_and_heirs_that_step_alike_are_taken():
+    inner = plain(weights())
+    assert EquilibriumMonitor(Wrapper(inner)).optimizer is inner
+    assert EquilibriumMonitor(type("Named", (SGD,), {})(weights(), lr=0.1)).state == "undecided"
+
+
+def test_a_run_that_is_too_short_is_undecided():
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer)
+    for steps in (0, 1, 63, first_look(5) - 65):
+        run.run(steps)
+        assert monitor.state == "undecided"
+        assert f"after {first_look(5)} steps at one learning rate" in monitor.reason
+        assert np.isnan(monitor.gain.value)
+        assert np.isnan(monitor.floor)
+        assert len(monitor.evidence) == 0
+    run.run(1)
+    assert len(monitor.evidence) == 1
+
+
+class Synchronised(TorchDispatchMode):
+    """Counts what would wait for the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
+        names = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "_to_copy.cpu")
+        self.count += any(name in str(function) for name in names)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("make", [plain, heavy, lambda p: Adam(p, lr=0.01, weight_decay=0.1)])
+@pytest.mark.parametrize("groups", ["global", "tensor"])
+def test_nothing_waits_for_the_device_between_looks(make, groups):
+    run = Training(make)
+    monitor = EquilibriumMonitor(run.optimizer, every=2, groups=groups)
+    counts = []
+    for one, steps in ((Training(make), first_look(2) - 1), (run, first_look(2) - 1), (run, 1)):
+        with Synchronised() as seen:
+            one.run(steps)
+        counts.append(seen.count)
+    assert len(monitor.evidence) >= 1
+    assert counts[1] == counts[0]
+    assert counts[2] > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_nothing_waits_for_a_gpu_between_looks():
+    run = Training(heavy, device="cuda", dtype=torch.float32)
+    monitor = EquilibriumMonitor(run.optimizer)
+    indices = torch.arange(8, device="cuda")
+    run.loss = lambda: (run.model(run.inputs[indices]) - run.targets[indices]).square().mean()
+    run.run(10)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run.run(first_look(5) - 11)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert monitor.state == "undecided"
+    assert "645 steps" in monitor.reason
+    run.run(1)
+    assert len(monitor.evidence) == 1
+
+
+def test_memory_does_not_grow():
+    run = Training(heavy)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    most = []
+    for _ in range(24):
+        run.run(128)
+        most.append(len(monitor._clock.windows.pieces))
+    assert 20 < max(most) <= 70
+    assert max(most[12:]) <= max(most[:12]) + 4
+
+
+def state_after(run, monitor, steps, before=lambda: None):
+    run.run(steps, before)
+    assert monitor.state == "undecided"
+    return monitor.reason
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_said_and_the_clock_starts_anew(bad):
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(100)
+    kept = [each.detach().clone() for each in run.model.parameters()]
+    run.run(1, lambda: run.model.weight.grad.fill_(bad))
+    reason = state_after(run, monitor, first_look(1) - 101)
+    assert "not finite" in reason
+    assert "started anew" in reason
+    assert monitor.skipped > 0
+    with torch.no_grad():
+        for each, value in zip(run.model.parameters(), kept, strict=True):
+            each.copy_(value)
+    run.run(first_look(1) + 1)
+    assert np.isfinite(monitor.gain.value)
+
+
+def test_parameters_without_gradients_stand_still():
+    idle = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+    runs = [Training(heavy), Training(lambda params: heavy([*params, idle]))]
+    monitors = [EquilibriumMonitor(each.optimizer) for each in runs]
+    for run in runs:
+        run.run(first_look(5))
+    assert monitors[1].gain == pytest.approx(monitors[0].gain, rel=1e-10)
+
+
+def test_sparse_gradients_are_said():
+    model = torch.nn.Embedding(5, 2, sparse=True)
+    optimizer = plain(model.parameters())
+    monitor = EquilibriumMonitor(optimizer)
+    for _ in range(20):
+        optimizer.zero_grad()
+        model(torch.tensor([1, 2])).square().sum().backward()
+        optimizer.step()
+    assert monitor.state == "undecided"
+    assert "a gradient is sparse" in monitor.reason
+
+
+def test_a_rate_of_zero_is_said_and_one_group_may_have_it():
+    run = Training(lambda params: SGD(params, lr=0.0))
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    assert "the learning rate is 0: nothing moves" in state_after(run, monitor, 200)
+    run.optimizer.param_groups[0]["lr"] = 0.05
+    run.run(first_look(1) + 1)
+    assert len(monitor.evidence) == 1
+    frozen = Training(lambda params: SGD([{"params": [next(params)], "lr": 0.05}, {"params": list(params), "lr": 0.0}]))
+    monitor = EquilibriumMonitor(frozen.optimizer, every=1, groups="param_group")
+    frozen.run(first_look(1))
+    assert np.isfinite(monitor.gain.value)
+    assert monitor.states["group 1"] == "undecided"
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+def test_another_rate_starts_the_clock_anew(name):
+    run = Training(heavy)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(first_look(1))
+    assert len(monitor.evidence) == 1
+    run.optimizer.param_groups[0][name] = 0.03
+    reason = state_after(run, monitor, 1)
+    assert reason.startswith(f"the learning rate or another setting changed at step {first_look(1) + 1}")
+    run.run(first_look(1) - 1)
+    assert len(monitor.evidence) == 1
+    run.run(1)
+    assert [each.clock for each in monitor.evidence] == [128, 128]
+
+
+def test_a_rate_that_is_a_tensor_is_watched_on_its_device(device):
+    run = Training(lambda params: SGD(params, lr=torch.tensor(0.05)), device=device)
+    same = Training(plain, device=device)
+    monitors = [EquilibriumMonitor(each.optimizer, every=1) for each in (run, same)]
+    for each in (run, same):
+        each.run(first_look(1))
+    assert monitors[0].gain == pytest.approx(monitors[1].gain, rel=1e-5)
+    run.optimizer.param_groups[0]["lr"].fill_(0.02)
+    reason = state_after(run, monitors[0], 32)
+    assert reason.startswith("the learning rate changed; the clock started anew")
+
+
+def test_a_rate_that_always_changes_never_starts_the_clock():
+    run = Training(plain)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(run.optimizer, 0.999)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    for _ in range(200):
+        run.run(1)
+        scheduler.step()
+    assert "changed at step" in monitor.reason
+    assert monitor._clock is None
+
+
+def test_a_changed_list_of_parameters_starts_the_clock_anew():
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(40)
+    run.optimizer.add_param_group({"params": weights(dtype=torch.float64)})
+    assert "the learning rate or another setting changed" in state_after(run, monitor, 1) or "list" in monitor.reason
+    run.run(first_look(1) + 1)
+    assert len(monitor.evidence) == 1
+    run.optimizer.param_groups[1]["params"][0] = weights(dtype=torch.float64)[0]
+    assert "the list of parameters changed" in state_after(run, monitor, 1)
+
+
+@pytest.mark.parametrize("where", ["observe", "tick"])
+def test_whatever_fails_in_a_hook_training_goes_on(where, monkeypatch):
+    run, twin = Training(plain), Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer)
+
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(fluctua.torch.clock.Clock, where, fail)
+    run.run(40)
+    twin.run(40)
+    assert monitor.state == "undecided"
+    assert monitor.reason == "the monitor has stopped, OutOfMemoryError: no memory"
+    np.testing.assert_array_equal(flat(run.model.parameters()), flat(twin.model.parameters()))
+
+
+def test_a_monitor_changes_nothing_of_the_run():
+    for make in (plain, heavy, lambda p: Adam(p, lr=0.01)):
+        watched, alone = Training(make), Training(make)
+        EquilibriumMonitor(watched.optimizer, every=1)
+        watched.run(300)
+        alone.run(300)
+        np.testing.assert_array_equal(flat(watched.model.parameters()), flat(alone.model.parameters()))
+        assert watched.optimizer.state_dict()["state"].keys() == alone.optimizer.state_dict()["state"].keys()
+
+
+def test_hooks_come_off():
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(10)
+    monitor.remove()
+    run.run(first_look(1))
+    assert monitor._steps == 10
+    assert not run.optimizer._optimizer_step_pre_hooks
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_steps_that_the_gradient_scaler_skips_are_not_counted(fused):
+    """Without fusion the optimiser is not called; a fused one skips on the device, and unscales itself."""
+    runs = [Training(lambda params: SGD(params, lr=0.05, momentum=0.5, fused=fused), dtype=torch.float32) for _ in "ab"]
+    monitors = [EquilibriumMonitor(each.optimizer, every=1) for each in runs]
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=10**6)
+    skipped = (70, 75)
+    for step in range(first_look(1) + (0 if fused else len(skipped))):
+        run = runs[1]
+        run.optimizer.zero_grad()
+        scaler.scale(run.loss()).backward()
+        if step in skipped:
+            run.model.weight.grad[0, 0] = float("inf")
+        scaler.step(run.optimizer)
+        scaler.update()
+        runs[0].backward()
+        if step not in skipped:
+            runs[0].optimizer.step()
+    runs[0].run(first_look(1) - monitors[0]._steps)
+    one, two = (each.evidence[0] for each in monitors)
+    assert two.floor == pytest.approx(one.floor, rel=1e-4 if not fused else 0.05)
+    assert two.work == pytest.approx(one.work, rel=1e-4 if not fused else 0.2)
+    assert monitors[1].skipped == (len(skipped) if fused else 0)
+
+
+WORKER = """
+import os, sys, torch, torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from fluctua.torch import EquilibriumMonitor
+from helpers.watched import Training, first_look, model_on
+torch.set_num_threads(1)
+rank = int(sys.argv[1])
+os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[2], GLOO_SOCKET_IFNAME="lo")
+dist.init_process_group("gloo", rank=rank, world_size=2)
+model = DistributedDataParallel(model_on(dtype=torch.float32))
+run = Training(lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.5), dtype=torch.float32, seed=rank, model=model)
+monitor = EquilibriumMonitor(run.optimizer)
+calls = []
+for name in ("all_reduce", "broadcast", "all_gather", "send", "barrier"):
+    setattr(dist, name, lambda *a, **k: calls.append(name))
+run.run(first_look(5, 5))
+print(repr((monitor.state, monitor.evidence.to_csv(), calls)))
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_decide_alike_without_a_word(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    port = str(_free_port())
+    path = os.pathsep.join(str(ROOT / each) for each in ("tests", "src"))
+    runs = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), port],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        for rank in range(2)
+    ]
+    said = [each.communicate(timeout=120) for each in runs]
+    assert [each.returncode for each in runs] == [0, 0], said
+    assert said[0][0] == said[1][0]
+    assert "step,clock,scope" in said[0][0]
+    assert said[0][0].strip().endswith("[])")
+
+
+def _free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.mark.parametrize("make", [plain, heavy, lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)])
+@pytest.mark.parametrize("at", [3, 400, 703, 810])
+def test_a_resumed_monitor_decides_bit_by_bit_alike(make, at, tmp_path):
+    """In a file that torch reads without running code; the run that was interrupted goes on unchanged."""
+    run = Training(make)
+    monitor = EquilibriumMonitor(run.optimizer, groups="tensor", every=2)
+    run.run(at)
+    saved = {"model": run.model, "optimizer": run.optimizer, "monitor": monitor}
+    torch.save({name: each.state_dict() for name, each in saved.items()}, tmp_path / "state.pt")
+    batches = run.drawn.get_state()
+    run.run(900 - at)
+
+    again = Training(make, seed=7)
+    resumed = EquilibriumMonitor(again.optimizer, groups="tensor", every=2)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    again.model.load_state_dict(state["model"])
+    again.optimizer.load_state_dict(state["optimizer"])
+    resumed.load_state_dict(state["monitor"])
+    again.drawn.set_state(batches)
+    again.run(900 - at)
+    assert len(monitor.evidence) > 6
+    assert resumed.evidence.to_csv() == monitor.evidence.to_csv()
+    assert (resumed.state, resumed.reason, resumed.gain) == (monitor.state, monitor.reason, monitor.gain)
+
+
+def test_a_state_is_a_copy():
+    run = Training(heavy)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    run.run(70)
+    state = monitor.state_dict()
+    before = state["clock"]["parts"][0]["_weights"][0].clone(), len(state["clock"]["windows"]["pieces"])
+    run.run(9)
+    assert torch.equal(state["clock"]["parts"][0]["_weights"][0], before[0])
+
+
+def test_states_of_other_monitors_are_refused():
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer)
+    run.run(20)
+    state = monitor.state_dict()
+    other = plain([torch.nn.Parameter(torch.ones(3))])
+    with pytest.raises(InvalidInput, match="of weights of shapes"):
+        EquilibriumMonitor(other).load_state_dict(state)
+    with pytest.raises(InvalidInput, match="every = 5, and this one has 7"):
+        EquilibriumMonitor(plain(model_on().parameters()), every=7).load_state_dict(state)
+    for broken in ({}, None, 3, {"_steps": 1}):
+        with pytest.raises(InvalidInput, match="not that of an EquilibriumMonitor"):
+            monitor.load_state_dict(broken)
+    assert monitor.state_dict()["_steps"] == 20
+
+
+def test_evidence_is_a_table(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    assert repr(monitor).startswith("EquilibriumMonitor(undecided: the first look comes after 129 steps")
+    run.run(first_look(1, 5))
+    frame = monitor.evidence.to_dataframe()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame["clock"]) == [128, 160]
+    assert list(frame.columns[:4]) == ["step", "clock", "scope", "state"]
+    monitor.evidence.to_csv(tmp_path / "looks.csv")
+    assert (tmp_path / "looks.csv").read_text() == monitor.evidence.to_csv()
+    assert "<table>" in monitor.evidence._repr_html_()
+    assert repr(monitor.evidence).startswith("Evidence(2 looks, the last after 160 steps")
+
+
+def test_unknown_groups_are_of_both_kinds():
+    with pytest.raises(UnknownName):
+        EquilibriumMonitor(plain(weights()), groups=3)
+
+
+def test_names_of_the_room():
+    assert {"EquilibriumLR", "EquilibriumMonitor"} <= set(dir(fluctua.torch))
+    assert fluctua.torch.EquilibriumLR is EquilibriumLR
