@@ -16,6 +16,7 @@ from ..data.prepared import preparation_words
 from ..data.readers.numpy_files import load_npy
 from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
+from ..planning.posed import least_squares_of
 from ..planning.usual_rate import default_rate
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import EMA, Average, RunningAverage
@@ -104,9 +105,7 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
         preparation = Preparation(**switches)
         dataset = preparation.fit_transform(dataset)
         other = None if other is None else preparation.transform(other)
-    problem = LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
-    problem.coding = dataset.coding
-    return dataset, problem, other
+    return dataset, least_squares_of(dataset), other
 
 
 def _refuse_split(test_size: float | None, held_out: str | None, targets: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from textwrap import fill
 from typing import Literal
@@ -14,6 +14,7 @@ from ..errors import InvalidInput
 from ..recipe.sgd import SGD
 from ..recipe.torch_loop.loop import Loop
 from ..recipe.torch_loop.losses import LOSSES
+from ..theory.answers import Prediction
 from ..theory.stable_limit import StableLimit
 
 __all__ = ["Candidate", "Plan", "Skipped"]
@@ -42,6 +43,8 @@ class Candidate(Brief):
         Whether the loss still falls at the largest learning rate that is tried: a larger one may end lower.
     loop : Loop or None
         The run that `torch_code` writes; None where no plan has made the candidate.
+    end : Prediction or None
+        What is predicted at the end of the run, of the best candidates of a plan.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Candidate(Brief):
     exact: bool
     at_edge: bool = False
     loop: Loop | None = None
+    end: Prediction | None = field(default=None, repr=False, compare=False)
 
     def torch_code(self, loss: str = "half", dtype: str = "float32") -> str:
         """Return the run as a training loop in torch, which can be pasted and runs as it is; see `torch_code`.

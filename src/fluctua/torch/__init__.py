@@ -10,9 +10,9 @@ from .._optional import needed
 
 needed("torch", "fluctua.torch")
 
-__all__: list[str] = []
+__all__: list[str] = ["Probe", "probe"]
 
-_LATER: dict[str, str] = {}
+_LATER: dict[str, str] = {"Probe": "probing", "probe": "probing"}
 """Public names and their modules: loaded where they are asked for."""
 
 
