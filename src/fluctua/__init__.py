@@ -10,6 +10,7 @@ from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
 from .planning.recipes import Candidate, Plan, plan
 from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
+from .problem.softmax.heads import Logistic, Softmax
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
 from .recipe.quasi_hyperbolic import QHM
@@ -20,6 +21,7 @@ from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
+from .theory.local import LocalPrediction
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr
 from .theory.stable_limit import StableLimit
@@ -58,6 +60,8 @@ __all__ = [
     "GradientNoise",
     "HeldOutLoss",
     "LeastSquares",
+    "LocalPrediction",
+    "Logistic",
     "LossSpread",
     "Measurement",
     "Plan",
@@ -66,6 +70,7 @@ __all__ = [
     "Rehearsal",
     "RunningAverage",
     "SemiAnalytic",
+    "Softmax",
     "StableLimit",
     "Sweep",
     "UnstableSGD",

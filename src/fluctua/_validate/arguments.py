@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .values import flag, function, instance
+from ..errors import InvalidInput
+from .nouns import verbs_of
+from .values import flag, function, instance, shown
 
-__all__ = ["door", "stands_for"]
+__all__ = ["door", "is_another", "stands_for"]
 
 _LEFT_OUT = object()
 _REFUSED: dict[str, Callable[[object], None]] = {}
 """What raises, with what to do, for what is often given in an argument's place."""
 _NOUNS: dict[str, tuple[list[type], str]] = {}
 """What each argument's name stands for, and how to make one, as the rooms above have said."""
+_OTHERS: dict[str, list[type]] = {}
+"""Kinds that some verbs alone take in an argument's place, each by a function of its own."""
 
 
 def stands_for(name: str, kind: type, expected: str, refused: Callable[[object], None] | None = None) -> None:
@@ -23,6 +27,11 @@ def stands_for(name: str, kind: type, expected: str, refused: Callable[[object],
     if refused is not None:
         _REFUSED[name] = refused
     _NOUNS.setdefault(name, ([], expected))[0].append(kind)
+
+
+def is_another(name: str, kind: type) -> None:
+    """Say that a `kind` is taken in the place of the argument `name` by verbs that registered it, and by no others."""
+    _OTHERS.setdefault(name, []).append(kind)
 
 
 def door(
@@ -52,6 +61,12 @@ def door(
 
 def _one_of_its_kind(name: str, value: object) -> None:
     kinds, expected = _NOUNS[name]
+    if isinstance(value, tuple(_OTHERS.get(name, ()))):
+        verbs = ", ".join(f"fluctua.{verb}" for verb in verbs_of(type(value)))
+        raise InvalidInput(
+            f"{name} must be {expected}, got {shown(value)}: what was asked is for that loss alone. A "
+            f"{type(value).__name__} is taken by {verbs}."
+        )
     if name in _REFUSED and not isinstance(value, tuple(kinds)):
         _REFUSED[name](value)
     instance(name, value, tuple(kinds), expected)

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .warned import AmbiguousTargets, BelowRounding, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates
+from .warned import (
+    AmbiguousTargets,
+    BelowRounding,
+    MissingBias,
+    UncertainFloor,
+    UncertainLimit,
+    UnknownFloor,
+    UnstableRates,
+)
 
 __all__ = [
     "AmbiguousTargets",
@@ -18,9 +26,11 @@ __all__ = [
     "DataUnavailable",
     "FluctuaError",
     "InvalidInput",
+    "MissingBias",
     "MissingPackage",
     "NotConverged",
     "OutputError",
+    "OutsideBowl",
     "ResultError",
     "TooLarge",
     "UncertainFloor",
@@ -190,6 +200,31 @@ class CorruptData(FluctuaError):
     def __init__(self, path: Path | str, problem: str, remedy: str) -> None:
         self.path = Path(path)
         super().__init__(f"{path}: {problem}. {remedy}")
+
+
+class OutsideBowl(UnstableSGD):
+    """The learning rate is so large that the weights of a head live outside the quadratic bowl of its optimum.
+
+    No floor is given there: the local theory would be off by more than a few per cent, and nothing says by how much.
+
+    Attributes
+    ----------
+    lr, max_stable_lr : float
+        As given, and the crossover for this batch size and sampling.
+    anharmonicity : float
+        The meter u, infinite where the quadratic has no stationary state.
+    """
+
+    def __init__(self, lr: float, max_stable_lr: float, anharmonicity: float) -> None:
+        self.lr, self.max_stable_lr, self.anharmonicity = lr, max_stable_lr, anharmonicity
+        known = anharmonicity < float("inf")
+        meter = f"its anharmonicity is {anharmonicity:.0%}, and up to 30 % it is known" if known else "it has none"
+        InvalidInput.__init__(
+            self,
+            f"the floor at lr = {lr:.6g} is not that of a quadratic bowl: {meter}. The crossover is at lr = "
+            f"{max_stable_lr:.6g}; above it the weights live outside the bowl and fluctuate widely without diverging. "
+            f"Use a smaller learning rate, a larger batch, a simulation, or check_stability=False for a rung's number.",
+        )
 
 
 class OutputError(FluctuaError, OSError):

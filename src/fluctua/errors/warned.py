@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["AmbiguousTargets", "BelowRounding", "UncertainFloor", "UncertainLimit", "UnknownFloor", "UnstableRates"]
+__all__ = [
+    "AmbiguousTargets",
+    "BelowRounding",
+    "MissingBias",
+    "UncertainFloor",
+    "UncertainLimit",
+    "UnknownFloor",
+    "UnstableRates",
+]
 
 
 class UncertainLimit(UserWarning):
@@ -123,3 +131,21 @@ class BelowRounding(UserWarning):
 
 class AmbiguousTargets(UserWarning):
     """Targets that may be meant otherwise than they were read; the text says how, and how to get the other."""
+
+
+class MissingBias(UserWarning):
+    """The inputs of a head have no constant column, and one would lower the loss visibly.
+
+    Attributes
+    ----------
+    share : float
+        Of the loss at the optimum that a bias would take, about.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        super().__init__(
+            f"the inputs have no constant column, so that the head has no bias, and one would lower the loss by about "
+            f"{share:.1%}. If yours has one, append a column of ones (fluctua.Preparation(bias=True), "
+            f"numpy.column_stack); weight decay acts on it too."
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from .._arrays import AnyArray, Array
 from .._results import Brief, ByValue
 from .._validate.plain import Keywords
 from ..errors import BelowRounding, InvalidInput
+from .known_fit import Fit
 from .left_out import VISIBLE, shares_left_out
 from .moments import quadratic_form
 
 if TYPE_CHECKING:
     from .least_squares import LeastSquares
 
-__all__ = ["Fit", "Minimum"]
+__all__ = ["Minimum"]
 
 _EPS = float(np.finfo(float).eps)
 _EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, up to which they may be rounding alone:
@@ -26,26 +27,6 @@ _EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, u
 _SETTLED = 1e-10  # change of the residuals relative to them, of which L(W*) feels the square
 _KNOWN = 1e-2  # residuals known to less than this are worth one too
 _ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
-
-
-class Fit(NamedTuple):
-    """W* and what it leaves of every sample: the moments that a `Minimum` is made of where they are known beforehand.
-
-    Attributes
-    ----------
-    weights, mode_weights, residuals, squared_residuals, loss, interpolates
-        As in `Minimum`.
-    noise : ndarray, (r, r), optional
-        C, where it is not the average over these residuals.
-    """
-
-    weights: Array
-    mode_weights: Array
-    residuals: AnyArray
-    squared_residuals: Array
-    loss: float
-    interpolates: bool
-    noise: Array | None = None
 
 
 class Minimum(Brief, ByValue):
@@ -235,6 +216,20 @@ class Minimum(Brief, ByValue):
         rounding = _ROUNDED * np.finfo(self.problem.inputs.dtype).eps * np.multiply.outer(sizes, sizes)
         out = scattered - decayed
         return np.asarray(np.where((np.abs(out) <= rounding) & (decayed != 0), 0.0, out))
+
+    @property
+    def population(self) -> int:
+        """Number of samples that batches are drawn from, N."""
+        return self.problem.population
+
+    @property
+    def precision(self) -> float:
+        """Relative accuracy of the products over samples."""
+        return self.problem.precision
+
+    def feedback(self, covariance: Array) -> Array:
+        """K[S], what the fluctuation adds to the noise, (r, r)."""
+        return self.problem.feedback(covariance)
 
     def output_noise(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
         """C_kl = <r_k r_l x x^T> - gamma^2 w*_k w*_l^T, symmetrised in the two outputs, (r, r)."""

@@ -9,8 +9,9 @@ import numpy as np
 from .._arrays import AnyArray, Array, Ints
 from .._half import Rows
 from .._validate.values import shaped
+from .known_fit import Fit
 from .least_squares import LeastSquares
-from .minimum import Fit, Minimum
+from .minimum import Minimum
 from .modes import Spectrum
 
 __all__ = ["combined", "part"]

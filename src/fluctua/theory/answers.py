@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from .._arrays import Array
 from .._validate.arguments import door
+from .._validate.nouns import by_noun
 from .._validate.values import choice, positive_int, real_number
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
@@ -24,6 +25,7 @@ from .stationary_state import at_rest
 __all__ = ["Prediction", "learning_curve", "predict"]
 
 
+@by_noun
 def predict(
     problem: LeastSquares,
     sgd: Recipe,

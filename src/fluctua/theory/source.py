@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,12 +19,74 @@ from ..problem.minimum import Minimum
 from ..recipe.sampling import Sampler
 from ..recipe.sgd import Recipe
 
-__all__ = ["Source"]
+__all__ = ["BatchNoise", "Local", "Source"]
+
+
+class Local(Protocol):
+    """The quadratic picture at a minimum, in its modes: all that kernels, balances and limits need of a problem.
+
+    `LeastSquares` has it exactly, a softmax head or a network to second order.
+    """
+
+    @property
+    def curvatures(self) -> Array:
+        """Eigenvalues of H, largest first, (r,)."""
+
+    @property
+    def noise(self) -> Array:
+        """C, the covariance of one sample's gradient at W*, (r, r)."""
+
+    @property
+    def population(self) -> int:
+        """Number of samples that batches are drawn from, N."""
+
+    @property
+    def precision(self) -> float:
+        """Relative accuracy of the products over samples."""
+
+    def feedback(self, covariance: Array) -> Array:
+        """Return K[S], what the fluctuation adds to C, (r, r); linear, its own adjoint, positive."""
+
+
+M = TypeVar("M", bound=Local)
 
 
 @dataclass(frozen=True)
-class Source:
-    r"""The covariance of a batch's gradient, in the modes: all of it per batch, kappa included (F4, F5, F19).
+class BatchNoise(Generic[M]):
+    r"""The covariance of a batch's gradient in the modes of a local picture, kappa included (F4, F5).
+
+    Parameters
+    ----------
+    minimum : Local
+        Curvatures, noise and feedback of the loss that the batches descend.
+    sampler : Sampler
+        How batches are drawn.
+    size : int
+        Samples per batch, b.
+    """
+
+    minimum: M
+    sampler: Sampler
+    size: int
+
+    @cached_property
+    def kappa(self) -> float:
+        """Covariance of a batch mean in units of the per-sample one; 0 for a full batch, which has no noise."""
+        return self.sampler.kappa(self.minimum.population, self.size)
+
+    @cached_property
+    def noise(self) -> Array:
+        """Kappa C, at W*, (r, r)."""
+        return np.asarray(self.kappa * self.minimum.noise)
+
+    def feedback(self, covariance: Array) -> Array:
+        """Return kappa K[S], what the fluctuation adds, (r, r); linear, its own adjoint, positive."""
+        return np.asarray(self.kappa * self.minimum.feedback(covariance))
+
+
+@dataclass(frozen=True)
+class Source(BatchNoise[Minimum]):
+    r"""The covariance of a batch's gradient of least squares: all of it per batch, kappa included (F4, F5, F19).
 
     Parameters
     ----------
@@ -35,10 +98,6 @@ class Source:
         Samples per batch, b.
     """
 
-    minimum: Minimum
-    sampler: Sampler
-    size: int
-
     def __post_init__(self) -> None:
         assert self.sampler.seen(self.minimum.problem) is self.minimum.problem  # the minimum of what is descended
 
@@ -47,25 +106,11 @@ class Source:
         """Return that of a recipe on a problem."""
         return cls(sgd.seen(problem).minimum(sgd.weight_decay), sgd.sampler, sgd.batch_size)
 
-    @cached_property
-    def kappa(self) -> float:
-        """Covariance of a batch mean in units of the per-sample one; 0 for a full batch, which has no noise."""
-        return self.sampler.kappa(self.minimum.problem.population, self.size)
-
-    @cached_property
-    def noise(self) -> Array:
-        """Kappa C, at W*, (r, r)."""
-        return np.asarray(self.kappa * self.minimum.noise)
-
     @property
     def noise_of_the_loss(self) -> Array:
         """Kappa 2 L(W*) A, the common stand-in for it, with the data part of the loss, (r, r)."""
         square = self.minimum.squared_residuals.mean()
         return np.asarray(self.kappa * np.diag(square * self.minimum.problem.curvatures))
-
-    def feedback(self, covariance: Array) -> Array:
-        """Return kappa K[S], what the fluctuation adds, (r, r); linear, its own adjoint, positive."""
-        return np.asarray(self.kappa * self.minimum.problem.feedback(covariance))
 
     def at(self, covariance: Array, mean: Array | None = None) -> Array:
         """Return kappa (C + K[S] + X(E V)), (r, r), at S = `covariance`, about W*, and E V = `mean`, (c, r)."""

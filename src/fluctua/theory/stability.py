@@ -9,19 +9,22 @@ import numpy as np
 
 from .._arrays import Array
 from .._validate.arguments import door
+from .._validate.nouns import by_noun
 from ..errors import UnstableRates
 from ..kernels.constant import Kernel
 from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
+from ..recipe.step import Step
 from .radius import unit_radius
-from .source import Source
+from .source import BatchNoise, M, Source
 from .stable_limit import StableLimit
 
 __all__ = [
     "independent_batches",
     "independent_limit",
+    "limit_of",
     "max_stable_lr",
     "mean_stable_lr",
     "surely_stable",
@@ -32,6 +35,7 @@ _SHARES = (0.25, 0.5, 0.75, 1.0)  # of a rate, at which stability is told
 _BY_EPOCHS = 0.5  # of what independent batches surely bear, up to which epochs are not asked: a margin, not a bound
 
 
+@by_noun
 def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
     r"""Return the learning rate above which the variance of the weights grows without bound.
 
@@ -94,25 +98,33 @@ def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
         from .reshuffling.limit import epoch_limit
 
         return epoch_limit(problem, sgd)
-    return StableLimit(_independent(sgd.seen(problem), sgd), "exact")
+    return StableLimit(limit_of(Source.of(problem, sgd), sgd.step), "exact")
 
 
-def _independent(problem: LeastSquares, sgd: Recipe) -> float:
-    """The limit of independent batches, found in units in which the largest curvature is 1."""
-    source, edge = Source.of(problem, sgd), mean_stable_lr(problem, sgd)
-    if source.kappa == 0.0:
-        return edge
+def limit_of(source: BatchNoise[M], step: Step) -> float:
+    """Return the limit of independent batches in a local picture, found in units in which the largest curvature is 1.
+
+    Parameters
+    ----------
+    source : BatchNoise
+        Of a batch's gradient.
+    step : Step
+        What the optimiser does with it.
+    """
     curvatures = source.minimum.curvatures
     steepest = float(curvatures[0])
+    edge = step.mean_limit(steepest)
+    if source.kappa == 0.0:
+        return edge
     h = curvatures / steepest
 
     def feedback(s: Array) -> Array:
         return source.feedback(s) / steepest / steepest
 
     def kernel(lr: float) -> Kernel:
-        return step_kernel(h, sgd.step, lr)
+        return step_kernel(h, step, lr)
 
-    return unit_radius(feedback, kernel, edge * steepest, problem.rank, problem.precision) / steepest
+    return unit_radius(feedback, kernel, edge * steepest, len(h), source.minimum.precision) / steepest
 
 
 def independent_batches(sgd: Recipe) -> Recipe:

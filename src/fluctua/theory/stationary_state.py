@@ -93,7 +93,7 @@ def _doubt(law: Law) -> None:
     assert law.epochs is not None
     if law.epochs.error > _DOUBTFUL:
         how = "measured with" if law.measured else "an expansion, checked with"
-        _warn(UncertainFloor(law.sgd.lr, f"{how} random epochs to {law.epochs.error:.0%}"), 6)
+        _warn(UncertainFloor(law.sgd.lr, f"{how} random epochs to {law.epochs.error:.0%}"), 7)
 
 
 def _check_limit(law: Law) -> None:
@@ -105,7 +105,7 @@ def _check_limit(law: Law) -> None:
         _warn(UncertainFloor(law.sgd.lr, "an expansion, and the data are too large for measuring epochs instead"))
 
 
-def _warn(message: UserWarning, depth: int = 5) -> None:
+def _warn(message: UserWarning, depth: int = 6) -> None:
     warnings.warn(message, stacklevel=depth)
 
 

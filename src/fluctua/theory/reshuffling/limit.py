@@ -69,7 +69,7 @@ def clearly_below(problem: LeastSquares, sgd: Recipe, lr: float) -> bool:
 def _doubted(found: StableLimit) -> StableLimit:
     """Warn where the limit may be too high by more than a few per cent."""
     if found.error > _DOUBTFUL * found:
-        warnings.warn(UncertainLimit(float(found), found.error, found.method), stacklevel=4)
+        warnings.warn(UncertainLimit(float(found), found.error, found.method), stacklevel=5)
     return found
 
 

@@ -1,0 +1,170 @@
+r"""The stationary states of a local picture, rung by rung: S = Phi o kappa (C + K[S] + X[S]) (F74)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..._arrays import Array
+from ...errors import InvalidInput, NotConverged
+from ...kernels.constant import Kernel, langevin_flow
+from ...kernels.momentum import step_kernel
+from ...problem.softmax.base import Head
+from ...problem.softmax.optimum import HeadMinimum
+from ...problem.softmax.picture import Picture
+from ...recipe.sgd import Recipe
+from ..fixed_points import NoStationaryState, fixed_point, solve
+from ..source import BatchNoise
+from ..stability import limit_of
+from .closure import Closure
+from .ladder import FEEDING, LocalRung
+
+__all__ = ["Balance", "LocalState"]
+
+_RTOL = 1e-7  # of S, relative; the theory is no finer
+
+
+@dataclass(frozen=True)
+class LocalState:
+    """A law of V = W - W* in the modes.
+
+    Attributes
+    ----------
+    covariance : ndarray, (r, r)
+        E[V V^T], the square of the mean included.
+    mean : ndarray, (r,)
+        E V.
+    excess_loss : float
+    error : float
+        One standard error of it, where Gaussian draws were averaged over; else 0.
+    """
+
+    covariance: Array
+    mean: Array
+    excess_loss: float
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Balance:
+    """One recipe near the optimum of one head.
+
+    Attributes
+    ----------
+    problem : Softmax or Logistic
+    sgd : Recipe
+        Of independent batches.
+    """
+
+    problem: Head
+    sgd: Recipe
+
+    @cached_property
+    def minimum(self) -> HeadMinimum:
+        """W* and the derivatives there, at the recipe's weight decay."""
+        return self.sgd.seen(self.problem).minimum(self.sgd.weight_decay)
+
+    @property
+    def picture(self) -> Picture:
+        """Curvatures, noise and feedback in the modes."""
+        return self.minimum.picture
+
+    @cached_property
+    def source(self) -> BatchNoise[Picture]:
+        """The covariance of the gradient of one batch."""
+        return BatchNoise(self.picture, self.sgd.sampler, self.sgd.batch_size)
+
+    def kernel(self, curvatures: Array, rung: LocalRung = "discrete") -> Kernel:
+        """What one step does to a pair of modes."""
+        if rung == "langevin":  # overdamped: without inertia, momentum only changes the rate
+            return langevin_flow(curvatures, self.sgd.step.effective_lr(self.sgd.lr))
+        return step_kernel(curvatures, self.sgd.step, self.sgd.lr)
+
+    @cached_property
+    def limit(self) -> float:
+        """The largest rate at which the quadratic picture has a stationary state (F76)."""
+        return limit_of(self.source, self.sgd.step)
+
+    def state(self, rung: LocalRung) -> LocalState:
+        """Return the stationary state on a rung.
+
+        Raises
+        ------
+        NoStationaryState
+            Where it has none.
+        NotConverged
+            Where it was not found.
+        """
+        if not self.kernel(self.picture.curvatures, rung).contracts:
+            raise NoStationaryState
+        return getattr(self, f"_{rung}")  # type: ignore[no-any-return]
+
+    @cached_property
+    def _langevin(self) -> LocalState:
+        return self._quadratic(self.kernel(self.picture.curvatures, "langevin").stationary * self.source.noise)
+
+    @cached_property
+    def _discrete(self) -> LocalState:
+        return self._quadratic(self._phi * self.source.noise)
+
+    @cached_property
+    def _multiplicative(self) -> LocalState:
+        source = self.source
+        if source.kappa == 0.0:
+            return self._discrete
+        if self.sgd.step.slots > 1 and self.sgd.lr >= self.limit:  # conjugate gradients prove nothing there
+            raise NoStationaryState
+        return self._quadratic(solve(self._phi, source.noise, source.feedback, max(_RTOL, self.picture.precision)))
+
+    @cached_property
+    def _anharmonic(self) -> LocalState:
+        phi, source, picture = self._phi, self.source, self.picture
+        if source.kappa == 0.0:
+            return self._discrete
+
+        def once(s: Array) -> Array:
+            return np.asarray(phi * (source.noise + source.kappa * picture.felt(s)))
+
+        start = self._multiplicative.covariance
+        covariance = fixed_point(once, once, start, max(_RTOL, 10 * picture.precision), slow=0.5)[0]
+        if not self._positive(covariance):
+            raise NoStationaryState
+        mean = picture.shift(covariance)
+        return self._quadratic(covariance + np.multiply.outer(mean, mean), mean)
+
+    @cached_property
+    def _closure(self) -> LocalState:
+        start = self._discrete.covariance if self.source.kappa == 0.0 else self._multiplicative.covariance
+        found = Closure(self.picture, self.source.kappa, self.kernel).settled(start)
+        whole = found.covariance + np.multiply.outer(found.mean, found.mean)
+        return LocalState(whole, found.mean, found.excess_loss, found.error)
+
+    @cached_property
+    def _phi(self) -> Array:
+        return self.kernel(self.picture.curvatures).stationary
+
+    def _positive(self, covariance: Array) -> bool:
+        return bool(np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance)[0] >= -1e-6 * np.trace(covariance))
+
+    def _quadratic(self, covariance: Array, mean: Array | None = None) -> LocalState:
+        """The state whose excess loss is that of the quadratic, 1/2 tr(H S)."""
+        h = self.picture.curvatures
+        return LocalState(covariance, np.zeros_like(h) if mean is None else mean, float(0.5 * h @ np.diag(covariance)))
+
+    @cached_property
+    def anharmonicity(self) -> float:
+        """U = floor(K + X)/floor(K) - 1, infinite where one of the two does not exist (F75)."""
+        try:
+            quadratic, bent = self.state("multiplicative"), self.state("anharmonic")
+        except (NoStationaryState, NotConverged):
+            return float("inf")
+        if quadratic.excess_loss == 0.0:
+            return 0.0
+        return bent.excess_loss / quadratic.excess_loss - 1
+
+    def refuse_feeding(self, rung: LocalRung) -> None:
+        """Refuse what epochs do not have."""
+        if rung in FEEDING and self.sgd.epochs:
+            raise InvalidInput("shuffled epochs have the rung 'discrete' alone.")

@@ -1,0 +1,128 @@
+"""Finite time in the local picture: its quadratic followed from W*, or from a start that is near it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..._arrays import Array, Ints
+from ..._validate.values import choice, real_array
+from ...errors import InvalidInput, UnstableRates
+from ...kernels.constant import Kernel
+from ...kernels.time_varying import Course, course, refuse_long
+from ...problem.softmax.descent import Place
+from ...problem.softmax.optimum import HeadMinimum
+from ..transient import Relaxation, SourceOf
+from .balance import Balance
+from .ladder import FEEDING, LocalRung
+
+__all__ = ["LocalStart", "followed", "left_outside", "motion", "read_start", "warn_unstable_rates"]
+
+_FAR = 0.3  # relative distance of the quadratic's loss at the start from the true one, from which it is no picture
+
+
+@dataclass(frozen=True, eq=False)
+class LocalStart:
+    """V(0) = W(0) - W*, without spread.
+
+    Attributes
+    ----------
+    modes : ndarray, (r,)
+    null : float
+        Square of the rest, which weight decay alone moves.
+    """
+
+    modes: Array
+    null: float
+
+
+def read_start(minimum: HeadMinimum, start: ArrayLike | str) -> LocalStart | None:
+    """Return a start: "optimum" (None), "zero", or weights, (c, d).
+
+    Raises
+    ------
+    InvalidInput
+        For other shapes, and so far from W* that the quadratic's loss there is off by more than 30 %.
+    """
+    if isinstance(start, str):
+        if choice("start", start, ("optimum", "zero")) == "optimum":
+            return None
+        weights = np.zeros_like(minimum.weights)
+    else:
+        weights = real_array("start", start, ndim=2, shape="(outputs, features)").astype(np.float64)
+        if weights.shape != minimum.weights.shape:
+            raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
+    problem = minimum.problem
+    theta = problem.reduced(weights)
+    vector = minimum.picture.into(theta - minimum.place.theta)
+    outside = float(np.sum((weights - problem.expanded(theta)) ** 2))
+    _refuse_far(minimum, theta, vector)
+    return LocalStart(vector, outside)
+
+
+def _refuse_far(minimum: HeadMinimum, theta: Array, vector: Array) -> None:
+    quadratic = float(0.5 * minimum.picture.curvatures @ vector**2)
+    true = Place(minimum.place.head, theta).loss - minimum.loss
+    if abs(quadratic - true) > _FAR * abs(true) + 1e-9 * abs(minimum.loss):
+        raise InvalidInput(
+            f"start is too far from W* for a local picture: its loss is {true:.4g} above that of W*, and the quadratic "
+            f"says {quadratic:.4g}, off by more than {_FAR:.0%}. Start nearer to W* (start='optimum'), or simulate "
+            f"the approach."
+        )
+
+
+def motion(balance: Balance, rung: LocalRung, curvatures: Array, steps: int) -> Kernel | Course:
+    """What the first `steps` steps do to a pair of modes."""
+    schedule = balance.sgd.schedule
+    if schedule is None and (rung == "langevin" or balance.sgd.step.begins_alike):
+        return balance.kernel(curvatures, rung)
+    if schedule is None:
+        return course(curvatures, balance.sgd, None, steps)
+    if rung == "langevin":
+        raise InvalidInput("schedules are of steps: use theory='multiplicative' or 'discrete', not continuous time.")
+    schedule.refuse_beyond(steps)
+    return course(curvatures, balance.sgd, None, steps)
+
+
+def followed(balance: Balance, rung: LocalRung, start: LocalStart | None, last: int, rtol: float) -> Relaxation:
+    """Return the run of the quadratic over `last` steps (F78)."""
+    picture, source = balance.picture, balance.source
+    mean = None if start is None else start.modes[None]
+    covariance = np.zeros((picture.rank,) * 2) if mean is None else mean.T @ mean
+
+    def felt(s: Array, drifted: Array | None) -> Array:
+        found = source.noise + source.feedback(s) if s.any() else source.noise
+        return found if drifted is None else found + source.kappa * picture.crossed(drifted[0])
+
+    feeds = rung in FEEDING and source.kappa > 0
+    source_of: SourceOf | Array = felt if feeds else source.noise
+    kernel = motion(balance, rung, picture.curvatures, last)
+    tolerance = max(rtol, 10 * picture.precision)
+    return Relaxation(kernel, source_of, source.noise, covariance, mean, tolerance, picture.curvatures)
+
+
+def left_outside(balance: Balance, rung: LocalRung, start: LocalStart | None, steps: Ints) -> Array:
+    """Loss at `steps` of the part of the start that the data cannot move, (n,)."""
+    gamma = balance.sgd.weight_decay
+    if start is None or not start.null * gamma:
+        return np.zeros(len(steps))
+    way = motion(balance, rung, np.array([gamma]), int(steps.max()))
+    return np.asarray(0.5 * gamma * start.null * way.drift(steps)[..., 0] ** 2)
+
+
+def warn_unstable_rates(balance: Balance, steps: int) -> None:
+    """Warn with `UnstableRates` where a schedule's rate is above the limit of the quadratic."""
+    schedule = balance.sgd.schedule
+    if schedule is None or steps == 0:
+        return
+    schedule.refuse_beyond(steps)
+    refuse_long(steps)
+    rates = balance.sgd.rates(np.arange(steps))
+    above = np.flatnonzero(rates > balance.limit) if rates.any() else np.empty(0, np.int64)
+    if above.size:
+        first = int(above[0])
+        found = UnstableRates(first, int(above[-1]), above.size, float(rates[first]), balance.limit)
+        warnings.warn(found, stacklevel=3)
