@@ -92,6 +92,10 @@ class Probe(ByValue, Tabular):
         What centring or standardising would do; None for a problem that has none.
     accuracy : ExpectedAccuracy or None
         On the training data at the end of the winner's run; None for values.
+    record : dict
+        What was done to the features, as `Dataset.preparation` has it.
+    held_out_accuracy : ExpectedAccuracy or None
+        On the held-out data, where some were given.
 
     Examples
     --------
@@ -113,7 +117,7 @@ class Probe(ByValue, Tabular):
     advice: Conditioning | None
     accuracy: ExpectedAccuracy | None
     record: JsonObject
-    """What was done to the features, as results say it."""
+    held_out_accuracy: ExpectedAccuracy | None = None
 
     def _tables(self) -> Tables:
         return {"numbers": lambda: self._numbers, "candidates": lambda: self.plan.columns("candidates")}
@@ -247,14 +251,12 @@ class Probe(ByValue, Tabular):
         yield f"use       {self.sgd.words}"
         yield f"torch     {mse_words(self.sgd, self.problem.outputs)}"
         yield f"expected  loss {self.expected_loss:.6g} +- {self.loss_spread:.2g} between runs at the end"
-        if self.accuracy is not None:
-            yield f"accuracy  {self.accuracy.optimum:.2%} at W*, {self.accuracy.expected:.2%} expected (training data)"
+        for where, found in (("training data", self.accuracy), ("held-out data", self.held_out_accuracy)):
+            if found is not None:
+                yield f"accuracy  {found.optimum:.2%} at W*, {found.expected:.2%} expected ({where})"
 
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types (schema: `fluctua schema probe`)."""
-        accuracy = (
-            None if self.accuracy is None else {"optimum": self.accuracy.optimum, "expected": self.accuracy.expected}
-        )
         found: JsonObject = {
             "kind": "probe",
             "loss": self.wanted.loss,
@@ -269,7 +271,8 @@ class Probe(ByValue, Tabular):
             "max_stable_lr": float(self.limit),
             "expected_loss": self.expected_loss,
             "loss_spread": self.loss_spread,
-            "expected_accuracy": accuracy,
+            "expected_accuracy": _accuracy(self.accuracy),
+            "held_out_accuracy": _accuracy(self.held_out_accuracy),
             "plan": self.plan.to_dict(),
             "torch_code": self.torch_code(),
         }
@@ -279,3 +282,7 @@ class Probe(ByValue, Tabular):
     def to_json(self) -> str:
         """Return `to_dict` as text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+
+def _accuracy(found: ExpectedAccuracy | None) -> JsonObject | None:
+    return None if found is None else {"optimum": found.optimum, "expected": found.expected}

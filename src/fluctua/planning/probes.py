@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..data import Dataset
+from ..data import Dataset, Preparation
 from ..errors import InvalidInput, NotConverged, UnstableSGD
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
@@ -23,7 +23,11 @@ __all__ = ["probe_on"]
 
 
 def probe_on(
-    data: Dataset, wanted: Wanted, streamed: Streamed | None = None, progress: Callable[[float], None] | None = None
+    data: Dataset,
+    wanted: Wanted,
+    streamed: Streamed | None = None,
+    held_out: Dataset | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Probe:
     """Return what is predicted of a linear probe on features.
 
@@ -34,6 +38,7 @@ def probe_on(
     """
     prepared, preparation = wanted.prepared(data)
     problem = least_squares_of(prepared)
+    other = None if held_out is None else _as_prepared(preparation, held_out)
     steps = wanted.steps(problem.samples)
     found = plan(
         problem,
@@ -59,6 +64,7 @@ def probe_on(
         _advice(problem, best.sgd),
         _accuracy(prepared, best.end),
         dict(prepared.preparation),
+        None if other is None else _accuracy(other, best.end, held_out=True),
     )
 
 
@@ -83,7 +89,13 @@ def _advice(problem: LeastSquares, sgd: SGD) -> Conditioning | None:
         return None
 
 
-def _accuracy(data: Dataset, end: Prediction | None) -> ExpectedAccuracy | None:
+def _as_prepared(preparation: Preparation, data: Dataset) -> Dataset:
+    """Held-out data as the training data were prepared."""
+    return preparation.transform(data) if preparation.bias or preparation.center else data
+
+
+def _accuracy(data: Dataset, end: Prediction | None, *, held_out: bool = False) -> ExpectedAccuracy | None:
+    """The accuracy at the end; None for values."""
     if data.labels is None or data.targets.shape[1] < 2 or end is None:
         return None
-    return expected_accuracy(end)
+    return expected_accuracy(end, data.inputs, data.targets) if held_out else expected_accuracy(end)

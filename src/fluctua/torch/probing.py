@@ -136,7 +136,7 @@ def probe(
         usual = stream.batch_size if stream.batch_size < len(data.inputs) else min(_ONE_BATCH, len(data.inputs))
         wanted = replace(wanted, batch_size=usual if batch_size is None else batch_size)
         came = Streamed(stream.seconds, stream.shape, tuple(stream.notes))
-        return probe_on(data, wanted, came, partial(report, "plan"))
+        return probe_on(data, wanted, came, progress=partial(report, "plan"))
 
 
 def _dataset(stream: Stream, name: str, targets_are: TargetsAre) -> Dataset:
