@@ -23,14 +23,17 @@ _GROWTH = 1.5
 class Kept:
     """Rows of features, which come batch by batch.
 
-    Parameters
+    Attributes
     ----------
     expected : int or None
-        How many rows will come, where the loader tells.
+        How many rows will come, where that is known.
+    rows : int
+        How many have come.
     """
 
-    def __init__(self, expected: int | None) -> None:
-        self.expected, self.rows, self._held = expected, 0, torch.empty(0)
+    def __init__(self) -> None:
+        self.expected: int | None = None
+        self.rows, self._held = 0, torch.empty(0)
 
     @property
     def width(self) -> int:

@@ -16,14 +16,12 @@ _RANDOM = ("random", "jitter", "augment", "mixup", "cutmix", "augmix", "noise", 
 """In the names of transforms that draw."""
 
 
-def expected_rows(loader: Any, limit: int | None) -> int | None:
-    """Return how many samples the loader says it will give; None where it does not say."""
-    known = None
-    try:
-        known = len(loader.sampler) if _drawn_in_batches(loader) else None
-    except (TypeError, NotImplementedError):  # no length
-        known = None
-    return limit if known is None else known if limit is None else min(known, limit)
+def expected_rows(loader: Any, first: int, limit: int | None) -> int | None:
+    """Return how many samples a loader will give whose first batch has so many; None where it does not say."""
+    counted = _length(loader.sampler) if _draws_samples(loader) else _length(loader) * first
+    if not counted:
+        return limit
+    return counted if limit is None else min(counted, limit)
 
 
 def remarks(loader: Any) -> Iterator[str]:
@@ -91,13 +89,13 @@ def _repeats(loader: Any) -> bool:
     return bool((weighted or isinstance(sampler, torch_data.RandomSampler)) and sampler.replacement)
 
 
-def _drawn_in_batches(loader: Any) -> bool:
+def _draws_samples(loader: Any) -> bool:
     return isinstance(loader, torch_data.DataLoader) and isinstance(loader.batch_sampler, torch_data.BatchSampler)
 
 
-def _length(sampler: Any) -> int:
+def _length(held: Any) -> int:
     try:
-        return len(sampler)
+        return len(held)
     except (TypeError, NotImplementedError):
         return 0
 
