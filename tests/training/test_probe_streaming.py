@@ -19,11 +19,6 @@ ft, telling = import_module("fluctua.torch"), import_module("fluctua.torch.telli
 Keys, streamed = import_module("fluctua.torch.batches").Keys, import_module("fluctua.torch.streaming").streamed
 nn, data_of_torch = torch.nn, torch.utils.data
 DataLoader, Dataset, Subset = data_of_torch.DataLoader, data_of_torch.Dataset, data_of_torch.Subset
-    torch.nn,
-    torch.utils.data.DataLoader,
-    torch.utils.data.Dataset,
-    torch.utils.data.Subset,
-)
 
 pytestmark = pytest.mark.torch
 BRIEF = {"momenta": [0.0], "schedules": ["constant"], "sampling": "with_replacement", "budget": 8, "progress": False}
