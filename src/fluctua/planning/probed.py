@@ -14,13 +14,14 @@ from .._validate.plain import JsonObject
 from ..data import Dataset, Preparation
 from ..data.prepared import preparation_code, preparation_words
 from ..problem.least_squares import LeastSquares
-from ..recipe.mse_loss import mse_words
+from ..problem.softmax.heads import Softmax
 from ..recipe.sgd import SGD
 from ..storage.results import finite
 from ..theory.probe import ExpectedAccuracy
 from ..theory.stable_limit import StableLimit
 from .candidates import Candidate, Plan
 from .conditioned import Conditioning
+from .probe_nouns import limit_words, recipe_words
 from .wanted import Wanted
 
 __all__ = ["Probe", "Streamed"]
@@ -77,7 +78,7 @@ class Probe(ByValue, Tabular):
         What was asked.
     preparation : Preparation
         What was done to the features; `.unprepared` turns trained weights into those of the features as they came.
-    problem : LeastSquares
+    problem : LeastSquares or Softmax
         The prepared features and the outputs: what `verify`, `predict`, `sweep` and all others take.
     steps : int
         Budget.
@@ -91,11 +92,12 @@ class Probe(ByValue, Tabular):
     advice : Conditioning or None
         What centring or standardising would do; None for a problem that has none.
     accuracy : ExpectedAccuracy or None
-        On the training data at the end of the winner's run; None for values.
+        On the training data at the end of the winner's run, and with cross-entropy in the stationary state of its rate;
+        None for values.
+    held_out : ExpectedAccuracy or None
+        On held-out data, where some were given.
     record : dict
         What was done to the features, as `Dataset.preparation` has it.
-    held_out_accuracy : ExpectedAccuracy or None
-        On the held-out data, where some were given.
 
     Examples
     --------
@@ -109,15 +111,15 @@ class Probe(ByValue, Tabular):
     streamed: Streamed
     wanted: Wanted
     preparation: Preparation
-    problem: LeastSquares
+    problem: LeastSquares | Softmax
     steps: int
     plan: Plan
     floor: float
     limit: StableLimit
     advice: Conditioning | None
     accuracy: ExpectedAccuracy | None
+    held_out: ExpectedAccuracy | None
     record: JsonObject
-    held_out_accuracy: ExpectedAccuracy | None = None
 
     def _tables(self) -> Tables:
         return {"numbers": lambda: self._numbers, "candidates": lambda: self.plan.columns("candidates")}
@@ -204,8 +206,9 @@ class Probe(ByValue, Tabular):
 
         Parameters
         ----------
-        loss : "mse" or "half", optional
-            `nn.MSELoss`, the default, or half the squared error, as of `Candidate.torch_code`.
+        loss : "mse", "half" or "cross_entropy", optional
+            By default that of the probe, `nn.MSELoss` or `nn.CrossEntropyLoss`; "half" is half the squared error, as of
+            `Candidate.torch_code`.
         dtype : "float32" or "float64"
             Of the weights and of the data in the loop.
 
@@ -224,9 +227,8 @@ class Probe(ByValue, Tabular):
         -----
         Cost: none beside the text.
         """
-        kind = "mse" if loss is None else loss
         before = preparation_code(self.record, self.data.labels is not None)
-        return _GIVEN + before + self.best.torch_code(kind, dtype)
+        return _GIVEN + before + self.best.torch_code(self.wanted.loss if loss is None else loss, dtype)
 
     @property
     def words(self) -> str:
@@ -242,16 +244,16 @@ class Probe(ByValue, Tabular):
         if self.advice is not None and self.advice.words:
             yield "advice    " + self.advice.words.replace("\n", "\n" + 10 * " ")
         yield f"optimum   L(W*) = {self.plan.optimum_loss:.6g}"
-        yield f"limit     lr {float(self.limit):.4g} is the largest stable one ({self.limit.method})"
+        yield f"limit     {limit_words(self.problem, self.limit)}"
         yield f"floor     excess loss {self.floor:.4g} in the stationary state at lr {self.sgd.lr:g}, held"
         yield f"plan      {self.steps:,} steps of {self.sgd.batch_size} samples"
         yield self.plan.table
         if self.plan.words:
             yield self.plan.words
         yield f"use       {self.sgd.words}"
-        yield f"torch     {mse_words(self.sgd, self.problem.outputs)}"
+        yield f"torch     {recipe_words(self.problem, self.sgd)}"
         yield f"expected  loss {self.expected_loss:.6g} +- {self.loss_spread:.2g} between runs at the end"
-        for where, found in (("training data", self.accuracy), ("held-out data", self.held_out_accuracy)):
+        for where, found in (("training data", self.accuracy), ("held-out data", self.held_out)):
             if found is not None:
                 yield f"accuracy  {found.optimum:.2%} at W*, {found.expected:.2%} expected ({where})"
 
@@ -260,7 +262,7 @@ class Probe(ByValue, Tabular):
         found: JsonObject = {
             "kind": "probe",
             "loss": self.wanted.loss,
-            "data": {**self.data.about, "preparation": dict(self.record)},
+            "data": {**self.data.about, **({"preparation": dict(self.record)} if self.record else {})},
             "samples": self.samples,
             "features": self.features,
             "dtype": self.dtype,
@@ -272,7 +274,7 @@ class Probe(ByValue, Tabular):
             "expected_loss": self.expected_loss,
             "loss_spread": self.loss_spread,
             "expected_accuracy": _accuracy(self.accuracy),
-            "held_out_accuracy": _accuracy(self.held_out_accuracy),
+            "held_out_accuracy": _accuracy(self.held_out),
             "plan": self.plan.to_dict(),
             "torch_code": self.torch_code(),
         }

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
+from .._half import HalfArray
 from ..data import Dataset, Preparation
-from ..errors import InvalidInput, NotConverged, UnstableSGD
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import SGD
-from ..theory.answers import Prediction, predict
-from ..theory.probe import ExpectedAccuracy, expected_accuracy
-from ..theory.stability import independent_batches
-from .candidates import Candidate
-from .conditioned import Conditioning, conditioning
+from ..problem.softmax.heads import Softmax
+from . import head_probes as _heads  # noqa: F401  (says what a probe asks of them)
 from .posed import least_squares_of
+from .probe_nouns import asked_of_plan, found_of
 from .probed import Probe, Streamed
 from .recipes import plan
 from .wanted import Wanted
 
 __all__ = ["probe_on"]
+
+_IGNORED = -100  # the label that nn.CrossEntropyLoss leaves out
 
 
 def probe_on(
@@ -35,58 +36,29 @@ def probe_on(
     ------
     InvalidInput
         For a batch larger than the data, and for features and labels that no problem can be made of.
+    NotConverged
+        As of `plan`.
     """
+    came = Streamed(0.0, data.inputs.shape[1:]) if streamed is None else streamed
+    if wanted.loss == "cross_entropy" and _IGNORED in data.classes:
+        data, came = _without_ignored(data, came)
     prepared, preparation = wanted.prepared(data)
-    problem = least_squares_of(prepared)
+    problem = _POSED[wanted.loss](prepared)
     other = None if held_out is None else _as_prepared(preparation, held_out)
     steps = wanted.steps(problem.samples)
-    found = plan(
-        problem,
-        steps,
-        batch_size=wanted.batch_size,
-        momenta=wanted.momenta,
-        schedules=wanted.schedules,
-        weight_decay=wanted.weight_decay,
-        sampling=wanted.sampling,
-        progress=progress,
-    )
-    best, came = found.best, Streamed(0.0, data.inputs.shape[1:]) if streamed is None else streamed
-    return Probe(
-        data,
-        came,
-        wanted,
-        preparation,
-        problem,
-        steps,
-        found,
-        _floor(problem, best),
-        found.limits[best.sgd.momentum],
-        _advice(problem, best.sgd),
-        _accuracy(prepared, best.end),
-        dict(prepared.preparation),
-        None if other is None else _accuracy(other, best.end, held_out=True),
-    )
+    planned = plan(problem, steps, **asked_of_plan(problem, wanted), progress=progress)  # type: ignore[arg-type]
+    found = found_of(problem, planned, wanted, prepared, other)
+    limit = found.plan.limits[found.plan.best.sgd.momentum]
+    record = dict(prepared.preparation)
+    return Probe(data, came, wanted, preparation, problem, steps, limit=limit, record=record, **vars(found))
 
 
-def _floor(problem: LeastSquares, best: Candidate) -> float:
-    """The noise floor at the rate, held; of independent batches where the law of epochs costs too much or fails."""
-    held = replace(best.sgd, schedule=None)
-    if best.exact or not held.epochs:
-        try:
-            return float(predict(problem, held).excess_loss)
-        except (NotConverged, UnstableSGD):
-            pass
-    try:
-        return float(predict(problem, independent_batches(held)).excess_loss)
-    except UnstableSGD:
-        return float("nan")
+def _softmax_of(data: Dataset) -> Softmax:
+    """The head of a data set: its labels, or targets whose rows are probabilities."""
+    return Softmax(data.inputs, data.targets if data.labels is None else data.labels)
 
 
-def _advice(problem: LeastSquares, sgd: SGD) -> Conditioning | None:
-    try:
-        return conditioning(problem, replace(sgd, schedule=None))
-    except InvalidInput:  # of unequal samples
-        return None
+_POSED: dict[str, Callable[[Dataset], LeastSquares | Softmax]] = {"mse": least_squares_of, "cross_entropy": _softmax_of}
 
 
 def _as_prepared(preparation: Preparation, data: Dataset) -> Dataset:
@@ -94,8 +66,19 @@ def _as_prepared(preparation: Preparation, data: Dataset) -> Dataset:
     return preparation.transform(data) if preparation.bias or preparation.center else data
 
 
-def _accuracy(data: Dataset, end: Prediction | None, *, held_out: bool = False) -> ExpectedAccuracy | None:
-    """The accuracy at the end; None for values."""
-    if data.labels is None or data.targets.shape[1] < 2 or end is None:
-        return None
-    return expected_accuracy(end, data.inputs, data.targets) if held_out else expected_accuracy(end)
+def _without_ignored(data: Dataset, streamed: Streamed) -> tuple[Dataset, Streamed]:
+    """The samples that nn.CrossEntropyLoss counts, and a note of how many it does not."""
+    assert data.labels is not None
+    keep = data.labels != _IGNORED
+    rows, column = np.flatnonzero(keep), data.classes.index(_IGNORED)
+    inputs = data.inputs.taken(rows) if isinstance(data.inputs, HalfArray) else data.inputs[rows]
+    left = replace(
+        data,
+        inputs=inputs,
+        labels=data.labels[rows],
+        targets=np.delete(data.targets[rows], column, axis=1),
+        classes=tuple(one for one in data.classes if one != _IGNORED),
+        class_names=tuple(name for k, name in enumerate(data.class_names) if k != column),
+    )
+    note = f"{len(keep) - len(rows):,} samples with the label {_IGNORED} do not count, as in nn.CrossEntropyLoss"
+    return left, replace(streamed, notes=(*streamed.notes, note))
