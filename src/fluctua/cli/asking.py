@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .._arrays import Array
 from .._validate.plain import JsonObject, Keywords
@@ -17,12 +17,15 @@ from ..data.readers.numpy_files import load_npy
 from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
 from ..planning.posed import least_squares_of
-from ..planning.usual_rate import default_rate
+from ..planning.usual_rate import default_rate, default_rate_of_head
 from ..problem.least_squares import LeastSquares
+from ..problem.softmax.heads import Softmax
 from ..recipe.averages import EMA, Average, RunningAverage
 from ..recipe.reading import read_recipe
 from ..recipe.schedules import SHAPES, Schedule, read_schedule
 from ..recipe.sgd import Recipe
+from .heads import head_words, posed_head
+from .options import LOSS_NAMES
 from .progress import progress_bar
 
 __all__ = ["Asked", "ask", "default_out", "load_both", "refuse_lost_split", "spectrum"]
@@ -42,7 +45,7 @@ class Asked:
     Attributes
     ----------
     dataset : Dataset
-    problem : LeastSquares
+    problem : LeastSquares or Softmax
     sgd : Recipe
     usual : str or None
         What is to be said of the learning rate where none was given.
@@ -54,7 +57,7 @@ class Asked:
     """
 
     dataset: Dataset
-    problem: LeastSquares
+    problem: Any
     sgd: Recipe
     usual: str | None
     average: Average | None
@@ -67,10 +70,16 @@ class Asked:
         return {**self.dataset.about, "command": self.named}
 
     @property
+    def squares(self) -> bool:
+        """Whether the loss is that of squared errors; otherwise it is the cross-entropy of a softmax head."""
+        return isinstance(self.problem, LeastSquares)
+
+    @property
     def words(self) -> str:
         """The data, their spectrum, and the recipe, in a line each."""
         recipe = self.sgd.words if self.usual is None else f"{self.sgd.words}\n{self.usual}"
-        return f"{spectrum(self.dataset, self.problem)}\nrecipe    {_indented(recipe)}"
+        shown = spectrum(self.dataset, self.problem) if self.squares else head_words(self.dataset, self.problem)
+        return f"{shown}\nrecipe    {_indented(recipe)}"
 
 
 def ask(options: Keywords, steps: int | None = None, held_out: str | None = None) -> Asked:
@@ -85,12 +94,13 @@ def ask(options: Keywords, steps: int | None = None, held_out: str | None = None
     return Asked(dataset, problem, sgd, usual, average, other, named)
 
 
-def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSquares, Dataset | None]:
+def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, Any, Dataset | None]:
     """Load the named data and pose the problem, and also other data: `held_out`, read as the first were, or split off.
 
     Both are prepared as the first ask for. A split without a seed draws one, which is then the run's too.
     """
     places, targets = {name: options.pop(name) for name in PLACES}, options.pop("held_out_targets", None)
+    loss = choice("loss", options.pop("loss", LOSS_NAMES[0]), LOSS_NAMES)
     switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
     _refuse_split(test_size, held_out, targets)
     with progress_bar() as progress:
@@ -105,7 +115,11 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, LeastSq
         preparation = Preparation(**switches)
         dataset = preparation.fit_transform(dataset)
         other = None if other is None else preparation.transform(other)
-    return dataset, least_squares_of(dataset), other
+    return dataset, _posed(dataset, loss), other
+
+
+def _posed(dataset: Dataset, loss: str) -> LeastSquares | Softmax:
+    return least_squares_of(dataset) if loss == LOSS_NAMES[0] else posed_head(dataset)
 
 
 def _refuse_split(test_size: float | None, held_out: str | None, targets: str | None) -> None:
@@ -198,7 +212,7 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
     return SHAPES[choice("schedule", given, SHAPES)](steps)
 
 
-def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tuple[Recipe, str | None]:
+def _recipe(problem: Any, options: Keywords, steps: int | None) -> tuple[Recipe, str | None]:
     """The recipe of a run; without a learning rate it has the one of `default_rate`, and what is to be said of it."""
     given = {name: options.pop(name) for name in RECIPE}
     given |= {name: value for name in INERTIA if (value := options.pop(name)) is not None}  # each has its optimiser's
@@ -206,6 +220,9 @@ def _recipe(problem: LeastSquares, options: Keywords, steps: int | None) -> tupl
     checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
     if lr is not None:
         return checked, None
+    if not isinstance(problem, LeastSquares):
+        usual_of_head = default_rate_of_head(problem, checked)
+        return replace(checked, lr=usual_of_head.lr), usual_of_head.words
     _decomposed(problem)
     usual = default_rate(problem, checked, steps)
     return replace(checked, lr=usual.lr), usual.words

@@ -10,17 +10,20 @@ from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SAMPLINGS
 from ..recipe.torch_loop.losses import LOSSES
 from ..theory.ladder import RUNGS
+from ..theory.local.ladder import LOCAL_RUNGS
 from .helped import OUTPUT, Decorator, among, data_or_file, grouped
 from .place import Place
 from .size import TestSize
 
 __all__ = [
+    "LOSS_NAMES",
     "average_options",
     "data_dir_option",
     "data_options",
     "held_out_targets_option",
     "json_option",
     "level_option",
+    "loss_option",
     "out_option",
     "recipe_options",
     "resolution_option",
@@ -126,6 +129,17 @@ recipe_options = grouped(
     click.option("--nu", type=float, help="Share of a step of QHM that is along its buffer, from 0 to 1."),
     shared_options,
 )
+LOSS_NAMES = ("squared-error", "cross-entropy")
+loss_option = grouped(
+    "Recipe",
+    click.option(
+        "--loss",
+        shell_complete=among(LOSS_NAMES),
+        default=LOSS_NAMES[0],
+        show_default=True,
+        help=f"{' or '.join(LOSS_NAMES)}, that of a softmax head: DATA with labels.",
+    ),
+)
 average_options = grouped(
     "Average of the weights",
     click.option("--ema", type=float, help="Decay of an exponential moving average, looked at instead of W."),
@@ -133,7 +147,10 @@ average_options = grouped(
     click.option("--average-every", help="Update it after every so many steps, or epoch.  [default: 1]"),
 )
 theory_option = click.option(
-    "--theory", shell_complete=among(RUNGS), help=f"Rung of the ladder: {', '.join(RUNGS)}.  [default: exact]"
+    "--theory",
+    shell_complete=among(RUNGS),
+    help=f"Rung of the ladder: {', '.join(RUNGS)}.  [default: exact]  "
+    f"Of cross-entropy {', '.join(LOCAL_RUNGS)}.  [default: anharmonic]",
 )
 
 

@@ -16,7 +16,7 @@ from ..errors import InvalidInput
 from ..report import save_report
 from ..report.explorer.ranges import with_survey
 from ..report.figures import save_figures
-from ..report.words import balance_words, measured_words, run_words
+from ..report.words import balance_words, local_facts, measured_words, run_words
 from ..simulation.steppers import DYNAMICS
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.paths import kind_of
@@ -25,12 +25,14 @@ from ..verification.equal_time import verify as run
 from ..verification.verdict import Verdict
 from .asking import Asked, ask, default_out, refuse_lost_split
 from .dynamic import LAGS, run_dynamic
+from .heads import refuse_head
 from .helped import command
 from .options import (
     average_options,
     data_options,
     json_option,
     level_option,
+    loss_option,
     out_option,
     recipe_options,
     resolution_option,
@@ -55,10 +57,12 @@ CHECKPOINT = "checkpoint.npz"
         "fluctua verify digits --lr 0.05 --momentum 0.9 --seed 1",
         "fluctua verify features.npz --sampling shuffle",
         "fluctua verify digits --dynamic",
+        "fluctua verify digits --loss cross-entropy --lr 0.3 --weight-decay 1e-2",
     ),
 )
 @data_options
 @recipe_options
+@loss_option
 @theory_option
 @average_options
 @click.option("--steps", type=int, help="Steps of each run.  [default: 2000; with --dynamic 1000]")
@@ -91,6 +95,7 @@ def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool 
     Exit code 0 if passed, 1 if failed or inconclusive (consistent, and too short to be sharp), 2 for bad input.
     """
     if dynamic:
+        refuse_head(options, "--dynamic")
         return run_dynamic({**options, "modes": modes, "lags": lags, "entropy": entropy})
     if any(each is not None for each in (modes, lags, entropy)):
         raise InvalidInput(
@@ -178,6 +183,9 @@ def _say(verdict: Verdict, directory: Path, seconds: float) -> None:
     show(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
     show_ladder(verdict)
     click.echo(f"\nFrobenius error that sampling alone would give: {sampling:.3g}")
-    show(f"balance   F0, {balance_words(verdict)}\n")
+    if verdict.loss == "squares":
+        show(f"balance   F0, {balance_words(verdict)}\n")
+    else:
+        show("\n".join(f"{name.lower():<9} {words}" for name, words in local_facts(verdict)) + "\n")
     show(f"{verdict.outcome.upper()}  {verdict.words}")
     show(f"{directory}/: {page}result.json, result.npz, and {figures} as .png and .svg  ({seconds:.0f} s)")

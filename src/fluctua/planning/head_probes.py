@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class _End:
         losses = self.balance.picture.curvatures * np.diag(self.balance.state("multiplicative").covariance)
         return float(losses @ share / losses.sum()) if losses.any() else 1.0
 
-    @property
+    @cached_property
     def candidate(self) -> Candidate:
         """The candidate with its loop, which knows the loss at the end."""
         problem, minimum = self.balance.problem, self.balance.minimum

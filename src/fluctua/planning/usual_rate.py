@@ -9,14 +9,16 @@ import numpy as np
 from ..errors import InvalidInput
 from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
+from ..problem.softmax.base import Head
 from ..recipe.schedules import ArrayLR
 from ..recipe.sgd import Recipe
 from ..theory.source import Source
-from ..theory.stability import independent_batches
+from ..theory.stability import independent_batches, max_stable_lr
 
-__all__ = ["DefaultRate", "default_rate"]
+__all__ = ["DefaultRate", "HeadRate", "default_rate", "default_rate_of_head"]
 
 _SHARE = 0.25
+_HEAD_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,33 @@ def default_rate(problem: LeastSquares, sgd: Recipe, steps: int | None = None) -
     _refuse_own(sgd, own, peak, _SHARE * min(mean, noise) / inertia)
     slower = inertia * max(peak, 1.0)
     return DefaultRate(float(f"{_SHARE * min(mean, noise) / slower:.0e}"), mean, noise, slower)
+
+
+@dataclass(frozen=True)
+class HeadRate:
+    """How the learning rate of a head was found.
+
+    Attributes
+    ----------
+    lr : float
+        To one digit.
+    limit : float
+        The crossover beyond which the weights live outside the bowl.
+    """
+
+    lr: float
+    limit: float
+
+    @property
+    def words(self) -> str:
+        """The way in words."""
+        return f"default lr: 1/10 of the crossover {self.limit:.3g}, where the local theory is good to a per cent"
+
+
+def default_rate_of_head(problem: Head, sgd: Recipe) -> HeadRate:
+    """Return a learning rate at which a head lives well inside its bowl; the recipe's own lr is not looked at."""
+    limit = float(max_stable_lr(problem, sgd))
+    return HeadRate(float(f"{_HEAD_SHARE * limit:.0e}"), limit)
 
 
 def _worst(problem: LeastSquares, sgd: Recipe) -> Recipe:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from ..theory.ladder import RUNGS
+from ..theory.local.ladder import LOCAL_RUNGS
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import INDEPENDENT, Verdict
 
@@ -18,6 +19,7 @@ __all__ = ["Formula", "formula_of", "formulas_of"]
 _FACTS = {"Balance F0": "F0", "Measured": "F8"}
 _FACTOR = re.compile(r" x [\d.e+-]+$")  # of a mutant
 _EQUAL_TIME = ("F0", "F1", "F2", "F7", "F8", "F9", "F12", "F17")
+_LOCAL = ("F71", "F72", "F73", "F74", "F75", "F76", "F77")
 _IN_SHUFFLED_EPOCHS = ("F43", "F44")
 _IN_TIME = {
     "correlation = S x response": "F21",
@@ -54,6 +56,8 @@ def formula_of(verdict: Verdict | DynamicVerdict, line: str) -> str:
     if line in _FACTS:
         return _FACTS[line]
     name = _FACTOR.sub("", line)
+    if isinstance(verdict, Verdict) and verdict.loss != "squares":
+        return "F74" if name.removesuffix(", stationary") in LOCAL_RUNGS else ""
     if isinstance(verdict, DynamicVerdict):
         return _IN_TIME.get(name, "")
     if name in RUNGS and name != "exact":
@@ -70,6 +74,8 @@ def formulas_of(verdicts: Sequence[Verdict | DynamicVerdict]) -> list[Formula]:
     for verdict in verdicts:
         if isinstance(verdict, DynamicVerdict):
             numbers |= {*_IN_TIME.values(), "F17"}
+        elif verdict.loss != "squares":
+            numbers |= {*_LOCAL, "F17"}
         else:
             numbers |= {*_EQUAL_TIME, *(_IN_SHUFFLED_EPOCHS if verdict.run.recipe.epochs else ("F44",))}
         if verdict.run.recipe.step.memory:

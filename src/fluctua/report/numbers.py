@@ -7,13 +7,19 @@ from ..verification.verdict import Verdict
 
 __all__ = ["csv_tables", "dynamic_tables"]
 
-_BEHIND = {"modes": ["modes"], "curve": ["curve_measured", "curve_predicted"], "balance": ["balance"]}
+_BEHIND = {
+    "floors": ["floors"],
+    "modes": ["modes"],
+    "curve": ["curve_measured", "curve_predicted"],
+    "balance": ["balance"],
+}
 _BEHIND_IN_TIME = ("regression", "response", "circulation", "current")
 
 
 def csv_tables(verdict: Verdict) -> dict[str, dict[str, str]]:
     """Return for each figure the tables behind it: file name to text."""
-    behind = _BEHIND if verdict.balance is not None else {name: _BEHIND[name] for name in ("modes", "curve")}
+    there = {"floors": "floor_lr" in verdict.arrays, "balance": verdict.balance is not None}
+    behind = {figure: tables for figure, tables in _BEHIND.items() if there.get(figure, True)}
     return {figure: {f"{name}.csv": verdict.to_csv(table=name) for name in tables} for figure, tables in behind.items()}
 
 

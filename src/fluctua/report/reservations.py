@@ -55,7 +55,7 @@ def _run(verdict: Verdict) -> Iterator[str]:
         yield f"Error bars come from the spread between {run.replicas} replicas: few, so uncertain themselves."
     if run.recipe.sampling == "shuffle":
         yield "The law of shuffled epochs is an expansion, of first order in modes over samples, not an identity."
-    if verdict.balance is None:
+    if verdict.balance is None and verdict.loss == "squares":
         yield (
             "There is no picture of F0 here: it is measured for plain SGD at a constant rate, its own weights, "
             "independent batches, from W*."
@@ -64,7 +64,7 @@ def _run(verdict: Verdict) -> Iterator[str]:
 
 def _rank(verdict: Verdict) -> Iterator[str]:
     features, rank = verdict.run.problem.features, len(verdict.arrays["curvatures"])
-    if rank < features:
+    if rank < features and verdict.loss == "squares":
         yield (
             f"The data move {rank} of {features} directions: the other {features - rank} have no curvature, "
             f"fluctuate not at all, and are no part of the comparison."

@@ -16,7 +16,7 @@ from .explorer.ranges import Survey
 from .numbers import csv_tables
 from .on_page import OnPage, data_options, has_options, recipe_options, repeat, strictness
 from .reservations import caveats
-from .words import balance_words, measured_words, name_words, recipe_words, run_words
+from .words import balance_words, local_facts, measured_words, name_words, recipe_words, run_words
 
 __all__ = ["Section"]
 
@@ -28,6 +28,8 @@ class Section(OnPage):
     verdict: Verdict
 
     CAPTIONS: ClassVar = {
+        "floors": "The noise floor against the learning rate on every rung of the local ladder, and the measured one; "
+        "shaded where the weights leave the quadratic bowl and no floor is given.",
         "modes": "Variance of the weights along every mode of the curvature: measured, and on every rung of the "
         "ladder; below, the same divided by the theory under test.",
         "balance": "The fluctuation-dissipation balance, element by element, both sides measured along the runs.",
@@ -48,7 +50,7 @@ class Section(OnPage):
             ("Run", run_words(verdict)),
             ("Precision", f"simulated in {verdict.run.dtype}, predicted in float64"),
             ("Measured", measured_words(verdict)),
-            ("Balance F0", balance_words(verdict)),
+            *([("Balance F0", balance_words(verdict))] if verdict.loss == "squares" else local_facts(verdict)),
             *self.origin,
         ]
 
@@ -97,6 +99,7 @@ class Section(OnPage):
             return ""
         asked = {
             **data_options(self.verdict),
+            **({} if self.verdict.loss == "squares" else {"loss": "cross-entropy"}),
             **recipe_options(run.recipe),
             **{name: getattr(run, name) for name in ("steps", "replicas", "records", "start", "dynamics")},
             "theory": self.verdict.theory,

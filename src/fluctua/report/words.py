@@ -7,7 +7,16 @@ from ..verification.formats import shown
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 
-__all__ = ["balance_words", "data_words", "measured_words", "name_words", "prepared_words", "recipe_words", "run_words"]
+__all__ = [
+    "balance_words",
+    "data_words",
+    "local_facts",
+    "measured_words",
+    "name_words",
+    "prepared_words",
+    "recipe_words",
+    "run_words",
+]
 
 _NO_BALANCE = "shown for plain SGD, its own weights, independent batches, from W*"
 
@@ -48,6 +57,16 @@ def measured_words(verdict: Verdict) -> str:
     half, floor = 1.96 * verdict.excess_loss_error, verdict.optimum_loss
     share = f", {shown(verdict.excess_loss / floor, '.2%')} of L(W*) = {floor:.6g}" if floor else ", L(W*) = 0"
     return f"excess loss {shown(verdict.excess_loss, '.6g')} +- {half:.2g} (95 %){share}"
+
+
+def local_facts(verdict: Verdict) -> list[tuple[str, str]]:
+    """Of a head, what the local theory says of itself, each with its name."""
+    told = verdict.identity
+    u, limit = told.get("anharmonicity"), told.get("limit")
+    known = "no floor exists beyond the quadratic" if u is None else f"anharmonicity u = {shown(u, '.2%')}"
+    crossover = "" if limit is None else f"lr is {verdict.run.recipe.lr / limit:.1%} of the crossover, {limit:.6g}"
+    control = "twins on the same batches that follow the quadratic" if told.get("control") else "none"
+    return [("Bowl", f"{told['bowl']}: {known}; {crossover}"), ("Control", control)]
 
 
 def balance_words(verdict: Verdict) -> str:

@@ -6,7 +6,6 @@ lock: twice the time on MNIST at b 32 (benchmarks/simulate_vs_torch.py).
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import numba
@@ -15,29 +14,17 @@ from numba.extending import overload
 
 from .._arrays import AnyArray, Array, Floating, Ints, Real
 from .._half import HalfArray, Rows
-from .._validate.plain import Keywords
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
-from .compiled_cache import KeptCode
+from .compiled_cache import OPTIONS, compiled
+from .compiled_errors import Answers, answer
 
 __all__ = ["descend"]
 
-_OPTIONS: Keywords = {
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz"},
-}  # sums may be taken in any order; NaN and infinity stay what they are
 _TILE = 4  # samples handled at once: 12 sums in the first product, as many as the registers hold
 
 
-def _compiled(function: Any) -> Any:
-    dispatcher: Any = numba.njit(**_OPTIONS)(function)
-    with suppress(RuntimeError):  # nowhere to keep the compiled code: compile it in every process
-        dispatcher._cache = KeptCode(function)
-    return dispatcher
-
-
-@_compiled
+@compiled
 def _dots(v: Real, x: Real, i: Ints, e: Real) -> None:
     """e_ks = v_k . x_i(s) for one tile of samples."""
     x0, x1, x2, x3 = x[i[0]], x[i[1]], x[i[2]], x[i[3]]
@@ -72,7 +59,7 @@ def _dots(v: Real, x: Real, i: Ints, e: Real) -> None:
         e[k, 0], e[k, 1], e[k, 2], e[k, 3] = s00, s01, s02, s03
 
 
-@_compiled
+@compiled
 def _add_products(e: Real, x: Real, i: Ints, g: Real) -> None:
     """g_k += sum_s e_ks x_i(s) for one tile of samples."""
     x0, x1, x2, x3 = x[i[0]], x[i[1]], x[i[2]], x[i[3]]
@@ -87,7 +74,7 @@ def _read(x: Any, tile: Ints, kept: Real) -> tuple[Real, Ints]:
     raise NotImplementedError
 
 
-@overload(_read, strict=False, jit_options=_OPTIONS)  # type: ignore[arg-type]
+@overload(_read, strict=False, jit_options=OPTIONS)  # type: ignore[arg-type]
 def _reader(x: Any, tile: Any, kept: Any) -> Any:
     del tile, kept
     return _widened if isinstance(x, numba.types.BaseTuple) else _as_they_lie
@@ -107,9 +94,9 @@ def _widened(x: Any, tile: Ints, kept: Real) -> tuple[Real, Ints]:
     return kept, np.arange(_TILE)
 
 
-@_compiled
-def _gradient(v: Real, x: Any, residuals: Real, batch: Ints, scale: Floating, g: Real) -> None:
-    """Set g to scale times the sum over the batch of (V x_i + r_i) x_i^T."""
+@compiled
+def _gradient(v: Real, x: Any, answers: Any, batch: Ints, scale: Floating, g: Real) -> None:
+    """Set g to scale times the sum over the batch of e_i x_i^T, e_i the error of sample i, such as V x_i + r_i."""
     outputs, size = len(v), len(batch)
     e, tile = np.empty((outputs, _TILE), v.dtype), np.empty(_TILE, np.int64)
     kept = np.empty((_TILE, v.shape[1]), v.dtype)
@@ -119,13 +106,15 @@ def _gradient(v: Real, x: Any, residuals: Real, batch: Ints, scale: Floating, g:
             tile[s] = batch[min(begin + s, size - 1)]
         rows, places = _read(x, tile, kept)
         _dots(v, rows, places, e)
-        for k in range(outputs):
-            for s in range(_TILE):
-                e[k, s] = scale * (e[k, s] + residuals[tile[s], k]) if begin + s < size else 0
+        for s in range(_TILE):
+            if begin + s < size:
+                answer(e, s, tile[s], answers, scale)
+            else:
+                e[:, s] = 0
         _add_products(e, rows, places, g)
 
 
-@_compiled
+@compiled
 def _move(
     weights: Real,
     memory: Real,
@@ -152,13 +141,13 @@ def _move(
                 average[k, j] += share * (weights[k, j] - average[k, j])
 
 
-@_compiled
+@compiled
 def _descend(
     v: Real,
     u: Real,
     w: Real,
     x: Any,
-    residuals: Real,
+    answers: Any,
     batches: Ints,
     constant: Real,
     weight_decay: Floating,
@@ -170,14 +159,14 @@ def _descend(
     scale = v.dtype.type(1 / batches.shape[2])
     for step in range(len(batches)):
         for replica in range(len(v)):
-            _gradient(v[replica], x, residuals, batches[step, replica], scale, g)
+            _gradient(v[replica], x, answers, batches[step, replica], scale, g)
             _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step], shares[step])
 
 
 def descend(
     state: AnyArray,
     x: Rows,
-    residuals: AnyArray,
+    answers: Answers,
     batches: Ints,
     constant: AnyArray,
     sgd: Recipe,
@@ -186,17 +175,18 @@ def descend(
 ) -> None:
     """Advance every replica by one step of `sgd` per batch, in place.
 
-    The gradient g is (1/b) sum over the batch of (V x_i + r_i) x_i^T + gamma V + constant; the step is the recipe's,
-    s' = B s + e g on s = (V, u).
+    The gradient g is (1/b) sum over the batch of e_i x_i^T + gamma V + constant, e_i = V x_i + r_i for squared errors;
+    the step is the recipe's, s' = B s + e g on s = (V, u).
 
     Parameters
     ----------
     state : ndarray, (1 to 3, R, c, d)
         V; with momentum u; with an average that.
     x : ndarray, (N, d)
-        C-contiguous; it, `residuals` and `constant` of the dtype of `state`. Or of 16 bits, of any order.
-    residuals : ndarray, (N, c)
-        At W*.
+        C-contiguous; it, `answers` and `constant` of the dtype of `state`. Or of 16 bits, of any order.
+    answers : ndarray, (N, c), or tuple
+        Residuals at W*. Of a cross-entropy (logits at W*, targets, factors of the samples, True), and of its quadratic
+        twin (probabilities, residuals, factors, False), (N, c) but for the factors, (N,).
     batches : ndarray, (steps, R, b)
         Rows of `x`, not checked against N. b may be smaller than the recipe's: the mean is over these.
     constant : ndarray, (c, d)
@@ -222,7 +212,7 @@ def descend(
         state[sgd.step.slots - 1],
         state[-1],
         _readable(x),
-        _locked(residuals),
+        _readable_answers(answers),
         batches,
         constant,
         number(sgd.weight_decay),
@@ -238,6 +228,13 @@ def _readable(x: Rows) -> Any:
         return _locked(x)
     factors = np.ones(len(x)) if x.factors is None else x.factors
     return _locked(x.contiguous), _locked(x.table), _locked(factors)
+
+
+def _readable_answers(answers: Answers) -> Any:
+    if not isinstance(answers, tuple):
+        return _locked(answers)
+    *arrays, curved = answers
+    return *map(_locked, arrays), curved
 
 
 def _locked(array: AnyArray) -> AnyArray:

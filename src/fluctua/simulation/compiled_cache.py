@@ -12,9 +12,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
+import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-__all__ = ["KeptCode"]
+from .._validate.plain import Keywords
+
+__all__ = ["OPTIONS", "KeptCode", "compiled"]
+
+OPTIONS: Keywords = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "nsz"},
+}  # sums may be taken in any order; NaN and infinity stay what they are
 
 _HASH = sha256().digest_size
 
@@ -72,3 +81,11 @@ class KeptCode(FunctionCache):
         parent: Any = super()
         with suppress(OSError):
             parent.save_overload(sig, data)
+
+
+def compiled(function: Any) -> Any:
+    """Compile a function for the types that it is called with, and keep the code."""
+    dispatcher: Any = numba.njit(**OPTIONS)(function)
+    with suppress(RuntimeError):  # nowhere to keep the compiled code: compile it in every process
+        dispatcher._cache = KeptCode(function)
+    return dispatcher

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._arrays import Array, Ints, standard_error
+from .._arrays import AnyArray, Array, Arrays, Ints, standard_error
 from .._results import ByValue, Tables, Tabular
 from .._validate.plain import Header
-from ..errors import ResultError
-from ..storage.results import load_arrays, save_arrays
+from ..storage.results import save_arrays
 from ..storage.stored import reading
 from . import tabulated
 from .identity import EqualTimeRun
-from .resumed import checkpoint_identity, damaged, hold_tally
-
-if TYPE_CHECKING:
-    from .records import Window
+from .resumed import arrays_of_run, damaged, hold_tally
 
 __all__ = ["Chunk", "Measurement", "Tally", "window_average"]
 
@@ -218,31 +212,30 @@ class Tally:
 
     def save(self, path: Path, identity: Header) -> None:
         """Keep the sums so far in a checkpoint file."""
-        arrays = {item.name: np.asarray(_stacked(getattr(self, item.name))) for item in fields(self)}
-        save_arrays(path, {"identity": identity}, arrays)
+        save_arrays(path, {"identity": identity}, self.arrays())
 
-    @classmethod
-    def load(cls, path: Path, identity: Header, window: Window, rank: int) -> Tally:
-        """Read a checkpoint of the run `identity`, looked at as `window` says, in `rank` modes.
+    def arrays(self) -> Arrays:
+        """Return the sums by name."""
+        return {item.name: np.asarray(_stacked(getattr(self, item.name))) for item in fields(self)}
+
+    def loaded(self, path: Path, identity: Header, outputs: int, rank: int) -> Tally:
+        """Read a checkpoint of the run `identity`, looked at as this one is, in `rank` modes of so many outputs.
 
         Raises
         ------
         ResultError
             If it belongs to another run, or does not hold what this one would have left.
         """
-        run, (header, arrays) = EqualTimeRun.of(identity), load_arrays(path)
-        kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
-        if kept != asked:
-            changed = [key for key in asked if kept.get(key) != asked[key]]
-            raise ResultError(
-                f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
-                f"was interrupted, or delete the file to start anew."
-            )
+        arrays = arrays_of_run(path, identity)
         with reading(partial(damaged, path)):
-            hold_tally(arrays, window, run.replicas, run.problem.outputs, rank)
-            lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
-            scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
-            return cls(**arrays, **lists, **scalars)  # type: ignore[arg-type]
+            return self.of(arrays, identity["replicas"], outputs, rank)
+
+    def of(self, arrays: dict[str, AnyArray], replicas: int, outputs: int, rank: int) -> Tally:
+        """Return the sums that `arrays` gave of a run looked at as this one is; raises ValueError for others."""
+        hold_tally(arrays, self, replicas, outputs, rank)
+        lists = {name: [arrays.pop(name)] for name in ("replica_variances", "replica_losses")}
+        scalars = {name: arrays.pop(name).item() for name in ("opened", "chunks", "covariance_squares")}
+        return Tally(**arrays, **lists, **scalars)  # type: ignore[arg-type]
 
     @_overflowing
     def measurement(self, identity: Header, gap: Array | None) -> Measurement:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from .._validate.sizes import refuse_bytes, refuse_work
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
@@ -16,7 +18,23 @@ _TURN = 3e5  # and of a loop in Python, on one core at a time
 _FLOAT = 8.0
 
 
-def refuse_runs(problem: LeastSquares, window: Window, replicas: int, threads: int, rows: int) -> None:
+class Sized(Protocol):
+    """A problem of so many outputs and features, seen in so many modes."""
+
+    @property
+    def outputs(self) -> int:
+        """Rows of the weights, c."""
+
+    @property
+    def features(self) -> int:
+        """Inputs of a sample, d."""
+
+    @property
+    def rank(self) -> int:
+        """Modes, r."""
+
+
+def refuse_runs(problem: Sized, window: Window, replicas: int, threads: int, rows: float) -> None:
     """Refuse the runs of `simulate`, whose steps pass over `rows` samples each."""
     c, d, r, looks = problem.outputs, problem.features, problem.rank, float(len(window.watched))
     kept = replicas * (_REPLICA + _FLOAT * (r + looks))

@@ -21,7 +21,7 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .steppers import Dynamics
 
-__all__ = ["simulation_dtype"]
+__all__ = ["asked_dtype", "simulation_dtype"]
 
 _SPACING = float(np.finfo(np.float32).eps)
 _CLEAR = 2.0  # spacings that a step has to have, for what is lost up and down to balance
@@ -61,7 +61,7 @@ def simulation_dtype(
     Cost: two passes over the data, 4 N d c flops.
     """
     if dtype is not None:
-        return _asked(dtype)
+        return asked_dtype(dtype)
     if _leaves_the_range(problem, sgd, start):
         return np.dtype(np.float64)
     kappa = 0.0 if dynamics == "gd" else sgd.sampling_factor(problem.samples)
@@ -85,7 +85,8 @@ def _leaves_the_range(problem: LeastSquares, sgd: Recipe, start: Start | None) -
     return not 1 / _MILD <= x <= _MILD or 0 < r < 1 / _MILD**2 or max(r, v, pull) > _MILD
 
 
-def _asked(dtype: DTypeLike) -> DType:
+def asked_dtype(dtype: DTypeLike) -> DType:
+    """Return the precision asked for; refused is all but float32 and float64."""
     try:
         found = np.dtype(dtype)
     except Exception:  # NumPy's word for what is no dtype depends on what it is

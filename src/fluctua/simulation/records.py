@@ -11,10 +11,9 @@ from .._arrays import Array, Ints
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..errors import InvalidInput
-from ..problem.least_squares import LeastSquares, Minimum
 from .measurement import Chunk
 
-__all__ = ["Book", "Window"]
+__all__ = ["Book", "Window", "quadratic_losses"]
 
 _MANY_MODES = 2000  # from which a record, quadratic in the modes, costs more than the steps between two of them
 _BYTES = 64.0  # of a record's place in the lists of steps
@@ -88,26 +87,25 @@ class Window:
 class Book:
     """The records of one chunk of replicas."""
 
-    def __init__(self, problem: LeastSquares, minimum: Minimum, window: Window, replicas: int) -> None:
-        self.minimum, self.window, self.replicas, self.looks = minimum, window, replicas, 0
+    def __init__(self, outputs: int, rank: int, window: Window, replicas: int) -> None:
+        self.window, self.replicas, self.looks = window, replicas, 0
         self.recorded = set(window.recorded.tolist())
-        rank, watched = problem.rank, len(window.watched)
+        watched = len(window.watched)
         self.losses = np.empty((replicas, watched))
-        self.means = np.empty((watched, problem.outputs, rank))
+        self.means = np.empty((watched, outputs, rank))
         self.variances = np.zeros((replicas, rank))
         self.covariance = np.zeros((rank, rank))
         self.opening: Array | float = 0.0
         self.ending = np.empty((rank, rank))
 
-    def look(self, step: int, state: Array, outside: Array | float) -> None:
+    def look(self, step: int, state: Array, losses: Array) -> None:
         """Keep losses and means; at a recorded step add to the time averages, at the opening keep S.
 
-        `state` is V in the modes, (R, c, r); `outside` the loss of what V has outside them, (R,).
+        `state` is V in the modes, (R, c, r); `losses` are L(W) - L(W*), (R,).
         """
         squares = np.einsum("rcp,rcp->rp", state, state)
         self.means[self.looks] = state.mean(axis=0)
-        # einsum, because a BLAS product rounds a row differently in different company
-        self.losses[:, self.looks] = 0.5 * np.einsum("rp,p->r", squares, self.minimum.curvatures) + outside
+        self.losses[:, self.looks] = losses
         self.looks += 1
         flat = state.reshape(-1, state.shape[-1])
         if step == self.window.opened and flat.any():  # at W* there is nothing to keep
@@ -129,3 +127,10 @@ class Book:
             covariance=self.covariance,
             change=self.ending,
         )
+
+
+def quadratic_losses(state: Array, curvatures: Array) -> Array:
+    """Return 1/2 sum h_p |V_p|^2 of each replica, (R,), of V in the modes, (R, c, r)."""
+    squares = np.einsum("rcp,rcp->rp", state, state)
+    # einsum, because a BLAS product rounds a row differently in different company
+    return np.asarray(0.5 * np.einsum("rp,p->r", squares, curvatures))

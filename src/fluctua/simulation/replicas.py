@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
-from .._validate.plain import Header
+from .._validate.nouns import by_noun
 from .._validate.values import as_path, choice, positive_int
-from ..kernels.constant import gradient_step, langevin_flow
 from ..problem.least_squares import LeastSquares
-from ..problem.start import Start
+from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.results import load_arrays
 from ..storage.stored import reading
 from ..storage.writing import check_writable, remove
-from .batches import Draws, Rng, generators, kept_seed, seed_sequence
-from .identity import EqualTimeRun, Size, fingerprint
+from . import heads, squares  # noqa: F401  (each says to `runs_of` whose runs it has)
+from .batches import Rng, generators, kept_seed, seed_sequence
 from .interrupts import deferred
-from .measurement import Chunk, Measurement, Tally
-from .needs import refuse_runs
-from .precision import simulation_dtype
-from .records import Book, Window
+from .measurement import Measurement
 from .resumed import checkpoint_identity, chunk_sizes, damaged
-from .steppers import DYNAMICS, Dynamics, slots, stepper
-from .workers import in_order, workers_for
+from .runs import CONTROLS, Asked, hold_problem, runs_of
+from .steppers import DYNAMICS, Dynamics
+from .workers import workers_for
 
 __all__ = ["simulate"]
 
-Rngs = list[np.random.Generator]
-_POLL_FLOPS = 2.5e8  # between two looks at the keyboard
 
-
+@by_noun
 def simulate(
-    problem: LeastSquares,
+    problem: LeastSquares | Head,
     sgd: Recipe,
     *,
     steps: int,
@@ -55,6 +47,7 @@ def simulate(
     average: Average | None = None,
     dtype: DTypeLike | None = None,
     threads: int | None = None,
+    control: str | None = None,
     checkpoint: Checkpoint | Path | str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Measurement:
@@ -62,7 +55,7 @@ def simulate(
 
     Parameters
     ----------
-    problem : LeastSquares
+    problem : LeastSquares, Softmax or Logistic
         The data.
     sgd : SGD
         The recipe. It need not be stable.
@@ -90,6 +83,10 @@ def simulate(
         directions (`precision.simulation_dtype` has the rule). The measurement's identity names it.
     threads : int, optional
         Worker threads, one BLAS thread each; by default the cores this process may use.
+    control : "quadratic", optional
+        Of a softmax or logistic head: beside each replica runs a twin on the same batches that follows the quadratic of
+        each sample's loss at W*. The twin's law is known, so that only the difference has to be measured:
+        `HeadMeasurement.controlled`.
     checkpoint : path or Checkpoint, optional
         File that keeps the finished chunks of replicas: an interrupted run called again with the same arguments
         goes on from there and ends with the same numbers. Removed when the run is complete, unless it came as a
@@ -125,142 +122,45 @@ def simulate(
     >>> run.replicas, run.recorded[:3].tolist(), run.mode_variances.shape
     (16, [20, 30, 40], (61,))
     """
-    door(problem, sgd, average=average, progress=progress)
+    hold_problem(problem)
+    door(sgd=sgd, average=average, progress=progress)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)
+    if control is not None:
+        choice("control", control, CONTROLS)
     problem = sgd.seen(problem)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
-    epoch = len(sgd.batch_sizes(problem.samples)) if sgd.epochs else 1
-    window = Window.of(steps, records, problem.rank, epoch)
-    replicas = positive_int("replicas", replicas, minimum=2)
-    for part in (sgd.schedule, None if average is None else average.in_steps(sgd, problem.population)):
-        if part is not None:
-            part.refuse_beyond(window.steps)
-    begin, workers = Start.at(problem.minimum(sgd.weight_decay), start), workers_for(threads)
-    refuse_runs(problem, window, replicas, workers, sgd.batch_size if dynamics == "sgd" else problem.samples)
-    precision = simulation_dtype(dtype, problem, sgd, window.steps, begin, average, dynamics)
+    count = positive_int("replicas", replicas, minimum=2)
+    asked = Asked(steps, records, count, workers_for(threads), start, dynamics, average, dtype, control)
+    runs = runs_of(problem, sgd, asked)
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)
-        run = _Run(problem, sgd, window, begin, precision, dynamics, average, replicas)
-        identity = run.identity(root, start).to_dict()
-        total = _begun(kept, identity, window, problem.rank)
-        plain = slots(sgd, average) == 1 and sgd.schedule is None and not sgd.epochs
-        gap = _gap(problem, sgd, dynamics) if plain else None
-        rngs, sizes = generators(root, replicas), chunk_sizes(replicas)
+        identity, gap = runs.identity(root).to_dict(), runs.gap
+        total = runs.tally(_begun(kept), identity)
+        rngs, sizes = generators(root, count), chunk_sizes(count)
         chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
-        with deferred(run.stop), closing(run.chunks(chunks, workers, progress)) as found:
+        with deferred(runs.stop), closing(runs.chunks(chunks, progress)) as found:
             for chunk in found:
                 total.add(chunk, gap)
                 if kept is not None:
                     total.save(kept.path, identity)
-        return total.measurement(identity, gap)
+        measured: Measurement = total.measurement(identity, gap)
+        return measured
 
 
-def _gap(problem: LeastSquares, sgd: Recipe, dynamics: Dynamics) -> Array:
-    """1 - m_p m_q of the dynamics' own step, which storage is seen through in F0."""
-    curvatures = problem.minimum(sgd.weight_decay).curvatures
-    return (langevin_flow if dynamics == "langevin" else gradient_step)(curvatures, sgd.lr).gap()
+simulate.register(Head)(simulate.__wrapped__)  # type: ignore[attr-defined]
 
 
-def _begun(kept: Checkpoint | None, identity: Header, window: Window, rank: int) -> Tally:
-    """Return what a checkpoint holds of the run, or nothing yet; one that is not to be gone on with is dropped."""
-    if kept is not None:
-        check_writable(kept.path)
-        if kept.begun:
-            return Tally.load(kept.path, identity, window, rank)
-        remove(kept.path)
-    return Tally(window.recorded, window.opened, window.watched)
-
-
-@dataclass
-class _Run:
-    """One simulation's constants, and the state that its workers share."""
-
-    problem: LeastSquares
-    sgd: Recipe
-    window: Window
-    begin: Start | None
-    dtype: DType
-    dynamics: Dynamics
-    average: Average | None
-    replicas: int
-    stop: threading.Event = field(default_factory=threading.Event)
-    replica_steps: int = 0
-
-    def __post_init__(self) -> None:
-        self.advance = stepper(self.problem, self.sgd, self.dynamics, self.dtype, self.average, self.look_up)
-        rows = self.sgd.batch_size if self.dynamics == "sgd" else self.problem.samples
-        self.step_flops = 4 * rows * self.problem.outputs * self.problem.features
-        self.modes = self.problem.modes.astype(self.dtype)
-        self.minimum = self.problem.minimum(self.sgd.weight_decay)
-
-    def identity(self, root: np.random.SeedSequence, start: ArrayLike | str) -> EqualTimeRun:
-        """What fixes its numbers."""
-        return EqualTimeRun(
-            recipe=self.sgd,
-            dynamics=self.dynamics,
-            average=self.average,
-            steps=self.window.steps,
-            records=self.window.records,
-            replicas=self.replicas,
-            dtype=self.dtype.name,
-            entropy=str(root.entropy),
-            spawn_key=tuple(root.spawn_key),
-            start=start if isinstance(start, str) else f"weights {fingerprint(start)}",
-            problem=Size.of(self.problem, self.sgd.weight_decay),
-        )
-
-    def chunks(self, chunks: list[Rngs], threads: int, progress: Callable[[float], None] | None) -> Generator[Chunk]:
-        """Yield the chunks in order."""
-        done, work = 1 - sum(map(len, chunks)) / self.replicas, self.replicas * self.window.steps
-
-        def look() -> None:
-            if progress:
-                progress(done + self.replica_steps / work)
-
-        return in_order(self.chunk, chunks, threads, self.stop, look)
-
-    def chunk(self, rngs: Rngs) -> Chunk:
-        """Run one group of replicas from start to end."""
-        draws = Draws(rngs, self.problem.samples, self.sgd)
-        kept = slots(self.sgd, self.average)
-        state = np.zeros((kept, len(rngs), self.problem.outputs, self.problem.features), self.dtype)
-        if self.begin is not None:
-            state[0] += self.begin.displacement(self.problem.modes)
-        observed = state[0] if self.average is None else state[-1]
-        observed[:] = state[0]  # before the first update an average is the start
-        book = Book(self.problem, self.minimum, self.window, len(rngs))
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
-            now = 0
-            for step in self.window.watched.tolist():
-                self._steps(state, draws, now, step)
-                self._look(book, step, observed)
-                now = step
-        return book.close()
-
-    def look_up(self) -> None:
-        """Raise `InterruptedError` if nobody wants the rest."""
-        if self.stop.is_set():
-            raise InterruptedError("the simulation was stopped")
-
-    def _steps(self, state: AnyArray, draws: Draws, now: int, until: int) -> None:
-        replicas = len(draws.rngs)
-        poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
-        for begin in range(now, until, poll):
-            self.look_up()
-            block = min(poll, until - begin)
-            self.advance(state, draws, block, begin)
-            self.replica_steps += block * replicas  # read for progress only
-
-    def _look(self, book: Book, step: int, v: AnyArray) -> None:
-        """Show a chunk's replicas to its book, in the modes."""
-        state = (v @ self.modes).astype(np.float64)
-        outside = 0.0
-        if self.begin is not None and self.sgd.weight_decay:  # only weight decay knows what lies outside the modes
-            rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", state, state)
-            outside = 0.5 * self.sgd.weight_decay * rest
-        book.look(step, state, outside)
+def _begun(kept: Checkpoint | None) -> Path | None:
+    """Return the file of a run that is to be gone on with; one that is not is dropped."""
+    if kept is None:
+        return None
+    check_writable(kept.path)
+    if kept.begun:
+        return kept.path
+    remove(kept.path)
+    return None
 
 
 def _root(rng: Rng, kept: Checkpoint | None) -> np.random.SeedSequence:

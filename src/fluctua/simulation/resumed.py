@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,13 @@ from .._arrays import AnyArray, Arrays
 from .._validate.plain import Header, Keywords
 from ..errors import ResultError
 from ..storage.layout import hold_arrays
+from ..storage.results import load_arrays
 from ..storage.stored import reading
 
 if TYPE_CHECKING:
-    from .records import Window
+    from .measurement import Tally
 
-__all__ = ["checkpoint_identity", "chunk_sizes", "damaged", "hold_tally"]
+__all__ = ["arrays_of_run", "checkpoint_identity", "chunk_sizes", "damaged", "hold_tally"]
 
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
 _MOST = 64  # replicas of a chunk
@@ -42,13 +44,13 @@ def chunk_sizes(replicas: int) -> list[int]:
     return [replicas // count + (i < replicas % count) for i in range(count)]
 
 
-def hold_tally(arrays: Arrays, window: Window, replicas: int, outputs: int, rank: int) -> None:
+def hold_tally(arrays: Arrays, begun: Tally, replicas: int, outputs: int, rank: int) -> None:
     """Raise `ValueError` unless these are the sums over the first chunks of a run of so many replicas."""
     balance = "f" if arrays.get("balance_squares", np.zeros(1)).ndim == 0 else "f r r"
-    layout, lengths = {**_TALLY, "balance_squares": balance}, {"n": window.records, "c": outputs, "r": rank}
+    layout, lengths = {**_TALLY, "balance_squares": balance}, {"n": len(begun.recorded), "c": outputs, "r": rank}
     hold_arrays(arrays, layout, lengths, only=True)
     for name in ("recorded", "opened", "watched"):
-        if not np.array_equal(arrays[name], getattr(window, name)):
+        if not np.array_equal(arrays[name], getattr(begun, name)):
             raise ValueError(f"its {name} steps are not those of the run")
     sizes, chunks = chunk_sizes(replicas), int(arrays["chunks"])
     if not 1 <= chunks <= len(sizes) or lengths["R"] != sum(sizes[:chunks]):
@@ -75,6 +77,19 @@ def _hold_sums(arrays: Arrays) -> None:
 
 def _least(total: AnyArray, replicas: int) -> float:
     return float(np.vdot(total, total)) / replicas * (1 - _RTOL)
+
+
+def arrays_of_run(path: Path, identity: Header) -> dict[str, AnyArray]:
+    """Return the arrays of a checkpoint of the run `identity`; raises `ResultError` if it belongs to another."""
+    header, arrays = load_arrays(path)
+    kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
+    if kept != asked:
+        changed = [key for key in asked if kept.get(key) != asked[key]]
+        raise ResultError(
+            f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
+            f"was interrupted, or delete the file to start anew."
+        )
+    return dict(arrays)
 
 
 def checkpoint_identity(header: Header, path: Path) -> Keywords:

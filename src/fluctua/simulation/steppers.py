@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,17 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
 
-__all__ = ["DYNAMICS", "Dynamics", "Stepper", "in_modes", "minibatch_in_modes", "pushed_in_modes", "slots", "stepper"]
+__all__ = [
+    "DYNAMICS",
+    "Dynamics",
+    "Stepper",
+    "in_modes",
+    "minibatch_in_modes",
+    "minibatches",
+    "pushed_in_modes",
+    "slots",
+    "stepper",
+]
 
 Dynamics = Literal["sgd", "gd", "langevin", "langevin_state_dependent"]
 Floats = AnyArray
@@ -62,14 +72,14 @@ def stepper(
 
 def minibatch_in_modes(problem: LeastSquares, sgd: Recipe) -> Stepper:
     """Return the minibatch stepper for a state in the modes, (1 or 2, replicas, c, r), in float64."""
-    return _minibatch(in_modes(problem, sgd))
+    return minibatches(in_modes(problem, sgd))
 
 
 def pushed_in_modes(problem: LeastSquares, sgd: Recipe, push: Floats) -> tuple[Stepper, Stepper]:
     """Return that stepper, and the one whose targets are `push`, (N, c), more; V stays about the W* of the first."""
     setting, pushed = in_modes(problem, sgd), in_modes(problem, sgd)
     pushed.residuals = setting.residuals - push.astype(np.float64)
-    return _minibatch(setting), _minibatch(pushed)
+    return minibatches(setting), minibatches(pushed)
 
 
 def in_modes(problem: LeastSquares, sgd: Recipe) -> _Setting:
@@ -131,16 +141,16 @@ class _Setting:
             state[-1] += number(self.average.weights(step)) * (state[0] - state[-1])
 
 
-def _minibatch(setting: _Setting) -> Stepper:
-    """SGD on real batches."""
-    descend, (inputs, residuals) = _compiled_descent(), setting.drawn
+def minibatches(setting: Any) -> Stepper:
+    """SGD on real batches: rows and answers, a constant part of the gradient, the recipe and the average."""
+    descend, (inputs, answers) = _compiled_descent(), setting.drawn
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for batches in draws.batches(steps):
             for part in _parts(state, batches):
                 setting.look_up()
                 few = np.ascontiguousarray(batches[:, part])  # no copy of the whole
-                descend(state[:, part], inputs, residuals, few, setting.constant, setting.sgd, setting.average, begin)
+                descend(state[:, part], inputs, answers, few, setting.constant, setting.sgd, setting.average, begin)
             begin += len(batches)
 
     return advance
@@ -259,7 +269,7 @@ def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:
 
 
 DYNAMICS: dict[str, Callable[[_Setting], Stepper]] = {
-    "sgd": _minibatch,
+    "sgd": minibatches,
     "gd": _full_batch,
     "langevin": _langevin,
     "langevin_state_dependent": _langevin_state_dependent,

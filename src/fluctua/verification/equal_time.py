@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
+from .._validate.nouns import by_noun
 from .._validate.values import as_path, choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
@@ -25,12 +26,13 @@ from .near_limit import share_of_limit
 from .trial import LAW_OF, Trial
 from .verdict import Verdict
 
-__all__ = ["Progress", "default_replicas", "silent", "verify"]
+__all__ = ["Progress", "default_replicas", "refuse_counts", "silent", "verify"]
 
 Progress = Callable[[str, float], None]
 _BLOCK = 2**16  # steps whose rates are looked at together
 
 
+@by_noun
 def verify(
     problem: LeastSquares,
     sgd: Recipe,
@@ -132,7 +134,7 @@ def verify(
     """
     door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
     problem = sgd.seen(problem)
-    _refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
+    refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         as_path("checkpoint", checkpoint)
     seed_sequence(rng)
@@ -173,7 +175,7 @@ def verify(
         return Trial(stationary, measurement, start, level, resolution, share, partial(report, "comparison")).verdict()
 
 
-def _refuse_counts(**counts: int | None) -> None:
+def refuse_counts(**counts: int | None) -> None:
     """Refuse what the simulation would, before the theory's work."""
     for name, count in counts.items():
         if count is not None:

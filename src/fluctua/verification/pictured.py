@@ -6,7 +6,6 @@ import numpy as np
 
 from .._arrays import Array
 from ..simulation.measurement import Measurement
-from ..theory.answers import Prediction
 from .significance import normal_scores
 from .verdict import Balance
 
@@ -37,23 +36,22 @@ def balance_of(measured: Measurement, fluctuation: Array) -> tuple[Balance, dict
     return summary, {**{name: matrix[places] for name, matrix in drawn.items()}, "element": np.array(places)}
 
 
-def curve_of(tested: Prediction) -> dict[str, Array]:
-    """Return the predicted learning curve at some steps."""
-    assert tested.curve is not None
-    points = np.unique(np.geomspace(1, len(tested.curve), _CURVE_POINTS).astype(int)) - 1
-    if tested.law.sgd.epochs:
-        points = np.union1d(points, np.arange(min(len(tested.curve), _EVERY_STEP)))
-    return {"curve_steps": points, "curve": tested.curve[points]}
+def curve_of(curve: Array, *, epochs: bool = False) -> dict[str, Array]:
+    """Return a predicted learning curve at some steps."""
+    points = np.unique(np.geomspace(1, len(curve), _CURVE_POINTS).astype(int)) - 1
+    if epochs:
+        points = np.union1d(points, np.arange(min(len(curve), _EVERY_STEP)))
+    return {"curve_steps": points, "curve": curve[points]}
 
 
-def measured_of(measured: Measurement, tested: Prediction) -> dict[str, Array]:
+def measured_of(measured: Measurement, curvatures: Array) -> dict[str, Array]:
     """Return what the figures of the mode variances and of the learning curve show of the measurement."""
     losses = measured.replica_losses
     spread = losses.std(axis=0, ddof=1) if measured.diverged_at is None else np.full(losses.shape[1], np.nan)
     with np.errstate(invalid="ignore"):  # between infinite losses there is no quantile
         low, high = np.quantile(losses, [0.05, 0.95], axis=0)
     return {
-        "curvatures": tested.curvatures,
+        "curvatures": curvatures,
         "measured_variances": measured.mode_variances,
         "measured_errors": measured.mode_variance_errors,
         "watched": measured.watched,

@@ -8,6 +8,7 @@ from .._arrays import Arrays
 from .._validate.plain import Header
 from ..simulation.identity import EqualTimeRun, InTimeRun
 from ..storage.layout import hold_arrays
+from ..theory.local.ladder import LOCAL_RUNGS
 
 __all__ = ["hold_equal_time", "hold_in_time"]
 
@@ -39,6 +40,10 @@ _EXACT = {
     "explorer_exact_samples": "i",
     **dict.fromkeys((f"explorer_exact_{name}" for name in ("match", "limit_error", "floor_error")), "f"),
     "explorer_exact_checks": "i",
+}
+_FLOORS = {
+    **dict.fromkeys(("floor_lr", "floor_anharmonicity"), "f k"),
+    **dict.fromkeys((f"floor_{name}" for name in LOCAL_RUNGS), "f k"),
 }
 _EPOCHS = {
     "explorer_epochs_shares": "f s",
@@ -75,7 +80,7 @@ def hold_equal_time(header: Header, arrays: Arrays) -> None:
     layout = {**_EQUAL_TIME, **dict.fromkeys((f"predicted_{name}" for name in rungs), "f r")}
     if header["balance"] is not None:
         layout |= _BALANCE
-    hold_arrays(arrays, layout, {}, together=(_SURVEY, _EXACT, _EPOCHS))
+    hold_arrays(arrays, layout, {}, together=(_SURVEY, _EXACT, _EPOCHS, _FLOORS))
     _ascending(arrays, "watched", "curve_steps")
     modes = len(arrays["curvatures"])
     if "element" in layout:

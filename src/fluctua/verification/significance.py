@@ -79,13 +79,20 @@ class Comparison:
     frobenius_sampling: float
 
 
-def compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
-    """Test a predicted excess loss and covariance, (r, r) in the modes, against a measurement."""
+def compare(
+    measurement: Measurement, excess_loss: float, covariance: Array, level: float, allowance: float = 0.0
+) -> Comparison:
+    """Test a predicted excess loss and covariance, (r, r) in the modes, against a measurement.
+
+    `allowance` is the relative error that the theory states of itself: a contrast off by less is not off.
+    """
     with np.errstate(all="ignore"):  # a diverged run, or a law without a stationary state, compares as infinitely far
-        return _compare(measurement, excess_loss, covariance, level)
+        return _compare(measurement, excess_loss, covariance, level, allowance)
 
 
-def _compare(measurement: Measurement, excess_loss: float, covariance: Array, level: float) -> Comparison:
+def _compare(
+    measurement: Measurement, excess_loss: float, covariance: Array, level: float, allowance: float
+) -> Comparison:
     dtype = measurement.run.dtype
     least = max(float(np.finfo(dtype).smallest_subnormal) ** 2, _NOTHING * _largest(measurement), 1e-300)
     predicted, excess_loss = np.maximum(np.diag(covariance), least), max(excess_loss, least)
@@ -95,14 +102,22 @@ def _compare(measurement: Measurement, excess_loss: float, covariance: Array, le
     floor = np.array([rounding.min(), *(rounding[band].mean() for band in bands(len(predicted)))])
     norm = np.linalg.norm(measurement.mode_covariance)
     return Comparison(
-        p_value=family_p_value(family - 1, floor, relative=True),
-        detectable=detectable_error(family, level, floor, relative=True),
+        p_value=family_p_value(_beyond(family - 1, allowance), floor, relative=True),
+        detectable=detectable_error(family, level, floor, relative=True) + allowance,
         z_excess_loss=float(unit_scores(excess - excess_loss, floor[0] * excess_loss)[0]),
         z_rms=float(np.sqrt(np.mean(scores**2))),
         inside_95=float(np.mean(np.abs(scores) < _TWO_SIDED_95)),
         frobenius_error=float(np.linalg.norm(measurement.mode_covariance - covariance) / norm),
         frobenius_sampling=float(measurement.covariance_error / norm),
     )
+
+
+def _beyond(deviations: Array, allowance: float) -> Array:
+    """Deviations, (R, k), whose means are nearer to zero by what is allowed."""
+    if not allowance:
+        return deviations
+    mean = np.nan_to_num(deviations.mean(axis=0))
+    return np.asarray(deviations - np.clip(mean, -allowance, allowance))
 
 
 def _largest(measurement: Measurement) -> float:

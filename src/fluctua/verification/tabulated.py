@@ -24,6 +24,9 @@ def equal_time_tables(verdict: Verdict) -> Tables:
         "curve_measured": lambda: _of(a, ("watched", "loss_mean", "loss_error", "loss_low", "loss_high")),
         "curve_predicted": lambda: _of(a, ("curve_steps", "curve")),
     }
+    if "floor_lr" in a:
+        floors = [name for name in a if name.startswith("floor_")]
+        tables["floors"] = lambda: _of(a, ("floor_lr", *(name for name in floors if name != "floor_lr")))
     if verdict.balance is not None:
         sides = ("fluctuation", "dissipation", "dissipation_error")
         tables["balance"] = lambda: {**dict(zip("pq", a["element"], strict=True)), **_of(a, sides)}

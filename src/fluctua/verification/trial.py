@@ -47,6 +47,7 @@ class Trial:
         measured = self.measurement
         self.progress(0.0)
         tested = self._at_records(self.stationary, curve=True)
+        assert tested.curve is not None
         rungs = self._rungs(tested)
         balance, elements = self._balance()
         return Verdict(
@@ -62,8 +63,8 @@ class Trial:
             optimum_loss=tested.optimum_loss,
             diverged_at=measured.diverged_at,
             arrays={
-                **measured_of(measured, tested),
-                **curve_of(tested),
+                **measured_of(measured, tested.curvatures),
+                **curve_of(tested.curve, epochs=tested.law.sgd.epochs),
                 **elements,
                 **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()},
             },

@@ -15,6 +15,7 @@ from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
 from ..storage.saved import with_nan
 from ..theory.ladder import RUNGS, Rung
+from ..theory.local.ladder import LocalRung
 from .formats import shown
 from .judgement import SUMMARY, Judgement, Role
 from .near_limit import heavy_tails
@@ -115,7 +116,7 @@ class Verdict(Judgement[Row]):
     KIND, STEM = "verdict", "result"
     NOUN, MADE_BY = "verdict", "fluctua verify --out"
 
-    theory: Rung
+    theory: Rung | LocalRung
     level: float
     resolution: float
     rows: tuple[Row, ...]
@@ -178,7 +179,21 @@ class Verdict(Judgement[Row]):
             return f"diverged: a replica overflowed by step {self.diverged_at}; there is nothing to compare."
         level = f"(family-wise level {100 * self.level:.3g} %)"
         said = self._said(f"the deviation has p = {self.tested.comparison.p_value:.2g} {level}")
-        return "; ".join(filter(None, [*said, heavy_tails(self.identity)])) + "."
+        return "; ".join(filter(None, [*said, heavy_tails(self.identity), self._own_error])) + "."
+
+    @property
+    def loss(self) -> str:
+        """The loss that was trained on: "squares", "softmax" or "logistic"."""
+        return str(self.identity.get("loss", "squares"))
+
+    @property
+    def _own_error(self) -> str:
+        """What the theory states of itself, as a clause; empty where it is exact."""
+        own, u = self.identity.get("own_error"), self.identity.get("anharmonicity")
+        if not own or u is None:
+            return ""
+        allowed = f"may itself be off by {100 * own:.2g} %, which is allowed for"
+        return f"the local theory {allowed} (anharmonicity {100 * u:.2g} %)"
 
     @property
     def table(self) -> str:

@@ -19,6 +19,8 @@ _DENSE = 1_000  # numbers in theta, up to which Newton's equations are solved di
 _STEPS, _HALVINGS, _ROUNDS = 100, 40, 400
 _SLOPE = 1e-4  # share of the promised decrease that a step has to give
 _SURE = 35.0  # logits from which a probability is 1 to rounding, as they are where no optimum exists
+_MANY, _SOME = 8, 1_000  # a part of the samples is solved for first where it has so many
+_FLOOR = 1e-3  # of the residual of conjugate gradients, relative
 _LONG = 0.5  # logits that a step moves where it does not end
 _USUAL = 1e-3  # weight decay over the largest curvature at W = 0 that is proposed
 
@@ -116,8 +118,7 @@ def find_optimum(head: Samplewise, start: Array | None = None) -> Place:
     NotConverged
         If Newton's steps end before they are as short as promised.
     """
-    shape = head.frame.shape[1], head.z.shape[1]
-    place = Place(head, np.zeros(shape) if start is None else start)
+    place = Place(head, _begun(head) if start is None else start)
     fine = 1e-9 if head.z.dtype == np.float64 else 1e-4
     for _ in range(_STEPS):
         _refuse_separated(place)
@@ -134,6 +135,17 @@ def find_optimum(head: Samplewise, start: Array | None = None) -> Place:
     if left < allowed:  # no step is better to within rounding
         return place
     raise NotConverged("the optimum of the head", _STEPS, left, float(allowed), _advice(place))
+
+
+def _begun(head: Samplewise) -> Array:
+    """Where Newton's steps begin: 0, or the optimum of some of the samples where there are many."""
+    shape = head.frame.shape[1], head.z.shape[1]
+    if len(head.z) < _MANY * _SOME or not head.weight_decay:
+        return np.zeros(shape)
+    rows = np.random.default_rng(0).permutation(len(head.z))[: len(head.z) // _MANY]
+    factors = None if head.factors is None else head.factors[rows]
+    some = Samplewise(head.z[rows], head.targets[rows], factors, head.frame, head.weight_decay)
+    return find_optimum(some, np.zeros(shape)).theta
 
 
 def _newton_step(place: Place) -> Array:
@@ -161,7 +173,8 @@ def _by_conjugate_gradients(place: Place) -> Array:
     operator = LinearOperator((size, size), matvec=balance, dtype=np.float64)
     scaling = LinearOperator((size, size), matvec=lambda flat: scaled(flat.reshape(shape)).ravel(), dtype=np.float64)
     right = -place.gradient.ravel()
-    wanted = min(0.1, float(np.linalg.norm(right)))
+    floor = _FLOOR if place.head.z.dtype == np.float64 else 10 * _FLOOR
+    wanted = float(np.clip(np.linalg.norm(right), floor, 0.1))
     return np.asarray(cg(operator, right, rtol=wanted, maxiter=_ROUNDS, M=scaling)[0].reshape(shape))
 
 

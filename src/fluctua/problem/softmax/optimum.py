@@ -14,7 +14,8 @@ from ..._validate.plain import Keywords
 from ..._validate.values import shaped
 from ...errors import MissingBias
 from .descent import Place, Samplewise, find_optimum
-from .picture import Picture
+from .leading import leading_modes
+from .picture import MOST_MODES, Picture
 from .sums import gathered, logits_of
 
 if TYPE_CHECKING:
@@ -164,19 +165,22 @@ class HeadMinimum(Brief, ByValue):
 
     @cached_property
     def picture(self) -> Picture:
-        """H, C, K and X in the modes of H, (r, r) each; refused above 2,000 modes."""
+        """H, C, K and X in the modes of H: all of them up to 2,000, and else the 64 steepest (`leading`)."""
+        if self.place.theta.size > MOST_MODES:
+            return leading_modes(self)
         return Picture.of(self.place, self.problem.importance)
 
     @property
     def curvatures(self) -> Array:
-        """Eigenvalues of H in the directions that data can move, largest first, (r,)."""
+        """Eigenvalues of H in the directions that data can move, largest first, (r,); the steepest of many."""
         return self.picture.curvatures
 
     @property
     def modes(self) -> Array:
         """Their eigenvectors: columns are weights flattened row by row, (c d, r)."""
-        lifted = np.kron(self.problem.lift, self.problem.rows.modes)
-        return np.asarray(lifted @ self.picture.basis)
+        columns = self.picture.basis.T.reshape(-1, *self.place.theta.shape)
+        lifted = np.einsum("ca,mar,dr->mcd", self.problem.lift, columns, self.problem.rows.modes, optimize=True)
+        return np.asarray(lifted.reshape(len(columns), -1).T)
 
     def warn_missing_bias(self) -> None:
         """Warn, once, where a constant input would lower the loss visibly."""

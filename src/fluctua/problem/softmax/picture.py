@@ -79,6 +79,16 @@ class Picture:
         """Number of modes, r."""
         return len(self.curvatures)
 
+    @property
+    def complete(self) -> bool:
+        """Whether no mode is left out."""
+        return True
+
+    @property
+    def noise_beyond(self) -> float:
+        """What tr C has beyond the modes."""
+        return 0.0
+
     @cached_property
     def optimum(self) -> Array:
         """W* in the modes, (r,)."""
@@ -107,7 +117,7 @@ class Picture:
         """Return K[S] + X[S], (r, r), at the cost of one of them."""
         b = self.forms(covariance)
         bent = self._thirds(b)
-        slope = self.into(gathered(self.place.head.z, bent))
+        slope = self.pulled(bent)
         product, added = self._crossing(bent, -slope / self.curvatures, slope)
         return self.scattered(self._swung(b) + product) - self._centre(covariance) + added
 
@@ -120,12 +130,12 @@ class Picture:
 
     def shift(self, covariance: Array) -> Array:
         """Return m of H m = -<t x^T>: how far the mean is from W*, to first order in S, (r,)."""
-        return -self.into(gathered(self.place.head.z, self.thirds(covariance))) / self.curvatures
+        return -self.pulled(self.thirds(covariance)) / self.curvatures
 
     def anharmonic(self, covariance: Array) -> Array:
         """Return X[S], what third derivatives and the shift of the mean add to the noise, (r, r)."""
         bent = self.thirds(covariance)
-        slope = self.into(gathered(self.place.head.z, bent))
+        slope = self.pulled(bent)
         product, added = self._crossing(bent, -slope / self.curvatures, slope)
         return self.scattered(product) + added
 
@@ -137,10 +147,18 @@ class Picture:
     def _crossing(self, bent: Array, mean: Array, slope: Array) -> tuple[Array, Array]:
         """M + M^T, M = <r (t + A m x)^T (x) x x^T> less the product of the means: per sample, and what is taken off."""
         r, gamma = self.place.residuals, self.place.head.weight_decay
-        moved = bent + np.einsum("nab,nb->na", self.place.spread, logits_of(self.place.head.z, self.out_of(mean)))
+        moved = bent + np.einsum("nab,nb->na", self.place.spread, self.responses(mean))
         product = r[:, :, None] * moved[:, None, :]
         added = np.multiply.outer(gamma * self.optimum, slope + (self.curvatures - gamma) * mean)
         return product + product.swapaxes(1, 2), added + added.T
+
+    def responses(self, vector: Array) -> Array:
+        """Return each sample's free logits for a vector in the modes, (N, k)."""
+        return logits_of(self.place.head.z, self.out_of(vector))
+
+    def pulled(self, values: Array) -> Array:
+        """Return <values_i (x) x_i> in the modes, (r,), for values of each sample, (N, k)."""
+        return self.into(gathered(self.place.head.z, values))
 
     def forms(self, covariance: Array) -> Array:
         """Return the covariance of each sample's free logits, (N, k, k)."""

@@ -21,6 +21,7 @@ from ...problem.least_squares import LeastSquares
 from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
 from ...recipe.sgd import Recipe
 from ...theory.answers import predict
+from ...verification.floors import with_floors
 from ...verification.verdict import Verdict
 from .balance import ReducedBalance
 from .epochs import EpochFactors, epoch_factors
@@ -208,8 +209,10 @@ def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
     return with_survey(verdict, problem, None)
 
 
-def with_survey(verdict: Verdict, problem: LeastSquares, progress: Callable[[float], None] | None) -> Verdict:
-    """Return `surveyed`, calling `progress` with the fraction done."""
+def with_survey(verdict: Verdict, problem: Any, progress: Callable[[float], None] | None) -> Verdict:
+    """Return `surveyed`, calling `progress` with the fraction done; of heads the floors at other rates."""
+    if verdict.loss != "squares":
+        return with_floors(verdict, problem, progress)
     found = survey(problem, verdict.run.recipe, _noise_floor(verdict), progress)
     return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
 

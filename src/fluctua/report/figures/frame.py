@@ -34,6 +34,9 @@ RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
     "langevin": ("#009E73", (0, (1, 1.2)), "Langevin: and in continuous time"),
     "hessian": ("#CC79A7", (0, (4, 1.2, 1, 1.2)), "Hessian: and noise proportional to curvature"),
     "equilibrium": ("#E69F00", (0, (2, 1.5)), "equilibrium: one temperature for all modes"),
+    "multiplicative": ("#56B4E9", (0, (3, 1, 1, 1)), "multiplicative: noise feels the fluctuation"),
+    "anharmonic": ("#0072B2", (0, (7, 1.5)), "anharmonic: and third derivatives"),
+    "closure": ("#CC79A7", (0, (4, 1.2, 1, 1.2)), "closure: all derivatives, Gaussian weights"),
     INDEPENDENT: ("#009E73", (0, (4, 1.2, 1, 1.2)), "exact for independent batches"),
 }
 STYLE: dict[str, Any] = {

@@ -21,6 +21,7 @@ from ...verification.verdict import Verdict
 from . import dynamic, predicted
 from .balance_figure import balance
 from .curve_figure import curve
+from .floors_figure import floor_lines
 from .modes_figure import modes
 from .noise_figure import noise
 from .sheet import Sheet
@@ -52,7 +53,8 @@ def pictures(result: Any) -> Pictures:
 
 @pictures.register(Verdict)
 def _(result: Verdict) -> Pictures:
-    made = {"modes": modes, **({"balance": balance} if result.balance else {}), "curve": curve}
+    floors = {"floors": floor_lines} if "floor_lr" in result.arrays else {}
+    made = {**floors, "modes": modes, **({"balance": balance} if result.balance else {}), "curve": curve}
     return {name: partial(make, result) for name, make in made.items()}
 
 

@@ -12,14 +12,16 @@ from ...errors import InvalidInput, NotConverged
 from ...kernels.constant import Kernel, langevin_flow
 from ...kernels.momentum import step_kernel
 from ...problem.softmax.base import Head
+from ...problem.softmax.leading import Leading
 from ...problem.softmax.optimum import HeadMinimum
 from ...problem.softmax.picture import Picture
 from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState, fixed_point, solve
 from ..source import BatchNoise
 from ..stability import limit_of
+from ..stable_limit import StableLimit
 from .closure import Closure
-from .ladder import FEEDING, LocalRung
+from .ladder import LocalRung
 
 __all__ = ["Balance", "LocalState"]
 
@@ -38,7 +40,7 @@ class LocalState:
         E V.
     excess_loss : float
     error : float
-        One standard error of it, where Gaussian draws were averaged over; else 0.
+        Of it: one standard error where Gaussian draws were averaged over, and at most that of modes left out; else 0.
     """
 
     covariance: Array
@@ -83,9 +85,17 @@ class Balance:
         return step_kernel(curvatures, self.sgd.step, self.sgd.lr)
 
     @cached_property
-    def limit(self) -> float:
-        """The largest rate at which the quadratic picture has a stationary state (F76)."""
-        return limit_of(self.source, self.sgd.step)
+    def limit(self) -> StableLimit:
+        """The largest rate at which the quadratic picture has a stationary state (F76).
+
+        Of leading modes alone it is too high, by about what half of them change.
+        """
+        picture, step = self.picture, self.sgd.step
+        found, error = limit_of(self.source, step), 0.0
+        if isinstance(picture, Leading):
+            half = BatchNoise(picture.first(picture.rank // 2), self.sgd.sampler, self.sgd.batch_size)
+            error = abs(limit_of(half, step) - found)
+        return StableLimit(found, "local", error)
 
     def state(self, rung: LocalRung) -> LocalState:
         """Return the stationary state on a rung.
@@ -103,7 +113,8 @@ class Balance:
 
     @cached_property
     def _langevin(self) -> LocalState:
-        return self._quadratic(self.kernel(self.picture.curvatures, "langevin").stationary * self.source.noise)
+        phi = self.kernel(self.picture.curvatures, "langevin").stationary
+        return self._quadratic(phi * self.source.noise, rung="langevin")
 
     @cached_property
     def _discrete(self) -> LocalState:
@@ -136,6 +147,11 @@ class Balance:
 
     @cached_property
     def _closure(self) -> LocalState:
+        if not self.picture.complete:
+            raise InvalidInput(
+                f"theory='closure' draws weights from all modes, and this head has {self.minimum.place.theta.size:,}, "
+                f"of which the {self.picture.rank} steepest are known. Use 'anharmonic', or fewer inputs."
+            )
         start = self._discrete.covariance if self.source.kappa == 0.0 else self._multiplicative.covariance
         found = Closure(self.picture, self.source.kappa, self.kernel).settled(start)
         whole = found.covariance + np.multiply.outer(found.mean, found.mean)
@@ -148,10 +164,24 @@ class Balance:
     def _positive(self, covariance: Array) -> bool:
         return bool(np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance)[0] >= -1e-6 * np.trace(covariance))
 
-    def _quadratic(self, covariance: Array, mean: Array | None = None) -> LocalState:
+    def _quadratic(self, covariance: Array, mean: Array | None = None, rung: LocalRung = "discrete") -> LocalState:
         """The state whose excess loss is that of the quadratic, 1/2 tr(H S)."""
         h = self.picture.curvatures
-        return LocalState(covariance, np.zeros_like(h) if mean is None else mean, float(0.5 * h @ np.diag(covariance)))
+        rest, error = self._beyond(rung)
+        inside = float(0.5 * h @ np.diag(covariance))
+        return LocalState(covariance, np.zeros_like(h) if mean is None else mean, inside + rest, error)
+
+    def _beyond(self, rung: LocalRung) -> tuple[float, float]:
+        """Excess loss in modes that are left out, driven by C alone, and how far it is off at most (F79).
+
+        They are as flat as weight decay at least, and as steep as the flattest mode that is there at most.
+        """
+        picture = self.picture
+        if picture.complete:
+            return 0.0, 0.0
+        ends = np.array([self.sgd.weight_decay or 1e-9 * picture.curvatures[0], picture.curvatures[-1]])
+        each = 0.5 * ends * np.diag(self.kernel(ends, rung).stationary) * self.source.kappa * picture.noise_beyond
+        return float(each.mean()), float(0.5 * abs(each[1] - each[0]))
 
     @cached_property
     def anharmonicity(self) -> float:
@@ -163,8 +193,3 @@ class Balance:
         if quadratic.excess_loss == 0.0:
             return 0.0
         return bent.excess_loss / quadratic.excess_loss - 1
-
-    def refuse_feeding(self, rung: LocalRung) -> None:
-        """Refuse what epochs do not have."""
-        if rung in FEEDING and self.sgd.epochs:
-            raise InvalidInput("shuffled epochs have the rung 'discrete' alone.")

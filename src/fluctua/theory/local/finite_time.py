@@ -19,7 +19,7 @@ from ..transient import Relaxation, SourceOf
 from .balance import Balance
 from .ladder import FEEDING, LocalRung
 
-__all__ = ["LocalStart", "followed", "left_outside", "motion", "read_start", "warn_unstable_rates"]
+__all__ = ["LocalStart", "followed", "left_outside", "motion", "read_start", "refuse_incomplete", "warn_unstable_rates"]
 
 _FAR = 0.3  # relative distance of the quadratic's loss at the start from the true one, from which it is no picture
 
@@ -85,6 +85,17 @@ def motion(balance: Balance, rung: LocalRung, curvatures: Array, steps: int) -> 
         raise InvalidInput("schedules are of steps: use theory='multiplicative' or 'discrete', not continuous time.")
     schedule.refuse_beyond(steps)
     return course(curvatures, balance.sgd, None, steps)
+
+
+def refuse_incomplete(balance: Balance) -> None:
+    """Refuse finite time where modes are left out: how fast noise fills them is not known."""
+    if not balance.picture.complete:
+        size = balance.minimum.place.theta.size
+        raise InvalidInput(
+            f"this head has {size:,} modes, of which the {balance.picture.rank} steepest are known, and how fast the "
+            f"noise fills the others is not: there is no law at finite time. Use the stationary numbers, a "
+            f"simulation, or fewer inputs, such as their leading components."
+        )
 
 
 def followed(balance: Balance, rung: LocalRung, start: LocalStart | None, last: int, rtol: float) -> Relaxation:

@@ -19,7 +19,7 @@ from .balance import Balance, LocalState
 from .ladder import LOCAL_RUNGS, LocalRung
 from .prediction import OUTSIDE, LocalPrediction
 
-__all__ = ["limit_of_head", "predict_head"]
+__all__ = ["limit_of_head", "predict_head", "stationary_state"]
 
 
 @predict.register(Head)
@@ -79,12 +79,12 @@ def predict_head(
     balance = Balance(problem, sgd)
     rung: LocalRung = "anharmonic" if theory is None else theory
     if check_stability and not balance.anharmonicity <= OUTSIDE:
-        raise OutsideBowl(sgd.lr, max_stable_lr(problem, sgd), balance.anharmonicity)
-    return LocalPrediction(balance, rung, _stationary(balance, rung))
+        raise OutsideBowl(sgd.lr, balance.limit, balance.anharmonicity)
+    return LocalPrediction(balance, rung, stationary_state(balance, rung))
 
 
-def _stationary(balance: Balance, rung: LocalRung) -> LocalState:
-    """The state of a rung, infinite where there is none."""
+def stationary_state(balance: Balance, rung: LocalRung) -> LocalState:
+    """Return the state of a rung, infinite where there is none."""
     try:
         return balance.state(rung)
     except (NoStationaryState, NotConverged) as missing:
@@ -122,7 +122,7 @@ def limit_of_head(problem: Head, sgd: Recipe) -> StableLimit:
     """
     door(sgd=sgd)
     _refuse_uncovered(sgd, None)
-    return StableLimit(Balance(problem, sgd).limit, "local")
+    return Balance(problem, sgd).limit
 
 
 def _refuse_uncovered(sgd: Recipe, average: Average | None) -> None:

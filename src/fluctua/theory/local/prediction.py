@@ -18,7 +18,7 @@ from ..._validate.values import flag, real_number, step_list
 from ..readings import kernel_relaxation, refuse_curve, spelled
 from ..stable_limit import StableLimit
 from .balance import Balance, LocalState
-from .finite_time import LocalStart, followed, left_outside, read_start, warn_unstable_rates
+from .finite_time import LocalStart, followed, left_outside, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
 
 __all__ = ["EDGE", "OUTSIDE", "LocalPrediction", "bowl_of"]
@@ -151,10 +151,10 @@ class LocalPrediction(ByValue, Tabular):
         """Where the weights live: "inside" the quadratic bowl (u to 10 %), at its "edge", or "outside" (above 30 %)."""
         return bowl_of(self.anharmonicity)
 
-    @cached_property
+    @property
     def limit(self) -> StableLimit:
         """The rate of `max_stable_lr`, a crossover: above it the weights live outside the bowl; nothing diverges."""
-        return StableLimit(self.balance.limit, "local")
+        return self.balance.limit
 
     def after(
         self, steps: int | Sequence[int], *, start: ArrayLike | str = "optimum", rtol: float = 1e-4, curve: bool = False
@@ -201,6 +201,7 @@ class LocalPrediction(ByValue, Tabular):
         if flag("curve", curve):
             refuse_curve(wanted[-1])
         tolerance = real_number("rtol", rtol, above=0.0)
+        refuse_incomplete(self.balance)
         begin = read_start(self.balance.minimum, start)
         rung: LocalRung = "multiplicative" if self.theory in EXPANDED else self.theory
         warn_unstable_rates(self.balance, wanted[-1])

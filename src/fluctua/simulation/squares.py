@@ -1,0 +1,97 @@
+"""Runs on least squares: the weights about W*, seen in the modes, and F0 along the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .._arrays import AnyArray, Array
+from .._validate.plain import Header
+from ..errors import InvalidInput
+from ..kernels.constant import gradient_step, langevin_flow
+from ..problem.least_squares import LeastSquares
+from ..problem.start import Start
+from ..recipe.sgd import Recipe
+from .batches import Draws
+from .measurement import Tally
+from .needs import refuse_runs
+from .precision import simulation_dtype
+from .records import Book, quadratic_losses
+from .runs import Asked, Runs, runs_of
+from .steppers import slots, stepper
+
+__all__ = ["SquaresRuns"]
+
+
+class SquaresRuns(Runs):
+    """Those of least squares."""
+
+    problem: LeastSquares
+
+    @classmethod
+    def of(cls, problem: LeastSquares, sgd: Recipe, asked: Asked) -> SquaresRuns:
+        """Refuse what does not fit, and choose the precision."""
+        if asked.control is not None:
+            raise InvalidInput(
+                f"control={asked.control!r} is a twin that follows the quadratic of the loss, and least squares are "
+                f"their own quadratic: the twin would be the run. Leave control out; the prediction is exact."
+            )
+        window = asked.window(sgd, problem.samples, problem.rank)
+        asked.refuse_beyond(sgd, problem.population)
+        begin = Start.at(problem.minimum(sgd.weight_decay), asked.start)
+        rows = sgd.batch_size if asked.dynamics == "sgd" else problem.samples
+        refuse_runs(problem, window, asked.replicas, asked.workers, rows)
+        dtype = simulation_dtype(asked.dtype, problem, sgd, window.steps, begin, asked.average, asked.dynamics)
+        found = cls(problem, sgd, asked, window, dtype)
+        found.step_flops = 4.0 * rows * problem.outputs * problem.features
+        found._hold(begin)
+        return found
+
+    def _hold(self, begin: Start | None) -> None:
+        asked = self.asked
+        self.begin, self.minimum = begin, self.problem.minimum(self.sgd.weight_decay)
+        self.modes = self.problem.modes.astype(self.dtype)
+        self._move = stepper(self.problem, self.sgd, asked.dynamics, self.dtype, asked.average, self.look_up)
+
+    def advance(self, state: AnyArray, draws: Draws, steps: int, begin: int) -> None:
+        """Advance a state, (`slots`, replicas, c, d), in place."""
+        self._move(state, draws, steps, begin)
+
+    def begun(self, replicas: int) -> tuple[AnyArray, Book]:
+        """Return a state at the start, and an empty book."""
+        shape = slots(self.sgd, self.asked.average), replicas, self.problem.outputs, self.problem.features
+        state = np.zeros(shape, self.dtype)
+        if self.begin is not None:
+            state[0] += self.begin.displacement(self.problem.modes)
+        self.observed(state)[:] = state[0]  # before the first update an average is the start
+        return state, Book(self.problem.outputs, self.problem.rank, self.window, replicas)
+
+    def look(self, book: Book, step: int, state: AnyArray) -> None:
+        """Show a chunk's replicas to its book, in the modes."""
+        v = self.observed(state)
+        inside = (v @ self.modes).astype(np.float64)
+        outside = 0.0
+        if self.begin is not None and self.sgd.weight_decay:  # only weight decay knows what lies outside the modes
+            rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", inside, inside)
+            outside = 0.5 * self.sgd.weight_decay * rest
+        book.look(step, inside, quadratic_losses(inside, self.minimum.curvatures) + outside)
+
+    def tally(self, kept: Path | None, identity: Header) -> Tally:
+        """Return the sums over the chunks so far: those that a checkpoint holds, or none yet."""
+        empty = Tally(self.window.recorded, self.window.opened, self.window.watched)
+        if kept is None:
+            return empty
+        return empty.loaded(kept, identity, self.problem.outputs, self.problem.rank)
+
+    @property
+    def gap(self) -> Array | None:
+        """1 - m_p m_q of the dynamics' own step; none with momentum, an average, a schedule or epochs."""
+        sgd, asked = self.sgd, self.asked
+        if slots(sgd, asked.average) > 1 or sgd.schedule is not None or sgd.epochs:
+            return None
+        kernel = langevin_flow if asked.dynamics == "langevin" else gradient_step
+        return kernel(self.minimum.curvatures, sgd.lr).gap()
+
+
+runs_of.register(LeastSquares, SquaresRuns.of)

@@ -1,0 +1,35 @@
+"""The floors of a head at other learning rates, beside the one that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from .._arrays import Array
+from ..problem.softmax.base import Head
+from ..theory.local.balance import Balance
+from ..theory.local.heads import stationary_state
+from ..theory.local.ladder import LOCAL_RUNGS
+from .verdict import Verdict
+
+__all__ = ["with_floors"]
+
+_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # of the limit
+
+
+def with_floors(verdict: Verdict, problem: Head, progress: Callable[[float], None] | None) -> Verdict:
+    """Return the verdict with the floor of every rung at rates up to the limit, for its figure."""
+    sgd, limit = verdict.run.recipe, float(verdict.identity["limit"])
+    rates = np.array([share * limit for share in _SHARES])
+    found: dict[str, Array] = {f"floor_{name}": np.full(len(rates), np.nan) for name in LOCAL_RUNGS}
+    bent = np.full(len(rates), np.inf)
+    for place, lr in enumerate(rates.tolist()):
+        if progress:
+            progress(place / len(rates))
+        balance = Balance(problem, replace(sgd, lr=lr))
+        bent[place] = balance.anharmonicity
+        for name in LOCAL_RUNGS:
+            found[f"floor_{name}"][place] = stationary_state(balance, name).excess_loss
+    return replace(verdict, arrays={**verdict.arrays, "floor_lr": rates, "floor_anharmonicity": bent, **found})
