@@ -28,7 +28,7 @@ from .heads import head_words, posed_head
 from .options import LOSS_NAMES
 from .progress import progress_bar
 
-__all__ = ["Asked", "ask", "default_out", "load_both", "refuse_lost_split", "spectrum"]
+__all__ = ["Asked", "ask", "default_out", "load_both", "posed_words", "refuse_lost_split", "spectrum"]
 
 PLACES = (
     *("data", "subset", "split", "classes", "limit", "targets", "inputs_key", "targets_key", "targets_are", "data_dir"),
@@ -75,11 +75,15 @@ class Asked:
         return isinstance(self.problem, LeastSquares)
 
     @property
+    def data_words(self) -> str:
+        """The data and their spectrum, or the head on them, in a line each."""
+        return posed_words(self.dataset, self.problem)
+
+    @property
     def words(self) -> str:
         """The data, their spectrum, and the recipe, in a line each."""
         recipe = self.sgd.words if self.usual is None else f"{self.sgd.words}\n{self.usual}"
-        shown = spectrum(self.dataset, self.problem) if self.squares else head_words(self.dataset, self.problem)
-        return f"{shown}\nrecipe    {_indented(recipe)}"
+        return f"{self.data_words}\nrecipe    {_indented(recipe)}"
 
 
 def ask(options: Keywords, steps: int | None = None, held_out: str | None = None) -> Asked:
@@ -230,6 +234,11 @@ def _recipe(problem: Any, options: Keywords, steps: int | None) -> tuple[Recipe,
 
 def _indented(words: str) -> str:
     return words.replace("\n", "\n          ")
+
+
+def posed_words(dataset: Dataset, problem: LeastSquares | Softmax) -> str:
+    """Return the data and what is made of them, in a line each."""
+    return spectrum(dataset, problem) if isinstance(problem, LeastSquares) else head_words(dataset, problem)
 
 
 def spectrum(dataset: Dataset, problem: LeastSquares) -> str:

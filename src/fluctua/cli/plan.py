@@ -24,12 +24,14 @@ from ..problem.least_squares import LeastSquares
 from ..recipe.mse_loss import mse_words
 from ..recipe.schedules import PLANNED, SHAPES
 from ..verification.formats import shown
-from .asking import load_both, spectrum
+from .asking import load_both, posed_words
+from .heads import refuse_head
 from .helped import command
 from .options import (
     data_options,
     held_out_targets_option,
     json_option,
+    loss_option,
     sampling_option,
     torch_option,
     weight_decay_option,
@@ -45,7 +47,7 @@ class _Question:
     """About what, and which recipes."""
 
     dataset: Dataset
-    problem: LeastSquares
+    problem: Any
     held_out: Dataset | None
     steps: tuple[int, ...]
     """Of a run, at each batch size."""
@@ -76,7 +78,11 @@ class _Answer:
 @command(
     short_help="Learning rate, momentum and schedule for a budget.",
     group="Search",
-    examples=("fluctua plan digits --budget 300 --batch-size 8", "fluctua plan mnist --samples 60000 --held-out test"),
+    examples=(
+        "fluctua plan digits --budget 300 --batch-size 8",
+        "fluctua plan mnist --samples 60000 --held-out test",
+        "fluctua plan digits --loss cross-entropy --weight-decay 1e-2 --budget 300",
+    ),
 )
 @data_options
 @click.option("--budget", type=int, help="Steps of the run.")
@@ -89,6 +95,7 @@ class _Answer:
     multiple=True,
     help=f"May be repeated: {', '.join(SHAPES)}.  [default: {', '.join(PLANNED)}]",
 )
+@loss_option
 @weight_decay_option
 @sampling_option
 @click.option("--held-out", help="Minimise the expected loss on other data: train or test of DATA, or a file.")
@@ -107,7 +114,7 @@ def plan(*, as_json: bool, **options: Any) -> int:
     """
     question = _ask(options)
     if not as_json:
-        show(spectrum(question.dataset, question.problem))
+        show(posed_words(question.dataset, question.problem))
     answer = _compute(question)
     if as_json:
         click.echo(json.dumps(_result(question, answer), indent=2, allow_nan=False))
@@ -126,6 +133,7 @@ def _ask(options: Keywords) -> _Question:
     sizes = tuple(dict.fromkeys(positive_int("--batch-size", size) for size in options.pop("batch_sizes"))) or (32,)
     if samples is not None and samples < max(sizes):
         raise InvalidInput(f"--samples {samples} is less than one batch of {max(sizes)}.")
+    refuse_head(options, check=check, held_out=options["held_out"], torch=options["torch"], seed=options["seed"])
     if check:
         positive_int("--replicas", replicas, minimum=FEWEST)
     dataset, problem, other = load_both(options, options.pop("held_out"))
@@ -162,7 +170,7 @@ def _plans(question: _Question, progress: Callable[[str, float], None]) -> Itera
 def _costs(question: _Question, plans: list[Plan], progress: Callable[[float], None]) -> tuple[BatchCost, ...]:
     """What several batch sizes cost to the training loss that the first ends with."""
     sizes, decay = question.batch_sizes, question.recipes["weight_decay"]
-    if len(sizes) < 2 or plans[0].objective == "held-out":
+    if len(sizes) < 2 or not isinstance(question.problem, LeastSquares) or plans[0].objective == "held-out":
         return ()
     return batch_costs(question.problem, sizes, plans[0].best.loss, weight_decay=decay, progress=progress)
 
@@ -190,12 +198,13 @@ def _trained(rehearsal: Rehearsal) -> dict[str, Any]:
 def _words(question: _Question, answer: _Answer) -> Iterator[str]:
     """The report, a paragraph at a time."""
     for found, size in zip(answer.plans, question.batch_sizes, strict=True):
-        yield _plan_words(found, size, question.problem.outputs)
+        squares = isinstance(question.problem, LeastSquares)
+        yield _plan_words(found, size, question.problem.outputs if squares else 0)
     if answer.costs:
         yield _cost_table(answer.costs, answer.plans[0])
     if answer.rehearsal:
         yield _rehearsal_table(answer.rehearsal)
-    if question.torch is None:
+    if question.torch is None and isinstance(question.problem, LeastSquares):
         yield "loop      --torch ends with the best recipe as a training loop in torch, to be pasted"
 
 
@@ -208,7 +217,7 @@ def _plan_words(found: Plan, size: int, outputs: int) -> str:
             found.table,
             found.words,
             f"use       {found.best.sgd.words}",
-            f"torch     {mse_words(found.best.sgd, outputs)}",
+            f"torch     {mse_words(found.best.sgd, outputs)}" if outputs else "",
         )
         if line
     )

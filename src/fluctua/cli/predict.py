@@ -27,12 +27,15 @@ from ..verification.formats import shown
 from ..verification.one_epoch import SemiAnalytic, semi_analytic
 from .accuracies import Accuracies, accuracies, refuse_unlabelled
 from .asking import Asked, ask
+from .head_predicted import predict_head
 from .helped import command
 from .options import (
+    LOSS_NAMES,
     average_options,
     data_options,
     held_out_targets_option,
     json_option,
+    loss_option,
     recipe_options,
     theory_option,
     torch_option,
@@ -81,10 +84,15 @@ class _Answer:
 @command(
     short_help="Noise floor, relaxation and stability, without a run.",
     group="Question",
-    examples=("fluctua predict digits --lr 0.05 --batch-size 8", "fluctua predict mnist --steps 2000 --held-out test"),
+    examples=(
+        "fluctua predict digits --lr 0.05 --batch-size 8",
+        "fluctua predict mnist --steps 2000 --held-out test",
+        "fluctua predict digits --loss cross-entropy --lr 0.3 --weight-decay 1e-2",
+    ),
 )
 @data_options
 @recipe_options
+@loss_option
 @theory_option
 @average_options
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
@@ -110,6 +118,8 @@ class _Answer:
 @json_option("Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
+    if options["loss"] != LOSS_NAMES[0]:
+        return predict_head(held_out, as_json, options)
     question = _ask(held_out, options)
     answer = _compute(question)
     if as_json:

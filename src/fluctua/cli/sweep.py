@@ -17,10 +17,11 @@ from ..planning.sweeping import sweep as run
 from ..planning.swept import Sweep
 from ..storage.paths import kind_of
 from ..storage.writing import output_directory, save_text
-from .asking import Asked, ask, default_out, spectrum
+from .asking import Asked, ask, default_out
+from .heads import refuse_head
 from .helped import command
 from .lists import numbers, whole_numbers
-from .options import average_options, data_options, json_option, out_option, seed_option, shared_options
+from .options import average_options, data_options, json_option, loss_option, out_option, seed_option, shared_options
 from .progress import progress_bar
 from .tables import saved_in, show
 
@@ -46,13 +47,17 @@ class _Question:
         """The data, and how many cells there are, before any work."""
         sizes = " x ".join(f"{len(values)} {name}" for name, values in self.values.items())
         count = prod(len(values) for values in self.values.values())
-        return f"{spectrum(self.about.dataset, self.about.problem)}\nsweep     {count:,} cells: {sizes}"
+        return f"{self.about.data_words}\nsweep     {count:,} cells: {sizes}"
 
 
 @command(
     short_help="Many learning rates and batch sizes, predicted and measured.",
     group="Sweep",
-    examples=("fluctua sweep digits --measure", "fluctua sweep digits --lr 0.001:0.1:12 --momentum 0,0.9"),
+    examples=(
+        "fluctua sweep digits --measure",
+        "fluctua sweep digits --lr 0.001:0.1:12 --momentum 0,0.9",
+        "fluctua sweep digits --loss cross-entropy --weight-decay 1e-2 --lr 0.1,0.3,1",
+    ),
 )
 @data_options
 @click.option("--lr", multiple=True, help="Such as 0.01,0.03 or 0.001:0.1:12.  [default: twelve, up to the limit]")
@@ -61,6 +66,7 @@ class _Question:
 @click.option("--weight-decay", multiple=True, help="Such as 0,0.001.  [default: 0]")
 @click.option("--dampening", multiple=True, help="Of the momentum of SGD.  [default: 0]")
 @click.option("--nu", multiple=True, help="Of QHM: share of a step along its buffer.")
+@loss_option
 @shared_options
 @average_options
 @click.option("--steps", type=int, help=f"Budget of a run.  [default: {_STEPS}]")
@@ -98,6 +104,7 @@ def sweep(*, out: str | None, as_json: bool, **options: Any) -> int:
 
 def _ask(options: Keywords) -> _Question:
     """Load the data and read the values; what is left of the options is about each cell."""
+    refuse_head(options, schedule=options["schedule"])
     given = {name: _listed(name, options.pop(name)) for name in _LISTS}
     if options["steps"] is options["samples"] is None:
         options["steps"] = _STEPS

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import singledispatch
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .._arrays import Array
+from .._validate.arguments import door
 from ..errors import NotConverged, UnstableSGD
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
@@ -24,7 +26,7 @@ from .reduced import final
 from .rehearsal import FEWEST
 from .sweep_cells import Predicted
 
-__all__ = ["MOST", "Forecast", "replicas_for"]
+__all__ = ["MOST", "Forecast", "forecast_of", "replicas_for"]
 
 _RTOL = 1e-3  # of the worst mode's variance; the loss is then good to 1e-5
 _ERROR = 0.02  # of the excess loss: the standard error that the default number of replicas is to give
@@ -54,6 +56,18 @@ class Forecast:
     target: float | None
     longest: int
     _limits: dict[str, StableLimit] = field(default_factory=dict)
+
+    def hold(self, sgd: Recipe) -> None:
+        """Refuse what no law covers."""
+        Law(self.problem, sgd, "exact", self.average)
+        self.begin(sgd)
+
+    def losses(self, sgd: Recipe) -> tuple[float, float]:
+        """Return the loss at W* and that at the start."""
+        minimum, begin = sgd.seen(self.problem).minimum(sgd.weight_decay), self.begin(sgd)
+        if begin is None:
+            return minimum.loss, minimum.loss
+        return minimum.loss, minimum.loss + 0.5 * float(minimum.curvatures @ np.square(begin.modes).sum(axis=0))
 
     def of(self, sgd: Recipe, steps: int | None) -> Predicted:
         """Return what is predicted of a cell with a budget of `steps`."""
@@ -94,6 +108,13 @@ class Forecast:
         last = self.longest if sgd.schedule is None or steps is None else steps
         curve = losses_of(Law(self.problem, sgd, "exact", self.average), self.begin(sgd), last)
         return first_passage(curve, self.target)[0]
+
+
+@singledispatch
+def forecast_of(problem: Any, start: Array | str, average: Average | None, longest: int) -> Forecast:
+    """Return the predictions for a problem, without a target yet; each kind of problem may register its own."""
+    door(problem)
+    return Forecast(problem, start, average, None, longest)
 
 
 def replicas_for(found: Prediction, steps: int) -> int:

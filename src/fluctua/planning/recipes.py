@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
+from .._validate.nouns import by_noun
 from .._validate.values import choice, listed, positive_int, shown
 from ..errors import InvalidInput, NotConverged
 from ..problem.least_squares import LeastSquares, Minimum
@@ -25,12 +26,13 @@ from .rates import Stages
 from .search import Search
 from .settling import FINALISTS, loss, settled
 
-__all__ = ["Candidate", "Plan", "plan"]
+__all__ = ["Candidate", "Plan", "plan", "some_of"]
 
 _AT_OPTIMUM = 1e-12  # distance of a start from the optimum, in the size of the targets, that is rounding
 _WITH_MOMENTUM = 2  # schedules tried with every momentum, where none are named
 
 
+@by_noun
 def plan(
     problem: LeastSquares,
     steps: int,
@@ -115,11 +117,11 @@ def plan(
     problem = base.seen(problem)
     shapes = [
         choice("schedule", shape, SHAPES)
-        for shape in _some("schedules", PLANNED if schedules is None else schedules, "names")
+        for shape in some_of("schedules", PLANNED if schedules is None else schedules, "names")
     ]
     Law(problem, base, "exact")  # refuses what no law covers
     base.sampling_factor(problem.samples)  # refuses a batch larger than the data
-    recipes = [replace(base, momentum=momentum) for momentum in _some("momenta", momenta, "numbers")]
+    recipes = [replace(base, momentum=momentum) for momentum in some_of("momenta", momenta, "numbers")]
     begin = _begun(problem.minimum(weight_decay), start)
     search = Search(problem, weight_decay, budget, begin, held)
     most = len(shapes) if schedules is not None else min(_WITH_MOMENTUM, len(shapes))
@@ -178,7 +180,7 @@ def _begun(minimum: Minimum, start: ArrayLike | str) -> Start:
     return begin
 
 
-def _some(name: str, values: object, what: str) -> list[Any]:
+def some_of(name: str, values: object, what: str) -> list[Any]:
     """Return each of `values` once, in their order; what cannot be compared is left for the next door to refuse."""
     found: list[Any] = []
     for value in listed(name, values, what):

@@ -19,7 +19,7 @@ __all__ = ["NEAR", "Cell", "Measured", "Predicted"]
 
 NEAR = 0.7
 """Share of the limit up to which the level of a test holds: above it the losses of runs have heavy tails."""
-_METHODS = ("exact", "all epochs", "random epochs", "expansion", "independent batches")
+_METHODS = ("exact", "all epochs", "random epochs", "expansion", "independent batches", "local")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Predicted:
         Infinite where the expected loss does not come to the target; None without one.
     replicas : int or None
         Runs whose mean has a standard error of about 2 %; None without a budget and beyond the limit.
+    uncertainty : float
+        What the predicted excess loss states of itself, absolute: of heads, whose theory is local; else 0.
     """
 
     optimum_loss: float
@@ -78,6 +80,7 @@ class Predicted:
     excess_loss: float | None
     steps_to_target: float | None
     replicas: int | None
+    uncertainty: float = 0.0
 
     @property
     def stable(self) -> bool:
@@ -95,6 +98,7 @@ class Predicted:
             "excess_loss": _finite(self.excess_loss),
             "steps_to_target": _finite(self.steps_to_target),
             "replicas": self.replicas,
+            **({"uncertainty": self.uncertainty} if self.uncertainty else {}),
         }
 
     @classmethod
@@ -113,6 +117,7 @@ class Predicted:
             absent if excess is None and budget else excess,
             np.inf if steps is None and target else steps,
             None if given["replicas"] is None else positive_int("replicas", given["replicas"], minimum=2),
+            real_number("uncertainty", given.get("uncertainty", 0.0), minimum=0.0),
         )
 
 
@@ -227,7 +232,8 @@ class Cell(ByValue, Brief):
         if self.measured is None or self.excess_loss is None:
             return None
         found = self.measured
-        own = own_error(self.sgd, self.predicted.optimum_loss + found.excess_loss, self.excess_loss)
+        loss = self.predicted.optimum_loss + found.excess_loss
+        own = self.predicted.uncertainty + own_error(self.sgd, loss, self.excess_loss)
         error = float(np.hypot(widened(found.excess_loss, found.error, self.excess_loss), own))
         return (found.excess_loss - self.excess_loss) / error if error else 0.0
 

@@ -58,8 +58,13 @@ def _number(value: float | None) -> str:
 
 def _excess(cell: Cell, value: float | None) -> str:
     if value is None:
-        return "held" if cell.sgd.schedule is not None else "not found"
-    return _number(value) if np.isfinite(value) else _UNSTABLE
+        return "held" if cell.sgd.schedule is not None else "outside" if cell.limit.method == "local" else "not found"
+    return _number(value) if np.isfinite(value) else beyond_word(cell)
+
+
+def beyond_word(cell: Cell) -> str:
+    """Return what a cell beyond the limit is: nothing of a head diverges, its weights live outside the bowl."""
+    return "outside" if cell.limit.method == "local" else _UNSTABLE
 
 
 def _error(cell: Cell) -> str:

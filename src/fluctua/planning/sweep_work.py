@@ -11,6 +11,7 @@ import numpy as np
 
 from .._validate.plain import JsonObject
 from ..problem.least_squares import LeastSquares
+from ..problem.softmax.base import Head
 from ..simulation.batches import kept_seed
 from ..simulation.identity import Size, fingerprint
 from ..simulation.replicas import simulate
@@ -189,10 +190,10 @@ def _runs(cell: Cell, replicas: int | None) -> int:
     return replicas or cell.predicted.replicas or 0 if cell.stable and cell.excess_loss is not None else 0
 
 
-def _fingerprint(problem: LeastSquares) -> str:
+def _fingerprint(problem: LeastSquares | Head) -> str:
     """Tell problems apart: the inputs, the targets and the weights of the samples, in 32 letters."""
-    found = sha256()
-    for array in (problem.inputs, problem.targets, problem.sample_weight):
+    found = sha256(b"" if isinstance(problem, LeastSquares) else type(problem).__name__.encode())
+    for array in (problem.inputs, problem.targets, problem.sample_weight, getattr(problem, "factors", None)):
         if array is not None:
             found.update(f"{array.dtype}{array.shape}".encode())
             for begin in range(0, len(array), _ROWS):

@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from .._arrays import Array
 from .._validate.arguments import door
+from .._validate.nouns import by_noun
 from .._validate.sizes import refuse_work
 from .._validate.values import as_path, positive_int, real_array, real_number
 from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
-from ..problem.start import Start
+from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng, seed_sequence
@@ -24,8 +23,8 @@ from ..simulation.records import Window
 from ..simulation.workers import workers_for
 from ..storage.results import provenance
 from ..storage.shelf import shelf_in
-from ..theory.law import Law
-from .forecast import MOST, Forecast
+from . import head_forecast as _heads  # noqa: F401  (what is predicted of heads)
+from .forecast import MOST, Forecast, forecast_of
 from .grid import Grid
 from .sweep_work import Work, seed_words
 from .swept import Sweep, steps_of
@@ -35,8 +34,9 @@ __all__ = ["sweep"]
 _STEP = 1e4  # operations that a step costs beside its arithmetic
 
 
+@by_noun  # type: ignore[arg-type]  # a ParamSpec holds no other keywords
 def sweep(
-    problem: LeastSquares,
+    problem: LeastSquares | Head,
     sgd: Recipe,
     *,
     lr: Sequence[float] | None = None,
@@ -65,8 +65,9 @@ def sweep(
 
     Parameters
     ----------
-    problem : LeastSquares
-        The data.
+    problem : LeastSquares, Softmax or Logistic
+        The data. Of heads at a constant rate: what is predicted from a start other than W* is an estimate (F78), and
+        says by how much it may be off.
     sgd : SGD
         What all cells share. The values of a sequence take the place of the recipe's own.
     lr, batch_size, momentum : sequence of float or int, optional
@@ -147,13 +148,14 @@ def sweep(
        32  0.05       26%   0.002291    0.01618
        32   0.2      105%   unstable   unstable
     """
-    door(problem, sgd, average=average, staged=progress, measure=measure, reuse=reuse)
+    door(sgd=sgd, average=average, staged=progress, measure=measure, reuse=reuse)
     varied = {"lr": lr, "batch_size": batch_size, "momentum": momentum}
     grid = Grid.of(sgd, {**{name: each for name, each in varied.items() if each is not None}, **others})
     budget = _budget(grid, steps, samples, measure)
     longest = positive_int("longest", longest)
     begin = start if isinstance(start, str) else real_array("start", start, ndim=2, shape="(outputs, features)")
-    forecast = Forecast(problem, begin, average, _target(problem, grid, target, begin), longest)
+    forecast = forecast_of(problem, begin, average, longest)
+    forecast.target = _target(forecast, grid, target)
     _refuse(forecast, grid, budget)
     count = None if replicas is None else positive_int("replicas", replicas, minimum=2)
     if measure:
@@ -179,6 +181,9 @@ def sweep(
     )
 
 
+sweep.register(Head)(sweep.__wrapped__)  # type: ignore[attr-defined]
+
+
 def _silent(stage: str, fraction: float) -> None:
     """Say nothing."""
 
@@ -202,22 +207,18 @@ def _budget(grid: Grid, steps: int | None, samples: int | None, measure: bool) -
     return [steps_of(recipe, steps, samples) for recipe in grid.recipes]
 
 
-def _target(problem: LeastSquares, grid: Grid, target: float | None, start: Array | str) -> float | None:
+def _target(forecast: Forecast, grid: Grid, target: float | None) -> float | None:
     """The target, which some cell can reach and none has at the start."""
     if target is None:
         return None
     wanted = real_number("target", target)
-    minima = [recipe.seen(problem).minimum(recipe.weight_decay) for recipe in grid.recipes]
-    least = min(minimum.loss for minimum in minima)
+    ends = [forecast.losses(recipe) for recipe in grid.recipes]
+    least = min(end for end, _ in ends)
     if wanted <= least:
         raise InvalidInput(
             f"target = {wanted:.7g} is not above the loss at the optimum, {least:.7g}: no run gets there. Give more."
         )
-    for minimum in minima:
-        begin = Start.at(minimum, start)
-        first = minimum.loss
-        if begin is not None:
-            first += 0.5 * float(minimum.curvatures @ np.square(begin.modes).sum(axis=0))
+    for _, first in ends:
         if wanted >= first:
             raise InvalidInput(
                 f"target = {wanted:.7g} is met before the first step: the loss at the start is {first:.7g}. Give less, "
@@ -229,9 +230,8 @@ def _target(problem: LeastSquares, grid: Grid, target: float | None, start: Arra
 def _refuse(forecast: Forecast, grid: Grid, budget: Sequence[int | None]) -> None:
     """Refuse what no law covers, batches larger than the data, and schedules that end before the run."""
     for recipe, steps in zip(grid.recipes, budget, strict=True):
-        Law(forecast.problem, recipe, "exact", forecast.average)
+        forecast.hold(recipe)
         recipe.sampling_factor(forecast.problem.samples)
-        forecast.begin(recipe)
         average = None if forecast.average is None else forecast.average.in_steps(recipe, forecast.problem.population)
         for part in (recipe.schedule, average):
             if part is not None and steps is not None:
@@ -239,7 +239,7 @@ def _refuse(forecast: Forecast, grid: Grid, budget: Sequence[int | None]) -> Non
 
 
 def _refuse_runs(
-    problem: LeastSquares, grid: Grid, budget: Sequence[int | None], replicas: int, threads: int | None
+    problem: LeastSquares | Head, grid: Grid, budget: Sequence[int | None], replicas: int, threads: int | None
 ) -> None:
     """Refuse real runs that would not fit into memory or not end in time, each and all together."""
     workers = workers_for(threads)

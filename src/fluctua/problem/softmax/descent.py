@@ -21,6 +21,7 @@ _SLOPE = 1e-4  # share of the promised decrease that a step has to give
 _SURE = 35.0  # logits from which a probability is 1 to rounding, as they are where no optimum exists
 _MANY, _SOME = 8, 1_000  # a part of the samples is solved for first where it has so many
 _FLOOR = 1e-3  # of the residual of conjugate gradients, relative
+_FAR = 15.0  # the same where Newton's steps end without having settled
 _LONG = 0.5  # logits that a step moves where it does not end
 _USUAL = 1e-3  # weight decay over the largest curvature at W = 0 that is proposed
 
@@ -130,6 +131,8 @@ def find_optimum(head: Samplewise, start: Array | None = None) -> Place:
         place = after
         if moved < fine * max(1.0, float(np.abs(place.logits).max())):
             return place
+    if not head.weight_decay and np.abs(place.logits).max() > _FAR:
+        raise InvalidInput(_no_optimum(place, False))
     scale = float(np.linalg.norm(gathered(head.z, np.abs(place.residuals)))) or 1.0
     left, allowed = float(np.linalg.norm(place.gradient)) / scale, 1e3 * np.finfo(head.z.dtype).eps
     if left < allowed:  # no step is better to within rounding
@@ -150,11 +153,11 @@ def _begun(head: Samplewise) -> Array:
 
 def _newton_step(place: Place) -> Array:
     if place.theta.size <= _DENSE:
-        from scipy.linalg import LinAlgError, solve
+        from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
         try:
-            found = solve(place.curvature(), -place.gradient.ravel(), assume_a="pos", check_finite=False)
-            return np.asarray(found.reshape(place.theta.shape))
+            factor = cho_factor(place.curvature(), check_finite=False)
+            return np.asarray(cho_solve(factor, -place.gradient.ravel()).reshape(place.theta.shape))
         except LinAlgError:  # singular to rounding, as where all probabilities are 0 or 1
             pass
     return _by_conjugate_gradients(place)

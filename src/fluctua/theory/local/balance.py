@@ -21,6 +21,7 @@ from ..source import BatchNoise
 from ..stability import limit_of
 from ..stable_limit import StableLimit
 from .closure import Closure
+from .epochs import epoch_phi
 from .ladder import LocalRung
 
 __all__ = ["Balance", "LocalState"]
@@ -57,7 +58,6 @@ class Balance:
     ----------
     problem : Softmax or Logistic
     sgd : Recipe
-        Of independent batches.
     """
 
     problem: Head
@@ -84,18 +84,25 @@ class Balance:
             return langevin_flow(curvatures, self.sgd.step.effective_lr(self.sgd.lr))
         return step_kernel(curvatures, self.sgd.step, self.sgd.lr)
 
+    def phi(self, curvatures: Array, rung: LocalRung = "discrete") -> Array:
+        """Return the dissipation kernel of pairs of modes, (r, r): S is Phi o kappa times the source."""
+        if self.sgd.epochs and self.source.kappa > 0:
+            return epoch_phi(curvatures, self.sgd, self.picture.population)
+        return self.kernel(curvatures, rung).stationary
+
     @cached_property
     def limit(self) -> StableLimit:
         """The largest rate at which the quadratic picture has a stationary state (F76).
 
-        Of leading modes alone it is too high, by about what half of them change.
+        Of leading modes alone it is too high, by about what half of them change. Shuffled epochs are given that of
+        independent batches.
         """
         picture, step = self.picture, self.sgd.step
         found, error = limit_of(self.source, step), 0.0
         if isinstance(picture, Leading):
             half = BatchNoise(picture.first(picture.rank // 2), self.sgd.sampler, self.sgd.batch_size)
             error = abs(limit_of(half, step) - found)
-        return StableLimit(found, "local", error)
+        return StableLimit(found, "independent batches" if self.sgd.epochs else "local", error)
 
     def state(self, rung: LocalRung) -> LocalState:
         """Return the stationary state on a rung.
@@ -113,8 +120,7 @@ class Balance:
 
     @cached_property
     def _langevin(self) -> LocalState:
-        phi = self.kernel(self.picture.curvatures, "langevin").stationary
-        return self._quadratic(phi * self.source.noise, rung="langevin")
+        return self._quadratic(self.phi(self.picture.curvatures, "langevin") * self.source.noise, rung="langevin")
 
     @cached_property
     def _discrete(self) -> LocalState:
@@ -127,7 +133,7 @@ class Balance:
             return self._discrete
         if self.sgd.step.slots > 1 and self.sgd.lr >= self.limit:  # conjugate gradients prove nothing there
             raise NoStationaryState
-        return self._quadratic(solve(self._phi, source.noise, source.feedback, max(_RTOL, self.picture.precision)))
+        return self._quadratic(solve(self._phi, source.noise, source.feedback, self.picture.precision))
 
     @cached_property
     def _anharmonic(self) -> LocalState:
@@ -159,7 +165,7 @@ class Balance:
 
     @cached_property
     def _phi(self) -> Array:
-        return self.kernel(self.picture.curvatures).stationary
+        return self.phi(self.picture.curvatures)
 
     def _positive(self, covariance: Array) -> bool:
         return bool(np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance)[0] >= -1e-6 * np.trace(covariance))
@@ -180,7 +186,7 @@ class Balance:
         if picture.complete:
             return 0.0, 0.0
         ends = np.array([self.sgd.weight_decay or 1e-9 * picture.curvatures[0], picture.curvatures[-1]])
-        each = 0.5 * ends * np.diag(self.kernel(ends, rung).stationary) * self.source.kappa * picture.noise_beyond
+        each = 0.5 * ends * np.diag(self.phi(ends, rung)) * self.source.kappa * picture.noise_beyond
         return float(each.mean()), float(0.5 * abs(each[1] - each[0]))
 
     @cached_property

@@ -88,7 +88,8 @@ def motion(balance: Balance, rung: LocalRung, curvatures: Array, steps: int) -> 
 
 
 def refuse_incomplete(balance: Balance) -> None:
-    """Refuse finite time where modes are left out: how fast noise fills them is not known."""
+    """Refuse finite time in epochs, and where modes are left out: how fast noise fills them is not known."""
+    balance.sgd.refuse_epochs("the local law at finite time is of independent batches")
     if not balance.picture.complete:
         size = balance.minimum.place.theta.size
         raise InvalidInput(

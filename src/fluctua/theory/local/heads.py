@@ -50,7 +50,7 @@ def predict_head(
     problem : Softmax or Logistic
         The data.
     sgd : SGD
-        The recipe, of independent batches.
+        The recipe. With sampling="shuffle" S is averaged over an epoch, from what its batches take back of each other.
     theory : str, optional
         Rung of the ladder, from the table.
     average : None
@@ -75,7 +75,7 @@ def predict_head(
     door(sgd=sgd, check_stability=check_stability)
     if theory is not None:
         choice("theory", theory, LOCAL_RUNGS)
-    _refuse_uncovered(sgd, average)
+    _refuse_uncovered(sgd, average, theory)
     balance = Balance(problem, sgd)
     rung: LocalRung = "anharmonic" if theory is None else theory
     if check_stability and not balance.anharmonicity <= OUTSIDE:
@@ -106,7 +106,7 @@ def limit_of_head(problem: Head, sgd: Recipe) -> StableLimit:
     problem : Softmax or Logistic
         The data.
     sgd : SGD
-        The recipe, of independent batches. All of it matters but its lr.
+        The recipe. All of it matters but its lr; shuffled epochs are given the rate of independent batches.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def limit_of_head(problem: Head, sgd: Recipe) -> StableLimit:
     Raises
     ------
     InvalidInput
-        For arguments of other types, and for shuffled epochs.
+        For arguments of other types, and for epochs in one order.
     NotConverged
         Where the limit was not found.
     """
@@ -125,12 +125,16 @@ def limit_of_head(problem: Head, sgd: Recipe) -> StableLimit:
     return Balance(problem, sgd).limit
 
 
-def _refuse_uncovered(sgd: Recipe, average: Average | None) -> None:
+def _refuse_uncovered(sgd: Recipe, average: Average | None, theory: LocalRung | None = None) -> None:
     if average is not None:
         raise InvalidInput(
             f"average = {average!r}: averages of the weights are not covered for heads. Leave it out, and measure the "
             f"average in a run."
         )
     if sgd.epochs:
-        refuse_beyond_shuffling(sgd, "discrete")
-        sgd.refuse_epochs("the local theory of heads is of independent batches")
+        refuse_beyond_shuffling(sgd, "langevin" if theory == "langevin" else "discrete")
+    if sgd.epochs and theory == "closure":
+        raise InvalidInput(
+            "theory='closure' is of independent batches, and batches of shuffled epochs depend on each other. Use "
+            "'anharmonic', or sampling='without_replacement', independent batches of the same size."
+        )

@@ -254,7 +254,7 @@ class LocalPrediction(ByValue, Tabular):
         return {**said, "recipe": self.balance.sgd.words, "anharmonicity": self.anharmonicity}
 
     def __repr__(self) -> str:
-        said = f"excess_loss={self.excess_loss:.6g}, u={self.anharmonicity:.1%}, {self.bowl} the bowl"
+        said = f"excess_loss={self.excess_loss:.6g}, u={self.anharmonicity:.1%}, {self.bowl}"
         return clipped(f"LocalPrediction({self.theory}, {self.when}: {said})")
 
 

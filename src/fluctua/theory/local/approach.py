@@ -1,0 +1,93 @@
+r"""The loss of a head on its way to W* from anywhere: the path without noise, and the noise about W* beside it (F78).
+
+Far from W* the loss is no quadratic, and the mean path is that of full batches, E L(W_t) = L(path) + noise(t), the
+noise what it would be after as many steps from W*. What is left out is how noise differs along the path, and how it
+shifts the path: the answer is an estimate, good at the beginning and at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..._arrays import Array
+from ..._validate.values import choice, real_array
+from ...errors import InvalidInput
+from ...problem.softmax.descent import Place
+from ...problem.softmax.optimum import HeadMinimum
+from ...recipe.sgd import Recipe
+from .balance import Balance
+from .finite_time import followed
+
+__all__ = ["begun", "descent", "discrete_along", "noise_along"]
+
+_RTOL = 1e-3
+
+
+def begun(minimum: HeadMinimum, start: ArrayLike | str) -> Array | None:
+    """Return W(0), (c, d); None at W*.
+
+    Raises
+    ------
+    InvalidInput
+        For another word, and for weights of another shape.
+    """
+    if isinstance(start, str):
+        return None if choice("start", start, ("optimum", "zero")) == "optimum" else np.zeros_like(minimum.weights)
+    weights = real_array("start", start, ndim=2, shape="(outputs, features)").astype(np.float64)
+    if weights.shape != minimum.weights.shape:
+        raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
+    return np.asarray(weights)
+
+
+def descent(minimum: HeadMinimum, sgd: Recipe, start: Array) -> Iterator[float]:
+    """Yield L(W_t) - L(W*) of full batches from t = 0 on, from weights; infinite where they overflow.
+
+    Notes
+    -----
+    Cost: 4 N c d flops a step.
+    """
+    problem, head = minimum.problem, minimum.place.head
+    theta = problem.reduced(start)
+    rest = np.linalg.norm(start - problem.expanded(theta))  # which weight decay alone moves
+    state = np.zeros((sgd.step.slots, theta.size + 1))
+    state[0] = [*theta.ravel(), rest]
+    for step in count():
+        with np.errstate(over="ignore", invalid="ignore"):
+            place = Place(head, state[0, :-1].reshape(theta.shape))
+            loss = place.loss + 0.5 * sgd.weight_decay * state[0, -1] ** 2 - minimum.loss
+            yield float(loss) if np.isfinite(loss) else float("inf")
+            gradient = np.append(place.gradient.ravel(), sgd.weight_decay * state[0, -1])
+            (motion,), (push,) = sgd.step.along(np.atleast_1d(sgd.rates(step)), step)
+            state = motion @ state + np.multiply.outer(push, gradient)
+
+
+def noise_along(balance: Balance, steps: int) -> Array:
+    """Return what noise adds to the loss 0 to `steps` steps from W*, (steps + 1,).
+
+    That of "anharmonic", at each step as much of it as "multiplicative" has of its own.
+
+    Raises
+    ------
+    NoStationaryState
+        Where there is none.
+    """
+    settled = balance.state("anharmonic").excess_loss
+    if not balance.picture.complete:
+        return np.full(steps + 1, settled)
+    quadratic = balance.state("multiplicative").excess_loss
+    if not steps or not quadratic:
+        return np.zeros(steps + 1)
+    run = followed(balance, "multiplicative", None, steps, _RTOL)
+    return np.asarray(run.average([steps], 0.5 * balance.picture.curvatures)[1] * (settled / quadratic))
+
+
+def discrete_along(balance: Balance, steps: int) -> float:
+    """Return what noise that does not feel the fluctuation adds to the loss `steps` steps from W*."""
+    if not balance.picture.complete or not steps:
+        return balance.state("discrete").excess_loss if steps else 0.0
+    reached = followed(balance, "discrete", None, steps, _RTOL).average([steps])[0]
+    return float(0.5 * balance.picture.curvatures @ np.diag(reached))

@@ -1,0 +1,225 @@
+"""The local theory of heads on digits: the table of rungs, the validity meter, the crossover, shuffled epochs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fluctua as fl
+from fluctua.errors import InvalidInput, OutsideBowl, UnstableRates
+from fluctua.problem.softmax.leading import leading_modes
+from fluctua.theory.local.balance import Balance
+
+RUNGS = ("langevin", "discrete", "multiplicative", "anharmonic")
+FLOORS = {  # as derived and measured apart from this code
+    0.1: (0.00763, 0.00783, 0.00793, 0.00799),
+    0.3: (0.02289, 0.02481, 0.02586, 0.02654),
+    0.6: (0.0458, 0.0545, 0.0599, 0.0638),
+    1.0: (0.0763, 0.1058, 0.1288, 0.1497),
+}
+MEASURED = {0.1: (0.00798, 1e-5), 0.3: (0.02641, 5e-5), 0.6: (0.0627, 3e-4), 1.0: (0.1454, 1.5e-3)}
+"""Runs of another program with a twin as a control variate, and their standard errors."""
+METER = {0.1: 0.008, 0.3: 0.026, 0.6: 0.065, 1.0: 0.16}
+SHUFFLED = {0.1: (0.005774, 8.4e-5), 0.3: (0.02257, 3.7e-4), 0.6: (0.05722, 8.6e-4), 1.0: (0.1422, 2.5e-3)}
+MOMENTUM = {False: (0.024375, 5.7e-5), True: (0.021983, 4.4e-5)}
+"""Of lr 0.03 and momentum 0.9, plain and Nesterov's."""
+
+
+@pytest.fixture(scope="module")
+def problem():
+    data = fl.load("digits")
+    return fl.Softmax(data.inputs, data.labels)
+
+
+def sgd(lr, size=8, **options):
+    return fl.SGD(lr=lr, batch_size=size, weight_decay=1e-2, **options)
+
+
+def test_the_optimum_of_digits(problem):
+    minimum = problem.minimum(1e-2)
+    assert minimum.loss == pytest.approx(0.741462, abs=5e-7)
+    assert minimum.noise_trace == pytest.approx(2.44128, abs=5e-6)
+    assert minimum.accuracy == pytest.approx(0.953, abs=5e-4)
+    assert minimum.curvatures[[0, -1]] == pytest.approx([0.8586, 0.01], abs=6e-5)
+    assert minimum.gradient_norm < 1e-14
+
+
+@pytest.mark.parametrize("lr", [0.3, *(pytest.param(lr, marks=pytest.mark.slow) for lr in (0.1, 0.6, 1.0))])
+def test_the_rungs_of_digits(problem, lr):
+    balance = Balance(problem, sgd(lr))
+    found = [balance.state(rung).excess_loss for rung in RUNGS]
+    assert found == pytest.approx(FLOORS[lr], rel=1e-3)
+    floor, error = MEASURED[lr]
+    assert balance.anharmonicity == pytest.approx(METER[lr], rel=0.03)
+    assert abs(found[3] - floor) < 0.3 * METER[lr] * floor + 2 * error
+    assert abs(found[2] - floor) < METER[lr] * floor + 2 * error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lr", "floor"), [(0.3, 0.02640), (0.6, 0.0623), (1.0, 0.1367)])
+def test_the_closure_of_digits(problem, lr, floor):
+    found = Balance(problem, sgd(lr)).state("closure")
+    assert abs(found.excess_loss - floor) < 4 * found.error + 1e-3 * floor
+
+
+def test_langevin_is_a_trace(problem):
+    balance = Balance(problem, sgd(0.3))
+    trace = problem.minimum(1e-2).noise_trace
+    assert balance.state("langevin").excess_loss == pytest.approx(0.3 / 8 * trace / 4, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("size", "limit"),
+    [(64, 2.2735), *(pytest.param(*one, marks=pytest.mark.slow) for one in [(1, 0.6893), (8, 1.9040)])],
+)
+def test_the_crossover_of_digits(problem, size, limit):
+    found = fl.max_stable_lr(problem, sgd(0.1, size))
+    assert found == pytest.approx(limit, abs=6e-5)
+    assert found.method == "local"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_at_the_local_level(problem, nesterov):
+    found = fl.predict(problem, sgd(0.03, momentum=0.9, nesterov=nesterov))
+    floor, error = MOMENTUM[nesterov]
+    assert found.theory == "anharmonic"
+    assert abs(found.excess_loss - floor) < 3 * error
+    assert abs(Balance(problem, found.balance.sgd).state("discrete").excess_loss - floor) > 10 * error
+
+
+@pytest.mark.parametrize("lr", [0.1, *(pytest.param(lr, marks=pytest.mark.slow) for lr in (0.3, 0.6, 1.0))])
+def test_shuffled_epochs_are_quieter_than_independent_batches(problem, lr):
+    found = fl.predict(problem, sgd(lr, sampling="shuffle"))
+    floor, error = SHUFFLED[lr]
+    assert abs(found.excess_loss - floor) < 2 * error
+    assert FLOORS[lr][3] - floor > 2.5 * error  # what independent batches have
+    with pytest.raises(InvalidInput, match="at finite time is of independent batches"):
+        found.after(3)
+
+
+def test_beyond_the_bowl_there_is_no_floor_but_a_crossover(problem):
+    with pytest.raises(OutsideBowl, match=r"The crossover is at lr = 1\.90403") as caught:
+        fl.predict(problem, sgd(2.0))
+    assert caught.value.max_stable_lr == pytest.approx(1.9040, abs=1e-4)
+    assert caught.value.anharmonicity == np.inf
+    forced = fl.predict(problem, sgd(2.0), theory="discrete", check_stability=False)
+    assert (forced.bowl, forced.excess_loss) == ("outside", pytest.approx(0.468, abs=1e-3))
+    assert fl.predict(problem, sgd(2.0), check_stability=False).excess_loss == np.inf
+
+
+@pytest.mark.slow
+def test_a_meter_above_30_percent_is_refused_below_the_crossover(problem):
+    with pytest.raises(OutsideBowl, match="anharmonicity is 81%"):
+        fl.predict(problem, sgd(1.5), theory="multiplicative")
+    edge = fl.predict(problem, sgd(1.0))
+    assert (edge.bowl, edge.theory) == ("edge", "anharmonic")
+
+
+@pytest.fixture(scope="module")
+def few():
+    """Two classes in eight inputs."""
+    data = fl.load("digits", classes=[3, 8], limit=120)
+    return fl.Softmax(data.inputs[:, 18:26], data.labels)
+
+
+def test_a_full_batch_has_no_floor(few):
+    found = fl.predict(few, sgd(0.1, 120, sampling="without_replacement"))
+    assert (found.excess_loss, found.bowl) == (0.0, "inside")
+    assert found.limit == pytest.approx(2 / found.curvatures[0])
+
+
+def test_finite_time_ends_at_the_multiplicative_floor(few):
+    found = fl.predict(few, sgd(0.2))
+    late = found.after(20_000, rtol=1e-6)
+    assert late.theory == "multiplicative"
+    assert late.excess_loss == pytest.approx(found.balance.state("multiplicative").excess_loss, rel=1e-6)
+    curve = found.after(50, curve=True)
+    assert curve.curve[-1] == pytest.approx(curve.excess_loss, rel=1e-6)
+    assert curve.curve[0] == 0
+
+
+def test_a_schedule_is_followed(few):
+    halved = fl.predict(few, sgd(0.2, schedule=[1.0] * 10 + [0.5] * 10))
+    assert halved.after(10).excess_loss == pytest.approx(fl.predict(few, sgd(0.2)).after(10).excess_loss, rel=1e-6)
+    loud = fl.predict(few, sgd(0.2, schedule=[1.0] * 10 + [500.0] * 2))
+    with pytest.warns(UnstableRates, match="at 2 steps"):
+        loud.after(12)
+
+
+def test_results_are_tables(few):
+    found = fl.predict(few, sgd(0.2))
+    assert list(found.columns()) == ["mode", "curvature", "variance", "temperature", "relaxation_steps"]
+    assert found.to_dict()["bowl"] == "inside"
+    assert repr(found).startswith("LocalPrediction(anharmonic, stationary: excess_loss=")
+    assert "<table" in found._repr_html_()
+    assert found == fl.predict(few, sgd(0.2))
+    inside = np.trace(found.covariance @ found.modes * found.curvatures @ found.modes.T)
+    assert found.excess_loss == pytest.approx(0.5 * inside, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("match", "options"),
+    [
+        ("averages of the weights are not covered", {"average": fl.EMA(0.9)}),
+        ("unknown theory", {"theory": "exact"}),
+        ("check_stability must be True or False", {"check_stability": 1}),
+    ],
+)
+def test_what_is_not_covered_is_refused(few, match, options):
+    with pytest.raises(InvalidInput, match=match):
+        fl.predict(few, sgd(0.1), **options)
+
+
+@pytest.mark.parametrize(
+    ("match", "sampling", "theory"),
+    [
+        ("repeats one order", "sequential", None),
+        ("'closure' is of independent batches", "shuffle", "closure"),
+        ("not covered by the law of shuffled", "shuffle", "langevin"),
+    ],
+)
+def test_epochs_that_have_no_law_are_refused(few, match, sampling, theory):
+    with pytest.raises(InvalidInput, match=match):
+        fl.predict(few, sgd(0.1, sampling=sampling), theory=theory)
+
+
+def test_leading_modes_stand_for_all(problem, monkeypatch):
+    whole = Balance(problem, sgd(0.3))
+    some = fl.Softmax(problem.inputs, problem.answers)
+    monkeypatch.setattr("fluctua.problem.softmax.optimum.MOST_MODES", 500)
+    found = fl.predict(some, sgd(0.3))
+    picture = found.balance.picture
+    assert (picture.rank, picture.complete) == (64, False)
+    assert picture.curvatures[:16] == pytest.approx(whole.picture.curvatures[:16], rel=1e-4)
+    trace = np.trace(picture.noise) + picture.noise_beyond
+    assert trace == pytest.approx(some.minimum(1e-2).noise_trace, rel=1e-12)
+    for rung, allowed in (("langevin", 1e-12), ("discrete", 1e-4), ("multiplicative", 6e-3), ("anharmonic", 6e-3)):
+        state = found.balance.state(rung)
+        assert state.excess_loss == pytest.approx(whole.state(rung).excess_loss, rel=allowed)
+        assert state.error < 1e-4 * state.excess_loss + 1e-15
+    assert found.anharmonicity == pytest.approx(whole.anharmonicity, rel=0.03)
+    limit = found.limit
+    assert abs(limit - 1.9040) < 2 * limit.error
+    with pytest.raises(InvalidInput, match="no law at finite time"):
+        found.after(3)
+    with pytest.raises(InvalidInput, match="draws weights from all modes"):
+        fl.predict(some, sgd(0.3), theory="closure")
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_a_head_on_mnist():
+    data = fl.load("mnist", limit=8_000)
+    problem = fl.Softmax(data.inputs, data.labels)
+    found = fl.predict(problem, fl.SGD(lr=0.05, batch_size=16, weight_decay=1e-2))
+    minimum = problem.minimum(1e-2)
+    assert problem.rank > 2_000
+    assert minimum.accuracy > 0.88
+    assert minimum.gradient_norm < 1e-6
+    assert found.bowl == "inside"
+    langevin = found.balance.state("langevin").excess_loss
+    assert langevin == pytest.approx(0.05 / 16 * minimum.noise_trace / 4, rel=1e-6)
+    assert found.excess_loss_error < 1e-3 * found.excess_loss
+    exact = leading_modes(minimum, 256)
+    assert exact.curvatures[:32] == pytest.approx(found.curvatures[:32], rel=1e-2)
