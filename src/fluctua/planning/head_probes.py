@@ -95,7 +95,7 @@ class _End:
         share = self.share(self.steps)
         left, path = noise * self._felt(share), end.excess_loss - noise
         loss = minimum.loss + path + left
-        off = np.hypot(end.uncertainty, _SHUFFLED * left * bool(self.batches))
+        off = np.hypot(end.uncertainty * np.sqrt(left / noise), _SHUFFLED * left * bool(self.batches)) if noise else 0.0
         spread = float(np.hypot(self._deviation(share, path), off))
         loop = replace(HeadLoop.on(problem, self.sgd, self.steps), expected=loss, spread=spread)
         return replace(self.planned, sgd=self.sgd, loss=loss, loop=loop)

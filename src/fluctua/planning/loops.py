@@ -142,7 +142,7 @@ def with_loops(search: Search, candidates: tuple[Candidate, ...], *, begins: boo
 
 def _told(search: Search, one: Candidate) -> Candidate:
     loop, prediction = one.loop, search.end(one.sgd, one.exact)
-    assert loop is not None
+    assert isinstance(loop, Loop)
     if one.exact:
         return replace(one, loop=ended(loop, prediction), end=prediction)
     excess = prediction.excess_loss

@@ -46,7 +46,7 @@ def probe_on(
     problem = _POSED[wanted.loss](prepared)
     other = None if held_out is None else _as_prepared(preparation, held_out)
     steps = wanted.steps(problem.samples)
-    planned = plan(problem, steps, **asked_of_plan(problem, wanted), progress=progress)  # type: ignore[arg-type]
+    planned = plan(problem, steps, **asked_of_plan(problem, wanted), progress=progress)
     found = found_of(problem, planned, wanted, prepared, other)
     limit = found.plan.limits[found.plan.best.sgd.momentum]
     record = dict(prepared.preparation)
