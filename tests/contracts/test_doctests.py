@@ -35,7 +35,7 @@ KEPT = {
     "fluctua.verification.verdict",
 }
 """Where an example keeps the numbers of one seed, or prints what holds for every seed."""
-TORCH = {"fluctua.recipe.schedules.recorded"}
+TORCH = {"fluctua.recipe.schedules.recorded", "fluctua.torch.probing", "docs/howto/train_a_probe.md"}
 """Where an example needs torch."""
 
 
@@ -72,6 +72,8 @@ def test_the_docstrings_examples_hold(name):
 
 @pytest.mark.parametrize("page", [marked(page) for page in PAGES])
 def test_the_examples_of_the_documentation_hold(page):
+    if page in TORCH:
+        pytest.importorskip("torch")
     result = doctest.testfile(
         str(ROOT / page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE, encoding="utf-8"
     )
