@@ -37,7 +37,7 @@ KEPT = {
     "fluctua.verification.verdict",
 }
 """Where an example keeps the numbers of one seed, or prints what holds for every seed."""
-TORCH = {"docs/monitor.md", "fluctua.recipe.schedules.recorded"}
+TORCH = {"docs/howto/train_a_probe.md", "docs/monitor.md", "fluctua.recipe.schedules.recorded"}
 """Where an example needs torch, beside its own room."""
 
 

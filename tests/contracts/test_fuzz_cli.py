@@ -68,6 +68,9 @@ VALUES = {
     "target": ("0.2", "0.45", "0", "7"),
     "longest": ("100", "0"),
     "torch": ("half", "mse", "sum"),
+    "loss": ("mse", "cross-entropy", "squared-error"),
+    "epochs": ("1", "2", "0"),
+    "labels": ("y.npy", "x.npy", "absent.csv"),
 }
 FLAGS = (
     "nesterov",
@@ -86,6 +89,7 @@ FLAGS = (
     "standardize",
     "measure",
     "fresh",
+    "no-bias",
 )
 DATA = (
     "train.npz",
@@ -165,6 +169,23 @@ COMMANDS = {
         "torch",
         "json",
     ),
+    "probe": (
+        *CHOICE,
+        "loss",
+        "budget",
+        "epochs",
+        "batch-size",
+        "momentum",
+        "schedule",
+        "weight-decay",
+        "sampling",
+        "labels",
+        "no-bias",
+        "held-out",
+        "held-out-targets",
+        "seed",
+        "json",
+    ),
     "sweep": (
         *RECIPE,
         *CHOICE,
@@ -186,6 +207,7 @@ SMALL = {
     "verify --dynamic": ["--steps", "16", "--replicas", "4", "--threads", "1", "--no-report"],
     "noise": ["--steps", "8", "--replicas", "4"],
     "plan": ["--budget", "4", "--momentum", "0", "--schedule", "constant"],
+    "probe": ["--budget", "4", "--momentum", "0", "--schedule", "constant", "--sampling", "with_replacement"],
     "sweep": ["--lr", "0.02,0.1", "--batch-size", "2,8", "--steps", "8", "--replicas", "4", "--threads", "1"],
 }
 

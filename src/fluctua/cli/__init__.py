@@ -33,6 +33,7 @@ _COMMANDS = {
     "verify": "verify",
     "predict": "predict",
     "plan": "plan",
+    "probe": "probe",
     "sweep": "sweep",
     "noise": "noise",
     "plot": "plot",

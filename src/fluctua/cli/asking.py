@@ -16,6 +16,7 @@ from ..data.prepared import preparation_words
 from ..data.readers.numpy_files import load_npy
 from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
+from ..planning.posed import least_squares_of
 from ..planning.usual_rate import default_rate, default_rate_of_head
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.heads import Softmax
@@ -122,11 +123,7 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, Any, Da
 
 
 def _posed(dataset: Dataset, loss: str) -> LeastSquares | Softmax:
-    if loss != LOSS_NAMES[0]:
-        return posed_head(dataset)
-    problem = LeastSquares(dataset.inputs, dataset.targets, targets_are="values")  # read already
-    problem.coding = dataset.coding
-    return problem
+    return least_squares_of(dataset) if loss == LOSS_NAMES[0] else posed_head(dataset)
 
 
 def _refuse_split(test_size: float | None, held_out: str | None, targets: str | None) -> None:

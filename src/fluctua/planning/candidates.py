@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from textwrap import fill
 from typing import Literal
@@ -12,8 +12,9 @@ from .._tables import Columns
 from .._validate.plain import Json, JsonObject
 from ..errors import InvalidInput
 from ..recipe.sgd import SGD
+from ..recipe.torch_loop.cross_entropy import HeadLoop
 from ..recipe.torch_loop.loop import Loop
-from ..recipe.torch_loop.losses import LOSSES
+from ..theory.answers import Prediction
 from ..theory.stable_limit import StableLimit
 
 __all__ = ["Candidate", "Plan", "Skipped"]
@@ -40,8 +41,10 @@ class Candidate(Brief):
         Whether the loss is that of the law; otherwise it was estimated, see `plan`.
     at_edge : bool
         Whether the loss still falls at the largest learning rate that is tried: a larger one may end lower.
-    loop : Loop or None
+    loop : Loop or HeadLoop or None
         The run that `torch_code` writes; None where no plan has made the candidate.
+    end : Prediction or None
+        What is predicted at the end of the run, of the best candidates of a plan.
 
     Examples
     --------
@@ -56,9 +59,10 @@ class Candidate(Brief):
     loss: float
     exact: bool
     at_edge: bool = False
-    loop: Loop | None = None
+    loop: Loop | HeadLoop | None = None
+    end: Prediction | None = field(default=None, repr=False, compare=False)
 
-    def torch_code(self, loss: str = "half", dtype: str = "float32") -> str:
+    def torch_code(self, loss: str | None = None, dtype: str = "float32") -> str:
         """Return the run as a training loop in torch, which can be pasted and runs as it is; see `torch_code`.
 
         At its end the loop prints its loss on the training data beside the predicted one, and by how much runs differ:
@@ -67,7 +71,7 @@ class Candidate(Brief):
 
         Parameters
         ----------
-        loss : "half" or "mse"
+        loss : "half" or "mse", optional
             ``0.5 * ((out - y) ** 2).sum(1).mean()``, or `nn.MSELoss` with the numbers with which it makes the same run.
         dtype : "float32" or "float64"
             Of the weights and of the data in the loop.
@@ -88,7 +92,7 @@ class Candidate(Brief):
                 "this candidate does not know its data and steps, because no plan has made it: use "
                 "fluctua.torch_code(problem, sgd, steps)."
             )
-        return self.loop.code(loss, dtype)
+        return self.loop.code(self.loop.losses[0] if loss is None else loss, dtype)
 
     def to_dict(self) -> dict[str, Json]:
         """Return everything as plain JSON types."""
@@ -234,5 +238,7 @@ class Plan(ByValue, Tabular):
             "limits": limits,
             "candidates": [one.to_dict() for one in self.candidates],
             "skipped": [one.to_dict() for one in self.skipped],
-            "torch_code": None if self.best.loop is None else {name: self.best.torch_code(name) for name in LOSSES},
+            "torch_code": None
+            if self.best.loop is None
+            else {name: self.best.torch_code(name) for name in self.best.loop.losses},
         }

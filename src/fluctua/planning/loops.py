@@ -141,11 +141,11 @@ def with_loops(search: Search, candidates: tuple[Candidate, ...], *, begins: boo
 
 
 def _told(search: Search, one: Candidate) -> Candidate:
-    assert one.loop is not None
-    prediction = search.end(one.sgd, one.exact)
+    loop, prediction = one.loop, search.end(one.sgd, one.exact)
+    assert isinstance(loop, Loop)
     if one.exact:
-        return replace(one, loop=ended(one.loop, prediction))
+        return replace(one, loop=ended(loop, prediction), end=prediction)
     excess = prediction.excess_loss
     spread = float(np.hypot(rough_spread(prediction), _ESTIMATE * excess))
-    loop = replace(one.loop, expected=prediction.optimum_loss + excess, spread=spread, about=True)
-    return replace(one, loop=loop)
+    loop = replace(loop, expected=prediction.optimum_loss + excess, spread=spread, about=True)
+    return replace(one, loop=loop, end=prediction)

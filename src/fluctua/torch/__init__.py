@@ -17,8 +17,10 @@ __all__ = [
     "Minimised",
     "NetworkPrediction",
     "NetworkRuns",
+    "Probe",
     "local",
     "minimise",
+    "probe",
 ]
 
 _LATER = {
@@ -28,8 +30,10 @@ _LATER = {
     "NetworkPrediction": "network_prediction",
     "Minimised": "minima",
     "NetworkRuns": "network_runs",
+    "Probe": "probing",
     "local": "local_picture",
     "minimise": "minima",
+    "probe": "probing",
 }
 """Public names and their modules: loaded where they are asked for."""
 

@@ -8,7 +8,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["WIDTH", "assigned", "imports", "number", "options"]
+__all__ = ["WIDTH", "assigned", "imports", "number", "options", "where"]
 
 WIDTH = 79  # of a line, as PEP 8 has it
 _ROUNDING = 4e-16  # of a number, which a shorter text may be off by
@@ -80,3 +80,8 @@ def imports(body: Iterable[str]) -> Sequence[str]:
         "import torch",
         *(f"from {module} import {', '.join(names)}" for module, names in used.items() if names),
     ]
+
+
+def where(condition: str, call: str) -> tuple[str, ...]:
+    """Return a call in a loop, every time or where the condition holds."""
+    return (f"    if {condition}:", f"        {call}") if condition else (f"    {call}",)

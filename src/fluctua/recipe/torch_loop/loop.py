@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ..._arrays import AnyArray, Array
 from ..._validate.targets import Coding, Label
@@ -14,7 +14,7 @@ from ..averages import Average
 from ..sampling import WeightedSampling
 from ..sgd import Recipe
 from .averages import averaged, updated
-from .layout import WIDTH, assigned, imports, number
+from .layout import WIDTH, assigned, imports, number, where
 from .losses import LOSSES, Loss
 from .optimizers import optimizer
 from .rates import rhythm, scheduler
@@ -89,6 +89,9 @@ class Loop:
     expected: float | None = None
     spread: float | None = None
     about: bool = False
+
+    losses: ClassVar[tuple[str, ...]] = tuple(LOSSES)
+    """Those that `code` knows, the usual one first."""
 
     @classmethod
     def on(
@@ -209,9 +212,9 @@ class _Written:
         yield f"    loss = loss_of({', '.join(['model(batch)', *names[1:]])})"
         yield from ("    optimizer.zero_grad()", "    loss.backward()", "    optimizer.step()")
         if self.sgd.schedule is not None:
-            yield from _where(f"step % {every} == 0" if every > 1 else "", "scheduler.step()")
+            yield from where(f"step % {every} == 0" if every > 1 else "", "scheduler.step()")
         if update is not None:
-            yield from _where(*update)
+            yield from where(*update)
             yield "model = average.module  # the averaged weights"
 
     def _result(self) -> Iterator[str]:
@@ -236,8 +239,3 @@ class _Written:
 def _as_found(classes: tuple[Label, ...], targets: AnyArray) -> bool:
     """Whether sorting the labels of the targets gives the classes: each has a sample, and they are in that order."""
     return list(classes) == sorted(classes) and bool((targets != 0).any(axis=0).all())
-
-
-def _where(condition: str, call: str) -> tuple[str, ...]:
-    """A call in the loop, every time or where the condition holds."""
-    return (f"    if {condition}:", f"        {call}") if condition else (f"    {call}",)

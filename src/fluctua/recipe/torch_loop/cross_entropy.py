@@ -1,0 +1,130 @@
+"""A run of a recipe on a softmax head as a loop in torch that can be pasted: `nn.CrossEntropyLoss`, weights of zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from ..._arrays import Array
+from ..._validate.targets import Label
+from ..._validate.values import choice
+from ...errors import InvalidInput
+from ..sampling import WeightedSampling
+from ..sgd import Recipe
+from .layout import WIDTH, assigned, imports, number, where
+from .loop import DTYPES
+from .optimizers import optimizer
+from .rates import rhythm, scheduler
+from .sampled import Draws, batches
+
+__all__ = ["HeadLoop"]
+
+
+class PosedHead(Protocol):
+    """What a loop needs to know of a softmax head."""
+
+    classes: tuple[Label, ...]
+    factors: Array | None
+
+    @property
+    def population(self) -> int:
+        """Number of samples, N."""
+
+    @property
+    def features(self) -> int:
+        """Number of inputs, d."""
+
+
+@dataclass(frozen=True)
+class HeadLoop:
+    """A run of a recipe on a softmax head, as far as its loop in torch depends on either.
+
+    Attributes
+    ----------
+    sgd : SGD or QHM
+    steps : int
+        Of the run.
+    samples, features : int
+        Number of samples, N, and of inputs, d.
+    classes : tuple of int or str
+        The label of each output.
+    expected, spread : float, optional
+        Loss at the end, with weight decay, and how far a run may be from that.
+    """
+
+    sgd: Recipe
+    steps: int
+    samples: int
+    features: int
+    classes: tuple[Label, ...]
+    expected: float | None = None
+    spread: float | None = None
+
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
+    """Those that `code` knows, the usual one first."""
+
+    @classmethod
+    def on(cls, problem: PosedHead, sgd: Recipe, steps: int) -> HeadLoop:
+        """Return the run of a recipe on a softmax head; refuse one that does not fit.
+
+        Raises
+        ------
+        InvalidInput
+            For a schedule that ends before the run, samples that count unequally, and batches larger than the data.
+        """
+        sgd.sampling_factor(problem.population)
+        if problem.factors is not None or isinstance(sgd.sampling, WeightedSampling):
+            raise InvalidInput("a loop of a head whose samples or classes have weights is not written.")
+        if sgd.schedule is not None:
+            sgd.schedule.refuse_beyond(steps)
+        return cls(sgd, steps, problem.population, problem.features, problem.classes)
+
+    def code(self, loss: object = "cross_entropy", dtype: object = "float32") -> str:
+        """Return the loop as text."""
+        choice("loss", loss, self.losses)
+        body = list(self._lines(choice("dtype", dtype, DTYPES)))
+        return "\n".join([*imports(body), "", *body, ""])
+
+    def _lines(self, dtype: str) -> Iterator[str]:
+        """Yield all but the imports."""
+        yield from self._data(dtype)
+        yield "data = TensorDataset(x, y)"
+        yield from batches(self.sgd.sampler, Draws(self.sgd.batch_size, self.steps, self.sgd.drop_last))
+        yield ""
+        yield from assigned(f"model = torch.nn.Linear({self.features}, {len(self.classes)}, bias=False, dtype=x.dtype)")
+        yield "torch.nn.init.zeros_(model.weight)"
+        yield from optimizer(self.sgd)
+        yield from scheduler(self.sgd.schedule, self.sgd.lr, self.steps)
+        yield from ("loss_of = torch.nn.CrossEntropyLoss()", "")
+        yield from self._training()
+        yield from self._result()
+
+    def _data(self, dtype: str) -> Iterator[str]:
+        yield "# given, as NumPy arrays: inputs, targets"
+        yield "torch.manual_seed(0)"
+        yield f"x = torch.tensor(np.asarray(inputs, np.{dtype}))"
+        text = ".astype(str)" if isinstance(self.classes[0], str) else ""
+        yield from assigned(f"classes = [{', '.join(map(repr, self.classes))}]")
+        yield f"y = np.asarray(targets).reshape(len(x), -1){text} == np.array(classes)"
+        yield f"if x.shape != ({self.samples}, {self.features}) or not y.any(axis=1).all():"
+        yield '    raise ValueError(f"other data than predicted: {x.shape}, {np.unique(targets)}")'
+        yield "y = torch.tensor(y.argmax(axis=1))"
+
+    def _training(self) -> Iterator[str]:
+        schedule = self.sgd.schedule
+        every = 1 if schedule is None else rhythm(schedule)[1]
+        yield "for step, (batch, target) in enumerate(batches, 1):" if every > 1 else "for batch, target in batches:"
+        yield "    loss = loss_of(model(batch), target)"
+        yield from ("    optimizer.zero_grad()", "    loss.backward()", "    optimizer.step()")
+        if schedule is not None:
+            yield from where(f"step % {every} == 0" if every > 1 else "", "scheduler.step()")
+
+    def _result(self) -> Iterator[str]:
+        decay = self.sgd.weight_decay
+        yield from ("", "with torch.no_grad():", "    loss = loss_of(model(x), y)")
+        if decay:
+            yield f"    loss += {number(decay)} / 2 * (model.weight**2).sum()"
+        told = "" if self.expected is None else f", predicted about {self.expected:.6g} +- {self.spread:.2g}"
+        text = f'f"loss {{loss:.6g}}{told}"'
+        yield from [f"print({text})"] if len(text) <= WIDTH - len("print()") else ["print(", f"    {text}", ")"]
