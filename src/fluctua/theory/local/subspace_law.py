@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from ..._arrays import Array
-from ...kernels.constant import Kernel, langevin_flow
+from ...kernels.constant import Kernel
+from ...kernels.flow import langevin_flow
 from ...kernels.momentum import step_kernel
 from ...kernels.time_varying import Course, course
 from ...recipe.sgd import Recipe
