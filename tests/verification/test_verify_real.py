@@ -124,22 +124,17 @@ def test_on_mnist_response_is_correlation_and_the_weights_go_round():
     assert abs(areas.measured / areas.predicted - 1) < 0.02
 
 
+@pytest.fixture(scope="module")
+def mnist_head():
+    data = fl.Preparation(bias=True).fit_transform(fl.load("mnist", limit=4000))
+    return fl.Softmax(data.inputs, data.labels)
+
+
 @pytest.mark.slow
 @pytest.mark.statistical(alpha=1e-6, miss=1e-3)
-@pytest.mark.parametrize("lr", [0.1, 0.3])
-def test_a_softmax_head_on_mnist_has_the_predicted_floor(lr):
-    data = fl.load("mnist", limit=6000)
-    problem = fl.Softmax(fl.Preparation(bias=True).fit_transform(data).inputs, data.labels)
-    steps = 400 + round(6 / (lr * 1e-2))
-    verdict = fl.verify(
-        problem,
-        fl.SGD(lr=lr, batch_size=32, weight_decay=1e-2),
-        steps=steps,
-        replicas=48,
-        records=8,
-        rng=2,
-        level=1e-6,
-        resolution=0.2,
-    )
+@pytest.mark.parametrize("lr", [0.15, 0.3])
+def test_a_softmax_head_on_mnist_has_the_predicted_floor(mnist_head, lr):
+    sgd, steps = fl.SGD(lr=lr, batch_size=32, weight_decay=1e-2), 100 + round(5.4 / (lr * 1e-2))
+    asked = {"steps": steps, "replicas": 48, "records": 8}
+    verdict = fl.verify(mnist_head, sgd, **asked, rng=2, level=1e-6, resolution=0.25)
     assert verdict.passed
-    assert not verdict.row("langevin").consistent or lr < 0.3

@@ -17,7 +17,7 @@ from ..recipe.sgd import Recipe
 from ..theory.fixed_points import NoStationaryState
 from ..theory.local.approach import begun, descent, noise_along
 from ..theory.local.balance import Balance
-from ..theory.local.prediction import OUTSIDE
+from ..theory.local.prediction import bowl_of
 from ..theory.stable_limit import StableLimit
 from .forecast import MOST, Forecast, forecast_of
 from .passages import first_passage
@@ -86,7 +86,7 @@ class HeadForecast(Forecast):
             end_of, reached = (None if each is None else beyond for each in (steps, self.target))
             return Predicted(optimum, limit, share, beyond, end_of, reached, None)
         try:
-            if not balance.anharmonicity <= OUTSIDE:
+            if bowl_of(balance.anharmonicity) == "outside":
                 raise NoStationaryState
             return self._inside(balance, limit, steps)
         except (NoStationaryState, NotConverged):

@@ -21,7 +21,7 @@ from ..recipe.sgd import SGD
 from ..theory.fixed_points import NoStationaryState
 from ..theory.local.approach import begun, descent, discrete_along
 from ..theory.local.balance import Balance
-from ..theory.local.prediction import OUTSIDE
+from ..theory.local.prediction import bowl_of
 from ..theory.stability import max_stable_lr
 from ..theory.stable_limit import StableLimit
 from .candidates import Candidate, Plan, Skipped
@@ -141,7 +141,7 @@ class _Search:
         """The expected loss at the end; infinite where noise has no floor."""
         balance = Balance(self.problem, sgd)
         try:
-            if not balance.anharmonicity <= OUTSIDE:
+            if bowl_of(balance.anharmonicity) == "outside":
                 return np.inf
             return balance.minimum.loss + expected_end(balance, self.steps, self.start).excess_loss
         except (NoStationaryState, NotConverged):

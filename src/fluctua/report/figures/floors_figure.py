@@ -43,7 +43,7 @@ def floor_lines(verdict: Verdict, sheet: Sheet) -> Figure:
 
 def _edge(rates: Array, anharmonicity: Array, limit: float) -> float:
     """The rate at which the anharmonicity is what no floor is given above, between two that are known."""
-    beyond = np.flatnonzero(~(anharmonicity <= OUTSIDE))
+    beyond = np.flatnonzero(~(np.abs(anharmonicity) <= OUTSIDE))
     if not len(beyond):
         return limit
     first = int(beyond[0])

@@ -21,14 +21,14 @@ from .balance import Balance, LocalState
 from .finite_time import LocalStart, followed, left_outside, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
 
-__all__ = ["LocalPrediction", "bowl_of"]
+__all__ = ["OUTSIDE", "LocalPrediction", "bowl_of"]
 
-_EDGE, _OUTSIDE = 0.1, 0.3  # anharmonicity from which a floor is known to a few per cent only; from which it is refused
+_EDGE, OUTSIDE = 0.1, 0.3  # anharmonicity from which a floor is known to a few per cent only; from which it is refused
 
 
 def bowl_of(anharmonicity: float) -> Bowl:
     """Return where the weights live, as the anharmonicity says."""
-    if not abs(anharmonicity) <= _OUTSIDE:
+    if not abs(anharmonicity) <= OUTSIDE:
         return "outside"
     return "edge" if abs(anharmonicity) > _EDGE else "inside"
 
