@@ -56,10 +56,10 @@ class Run:
         return sum(each.numel() * each.element_size() for each in flat if each is not None)
 
 
-def compared(name, sizes, batch, pieces, **options):
+def compared(name, sizes, batch, pieces, warm=WARM, **options):
     alone, watched = Run(sizes, batch, False, **options), Run(sizes, batch, True, **options)
     for each in (alone, watched):
-        each.train(WARM)
+        each.train(warm)
     times, kept = [], 0
     for piece in range(pieces):
         pair = (alone, watched) if piece % 2 else (watched, alone)
