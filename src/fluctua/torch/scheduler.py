@@ -86,6 +86,7 @@ class EquilibriumLR(LRScheduler):
     optimizer : torch.optim.Optimizer
         That of the monitor.
     monitor : EquilibriumMonitor
+        What says whether anything is left to gain.
     factor : float, optional
         Between 0 and 1.
     min_lr : float or sequence of float, optional
