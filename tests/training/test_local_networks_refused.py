@@ -88,6 +88,25 @@ def test_a_loss_that_does_not_fit_or_is_unknown():
     refused("loss must be a function", loss=nn.CrossEntropyLoss)
 
 
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.out = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, dropout=0.0), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.out(self.layer(x).mean(1))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_attention_is_taken_where_it_has_a_second_derivative():
+    torch.manual_seed(0)
+    model, given = Attention().double().eval(), (torch.randn(20, 3, 4).double(), torch.randint(2, (20,)))
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        assert np.isfinite(ft.minimise(model, "cross_entropy", [given], weight_decay=0.1, gradient=1e-4).loss)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
+        refused("no second derivative .*SDPBackend.MATH", model, loader=[given], weight_decay=0.1)
+
+
 def test_loaders_that_are_empty():
     refused("the loader is empty", loader=[])
     refused("the loader is empty", loader=[(torch.zeros(0, 3).double(), torch.zeros(0).long())])

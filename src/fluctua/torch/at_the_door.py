@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -167,6 +168,14 @@ def _hold_loss(found: Objective) -> None:
         single = vmap(found.of_sample, (None, 0, 0))
         each = _attempt("the loss of single samples", lambda: single(found.weights, x, y))
     _hold_mean(float(first), each.double(), tolerance)
+    try:
+        found.along_of_batch(found.weights, found.weights, x, y)
+    except RuntimeError as problem:
+        reason = " ".join(str(problem).split())[:200]
+        raise InvalidInput(
+            f"torch has no second derivative of this loss: {reason}. Attention has one inside `with "
+            f"torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):`, around all calls."
+        ) from problem
 
 
 def _hold_mean(batch: float, single: Tensor, tolerance: float) -> None:
@@ -191,7 +200,7 @@ def _hold_again(found: Objective, loader: Iterable[Any]) -> None:
         return
     x, y = (_typed(each, found.weights.dtype, found.weights.device) for each in _read(loader))
     one = found.value(found.weights)
-    two = Objective(**{**vars(found), "inputs": x, "targets": y}).value(found.weights)
+    two = replace(found, inputs=x, targets=y).value(found.weights)
     if len(x) != found.samples or abs(one - two) > _ROUNDING * found.precision * abs(one):
         raise InvalidInput(
             f"the loader is random: a first pass gave {found.samples} samples of mean loss {one:.9g}, a second one "

@@ -107,9 +107,10 @@ class Objective:
 
     def curvature(self, weights: Tensor, direction: Tensor) -> Tensor:
         """H `direction`, (n,): forward over reverse, or reverse over reverse where torch has no forward derivative."""
-        return self._mean(partial(self._of_block, weights, direction)) + self.weight_decay * direction
+        return self._mean(partial(self.along_of_batch, weights, direction)) + self.weight_decay * direction
 
-    def _of_block(self, weights: Tensor, direction: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    def along_of_batch(self, weights: Tensor, direction: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """The Hessian of a batch's loss times `direction`, without the weight decay."""
         return self._along(lambda w: grad(self.of_batch)(w, x, y), weights, direction)
 
     def _along(self, slope: Callable[[Tensor], Tensor], weights: Tensor, direction: Tensor) -> Tensor:
