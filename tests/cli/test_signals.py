@@ -84,7 +84,7 @@ def test_no_simulation_is_lost_whatever_stage_a_signal_comes_in(run, features, m
     if "resume" in said:
         whole = run(*arguments, "--out", "whole", "--no-report")
         if stage != "simulation":
-            monkeypatch.setattr(module("simulation.replicas")._Run, "chunk", None)  # nothing is simulated again
+            monkeypatch.setattr(module("simulation.runs").Runs, "chunk", None)  # nothing is simulated again
         assert run(*arguments, "--out", "cut", "--resume", "--no-report") == whole
         assert not (tmp_path / "cut" / "checkpoint.npz").exists()
 

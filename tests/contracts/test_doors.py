@@ -233,7 +233,7 @@ def test_a_long_run_at_a_constant_rate_has_no_array_of_its_length(small_problem,
 
     made, length = [], np.arange
     monkeypatch.setattr(np, "arange", lambda *given, **more: made.append(max(given)) or length(*given, **more))
-    monkeypatch.setattr(sys.modules["fluctua.simulation.replicas"], "_Run", begin)
+    monkeypatch.setattr(sys.modules["fluctua.simulation.squares"].SquaresRuns, "_hold", begin)
     start = options.pop("start", "optimum")
     with pytest.raises(Begun):
         fl.simulate(small_problem, fl.SGD(0.02, 4, **options), steps=10**9, replicas=2, records=2, rng=1, start=start)

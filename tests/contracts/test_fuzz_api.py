@@ -403,7 +403,7 @@ def test_the_argument_is_named_before_any_work(calls, function, name, value, wor
     for place in (
         "verification.equal_time.predict",
         "verification.in_time.verify.predict",
-        "simulation.replicas._Run",
+        "simulation.replicas.runs_of",
         "planning.recipes.Search",
     ):
         module, attribute = place.rsplit(".", 1)

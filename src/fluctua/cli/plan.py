@@ -83,7 +83,7 @@ class _Answer:
     examples=(
         "fluctua plan digits --budget 300 --batch-size 8",
         "fluctua plan mnist --samples 60000 --held-out test",
-        "fluctua plan digits --loss cross-entropy --weight-decay 1e-2 --budget 300",
+        "fluctua plan data.npz --loss cross-entropy --budget 300",
     ),
 )
 @data_options

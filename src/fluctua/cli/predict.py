@@ -89,7 +89,7 @@ class _Answer:
     examples=(
         "fluctua predict digits --lr 0.05 --batch-size 8",
         "fluctua predict mnist --steps 2000 --held-out test",
-        "fluctua predict digits --loss cross-entropy --lr 0.3 --weight-decay 1e-2",
+        "fluctua predict features.npz --loss cross-entropy",
     ),
 )
 @data_options

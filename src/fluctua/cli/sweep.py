@@ -56,7 +56,7 @@ class _Question:
     examples=(
         "fluctua sweep digits --measure",
         "fluctua sweep digits --lr 0.001:0.1:12 --momentum 0,0.9",
-        "fluctua sweep digits --loss cross-entropy --weight-decay 1e-2 --lr 0.1,0.3,1",
+        "fluctua sweep features.npz --loss cross-entropy --measure",
     ),
 )
 @data_options

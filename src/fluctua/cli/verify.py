@@ -57,7 +57,7 @@ CHECKPOINT = "checkpoint.npz"
         "fluctua verify digits --lr 0.05 --momentum 0.9 --seed 1",
         "fluctua verify features.npz --sampling shuffle",
         "fluctua verify digits --dynamic",
-        "fluctua verify digits --loss cross-entropy --lr 0.3 --weight-decay 1e-2",
+        "fluctua verify features.npz --loss cross-entropy",
     ),
 )
 @data_options
