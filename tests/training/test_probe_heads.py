@@ -1,0 +1,193 @@
+"""A softmax probe: floor, crossover, plan and loop with cross-entropy, shuffled, and the loop run."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import fluctua as fl
+from fluctua.errors import FluctuaError, InvalidInput
+from helpers.commands import check
+from helpers.probes import FAR, loader, network, pasted, tensors
+
+torch = pytest.importorskip("torch")
+ft = import_module("fluctua.torch")
+
+pytestmark = pytest.mark.torch
+HEAD = {"loss": "cross_entropy", "weight_decay": 0.02, "momenta": [0.0], "progress": False}
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A softmax probe on the flattened layer of a small convolutional network."""
+    torch.manual_seed(1)
+    return ft.probe(network(), loader(), layer="4", epochs=20, center=True, **HEAD)
+
+
+@pytest.fixture(scope="module")
+def alone(found):
+    """The same, of independent batches."""
+    options = {"batch_size": 32, "budget": found.steps, "center": True, "sampling": "without_replacement"}
+    return ft.probe(found.inputs, found.targets, **options, **HEAD)
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_the_loop_ends_where_it_says(found, tmp_path):
+    code = found.torch_code()
+    for line in ("shuffle=True", "torch.nn.CrossEntropyLoss()", "weight_decay=0.02", "0.02 / 2 *"):
+        assert line in code
+    measured, predicted, spread = pasted(code, tmp_path, tensors(found))
+    assert predicted == pytest.approx(found.expected_loss, rel=1e-5)
+    assert abs(measured - predicted) < FAR * spread
+    assert spread < 0.02 * predicted
+
+
+RUNS = 24
+"""Of each loop, whose mean is held against the estimate: off by u/4, by what path and noise share, by 10 % of noise."""
+
+
+def mean_excess(found, runs):
+    """Of real runs, above the optimum, and its standard error."""
+    x = torch.tensor(np.asarray(found.problem.inputs), dtype=torch.float32)
+    y = torch.tensor(found.problem.answers)
+    losses = []
+    for seed in range(runs):
+        rng, weights = torch.Generator().manual_seed(seed), torch.zeros(4, x.shape[1], requires_grad=True)
+        optimizer, taken = torch.optim.SGD([weights], lr=found.sgd.lr, weight_decay=found.sgd.weight_decay), 0
+        while taken < found.steps:
+            for batch in torch.randperm(len(x), generator=rng).split(found.sgd.batch_size)[: found.steps - taken]:
+                optimizer.zero_grad()
+                torch.nn.functional.cross_entropy(x[batch] @ weights.T, y[batch]).backward()
+                optimizer.step()
+                taken += 1
+        with torch.no_grad():
+            loss = torch.nn.functional.cross_entropy(x @ weights.T, y) + 0.01 * (weights**2).sum()
+        losses.append(float(loss) - found.plan.optimum_loss)
+    return np.mean(losses), np.std(losses, ddof=1) / np.sqrt(runs)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)
+def test_shuffled_runs_have_the_share_of_the_noise_that_is_told_and_not_the_whole(found):
+    """The mutant is the theory of independent batches, without what an epoch takes back."""
+    measured, error = mean_excess(found, RUNS)
+    expected = found.expected_loss - found.plan.optimum_loss
+    apart = fl.plan(found.problem, found.steps, batch_size=32, momenta=[0.0], weight_decay=0.02)
+    whole = apart.best.loss - apart.optimum_loss
+    assert abs(measured - expected) < 6.5 * error + 0.2 * expected
+    assert abs(measured - whole) > 6.5 * error + 0.2 * whole
+
+
+def test_its_numbers_are_those_of_the_verbs(found, alone):
+    problem = fl.Softmax(found.problem.inputs, np.asarray(found.targets))
+    plan = fl.plan(
+        problem, found.steps, batch_size=32, momenta=[0.0], weight_decay=0.02, sampling="without_replacement"
+    )
+    assert found.sgd == fl.SGD(plan.best.sgd.lr, 32, weight_decay=0.02, sampling="shuffle")
+    assert float(found.limit) == float(fl.max_stable_lr(problem, plan.best.sgd))
+    assert found.plan.optimum_loss == problem.minimum(0.02).loss
+    assert found.floor < fl.predict(problem, plan.best.sgd).excess_loss
+    assert found.accuracy.optimum == problem.minimum(0.02).accuracy
+    alone = ft.probe(
+        found.inputs,
+        found.targets,
+        batch_size=32,
+        budget=found.steps,
+        center=True,
+        sampling="without_replacement",
+        **HEAD,
+    )
+    assert alone.floor == pytest.approx(fl.predict(problem, plan.best.sgd).excess_loss, rel=1e-9)
+
+
+@pytest.mark.any_seed
+def test_the_expected_accuracy_is_that_of_gaussian_weights(alone):
+    """Drawn from the stationary law of independent batches: a mean over 2,000 draws."""
+    alone = ft.probe(
+        found.inputs,
+        found.targets,
+        batch_size=32,
+        budget=found.steps,
+        center=True,
+        sampling="without_replacement",
+        **HEAD,
+    )
+    prediction = fl.predict(alone.problem, alone.sgd)
+    rng, picture = np.random.default_rng(0), alone.problem.minimum(0.02).picture
+    values, vectors = np.linalg.eigh(prediction.mode_covariance)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    right = []
+    for _ in range(2000):
+        v = prediction.mode_mean + root @ rng.normal(size=len(root))
+        weights = prediction.optimum + alone.problem.expanded(picture.out_of(v))
+        right.append(np.mean((np.asarray(alone.problem.inputs) @ weights.T).argmax(1) == alone.problem.answers))
+    assert alone.accuracy.expected == pytest.approx(np.mean(right), abs=6 * np.std(right) / np.sqrt(2000) + 1e-4)
+
+
+def test_the_report_names_the_crossover(found):
+    assert "is the crossover: above it the weights live outside the bowl, and nothing diverges" in found.words
+    assert "nn.CrossEntropyLoss(): lr " in found.words
+    assert "exact" not in found.words
+    assert found.advice is None
+    assert repr(found).startswith("Probe(cross_entropy of 600 samples")
+
+
+def test_a_file_on_the_command_line_has_the_same_numbers(found, tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    torch.save(tensors(found), "features.pt")
+    asked = ["--loss", "cross-entropy", "--weight-decay", 0.02, "--momentum", 0, "--center", "--epochs", 20]
+    code, out, _ = run("probe", "features.pt", *asked, "--json")
+    told, expected = json.loads(out), json.loads(found.to_json())
+    assert code == 0
+    for each in (told, expected):
+        check(each, "probe")
+        for name in ("data", "seconds", "notes"):
+            del each[name]
+    assert told == expected
+
+
+def blobs(samples=90, apart=1.0):
+    rng = np.random.default_rng(0)
+    labels = np.arange(samples) % 3
+    return torch.tensor(rng.normal(size=(samples, 2)) + apart * np.eye(3)[labels][:, :2]).float(), torch.tensor(labels)
+
+
+def test_labels_of_minus_100_do_not_count():
+    x, y = blobs()
+    marked = torch.cat([y, torch.full((10,), -100)])
+    whole = ft.probe(x, y, budget=20, batch_size=8, **HEAD)
+    for kind in (torch.float32, torch.bfloat16):
+        left = ft.probe(torch.cat([x, x[:10]]).to(kind), marked, budget=20, batch_size=8, **HEAD)
+        assert left.samples == 90
+        assert any("10 samples with the label -100" in note for note in left.streamed.notes)
+        exec(left.torch_code(), {"inputs": left.inputs, "targets": left.targets})
+    assert ft.probe(torch.cat([x, x[:10]]), marked, budget=20, batch_size=8, **HEAD).expected_loss == pytest.approx(
+        whole.expected_loss, rel=1e-9
+    )
+
+
+def test_text_labels_and_held_out_data(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    x, y = blobs()
+    np.savez("f.npz", X=x.numpy(), y=np.array(["ant", "bee", "cow"])[y])
+    asked = ["--loss", "cross-entropy", "--weight-decay", 0.05, "--momentum", 0, "--budget", 20, "--seed", 1]
+    code, out, _ = run("probe", "f.npz", *asked, "--test-size", 0.3, "--json")
+    told = json.loads(out)
+    check(told, "probe")
+    assert code == 0
+    assert told["held_out_accuracy"]["optimum"] > 0.4
+    exec(told["torch_code"], {"inputs": x, "targets": np.array(["ant", "bee", "cow"])[y]})
+
+
+def test_what_cannot_be_is_refused():
+    x, y = blobs(apart=60.0)
+    with pytest.raises(FluctuaError, match="weight_decay"):
+        ft.probe(x, y, **{**HEAD, "weight_decay": 0.0}, budget=20, batch_size=8)
+    x, y = blobs()
+    with pytest.raises(InvalidInput, match="constant rate"):
+        ft.probe(x, y, **HEAD, budget=20, batch_size=8, schedules=["cosine"])
+    with pytest.raises(FluctuaError, match="labels"):
+        ft.probe(x, torch.randn(90, 1), **HEAD, budget=20, batch_size=8)
