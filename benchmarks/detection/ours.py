@@ -8,17 +8,18 @@ tests the estimate against the truth, the second tests the error bar alone. Boun
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom, t as student
-
-import fluctua as fl
 from fluctua.verification.equilibrium import looks, work
 from fluctua.verification.equilibrium.work import Reading
+from scipy.stats import binom
+from scipy.stats import t as student
+
+import fluctua as fl
 
 from .descents import BLOCKS, EVERY, Case, digits, run
 
@@ -120,12 +121,9 @@ def _no_spending(found: Looks, look: int, delta: float) -> np.ndarray:
 
 def _independent_blocks(found: Looks, look: int, delta: float) -> np.ndarray:
     """Call the spread of blocks noise, their trend included."""
-    influence = work._influences(found.products[:, look])
-    parts = [half.std(-1, ddof=1) / np.sqrt(BLOCKS // 2) for half in np.split(influence, 2, axis=-1)]
-    old = found.readings[look]
-    return fires(
-        Reading(old.work, old.floor, (*parts, 0.0), old.floor_error, old.degrees), delta, looks.level(ALPHA, look)
-    )
+    halves = np.split(work._influences(found.products[:, look]), 2, axis=-1)
+    part = np.sqrt(sum(half.var(-1, ddof=1) / (BLOCKS // 2) for half in halves))
+    return fires(replace(found.readings[look], parts=(part, 0.0)), delta, looks.level(ALPHA, look))
 
 
 def _changed(old: Reading, *, work_by: float = 1.0, floor_by: float = 1.0, floor_error_by: float = 1.0) -> Reading:

@@ -1,4 +1,4 @@
-"""The parts of the benchmark, each kept as soon as it is there: the truth and the runs are scratch, the numbers stay."""
+"""The parts of the benchmark, each kept as soon as it is there: truth and runs are scratch, the numbers stay."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def _mutant(found: Looks, rule: ours.Rule) -> dict[str, list[int]]:
 
 def machine() -> dict[str, Any]:
     """Return what the numbers were made on: rounding, and so a seed's run, depends on the instruction set."""
-    import numba
+    from llvmlite import binding
 
     import fluctua
 
     return {
-        "cpu": numba.core.codegen.llvmlite.binding.get_host_cpu_name(),
-        "avx512": bool(numba.core.codegen.llvmlite.binding.get_host_cpu_features().get("avx512f", False)),
+        "cpu": binding.get_host_cpu_name(),
+        "avx512": bool(binding.get_host_cpu_features().get("avx512f", False)),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "numpy": np.__version__,
