@@ -1,6 +1,6 @@
-"""False alarms of the equilibrium monitor stay below their level at every boundary; other detectors fire early or never.
+"""False alarms of the equilibrium monitor stay below their level at every boundary; others fire early or never.
 
-    python benchmarks/detectors.py [--runs 500] [--only sizes rivals costs figure] [--case NAME] [--scratch DIR] [--tiny]
+    python benchmarks/detectors.py [--runs 500] [--only sizes rivals costs figure] [--case NAME] [--tiny]
 
 The ground truth is linear learning, where `fluctua.learning_curve` is the exact relaxation; for softmax it is the mean
 loss of the runs themselves. Real runs on digits from zero, with and without momentum, shuffled and with replacement:
@@ -12,8 +12,8 @@ rivals  When each detector fires, in 40 of the runs, and the true gain that is l
 costs   Time of the processor that each adds to a step, side by side, and copies of the weights that ours keeps.
 figure  docs/figures/detectors.png.
 
-Numbers are kept in benchmarks/results/detectors.json with the instruction set of the machine; runs in --scratch, so that
-what was interrupted goes on. All of it takes 25 minutes of one core. physfdt is measured where it is installed.
+Numbers are kept in benchmarks/results/detectors.json with the instruction set of the machine; runs in --scratch, so
+that what was interrupted goes on. All of it takes 25 minutes of one core. physfdt is measured where it is installed.
 `--tiny` takes seconds, and its numbers mean nothing.
 """
 
@@ -37,9 +37,8 @@ PARTS = ["sizes", "rivals", "costs", "figure"]
 
 def show_sizes(name: str, found: dict[str, Any]) -> None:
     print(f"\n{name}, {found['runs']} runs: false alarms at each boundary (allowed), mutants at the worst boundary")
-    print(
-        f"{'epoch':>7}{'gain':>9}{'2.3 W/F':>9}{'sd':>8}{'bar':>8}{'level':>9}{'at gain':>9}{'at 2.3 W/F':>12}{'allowed':>9}"
-    )
+    heads = {"epoch": 7, "gain": 9, "2.3 W/F": 9, "sd": 8, "bar": 8, "level": 9, "at gain": 9, "at 2.3 W/F": 12}
+    print("".join(f"{head:>{width}}" for head, width in (heads | {"allowed": 9}).items()))
     for row in found["boundaries"]:
         print(
             f"{row['epoch']:7.1f}{row['gain']:9.4f}{row['estimate']:9.4f}{row['estimate_sd']:8.4f}{row['error_bar']:8.4f}"

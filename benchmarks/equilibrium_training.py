@@ -5,9 +5,9 @@
     python benchmarks/equilibrium_training.py --data data.npz
 
 Every arm has the same start, batches, momentum 0.9 and weight decay, and at most the same number of steps. "step" (a
-tenth at half and at three quarters) and "cosine" (to zero) know that number. "plateau" (torch's ReduceLROnPlateau on the
-epoch's training loss, patience 5) and "equilibrium" (EquilibriumLR at delta 0.1 and at delta 1) do not: they cut by ten
-twice, and stop where they say so for a third time. Printed and written as JSON: steps made, the final loss on all
+tenth at half and at three quarters) and "cosine" (to zero) know that number. "plateau" (torch's ReduceLROnPlateau on
+the epoch's training loss, patience 5) and "equilibrium" (EquilibriumLR at delta 0.1 and at delta 1) do not: they cut by
+ten twice, and stop where they say so for a third time. Printed and written as JSON: steps made, the final loss on all
 training samples, the error on held-out samples, and the steps at which the rate was cut; the mean of seeds, with its
 standard error. The runs are made seed by seed, and none is begun after `--seconds`.
 

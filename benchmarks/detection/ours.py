@@ -84,9 +84,9 @@ def exact(case: Case, epochs: int) -> np.ndarray:
 def gain(curves: np.ndarray, t: float) -> np.ndarray:
     """Return the mean loss in (t/2, t] less that in (t, 2t] from the means of epochs, (curves,); t in epochs."""
     ends = np.arange(curves.shape[1] + 1)
-    sums = [np.interp([t / 2, t, 2 * t], ends, np.append(0, np.cumsum(curve))) for curve in curves]
-    half, whole, twice = np.array(sums).T
-    return np.asarray((whole - half) / (t / 2) - (twice - whole) / t)
+    twice = min(2 * t, ends[-1])  # the last epoch of a run may be cut short
+    sums = np.array([np.interp([t / 2, t, twice], ends, np.append(0, np.cumsum(curve))) for curve in curves])
+    return np.asarray(2 * (sums[:, 1] - sums[:, 0]) / t - (sums[:, 2] - sums[:, 1]) / (twice - t))
 
 
 def fires(reading: Reading, delta: float, level: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import ours
-from .descents import CASES, Case
+from .descents import Case
 from .ours import Looks
 
 EPOCHS = 256.0
@@ -58,7 +58,7 @@ def sizes(case: Case, count: int, epochs: float, seed: int, scratch: Path) -> di
         "runs": count,
         "boundaries": ours.boundaries(found, ours.RULE),
         "mutants": {name: _mutant(found, rule) for name, rule in ours.MUTANTS.items()},
-        "fires": {name: [ends[k] for k in ours.firing(found, rule)] for name, rule in rows.items()},
+        "fires": {name: [float(ends[k]) for k in ours.firing(found, rule)] for name, rule in rows.items()},
     }
 
 
@@ -86,9 +86,14 @@ def machine() -> dict[str, Any]:
 def update(path: Path, part: str, name: str, value: Any) -> None:
     """Set one entry of the results' file."""
     whole = json.loads(path.read_text()) if path.exists() else {}
-    whole.setdefault(part, {})[name] = value
-    path.write_text(json.dumps(whole, indent=1) + "\n")
+    whole.setdefault(part, {})[name] = _plain(value)
+    path.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n")
 
 
-def case_of(name: str) -> Case:
-    return next(case for case in CASES if case.name == name)
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: what never fires is null."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

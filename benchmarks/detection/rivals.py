@@ -2,10 +2,10 @@
 
 Loss halves: the mean batch losses of our two windows, with our factor, levels and error bar. Plateau: torch's class on
 the mean training loss of an epoch. physfdt: the package itself (PyPI), every step. Yaida: arXiv:1810.00004, the two
-sides of the relation about the origin over the last half of the run, within 1 % at the end of an epoch. SASA+: arXiv:2002.10597
-and its authors' code (the last eighth of the steps, at least 1,000 of them; batch means; 95 % intervals of both halves
-contain zero and the halves agree in sign; every 100 steps). Pflug: the running sum of g(t).g(t-1) is negative, after an
-epoch.
+sides of the relation about the origin over the last half of the run, within 1 % at the end of an epoch. SASA+:
+arXiv:2002.10597 and its authors' code (the last eighth of the steps, at least 1,000 of them; batch means; 95 %
+intervals of both halves contain zero and the halves agree in sign; every 100 steps). Pflug: the running sum of
+g(t).g(t-1) is negative, after an epoch.
 """
 
 from __future__ import annotations
