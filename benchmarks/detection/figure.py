@@ -70,8 +70,8 @@ def _firing(axes: Axes, fires: dict[str, list[float]], truth: dict[str, list[flo
             axes.plot(np.median(fired), place, "o", color=colour)
         if len(fired) < len(values):
             axes.annotate(
-                "never" if not len(fired) else f"{len(fired)} of {len(values)} runs", (0.99, place),
-                xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=7,
+                "never" if not len(fired) else f"{len(fired)} of {len(values)} runs", (0.03, place),
+                xycoords=("axes fraction", "data"), ha="left", va="center", fontsize=7,
             )  # fmt: skip
     axes.set_yticks(range(len(names)), ["the monitor" if name == "ours" else name for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
