@@ -7,7 +7,7 @@ loss of the runs themselves. Real runs on digits from zero, with and without mom
 
 sizes   For every look by itself, 500 runs: how many are called equilibrated where delta is exactly the true gain, and
         where delta is the mean of the rule's own estimate. Both against the 99 % point of the binomial law of the level
-        of the look. Five mutants of the rule have to be caught by the one or the other.
+        of the look. Six mutants of the rule have to be caught by the one or the other.
 rivals  When each detector fires, in 40 of the runs, and the true gain that is lost there.
 costs   Time of the processor that each adds to a step, side by side, and copies of the weights that ours keeps.
 figure  docs/figures/detectors.png.

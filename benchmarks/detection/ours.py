@@ -103,8 +103,12 @@ def _rule(found: Looks, look: int, delta: float) -> np.ndarray:
     return fires(found.readings[look], delta, looks.level(ALPHA, look))
 
 
-def _half_the_factor(found: Looks, look: int, delta: float) -> np.ndarray:
+def _no_factor(found: Looks, look: int, delta: float) -> np.ndarray:
     return fires(_changed(found.readings[look], work_by=1 / work.DOUBLING), delta, looks.level(ALPHA, look))
+
+
+def _factor_of_two(found: Looks, look: int, delta: float) -> np.ndarray:
+    return fires(_changed(found.readings[look], work_by=2 / work.DOUBLING), delta, looks.level(ALPHA, look))
 
 
 def _doubled_floor(found: Looks, look: int, delta: float) -> np.ndarray:
@@ -133,7 +137,8 @@ def _changed(old: Reading, *, work_by: float = 1.0, floor_by: float = 1.0, floor
 
 RULE: Rule = _rule
 MUTANTS: dict[str, Rule] = {
-    "W without its factor": _half_the_factor,
+    "W without its factor": _no_factor,
+    "the factor 2": _factor_of_two,
     "F doubled": _doubled_floor,
     "no se_F": _no_floor_error,
     "no alpha spending": _no_spending,
