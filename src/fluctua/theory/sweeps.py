@@ -12,6 +12,7 @@ from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
 from .allowance import Allowance
 from .asked import Asked
+from .combined import Combined
 from .control import loss_rtol
 from .estimated_error import EstimatedError
 from .loop import Loop
@@ -43,12 +44,15 @@ class Node:
         S_pp.
     seen : ndarray, (n + r,)
         What `Asked` sees of S and E V.
+    bare : ndarray, (n + r,)
+        The same without what the witnesses' own mean made: it moves with them, and S would be told from itself.
     state : ndarray, (r, r)
-        S, in the precision of the inputs.
+        S without it, in the precision of the inputs; below the diagonal it is not filled.
     """
 
     variances: Array
     seen: Array
+    bare: Array
     state: AnyArray
 
 
@@ -136,8 +140,10 @@ class Sweeps:
         reach, step, kind = self._time.reaches[place], self._time.steps[place], self.asked.minimum.problem.inputs.dtype
         if step not in self._still:
             self._still[step] = reach.still(self.asked.minimum.noise).astype(kind)
-        state = reach.beside(self._still[step], self._shares, self.asked.felt, self._added) if step else self.covariance
-        return Node(np.diag(state).copy(), self.asked.seen(state, self._mean(place)), state.astype(kind))
+        state = reach.beside(self._still[step], self._shares, self.asked.felt) if step else self.covariance.astype(kind)
+        added = reach.adds(self._added)
+        bare = self.asked.seen(state, self._mean(place))
+        return Node(np.diag(state) + added, bare + self.asked.seen_diagonal(added), bare, state)
 
     def _mean(self, place: int) -> Array | None:
         return None if self.mean is None else self.mean * self._time.reaches[place].drift
@@ -199,34 +205,25 @@ class Sweeps:
 
     def _completed(self, allowed: Allowance, moved: Array) -> tuple[Array, Array]:
         """Ask states until little is left out beside what `moved`; what is left out, and what was if any was asked."""
-        seen, picked = self._seen, list[int]()
-        worst, left, rests = self._left_out(allowed, seen, picked)
+        picked = Combined(self.asked, np.array([node.bare for node in self._nodes]))
+        worst, left, rests = self._left_out(allowed, picked)
         before = left
-        while worst.any():
-            most = np.clip((_BELOW if picked else _BESIDE) * moved, _LEAST, _FIRST)
+        while worst.any() and len(picked.seen) < len(self._nodes):
+            most = np.clip((_BELOW if len(picked.seen) else _BESIDE) * moved, _LEAST, _FIRST)
             if np.all(left <= most):
                 break
-            tried = {place: self._left_out(allowed, seen, [*picked, place]) for place in self._candidates(worst, rests)}
-            picked.append(min(tried, key=lambda place: float(tried[place][1].max())))
-            worst, left, rests = tried[picked[-1]]
-        for place in picked:
-            self.asked.ask(np.asarray(self._nodes[place].state, np.float64), self._mean(place))
-        return left, before * bool(picked)
+            picked.pick(worst, rests)
+            worst, left, rests = self._left_out(allowed, picked)
+        means = [self._mean(place) for place in range(len(self._nodes))]
+        for state, mean in list(picked.states([node.state for node in self._nodes], means)):
+            self.asked.ask(state, mean)
+        return left, before * bool(len(picked.seen))
 
-    def _candidates(self, worst: Array, rests: Array) -> set[int]:
-        """The node that leaves out most, and that whose rest is most of those of all, weighed by what they matter."""
-        rests = rests * np.sqrt(self.asked.witnesses.weights)
-        products = rests @ rests.T
-        sizes = np.maximum(np.diag(products), np.finfo(float).tiny)
-        gains = worst**2 / sizes @ products**2 / sizes
-        return {int(np.argmax(worst)), int(np.argmax(np.where(worst > 0, gains, 0.0)))}
-
-    def _left_out(self, allowed: Allowance, seen: Array, picked: Sequence[int]) -> tuple[Array, Array, Array]:
+    def _left_out(self, allowed: Allowance, picked: Combined) -> tuple[Array, Array, Array]:
         """What each node leaves out beside what was asked and is picked, in some units, what all of them do, rests."""
-        shares, rests, _ = self.asked.shares(seen, [seen[place] for place in picked])
+        shares, rests, _ = self.asked.shares(self._seen, picked.seen)
         witnesses, known = self.asked.witnesses, shares[:, : len(self.asked.felt)]
         worst, _ = allowed.of(witnesses.effect(rests, witnesses.squares))
-        worst[list(picked)] = 0
         rounding = allowed.of(self.asked.rounding(known))[1] if known.size else 0.0
         return worst, allowed.of_rests(rests) + rounding, rests
 
