@@ -98,7 +98,7 @@ class Asked:
         """The diagonals of the forms, (m, r)."""
         return np.array([np.diag(form) for form in self.telling], np.float64)
 
-    def shares(self, seen: Array, more: Sequence[Array] = ()) -> tuple[Array, Array, Array]:
+    def shares(self, seen: Array, more: Sequence[Array] | Array = ()) -> tuple[Array, Array, Array]:
         """Each of `seen`, (k, n + r), as a sum of those asked and of `more`, (k, m), and what that leaves out.
 
         That is q of the witnesses, (k, n), and the variance of the mean gradient's product, (k, r), which is known.

@@ -35,12 +35,19 @@ class Combined:
         self.seen = np.zeros((0, bare.shape[1]))
         self._nodes, self._former = np.zeros((0, len(bare))), np.zeros((0, len(asked.felt)))
 
-    def pick(self, worst: Array, rests: Array) -> None:
-        """Pick the sum of nodes that is most of all `rests`, (nodes, n), each weighed by what is `worst` of it."""
+    def pick(self, matter: Array, rests: Array) -> None:
+        """Pick the sum of nodes that is most of what `matter`, (k, nodes), makes of the `rests`, (nodes, n).
+
+        What is largest of that counts more: it is weighed by its own size.
+        """
         rests = rests * np.sqrt(self.asked.witnesses.weights)
-        weights = worst / np.maximum(np.linalg.norm(rests, axis=1), np.finfo(float).tiny)
-        rests = weights[:, None] * rests
-        leading = weights * np.linalg.eigh(rests @ rests.T)[1][:, -1]
+        products = rests @ rests.T
+        sizes = np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", matter, products, matter, optimize=True), 0.0))
+        rows = matter * (sizes / max(sizes.max(), np.finfo(float).tiny))[:, None]
+        values, vectors = np.linalg.eigh(rows.T @ rows)
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        leading = root @ np.linalg.eigh(root @ products @ root)[1][:, -1]
+        leading /= max(np.abs(leading).max(), np.finfo(float).tiny)
         seen = leading @ self.bare
         (shares,), _, _ = self.asked.shares(seen[None], self.seen)
         old, new = shares[: len(self.asked.felt)], shares[len(self.asked.felt) :]

@@ -102,4 +102,3 @@ class Reach:
     def unit(self) -> Array:
         """What a constant unit of it adds, (r,)."""
         return np.asarray(self.weights @ self.responses**2)
-
