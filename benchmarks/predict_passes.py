@@ -10,12 +10,11 @@ and of the excess loss against rtol 1e-8.
 
     python benchmarks/predict_passes.py mnist-6200 # the first 6,200: what stands for all beside rtol 1e-8, in minutes
 
-MNIST (rank 712), on a machine that ten processes shared, a pass 0.85 s of CPU there, one thread of BLAS: 8,000 plain
-steps from the optimum and from zero 8 and 8 passes, 12 and 14 in passes; momentum 14 and 13, 21 and 22; cosine with
-momentum from the optimum 18 and 27 (before modes were held to 3 standard errors; not measured since). Of the first
-6,200: momentum 13 and 13 passes, cosine with momentum from the optimum 16, as is; before, 10, 12 and 12, modes 3e-5 and
-1e-5 off, the loss 2e-7 and 1e-7; cosine with momentum 12 and 16 passes, modes 2e-5 and 1e-5, the loss 5e-7 and 6e-7.
-Embeddings: momentum from zero 7 passes, 4.3 s.
+MNIST (rank 712), an Intel Xeon with AVX-512 that some twelve processes shared, one thread of BLAS, a pass 0.65 to 0.75
+s of CPU there: 8,000 plain steps from the optimum and from zero 3 and 5 passes, 5.3 and 9.0 in passes; momentum 6 and
+6, 15 and 17; cosine with momentum 6 and 9, 20 and 32. Of the first 6,200, beside rtol 1e-7 (one standard
+error less): plain 3 and 4 passes, modes 6e-7 and 2e-5 off, the loss 7e-10 and 1e-7; momentum 5 and 6 passes, modes 3e-6
+and 7e-6, the loss 2e-7.
 """
 
 from __future__ import annotations

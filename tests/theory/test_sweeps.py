@@ -10,9 +10,10 @@ from fluctua.kernels.constant import gradient_step
 from fluctua.kernels.coupled import CoupledKernel
 from fluctua.kernels.momentum import step_kernel
 from fluctua.kernels.time_varying import course
-from fluctua.problem.moments import quadratic_form, symmetric_form
+from fluctua.problem.moments import bands, mirrored, quadratic_form, symmetric_form, weighted_square
 from fluctua.theory import spanned
 from fluctua.theory.asked import Asked
+from fluctua.theory.combined import Combined
 from fluctua.theory.loop import Loop
 from fluctua.theory.panels import Panels, thinned
 from fluctua.theory.reach import Reach
@@ -200,6 +201,58 @@ def test_the_form_of_a_symmetric_matrix_is_its_form():
         np.testing.assert_allclose(symmetric_form(z.astype(np.float32), small), quadratic_form(z, small), rtol=1e-4)
 
 
+def test_bands_are_all_of_a_symmetric_matrix():
+    rng = np.random.default_rng(6)
+    for size in (1, 3, 17):
+        root, z = rng.standard_normal((size, size)), rng.standard_normal((2000, size))
+        given = np.full((size, size), 1e3)
+        for rows, columns in bands(size):
+            given[rows, columns] = (root + root.T)[rows, columns]
+        np.testing.assert_array_equal(mirrored(given), root + root.T)
+        np.testing.assert_allclose(symmetric_form(z, given), quadratic_form(z, root + root.T), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shift", [-2.0, 0.0, 2.0])
+def test_weights_of_either_sign_are_summed_by_their_signs(shift):
+    rng = np.random.default_rng(8)
+    z, q = rng.standard_normal((60, 5)), shift + rng.uniform(-1, 1, 60)
+    np.testing.assert_allclose(weighted_square(z, q), np.einsum("i,ij,ik->jk", q, z, z), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*SPEEDS, "chain", "cosine"])
+def test_some_modes_alone_respond_as_among_all(name):
+    """Of kernels, one of them with a chain of modes near critical damping, and of a schedule."""
+    modes, asked = np.array([4, 0, 2]), [(30, np.arange(30)), (7, np.array([0, 6]))]
+    step, lr = SPEEDS["momentum"].step, SPEEDS["momentum"].lr
+    near = (1 - np.sqrt(0.9)) ** 2 / lr * np.array([0.999, 1.0, 1.0001, 0.1, 3.0])
+    cosine = replace(SPEEDS["momentum"], schedule=fl.schedules.CosineAnnealingLR(31))
+    whole = {"chain": lambda: step_kernel(near, step, lr), "cosine": lambda: course(CURVATURES, cosine, None, 30)}
+    found = whole.get(name, lambda: kernel(name))()
+    for some, all_of_them in zip(found.only(modes).responses(asked), found.responses(asked), strict=True):
+        np.testing.assert_allclose(some, all_of_them[:, modes], rtol=1e-12, atol=1e-300)
+
+
+def test_what_is_picked_is_a_sum_of_nodes_without_what_was_asked():
+    """Once it is asked, nothing is left of the sums that matter, and the forms know the state that was asked."""
+    rng = np.random.default_rng(12)
+    minimum = noisy(rng).minimum()
+    asked, r = Asked(minimum, Witnesses(minimum, 300)), minimum.problem.rank
+    states = [root @ root.T for root in rng.standard_normal((6, r, r))]
+    asked.ask(states.pop(), None)
+    bare, matter = np.array([asked.seen(state, None) for state in states]), rng.standard_normal((2, 5))
+    picked = Combined(asked, bare)
+    for _ in range(2):
+        picked.pick(matter, asked.shares(bare, picked.seen)[1])
+    found = list(picked.states(states, [None] * 5))
+    for seen, (state, mean) in zip(picked.seen, found, strict=True):
+        assert mean is None
+        np.testing.assert_allclose(asked.seen(state, None), seen, atol=1e-9 * np.abs(bare).max())
+        np.testing.assert_allclose(asked.shares(seen[None])[0], 0, atol=1e-6)
+        asked.ask(state, None)
+    before, left = (matter @ asked.shares(bare)[1] for asked in (Asked(minimum, asked.witnesses), asked))
+    assert np.abs(left).max() < 1e-9 * np.abs(before).max()
+
+
 def test_a_reach_sums_sources_over_nodes():
     rng = np.random.default_rng(9)
     r, steps, nodes = 7, 5, 3
@@ -270,6 +323,30 @@ def clustered(rng):
     return inputs + (rng.standard_normal((12, 24)) * sizes)[rng.integers(12, size=6400)], fl.SGD(
         0.01, 16, momentum=0.98
     )
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("swept")
+@pytest.mark.parametrize("draw", range(3))
+def test_states_that_are_asked_do_not_know_the_witnesses(monkeypatch, draw):
+    """Where a sweep asks none, the witnesses' mean is all of K: kept in a state, it made 1e-3 of one sign."""
+    monkeypatch.setattr(spanned, "_WITNESSES", 400)
+    complete = Sweeps._completed
+    monkeypatch.setattr(
+        Sweeps,
+        "_completed",
+        lambda sweeps, allowed, moved: complete(sweeps, allowed, moved) if sweeps._added.any() else (moved, moved),
+    )
+    rng = np.random.default_rng(draw)
+    inputs = rng.standard_normal((8000, 40))
+    targets = 0.3 * inputs @ rng.standard_normal((40, 10)) + 0.3 * rng.standard_normal((8000, 10))
+    problem, sgd = fl.LeastSquares(inputs, targets), fl.SGD(0.01, 8)
+    prediction = fl.predict(problem, replace(sgd, lr=0.5 * float(max_stable_lr(problem, sgd))))
+    found = prediction.after(60, rtol=1e-2)
+    assert found.estimated_error.passes == 1
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    truth = prediction.after(60, rtol=1e-7)
+    assert abs(found.excess_loss / truth.excess_loss - 1) < 7e-4  # six standard deviations of witnesses' draws
 
 
 @pytest.mark.any_seed

@@ -16,7 +16,7 @@ is F0 summed (F14): two matrix products over the steps, for any schedule whateve
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 from typing import Any
@@ -69,6 +69,10 @@ class Course(Components):
     def modes(self) -> int:
         """Number of modes, r."""
         return len(self.curvatures)
+
+    def only(self, modes: Ints) -> Course:
+        """Return the same of some modes alone."""
+        return replace(self, curvatures=self.curvatures[modes])
 
     def _readout(self, observed: bool) -> Array:
         readout = np.zeros((self.components, self.modes))
@@ -137,8 +141,8 @@ class Course(Components):
         """Responses at the end of the last of `parts`."""
         ahead, out = self._readout(observed), np.empty((len(steps), self.modes))
         for flow, inside, responses in reversed(parts):
-            rows = np.flatnonzero(np.isin(steps, inside))
-            if rows.size:
+            if inside.size:
+                rows = slice(*np.searchsorted(steps, [inside[0], inside[-1] + 1]))
                 out[rows] = np.einsum("kr,nkr->nr", ahead, responses[np.searchsorted(inside, steps[rows])])
             ahead = np.einsum("kr,kjr->jr", ahead, flow)
         return out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Self
 
 import numpy as np
 
@@ -59,6 +61,17 @@ class TwoTimes(Components):
     def _paired(self, state: Array, later: Vector) -> Array:
         blocks, now = state.reshape((self.components, self.modes) * 2), self._readout(False)
         return np.asarray(np.einsum("ip,ipjq,jq->pq", now, blocks, later, optimize=True).real)
+
+    def only(self, modes: Ints) -> Self:
+        """Return the same of some modes alone."""
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **{name: self._picked(value, modes) for name, value in parts.items()})  # type: ignore[type-var]
+
+    def _picked(self, values: Vector, modes: Ints) -> Vector:
+        """Of all components, (k r,), or of modes, (..., r), those of some modes."""
+        if values.shape[-1] == self.modes:
+            return np.asarray(values[..., modes])
+        return np.asarray(self._parted(values)[:, modes].ravel())
 
     def response(self, lag: int) -> Array:
         """Shift of E V `lag` steps after a unit kick of V that spares the momentum, (r,)."""

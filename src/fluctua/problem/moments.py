@@ -9,18 +9,33 @@ import numpy as np
 
 from .._arrays import AnyArray, Array
 
-__all__ = ["BLOCK_ELEMENTS", "blocks", "quadratic_form", "symmetric_form", "weighted_square"]
+__all__ = ["BLOCK_ELEMENTS", "bands", "blocks", "mirrored", "quadratic_form", "symmetric_form", "weighted_square"]
 
 BLOCK_ELEMENTS = 2**23
 """Of one block of samples: 32 MB in float32, enough for GEMM to run at full speed."""
 _BANDS = 4  # of rows of a symmetric matrix
+_CACHED = 2**19  # elements that stay in a cache between two products
 
 
-def blocks(samples: int, width: int) -> Iterator[slice]:
+def blocks(samples: int, width: int, elements: int = BLOCK_ELEMENTS) -> Iterator[slice]:
     """Yield slices of samples whose rows of `width` elements fit a block."""
-    rows = max(BLOCK_ELEMENTS // width, 256)
+    rows = max(elements // width, 256)
     for start in range(0, samples, rows):
         yield slice(start, start + rows)
+
+
+def bands(r: int) -> Iterator[tuple[slice, slice]]:
+    """Yield some rows of a symmetric matrix, and its columns from their diagonal on."""
+    height = -(-r // _BANDS)
+    yield from ((slice(top, min(top + height, r)), slice(top, None)) for top in range(0, r, height))
+
+
+def mirrored(matrix: AnyArray) -> Array:
+    """The symmetric matrix, in float64, of which only `bands` are given."""
+    out = np.array(matrix, np.float64)
+    for rows, columns in bands(len(out)):
+        out[columns, rows] = out[rows, columns].T
+    return out
 
 
 def quadratic_form(z: AnyArray, matrix: Array) -> Array:
@@ -30,25 +45,29 @@ def quadratic_form(z: AnyArray, matrix: Array) -> Array:
 
 
 def symmetric_form(z: AnyArray, matrix: Array) -> Array:
-    """The same of a symmetric matrix, less than two thirds of the products: those below the diagonal are left out."""
-    unit, r, out = _unit(matrix), len(matrix), np.zeros(len(z))
-    for top in range(0, r, height := -(-r // _BANDS)):
-        end = min(top + height, r)
-        band = matrix[top:end, top:] / unit
-        band[:, end - top :] *= 2
-        out += np.einsum("ij,ij->i", z[:, top:end] @ band.astype(z.dtype), z[:, top:])
+    """The same of a symmetric matrix, of which only `bands` are read: less than two thirds of the products."""
+    unit, parts = _unit(matrix), []
+    for rows, columns in bands(len(matrix)):
+        band = (matrix[rows, columns] / unit).astype(z.dtype).T
+        band[rows.stop - rows.start :] *= 2
+        parts.append((rows, columns, band))
+    out = np.zeros(len(z))
+    for some in blocks(len(z), len(matrix), _CACHED):
+        for rows, columns, band in parts:
+            out[some] += np.einsum("ij,ij->i", z[some, columns] @ band, z[some, rows])
     return out * unit
 
 
 def weighted_square(z: AnyArray, q: Array) -> Array:
-    """sum_i q_i z_i z_i^T of one block; the symmetric BLAS route needs q >= 0."""
+    """sum_i q_i z_i z_i^T of one block, less those of q < 0: BLAS computes one triangle of either."""
     unit = _unit(q)
-    q = q / unit
-    if q.min() >= 0:
-        root = z * np.sqrt(q).astype(z.dtype)[:, None]
-        return np.asarray(root.T @ root, dtype=np.float64) * unit
-    product = (z * q.astype(z.dtype)[:, None]).T @ z
-    return np.asarray(0.5 * (product + product.T), dtype=np.float64) * unit
+    out = np.zeros((z.shape[1],) * 2)
+    for sign in (1, -1):
+        rows = np.flatnonzero(sign * q > 0)
+        if rows.size:
+            root = z[rows] * np.sqrt(np.abs(q[rows]) / unit).astype(z.dtype)[:, None]
+            out += sign * (root.T @ root)
+    return out * unit
 
 
 def _unit(values: Array) -> float:

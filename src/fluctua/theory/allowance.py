@@ -14,7 +14,8 @@ from .witnesses import Witnesses
 
 __all__ = ["Allowance", "Flows"]
 
-_ERRORS = 3.0  # standard errors, of the loss and of the worst of many modes; measured
+_ERRORS = 4.0  # standard errors, of the loss and of the worst of many modes; measured
+_ALIKE = 0.1  # of a curvature: modes that are taken together where tr(A S) is estimated
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -86,9 +87,23 @@ class Allowance:
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
         return total
 
+    @cached_property
+    def matter(self) -> Array:
+        """What each node's q does, as sums over nodes: to the modes, to the loss, to tr(A S) on the way, (k, nodes)."""
+        rows, a = [], self.data_curvatures
+        for target, back in zip(self.targets, self._backs, strict=True):
+            flow, allowed = self.flows.signed[target], self._allowed(target)
+            rows += [a[:, None] * flow / allowed, (self.curvatures * a @ flow)[None] / self._allowed_loss(target)]
+            returned = (np.abs(back) / allowed).max(axis=0)
+            rows.append(returned[:, None] * np.einsum("p,ipj->ij", a**2, self.flows.signed))
+        return np.concatenate(rows)
+
     def _moved(self, sizes: Array) -> Array:
         """What errors of these sizes at each node move tr(A S) at each by, at most, as [at, from]."""
-        return np.asarray(np.einsum("p,ipj,jp->ij", self.data_curvatures, self.flows.most, sizes))
+        out, some = np.zeros((len(sizes),) * 2), np.flatnonzero(sizes.any(axis=1))
+        weighed = sizes[some] * self.data_curvatures
+        out[:, some] = np.einsum("ipj,jp->ij", self.flows.most[:, :, some], weighed)
+        return out
 
     def _allowed(self, target: int) -> Array:
         """Of the variances, (r, 1)."""
@@ -125,6 +140,13 @@ class Allowance:
 
     @cached_property
     def _seen_moved(self) -> Array:
-        """What each witness's q at each node adds to tr(A S) at each, as [at, from, witness]."""
-        squares = (self.witnesses.squares * self.data_curvatures).astype(np.float32)  # estimates
-        return np.array([(squares @ flow.astype(np.float32)).T for flow in self.flows.signed])
+        """What each witness's q at each node adds to tr(A S) at each, as [at, from, witness]; estimates.
+
+        Modes whose curvatures are about the same have about the same flow.
+        """
+        h = self.curvatures
+        groups = np.flatnonzero(np.diff(np.floor(np.log(np.maximum(h, _TINY)) / _ALIKE), prepend=np.inf))
+        squares = np.add.reduceat(self.witnesses.squares * self.data_curvatures, groups, axis=1).astype(np.float32)
+        counts = np.diff(groups, append=len(h))[:, None]
+        flows = np.add.reduceat(self.flows.signed, groups, axis=1) / counts
+        return np.array([(squares @ flow).T for flow in flows.astype(np.float32)])

@@ -34,6 +34,7 @@ class Asked:
         self.minimum, self.witnesses = minimum, witnesses
         self.felt: list[AnyArray] = []
         self._seen: list[Array] = []
+        self._states: list[tuple[AnyArray, Array | None]] = []
         self._variances: list[Array] = []
         self.telling: list[AnyArray] = []
         self._triangle = np.zeros((0, 0))
@@ -54,6 +55,10 @@ class Asked:
         cross = 0.0 if mean is None else 2 * minimum.weight_decay * np.sum(minimum.mode_weights * mean, axis=0) * a
         return np.concatenate([self.witnesses.seen(covariance, mean), a**2 * np.diag(covariance) - cross])
 
+    def seen_diagonal(self, variances: Array) -> Array:
+        """The same of a diagonal S, (r,), without a mean."""
+        return np.concatenate([self.witnesses.squares @ variances, self.minimum.problem.curvatures**2 * variances])
+
     def ask(self, covariance: Array, mean: Array | None) -> None:
         """Pass over all samples."""
         minimum, kind = self.minimum, self.minimum.problem.inputs.dtype
@@ -62,7 +67,20 @@ class Asked:
         self.felt.append(felt.astype(kind))
         self._variances.append(np.diag(felt).copy())
         self._seen.append(self.seen(covariance, mean))
+        self._states.append((covariance.astype(kind), mean))
         self._tell()
+
+    def recalled(self, shares: Array) -> Array:
+        """What the witnesses see of a sum of those asked, (n + r,)."""
+        return np.asarray(shares @ np.array(self._seen)) if len(shares) else np.zeros(len(self.weights))
+
+    def less(self, covariance: Array, mean: Array | None, shares: Array) -> tuple[Array, Array | None]:
+        """(S, E V) and a sum of those asked; changed in place."""
+        for share, (state, former) in zip(shares, self._states, strict=True):
+            covariance += share * state
+            if mean is not None and former is not None:
+                mean += share * former
+        return covariance, mean
 
     def _tell(self) -> None:
         """Of the states so far, an orthonormal basis on the witnesses, and the forms that are products with it."""
@@ -80,7 +98,7 @@ class Asked:
         """The diagonals of the forms, (m, r)."""
         return np.array([np.diag(form) for form in self.telling], np.float64)
 
-    def shares(self, seen: Array, more: Sequence[Array] = ()) -> tuple[Array, Array, Array]:
+    def shares(self, seen: Array, more: Sequence[Array] | Array = ()) -> tuple[Array, Array, Array]:
         """Each of `seen`, (k, n + r), as a sum of those asked and of `more`, (k, m), and what that leaves out.
 
         That is q of the witnesses, (k, n), and the variance of the mean gradient's product, (k, r), which is known.

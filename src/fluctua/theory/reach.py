@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from .._arrays import AnyArray, Array
+from ..problem.moments import bands, mirrored
 from .skeleton import Skeleton
 
 __all__ = ["Reach"]
-
-_BANDS = 4  # of rows: what is below the diagonal is not computed
 
 
 @dataclass(frozen=True)
@@ -49,30 +48,32 @@ class Reach:
 
         What is `added` to the diagonal of the source at the nodes, (nodes, r), adds to the diagonal.
         """
-        return self.beside(self.still(noise), shares, felt, added)
+        out = mirrored(self.beside(self.still(noise), shares, felt))
+        np.fill_diagonal(out, np.diag(out) + self.adds(added))
+        return out
 
-    def beside(self, still: AnyArray, shares: Array, felt: Sequence[AnyArray], added: Array) -> Array:
-        """The same from `still`, what the start and a constant source make of it."""
-        r, out = len(self.drift), np.array(still, np.float64)
-        kind = felt[0].dtype if felt else np.dtype(np.float64)
+    def adds(self, added: Array) -> Array:
+        """What is added to S_pp, (r,), where so much is to the diagonal of the source at the nodes, (nodes, r)."""
+        return np.asarray(np.einsum("pj,jp->p", self.flow, added))
+
+    def beside(self, still: AnyArray, shares: Array, felt: Sequence[AnyArray]) -> AnyArray:
+        """S from `still`, what the start and a constant source make of it: its `bands`, in that precision."""
+        out, kind = still.copy(), felt[0].dtype if felt else still.dtype
         pairs = [self._pairs(weights, kind) for weights in (self.weights[:, None] * (self.basis @ shares)).T]
-        for band, right in _bands(r):
-            part = np.zeros((len(range(r)[band]), r - band.start), kind)
+        for band, right in bands(len(out)):
             for (before, after), each in zip(pairs, felt, strict=True):
-                part += (before[:, band].T @ after[:, right]) * each[band, right]
-            out[band, right] += part
-            out[right, band] = out[band, right].T
-        np.fill_diagonal(out, np.diag(out) + np.einsum("pj,jp->p", self.flow, added))
+                part = before[:, band].T @ after[:, right]
+                part *= each[band, right]
+                out[band, right] += part
         return out
 
     def still(self, noise: Array) -> Array:
-        """S under the constant source `noise`, (r, r)."""
-        r, out = len(self.drift), np.empty_like(self.begun)
+        """S under the constant source `noise`, its `bands`, (r, r)."""
+        out = np.zeros_like(self.begun)
         before, after = self._pairs(self.weights, np.dtype(np.float64))
-        for band, right in _bands(r):
-            found = (before[:, band].T @ after[:, right]) * noise[band, right]
-            out[band, right] = found + self.drift[band, None] * self.begun[band, right] * self.drift[right]
-            out[right, band] = out[band, right].T
+        for band, right in bands(len(out)):
+            out[band, right] = (before[:, band].T @ after[:, right]) * noise[band, right]
+            out[band, right] += self.drift[band, None] * self.begun[band, right] * self.drift[right]
         return out
 
     def _pairs(self, weights: Array, kind: np.dtype[Any]) -> tuple[AnyArray, AnyArray]:
@@ -101,9 +102,3 @@ class Reach:
     def unit(self) -> Array:
         """What a constant unit of it adds, (r,)."""
         return np.asarray(self.weights @ self.responses**2)
-
-
-def _bands(r: int) -> Iterator[tuple[slice, slice]]:
-    """Rows of a symmetric matrix, and columns from its diagonal on."""
-    height = -(-r // _BANDS)
-    yield from ((slice(top, min(top + height, r)), slice(top, None)) for top in range(0, r, height))

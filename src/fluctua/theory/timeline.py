@@ -76,9 +76,11 @@ class Timeline:
     @cached_property
     def reaches(self) -> list[Reach]:
         """How S at each node is made."""
+        if self.skeleton is not None:
+            return list(self.reached(self.panels.nodes, carried=self.skeleton))
         found = list(self.reached(self.panels.nodes))
         parts = [reach.responses * np.sqrt(np.abs(reach.weights))[:, None] for reach in found]
-        skeleton = self.skeleton or Skeleton.of(parts)
+        skeleton = Skeleton.of(parts)
         return [replace(reach, skeleton=skeleton) for reach in found]
 
     @cached_property
@@ -89,15 +91,20 @@ class Timeline:
             signed[place], most[place] = reach.flow, reach.most
         return Flows(signed, most)
 
-    def reached(self, ends: Ints, *, observed: bool = False) -> Iterator[Reach]:
-        """Yield how S, or the second moment of what is observed, is made at each of the `ends`."""
+    def reached(self, ends: Ints, *, observed: bool = False, carried: Skeleton | None = None) -> Iterator[Reach]:
+        """Yield how S, or the second moment of what is observed, is made at each of the `ends`.
+
+        Responses are those of all modes, or what a skeleton has carried to them.
+        """
         kernel = self.kernel
         near = self.last if observed and isinstance(kernel, Course) and kernel.shown else self._near
         sums = [self.panels.summed(int(end), near) for end in ends]
         asked = [(int(end), steps) for end, (steps, _) in zip(ends, sums, strict=True)]
-        responses, drifts = kernel.responses(asked, observed=observed), kernel.drift(ends, observed=observed)
+        few = kernel if carried is None else kernel.only(carried.chosen)
+        responses, drifts = few.responses(asked, observed=observed), kernel.drift(ends, observed=observed)
         for drift, one, (steps, weights) in zip(drifts, responses, sums, strict=True):
-            yield Reach(self.begun, drift, one, self.kappa * weights, self.panels.basis(steps))
+            whole = one if carried is None else one @ carried.carried
+            yield Reach(self.begun, drift, whole, self.kappa * weights, self.panels.basis(steps), carried)
 
     @cached_property
     def _near(self) -> int:

@@ -90,7 +90,7 @@ class Witnesses:
 
     def _at_most(self, mean: Array, square: Array, errors: float) -> Array:
         count = len(self.weights)
-        return np.asarray(np.abs(mean) + errors * np.sqrt(np.maximum(square - mean**2 / count, 0))) / count
+        return np.asarray(errors * np.sqrt(np.maximum(square - mean**2 / count, 0))) / count
 
     @cached_property
     def squares(self) -> Array:

@@ -1,0 +1,65 @@
+"""Sums of the states of some nodes, less what was asked for before: what all samples are asked for next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .._arrays import AnyArray, Array
+from ..problem.moments import mirrored
+from .asked import Asked
+
+__all__ = ["Combined"]
+
+
+class Combined:
+    """States that are to be asked, each a sum of those of nodes without what former ones know of it.
+
+    What is left of a sum is asked itself, and not the nodes: it is small, and rounding is small beside it.
+
+    Parameters
+    ----------
+    asked : Asked
+    bare : ndarray, (nodes, n + r)
+        What `Asked` sees of each node.
+
+    Attributes
+    ----------
+    seen : ndarray, (k, n + r)
+        The same of those picked.
+    """
+
+    def __init__(self, asked: Asked, bare: Array) -> None:
+        self.asked, self.bare = asked, bare
+        self.seen = np.zeros((0, bare.shape[1]))
+        self._nodes, self._former = np.zeros((0, len(bare))), np.zeros((0, len(asked.felt)))
+
+    def pick(self, matter: Array, rests: Array) -> None:
+        """Pick the sum of nodes that is most of what `matter`, (k, nodes), makes of the `rests`, (nodes, n).
+
+        What is largest of that counts more: it is weighed by its own size.
+        """
+        rests = rests * np.sqrt(self.asked.witnesses.weights)
+        products = rests @ rests.T
+        sizes = np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", matter, products, matter, optimize=True), 0.0))
+        rows = matter * (sizes / max(sizes.max(), np.finfo(float).tiny))[:, None]
+        values, vectors = np.linalg.eigh(rows.T @ rows)
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        leading = root @ np.linalg.eigh(root @ products @ root)[1][:, -1]
+        leading /= max(np.abs(leading).max(), np.finfo(float).tiny)
+        seen = leading @ self.bare
+        (shares,), _, _ = self.asked.shares(seen[None], self.seen)
+        old, new = shares[: len(self.asked.felt)], shares[len(self.asked.felt) :]
+        self.seen = np.vstack([self.seen, seen - self.asked.recalled(old) - new @ self.seen])
+        self._former = np.vstack([self._former, -old - new @ self._former])
+        self._nodes = np.vstack([self._nodes, leading - new @ self._nodes])
+
+    def states(self, nodes: Sequence[AnyArray], means: Sequence[Array | None]) -> Iterator[tuple[Array, Array | None]]:
+        """Yield (S, E V) of each that was picked, from the `bands` of S at the nodes, (r, r), and E V there."""
+        for shares, former in zip(self._nodes, self._former, strict=True):
+            total = np.zeros(nodes[0].shape)
+            for share, state in zip(shares, nodes, strict=True):
+                total += share * state
+            mean = None if means[0] is None else np.tensordot(shares, np.array(means), 1)
+            yield self.asked.less(mirrored(total), mean, former)
