@@ -29,6 +29,7 @@ KEPT = {
     "fluctua.report.explorer.ranges",
     "fluctua.report.figures",
     "fluctua.simulation.measurement",
+    "fluctua.simulation.head_measurement",
     "fluctua.simulation.replicas",
     "fluctua.verification.in_time.verdict",
     "fluctua.verification.one_epoch",
