@@ -147,6 +147,8 @@ SIGNATURES = {
         "average",
         "dtype",
         "threads",
+        "control",
+        "burn_in",
         "checkpoint",
         "progress",
     ],

@@ -30,6 +30,7 @@ KEPT = {
     "fluctua.report.explorer.ranges",
     "fluctua.report.figures",
     "fluctua.simulation.measurement",
+    "fluctua.simulation.head_measurement",
     "fluctua.simulation.replicas",
     *(["fluctua.torch.network_runs"] if find_spec("torch") else []),
     "fluctua.verification.in_time.verdict",

@@ -24,6 +24,7 @@ def held():
     """One of every public class, by its name."""
     data = fl.load("digits", classes=[3, 8], limit=100)
     problem, sgd = fl.LeastSquares(data.inputs[:, 18:24], data.targets), fl.SGD(lr=0.02, batch_size=8)
+    head, decayed = fl.Softmax(data.inputs[:, 18:24], data.labels), dataclasses.replace(sgd, weight_decay=0.1)
     shuffled = dataclasses.replace(sgd, sampling="shuffle")
     prediction = fl.predict(problem, sgd)
     plan = fl.plan(problem, 20, batch_size=8, momenta=[0.0], schedules=["constant", "cosine"])
@@ -50,6 +51,7 @@ def held():
         fl.batch_costs(problem, [1, 16], target=0.24),
         fl.rehearse(problem, plan, replicas=16, rng=1),
         fl.simulate(problem, sgd, **run),
+        fl.simulate(head, decayed, **run, control="quadratic"),
         fl.verify(problem, sgd, **run).about(data.about),
         fl.verify_dynamic(problem, sgd, modes=3, **run),
         fl.gradient_noise(problem, sgd, **run),
@@ -59,9 +61,9 @@ def held():
         conditioning.standardised,
         (sweep := fl.sweep(problem, sgd, lr=[0.01, 0.02, 9.0], batch_size=[4, 8], target=0.3, measure=True, **run)),
         sweep.cells[1],
-        (head := fl.Softmax(data.inputs[:, 18:24], data.labels)),
+        head,
         fl.Logistic(data.inputs[:, 18:24], data.labels),
-        fl.predict(head, dataclasses.replace(sgd, weight_decay=0.1)),
+        fl.predict(head, decayed),
     ]
     found = {type(one).__name__: one for one in objects}
     found["BatchCost"] = found["BatchCosts"][0]

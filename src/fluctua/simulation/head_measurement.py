@@ -51,6 +51,20 @@ class HeadMeasurement(Measurement):
 
     Attributes
     ----------
+    identity : dict
+        Recipe, loss, control, steps, entropy: everything that fixes the numbers.
+    recorded, watched : ndarray
+        Steps, as of a `Measurement`.
+    opened, chunks : int
+        As of a `Measurement`.
+    replica_variances, replica_losses : ndarray, (R, r) and (R, m)
+        As of a `Measurement`.
+    mode_means, mode_covariance, window_covariance : ndarray, (m, 1, r) and (r, r)
+        As of a `Measurement`, of one output.
+    covariance_error : float
+        As of a `Measurement`.
+    balance, balance_error : None
+        F0 is of least squares.
     twin : Measurement or None
         Of the twins that follow the quadratic, with `control`; their losses are the quadratic's.
 
@@ -94,6 +108,11 @@ class HeadMeasurement(Measurement):
         HeadMeasurement
             Every replica's losses and variances less its twin's, plus what is expected of the twin: the same means in
             expectation, with smaller error bars. A replica's variance may then be below 0.
+
+        Raises
+        ------
+        InvalidInput
+            For runs without twins.
         """
         if self.twin is None:
             raise InvalidInput("these runs have no twins: simulate with control='quadratic'.")

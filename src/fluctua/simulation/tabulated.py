@@ -55,4 +55,6 @@ def attributes(found: Measurement) -> dict[str, str | float]:
 def in_a_line(found: Measurement) -> str:
     """Return what ran and the excess loss it found."""
     ran = f"{found.run.dynamics}, {found.replicas} replicas, {int(found.recorded[-1])} steps"
-    return clipped(f"Measurement({ran}: excess_loss={found.excess_loss:.5g} +- {found.excess_loss_error:.2g})")
+    return clipped(
+        f"{type(found).__name__}({ran}: excess_loss={found.excess_loss:.5g} +- {found.excess_loss_error:.2g})"
+    )
