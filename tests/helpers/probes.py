@@ -12,6 +12,7 @@ import pytest
 
 torch: Any = pytest.importorskip("torch")
 nn = torch.nn
+torch.set_num_threads(1)
 
 FAR = 6.0
 """Spreads between the loss of one run and the predicted one. Of Gaussian weights the loss is a sum of squares, whose

@@ -48,6 +48,7 @@ def test_a_loop_with_another_rate_ends_elsewhere(found, tmp_path):
     assert abs(measured - predicted) > FAR * spread
 
 
+@pytest.mark.slow
 def test_its_numbers_are_those_of_the_verbs(found):
     prepared = np.column_stack([np.asarray(found.inputs), np.ones(600, np.float32)])
     problem = fl.LeastSquares(prepared, np.asarray(found.targets))

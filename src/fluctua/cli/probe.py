@@ -31,7 +31,7 @@ _LOSSES = tuple(name.replace("_", "-") for name in PROBE_LOSSES)
     group="Probe",
     examples=(
         "fluctua probe features.pt --budget 3000 --torch",
-        "fluctua probe embeddings.npy --labels labels.csv --center --epochs 20",
+        "fluctua probe x.npy --labels y.csv --center --epochs 20",
     ),
 )
 @data_options

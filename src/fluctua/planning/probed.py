@@ -101,10 +101,13 @@ class Probe(ByValue, Tabular):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from fluctua.planning.probed import Probe
-    >>> sorted(name for name in vars(Probe) if name in ("best", "torch_code", "expected_loss"))
-    ['best', 'expected_loss', 'torch_code']
+    >>> import fluctua as fl
+    >>> from fluctua.planning.probes import probe_on
+    >>> from fluctua.planning.wanted import Wanted
+    >>> wanted = Wanted(budget=50, momenta=[0.0], schedules=["constant"], sampling="with_replacement")
+    >>> found = probe_on(fl.load("digits", classes=[0, 1]), wanted)
+    >>> found.best.shape, found.features, found.problem.features
+    ('constant', 64, 65)
     """
 
     data: Dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import torch
 from .._validate.targets import TargetsAre
 from .._validate.values import function, positive_int
 from ..data import Dataset, load
-from ..errors import InvalidInput
+from ..errors import AmbiguousTargets, InvalidInput
 from ..planning.probed import Probe, Streamed
 from ..planning.probes import probe_on
 from ..planning.wanted import Wanted
@@ -132,16 +133,20 @@ def probe(
     with told(progress) as report:
         source, batches, name = _given(features_or_model, loader, layer)
         stream = streamed(source, batches, layer, Keys(inputs_key, targets_key), most, partial(report, "features"))
-        data = _dataset(stream, name, targets_are)
+        data = _dataset(stream, name, targets_are, loss)
         usual = stream.batch_size if stream.batch_size < len(data.inputs) else min(_ONE_BATCH, len(data.inputs))
         wanted = replace(wanted, batch_size=usual if batch_size is None else batch_size)
         came = Streamed(stream.seconds, stream.shape, tuple(stream.notes))
         return probe_on(data, wanted, came, progress=partial(report, "plan"))
 
 
-def _dataset(stream: Stream, name: str, targets_are: TargetsAre) -> Dataset:
+def _dataset(stream: Stream, name: str, targets_are: TargetsAre, loss: str) -> Dataset:
     """The features and the labels as `load` reads a pair of arrays."""
-    return replace(load((stream.kept.whole, stream.targets), targets_are=targets_are), name=name)
+    with warnings.catch_warnings():
+        if loss == "cross_entropy":  # labels of -100 will not count
+            warnings.simplefilter("ignore", AmbiguousTargets)
+        data = load((stream.kept.whole, stream.targets), targets_are=targets_are)
+    return replace(data, name=name)
 
 
 def _given(source: Any, loader: Any, layer: str | None) -> tuple[Any, Any, str]:

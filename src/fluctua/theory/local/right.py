@@ -34,7 +34,8 @@ def head_accuracy(
     """
     problem, place, picture = balance.problem, balance.minimum.place, balance.picture
     kept = np.sqrt(share)
-    inside = picture.basis @ (kept[:, None] * state.covariance * kept) @ picture.basis.T
+    spread = state.covariance - np.multiply.outer(state.mean, state.mean)
+    inside = picture.basis @ (kept[:, None] * spread * kept) @ picture.basis.T
     moved = picture.out_of(state.mean)
     z = problem.rows.projections if inputs is None else np.asarray(inputs) @ problem.rows.modes
     answers = problem.answers if labels is None else _answers(problem, np.asarray(labels))
