@@ -14,12 +14,12 @@ from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
-from fluctua.verification.equilibrium import looks, work
-from fluctua.verification.equilibrium.work import Reading
 from scipy.stats import binom
 from scipy.stats import t as student
 
 import fluctua as fl
+from fluctua.verification.equilibrium import looks, work
+from fluctua.verification.equilibrium.work import Reading
 
 from .descents import BLOCKS, EVERY, Case, digits, run
 

@@ -14,8 +14,9 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from fluctua.verification.equilibrium import looks, work
 from scipy.stats import t as student
+
+from fluctua.verification.equilibrium import looks, work
 
 from . import descents
 from .descents import BLOCKS, EVERY, Case

@@ -45,6 +45,7 @@ RULED_OUT = {
     "effective_temperatures": {"NotConverged"},
     "largest_square": {"InvalidInput"},  # of a width, which is a shape's
     "torch_code": {"NotConverged"},  # of a stationary state: the prediction is of a run
+    "probe": {"CorruptData", "DataUnavailable", "MissingPackage", "OutputError"},  # its arrays are in memory
     "draw": {"InvalidInput", "UnknownName", "UnknownRow"},  # a verdict has the rows that its figures show
 }
 """What the source lets a function raise, and what it does before rules out."""

@@ -225,6 +225,8 @@ class Probe(ByValue, Tabular):
         ------
         UnknownName
             For another loss or dtype.
+        InvalidInput, TooLarge
+            As of `Candidate.torch_code`.
 
         Notes
         -----
