@@ -176,7 +176,7 @@ class HeadTrial:
             return np.full(int(self.measurement.recorded[-1]) + 1, self.stationary.excess_loss)
         law, tested = self._followed["multiplicative"], self._rung(self.stationary.theory)
         assert law.curve is not None
-        return law.curve * (tested.excess_loss / law.excess_loss)
+        return law.curve * float(_ratio(tested.excess_loss, law.excess_loss))
 
     def _rows(self, tested: LocalPrediction) -> Iterator[Row]:
         for name in self.rungs:
