@@ -84,6 +84,22 @@ def test_an_allowance_forgives_as_much_and_no_more(digits):
     assert off.detectable == pytest.approx(compare(run, 1.2 * run.excess_loss, 1.2 * predicted, 0.01).detectable + 0.21)
 
 
+@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+@pytest.mark.parametrize("kind", ["one rare class", "many random labels"])
+def test_floors_of_data_that_the_meter_does_not_see_through_are_not_rejected(kind):
+    """Their floors are off by 3 to 4 %, and u is 5 % and -1.1 %."""
+    rng = np.random.default_rng(3)
+    inputs = np.c_[rng.normal(size=(200, 4)), np.ones(200)]
+    if kind == "one rare class":
+        problem, lr, gamma = fl.Logistic(inputs, rng.random(200) < 0.05), 1.07, 0.02
+    else:
+        problem, lr, gamma = fl.Softmax(inputs, rng.integers(0, 12, 200)), 1.15, 0.05
+    sgd = fl.SGD(lr=lr, batch_size=4, weight_decay=gamma)
+    verdict = fl.verify(problem, sgd, steps=1000, replicas=256, rng=5, level=1e-6)
+    assert verdict.tested.consistent
+    assert not verdict.row("discrete").consistent
+
+
 @pytest.mark.any_seed
 def test_no_number_of_replicas_is_sharper_than_the_theory(digits):
     verdict = fl.verify(digits, SGD, steps=200, replicas=8, rng=3, resolution=0.001)
@@ -129,3 +145,20 @@ def test_digits_are_as_the_local_theory_says(recipe):
     assert verdict.passed
     assert not verdict.row("langevin").consistent
     assert not verdict.row("discrete").consistent
+
+
+@pytest.mark.any_seed
+def test_a_batch_of_all_samples_fluctuates_nowhere(digits):
+    whole = fl.SGD(lr=0.3, batch_size=digits.samples, weight_decay=1e-2, sampling="without_replacement")
+    verdict = fl.verify(digits, whole, steps=20, replicas=2, rng=1)
+    assert verdict.row("anharmonic").excess_loss == 0.0
+    assert verdict.excess_loss == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+def test_runs_that_have_hardly_begun_know_of_no_third_derivative(digits):
+    """The flattest mode settles in 10 million steps: what u is then has not come about."""
+    sgd = fl.SGD(lr=0.3, batch_size=1, weight_decay=1e-6)
+    verdict = fl.verify(digits, sgd, steps=60, replicas=400, rng=2, level=1e-6)
+    assert verdict.tested.consistent
+    assert verdict.row("anharmonic").excess_loss == pytest.approx(verdict.row("multiplicative").excess_loss, rel=5e-3)

@@ -17,6 +17,7 @@ from ..recipe.sgd import Recipe
 from ..theory.fixed_points import NoStationaryState
 from ..theory.local.approach import begun, descent, noise_along
 from ..theory.local.balance import Balance
+from ..theory.local.own_error import stated_error
 from ..theory.local.prediction import bowl_of
 from ..theory.stable_limit import StableLimit
 from .forecast import MOST, Forecast, forecast_of
@@ -27,7 +28,6 @@ from .sweep_cells import Predicted
 __all__ = ["HeadForecast", "expected_end"]
 
 _MIXED = 0.8  # of the geometric mean of path and noise: what the estimate may be off by on the way
-_SHARE = 0.25  # of the anharmonicity
 _ERROR = 0.02
 _PIECE = 256
 
@@ -52,7 +52,7 @@ def expected_end(balance: Balance, steps: int, start: Array | None) -> _End:
     """
     noise = float(noise_along(balance, steps)[-1])
     path = 0.0 if start is None else next(islice(descent(balance.minimum, balance.sgd, start), steps, None))
-    own = _SHARE * abs(balance.anharmonicity) * noise + _MIXED * float(np.sqrt(path * noise))
+    own = stated_error(balance, "anharmonic") * noise + _MIXED * float(np.sqrt(path * noise))
     return _End(path + noise, own)
 
 

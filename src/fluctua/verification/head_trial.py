@@ -23,18 +23,19 @@ __all__ = ["HeadTrial", "own_error"]
 
 _RTOL = 1e-3
 _SETTLED = 0.005  # of its variance, what the flattest mode lacks when it counts as settled
-_SHARE = 0.25  # of the anharmonicity, by which the rungs that know of it may be off
 
 
 def own_error(prediction: LocalPrediction) -> float:
-    """Return what a rung may be off by, relative: u without third derivatives, u/4 with them.
+    """Return what a rung may be off by, relative: what it states, and what is not known of modes that are left out."""
+    state = prediction.state
+    return prediction.stated_error + (state.error / state.excess_loss if state.excess_loss else 0.0)
 
-    And what is not known of modes that are left out.
-    """
-    u, state = abs(prediction.anharmonicity), prediction.state
-    expanded = _SHARE * u if prediction.theory in EXPANDED else u if prediction.theory == "multiplicative" else 0.0
-    missing = state.error / state.excess_loss if state.excess_loss else 0.0
-    return expanded + missing
+
+def _ratio(one: Array | float, other: Array | float) -> Array:
+    """Return one/other, and 1 where both are 0: nothing fluctuates there."""
+    one, other = np.broadcast_arrays(one, other)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where((one == 0) & (other == 0), 1.0, one / other))
 
 
 def settled_after(prediction: LocalPrediction) -> int:
@@ -48,8 +49,8 @@ def settled_after(prediction: LocalPrediction) -> int:
 class HeadTrial:
     """One measurement, and the rungs called to answer it; `stationary` is the one under test.
 
-    Rungs up to "multiplicative" are followed exactly to the recorded steps. On the way from W* those above have its
-    shape: their stationary values times the share of its own that it has reached.
+    Rungs up to "multiplicative" are followed exactly to the recorded steps. What those above add to it is of second
+    order in S: on the way from W* it is less by the square of the share of its own that "multiplicative" has reached.
     """
 
     stationary: LocalPrediction
@@ -95,8 +96,25 @@ class HeadTrial:
 
     @cached_property
     def own_error(self) -> float:
-        """Of the rung under test."""
-        return own_error(self.stationary)
+        """Of the rung under test; on the way from W* also of what third derivatives have added by then."""
+        error, share = own_error(self.stationary), self._share
+        return error if self.stationary.theory not in EXPANDED else error + self._added(share)
+
+    def _added(self, share: float) -> float:
+        """What may be wrong with what a rung adds to "multiplicative" on the way: nothing at its beginning and end."""
+        return abs(self._beyond(self.stationary)) * share * (1 - share)
+
+    @cached_property
+    def _share(self) -> float:
+        """Of its stationary excess loss, what "multiplicative" has reached on average over the recorded steps."""
+        if not self.follows:
+            return 1.0
+        reached, settled = self._followed["multiplicative"].excess_loss, self._predicted("multiplicative").excess_loss
+        return min(1.0, float(_ratio(reached, settled)))
+
+    def _beyond(self, rest: LocalPrediction) -> float:
+        """What a rung has beyond "multiplicative", relative."""
+        return float(_ratio(rest.excess_loss, self._predicted("multiplicative").excess_loss)) - 1
 
     @cached_property
     def measured(self) -> HeadMeasurement:
@@ -135,9 +153,11 @@ class HeadTrial:
             return self._predicted(name)
         rest, reached = self._predicted(name), self._followed["multiplicative"]
         settled = self._predicted("multiplicative")
-        share = np.sqrt(reached.mode_variances / settled.mode_variances)
-        covariance = rest.mode_covariance * np.multiply.outer(share, share)
-        excess = rest.excess_loss * reached.excess_loss / settled.excess_loss
+        share = np.sqrt(_ratio(reached.mode_variances, settled.mode_variances))
+        shares = np.multiply.outer(share, share)
+        added = rest.mode_covariance - settled.mode_covariance
+        covariance = shares * (settled.mode_covariance + shares * added)
+        excess = reached.excess_loss * (1 + self._beyond(rest) * self._share)
         return replace(rest, state=replace(rest.state, covariance=covariance, excess_loss=excess), steps=reached.steps)
 
     @cached_property
@@ -156,7 +176,7 @@ class HeadTrial:
             return np.full(int(self.measurement.recorded[-1]) + 1, self.stationary.excess_loss)
         law, tested = self._followed["multiplicative"], self._rung(self.stationary.theory)
         assert law.curve is not None
-        return law.curve * (tested.excess_loss / law.excess_loss)
+        return law.curve * float(_ratio(tested.excess_loss, law.excess_loss))
 
     def _rows(self, tested: LocalPrediction) -> Iterator[Row]:
         for name in self.rungs:

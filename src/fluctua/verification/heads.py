@@ -53,9 +53,9 @@ def verify_head(
 ) -> Verdict:
     r"""Simulate the recipe on a softmax or logistic head, and hold the local theory against the measurement.
 
-    The rung under test is the one that `predict` gives, or `theory`. It states its own error, u/4 of the anharmonicity
-    u (u for "multiplicative"): a contrast that is off by less is not off, and what the runs would have caught is that
-    much larger.
+    The rung under test is the one that `predict` gives, or `theory`. It states its own error,
+    `LocalPrediction.stated_error`: a contrast that is off by less is not off, and what the runs would have caught is
+    that much larger.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Cross-entropy of logits, sample by sample: loss, probabilities and the derivatives up to the third (F71, F72).
+r"""Cross-entropy of logits, sample by sample: loss, probabilities and the derivatives up to the fourth (F71, F72).
 
 The logits of c classes are a *frame* times k free ones: an orthonormal basis of the c - 1 directions that differences
 between classes have, or (0, 1) for one row of weights. What is common to all classes changes no probability, so that
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._arrays import AnyArray, Array
 
-__all__ = ["contrasts", "log_losses", "probabilities", "single_row", "spread", "spread_times", "third"]
+__all__ = ["contrasts", "fourth", "log_losses", "probabilities", "single_row", "spread", "spread_times", "third"]
 
 
 def contrasts(classes: int) -> Array:
@@ -60,3 +60,12 @@ def third(p: Array, forms: Array) -> Array:
     across = np.einsum("nab,nb->na", forms, p)
     q = np.einsum("naa->na", forms) - 2 * across + np.einsum("na,na->n", p, across)[:, None]
     return 0.5 * spread_times(p, q)
+
+
+def fourth(p: Array, forms: Array) -> Array:
+    """Return the fourth derivative of the loss, with B of each row, (n, c, c), for both pairs of logits: (n,)."""
+    across = np.einsum("nab,nb->na", forms, p)
+    centred = forms - across[:, :, None] - across[:, None, :] + np.einsum("na,na->n", p, across)[:, None, None]
+    own = np.einsum("naa->na", centred)
+    crossed = np.einsum("na,nab,nb->n", p, centred**2, p)
+    return np.asarray(np.einsum("na,na->n", p, own**2) - np.einsum("na,na->n", p, own) ** 2 - 2 * crossed)

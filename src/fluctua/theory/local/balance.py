@@ -159,8 +159,9 @@ class Balance:
                 f"theory='closure' draws weights from all modes, and this head has {self.minimum.place.theta.size:,}, "
                 f"of which the {self.picture.rank} steepest are known. Use 'anharmonic', or fewer inputs."
             )
-        start = self._discrete.covariance if self.source.kappa == 0.0 else self._multiplicative.covariance
-        found = Closure(self.picture, self.source.kappa, self.kernel).settled(start)
+        if self.source.kappa == 0.0:
+            return self._discrete
+        found = Closure(self.picture, self.source.kappa, self.kernel).settled(self._multiplicative.covariance)
         whole = found.covariance + np.multiply.outer(found.mean, found.mean)
         return LocalState(whole, found.mean, found.excess_loss, found.error)
 

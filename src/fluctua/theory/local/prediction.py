@@ -20,17 +20,18 @@ from ..stable_limit import StableLimit
 from .balance import Balance, LocalState
 from .finite_time import LocalStart, followed, left_outside, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
+from .own_error import EDGE, stated_error
 
 __all__ = ["OUTSIDE", "LocalPrediction", "bowl_of"]
 
-_EDGE, OUTSIDE = 0.1, 0.3  # anharmonicity from which a floor is known to a few per cent only; from which it is refused
+OUTSIDE = 0.3  # anharmonicity from which a floor is refused
 
 
 def bowl_of(anharmonicity: float) -> Bowl:
     """Return where the weights live, as the anharmonicity says."""
     if not abs(anharmonicity) <= OUTSIDE:
         return "outside"
-    return "edge" if abs(anharmonicity) > _EDGE else "inside"
+    return "edge" if abs(anharmonicity) > EDGE else "inside"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,9 +142,18 @@ class LocalPrediction(ByValue, Tabular):
     def anharmonicity(self) -> float:
         """The meter u = floor(anharmonic)/floor(multiplicative) - 1, found without a run (F75).
 
-        The floor of "multiplicative" is off by about u, that of "anharmonic" by about u/4.
+        What it does not see is in `stated_error`.
         """
         return self.balance.anharmonicity
+
+    @cached_property
+    def stated_error(self) -> float:
+        """What the stationary floor may be off by, relative, as the theory itself says (F75); 0 where K is left out.
+
+        The largest of u ("anharmonic" inside the bowl: u/4), of what fourth derivatives and of what the skewness of the
+        noise add to the loss. With it `verify` judges.
+        """
+        return stated_error(self.balance, self.theory)
 
     @property
     def bowl(self) -> Bowl:
@@ -225,6 +235,7 @@ class LocalPrediction(ByValue, Tabular):
             "relative_excess_loss": self.excess_loss / self.optimum_loss,
             "accuracy": self.balance.minimum.accuracy,
             "anharmonicity": self.anharmonicity if np.isfinite(self.anharmonicity) else None,
+            "stated_error": self.stated_error if np.isfinite(self.stated_error) else None,
             "bowl": self.bowl,
             **{name: getattr(self, name).tolist() for name in _PER_MODE},
         }
