@@ -38,6 +38,7 @@ class Clock:
         self.device = self.parts[0].device
         self._lost: Any = 0
         self._counts: list[Tensor] = []
+        self._sampled = 0
 
     def observe(self, scale: Tensor | None, found: Tensor | None) -> None:
         """Take up a step from before it."""
@@ -62,14 +63,17 @@ class Clock:
         weights, gradients, tallies = zip(*(part.cut(steps, samples) for part in self.parts), strict=True)
         tally = tallies[0] if len(tallies) == 1 else torch.cat([each.to(self.device) for each in tallies], dim=1)
         self._cut, self._lost = self.units, 0
-        self._counts.append(samples - tally[-1].min())
+        self._sampled += samples
+        self._counts.append(tally[-1])
         folded = [[each.vector(some) for each in self.scopes] for some in (weights, gradients)]
+        for part in self.parts:
+            part.renew()
         return Piece(self.units, samples, steps, folded[0], folded[1], tally)
 
     def missed(self) -> int:
         """Return how many samples since the last call were not finite; asks the device."""
-        found = round(float(torch.stack(self._counts).sum())) if self._counts else 0
-        self._counts = []
+        good = round(float(torch.stack(self._counts).amin(1).sum())) if self._counts else 0
+        found, self._sampled, self._counts = self._sampled - good, 0, []
         return found
 
     @property
@@ -84,12 +88,12 @@ class Clock:
 
     def state(self) -> dict[str, Any]:
         """Return what has to be saved."""
-        numbers = {"units": self.units, "cut": self._cut, "lost": self._lost, "counts": self._counts}
-        return {**numbers, "parts": [each.state() for each in self.parts], "windows": self.windows.state()}
+        numbers = {"units": self.units, "cut": self._cut, "lost": self._lost, "sampled": self._sampled}
+        return {**numbers, "counts": self._counts, "parts": [each.state() for each in self.parts], "windows": self.windows.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what was saved of weights of the same shapes."""
-        self.units, self._cut = state["units"], state["cut"]
+        self.units, self._cut, self._sampled = state["units"], state["cut"], state["sampled"]
         lost, self._counts = state["lost"], [each.to(self.device, copy=True) for each in state["counts"]]
         self._lost = lost.to(self.device, copy=True) if isinstance(lost, Tensor) else lost
         for part, saved in zip(self.parts, state["parts"], strict=True):
