@@ -126,15 +126,56 @@ def test_cuts_go_on_under_a_warm_up_and_torchs_schedulers(name):
     assert watched.train(20) == pytest.approx([0.005] * 20)
 
 
-def test_it_may_follow_a_warm_up_in_sequence():
+def update_from_the_present_rate(monkeypatch):
+    """Update this scheduler as those without a closed form: from the rate that the group happens to have."""
+    usual = schedulers.LRScheduler._update_lr
+
+    def update(scheduler, epoch=None):
+        if not isinstance(scheduler, EquilibriumLR):
+            return usual(scheduler, epoch)
+        for group, rate in zip(scheduler.optimizer.param_groups, scheduler.get_lr(), strict=True):
+            group["lr"] = rate
+        return None
+
+    monkeypatch.setattr(schedulers.LRScheduler, "_update_lr", update)
+
+
+class ByStep(schedulers.SequentialLR):
+    """Hands over by ``step(0)``, as older versions of torch do."""
+
+    def step(self):
+        self.last_epoch += 1
+        place = sum(each <= self.last_epoch for each in self._milestones)
+        starts = self.last_epoch in self._milestones
+        self._schedulers[place].step(*[0] * starts)
+
+
+class ByPrivateUpdate(ByStep):
+    """Hands over by `_update_lr(0)`, as newer ones do."""
+
+    def step(self):
+        if self.last_epoch + 1 not in self._milestones:
+            super().step()
+            return
+        self.last_epoch += 1
+        self._schedulers[self._milestones.index(self.last_epoch) + 1]._update_lr(0)
+
+
+@pytest.mark.parametrize("plain_update", [False, True])
+@pytest.mark.parametrize("kind", [schedulers.SequentialLR, ByStep, ByPrivateUpdate])
+def test_it_may_follow_a_warm_up_in_sequence(kind, plain_update, monkeypatch):
+    """Whatever version of torch hands over: the rate is the base rate from the milestone on."""
     run = Training(lambda params: SGD(params, lr=0.05))
     monitor = EquilibriumMonitor(run.optimizer, every=1)
     cut = EquilibriumLR(run.optimizer, monitor)
-    whole = schedulers.SequentialLR(run.optimizer, [schedulers.LinearLR(run.optimizer, 0.1, 1, 10), cut], [10])
-    for _ in range(200):
+    whole = kind(run.optimizer, [schedulers.LinearLR(run.optimizer, 0.1, 1, 10), cut], [10])
+    if plain_update:
+        update_from_the_present_rate(monkeypatch)
+    for _ in range(145):
         run.run(1)
         whole.step()
     assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+    assert cut.get_last_lr() == pytest.approx([0.05])
     assert monitor.evidence[0].clock == 128
     assert isinstance(cut, schedulers.LRScheduler)
 

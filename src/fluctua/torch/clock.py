@@ -89,7 +89,12 @@ class Clock:
     def state(self) -> dict[str, Any]:
         """Return what has to be saved."""
         numbers = {"units": self.units, "cut": self._cut, "lost": self._lost, "sampled": self._sampled}
-        return {**numbers, "counts": self._counts, "parts": [each.state() for each in self.parts], "windows": self.windows.state()}
+        return {
+            **numbers,
+            "counts": self._counts,
+            "parts": [each.state() for each in self.parts],
+            "windows": self.windows.state(),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what was saved of weights of the same shapes."""

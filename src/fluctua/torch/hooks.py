@@ -66,7 +66,13 @@ class Hooked(ABC):
 
     @abstractmethod
     def restart(self, reason: str = "") -> None:
-        """Start the clock anew, and say why."""
+        """Start the clock anew, and say why.
+
+        Parameters
+        ----------
+        reason : str, optional
+            What is said.
+        """
 
     def remove(self) -> None:
         """Take the hooks off the optimiser; what was found stays."""

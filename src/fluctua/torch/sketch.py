@@ -31,9 +31,7 @@ class Fold:
         Of the vectors: signs of another one are slow.
     """
 
-    def __init__(
-        self, size: int, width: int | None, device: torch.device, dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, size: int, width: int | None, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         self.width = width if width is not None and width < size else None
         if self.width is not None:
             drawn = torch.Generator().manual_seed(size)
