@@ -39,6 +39,7 @@ class Part:
         self.moved = torch.zeros((), dtype=torch.bool, device=self.device)
         self._numbers: list[Tensor] = []
         self._found: list[Tensor | None] = []
+        self._taken: list[tuple[list[Tensor], list[Tensor | None]]] = []
         self._scales = self._rules.scales(group, self._states())
 
     def observe(self, scale: Tensor | None, skipped: Tensor | None) -> None:
@@ -54,10 +55,10 @@ class Part:
         self._numbers += self._rules.sampled(self.group, self._gradients(scale), weights, buffers, away, self._scales)
         self._found.append(skipped)
 
-    def cut(self, steps: Any, samples: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return sums since the last cut: of weights less those at the start, of gradients, and the tally.
+    def cut(self, steps: Any, samples: int) -> tuple[Tensor, Tensor]:
+        """Return sums since the last cut: of weights less those at the start, and of gradients.
 
-        The first two may be changed, and are of use until `renew`.
+        They may be changed, and are of use until `renew`.
         """
         torch._foreach_sub_(self._views["_before"], self._here(self._aliases))
         buffers = self._flat_buffers()
@@ -67,7 +68,7 @@ class Part:
         if self._scales:
             gradients += flat(self._scales, self.device) * self._weights * (steps / samples)
         self._buffers_before = buffers
-        return self._weights.sub_(self._start, alpha=samples), gradients, self._tally()
+        return self._weights.sub_(self._start, alpha=samples), gradients
 
     def renew(self) -> None:
         """Begin new sums, from where the weights are now."""
@@ -75,20 +76,30 @@ class Part:
         for each in (self._weights, self._buffer_sum):
             if each is not None:
                 each.zero_()
+        self._taken.append((self._numbers, self._found))
         self._numbers, self._found = [], []
         self._scales = self._rules.scales(self.group, self._states())
 
-    def _tally(self) -> Tensor:
-        """Sums of the floor's samples and of |g|^2, and how many were finite, (3, n)."""
-        same = [each.to(self.device) for each in self._numbers] if self._spread else self._numbers
-        numbers = torch.stack(same).view(len(self._found), -1, len(self.params)).to(widest(self.device))
+    def tallies(self) -> list[Tensor]:
+        """Return (3, n) for each cut since the last call: sums of the floor's samples and of |g|^2, how many finite."""
+        samples = [each for numbers, _ in self._taken for each in numbers]
+        found = [each for _, some in self._taken for each in some]
+        counts = [len(some) for _, some in self._taken]
+        self._taken = []
+        values = self._counted(samples, found)
+        return [each.clone().sum(1) for each in values.split(counts, dim=1)]
+
+    def _counted(self, samples: list[Tensor], found: list[Tensor | None]) -> Tensor:
+        """Samples of the floor, of |g|^2, and ones, zero where one of them is not finite, (3, k, n)."""
+        same = [each.to(self.device) for each in samples] if self._spread else samples
+        numbers = torch.stack(same).view(len(found), -1, len(self.params)).to(widest(self.device))
         floors, squares = self._rules.tallied(self.group, numbers)
         values = torch.stack([floors, squares, torch.ones_like(squares)])
         finite = values.abs().amax(0) < math.inf
-        if any(each is not None for each in self._found):
-            good = [torch.ones((), device=self.device) if each is None else each == 0 for each in self._found]
+        if any(each is not None for each in found):
+            good = [torch.ones((), device=self.device) if each is None else each == 0 for each in found]
             finite &= torch.stack([each.reshape(()).to(self.device, torch.bool) for each in good])[:, None]
-        return torch.where(finite, values, 0).sum(1)
+        return torch.where(finite, values, 0)
 
     @property
     def _spread(self) -> bool:
