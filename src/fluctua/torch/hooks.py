@@ -116,7 +116,7 @@ class Hooked(ABC):
         self._take(optimizer)
 
     def _take(self, optimizer: Optimizer) -> None:
-        if any([g.is_sparse for part in self._parts() for each in part.params if (g := each.grad) is not None]):
+        if any(g.is_sparse for part in self._parts() for each in part.params if (g := each.grad) is not None):
             self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         elif self._clock is not None:
             self._clock.observe(getattr(optimizer, "grad_scale", None), getattr(optimizer, "found_inf", None))
