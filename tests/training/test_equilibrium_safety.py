@@ -393,8 +393,11 @@ def _free_port():
         return found.getsockname()[1]
 
 
-@pytest.mark.parametrize("make", [plain, heavy, lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)])
-@pytest.mark.parametrize("at", [3, 400, 703, 810])
+def decayed(params):
+    return torch.optim.AdamW(params, lr=0.01, weight_decay=0.1)
+
+
+@pytest.mark.parametrize(("make", "at"), [(plain, 3), (plain, 703), (heavy, 400), (heavy, 703), (decayed, 810)])
 def test_a_resumed_monitor_decides_bit_by_bit_alike(make, at, tmp_path):
     """In a file that torch reads without running code; the run that was interrupted goes on unchanged."""
     run = Training(make)

@@ -28,6 +28,7 @@ def test_directions_below_a_share_of_the_largest_variance_are_left_out():
     assert np.isnan(exponent(variances[:1], flatness[:1]))
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_the_inverse_relation_of_a_network_fades_as_its_modes_relax(digits):
     torch = pytest.importorskip("torch")

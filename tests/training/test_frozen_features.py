@@ -36,6 +36,7 @@ def features():
     return np.column_stack([found / found.std(), np.ones(len(found))]), np.asarray(data.labels)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(alpha=1e-6, miss=1e-3)
 def test_the_floor_of_a_head_on_frozen_features_is_as_predicted(features):
     problem = fl.Softmax(*features)

@@ -273,6 +273,7 @@ def test_the_deviation_is_that_of_the_loss_over_the_gaussian():
     assert 0 < error < 0.1 * quadratic
 
 
+@pytest.mark.slow
 def test_the_noise_over_the_gaussian_is_that_of_plain_gradients():
     model, data = tiny()
     network = ft.local(model, "cross_entropy", data, top=3, weight_decay=DECAY)

@@ -98,6 +98,7 @@ class Attention(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.slow
 def test_attention_is_taken_where_it_has_a_second_derivative():
     torch.manual_seed(0)
     model, given = Attention().double().eval(), (torch.randn(20, 3, 4).double(), torch.randint(2, (20,)))

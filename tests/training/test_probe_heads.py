@@ -35,6 +35,7 @@ def alone(found):
     return ft.probe(found.inputs, found.targets, **options, **HEAD)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(alpha=1e-6)
 def test_the_loop_ends_where_it_says(found, tmp_path):
     code = found.torch_code()

@@ -27,7 +27,7 @@ def found():
 
 
 @pytest.mark.statistical(alpha=1e-6)
-@pytest.mark.parametrize("loss", ["mse", "half"])
+@pytest.mark.parametrize("loss", ["mse", pytest.param("half", marks=pytest.mark.slow)])
 def test_the_loop_ends_where_it_says(found, tmp_path, loss):
     code = found.torch_code(loss)
     assert "shuffle=True" in code
@@ -40,6 +40,7 @@ def test_the_loop_ends_where_it_says(found, tmp_path, loss):
     assert spread < 0.02 * predicted
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
 def test_a_loop_with_another_rate_ends_elsewhere(found, tmp_path):
     """The mutant: without momentum the run is ten times as slow, and a mean of the loss far above."""
@@ -64,6 +65,7 @@ def test_its_numbers_are_those_of_the_verbs(found):
     assert found.advice.to_dict() == fl.conditioning(problem, held).to_dict()
 
 
+@pytest.mark.slow
 def test_expected_loss_and_held_out_accuracy_of_a_file_are_the_same(found, tmp_path, monkeypatch, run):
     """features.pt on the command line: the same features, in bfloat16 too."""
     monkeypatch.chdir(tmp_path)

@@ -16,6 +16,9 @@ from .windows import Piece, Windows
 
 __all__ = ["Clock", "identity", "settings"]
 
+_WAITING = 256
+"""Samples whose tallies may wait for each other: each is a few tensors of one number."""
+
 
 class Clock:
     """Time since the learning rate is what it is, in units of `every` steps, and the sums since then.
@@ -38,6 +41,8 @@ class Clock:
         self.device = self.parts[0].device
         self._lost: Any = 0
         self._counts: list[Tensor] = []
+        self._sampled = 0
+        self._untallied: list[Piece] = []
 
     def observe(self, scale: Tensor | None, found: Tensor | None) -> None:
         """Take up a step from before it."""
@@ -53,23 +58,39 @@ class Clock:
         self.units += 1
         if not self.windows.cut_at(self.units):
             return None
-        return self.windows.take(self._piece())
+        piece = self._piece()
+        self._untallied.append(piece)
+        if self.units == self.windows.open[0].ends or sum(each.samples for each in self._untallied) >= _WAITING:
+            self._tally()
+        return self.windows.take(piece)
+
+    def _tally(self) -> None:
+        """Give the pieces their tallies, many at a time."""
+        if not self._untallied:
+            return
+        for piece, rows in zip(
+            self._untallied, zip(*(part.tallies() for part in self.parts), strict=True), strict=True
+        ):
+            piece.tally = rows[0] if len(rows) == 1 else torch.cat([each.to(self.device) for each in rows], dim=1)
+            self._counts.append(piece.tally[-1])
+        self._untallied = []
 
     def _piece(self) -> Piece:
         """Return the sums since the last cut, and begin new ones."""
         samples = self.units - self._cut
         steps = samples * self._every - self._lost
-        weights, gradients, tallies = zip(*(part.cut(steps, samples) for part in self.parts), strict=True)
-        tally = tallies[0] if len(tallies) == 1 else torch.cat([each.to(self.device) for each in tallies], dim=1)
+        weights, gradients = zip(*(part.cut(steps, samples) for part in self.parts), strict=True)
         self._cut, self._lost = self.units, 0
-        self._counts.append(samples - tally[-1].min())
+        self._sampled += samples
         folded = [[each.vector(some) for each in self.scopes] for some in (weights, gradients)]
-        return Piece(self.units, samples, steps, folded[0], folded[1], tally)
+        for part in self.parts:
+            part.renew()
+        return Piece(self.units, samples, steps, folded[0], folded[1])
 
     def missed(self) -> int:
         """Return how many samples since the last call were not finite; asks the device."""
-        found = round(float(torch.stack(self._counts).sum())) if self._counts else 0
-        self._counts = []
+        good = round(float(torch.stack(self._counts).amin(1).sum())) if self._counts else 0
+        found, self._sampled, self._counts = self._sampled - good, 0, []
         return found
 
     @property
@@ -84,12 +105,18 @@ class Clock:
 
     def state(self) -> dict[str, Any]:
         """Return what has to be saved."""
-        numbers = {"units": self.units, "cut": self._cut, "lost": self._lost, "counts": self._counts}
-        return {**numbers, "parts": [each.state() for each in self.parts], "windows": self.windows.state()}
+        self._tally()
+        numbers = {"units": self.units, "cut": self._cut, "lost": self._lost, "sampled": self._sampled}
+        return {
+            **numbers,
+            "counts": self._counts,
+            "parts": [each.state() for each in self.parts],
+            "windows": self.windows.state(),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what was saved of weights of the same shapes."""
-        self.units, self._cut = state["units"], state["cut"]
+        self.units, self._cut, self._sampled = state["units"], state["cut"], state["sampled"]
         lost, self._counts = state["lost"], [each.to(self.device, copy=True) for each in state["counts"]]
         self._lost = lost.to(self.device, copy=True) if isinstance(lost, Tensor) else lost
         for part, saved in zip(self.parts, state["parts"], strict=True):

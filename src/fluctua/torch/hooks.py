@@ -66,7 +66,13 @@ class Hooked(ABC):
 
     @abstractmethod
     def restart(self, reason: str = "") -> None:
-        """Start the clock anew, and say why."""
+        """Start the clock anew, and say why.
+
+        Parameters
+        ----------
+        reason : str, optional
+            What is said.
+        """
 
     def remove(self) -> None:
         """Take the hooks off the optimiser; what was found stays."""
@@ -90,7 +96,7 @@ class Hooked(ABC):
         """Take up a step; with a closure, when it has set the gradients."""
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
-            self._observe(optimizer)
+            self._take(optimizer)
             return None
         observed = self._observed(closure)
         if "closure" in kwargs:
@@ -107,7 +113,10 @@ class Hooked(ABC):
 
     @_guarded
     def _observe(self, optimizer: Optimizer) -> None:
-        if any(each.grad is not None and each.grad.is_sparse for part in self._parts() for each in part.params):
+        self._take(optimizer)
+
+    def _take(self, optimizer: Optimizer) -> None:
+        if any(g.is_sparse for part in self._parts() for each in part.params if (g := each.grad) is not None):
             self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         elif self._clock is not None:
             self._clock.observe(getattr(optimizer, "grad_scale", None), getattr(optimizer, "found_inf", None))

@@ -86,7 +86,7 @@ class EquilibriumLR(LRScheduler):
     optimizer : torch.optim.Optimizer
         That of the monitor.
     monitor : EquilibriumMonitor
-        What says whether anything is left to gain.
+        What says whether anything is left to gain; of the same optimiser.
     factor : float, optional
         Between 0 and 1.
     min_lr : float or sequence of float, optional
@@ -165,10 +165,9 @@ class EquilibriumLR(LRScheduler):
         epoch : int, optional
             0 begins at the base rates, as SequentialLR does; other numbers mean nothing here.
         """
-        self.last_epoch += 1
         if epoch == 0:
-            for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
-                _set(group, _number(rate))
+            self._begin()
+        self.last_epoch += 1
         looks = len(self.monitor.evidence)
         if looks > self._last_look:
             self._last_look = looks
@@ -180,9 +179,17 @@ class EquilibriumLR(LRScheduler):
     def _initial_step(self) -> None:
         """Do nothing: the rate is the optimiser's."""
 
-    def _get_closed_form_lr(self) -> list[float]:
-        """Return the rates at which SequentialLR begins."""
-        return [_number(each) for each in self.base_lrs]
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Begin: SequentialLR hands over by this with 0, or by ``step(0)``; how torch does it has changed."""
+        if epoch == 0:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Set the base rates."""
+        self.last_epoch = 0
+        for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
+            _set(group, _number(rate))
+        self._last_lr = self._rates()
 
     def _rates(self) -> list[float]:
         return [_number(group["lr"]) for group in self.optimizer.param_groups]

@@ -39,7 +39,7 @@ class Scope:
     fold: Fold
 
     def vector(self, parts: Sequence[Tensor]) -> Tensor:
-        """Return the vector of its tensors from the vectors of the groups."""
+        """Return the vector of its tensors from the vectors of the groups, which are changed where it is folded."""
         found = [parts[number][span] for number, span in self.spans]
         home = found[0]
         return self.fold(home if len(found) == 1 else torch.cat([each.to(home) for each in found]))
@@ -69,7 +69,7 @@ def _scope(
     name: str, places: Sequence[int], spans: list[tuple[int, slice]], size: int, part: Part, sketch: int | str | None
 ) -> Scope:
     width = (WIDTH if size > LARGE else None) if isinstance(sketch, str) else sketch
-    return Scope(name, places, spans, Fold(size, width, part.device))
+    return Scope(name, places, spans, Fold(size, width, part.device, part.dtype))
 
 
 def _name(part: Part, number: int, place: int) -> str:

@@ -27,20 +27,22 @@ class Fold:
     width : int or None
         Numbers to fold to; None keeps all.
     device : torch.device
+    dtype : torch.dtype, optional
+        Of the vectors: signs of another one are slow.
     """
 
-    def __init__(self, size: int, width: int | None, device: torch.device) -> None:
+    def __init__(self, size: int, width: int | None, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         self.width = width if width is not None and width < size else None
         if self.width is not None:
             drawn = torch.Generator().manual_seed(size)
-            self._signs = (2 * torch.randint(0, 2, (size,), generator=drawn, dtype=torch.int8) - 1).to(device)
+            self._signs = (2 * torch.randint(0, 2, (size,), generator=drawn, dtype=torch.int8) - 1).to(device, dtype)
             self._whole = size // self.width * self.width
 
     def __call__(self, vector: Tensor) -> Tensor:
-        """Return the vector, (size,) or (width,)."""
+        """Return a vector of its own, (size,) or (width,); one that is folded is changed."""
         if self.width is None:
-            return vector
-        signed = vector * self._signs
+            return vector.clone()
+        signed = vector.mul_(self._signs)
         folded = signed[: self._whole].view(-1, self.width).sum(0)
         folded[: len(signed) - self._whole] += signed[self._whole :]
         return folded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,17 +82,24 @@ def _scopes(blocks: Sequence[Piece], scopes: Sequence[Scope]) -> Iterator[Gather
 
 def _products(blocks: Sequence[Piece], number: int) -> Tensor:
     """Products of the blocks of one scope, then four more numbers, on its device."""
-    dtype = widest(blocks[0].weights[number].device)
-    weights = torch.stack([each.weights[number].to(dtype) / each.samples for each in blocks])
-    steps = [each.steps.to(weights.device) if isinstance(each.steps, Tensor) else each.steps for each in blocks]
-    gradients = torch.stack(
-        [each.gradients[number].to(dtype) / count for each, count in zip(blocks, steps, strict=True)]
+    weights, gradients = (
+        _means([getattr(each, name)[number] for each in blocks], [getattr(each, count) for each in blocks])
+        for name, count in (("weights", "samples"), ("gradients", "steps"))
     )
-    half = len(steps) // 2
+    half = len(blocks) // 2
     (w_a, w_b), (g_a, g_b) = ((each[:half].mean(0), each[half:].mean(0)) for each in (weights, gradients))
     gone, both = w_a - w_b, g_a + g_b
     extra = [torch.dot(gone, gone), torch.dot(both, both), torch.dot(gone, both), torch.dot(g_a, g_b)]
     return torch.cat([(weights @ gradients.T).reshape(-1), torch.stack(extra)])
+
+
+def _means(sums: list[Tensor], counts: list[Any]) -> Tensor:
+    """Return sums over their counts, a row each."""
+    rows = torch.stack(sums)
+    rows = rows.to(widest(rows.device))
+    if any(isinstance(each, Tensor) for each in counts):
+        return rows.div_(torch.stack([torch.as_tensor(each).to(rows) for each in counts])[:, None])
+    return rows.div_(torch.tensor(counts, dtype=rows.dtype).to(rows.device)[:, None])
 
 
 def _together(found: Sequence[Gathered]) -> Gathered:

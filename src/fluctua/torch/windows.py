@@ -8,7 +8,7 @@ the pieces up to its blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ _LONGEST = 256
 """Units after which sums are cut in any case: float32 adds so many weights without a loss that matters."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Piece:
     """Sums over some steps.
 
@@ -39,7 +39,7 @@ class Piece:
     weights, gradients : list of tensor
         A vector for each scope.
     tally : tensor
-        Sums of the samples, (3, n) for n tensors.
+        Sums of the samples, (3, n) for n tensors; empty until the clock has counted them, before a look.
     """
 
     unit: int
@@ -47,7 +47,7 @@ class Piece:
     steps: Any
     weights: list[Tensor]
     gradients: list[Tensor]
-    tally: Tensor
+    tally: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def plus(self, other: Piece) -> Piece:
         """Return the sums of both, the other being the later."""
