@@ -92,7 +92,7 @@ class Timeline:
         return Flows(signed, most)
 
     def ends(self, count: int) -> list[Target]:
-        """What is observed at `count` of the nodes, or at the last: an average remembers sources that S has forgotten."""
+        """What is observed at `count` nodes, or at the last: an average remembers sources that S has forgotten."""
         last = len(self.steps) - 1
         places = np.unique(np.linspace(1, last, count).astype(int)) if count > 1 else np.array([last])
         found, begun = self.reached(self.panels.nodes[places], observed=True), np.diag(self.begun)
