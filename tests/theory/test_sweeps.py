@@ -387,6 +387,24 @@ def test_averages_of_weights_are_as_accurate_as_asked_and_said(monkeypatch, aver
     assert abs(found.excess_loss / truth.excess_loss - 1) < stated.loss
 
 
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("swept")
+def test_what_comes_back_of_the_witnesses_mean_is_stated(monkeypatch):
+    """What it makes off the diagonal is left out: of clusters, seven thousandths of a mode and of one sign."""
+    monkeypatch.setattr(spanned, "_WITNESSES", 1536)
+    rng, sizes = np.random.default_rng(525), 1 / np.sqrt(np.arange(1, 37))
+    inputs = 0.15 * rng.standard_normal((9000, 36)) * sizes
+    inputs += (rng.standard_normal((12, 36)) * sizes)[rng.integers(12, size=9000)]
+    targets = 0.3 * inputs @ rng.standard_normal((36, 5)) + 0.3 * rng.standard_normal((9000, 5))
+    problem, sgd = fl.LeastSquares(inputs, targets), fl.SGD(0.01, 1)
+    sgd = replace(sgd, lr=0.5 * float(max_stable_lr(problem, sgd)))
+    prediction = fl.predict(problem, sgd, check_stability=False)
+    found = prediction.after(60, start="zero", rtol=1e-2)
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    truth = prediction.after(60, start="zero", rtol=1e-7)
+    assert np.abs(found.mode_variances / truth.mode_variances - 1).max() < found.estimated_error.modes
+
+
 def test_a_sum_of_states_that_were_asked_is_not_picked_again():
     """Of rests that are no state's, a sum of nodes knows nothing: what is new in it is rounding."""
     rng = np.random.default_rng(13)

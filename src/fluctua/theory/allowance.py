@@ -106,6 +106,19 @@ class Allowance:
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
         return total
 
+    def returned(self, means: Array) -> Array:
+        """The totals of what comes back through K of `means` that are added to the variances of the source, (nodes, r).
+
+        What they make off the diagonal is not known, and is of that size where modes are not independent.
+        """
+        total, a = np.zeros(2), self.data_curvatures
+        moved = np.abs(np.einsum("ipj,jp->ip", self.flows.signed, means, optimize=True)) @ a
+        for target, back in zip(self.targets, self._backs, strict=True):
+            each = np.abs(back) @ moved
+            loss = self.curvatures @ each / self._allowed_loss(target)
+            total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss])
+        return total
+
     @cached_property
     def matter(self) -> Array:
         """What each node's q does, as sums over nodes: to the modes, to the loss, to tr(A S) on the way, (k, nodes)."""

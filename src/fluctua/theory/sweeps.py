@@ -250,7 +250,8 @@ class Sweeps:
         shares, rests, _ = self.asked.shares(self._seen, picked.seen)
         known = shares[:, : len(self.asked.felt)]
         rounding = allowed.of(self.asked.rounding(known))[1] if known.size else 0.0
-        return allowed.of_rests(rests) + rounding, rests
+        returned = allowed.returned(self.asked.witnesses.mean(rests))
+        return allowed.of_rests(rests) + returned + rounding, rests
 
     def _refine(self, cut: Sequence[int]) -> None:
         """Cut panels."""
