@@ -367,6 +367,80 @@ def test_short_runs_are_as_accurate_as_asked_and_said(monkeypatch, made):
     assert abs(found.excess_loss / truth.excess_loss - 1) < min(1e-3, stated.loss)
 
 
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("swept")
+@pytest.mark.parametrize("average", [fl.EMA(0.98), fl.EMA(0.8), fl.RunningAverage()])
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
+def test_averages_of_weights_are_as_accurate_as_asked_and_said(monkeypatch, average, rtol):
+    """They remember the start, and sources that the weights have forgotten."""
+    monkeypatch.setattr(spanned, "_WITNESSES", 1536)
+    rng = np.random.default_rng(23)
+    inputs = rng.standard_normal((6200, 24)) / np.arange(1, 25) * rng.exponential(size=(6200, 1))
+    targets = 0.3 * inputs @ rng.standard_normal((24, 5)) + 0.3 * rng.standard_normal((6200, 5))
+    problem, sgd = fl.LeastSquares(inputs, targets), fl.SGD(0.01, 8)
+    sgd = replace(sgd, lr=0.3 * float(max_stable_lr(problem, sgd)))
+    prediction = fl.predict(problem, sgd, average=average, check_stability=False)
+    found = prediction.after(60, start="zero", rtol=rtol)
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    truth, stated = prediction.after(60, start="zero", rtol=1e-8), found.estimated_error
+    assert np.abs(found.mode_variances / truth.mode_variances - 1).max() < min(rtol, stated.modes)
+    assert abs(found.excess_loss / truth.excess_loss - 1) < stated.loss
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("swept")
+def test_what_comes_back_of_the_witnesses_mean_is_stated(monkeypatch):
+    """What it makes off the diagonal is left out: of clusters, seven thousandths of a mode and of one sign."""
+    monkeypatch.setattr(spanned, "_WITNESSES", 1536)
+    rng, sizes = np.random.default_rng(525), 1 / np.sqrt(np.arange(1, 37))
+    inputs = 0.15 * rng.standard_normal((9000, 36)) * sizes
+    inputs += (rng.standard_normal((12, 36)) * sizes)[rng.integers(12, size=9000)]
+    targets = 0.3 * inputs @ rng.standard_normal((36, 5)) + 0.3 * rng.standard_normal((9000, 5))
+    problem, sgd = fl.LeastSquares(inputs, targets), fl.SGD(0.01, 1)
+    sgd = replace(sgd, lr=0.5 * float(max_stable_lr(problem, sgd)))
+    prediction = fl.predict(problem, sgd, check_stability=False)
+    found = prediction.after(60, start="zero", rtol=1e-2)
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    truth = prediction.after(60, start="zero", rtol=1e-7)
+    assert np.abs(found.mode_variances / truth.mode_variances - 1).max() < found.estimated_error.modes
+
+
+def test_a_sum_of_states_that_were_asked_is_not_picked_again():
+    """Of rests that are no state's, a sum of nodes knows nothing: what is new in it is rounding."""
+    rng = np.random.default_rng(13)
+    minimum = noisy(rng).minimum()
+    asked, r = Asked(minimum, Witnesses(minimum, 300)), minimum.problem.rank
+    states = [root @ root.T for root in rng.standard_normal((2, r, r))]
+    asked.ask(states[0], None)
+    bare = np.array([asked.seen(a * states[0] + b * states[1], None) for a, b in ((1, 0), (1, 1), (2, -1))])
+    picked, rests = Combined(asked, bare), rng.standard_normal((3, 300))
+    assert picked.pick(rng.standard_normal((2, 3)), rests)
+    assert not picked.pick(rng.standard_normal((2, 3)), rests)
+    assert len(picked.seen) == 1
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("swept")
+@pytest.mark.parametrize("lost", [False, True])
+def test_heavy_tails_are_predicted_whatever_a_sweep_comes_to(monkeypatch, lost):
+    """Modes of one curvature and few samples that are most of K; or a sweep that has lost all numbers."""
+    monkeypatch.setattr(spanned, "_WITNESSES", 1536)
+    if lost:
+        monkeypatch.setattr(Sweeps, "_completed", lambda *_: np.linalg.inv(np.zeros((1, 1))))
+    rng = np.random.default_rng(523)
+    inputs = rng.standard_normal((9000, 44))
+    inputs *= np.sqrt(np.minimum(rng.standard_t(3, (9000, 1)) ** 2 + 0.2, 200))
+    targets = 0.3 * inputs @ rng.standard_normal((44, 6)) + 0.3 * rng.standard_normal((9000, 6))
+    problem, sgd = fl.LeastSquares(inputs, targets), fl.SGD(0.01, 8, momentum=0.5)
+    sgd = replace(sgd, lr=0.5 * float(max_stable_lr(problem, sgd)))
+    prediction = fl.predict(problem, sgd, check_stability=False)
+    found = prediction.after(60, start="zero")
+    monkeypatch.setattr(spanned, "_LARGE", np.inf)
+    truth, stated = prediction.after(60, start="zero", rtol=1e-7), found.estimated_error
+    assert np.abs(found.mode_variances / truth.mode_variances - 1).max() < min(1e-4, stated.modes)
+    assert abs(found.excess_loss / truth.excess_loss - 1) < stated.loss
+
+
 @pytest.mark.parametrize("name", SPEEDS)
 def test_what_is_surely_stable_is_below_the_limit(digits, name):
     problem = fl.LeastSquares(digits.inputs, digits.targets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from .._arrays import Array
 from .control import loss_rtol
 from .witnesses import Witnesses
 
-__all__ = ["Allowance", "Flows"]
+__all__ = ["Allowance", "Flows", "Target"]
 
 _ERRORS = 4.0  # standard errors, of the loss and of the worst of many modes; measured
 _ALIKE = 0.1  # of a curvature: modes that are taken together where tr(A S) is estimated
@@ -34,6 +34,27 @@ class Flows:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What is observed at one of the nodes: S itself, or the second moment of an average of the weights.
+
+    Attributes
+    ----------
+    signed, most : ndarray, (r, nodes)
+        What the source's variance at each node adds, and what errors of one sign add at most.
+    variances : ndarray, (r,)
+        What the start leaves of S_pp there, or all that is observed of it.
+    """
+
+    signed: Array
+    most: Array
+    variances: Array
+
+    def under(self, source: Array) -> Target:
+        """The same with what the variances of the `source` at the nodes, (nodes, r), add to those."""
+        return replace(self, variances=self.variances + np.einsum("pj,jp->p", self.signed, source))
+
+
+@dataclass(frozen=True)
 class Allowance:
     """Errors at nodes weighed by what they do at the targets, where every mode and the loss are to be accurate.
 
@@ -48,8 +69,7 @@ class Allowance:
         The variance of K[S] + X(E V) at each node.
     variances : ndarray, (nodes, r)
         S_pp.
-    targets : sequence of int
-        Places of nodes.
+    targets : sequence of Target
     curvatures, data_curvatures : ndarray, (r,)
         With weight decay and without.
     rtol : float
@@ -60,7 +80,7 @@ class Allowance:
     flows: Flows
     felt: Array
     variances: Array
-    targets: Sequence[int]
+    targets: Sequence[Target]
     curvatures: Array
     data_curvatures: Array
     rtol: float
@@ -70,7 +90,7 @@ class Allowance:
         """The worst that each node does, (nodes,), and the totals, of errors of G_pp of these sizes, (nodes, r)."""
         moved, worst, total = self._moved(sizes), np.zeros(len(sizes)), np.zeros(2)
         for target, back in zip(self.targets, self._backs, strict=True):
-            each = (self.flows.most[target] * sizes.T + np.abs(back) @ moved) / self._allowed(target)
+            each = (target.most * sizes.T + np.abs(back) @ moved) / self._allowed(target)
             loss = self.curvatures @ (each * self._allowed(target)) / self._allowed_loss(target)
             worst = np.maximum(worst, np.maximum(each.max(axis=0), loss))
             total = np.maximum(total, [each.sum(axis=1).max(), loss.sum()])
@@ -81,10 +101,22 @@ class Allowance:
         witnesses, total, ones = self.witnesses, np.zeros(2), np.ones(rests.shape[1])
         moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved, rests.astype(np.float32)), ones, _ERRORS)
         for target, back, seen in zip(self.targets, self._backs, self._lost, strict=True):
-            flow = self.flows.signed[target]
-            each = witnesses.effect_each(rests.T @ flow.T, witnesses.squares, _ERRORS) + np.abs(back) @ moved
+            each = witnesses.effect_each(rests.T @ target.signed.T, witnesses.squares, _ERRORS) + np.abs(back) @ moved
             loss = witnesses.effect(np.einsum("wj,jw->w", seen, rests), ones, _ERRORS)
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
+        return total
+
+    def returned(self, means: Array) -> Array:
+        """The totals of what comes back through K of `means` that are added to the variances of the source, (nodes, r).
+
+        What they make off the diagonal is not known, and is of that size where modes are not independent.
+        """
+        total, a = np.zeros(2), self.data_curvatures
+        moved = np.abs(np.einsum("ipj,jp->ip", self.flows.signed, means, optimize=True)) @ a
+        for target, back in zip(self.targets, self._backs, strict=True):
+            each = np.abs(back) @ moved
+            loss = self.curvatures @ each / self._allowed_loss(target)
+            total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss])
         return total
 
     @cached_property
@@ -92,7 +124,7 @@ class Allowance:
         """What each node's q does, as sums over nodes: to the modes, to the loss, to tr(A S) on the way, (k, nodes)."""
         rows, a = [], self.data_curvatures
         for target, back in zip(self.targets, self._backs, strict=True):
-            flow, allowed = self.flows.signed[target], self._allowed(target)
+            flow, allowed = target.signed, self._allowed(target)
             rows += [a[:, None] * flow / allowed, (self.curvatures * a @ flow)[None] / self._allowed_loss(target)]
             returned = (np.abs(back) / allowed).max(axis=0)
             rows.append(returned[:, None] * np.einsum("p,ipj->ij", a**2, self.flows.signed))
@@ -105,13 +137,13 @@ class Allowance:
         out[:, some] = np.einsum("ipj,jp->ij", self.flows.most[:, :, some], weighed)
         return out
 
-    def _allowed(self, target: int) -> Array:
+    def _allowed(self, target: Target) -> Array:
         """Of the variances, (r, 1)."""
-        return np.asarray(self.rtol * np.maximum(self.variances[target], _TINY)[:, None])
+        return np.asarray(self.rtol * np.maximum(target.variances, _TINY)[:, None])
 
-    def _allowed_loss(self, target: int) -> float:
+    def _allowed_loss(self, target: Target) -> float:
         """Of twice the loss."""
-        return loss_rtol(self.rtol) * max(float(self.curvatures @ self.variances[target]), _TINY)
+        return loss_rtol(self.rtol) * max(float(self.curvatures @ target.variances), _TINY)
 
     @cached_property
     def _returned(self) -> Array:
@@ -123,12 +155,12 @@ class Allowance:
         """What a moved tr(A S) at each node, all its returns included, adds to S_pp at each target, (r, nodes)."""
         loop = np.einsum("p,ipj,jp->ij", self.data_curvatures, self.flows.signed, self._returned)
         memory = np.linalg.inv(np.eye(len(loop)) - loop)
-        return [(self.flows.signed[target] * self._returned.T) @ memory for target in self.targets]
+        return [(target.signed * self._returned.T) @ memory for target in self.targets]
 
     @cached_property
     def _lost(self) -> list[Array]:
         """What each witness's q at each node adds to the loss at each target, (n, nodes)."""
-        flows = [self.curvatures[:, None] * self.flows.signed[target] for target in self.targets]
+        flows = [self.curvatures[:, None] * target.signed for target in self.targets]
         return [
             self.witnesses.squares @ (flow + self._lost_back(back))
             for flow, back in zip(flows, self._backs, strict=True)

@@ -12,6 +12,8 @@ from .asked import Asked
 
 __all__ = ["Combined"]
 
+_NEW = 1e-9  # of a sum of nodes: what is new in it, below which it is rounding
+
 
 class Combined:
     """States that are to be asked, each a sum of those of nodes without what former ones know of it.
@@ -33,12 +35,14 @@ class Combined:
     def __init__(self, asked: Asked, bare: Array) -> None:
         self.asked, self.bare = asked, bare
         self.seen = np.zeros((0, bare.shape[1]))
+        self._least = max(_NEW, asked.minimum.problem.precision)
         self._nodes, self._former = np.zeros((0, len(bare))), np.zeros((0, len(asked.felt)))
 
-    def pick(self, matter: Array, rests: Array) -> None:
+    def pick(self, matter: Array, rests: Array) -> bool:
         """Pick the sum of nodes that is most of what `matter`, (k, nodes), makes of the `rests`, (nodes, n).
 
-        What is largest of that counts more: it is weighed by its own size.
+        What is largest of that counts more: it is weighed by its own size. Return whether there was any that is new:
+        what the witnesses' mean adds to the rests is no state's.
         """
         rests = rests * np.sqrt(self.asked.witnesses.weights)
         products = rests @ rests.T
@@ -51,9 +55,13 @@ class Combined:
         seen = leading @ self.bare
         (shares,), _, _ = self.asked.shares(seen[None], self.seen)
         old, new = shares[: len(self.asked.felt)], shares[len(self.asked.felt) :]
-        self.seen = np.vstack([self.seen, seen - self.asked.recalled(old) - new @ self.seen])
+        left, root = seen - self.asked.recalled(old) - new @ self.seen, np.sqrt(self.asked.weights)
+        if not np.linalg.norm(left * root) > self._least * np.linalg.norm(seen * root):
+            return False
+        self.seen = np.vstack([self.seen, left])
         self._former = np.vstack([self._former, -old - new @ self._former])
         self._nodes = np.vstack([self._nodes, leading - new @ self._nodes])
+        return True
 
     def states(self, nodes: Sequence[AnyArray], means: Sequence[Array | None]) -> Iterator[tuple[Array, Array | None]]:
         """Yield (S, E V) of each that was picked, from the `bands` of S at the nodes, (r, r), and E V there."""

@@ -10,7 +10,7 @@ import numpy as np
 from .._arrays import AnyArray, Array
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
-from .allowance import Allowance
+from .allowance import Allowance, Target
 from .asked import Asked
 from .combined import Combined
 from .control import loss_rtol
@@ -106,6 +106,7 @@ class Sweeps:
     # where it is
     error: Array = field(init=False)
     _time: Timeline = field(init=False)
+    _ends: list[Target] = field(init=False)
     _loop: Loop = field(init=False)
     _shares: Array = field(init=False)
     _added: Array = field(init=False)
@@ -115,17 +116,27 @@ class Sweeps:
 
     def solve(self) -> bool:
         """Whether the run was found; it is not where the source is no smooth function of time, or grows."""
+        try:
+            return self._solved()
+        except np.linalg.LinAlgError:  # of what has grown beyond all numbers
+            return False
+
+    def _solved(self) -> bool:
         time = Timeline.over(self.kernel, self.kappa, self.covariance, self.last, self.rtol)
         if time is None or not time.knows(self._curvatures, _SUMS * self.rtol, _SUMS * loss_rtol(self.rtol)):
             return False
         self._begin(time)
         for _ in range(_SWEEPS):
             self._nodes = [self._visited(place) for place in range(len(self._time.steps))]
-            if not all(np.isfinite(node.variances).all() for node in self._nodes):
+            if not np.isfinite(self._seen).all():
                 return False
             if self._held():
                 return True
         return False
+
+    def _lay(self, time: Timeline) -> None:
+        """Take this for the layout of the run from now on."""
+        self._time, self._ends = time, time.ends(_TARGETS if self.everywhere else 1)
 
     @property
     def _curvatures(self) -> Array:
@@ -135,7 +146,8 @@ class Sweeps:
         """No source but C."""
         skeleton = time.reaches[0].skeleton
         assert skeleton is not None
-        self._time, self._loop = time, Loop(self.asked, skeleton)
+        self._loop = Loop(self.asked, skeleton)
+        self._lay(time)
         self._shares, self._added = np.zeros((len(time.steps), 0)), np.zeros((len(time.steps), self.kernel.modes))
 
     def _visited(self, place: int) -> Node:
@@ -199,10 +211,8 @@ class Sweeps:
         return float(own[np.isin(self._time.steps, self._time.panels.places[panel])].sum())
 
     def _allowance(self, felt: Array) -> Allowance:
-        count = len(self._time.steps)
-        targets = sorted({*np.linspace(1, count - 1, _TARGETS).astype(int).tolist()})
         variances = np.array([node.variances for node in self._nodes])
-        targets = targets if self.everywhere else targets[-1:]
+        targets = [target.under(np.diag(self.asked.minimum.noise) + felt) for target in self._ends]
         data = self.asked.minimum.problem.curvatures
         return Allowance(
             self._time.flows, felt, variances, targets, self._curvatures, data, self.rtol, self.asked.witnesses
@@ -227,7 +237,8 @@ class Sweeps:
             most = np.clip((_BELOW if len(picked.seen) else _BESIDE) * moved, _LEAST, _FIRST)
             if np.all(left <= most):
                 break
-            picked.pick(allowed.matter, rests)
+            if not picked.pick(allowed.matter, rests):
+                break
             left, rests = self._left_out(allowed, picked)
         means = [self._mean(place) for place in range(len(self._nodes))]
         for state, mean in list(picked.states([node.state for node in self._nodes], means)):
@@ -239,13 +250,15 @@ class Sweeps:
         shares, rests, _ = self.asked.shares(self._seen, picked.seen)
         known = shares[:, : len(self.asked.felt)]
         rounding = allowed.of(self.asked.rounding(known))[1] if known.size else 0.0
-        return allowed.of_rests(rests) + rounding, rests
+        returned = allowed.returned(self.asked.witnesses.mean(rests))
+        return allowed.of_rests(rests) + returned + rounding, rests
 
     def _refine(self, cut: Sequence[int]) -> None:
         """Cut panels."""
         if cut:
             time = self._time.split(cut)
-            basis, self._time = self._time.panels.basis(time.panels.nodes), time
+            basis = self._time.panels.basis(time.panels.nodes)
+            self._lay(time)
             self._shares, self._added = basis @ self._shares, basis @ self._added
 
     def states(self, steps: Sequence[int]) -> Iterator[Array]:

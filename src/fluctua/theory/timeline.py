@@ -13,7 +13,7 @@ import numpy as np
 from .._arrays import Array, Ints
 from ..kernels.constant import Kernel
 from ..kernels.time_varying import Course
-from .allowance import Flows
+from .allowance import Flows, Target
 from .panels import Panels
 from .reach import Reach
 from .skeleton import Skeleton
@@ -90,6 +90,13 @@ class Timeline:
         for place, reach in enumerate(self.reaches[1:], 1):
             signed[place], most[place] = reach.flow, reach.most
         return Flows(signed, most)
+
+    def ends(self, count: int) -> list[Target]:
+        """What is observed at `count` nodes, or at the last: an average remembers sources that S has forgotten."""
+        last = len(self.steps) - 1
+        places = np.unique(np.linspace(1, last, count).astype(int)) if count > 1 else np.array([last])
+        found, begun = self.reached(self.panels.nodes[places], observed=True), np.diag(self.begun)
+        return [Target(reach.flow, reach.most, reach.drift**2 * begun) for reach in found]
 
     def reached(self, ends: Ints, *, observed: bool = False, carried: Skeleton | None = None) -> Iterator[Reach]:
         """Yield how S, or the second moment of what is observed, is made at each of the `ends`.
