@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
+from fluctua.errors import UncertainSpread
 from fluctua.theory.output_pairs import pairs_of
 
 
@@ -34,3 +35,14 @@ def test_real_runs_differ_as_predicted(problem, steps):
     run = fl.simulate(problem, sgd, steps=steps, replicas=1024, records=1, rng=31, start="zero")
     found = fl.loss_spread(fl.predict(problem, sgd).after(steps, start="zero"))
     assert found.std == pytest.approx(run.replica_losses[:, -1].std(ddof=1), rel=0.2)
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "without_replacement"])
+def test_near_the_limit_it_is_said_to_be_uncertain(problem, sampling):
+    """At 0.8 of the limit real runs differ twice as much, whatever the covariances: the closure has no heavy tails."""
+    near = fl.predict(problem, fl.SGD(1.0, 32, sampling=sampling), check_stability=False).after(13, start="zero")
+    with pytest.warns(UncertainSpread, match="more than 1.5 times too small"):
+        fl.loss_spread(near)
+    assert "or more between runs" in fl.torch_code(problem, near.law.sgd, 13, prediction=near)
+    calm = fl.predict(problem, fl.SGD(0.3, 32, sampling=sampling)).after(13, start="zero")
+    assert " or more" not in fl.torch_code(problem, calm.law.sgd, 13, prediction=calm)
