@@ -20,6 +20,7 @@ from ..errors import (
     IndexColumn,
     UncertainFloor,
     UncertainLimit,
+    UncertainSpread,
     UnknownFloor,
     UnstableRates,
 )
@@ -42,7 +43,16 @@ _COMMANDS = {
     "data": "data",
     "schema": "schema",
 }
-_SAID = (AmbiguousTargets, BelowRounding, IndexColumn, UncertainFloor, UncertainLimit, UnknownFloor, UnstableRates)
+_SAID = (
+    AmbiguousTargets,
+    BelowRounding,
+    IndexColumn,
+    UncertainFloor,
+    UncertainLimit,
+    UncertainSpread,
+    UnknownFloor,
+    UnstableRates,
+)
 """Warnings that are shown each time."""
 _NO_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
 

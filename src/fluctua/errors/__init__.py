@@ -16,6 +16,7 @@ from .warned import (
     MissingBias,
     UncertainFloor,
     UncertainLimit,
+    UncertainSpread,
     UnknownFloor,
     UnstableRates,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "TooLarge",
     "UncertainFloor",
     "UncertainLimit",
+    "UncertainSpread",
     "UnknownFloor",
     "UnknownName",
     "UnknownRow",

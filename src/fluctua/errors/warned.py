@@ -9,6 +9,7 @@ __all__ = [
     "MissingBias",
     "UncertainFloor",
     "UncertainLimit",
+    "UncertainSpread",
     "UnknownFloor",
     "UnstableRates",
 ]
@@ -51,6 +52,25 @@ class UncertainFloor(UserWarning):
             f"the noise floor at lr = {lr:.4g} is uncertain and may be too low: it is {reason}. Use a smaller learning "
             f"rate, fl.semi_analytic with more orders, drop_last=True or a batch size that divides the samples, or "
             f"sampling='without_replacement', for which the law is exact."
+        )
+
+
+class UncertainSpread(UserWarning):
+    """The spread of the loss between runs may be more than 1.5 times too small: weights have heavy tails.
+
+    Attributes
+    ----------
+    share : float
+        Of the largest stable learning rate of independent batches, of the smallest size that an epoch has.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        super().__init__(
+            f"the spread of the loss between runs may be more than 1.5 times too small: the learning rate is "
+            f"{share:.0%} of the largest stable one of independent batches, of the smallest size that there is, and "
+            f"so near the limit the weights have heavier tails than the Gaussian that is assumed. The mean does not "
+            f"assume it. Use a smaller learning rate, drop_last=True where the last batch is smaller, or fl.simulate."
         )
 
 

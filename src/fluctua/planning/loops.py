@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 
 from .._validate.arguments import door
 from .._validate.values import instance, positive_int
-from ..errors import InvalidInput, NotConverged
+from ..errors import InvalidInput, NotConverged, UncertainSpread
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..recipe.torch_loop.loop import Loop
 from ..theory.answers import Prediction
+from ..theory.heavy_tails import share_of_heavy_tails
 from ..theory.outputs_alike import rough_spread
 from ..theory.spread import loss_spread
 from .candidates import Candidate
@@ -118,7 +120,8 @@ def _refuse_another(prediction: Prediction, loop: Loop) -> None:
 def ended(loop: Loop, prediction: Prediction) -> Loop:
     """Return the loop with the loss that it is predicted to end with, and its spread between runs."""
     expected = prediction.optimum_loss + prediction.excess_loss
-    return replace(loop, expected=expected, spread=_spread(prediction, loop.steps))
+    heavy = share_of_heavy_tails(prediction) is not None
+    return replace(loop, expected=expected, spread=_spread(prediction, loop.steps), tails=heavy)
 
 
 def _spread(prediction: Prediction, steps: int) -> float:
@@ -128,7 +131,9 @@ def _spread(prediction: Prediction, steps: int) -> float:
     if pairs * (problem.samples + _STEP * steps) * problem.rank**2 > _A_SECOND:
         return rough_spread(prediction)
     try:
-        return loss_spread(prediction, rtol=_RTOL).std
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UncertainSpread)  # the loop says so itself
+            return loss_spread(prediction, rtol=_RTOL).std
     except (InvalidInput, NotConverged):  # a loop is worth more than its spread
         return rough_spread(prediction)
 
@@ -147,5 +152,6 @@ def _told(search: Search, one: Candidate) -> Candidate:
         return replace(one, loop=ended(loop, prediction), end=prediction)
     excess = prediction.excess_loss
     spread = float(np.hypot(rough_spread(prediction), _ESTIMATE * excess))
-    loop = replace(loop, expected=prediction.optimum_loss + excess, spread=spread, about=True)
+    heavy = share_of_heavy_tails(prediction) is not None
+    loop = replace(loop, expected=prediction.optimum_loss + excess, spread=spread, about=True, tails=heavy)
     return replace(one, loop=loop, end=prediction)

@@ -16,6 +16,7 @@ from ..data.prepared import preparation_code, preparation_words
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.heads import Softmax
 from ..recipe.sgd import SGD
+from ..recipe.torch_loop.loop import Loop
 from ..storage.results import finite
 from ..theory.probe import ExpectedAccuracy
 from ..theory.stable_limit import StableLimit
@@ -257,7 +258,8 @@ class Probe(ByValue, Tabular):
             yield self.plan.words
         yield f"use       {self.sgd.words}"
         yield f"torch     {recipe_words(self.problem, self.sgd)}"
-        yield f"expected  loss {self.expected_loss:.6g} +- {self.loss_spread:.2g} between runs at the end"
+        more = " or more" if isinstance(self.best.loop, Loop) and self.best.loop.tails else ""
+        yield f"expected  loss {self.expected_loss:.6g} +- {self.loss_spread:.2g}{more} between runs at the end"
         for where, found in (("training data", self.accuracy), ("held-out data", self.held_out)):
             if found is not None:
                 yield f"accuracy  {found.optimum:.2%} at W*, {found.expected:.2%} expected ({where})"

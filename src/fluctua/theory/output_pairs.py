@@ -29,6 +29,7 @@ from .stability import max_stable_lr
 __all__ = ["Looks", "pairs_of"]
 
 Pairs = Iterator[tuple[tuple[int, int], Array]]
+_KNOWN = 0.1  # of a mode's second moment, from which its variance is more than the accuracy of the moments
 _ONE_STEP = np.ones((2, 1))  # weights of a source that is constant over it
 
 
@@ -98,16 +99,22 @@ def _measured(prediction: Prediction, epochs: MeasuredEpochs, places: list[int],
 
 
 def _scaled(prediction: Prediction, variances: Array, rtol: float) -> Pairs:
-    """Those of independent batches, each mode scaled to the `variances`, (n, r), that epochs leave it."""
+    """Those of independent batches, each mode scaled to the `variances`, (n, r), that epochs leave it.
+
+    From elsewhere than W* a mode's variance may be less than the accuracy of its second moment. Then, and only then, it
+    follows from the noise of the mean's way, which does not feel the fluctuation.
+    """
     law, step = prediction.law, None if prediction.steps is None else prediction.steps[0]
     pairs = dict(_of_independent(_in_independent_batches(prediction, rtol), rtol))
+    alone = np.sum([pairs[k, k][0].diagonal() for k in range(law.problem.outputs)], axis=0)
     if prediction.start is None or step is None:
-        alone = np.sum([pairs[k, k][0].diagonal() for k in range(law.problem.outputs)], axis=0)
         kept = np.divide(variances, alone, out=np.zeros_like(variances), where=alone > 0)
-    else:  # there the variances are less than the accuracy of the moments, and follow from the noise itself
+    else:
         assert law.shuffle is not None
         course = law._course(law.minimum.curvatures, max(step, 1))
         kept = share_kept(law.shuffle, course, prediction.start.modes, step)[None]
+        known = (variances > _KNOWN * prediction.mode_covariance.diagonal()) & (alone > 0)
+        kept = np.divide(variances, alone, out=kept, where=known)
     scale = np.sqrt(np.maximum(kept, 0.0))
     yield from ((kl, scale[:, :, None] * block * scale[:, None]) for kl, block in pairs.items())
 

@@ -74,6 +74,8 @@ class Loop:
         Standard deviation of that loss between runs.
     about : bool
         Whether the expected loss is an estimate.
+    tails : bool
+        Whether that loss may differ far more between runs, as it does near the stability limit.
     """
 
     sgd: Recipe
@@ -89,6 +91,7 @@ class Loop:
     expected: float | None = None
     spread: float | None = None
     about: bool = False
+    tails: bool = False
 
     losses: ClassVar[tuple[str, ...]] = tuple(LOSSES)
     """Those that `code` knows, the usual one first."""
@@ -232,7 +235,8 @@ class _Written:
         if loop.expected is None:
             return ""
         about, runs = ("about ", "") if loop.about else ("", " between runs")
-        spread = "" if loop.spread is None else f" +- {times * loop.spread:.2g}{runs}"
+        more = " or more" if loop.tails else ""
+        spread = "" if loop.spread is None else f" +- {times * loop.spread:.2g}{more}{runs}"
         return f", predicted {about}{times * loop.expected:.6g}{spread}"
 
 
