@@ -229,7 +229,7 @@ def test_plot_draws_for_a_journals_column(run, tmp_path):
 def test_the_help_lists_every_command_in_one_line(run):
     out = run("--help")[1]
     commands = out.split("Commands:\n")[1].split("\n\n")[0].splitlines()
-    assert len(commands) == 10
+    assert len(commands) == 11
     assert all(line.endswith(".") and "..." not in line for line in commands)
     assert "\n  fluctua verify digits\n" in out
 
@@ -238,7 +238,7 @@ def test_a_fault_of_ours_is_one_line_unless_debugging(run, features, monkeypatch
     def broken(*_, **__):
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("fluctua.cli.asking.LeastSquares", broken)
+    monkeypatch.setattr(fl.LeastSquares, "__init__", broken)
     code, out, err = run("predict", features)
     assert (code, out) == (3, "")
     assert "ZeroDivisionError: by nought" in err

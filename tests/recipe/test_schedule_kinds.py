@@ -79,7 +79,7 @@ def test_every_kind_is_here_and_in_the_schemas():
 
     for path in (Path(fl.__file__).parent / "schemas").glob("*.json"):
         look(json.loads(path.read_text()))
-    assert len(found) == 6
+    assert len(found) == 7
     assert all(sorted(KINDS) == names for names in found)
 
 

@@ -25,7 +25,7 @@ class Plain(Judgement[Said]):
     rows: tuple[Said, ...]
     resolution: float = 0.05
     detectable: float = 0.01
-    table = to_dict = words = _hold = _read = _role_of = _tables = None
+    run = table = to_dict = words = _hold = _read = _role_of = _tables = None
 
 
 TRUE = (Said("law", "claim", True), Said("law x 1.05", "mutant", False))

@@ -17,9 +17,9 @@ _BANDS = 4  # of rows of a symmetric matrix
 _CACHED = 2**19  # elements that stay in a cache between two products
 
 
-def blocks(samples: int, width: int, elements: int = BLOCK_ELEMENTS) -> Iterator[slice]:
-    """Yield slices of samples whose rows of `width` elements fit a block."""
-    rows = max(elements // width, 256)
+def blocks(samples: int, width: int, elements: int = 0) -> Iterator[slice]:
+    """Yield slices of samples whose rows of `width` elements fit a block of so many, or else of `BLOCK_ELEMENTS`."""
+    rows = max((elements or BLOCK_ELEMENTS) // width, 256)
     for start in range(0, samples, rows):
         yield slice(start, start + rows)
 
