@@ -7,11 +7,10 @@ looks. The overhead is the median over the pieces of the ratio of two neighbours
 
     python benchmarks/monitor_overhead.py [pieces]
 
-Measured on two cores shared by some ten other processes (load 14), quartiles in brackets. The aim of 5 % is not met:
+Measured in CPU time on two cores shared by other processes (load 7), quartiles in brackets. The aim of 5 % is not met:
 
-linear 784-10   SGD +41 % (21 to 58), momentum +35 % (22 to 58), from step 700 to 2,700, with 9 looks; after 12,000
-                steps, SGD +20 % (9 to 26); 2.1 MiB
-perceptron      SGD +31 % (29 to 34), from step 700 to 2,700, with 5 looks; 12.5 MiB, 3.3 copies of the weights
+linear 784-10   SGD +38 % (23 to 43) from step 700 to 4,700, with 12 looks; +22 % (20 to 29) from 6,000 on; 2.2 MiB
+perceptron      SGD +21 % (20 to 24) from step 700 to 1,700; 12.5 MiB, 3.3 copies of the weights
 """
 
 from __future__ import annotations
@@ -80,7 +79,8 @@ def compared(name, sizes, batch, pieces, warm, **options):
     low, high = np.percentile(ratio, [25, 75])
     weights = sum(each.numel() for each in watched.model.parameters())
     print(
-        f"{name:24} from step {warm:>5,} {weights:>9,} weights  {np.median(first):7.0f} us a step  {np.median(ratio):+6.1%} "
+        f"{name:24} from step {warm:>5,} {weights:>9,} weights  "
+        f"{np.median(first):7.0f} us a step  {np.median(ratio):+6.1%} "
         f"(quartiles {low:+.1%} to {high:+.1%})  looks {len(watched.monitor.evidence)}  {kept / 2**20:.1f} MiB, "
         f"{kept / 4 / weights:.1f} copies"
     )
