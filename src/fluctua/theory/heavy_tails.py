@@ -11,7 +11,7 @@ from .stability import independent_batches, max_stable_lr, surely_stable
 
 __all__ = ["share_of_heavy_tails"]
 
-_HEAVY = 0.7  # of the limit of independent batches, from which the closure was up to 2.5 times too small
+_HEAVY = 0.5  # of the limit of independent batches, from which the closure was up to 2.5 times too small
 _MEMORY = 0.1  # of a run, whose rates its last weights remember
 
 
@@ -19,7 +19,7 @@ def share_of_heavy_tails(prediction: Prediction) -> float | None:
     """Return the share of the stability limit that a prediction's rate has, where it is so large that tails are heavy.
 
     The limit is that of independent batches of the sizes of an epoch, the lowest of them: a small last batch is as loud
-    as if all were small. The rate is the largest of the last tenth of the run. None where the share is below 0.7, and
+    as if all were small. The rate is the largest of the last tenth of the run. None where the share is below 0.5, and
     where the noise does not feel the fluctuation.
 
     Notes

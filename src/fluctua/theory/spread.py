@@ -58,10 +58,9 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Assumption: that closure and nothing else. V is a sum of many batches' noise, so it is good where many modes and
     many steps add up. Where single steps are large, multiplicative noise gives V heavier tails than a Gaussian's and at
     last an infinite fourth moment: on digits the spread is low by 2 to 4 % at b = 8 and 32 up to half the largest
-    stable learning rate, by 10 to 20 % at b = 1, by up to 30 % at 0.9 of the limit. On
-    wine it was 2.5 times too small at 0.8 of the limit, with momentum, and a warning says where that may be. Where few samples make
-    noise of
-    lighter tails it is high: 0.9 to 1.5 times the measured one with 12 samples, b = 1, half the limit (docs/spread.md).
+    stable learning rate, by 10 to 20 % at b = 1, by up to 30 % at 0.9 of the limit. On wine it was 2.5 times too small
+    at 0.8 of the limit, with momentum, and a warning says where that may be. Where few samples make noise of lighter
+    tails it is high: 0.9 to 1.5 times the measured one with 12 samples, b = 1, half the limit (docs/spread.md).
 
     In shuffled epochs the covariances are exact where all epochs are listed. Elsewhere, and in a stationary average,
     the mean is the law's, outputs and modes fluctuate together as in independent batches, and each mode by as much as
@@ -93,7 +92,7 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
     Warns
     -----
     UncertainSpread
-        Where the learning rate is above 0.7 of the largest stable one of independent batches, of the smallest size that
+        Where the learning rate is above half the largest stable one of independent batches, of the smallest size that
         an epoch has: the spread may be more than 1.5 times too small.
 
     Notes
