@@ -9,6 +9,9 @@ import fluctua as fl
 from fluctua.errors import InvalidInput
 from helpers.enumeration import Enumeration, away_from, tiny
 
+pytestmark = pytest.mark.filterwarnings("ignore::fluctua.errors.UncertainSpread")
+"""Here the Gaussian closure is compared with itself, near the limit too."""
+
 RECIPES = [{}, {"weight_decay": 0.2}, {"momentum": 0.6}, {"momentum": 0.5, "nesterov": True, "weight_decay": 0.2}]
 TINY = ["general", "six samples", "dead feature", "one loud sample", "fewer samples than features", "one feature"]
 

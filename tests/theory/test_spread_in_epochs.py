@@ -10,6 +10,9 @@ import fluctua as fl
 from fluctua.errors import InvalidInput
 from helpers.enumeration import EpochEnumeration, away_from, followed_in_epochs, tiny
 
+pytestmark = pytest.mark.filterwarnings("ignore::fluctua.errors.UncertainSpread")
+"""Here the Gaussian closure is compared with itself, near the limit too."""
+
 RECIPES = [{}, {"momentum": 0.6, "weight_decay": 0.2}]
 
 
