@@ -27,7 +27,7 @@ def test_the_variances_of_all_outputs_are_those_of_the_law(problem, steps):
     assert loss == pytest.approx(prediction.excess_loss, rel=0.01)
 
 
-@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # half the spread is 16 standard errors off
 @pytest.mark.parametrize("steps", [65, 64])
 def test_real_runs_differ_as_predicted(problem, steps):
     """1,024 runs tell their standard deviation to 3 %; at the end of an epoch half of it was predicted before."""

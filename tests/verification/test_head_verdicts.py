@@ -28,7 +28,7 @@ def verdict(digits):
     return fl.verify(digits, SGD, steps=1500, replicas=32, rng=11, level=1e-6, resolution=0.1)
 
 
-@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # mutants 11 standard errors off, 5 are rejected
 def test_the_verdict_passes_and_its_mutants_fail(verdict):
     assert verdict.passed
     assert verdict.theory == "anharmonic"
@@ -84,7 +84,7 @@ def test_an_allowance_forgives_as_much_and_no_more(digits):
     assert off.detectable == pytest.approx(compare(run, 1.2 * run.excess_loss, 1.2 * predicted, 0.01).detectable + 0.21)
 
 
-@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # "discrete" is more than 20 standard errors off
 @pytest.mark.parametrize("kind", ["one rare class", "many random labels"])
 def test_floors_of_data_that_the_meter_does_not_see_through_are_not_rejected(kind):
     """Their floors are off by 3 to 4 %, and u is 5 % and -1.1 %."""
@@ -135,8 +135,19 @@ def test_outside_the_bowl_there_is_no_verdict(digits):
 
 
 @pytest.mark.slow
-@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
-@pytest.mark.parametrize("recipe", [{"lr": 0.1}, {"lr": 0.3}, {"lr": 0.6}, {"lr": 0.03, "momentum": 0.9}], ids=str)
+@pytest.mark.parametrize(
+    "recipe",
+    [  # the mutants are 8 standard errors off at lr 0.6, and 11 or more elsewhere; 5 are rejected
+        pytest.param(recipe, marks=pytest.mark.statistical(alpha=1e-6, miss=miss))
+        for recipe, miss in [
+            ({"lr": 0.1}, 1e-6),
+            ({"lr": 0.3}, 1e-6),
+            ({"lr": 0.6}, 1e-3),
+            ({"lr": 0.03, "momentum": 0.9}, 1e-6),
+        ]
+    ],
+    ids=str,
+)
 def test_digits_are_as_the_local_theory_says(recipe):
     data = fl.load("digits")
     problem = fl.Softmax(data.inputs, data.labels)
@@ -155,7 +166,7 @@ def test_a_batch_of_all_samples_fluctuates_nowhere(digits):
     assert verdict.excess_loss == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.statistical(alpha=1e-6, miss=1e-3)
+@pytest.mark.statistical(alpha=1e-6)
 def test_runs_that_have_hardly_begun_know_of_no_third_derivative(digits):
     """The flattest mode settles in 10 million steps: what u is then has not come about."""
     sgd = fl.SGD(lr=0.3, batch_size=1, weight_decay=1e-6)
