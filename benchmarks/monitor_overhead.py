@@ -7,10 +7,10 @@ looks. The overhead is the median over the pieces of the ratio of two neighbours
 
     python benchmarks/monitor_overhead.py [pieces]
 
-Measured in CPU time on two cores shared by other processes (load 7), quartiles in brackets. The aim of 5 % is not met:
+Measured on one quiet core (AVX-512), quartiles in brackets. The aim of 5 % is met by the perceptron late in a run only:
 
-linear 784-10   SGD +38 % (23 to 43) from step 700 to 4,700, with 12 looks; +22 % (20 to 29) from 6,000 on; 2.2 MiB
-perceptron      SGD +21 % (20 to 24) from step 700 to 1,700; 12.5 MiB, 3.3 copies of the weights
+linear 784-10   SGD +19 % (6 to 29) from step 700 with 16 looks, +15 % (14 to 19) from 6,000 on; momentum +19, +14 %; 2.2 MiB
+perceptron      SGD +10 % (9 to 14) from step 700, +4.7 % (2.5 to 6.7) from 6,000 on; momentum +13 %; 12.5 MiB, 3.3 copies
 """
 
 from __future__ import annotations
