@@ -9,8 +9,8 @@ looks. The overhead is the median over the pieces of the ratio of two neighbours
 
 Measured on one quiet core (AVX-512), quartiles in brackets. The aim of 5 % is met by the perceptron late in a run only:
 
-linear 784-10   SGD +19 % (6 to 29) from step 700 with 16 looks, +15 % (14 to 19) from 6,000 on; momentum +19, +14 %; 2.2 MiB
-perceptron      SGD +10 % (9 to 14) from step 700, +4.7 % (2.5 to 6.7) from 6,000 on; momentum +13 %; 12.5 MiB, 3.3 copies
+linear 784-10  SGD +19 % (6 to 29) from step 700, +15 % (14 to 19) from 6,000 on; momentum +19, +14 %; 2.2 MiB
+perceptron     SGD +10 % (9 to 14) from step 700, +4.7 % (2.5 to 6.7) from 6,000 on; momentum +13 %; 12.5 MiB
 """
 
 from __future__ import annotations
