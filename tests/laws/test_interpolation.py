@@ -40,6 +40,7 @@ def radius(problem: fl.LeastSquares, sgd: fl.SGD) -> float:
     return float(np.abs(np.linalg.eigvals(total)).max())
 
 
+@pytest.mark.filterwarnings("ignore::fluctua.errors.UncertainSpread")  # of the rate just below
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("name", EXACT)
 def test_beyond_the_limit_an_exact_fit_is_refused_as_any_other(name, momentum):
