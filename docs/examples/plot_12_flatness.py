@@ -27,11 +27,13 @@ prediction = fl.predict(network, fl.SGD(lr=0.05, batch_size=8, weight_decay=0.01
 print(prediction)
 
 fig, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-for steps, colour in ((5, "tab:blue"), (50, "tab:green"), (2000, "tab:red")):
+for steps, look in ((5, "o#0072B2"), (50, "^#D55E00"), (2000, "s#009E73")):  # Okabe and Ito's colours
     after = prediction.after(steps)
     table = after.columns("flatness")
     label = f"{steps:,} steps: exponent {after.flatness_exponent:.2f}"
-    axes.loglog(table["flatness"], table["variance"], "o", ms=4, color=colour, label=label)
+    axes.loglog(table["flatness"], table["variance"], look[0], ms=4, color=look[1:], label=label)
 axes.set(xlabel="flatness along a principal direction", ylabel="variance of the weights along it")
+axes.set_xticks([2, 3, 4, 5, 6, 8], labels=["2", "3", "4", "5", "6", "8"], minor=False)
+axes.minorticks_off()
 axes.legend()
 plt.show()
