@@ -26,7 +26,7 @@ from .near_limit import share_of_limit
 from .trial import LAW_OF, Trial
 from .verdict import Verdict
 
-__all__ = ["Progress", "default_replicas", "refuse_counts", "silent", "verify"]
+__all__ = ["Progress", "default_replicas", "refuse_counts", "refuse_run", "silent", "verify"]
 
 Progress = Callable[[str, float], None]
 _BLOCK = 2**16  # steps whose rates are looked at together
@@ -135,9 +135,7 @@ def verify(
     door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
     problem = sgd.seen(problem)
     refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
-    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-        as_path("checkpoint", checkpoint)
-    seed_sequence(rng)
+    refuse_run(checkpoint, rng)
     if theory is not None:
         choice("theory", theory, RUNGS)
     level, resolution = false_alarm_level(level), resolution_share(resolution)
@@ -180,6 +178,13 @@ def refuse_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None:
             positive_int(name, count)
+
+
+def refuse_run(checkpoint: Checkpoint | Path | str | None, rng: Rng) -> None:
+    """Refuse a checkpoint that is no path and a seed that is none, before the theory's work."""
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+        as_path("checkpoint", checkpoint)
+    seed_sequence(rng)
 
 
 def _refuse_rest(sgd: Recipe, steps: int) -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
-from .._validate.values import as_path, choice, false_alarm_level, positive_int, resolution_share
+from .._validate.values import choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
-from ..simulation.batches import Rng, seed_sequence
+from ..simulation.batches import Rng
 from ..simulation.head_measurement import HeadMeasurement
 from ..simulation.replicas import simulate
 from ..simulation.runs import CONTROLS
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.local.heads import predict_head
 from ..theory.local.ladder import LOCAL_RUNGS, LocalRung
-from .equal_time import Progress, refuse_counts, silent, verify
+from .equal_time import Progress, refuse_counts, refuse_run, silent, verify
 from .head_trial import HeadTrial, settled_after
 from .verdict import Verdict
 
@@ -93,9 +93,7 @@ def verify_head(
     door(sgd=sgd, staged=progress, check_stability=check_stability)
     _refuse_uncovered(sgd, start, dynamics, average)
     refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
-    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-        as_path("checkpoint", checkpoint)
-    seed_sequence(rng)
+    refuse_run(checkpoint, rng)
     if control is not None:
         choice("control", control, CONTROLS)
     if theory is not None:

@@ -15,9 +15,8 @@ from ..._results import Brief, ByValue, clipped
 from ..._validate.arguments import is_another
 from ..._validate.plain import Keywords
 from ..._validate.targets import Label
-from ..._validate.values import positive_int, real_number, sample_rows, shown
+from ..._validate.values import real_number, sample_rows, shown
 from ...errors import InvalidInput
-from ..moments import blocks
 from ..rows import refuse_degenerate, refuse_large, refuse_scale, refuse_single
 from ..samples import Samples
 from .labels import Read, read_classes
@@ -128,7 +127,7 @@ class Head(Brief, ByValue):
         InvalidInput
             For a width that is not a whole number from 1 up.
         """
-        return blocks(self.samples, positive_int("width", width))
+        return self.rows.blocks(width)
 
     def reduced(self, weights: Array) -> Array:
         """Return weights in the coordinates that data can move: free logits by modes of the inputs.
