@@ -21,13 +21,13 @@ from .network_prediction import NetworkPrediction, hold_recipe, predicted
 from .network_runs import NetworkRuns, measured
 from .noise_meter import gaussian_pairs
 from .objective import Objective
-from .picture import flat
+from .picture import Picture, flat
 
 __all__ = ["LocalNetwork"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LocalNetwork(ByValue, Tabular):
+class LocalNetwork(ByValue, Tabular, Picture):
     r"""A network about a minimum W*, to second order, in the directions of its largest curvatures; made by `local`.
 
     Attributes
@@ -66,17 +66,6 @@ class LocalNetwork(ByValue, Tabular):
     ((8,), True)
     """
 
-    curvatures: Array
-    modes: Array
-    noise: Array
-    noise_trace: float
-    hessians: Array
-    left_out: Array
-    lowest_curvature: float
-    lowest_residual: float
-    loss: float
-    gradient_norm: float
-    decrement: float
     objective: Objective
 
     @property

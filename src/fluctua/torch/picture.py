@@ -20,9 +20,9 @@ _AT_REST = 0.1  # gradient norm over the root of tr C, above which weights are a
 _HESSIANS = 2**27  # bytes of Hessians of single samples that are kept
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
-    """What `LocalNetwork` says; its fields have these names."""
+    """The numbers of a `LocalNetwork`, which says what each is."""
 
     curvatures: Array
     modes: Array
