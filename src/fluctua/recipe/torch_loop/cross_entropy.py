@@ -12,10 +12,11 @@ from ..._validate.values import choice
 from ...errors import InvalidInput
 from ..sampling import WeightedSampling
 from ..sgd import Recipe
-from .layout import WIDTH, assigned, imports, number, where
+from .body import comparison, result, training
+from .layout import assigned, imports
 from .loop import DTYPES
 from .optimizers import optimizer
-from .rates import rhythm, scheduler
+from .rates import scheduler
 from .sampled import Draws, batches
 
 __all__ = ["HeadLoop"]
@@ -97,34 +98,20 @@ class HeadLoop:
         yield from optimizer(self.sgd)
         yield from scheduler(self.sgd.schedule, self.sgd.lr, self.steps)
         yield from ("loss_of = torch.nn.CrossEntropyLoss()", "")
-        yield from self._training()
-        yield from self._result()
+        yield from training(self.sgd, ("batch", "target"))
+        yield from result(self.sgd.weight_decay, ("y",), self._told)
 
     def _data(self, dtype: str) -> Iterator[str]:
         yield "# given, as NumPy arrays: inputs, targets"
         yield "torch.manual_seed(0)"
         yield f"x = torch.tensor(np.asarray(inputs, np.{dtype}))"
-        text = ".astype(str)" if isinstance(self.classes[0], str) else ""
-        yield from assigned(f"classes = [{', '.join(map(repr, self.classes))}]")
-        yield f"y = np.asarray(targets).reshape(len(x), -1){text} == np.array(classes)"
+        named, compared = comparison(self.classes)
+        yield from named
+        yield f"y = np.asarray(targets).reshape(len(x), -1){compared}"
         yield f"if x.shape != ({self.samples}, {self.features}) or not y.any(axis=1).all():"
         yield '    raise ValueError(f"other data than predicted: {x.shape}, {np.unique(targets)}")'
         yield "y = torch.tensor(y.argmax(axis=1))"
 
-    def _training(self) -> Iterator[str]:
-        schedule = self.sgd.schedule
-        every = 1 if schedule is None else rhythm(schedule)[1]
-        yield "for step, (batch, target) in enumerate(batches, 1):" if every > 1 else "for batch, target in batches:"
-        yield "    loss = loss_of(model(batch), target)"
-        yield from ("    optimizer.zero_grad()", "    loss.backward()", "    optimizer.step()")
-        if schedule is not None:
-            yield from where(f"step % {every} == 0" if every > 1 else "", "scheduler.step()")
-
-    def _result(self) -> Iterator[str]:
-        decay = self.sgd.weight_decay
-        yield from ("", "with torch.no_grad():", "    loss = loss_of(model(x), y)")
-        if decay:
-            yield f"    loss += {number(decay)} / 2 * (model.weight**2).sum()"
-        told = "" if self.expected is None else f", predicted about {self.expected:.6g} +- {self.spread:.2g}"
-        text = f'f"loss {{loss:.6g}}{told}"'
-        yield from [f"print({text})"] if len(text) <= WIDTH - len("print()") else ["print(", f"    {text}", ")"]
+    @property
+    def _told(self) -> str:
+        return "" if self.expected is None else f", predicted about {self.expected:.6g} +- {self.spread:.2g}"

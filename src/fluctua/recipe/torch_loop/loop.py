@@ -13,11 +13,12 @@ from ..._validate.values import choice
 from ..averages import Average
 from ..sampling import WeightedSampling
 from ..sgd import Recipe
-from .averages import averaged, updated
-from .layout import WIDTH, assigned, imports, number, where
+from .averages import averaged
+from .body import comparison, result, training
+from .layout import assigned, imports
 from .losses import LOSSES, Loss
 from .optimizers import optimizer
-from .rates import rhythm, scheduler
+from .rates import scheduler
 from .sampled import Draws, batches, chances
 
 __all__ = ["DTYPES", "Loop"]
@@ -155,8 +156,9 @@ class _Written:
         yield from (f"data = TensorDataset({', '.join(self._tensors)})", *batches(self.sgd.sampler, draws), "")
         yield from self._model()
         yield from self.loss.weighted if self.factors else self.loss.lines
-        yield from self._training()
-        yield from self._result()
+        yield from training(self.sgd, ("batch", "target", "factor")[: len(self._tensors)], self.loop.average)
+        whole = ["w * share" if self.drawn else "w"] * self.factors
+        yield from result(self.sgd.weight_decay, ["y", *whole], self._expected)
 
     @property
     def _tensors(self) -> tuple[str, ...]:
@@ -190,10 +192,10 @@ class _Written:
             yield "if y.size == len(y):  # labels: an output for each, in sorted order"
             yield "    y = y.reshape(-1, 1) == np.unique(y)"
             return
-        yield from assigned(f"classes = [{', '.join(map(repr, classes))}]")
-        text = ".astype(str)" if isinstance(classes[0], str) else ""
+        named, compared = comparison(classes)
+        yield from named
         yield "if y.size == len(y):  # labels: an output for each"
-        yield f"    y = y.reshape(-1, 1){text} == np.array(classes)"
+        yield f"    y = y.reshape(-1, 1){compared}"
 
     def _model(self) -> Iterator[str]:
         yield from assigned("model = torch.nn.Linear(x.shape[1], y.shape[1], bias=False, dtype=x.dtype)")
@@ -205,29 +207,6 @@ class _Written:
         yield from optimizer(self.sgd)
         yield from scheduler(self.sgd.schedule, self.sgd.lr, self.loop.steps)
         yield from averaged(self.loop.average)
-
-    def _training(self) -> Iterator[str]:
-        update, every = updated(self.loop.average), 1 if self.sgd.schedule is None else rhythm(self.sgd.schedule)[1]
-        counted = every > 1 or bool(update and update[0])
-        names = ("batch", "target", "factor")[: len(self._tensors)]
-        told = ", ".join(names)
-        yield f"for step, ({told}) in enumerate(batches, 1):" if counted else f"for {told} in batches:"
-        yield f"    loss = loss_of({', '.join(['model(batch)', *names[1:]])})"
-        yield from ("    optimizer.zero_grad()", "    loss.backward()", "    optimizer.step()")
-        if self.sgd.schedule is not None:
-            yield from where(f"step % {every} == 0" if every > 1 else "", "scheduler.step()")
-        if update is not None:
-            yield from where(*update)
-            yield "model = average.module  # the averaged weights"
-
-    def _result(self) -> Iterator[str]:
-        decay = self.sgd.weight_decay
-        whole = ["w * share" if self.drawn else "w"] * self.factors
-        yield from ("", "with torch.no_grad():", f"    loss = loss_of({', '.join(['model(x)', 'y', *whole])})")
-        if decay:
-            yield f"    loss += {number(decay)} / 2 * (model.weight**2).sum()"
-        text = f'f"loss {{loss:.6g}}{self._expected}"'
-        yield from [f"print({text})"] if len(text) <= WIDTH - len("print()") else ["print(", f"    {text}", ")"]
 
     @property
     def _expected(self) -> str:
