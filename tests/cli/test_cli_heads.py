@@ -19,6 +19,14 @@ def test_predict_says_where_the_weights_live(run):
     assert "nothing diverges there" in out
 
 
+def test_predict_says_what_the_theory_may_be_off_by(run):
+    for rung, told in (("anharmonic", True), ("discrete", False)):  # the latter leaves K out, and states nothing
+        asked = [*SMALL, "--lr", "0.3", "--theory", rung]
+        stated = json.loads(run("predict", *asked, "--json")[1])["stated_error"]
+        assert (stated > 0) == told
+        assert (f"own error is up to {stated:.2g} of that" in run("predict", *asked)[1]) == told
+
+
 def test_predictions_keep_to_their_schema(run):
     for more in ([], ["--steps", "50"]):
         code, out, _ = run("predict", *SMALL, "--lr", "0.3", "--json", *more)

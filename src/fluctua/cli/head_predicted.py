@@ -71,7 +71,8 @@ def _report(found: LocalPrediction, limit: float) -> str:
             "",
             f"theory        {found.theory}, {found.when}",
             f"optimum       L(W*) = {found.optimum_loss:.8g}, accuracy {found.balance.minimum.accuracy:.2%}",
-            f"excess loss   {found.excess_loss:.6g}{error}, {found.excess_loss / found.optimum_loss:.3%} of L(W*)",
+            f"excess loss   {found.excess_loss:.6g}{error}, {found.excess_loss / found.optimum_loss:.3%} of L(W*)"
+            f"{_own_error(found.stated_error)}",
             f"anharmonicity u = {found.anharmonicity:.2%}: the weights are {_PLACE[found.bowl]}",
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
             f"relaxation    {counted(slow.min())} steps in the fastest mode, {counted(np.median(slow))} in the median, "
@@ -80,6 +81,13 @@ def _report(found: LocalPrediction, limit: float) -> str:
             f"outside the bowl; nothing diverges there",
         )
     )
+
+
+def _own_error(stated: float) -> str:
+    """What the theory says that its excess loss may be off by; nothing of a rung that states no error of its own."""
+    if not stated:
+        return ""
+    return f"; the theory's own error is {f'up to {stated:.2g} of that' if np.isfinite(stated) else 'not known'}"
 
 
 _PLACE = {
