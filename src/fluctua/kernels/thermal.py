@@ -59,8 +59,8 @@ class Thermal:
     @cached_property
     def _lost(self) -> Array:
         """1 - F, (k, k, r), with no rounding of 1 - eta h."""
-        motion, push = self.step.at(self.lr)
-        out = np.repeat((np.eye(len(push)) - motion)[:, :, None], len(self.curvatures), axis=2)
+        push = self.step.at(self.lr)[1]
+        out = np.repeat(self.step.later.lost(self.lr)[:, :, None], len(self.curvatures), axis=2)
         out[:, 0] -= np.multiply.outer(push, self.curvatures)
         return out
 

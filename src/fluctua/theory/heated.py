@@ -150,7 +150,7 @@ class Heated:
     @property
     def shows_elsewhere(self) -> bool:
         """Whether the weights that are shown are not those at which gradients are taken."""
-        return self.kernel.observed is not self.kernel.readout
+        return self.average is None and self.kernel.observed is not self.kernel.readout
 
     def shown(self, covariance: Array) -> Array:
         """Stationary second moment of what is looked at, given S where gradients are taken."""
