@@ -1,4 +1,4 @@
-"""Samplers against all batches of tiny problems, thermal noise added: every scheme as it is written, to 1e-12."""
+"""Samplers, F90 to F96, against all batches of tiny problems: every scheme as it is written, to 1e-12."""
 
 from functools import cache
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.recipe.thermal_steps import Baoa, Boba
+from fluctua.recipe.thermal_steps import Baoa, Boba, overdamped
 from helpers.enumeration import error, tiny
 from helpers.sampler_enumeration import SamplerEnumeration
 
@@ -152,8 +152,7 @@ def test_without_a_temperature_only_batches_are_felt(name):
 
 
 def warmer(monkeypatch):
-    right = fl.SGLD.step.fget
-    monkeypatch.setattr(fl.SGLD, "step", property(lambda one: right(fl.SGLD(one.lr, 2, 1.01 * one.temperature))))
+    monkeypatch.setattr(fl.SGLD, "step", property(lambda one: overdamped(1.01 * one.temperature)))
 
 
 def kicked_once_too_often(monkeypatch):

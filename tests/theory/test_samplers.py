@@ -1,4 +1,4 @@
-"""Samplers on real data and at known limits: numbers, closed forms, rungs, the step for an inflation, refusals."""
+"""Samplers on real data and at known limits, F90 to F99: numbers, closed forms, the step for an inflation, refusals."""
 
 import json
 from dataclasses import replace

@@ -106,7 +106,7 @@ class Thermal:
         return np.array([[energy / h, mixed], [mixed, momentum]])
 
     def after(self, steps: int) -> Array:
-        """Return the moments after `steps` steps, (k, k, r), by doubling: sums of positive terms."""
+        """Return the moments after `steps` steps, (k, k, r), by doubling: sums of positive terms (F96)."""
         if self.silent or steps == 0:
             return np.zeros_like(self._lost[:1, :1] if self.continuous else self._lost)
         if self.continuous:
