@@ -211,7 +211,10 @@ def test_the_step_for_an_inflation_where_something_else_limits_it(diabetes):
     assert "mode" in repr(narrow)
     assert "inflation" in narrow._repr_html_()
     assert type(narrow)(*narrow.__reduce__()[1]) == narrow
-    for wrong, factor, said in ((fl.SGD(1.0, 8), 1.05, "temperature is 0"), (fl.SGLD(1.0, 8, 0.0), 1.05, "is 0")):
+    for wrong, factor, said in (
+        (fl.SGD(1.0, 8), 1.05, "sampler must be a sampler"),
+        (fl.SGLD(1.0, 8, 0.0), 1.05, "is 0"),
+    ):
         with pytest.raises(InvalidInput, match=said):
             fl.lr_for_inflation(diabetes, wrong, factor)
     with pytest.raises(InvalidInput, match="inflation must be"):
