@@ -33,6 +33,7 @@ class Recipe(Brief, ABC):
     """
 
     OPTIMISER: ClassVar[str]
+    tempered: ClassVar[bool] = False  # whether it is a sampler, with a temperature
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     lr: float
@@ -50,7 +51,7 @@ class Recipe(Brief, ABC):
                 f"covered."
             )
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0, below=LARGEST))
-        object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
+        self._hold_batch()
         object.__setattr__(
             self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
         )
@@ -63,6 +64,10 @@ class Recipe(Brief, ABC):
                 f"drop_last needs epochs, and sampling = {self.sampling!r} draws independent batches, all of the same "
                 f"size: no epoch ends and nothing is left over. Use sampling='shuffle', or leave drop_last out."
             )
+
+    def _hold_batch(self) -> None:
+        """Check and set the batch size."""
+        object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
 
     @property
     @abstractmethod
@@ -200,9 +205,8 @@ class Recipe(Brief, ABC):
     def to_dict(self) -> JsonObject:
         """Return the recipe as plain JSON types, keyed by the constructor's names; `read_recipe` reads it."""
         fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self)}
-        schedule = None if self.schedule is None else self.schedule.to_dict()
-        sampling = self.sampling.to_dict() if isinstance(self.sampling, WeightedSampling) else self.sampling
-        return {**fields, "schedule": schedule, "sampling": sampling}
+        described = {name: value.to_dict() for name, value in fields.items() if hasattr(value, "to_dict")}
+        return {**fields, **described}
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,7 +15,7 @@ from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
-from .ladder import RUNGS, Rung
+from .ladder import Rung, rungs_of
 from .law import Law
 from .prediction import Prediction
 from .readings import outside, refuse_curve
@@ -53,6 +53,10 @@ def predict(
     averages and dampening are covered as elsewhere (F62 to F64); each epoch is then followed by itself. S, about W*,
     includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
 
+    Of a sampler, `SGLD` and the others, it solves F90, thermal noise included, or a rung of its own ladder below
+    "langevin": "full_batch", the step without the noise of batches, and "target", the posterior S = c T H^-1. The
+    prediction then has a `.target` and an `.inflation` (docs/samplers.md).
+
     A head with a cross-entropy loss, `Softmax` or `Logistic`, has rungs of its own and a `LocalPrediction`, with what
     it is worth (docs/softmax.md).
 
@@ -61,9 +65,9 @@ def predict(
     problem : LeastSquares
         The data.
     sgd : SGD
-        The recipe.
+        The recipe, or a sampler.
     theory : str
-        Rung of the ladder, from the table.
+        Rung of the ladder, from the table; of a sampler's.
     average : EMA or RunningAverage, optional
         Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool
@@ -79,8 +83,8 @@ def predict(
     Raises
     ------
     InvalidInput
-        For arguments out of range, for batches larger than the data, and for what the law of shuffled epochs does not
-        cover.
+        For arguments out of range, for batches larger than the data, for what the law of shuffled epochs does not
+        cover, and for a sampler whose posterior is improper.
     UnstableSGD
         If no stationary state exists (F12), or the expansion of shuffled epochs fails close to the
         limit and they are too large to measure; the text says which.
@@ -115,8 +119,8 @@ def predict(
     >>> print(f"{shuffled.excess_loss:.4f}; after the smaller last batch, of 5, {shuffled.at(0).excess_loss:.4f}")
     0.0083; after the smaller last batch, of 5, 0.0114
     """
-    door(problem, sgd, average=average, check_stability=check_stability)
-    choice("theory", theory, RUNGS)
+    door(problem, sgd, samplers=True, average=average, check_stability=check_stability)
+    choice("theory", theory, rungs_of(sgd))
     prediction = Prediction(Law(problem, sgd, theory, average))
     if check_stability and sgd.schedule is None:
         prediction = replace(prediction, moments=at_rest(prediction.law, check=True))
@@ -186,8 +190,8 @@ def learning_curve(
     >>> print(curve[[0, 1, 10, 100, 200]].round(6))
     [0.345059 0.31284  0.236022 0.070483 0.042923]
     """
-    door(problem, sgd, average=average)
-    choice("theory", theory, RUNGS)
+    door(problem, sgd, samplers=True, average=average)
+    choice("theory", theory, rungs_of(sgd))
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     refuse_curve(last)

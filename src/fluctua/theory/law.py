@@ -17,9 +17,11 @@ from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..problem.least_squares import LeastSquares, Minimum
 from ..recipe.averages import EMA, Average
+from ..recipe.sampling import FULL
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
-from .ladder import FLOWS, Rung
+from .heated import Heated
+from .ladder import FLOWS, QUIET, Rung
 from .reshuffling.covered import refuse_beyond_shuffling
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
 from .reshuffling.followed import FollowedRun
@@ -43,8 +45,8 @@ _ERRORS, _SLIGHT = 3, 0.03  # of the excess loss: what tells measured epochs fro
 
 
 @dataclass(frozen=True)
-class Law:
-    """The balance S = Phi o kappa (C + K[S]) on one rung of the ladder (F2, F7).
+class Law(Heated):
+    """The balance S = Theta + Phi o kappa (C + K[S]) on one rung of the ladder (F2, F7, F90).
 
     The "equilibrium" rung carries the exact balance: it keeps nothing of it but the excess loss. In shuffled epochs a
     `rough` law, of a search, is the expansion wherever not all epochs can be listed.
@@ -60,6 +62,7 @@ class Law:
         object.__setattr__(self, "problem", self.sgd.seen(self.problem))
         if self.sgd.epochs:
             refuse_beyond_shuffling(self.sgd, self.rung)
+        self.refuse_uncovered()
 
     @cached_property
     def minimum(self) -> Minimum:
@@ -69,7 +72,7 @@ class Law:
     @cached_property
     def source(self) -> Source:
         """The covariance of the gradient of one batch."""
-        return Source(self.minimum, self.sgd.sampler, self.sgd.batch_size)
+        return Source(self.minimum, FULL if self.rung in QUIET else self.sgd.sampler, self.sgd.batch_size)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -243,6 +246,12 @@ class Law:
             return self._relaxation(feeding, source, None, max(steps), rtol).average(steps)[0]
         return self.stationary_state(source, self.problem.precision)
 
+    def heat_after(self, steps: Sequence[int], rtol: float) -> Array:
+        """S of thermal noise alone, averaged over `steps`, (r, r)."""
+        source = (lambda s, _: self.source.feedback(s)) if self.feeds_back else np.zeros_like(self.noise)
+        run = self._relaxation(source, self.source_at(self._theta()) - self.noise, None, max(steps), rtol)
+        return replace(run, thermal=self.thermal).average(steps)[0]
+
     def stationary_state(self, source: Array, rtol: float) -> Array:
         """Stationary S with `source` in the place of kappa C, to a relative residual of `rtol`."""
         phi = self.kernel.stationary
@@ -273,7 +282,8 @@ class Law:
             return follow_epochs(self.shuffle, self.at_most(steps).measured, ways, mean, rtol)
         recalled = recalling(self.source, rtol) if self.feeds_back else None
         source = self.noise if recalled is None else recalled.at
-        return replace(self._relaxation(source, self.noise, mean, steps, rtol), recalled=recalled)
+        run = self._relaxation(source, self.noise, mean, steps, rtol)
+        return replace(run, recalled=recalled, thermal=self.thermal)
 
     def at_most(self, steps: int) -> Law:
         """The law with the largest rate of so many steps, held: there the expansion is at its worst."""
