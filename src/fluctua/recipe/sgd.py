@@ -74,6 +74,16 @@ class Recipe(Brief, ABC):
     def inertia(self) -> str:
         """The optimiser's memory in words; empty without one."""
 
+    @property
+    def thermal(self) -> Array | None:
+        """Covariance of the thermal noise of a step, (k, k), per weight; None without one."""
+        return None
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether every step takes all samples, and no batch is drawn."""
+        return False
+
     def rates(self, steps: ArrayLike) -> Array:
         """Return the learning rate eta_t at the given steps.
 
