@@ -33,6 +33,8 @@ class Recipe(Brief, ABC):
     """
 
     OPTIMISER: ClassVar[str]
+    tempered: ClassVar[bool] = False
+    """Whether it is a sampler, a step at a temperature with a posterior as its target."""
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     lr: float
@@ -73,16 +75,6 @@ class Recipe(Brief, ABC):
     @abstractmethod
     def inertia(self) -> str:
         """The optimiser's memory in words; empty without one."""
-
-    @property
-    def thermal(self) -> Array | None:
-        """Covariance of the thermal noise of a step, (k, k), per weight; None without one."""
-        return None
-
-    @property
-    def full_batch(self) -> bool:
-        """Whether every step takes all samples, and no batch is drawn."""
-        return False
 
     def rates(self, steps: ArrayLike) -> Array:
         """Return the learning rate eta_t at the given steps.

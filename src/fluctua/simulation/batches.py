@@ -19,6 +19,8 @@ from .thermal import Heat, Kicks, few
 __all__ = ["Draws", "draw_batches", "generators", "kept_seed", "seed_sequence"]
 
 Indices = Ints
+Parts = Iterator[tuple[slice, Kicks]]
+"""The steps of a run, part by part, and the thermal noise of each."""
 Rng = np.random.Generator | np.random.SeedSequence | int | None
 _LARGEST_SEED = 2.0**256
 _BLOCK = 256  # steps whose batches are drawn at once,
@@ -60,7 +62,7 @@ class Draws:
 
     def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: Recipe) -> None:
         self.rngs, self.samples, self.sgd = rngs, samples, sgd
-        kind = _Epochs if sgd.epochs else _Whole if sgd.full_batch else _Independent
+        kind = _Epochs if sgd.epochs else _Whole if sgd.batch_size is None else _Independent
         held = len(rngs) * kind.held(samples, sgd)
         refuse_bytes(f"batches of {sgd.batch_size} for {len(rngs)} replicas", 24.0 * held, "Use a smaller batch_size.")
         self._source = kind(rngs, samples, sgd)
@@ -70,19 +72,17 @@ class Draws:
         """The thermal noise of the replicas."""
         return Heat(self.rngs)
 
-    def kicks(
-        self, factor: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]
-    ) -> Iterator[tuple[slice, Kicks]]:
-        """Yield what `factor`, (slots, rank), is multiplied by in the next steps of the replicas in `part`.
+    def kicks(self, factors: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
+        """Yield the thermal noise of the next steps of the replicas in `part`, on weights of a shape, in runs of steps.
 
-        In runs of steps, (replicas, steps, rank, c, d), of weights (c, d); without a factor None for all of them.
+        `factors` are f, (steps, k); without any, there is none.
         """
-        if factor is None:
+        if factors is None:
             yield slice(0, steps), None
             return
-        each = (factor.shape[1], *shape)
-        for now in few(steps, len(self.rngs[part]) * math.prod(each)):
-            yield now, (self.heat.numbers(part, now.stop - now.start, each, factor.dtype), factor)
+        for now in few(steps, len(self.rngs[part]) * math.prod(shape)):
+            numbers = self.heat.numbers(part, now.stop - now.start, shape, factors.dtype)
+            yield now, (numbers, factors[now])
 
     def batches(self, steps: int) -> Iterator[Indices]:
         """Yield the indices of the next batches in runs of steps, (steps, replicas, b).

@@ -129,7 +129,7 @@ def _move(
     share: float,
     kicks: Any,
 ) -> None:
-    """One replica's step s' = B s + e g + kick on s = V, or (V, memory), and its average if `share` > 0."""
+    """One replica's step s' = B s + e g + f xi on s = V, or (V, memory), and its average if `share` > 0."""
     remembers = len(push) > 1
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
@@ -204,7 +204,7 @@ def descend(
     begin : int
         Number of the first of these steps, counted from 0.
     kicks : tuple of ndarray, or None
-        Thermal noise: standard normal numbers, (R, steps, rank, c, d), and the factor of it, (slots, rank).
+        Thermal noise: standard normal numbers, (R, steps, c, d), and their factors, (steps, slots).
 
     Notes
     -----

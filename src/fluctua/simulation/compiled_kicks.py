@@ -14,12 +14,12 @@ __all__ = ["kick_of", "kicked"]
 
 
 def kick_of(kicks: Any, step: int, replica: int) -> Any:
-    """Return the numbers of one replica and step, and their factor."""
+    """Return the numbers of one replica and step, and their factors."""
     raise NotImplementedError
 
 
 def kicked(value: Floating, kick: Any, slot: int, k: int, j: int) -> Floating:
-    """Return the number in a slot of the state of weight (k, j) with its thermal noise."""
+    """Return a number of the state of weight (k, j), the one in a slot, with its thermal noise."""
     raise NotImplementedError
 
 
@@ -36,8 +36,8 @@ def _moved(value: Any, kick: Any, slot: Any, k: Any, j: Any) -> Any:
 
 
 def _one(kicks: Any, step: int, replica: int) -> tuple[Real, Real]:
-    numbers, factor = kicks
-    return numbers[replica, step], factor
+    numbers, factors = kicks
+    return numbers[replica, step], factors[step]
 
 
 def _none(kicks: None, step: int, replica: int) -> None:  # noqa: ARG001
@@ -45,11 +45,8 @@ def _none(kicks: None, step: int, replica: int) -> None:  # noqa: ARG001
 
 
 def _hot(value: Floating, kick: Any, slot: int, k: int, j: int) -> Floating:
-    numbers, factor = kick
-    total = value
-    for rank in range(len(numbers)):
-        total += factor[slot, rank] * numbers[rank, k, j]
-    return total
+    numbers, factors = kick
+    return value + factors[slot] * numbers[k, j]
 
 
 def _cold(value: Floating, kick: None, slot: int, k: int, j: int) -> Floating:  # noqa: ARG001

@@ -66,7 +66,7 @@ class SquaresRuns(Runs):
     @property
     def rows(self) -> int:
         """Of which batches are drawn: the samples, or the rows that stand for all of them."""
-        return self.problem.rank if self.sgd.full_batch else self.problem.samples
+        return self.problem.rank if self.sgd.batch_size is None else self.problem.samples
 
     def advance(self, state: AnyArray, draws: Draws, steps: int, begin: int) -> None:
         """Advance a state, (`slots`, replicas, c, d), in place."""
@@ -81,12 +81,18 @@ class SquaresRuns(Runs):
         self.observed(state)[:] = state[0]  # before the first update an average is the start
         return state, Book(self.problem.outputs, self.problem.rank, self.window, replicas)
 
+    def observed(self, state: AnyArray) -> AnyArray:
+        """What is looked at of a state: the weights that the step shows about W*, or their average."""
+        if self.asked.average is not None or not self.sgd.tempered or len(state) == 1:
+            return super().observed(state)
+        return np.tensordot(self.sgd.step.later.shown(self.sgd.lr).astype(self.dtype), state, 1)
+
     def look(self, book: Book, step: int, state: AnyArray) -> None:
         """Show a chunk's replicas to its book, in the modes."""
         v = self.observed(state)
         inside = (v @ self.modes).astype(np.float64)
         outside = 0.0
-        placed = self.begin is not None or self.sgd.thermal is not None
+        placed = self.begin is not None or self.sgd.tempered
         if placed and self.sgd.weight_decay:  # only weight decay knows what lies outside the modes
             rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", inside, inside)
             outside = 0.5 * self.sgd.weight_decay * rest

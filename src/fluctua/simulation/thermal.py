@@ -1,4 +1,4 @@
-"""The thermal noise of a sampler's steps: normal numbers of each replica's own, and what they are multiplied by.
+"""The thermal noise of a sampler's steps: normal numbers of each replica's own, and their factors.
 
 They come from a stream beside that of the batches, so that neither depends on how many steps are taken at a time, and a
 run without thermal noise has the batches that it always had.
@@ -15,28 +15,24 @@ from .._arrays import AnyArray, Array, DType
 from ..errors import InvalidInput
 from ..recipe.sgd import Recipe
 
-__all__ = ["Heat", "Kicks", "factor_of", "few", "refuse_heat", "root_rows"]
+__all__ = ["Heat", "Kicks", "factors_of", "few", "refuse_heat", "root_rows"]
 
 Kicks = tuple[AnyArray, AnyArray] | None
-"""Standard normal numbers, (replicas, steps, rank, c, d), and a factor of their covariance, (k, rank); None is none."""
+"""Standard normal numbers, (replicas, steps, c, d), and their factors f, (steps, k); None where there is no noise."""
 
 _NUMBERS = 2**18  # held at once
-_ROUNDING = 1e-14  # of the largest variance: what a covariance has that is none
 
 
-def factor_of(sgd: Recipe, dtype: DType) -> AnyArray | None:
-    """Return a factor (slots, rank) of the thermal covariance of one step; None where there is none."""
-    covariance = sgd.thermal
-    if covariance is None or not np.any(covariance):
+def factors_of(sgd: Recipe, begin: int, steps: int, dtype: DType) -> AnyArray | None:
+    """Return f of s' = B s + e g + f xi (F90), (steps, k), from step `begin` on; None where there is no such noise."""
+    if not sgd.tempered:
         return None
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > _ROUNDING * values.max()
-    return np.ascontiguousarray(vectors[:, kept] * np.sqrt(values[kept]), dtype)
+    return sgd.step.thermal_along(sgd.rates(np.arange(begin, begin + steps)), begin).astype(dtype)
 
 
 def refuse_heat(sgd: Recipe, reason: str) -> None:
     """Refuse a recipe with thermal noise; `reason` begins the text."""
-    if sgd.thermal is not None:
+    if sgd.tempered:
         raise InvalidInput(f"{reason}, and {sgd.OPTIMISER} has thermal noise of its own. Use fluctua.SGD.")
 
 

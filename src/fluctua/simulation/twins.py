@@ -17,7 +17,7 @@ from .._arrays import AnyArray, Array, Ints
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from .agenda import BINS, EDGE, Agenda, Forms, Found
-from .batches import Draws
+from .batches import Draws, Parts
 from .interrupts import deferred
 from .steppers import pushed_in_modes, slots
 from .thermal import Kicks
@@ -65,14 +65,12 @@ class _Shared(Draws):
         (self.drawn,) = super().batches(1)
         self._kicks = None
 
-    def kicks(
-        self, factor: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]
-    ) -> Iterator[tuple[slice, Kicks]]:
+    def kicks(self, factors: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
         """Yield the thermal noise of one step, drawn once, for all copies."""
         if self._kicks is None:
-            (self._kicks,) = super().kicks(factor, slice(None), steps, shape)
+            (self._kicks,) = super().kicks(factors, slice(None), steps, shape)
         now, kicks = self._kicks
-        yield now, kicks and (np.tile(kicks[0], (self.copies, 1, 1, 1, 1))[part], kicks[1])
+        yield now, kicks and (np.tile(kicks[0], (self.copies, 1, 1, 1))[part], kicks[1])
 
     def batches(self, steps: int) -> Iterator[Ints]:
         """Yield what was drawn, for all copies."""
