@@ -13,6 +13,8 @@ from .problem.least_squares import LeastSquares
 from .problem.softmax.heads import Logistic, Softmax
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
+from .recipe.kinetic import ABOBA, BAOA, BAOAB, OBABO, SGHMC
+from .recipe.langevin import SGLD, ULA
 from .recipe.quasi_hyperbolic import QHM
 from .recipe.sampling import WeightedSampling
 from .recipe.sgd import SGD
@@ -44,9 +46,16 @@ if TYPE_CHECKING:
     from .verification.one_epoch import SemiAnalytic, semi_analytic
 
 __all__ = [
+    "ABOBA",
+    "BAOA",
+    "BAOAB",
     "EMA",
+    "OBABO",
     "QHM",
     "SGD",
+    "SGHMC",
+    "SGLD",
+    "ULA",
     "BatchCost",
     "BatchCosts",
     "Candidate",

@@ -143,7 +143,9 @@ class UnstableSGD(InvalidInput):
     0.2 > 0.1538
     """
 
-    def __init__(self, lr: float, max_stable_lr: float, *, larger_batch: bool = True, epochs: bool = False) -> None:
+    def __init__(
+        self, lr: float, max_stable_lr: float, *, larger_batch: bool = True, epochs: bool = False, why: str = ""
+    ) -> None:
         self.lr, self.max_stable_lr = lr, max_stable_lr
         error = getattr(max_stable_lr, "error", 0.0)
         margin = f" (+- {error:.2g})" if error else ""
@@ -166,7 +168,7 @@ class UnstableSGD(InvalidInput):
                 f"rate {max_stable_lr:.7g}{margin}: so near to it ({lr / max_stable_lr:.1%}) the law itself fails. Use "
                 f"{other}lr < {0.9 * max_stable_lr:.4g}{batch}, or {follow}"
             )
-        super().__init__(text)
+        super().__init__(f"{text} {why}".rstrip())
 
 
 class DataUnavailable(FluctuaError):

@@ -55,7 +55,12 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     if not step.begins_alike or near.any():
         entered, driven = _after_first_step(h, step, lr, share_v, share_u)
         plain = replace(plain, entered=entered, driven=driven)
-    return _coupled(plain, near, scale) if near.any() else plain
+    kernel = _coupled(plain, near, scale) if near.any() else plain
+    position, momentum = step.later.shown(lr)
+    if not momentum:
+        return kernel
+    fed = np.array([np.where(near, scale, scale - last), -last]) / p  # u in terms of the components
+    return replace(kernel, observed=position * kernel.readout + momentum * fed)
 
 
 def _after_first_step(h: Array, step: Step, lr: float, share_v: Array, share_u: Array) -> tuple[Array, Array]:

@@ -8,13 +8,16 @@ from typing import Any
 from .._validate.plain import Header
 from .._validate.values import choice
 from ..errors import InvalidInput
+from .kinetic import ABOBA, BAOA, BAOAB, OBABO, SGHMC
+from .langevin import SGLD, ULA
 from .other_optimisers import refuse_optimiser
 from .quasi_hyperbolic import QHM
 from .sgd import SGD, Recipe
 
 __all__ = ["OPTIMISERS", "read_recipe"]
 
-OPTIMISERS: dict[str, type[Any]] = {kind.OPTIMISER: kind for kind in (SGD, QHM)}
+_KINDS: tuple[type[Any], ...] = (SGD, QHM, SGLD, ULA, SGHMC, BAOA, BAOAB, ABOBA, OBABO)
+OPTIMISERS: dict[str, type[Any]] = {kind.OPTIMISER: kind for kind in _KINDS}
 """Every recipe's class by its name."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .._arrays import Array, Ints
 from ..errors import InvalidInput
 
-__all__ = ["EPOCHS", "KINDS", "SAMPLINGS", "Distinct", "Epochs", "P", "Sampler", "Sampling"]
+__all__ = ["EPOCHS", "FULL", "KINDS", "SAMPLINGS", "Distinct", "Epochs", "P", "Sampler", "Sampling"]
 
 
 Sampling = Literal["with_replacement", "without_replacement", "shuffle", "single_shuffle", "sequential"]
@@ -179,6 +179,21 @@ class Named(Sampler):
 
 
 @dataclass(frozen=True)
+class Full(Named):
+    """Every sample in every step: no noise."""
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the samples of one batch are distinct."""
+        return True
+
+    def kappa(self, samples: int, size: int) -> float:
+        """Return 0."""
+        del samples, size
+        return 0.0
+
+
+@dataclass(frozen=True)
 class Distinct(Named):
     """Independent batches of distinct samples, every subset equally likely."""
 
@@ -224,6 +239,8 @@ KINDS: dict[Sampling, Sampler] = {
     "single_shuffle": Epochs("single_shuffle", "epochs of batches of {} in one shuffled order", 1),
     "sequential": Epochs("sequential", "epochs of batches of {} in data order", 0),
 }
+FULL = Full("full_batch", "full batch")
+"""What a sampler without a batch size does."""
 SAMPLINGS: tuple[Sampling, ...] = tuple(KINDS)
 EPOCHS: tuple[Sampling, ...] = tuple(name for name, kind in KINDS.items() if kind.remembers)
 """The samplings that pass over all samples before one comes again."""

@@ -14,10 +14,11 @@ from .._validate.plain import JsonObject
 from .._validate.values import as_array, choice, flag, shown
 from .._validate.weights import hold_length, sample_weights
 from ..errors import InvalidInput
-from .samplers import EPOCHS, KINDS, SAMPLINGS, Distinct, Epochs, P, Sampler, Sampling
+from .samplers import EPOCHS, FULL, KINDS, SAMPLINGS, Distinct, Epochs, P, Sampler, Sampling
 
 __all__ = [
     "EPOCHS",
+    "FULL",
     "SAMPLINGS",
     "Distinct",
     "Epochs",

@@ -52,7 +52,7 @@ class Recipe(Brief, ABC):
                 f"covered."
             )
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0, below=LARGEST))
-        object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
+        self._hold_batch()
         object.__setattr__(
             self, "weight_decay", real_number("weight_decay", self.weight_decay, minimum=0.0, below=LARGEST)
         )
@@ -65,6 +65,10 @@ class Recipe(Brief, ABC):
                 f"drop_last needs epochs, and sampling = {self.sampling!r} draws independent batches, all of the same "
                 f"size: no epoch ends and nothing is left over. Use sampling='shuffle', or leave drop_last out."
             )
+
+    def _hold_batch(self) -> None:
+        """Check and set the batch size."""
+        object.__setattr__(self, "batch_size", positive_int("batch_size", self.batch_size))
 
     @property
     @abstractmethod

@@ -5,26 +5,68 @@ step takes the gradient g = h V + n of a mode of curvature h, n the noise of the
 
     s' = B s + e g,    V = o . s,    o = (1, 0, ...),    (F11)
 
-and nothing else knows the optimiser. B and e are affine in the learning rate; torch's first step has its own (B0, e0).
-The kernel is the eigendecomposition of B + h e o^T, a schedule is a product of them, the simulator applies B and e, and
-E V stops to decay where an eigenvalue reaches the unit circle.
+and nothing else knows the optimiser. Torch's first step has its own (B0, e0). The kernel is the eigendecomposition of
+B + h e o^T, a schedule is a product of them, the simulator applies B and e, and E V stops to decay where an eigenvalue
+reaches the unit circle.
+
+A sampler is a step with a thermal source, s' = B s + e g + f xi with a standard normal xi of its own for every weight
+(F90). SGD's steps answer f = 0.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
 
-__all__ = ["Moves", "Step", "plain", "quasi_hyperbolic", "with_momentum"]
+__all__ = ["Motion", "Moves", "Step", "plain", "quasi_hyperbolic", "with_momentum"]
+
+
+class Motion(ABC):
+    """B, e and f of one step at any learning rate.
+
+    Attributes
+    ----------
+    temperature : float
+        T of the thermal noise; 0 without.
+    """
+
+    temperature: float = 0.0
+
+    @abstractmethod
+    def at(self, lr: ArrayLike) -> tuple[Array, Array]:
+        """Return B, (..., k, k), and e, (..., k), at the learning rates `lr`, (...)."""
+
+    def thermal(self, lr: ArrayLike) -> Array:
+        """Return f, (..., k), what a unit of thermal noise puts into s: zero without a temperature."""
+        return np.zeros_like(self.at(lr)[1])
+
+    def shown(self, lr: float) -> Array:
+        """Return the factors of s, (k,), whose sum is the weight that the optimiser shows after a step: V."""
+        return np.asarray(np.eye(self.at(lr)[1].size)[0])
+
+    def instability(self, lr: float, curvatures: Array) -> str:
+        """Return why E V does not decay at `lr`, as a sentence, where more is known than the limit; else nothing."""
+        del lr, curvatures
+        return ""
+
+    @abstractmethod
+    def mean_limit(self, curvatures: ArrayLike) -> float:
+        """Return the learning rate at which E V stops to decay in one of the modes."""
+
+    @abstractmethod
+    def scaled(self, curvature: float) -> tuple[Self, float]:
+        """Return the same motion in units in which `curvature` is 1, and what multiplies the learning rate there."""
 
 
 @dataclass(frozen=True, eq=False)
-class Moves:
+class Moves(Motion):
     """B and e, affine in the learning rate: B = kept + eta moved, e = given + eta pushed.
 
     Attributes
@@ -43,6 +85,24 @@ class Moves:
         rate = np.asarray(lr, np.float64)[..., None]
         return self.kept + rate[..., None] * self.moved, self.given + rate * self.pushed
 
+    def mean_limit(self, curvatures: ArrayLike) -> float:
+        """Return the learning rate at which E V stops to decay in the steepest mode: an eigenvalue reaches -1.
+
+        det(1 + B + h e o^T) is affine in the learning rate for the optimisers here: one of its rows moves with it. The
+        slope is the sum of the determinants with each row's motion in the place of that row, and not a difference of
+        two values, in which a slow optimiser would be lost.
+        """
+        curvature, slots = float(np.max(curvatures)), len(self.given)
+        still, moving = np.eye(slots) + self.kept, self.moved.copy()
+        still[:, 0] += curvature * self.given
+        moving[:, 0] += curvature * self.pushed
+        rows = np.eye(slots, dtype=bool)[:, :, None]
+        return float(-np.linalg.det(still) / np.linalg.det(np.where(rows, moving, still)).sum())
+
+    def scaled(self, curvature: float) -> tuple[Self, float]:
+        """Return itself: only the product of learning rate and curvature counts."""
+        return self, curvature
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -50,24 +110,32 @@ class Step:
 
     Attributes
     ----------
-    later : Moves
+    later : Motion
         Every step but the first.
-    first : Moves
+    first : Motion
         The first one, from s = (V(0), 0, ...).
+    lr : float
+        A learning rate at which it is asked for what does not depend on it, or is meant at the recipe's own.
     """
 
-    later: Moves
-    first: Moves
+    later: Motion
+    first: Motion
+    lr: float = 1.0
 
-    @property
+    @cached_property
     def slots(self) -> int:
         """Numbers kept per weight, k."""
-        return len(self.later.given)
+        return int(self.at(self.lr)[1].size)
+
+    @property
+    def temperature(self) -> float:
+        """T of the thermal noise; 0 without."""
+        return self.later.temperature
 
     @property
     def memory(self) -> float:
         """Share of what is remembered that a step keeps, q = B_11; 0 without a memory."""
-        return float(self.later.kept[1, 1]) if self.slots > 1 else 0.0
+        return float(self.at(self.lr)[0][1, 1]) if self.slots > 1 else 0.0
 
     @cached_property
     def autoregressive(self) -> bool:
@@ -78,20 +146,19 @@ class Step:
         """
         if self.slots == 1:
             return True
-        motion, push = self.at(1.0)
+        motion, push = self.at(self.lr)
         return bool(np.isclose(motion[0, 1] * push[1], motion[1, 1] * push[0], rtol=1e-12, atol=0.0))
 
     @cached_property
     def heavy_ball(self) -> bool:
         """Whether it is plain, or momentum that takes each gradient once and whole: no Nesterov, no dampening."""
-        return self.slots == 1 or (self.autoregressive and self.later.given[1] == 1)
+        return self.slots == 1 or (self.autoregressive and self.at(self.lr)[1][1] == 1)
 
     @cached_property
     def begins_alike(self) -> bool:
         """Whether the first step does to s = (V, 0, ...) what every other one does."""
-        a, b = self.first, self.later
-        pairs = (a.kept[:, 0], b.kept[:, 0]), (a.moved[:, 0], b.moved[:, 0]), (a.given, b.given), (a.pushed, b.pushed)
-        return all(np.array_equal(x, y) for x, y in pairs)
+        both = [(self.first.at(lr), self.later.at(lr)) for lr in (self.lr, 2 * self.lr)]
+        return all(np.array_equal(a[:, 0], b[:, 0]) and np.array_equal(d, e) for (a, d), (b, e) in both)
 
     def at(self, lr: float) -> tuple[Array, Array]:
         """Return B, (k, k), and e, (k,), of every step but the first."""
@@ -123,18 +190,25 @@ class Step:
         memory = np.linalg.solve(np.eye(self.slots - 1) - motion[1:, 1:], push[1:])
         return float(-(push[0] + motion[0, 1:] @ memory))
 
-    def mean_limit(self, curvature: float) -> float:
-        """Return the learning rate at which E V stops to decay in a mode: an eigenvalue reaches -1.
+    def thermal(self, lr: float) -> Array:
+        """Return f, (k,), of every step but the first."""
+        return self.later.thermal(lr)
 
-        det(1 + B + h e o^T) is affine in the learning rate for the optimisers here: one of its rows moves with it. The
-        slope is the sum of the determinants with each row's motion in the place of that row, and not a difference of
-        two values, in which a slow optimiser would be lost.
-        """
-        still, moving = np.eye(self.slots) + self.later.kept, self.later.moved.copy()
-        still[:, 0] += curvature * self.later.given
-        moving[:, 0] += curvature * self.later.pushed
-        rows = np.eye(self.slots, dtype=bool)[:, :, None]
-        return float(-np.linalg.det(still) / np.linalg.det(np.where(rows, moving, still)).sum())
+    def thermal_along(self, rates: Array, begin: int = 0) -> Array:
+        """Return f, (T, k), of T steps at their learning rates, the first of them number `begin`."""
+        out = self.later.thermal(rates)
+        if len(rates) and begin == 0:
+            out[0] = self.first.thermal(rates[0])
+        return out
+
+    def mean_limit(self, curvatures: ArrayLike) -> float:
+        """Return the learning rate at which E V stops to decay in one of the modes."""
+        return self.later.mean_limit(curvatures)
+
+    def scaled(self, curvature: float) -> tuple[Step, float]:
+        """Return the same in units in which `curvature` is 1, and what multiplies the learning rate there."""
+        (later, factor), (first, _) = self.later.scaled(curvature), self.first.scaled(curvature)
+        return Step(later, first, factor * self.lr), factor
 
 
 def plain() -> Step:

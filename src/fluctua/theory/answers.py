@@ -15,7 +15,7 @@ from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
-from .ladder import RUNGS, Rung
+from .ladder import Rung, rungs_of
 from .law import Law
 from .prediction import Prediction
 from .readings import outside, refuse_curve
@@ -116,7 +116,7 @@ def predict(
     0.0083; after the smaller last batch, of 5, 0.0114
     """
     door(problem, sgd, average=average, check_stability=check_stability)
-    choice("theory", theory, RUNGS)
+    choice("theory", theory, rungs_of(sgd))
     prediction = Prediction(Law(problem, sgd, theory, average))
     if check_stability and sgd.schedule is None:
         prediction = replace(prediction, moments=at_rest(prediction.law, check=True))
@@ -187,7 +187,7 @@ def learning_curve(
     [0.345059 0.31284  0.236022 0.070483 0.042923]
     """
     door(problem, sgd, average=average)
-    choice("theory", theory, RUNGS)
+    choice("theory", theory, rungs_of(sgd))
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)
     refuse_curve(last)

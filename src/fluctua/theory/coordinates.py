@@ -45,13 +45,19 @@ class Coordinates(ByOutput):
         """S in the coordinates of the inputs, (d, d); infinite where no stationary state exists."""
         if self._unbounded:
             return np.full((len(self.modes),) * 2, np.inf)
-        inside = self.modes @ self.mode_covariance @ self.modes.T
+        inside = self.modes @ self.mode_covariance @ self.modes.T + self._warm_outside
         if self.start is None or self.steps is None or not self.start.null.any():
             return inside
         left, null = left_outside(self.law, np.array(self.steps)), self.start.null
         crossed = self.modes @ self.mean_with_left.T @ null
         inside += crossed + crossed.T + np.mean(left**2) * (null.T @ null)
         return inside
+
+    @property
+    def _warm_outside(self) -> Array | float:
+        """What thermal noise adds in directions that no data point has, (d, d); 0 without such noise or directions."""
+        variance = float(self.law.variance_outside(self.steps).mean())
+        return variance * (np.eye(len(self.modes)) - self.modes @ self.modes.T) if variance else 0.0
 
     @property
     def mean(self) -> Array:

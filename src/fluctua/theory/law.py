@@ -19,7 +19,8 @@ from ..problem.least_squares import LeastSquares, Minimum
 from ..recipe.averages import EMA, Average
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
-from .ladder import FLOWS, Rung
+from .heated import Heated
+from .ladder import FLOWS, QUIET, Rung
 from .reshuffling.covered import refuse_beyond_shuffling
 from .reshuffling.expansion import FEW_NODES, NODES, SOME, Shuffle
 from .reshuffling.followed import FollowedRun
@@ -43,8 +44,8 @@ _ERRORS, _SLIGHT = 3, 0.03  # of the excess loss: what tells measured epochs fro
 
 
 @dataclass(frozen=True)
-class Law:
-    """The balance S = Phi o kappa (C + K[S]) on one rung of the ladder (F2, F7).
+class Law(Heated):
+    """The balance S = Theta + Phi o kappa (C + K[S]) on one rung of the ladder (F2, F7, F90).
 
     The "equilibrium" rung carries the exact balance: it keeps nothing of it but the excess loss. In shuffled epochs a
     `rough` law, of a search, is the expansion wherever not all epochs can be listed.
@@ -60,6 +61,7 @@ class Law:
         object.__setattr__(self, "problem", self.sgd.seen(self.problem))
         if self.sgd.epochs:
             refuse_beyond_shuffling(self.sgd, self.rung)
+        self.refuse_uncovered()
 
     @cached_property
     def minimum(self) -> Minimum:
@@ -230,6 +232,8 @@ class Law:
     @cached_property
     def noise(self) -> Array:
         """The source at W*, kappa C, (r, r); for "hessian" the common stand-in for it."""
+        if self.rung in QUIET:
+            return np.zeros((self.problem.rank,) * 2)
         return self.source.noise if self.rung != "hessian" else self.source.noise_of_the_loss
 
     def source_at(self, covariance: Array) -> Array:
@@ -273,7 +277,8 @@ class Law:
             return follow_epochs(self.shuffle, self.at_most(steps).measured, ways, mean, rtol)
         recalled = recalling(self.source, rtol) if self.feeds_back else None
         source = self.noise if recalled is None else recalled.at
-        return replace(self._relaxation(source, self.noise, mean, steps, rtol), recalled=recalled)
+        run = self._relaxation(source, self.noise, mean, steps, rtol)
+        return replace(run, recalled=recalled, thermal=self.thermal)
 
     def at_most(self, steps: int) -> Law:
         """The law with the largest rate of so many steps, held: there the expansion is at its worst."""

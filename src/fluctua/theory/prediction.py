@@ -23,6 +23,7 @@ from .ladder import Rung
 from .law import Law
 from .moments import Moments
 from .overflow import overflowing
+from .posterior import Posterior
 from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .stationary_state import at_rest
@@ -32,7 +33,7 @@ __all__ = ["Prediction"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Prediction(ByValue, Tabular, Coordinates):
+class Prediction(ByValue, Tabular, Coordinates, Posterior):
     r"""What SGD's weights do around the optimum, as numbers; made by `predict`, never by hand.
 
     Every quantity is about V = W - W* and is either stationary (`steps` is None) or at the given step, or
@@ -133,7 +134,7 @@ class Prediction(ByValue, Tabular, Coordinates):
         """E L(W) - L(W*) = 1/2 tr(H S) (F8)."""
         inside = float(0.5 * self.curvatures @ self.mode_variances)
         if self.steps is None:
-            return inside
+            return inside + float(self.law.loss_outside(None)[0])
         return inside + float(outside(self.law, self.start, np.array(self.steps)).mean())
 
     @property

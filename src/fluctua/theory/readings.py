@@ -34,11 +34,11 @@ def refuse_curve(steps: int) -> None:
 
 
 def outside(law: Law, start: Start | None, steps: Ints) -> Array:
-    """Loss of the part of the start outside the modes at `steps`: weight decay alone knows it and moves it."""
-    square = 0.0 if start is None else float(np.sum(start.null**2))
+    """Loss outside the modes at `steps`: of thermal noise and of the start, which weight decay alone moves."""
+    square, warm = 0.0 if start is None else float(np.sum(start.null**2)), law.loss_outside(steps.tolist())
     if not square:
-        return np.zeros(len(steps))
-    return np.asarray(0.5 * law.sgd.weight_decay * square * left_outside(law, steps) ** 2)
+        return warm
+    return np.asarray(warm + 0.5 * law.sgd.weight_decay * square * left_outside(law, steps) ** 2)
 
 
 def left_outside(law: Law, steps: Ints) -> Array:

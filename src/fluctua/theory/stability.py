@@ -114,18 +114,18 @@ def limit_of(source: BatchNoise[M], step: Step) -> float:
     """
     curvatures = source.minimum.curvatures
     steepest = float(curvatures[0])
-    edge = step.mean_limit(steepest)
+    edge = step.mean_limit(curvatures)
     if source.kappa == 0.0:
         return edge
-    h = curvatures / steepest
+    h, (same, factor) = curvatures / steepest, step.scaled(steepest)
 
     def feedback(s: Array) -> Array:
         return source.feedback(s) / steepest / steepest
 
     def kernel(lr: float) -> Kernel:
-        return step_kernel(h, step, lr)
+        return step_kernel(h, same, lr)
 
-    return unit_radius(feedback, kernel, edge * steepest, len(h), source.minimum.precision) / steepest
+    return unit_radius(feedback, kernel, edge * factor, len(h), source.minimum.precision) / factor
 
 
 def independent_batches(sgd: Recipe) -> Recipe:
@@ -135,7 +135,7 @@ def independent_batches(sgd: Recipe) -> Recipe:
 
 def mean_stable_lr(problem: LeastSquares, sgd: Recipe) -> float:
     """Return the learning rate above which E V grows: the limit of a full batch, and of the discrete rung."""
-    return sgd.step.mean_limit(float(sgd.seen(problem).minimum(sgd.weight_decay).curvatures[0]))
+    return sgd.step.mean_limit(sgd.seen(problem).minimum(sgd.weight_decay).curvatures)
 
 
 def independent_limit(problem: LeastSquares, sgd: Recipe) -> float:

@@ -53,8 +53,8 @@ def _limit(law: Law) -> float:
 def _refusal(law: Law) -> UnstableSGD:
     """What to raise where no stationary state was found: the limit decides whether there is none."""
     limit = _limit(law)
-    full = law.sgd.batch_size >= law.problem.population
-    return UnstableSGD(law.sgd.lr, limit, larger_batch=not full, epochs=law.shuffle is not None)
+    why = law.sgd.step.later.instability(law.sgd.lr, law.minimum.curvatures)
+    return UnstableSGD(law.sgd.lr, limit, larger_batch=law.source.kappa > 0, epochs=law.shuffle is not None, why=why)
 
 
 def _shuffled(law: Law, cycle: Cycle) -> Moments:
@@ -115,10 +115,10 @@ def _independent(law: Law) -> Moments:
         raise NoStationaryState
     if may_grow_unseen(law):
         _refuse_beyond_limit(law)
-    covariance = law.solve(law.noise, steps=None, rtol=law.problem.precision)
+    covariance = law.settled()
     if law.kernel.components > 1 and not _positive(covariance):
         _refuse_beyond_limit(law)
-    return Moments(covariance if law.average is None else law.averaged(covariance))
+    return Moments(law.shown(covariance))
 
 
 def _refuse_beyond_limit(law: Law) -> None:

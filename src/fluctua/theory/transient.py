@@ -10,6 +10,7 @@ import numpy as np
 
 from .._arrays import Array
 from ..kernels.constant import Kernel
+from ..kernels.thermal import Thermal
 from ..kernels.time_varying import Course
 from .asked import Asked
 from .control import Controller, largest_change, loss_rtol
@@ -64,6 +65,8 @@ class Relaxation:
     recalled : Source or SpannedSource or None
         What `source` belongs to. With one that recalls states, of many samples, all nodes are swept at once instead
         (`Sweeps`), where the source is smooth.
+    thermal : Thermal or None
+        What thermal noise adds, in closed form: S is the sum of both, and the source is taken at the sum.
 
     Notes
     -----
@@ -79,6 +82,7 @@ class Relaxation:
     rtol: float
     curvatures: Array | None = None
     recalled: Source | SpannedSource | None = None
+    thermal: Thermal | None = None
     _reached: list[EstimatedError] = field(default_factory=list, repr=False, compare=False)
     _asked: list[int] = field(default_factory=list, repr=False, compare=False)
 
@@ -101,7 +105,14 @@ class Relaxation:
                 total[wanted == step] = np.vdot(form, state)
         elif later:
             total = total + self.total(later, traced)
-        return np.asarray(total)
+        return np.asarray(total + self._warm(steps) @ np.diag(form))
+
+    def _warm(self, steps: Sequence[int]) -> Array:
+        """What thermal noise adds to the variances at each of `steps`, (n, r)."""
+        thermal = self.thermal
+        if thermal is None or thermal.silent:
+            return np.zeros((len(steps), len(self.covariance)))
+        return np.array([thermal.variances(each, shown=True) for each in thermal.at(steps)])
 
     def total(self, stops: Sequence[int], read: Reading | None = None) -> Array:
         """Return the sum of what is read of the state at the sorted `stops`, all after the start; by default S."""
@@ -133,7 +144,17 @@ class Relaxation:
                     if observable is not None:
                         curve.append(_seen(observable, stretch.variances))
             self._reached.append(self._estimated(march.worst))
-        return overflown(total / len(wanted)), overflown(np.concatenate(curve))
+        losses = np.concatenate(curve)
+        if self._heated:
+            total = total + np.diag(self._warm(wanted).sum(axis=0))
+        if self._heated and observable is not None:
+            losses = losses + self._warm(range(len(losses))) @ observable
+        return overflown(total / len(wanted)), overflown(losses)
+
+    @property
+    def _heated(self) -> bool:
+        """Whether there is thermal noise."""
+        return self.thermal is not None and not self.thermal.silent
 
     def curve(self, last: int, observable: Array) -> Iterator[Array]:
         """Yield observable . S_pp(t) from t = 0 to `last`, an interval of the march after another."""
@@ -190,6 +211,9 @@ class Relaxation:
         """G."""
         if not callable(self.source):
             return self.source
+        if self._heated:
+            assert self.thermal is not None
+            covariance = covariance + np.diag(self.thermal.variances(self.thermal.after(step)))
         mean = None if self.mean is None else self.mean * self.kernel.drift(step)
         if isinstance(self.recalled, Source) and (mean is not None or covariance.any()):
             self._asked.append(step)

@@ -60,7 +60,7 @@ class SubspaceLaw:
         """The learning rate above which variances in the subspace grow without bound in the quadratic picture (F12)."""
         if self.feeds_back:
             return limit_of(self.source, self.sgd.step)
-        return self.sgd.step.mean_limit(float(self.subspace.curvatures[0]))
+        return self.sgd.step.mean_limit(self.subspace.curvatures)
 
     def stationary(self) -> Array:
         """S, (k, k); raises `NoStationaryState` at the crossover and above."""

@@ -1,0 +1,135 @@
+"""What thermal noise adds to a law: Theta of S = Theta + Phi o kappa (C + K[S]), and where it is refused (F90)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from .._arrays import Array
+from ..errors import InvalidInput
+from ..kernels.constant import Kernel
+from ..kernels.thermal import Thermal
+from ..problem.least_squares import LeastSquares, Minimum
+from ..recipe.averages import Average
+from ..recipe.sgd import Recipe
+
+__all__ = ["Heated"]
+
+
+class Heated:
+    """A law with thermal noise beside that of batches; a base of `Law`."""
+
+    problem: LeastSquares
+    sgd: Recipe
+    average: Average | None
+
+    @property
+    @abstractmethod
+    def minimum(self) -> Minimum:
+        """W* and the noise there, at the recipe's weight decay."""
+
+    @property
+    @abstractmethod
+    def kernel(self) -> Kernel:
+        """What one step does to a pair of modes."""
+
+    @property
+    @abstractmethod
+    def noise(self) -> Array:
+        """The source at W*, (r, r)."""
+
+    @property
+    @abstractmethod
+    def _flows(self) -> bool:
+        """Whether time is continuous on this rung."""
+
+    @abstractmethod
+    def source_at(self, covariance: Array) -> Array:
+        """Return the source, (r, r), at S = `covariance`."""
+
+    @abstractmethod
+    def averaged(self, covariance: Array) -> Array:
+        """Stationary second moment of the average, given S of the weights."""
+
+    @abstractmethod
+    def stationary_state(self, source: Array, rtol: float) -> Array:
+        """Stationary S with `source` in the place of kappa C, to a relative residual of `rtol`."""
+
+    @cached_property
+    def thermal(self) -> Thermal:
+        """What thermal noise makes of the modes."""
+        return self._heated(self.minimum.curvatures)
+
+    @cached_property
+    def thermal_outside(self) -> Thermal:
+        """What it makes of a direction that no data point has: weight decay alone holds the weights there."""
+        return self._heated(np.array([self.sgd.weight_decay]))
+
+    def _heated(self, curvatures: Array) -> Thermal:
+        return Thermal(curvatures, self.sgd.step, self.sgd.lr, self.problem.outputs, self._flows)
+
+    @property
+    def outside(self) -> int:
+        """How many directions of the inputs no data point has."""
+        return self.problem.features - self.problem.rank
+
+    def refuse_uncovered(self) -> None:
+        """Raise `InvalidInput` where thermal noise has no stationary state, and for averages of samplers."""
+        if self.sgd.step.temperature and self.outside and not self.sgd.weight_decay:
+            raise InvalidInput(
+                f"the posterior is improper: the inputs leave {self.outside} of {self.problem.features} directions of "
+                f"the weights undetermined, and without weight_decay nothing holds the weights there, so that thermal "
+                f"noise moves them without bound. Use weight_decay > 0, the prior's precision times the temperature, "
+                f"or leave out the columns that are constant or sums of others."
+            )
+        if self.sgd.tempered and self.average is not None:
+            raise InvalidInput(
+                f"the law of {self.sgd.OPTIMISER} is of its draws, and not of an average of the weights along the run. "
+                f"Leave average out."
+            )
+
+    def settled(self) -> Array:
+        """Stationary S at which gradients are taken, of both noises."""
+        theta = self._theta()
+        return theta + self.stationary_state(self.source_at(theta), self.problem.precision)
+
+    def _theta(self) -> Array:
+        """Theta, (r, r)."""
+        return np.diag(self.thermal.variances(self.thermal.at_rest))
+
+    def heat(self) -> Array:
+        """Stationary S of thermal noise alone, with what it feeds back, (r, r)."""
+        theta = self._theta()
+        if self.thermal.silent:
+            return theta
+        return theta + self.stationary_state(self.source_at(theta) - self.noise, self.problem.precision)
+
+    @property
+    def shows_elsewhere(self) -> bool:
+        """Whether the weights that are shown are not those at which gradients are taken."""
+        return self.kernel.observed is not self.kernel.readout
+
+    def shown(self, covariance: Array) -> Array:
+        """Stationary second moment of what is looked at, given S where gradients are taken."""
+        if self.average is not None:
+            return self.averaged(covariance)
+        if not self.shows_elsewhere:
+            return covariance
+        theta = np.diag(self.thermal.variances(self.thermal.at_rest, shown=True))
+        return np.asarray(theta + self.kernel.phi(observed=True) * self.source_at(covariance))
+
+    def loss_outside(self, steps: Sequence[int] | None) -> Array:
+        """Loss of thermal noise in directions that no data point has, stationary, (1,), or at `steps`, (n,)."""
+        return np.asarray(0.5 * self.sgd.weight_decay * self.outside * self.variance_outside(steps))
+
+    def variance_outside(self, steps: Sequence[int] | None) -> Array:
+        """Variance of one such direction, summed over outputs, stationary, (1,), or at `steps`, (n,)."""
+        thermal = self.thermal_outside
+        if thermal.silent or not self.outside:
+            return np.zeros(1 if steps is None else len(steps))
+        if steps is None:
+            return thermal.variances(thermal.at_rest, shown=True)
+        return np.concatenate([thermal.variances(each, shown=True) for each in thermal.at(steps)])
