@@ -41,7 +41,7 @@ def target_of(law: Prediction) -> Array:
     """Return S_pp of the posterior, c T/h; without a temperature the law's own, whatever it is."""
     if not law.law.sgd.tempered:
         return law.mode_variances
-    return np.asarray(np.diag(law.target)) if np.ndim(law.target) == 2 else np.asarray(law.target)
+    return law.target
 
 
 def facts_of(

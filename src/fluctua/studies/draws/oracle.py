@@ -18,7 +18,7 @@ from ...errors import InvalidInput
 from ...recipe.sgd import Recipe
 from ...simulation.identity import Size
 from ...theory.answers import Prediction, predict
-from ...theory.ladder import RUNGS
+from ...theory.ladder import rungs_of
 from ...verification.conclusion import StatementVerdict, conclude
 from . import figures  # noqa: F401  (says how the verdict is shown)
 from .contrasts import Contrasts, Sample, Told
@@ -217,7 +217,8 @@ class _Trial:
     def theories(self) -> dict[str, Prediction]:
         """The law, and the rungs below it."""
         own = self.law.law
-        rungs = {name: self._solved(own.sgd, name) for name in RUNGS if name not in (self.law.theory, "equilibrium")}
+        below = [name for name in rungs_of(own.sgd) if name not in (self.law.theory, "equilibrium")]
+        rungs = {name: self._solved(own.sgd, name) for name in below}
         return {self.law.theory: self.law, **rungs}
 
     def _solved(self, sgd: Recipe, theory: Any = None) -> Prediction:
