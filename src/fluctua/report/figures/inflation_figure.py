@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._arrays import Array
-from .frame import RUNGS, decades, drawable, points, positive
+from ...verification.verdict import Verdict
+from .frame import RUNGS, decades, drawable, points, positive, recipe, student
 from .sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["inflation_lines"]
+__all__ = ["inflation", "inflation_lines"]
+
+
+def inflation(verdict: Verdict, sheet: Sheet) -> Figure:
+    """Return the figure "inflation" of a verdict on a sampler."""
+    a = verdict.arrays
+    rungs = {name: a[f"predicted_{name}"] for name in RUNGS if f"predicted_{name}" in a}
+    measured, bar = a["measured_variances"], student(verdict) * a["measured_errors"]
+    return inflation_lines(sheet, recipe(verdict), a["curvatures"], a["target"], measured, bar, rungs, verdict.theory)
 
 
 def inflation_lines(
