@@ -24,6 +24,7 @@ from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
+from .theory.inflated import StepForInflation, lr_for_inflation
 from .theory.local import LocalPrediction
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr
@@ -83,6 +84,7 @@ __all__ = [
     "SemiAnalytic",
     "Softmax",
     "StableLimit",
+    "StepForInflation",
     "Sweep",
     "UnstableSGD",
     "Verdict",
@@ -97,6 +99,7 @@ __all__ = [
     "learning_curve",
     "load",
     "loss_spread",
+    "lr_for_inflation",
     "max_stable_lr",
     "plan",
     "plot",

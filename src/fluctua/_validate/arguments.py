@@ -8,7 +8,7 @@ from ..errors import InvalidInput
 from .nouns import verbs_of
 from .values import flag, function, instance, shown
 
-__all__ = ["door", "is_another", "stands_for"]
+__all__ = ["door", "is_another", "is_sampler", "stands_for"]
 
 _LEFT_OUT = object()
 _REFUSED: dict[str, Callable[[object], None]] = {}
@@ -17,6 +17,8 @@ _NOUNS: dict[str, tuple[list[type], str]] = {}
 """What each argument's name stands for, and how to make one, as the rooms above have said."""
 _OTHERS: dict[str, list[type]] = {}
 """Kinds that some verbs alone take in an argument's place, each by a function of its own."""
+_SAMPLERS: list[type] = []
+"""Kinds of `sgd` that only those verbs take whose laws have their thermal noise."""
 
 
 def stands_for(name: str, kind: type, expected: str, refused: Callable[[object], None] | None = None) -> None:
@@ -34,6 +36,11 @@ def is_another(name: str, kind: type) -> None:
     _OTHERS.setdefault(name, []).append(kind)
 
 
+def is_sampler(kind: type) -> None:
+    """Say that a `kind` of the argument `sgd` is a sampler: a verb takes it only if it says so."""
+    _SAMPLERS.append(kind)
+
+
 def door(
     problem: object = _LEFT_OUT,
     sgd: object = _LEFT_OUT,
@@ -41,16 +48,24 @@ def door(
     average: object = None,
     progress: object = None,
     staged: object = None,
+    samplers: bool = False,
     **flags: object,
 ) -> None:
     """Raise `InvalidInput`, by name, for an argument that is not what its name stands for; `flags` are True or False.
 
-    What is left out is not looked at. `staged` is a progress that is told the stage too.
+    What is left out is not looked at. `staged` is a progress that is told the stage too. Verbs that take `samplers` say
+    so: in any other the thermal noise would be left out in silence.
     """
     if problem is not _LEFT_OUT:
         _one_of_its_kind("problem", problem)
     if sgd is not _LEFT_OUT:
         _one_of_its_kind("sgd", sgd)
+        if not samplers and isinstance(sgd, tuple(_SAMPLERS)):
+            raise InvalidInput(
+                f"sgd = {shown(sgd)} is a sampler, and this is not covered for samplers: it has no place for their "
+                f"thermal noise. Samplers are taken by fluctua.predict, learning_curve, held_out_curve, max_stable_lr, "
+                f"lr_for_inflation, simulate, verify and sweep, each for LeastSquares."
+            )
     if average is not None:
         _one_of_its_kind("average", average)
     function("progress", progress, ("fraction",))

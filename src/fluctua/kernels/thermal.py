@@ -84,17 +84,20 @@ class Thermal:
         if self.step.slots == 1:
             lost = self._lost[0, 0]
             return np.asarray(self._drives[1][0, 0] / (lost * (2 - lost)))[None, None]
-        return self._balanced()
+        return self.driven(np.zeros_like(self._lost))
 
-    def _balanced(self) -> Array:
-        """Solution of M = F M F^T + Q with a momentum, for h M_VV, M_Vp and M_pp, so that flat modes keep their digits.
+    def driven(self, beside: Array) -> Array:
+        """Stationary moments, (2, 2, r), where so much is added in every step `beside` thermal noise, of a momentum."""
+        return self._balanced(self._drives[1][:, :, None] + beside)
+
+    def _balanced(self, q: Array) -> Array:
+        """Solution of M = F M F^T + Q, (2, 2, r), for h M_VV, M_Vp and M_pp, so that flat modes keep their digits.
 
         With 1 - F = [[a, b], [c, d]] these are three linear equations, whose coefficients are exact.
         """
         (a, b), (c, d) = self._lost
         _, push = self.step.at(self.lr)
         e0, e1 = push
-        q = self._drives[1]
         zero, h = np.zeros_like(a), self.curvatures
         rows = np.array(
             [
@@ -103,7 +106,7 @@ class Thermal:
                 [c * e1, 2 * c * (1 - d), d * (2 - d) + zero],
             ]
         )
-        right = np.repeat([[q[0, 0]], [q[0, 1]], [q[1, 1]]], len(h), axis=1)
+        right = np.array([q[0, 0], q[0, 1], q[1, 1]])
         energy, mixed, momentum = np.linalg.solve(rows.transpose(2, 0, 1), right.T[:, :, None])[:, :, 0].T
         return np.array([[energy / h, mixed], [mixed, momentum]])
 
@@ -151,6 +154,11 @@ class Thermal:
         for step in range(last):
             moments = _carried(kept, moments) + added[min(step, 1)][:, :, None]
             yield moments
+
+    def lost(self, moments: Array, lag: int) -> Array:
+        """Return the covariance of V with V less V `lag` steps later, (r,), of `moments`, (k, k, r)."""
+        gone = self._doubled(lag, np.zeros((len(moments),) * 2))[0]
+        return np.asarray(np.einsum("ip,ip->p", gone[0], moments[:, 0]))
 
     def variances(self, moments: Array, *, shown: bool = False) -> Array:
         """Return the variance of V, or of the weight that the sampler shows, (r,)."""

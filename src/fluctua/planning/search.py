@@ -14,7 +14,7 @@ from ..problem.start import Start
 from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SGD
 from ..theory.answers import Prediction
-from ..theory.held_out import HeldOut
+from ..theory.held_out_form import HeldOut
 from ..theory.stability import independent_batches, max_stable_lr
 from ..theory.stable_limit import StableLimit
 from .candidates import Candidate
@@ -71,7 +71,7 @@ class Search:
         prediction = self._by_the_law(sgd, rough) if settled else self._estimated(sgd)
         if self.held is None:
             return prediction.optimum_loss + prediction.excess_loss
-        return self.held.loss(prediction).expected
+        return self.held.optimum + self.held.excess(prediction)
 
     def _by_the_law(self, sgd: SGD, rough: bool) -> Prediction:
         self.ends[sgd] = final(self.whole, sgd, self.steps, self.start, _RTOL, rough)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .._validate.arguments import is_sampler
 from .._validate.plain import JsonObject
 from .._validate.values import real_number
 from ..errors import InvalidInput
@@ -169,3 +170,6 @@ class ULA(Langevin):
     def step(self) -> Step:
         """What one step does with a gradient and with thermal noise."""
         return overdamped(self.temperature)
+
+
+is_sampler(Langevin)

@@ -187,6 +187,10 @@ class Full(Named):
         """Whether the samples of one batch are distinct."""
         return True
 
+    def seen(self, problem: P) -> P:
+        """Return the same problem: all samples are seen as they are, whatever would draw them."""
+        return problem
+
     def kappa(self, samples: int, size: int) -> float:
         """Return 0."""
         del samples, size

@@ -115,7 +115,7 @@ def predict(
     >>> print(f"{shuffled.excess_loss:.4f}; after the smaller last batch, of 5, {shuffled.at(0).excess_loss:.4f}")
     0.0083; after the smaller last batch, of 5, 0.0114
     """
-    door(problem, sgd, average=average, check_stability=check_stability)
+    door(problem, sgd, samplers=True, average=average, check_stability=check_stability)
     choice("theory", theory, rungs_of(sgd))
     prediction = Prediction(Law(problem, sgd, theory, average))
     if check_stability and sgd.schedule is None:
@@ -186,7 +186,7 @@ def learning_curve(
     >>> print(curve[[0, 1, 10, 100, 200]].round(6))
     [0.345059 0.31284  0.236022 0.070483 0.042923]
     """
-    door(problem, sgd, average=average)
+    door(problem, sgd, samplers=True, average=average)
     choice("theory", theory, rungs_of(sgd))
     law = Law(problem, sgd, theory, average)
     last, tolerance = positive_int("steps", steps, minimum=0), real_number("rtol", rtol, above=0.0)

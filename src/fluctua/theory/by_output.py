@@ -38,7 +38,8 @@ class ByOutput(TimeDomain):
         law, a = self.law, self.law.problem.curvatures
         if law.rung == "equilibrium":
             return float(a @ np.diag(self.mode_covariance)) / law.problem.outputs * np.eye(law.problem.outputs)
-        return contracted(law, law.solve(np.diag(a), self.steps, self.rtol))
+        heat = float(a @ np.diag(law.heat(self.steps, self.rtol))) / law.problem.outputs
+        return contracted(law, law.solve(np.diag(a), self.steps, self.rtol)) + heat * np.eye(law.problem.outputs)
 
     def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
         """Return S_kl = E[v_k v_l^T] of two rows of V, symmetrised over the two, in the modes (F6).
@@ -77,9 +78,11 @@ class ByOutput(TimeDomain):
                 raise InvalidInput(f"an output index must be below {self.law.problem.outputs}, got {index}.")
         if self._unbounded:
             return np.full_like(self.mode_covariance, np.inf)
-        return self.law.solve(self.law.source.even(k, l), self.steps, self.rtol)
+        law = self.law
+        return law.solve(law.source.even(k, l), self.steps, self.rtol) + law.heat_of(k, l, self.steps, self.rtol)
 
     def _refuse_start(self, what: str) -> None:
+        self.law.refuse_between(what)
         if self.law.average is not None:
             raise InvalidInput(f"{what} is of the weights themselves, not of an average; predict without `average`.")
         if self.start is not None:

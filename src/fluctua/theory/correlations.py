@@ -65,6 +65,9 @@ class TimeDomain(Responses):
         """
         steps = positive_int("lag", lag, minimum=0)
         found = self._kernel("a lagged covariance").lagged(self._state, steps)
+        if self._warmth is not None:
+            kept = self._warmth[0, 0] - self.law.thermal.lost(self._warmth, steps)
+            found = found + np.diag(kept)
         return found if not self._begun else found + self._begun_share(steps)
 
     @cached_property
@@ -86,7 +89,7 @@ class TimeDomain(Responses):
         one = kernel.circulation(self._state, 1)
         if kernel.components == 1:
             return one
-        crossed = one - 0.5 * kernel.lost(self._state, 2).T  # of V and U; a folded state is symmetric
+        crossed = one - 0.5 * self._lost(2).T  # of V and U; a folded state is symmetric
         return np.block([[one, crossed], [0.0 - crossed.T, 2 * one - kernel.circulation(self._state, 2)]])
 
     @property
@@ -96,7 +99,7 @@ class TimeDomain(Responses):
         Zero where nothing fluctuates, as with a full batch: at rest there is no current.
         """
         self._kernel("detailed balance")
-        h, g = self.law.minimum.curvatures, self._source
+        h, g = self.law.minimum.curvatures, self._bath
         both = np.linalg.norm(np.add.outer(h, h) * g)
         return float(np.linalg.norm(np.subtract.outer(h, h) * g) / both) if both else 0.0
 
@@ -108,7 +111,7 @@ class TimeDomain(Responses):
         """
         self._kernel("a temperature")
         law, rate = self.law, self.law.sgd.step.effective_lr(self.law.sgd.lr)
-        return np.asarray(0.5 * rate * np.diag(self._source) / law.problem.outputs)
+        return np.asarray(0.5 * rate * np.diag(self._bath) / law.problem.outputs)
 
     def effective_temperatures(self, lag: int) -> Array:
         r"""Return E|V(t + lag) - V(t)|^2/(2 c chi), chi the step response: what equilibrium would make a temperature.
@@ -139,7 +142,8 @@ class TimeDomain(Responses):
         """
         self._refuse_transient("an effective temperature")
         steps = positive_int("lag", lag)
-        moved = 2 * np.diag(self._kernel("a temperature").lost(self._state, steps))
+        self._kernel("a temperature")
+        moved = 2 * np.diag(self._lost(steps))
         return np.asarray(moved / (2 * self.law.problem.outputs * self.step_response(steps)))
 
     @cached_property
@@ -204,9 +208,32 @@ class TimeDomain(Responses):
         self._refuse_transient("the noise")
         return self.law.source_at(self.mode_covariance)
 
+    @property
+    def _bath(self) -> Array:
+        """The noise of both kinds, (r, r): thermal noise is that of a source 2 c T/eta' in every mode (F98)."""
+        law = self.law
+        rate, heat = law.sgd.step.effective_lr(law.sgd.lr), law.problem.outputs * law.sgd.step.temperature
+        return self._source + 2 * heat / rate * np.eye(law.problem.rank)
+
+    @cached_property
+    def _warmth(self) -> Array | None:
+        """Moments of what thermal noise makes beside `_state`, (2, 2, r); None where S has it already."""
+        thermal = self.law.thermal
+        if thermal.silent or self.law.kernel.components == 1:
+            return None
+        return thermal.at_rest if self.steps is None else np.mean(thermal.at(self.steps), axis=0)
+
+    def _lost(self, lag: int) -> Array:
+        """E[V(t)^T (V(t) - V(t + lag))], (r, r)."""
+        found = self.law.kernel.lost(self._state, lag)
+        return found if self._warmth is None else found + np.diag(self.law.thermal.lost(self._warmth, lag))
+
     @cached_property
     def _state(self) -> Array:
-        """Second moments of the motion's components, (k r, k r), stationary or averaged over `steps`."""
+        """Second moments of the motion's components, (k r, k r), stationary or averaged over `steps`.
+
+        With a momentum without what thermal noise makes of them, which is `_warmth`.
+        """
         law, kernel = self.law, self.law.kernel
         if kernel.components == 1:
             return self.mode_covariance

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arrays import Array
 from .._results import Tables, clipped
 from .._tables import Columns
 from .._validate.plain import JsonObject
@@ -38,6 +39,7 @@ def plain(prediction: Prediction) -> JsonObject:
         "mode_variances": prediction.mode_variances.tolist(),
         "temperatures": prediction.temperatures.tolist(),
         "relaxation_steps": prediction.relaxation_steps.tolist(),
+        **{name: values.tolist() for name, values in _posterior(prediction).items()},
         "estimated_error": None if reached is None else reached._asdict(),
     }
 
@@ -57,7 +59,15 @@ def _modes(prediction: Prediction) -> Columns:
         "variance": prediction.mode_variances,
         "temperature": prediction.temperatures,
         "relaxation_steps": prediction.relaxation_steps,
+        **_posterior(prediction),
     }
+
+
+def _posterior(prediction: Prediction) -> dict[str, Array]:
+    """What a sampler's modes are compared with; nothing of SGD, which has no target."""
+    if not prediction.law.sgd.tempered:
+        return {}
+    return {"target": prediction.target, "inflation": prediction.inflation}
 
 
 def matrices(prediction: Prediction) -> Mapping[str, tuple[tuple[str, ...], Any]]:

@@ -153,7 +153,8 @@ class Chain:
 def entropy_production(law: Law, modes: int) -> EntropyProduction:
     """Return that of the stationary state, as seen in the `modes` steepest modes.
 
-    Zero where the weights rest, without noise: with a full batch, and in an output that is fitted exactly.
+    Zero where the weights rest, without noise: with a full batch, and in an output that is fitted exactly. With a full
+    batch and thermal noise it is zero, too: modes do not meet, and one alone looks the same backwards.
     """
     kernel, outputs = law.kernel, law.problem.outputs
     if law.source.kappa == 0:
@@ -214,6 +215,7 @@ def joint_noise(law: Law, modes: int, rtol: float = 0.0) -> Array:
     """Return the covariance of the chain's noise in units of (eta tau)^2, all outputs, (c modes, c modes)."""
     source, rests = joint_source(law, modes, rtol), np.repeat(_resting(law), modes)
     source[rests], source[:, rests] = 0.0, 0.0
+    source += law.heat_as_source("entropy production") * np.eye(len(source))
     if not law.kernel.continuous:
         return source
     gathered = np.asarray(law.kernel.injection())[:modes, :modes]  # noise that has decayed since it came

@@ -15,6 +15,7 @@ from ..kernels.thermal import Thermal
 from ..problem.least_squares import LeastSquares, Minimum
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
+from ..recipe.thermal_steps import Kinetic as KineticMotion
 
 __all__ = ["Heated"]
 
@@ -55,6 +56,10 @@ class Heated:
         """Stationary second moment of the average, given S of the weights."""
 
     @abstractmethod
+    def heat_after(self, steps: Sequence[int], rtol: float) -> Array:
+        """S of thermal noise alone, averaged over `steps`, (r, r)."""
+
+    @abstractmethod
     def stationary_state(self, source: Array, rtol: float) -> Array:
         """Stationary S with `source` in the place of kappa C, to a relative residual of `rtol`."""
 
@@ -91,6 +96,7 @@ class Heated:
                 f"Leave average out."
             )
 
+    @cached_property
     def settled(self) -> Array:
         """Stationary S at which gradients are taken, of both noises."""
         theta = self._theta()
@@ -100,12 +106,46 @@ class Heated:
         """Theta, (r, r)."""
         return np.diag(self.thermal.variances(self.thermal.at_rest))
 
-    def heat(self) -> Array:
-        """Stationary S of thermal noise alone, with what it feeds back, (r, r)."""
-        theta = self._theta()
+    def heat(self, steps: Sequence[int] | None = None, rtol: float = 0.0) -> Array:
+        """S of thermal noise alone, with what it feeds back, stationary or averaged over `steps`, (r, r).
+
+        Outputs have equal shares of it and nothing in common.
+        """
         if self.thermal.silent:
-            return theta
-        return theta + self.stationary_state(self.source_at(theta) - self.noise, self.problem.precision)
+            return np.zeros((self.problem.rank,) * 2)
+        if steps is not None:
+            return self.heat_after(steps, rtol)
+        theta = self._theta()
+        return theta + self.stationary_state(self.source_at(theta) - self.noise, max(rtol, self.problem.precision))
+
+    def heat_of(self, k: int, l: int, steps: Sequence[int] | None = None, rtol: float = 0.0) -> Array:  # noqa: E741
+        """S_kl of thermal noise alone."""
+        return self.heat(steps, rtol) / self.problem.outputs * (k == l)
+
+    def heat_as_source(self, what: str) -> float:
+        """What each weight's thermal noise is as noise of its gradient, where both enter a step as one vector (F98).
+
+        Raises `InvalidInput` for `what` where they do not: thermal noise of BAOA meets two steps in another way.
+        """
+        step, lr = self.sgd.step, self.sgd.lr
+        if self._flows:
+            return 2 * step.temperature / step.effective_lr(lr)
+        warm, push = step.thermal(lr), step.at(lr)[1]
+        share = float(warm @ push) / float(push @ push)
+        if not np.allclose(warm, share * push, rtol=1e-12, atol=0.0):
+            raise InvalidInput(
+                f"{what} of {self.sgd.OPTIMISER} has no closed form with minibatches: thermal noise and the gradient's "
+                f"enter its step in different places. Use fluctua.OBABO of the same lr and friction, or SGLD."
+            )
+        return share**2
+
+    def refuse_between(self, what: str) -> None:
+        """Raise `InvalidInput` where the weights that are shown are not those of the chain, whose law `what` needs."""
+        if self.shows_elsewhere:
+            raise InvalidInput(
+                f"{what} is of the positions where gradients are taken, and {self.sgd.OPTIMISER} shows those half a "
+                f"drift before. Use fluctua.OBABO of the same lr and friction: its positions are these."
+            )
 
     @property
     def shows_elsewhere(self) -> bool:
@@ -120,6 +160,17 @@ class Heated:
             return covariance
         theta = np.diag(self.thermal.variances(self.thermal.at_rest, shown=True))
         return np.asarray(theta + self.kernel.phi(observed=True) * self.source_at(covariance))
+
+    @property
+    def momenta(self) -> Array:
+        """E p^2 of the stationary momentum in each mode, summed over outputs, where the sampler reads it, (r,)."""
+        lr, step, h = self.sgd.lr, self.sgd.step, self.minimum.curvatures
+        assert isinstance(step.later, KineticMotion)
+        push, read, noise = step.at(lr)[1], step.later.momentum(lr), np.diag(self.source_at(self.settled))
+        row = read.row[:, None] + read.push * np.outer([1.0, 0.0], h)
+        moments = self.thermal.driven(np.multiply.outer(np.outer(push, push), noise))
+        found = np.einsum("ip,ijp,jp->p", row, moments, row) + read.push**2 * noise
+        return np.asarray(found + self.problem.outputs * read.warm**2)
 
     def loss_outside(self, steps: Sequence[int] | None) -> Array:
         """Loss of thermal noise in directions that no data point has, stationary, (1,), or at `steps`, (n,)."""

@@ -17,6 +17,7 @@ from ..kernels.momentum import step_kernel
 from ..kernels.time_varying import Course, course
 from ..problem.least_squares import LeastSquares, Minimum
 from ..recipe.averages import EMA, Average
+from ..recipe.sampling import FULL
 from ..recipe.sgd import Recipe
 from . import fixed_points as stationary
 from .heated import Heated
@@ -71,7 +72,7 @@ class Law(Heated):
     @cached_property
     def source(self) -> Source:
         """The covariance of the gradient of one batch."""
-        return Source(self.minimum, self.sgd.sampler, self.sgd.batch_size)
+        return Source(self.minimum, FULL if self.rung in QUIET else self.sgd.sampler, self.sgd.batch_size)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -232,8 +233,6 @@ class Law(Heated):
     @cached_property
     def noise(self) -> Array:
         """The source at W*, kappa C, (r, r); for "hessian" the common stand-in for it."""
-        if self.rung in QUIET:
-            return np.zeros((self.problem.rank,) * 2)
         return self.source.noise if self.rung != "hessian" else self.source.noise_of_the_loss
 
     def source_at(self, covariance: Array) -> Array:
@@ -246,6 +245,12 @@ class Law(Heated):
             feeding = (lambda s, _: source + self.source.feedback(s)) if self.feeds_back else source
             return self._relaxation(feeding, source, None, max(steps), rtol).average(steps)[0]
         return self.stationary_state(source, self.problem.precision)
+
+    def heat_after(self, steps: Sequence[int], rtol: float) -> Array:
+        """S of thermal noise alone, averaged over `steps`, (r, r)."""
+        source = (lambda s, _: self.source.feedback(s)) if self.feeds_back else np.zeros_like(self.noise)
+        run = self._relaxation(source, self.source_at(self._theta()) - self.noise, None, max(steps), rtol)
+        return replace(run, thermal=self.thermal).average(steps)[0]
 
     def stationary_state(self, source: Array, rtol: float) -> Array:
         """Stationary S with `source` in the place of kappa C, to a relative residual of `rtol`."""

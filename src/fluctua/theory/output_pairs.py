@@ -154,11 +154,12 @@ def _independent(prediction: Prediction, coefficients: Array, rtol: float) -> Ar
     """Covariance in the modes, (r, r), of a sum of outputs with `coefficients`, (c,): of an output of its own."""
     whole = prediction.law
     law = replace(whole, problem=combined(whole.problem, whole.minimum, coefficients))
+    doubled = float(coefficients @ coefficients) - 1  # outputs have thermal noise of their own, which adds up
     if prediction.steps is None:
-        covariance = law.stationary_state(law.noise, rtol)
+        covariance = law.stationary_state(law.noise, rtol) + (doubled + 1) * law.heat(None, rtol)
         return covariance if law.average is None else law.averaged(covariance)
     begin, step = None if prediction.start is None else coefficients[None] @ prediction.start.modes, prediction.steps[0]
-    moment, _ = law.relaxation(begin, step, rtol).average([step])
+    moment = law.relaxation(begin, step, rtol).average([step])[0] + doubled * law.heat([step], rtol)
     if begin is None:
         return moment
     mean = begin * law.motion(step).drift(step, observed=True)

@@ -20,7 +20,7 @@ def block(law: Law, k: int, l: int, rtol: float = 0.0) -> Array:  # noqa: E741
 
     It is symmetric but for weight decay, whose part of C_kl is not: there K[S] = -A S A, solved in closed form.
     """
-    even, odd = law.stationary_state(law.source.even(k, l), rtol), law.source.odd(k, l)
+    even, odd = law.stationary_state(law.source.even(k, l), rtol) + law.heat_of(k, l), law.source.odd(k, l)
     return even + law.odd_state(odd) if odd.any() else even
 
 

@@ -20,6 +20,7 @@ def refuse_pairs(prediction: Prediction, what: str) -> None:
             f"the outputs fluctuate together. Use 'exact', 'discrete' or 'langevin'."
         )
     refuse_averaged(prediction, what)
+    prediction.law.refuse_between(what)
     problem = prediction.law.problem
     c, r = problem.outputs, float(problem.rank)
     refuse_bytes(f"{what} of {c:,} outputs in {r:,.0f} modes", 8.0 * (c + 10.0) * r**2, "Use fewer outputs.")

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._arrays import Array
 from ..errors import InvalidInput
+from ..recipe.kinetic import Kinetic
 from .law import Law
 
 __all__ = ["Posterior"]
@@ -17,6 +18,7 @@ class Posterior:
     """A sampler's target and how far its draws are from it; a base of `Prediction`."""
 
     law: Law
+    steps: tuple[int, ...] | None
 
     @property
     @abstractmethod
@@ -41,3 +43,24 @@ class Posterior:
         """S_pp over the target's, (r,): how many times too wide the draws are in each mode; infinite at T = 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self.mode_variances / self.target)
+
+    @property
+    def kinetic_temperatures(self) -> Array:
+        """E p_p^2/c, (r,): what the momentum says that the temperature is, in each mode (F94, F95).
+
+        It is read where the scheme ends its step: of BAOAB after the last half kick, of OBABO after the last half of
+        the friction. With full batches BAOA's and OBABO's is T, BAOAB's T (1 - lr^2 h/4) and ABOBA's
+        T/(1 - lr^2 h/4). Stationary only, and of samplers with a momentum.
+
+        Raises
+        ------
+        InvalidInput
+            For a sampler without a momentum, for SGD, at finite time, and on the rungs in continuous time.
+        """
+        law = self.law
+        if self.steps is not None:
+            raise InvalidInput("a kinetic temperature is of the stationary state. Leave .after(...) out.")
+        if not isinstance(law.sgd, Kinetic) or law.thermal.continuous:
+            known = f"theory={law.rung!r}" if isinstance(law.sgd, Kinetic) else law.sgd.OPTIMISER
+            raise InvalidInput(f"{known} has no momentum. Use a sampler that has one, as fluctua.BAOAB.")
+        return law.momenta / law.problem.outputs

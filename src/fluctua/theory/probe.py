@@ -146,7 +146,8 @@ def expected_accuracy(
 
 
 def _solved(prediction: Prediction, pairs: bool | None) -> bool:
-    """Whether the covariances of all pairs are to be solved."""
+    """Whether the covariances of all pairs are to be solved; thermal noise is not shared out as a batch's is."""
+    pairs = pairs or (True if prediction.law.sgd.step.temperature else pairs)
     if pairs is None:
         known = prediction.theory not in ("hessian", "equilibrium")
         return known and prediction.law.problem.outputs > 1 and pair_work(prediction.law.problem) < _WORTH
@@ -160,6 +161,12 @@ def _labelled(prediction: Prediction, inputs: ArrayLike | None, labels: ArrayLik
         given, missing = ("labels", "inputs") if inputs is None else ("inputs", "labels")
         raise InvalidInput(f"held-out data are inputs and their labels, and {missing} are missing beside {given}.")
     problem = prediction.law.problem
+    if inputs is not None and prediction.law.variance_outside(prediction.steps).any():
+        raise InvalidInput(
+            f"the training inputs leave {prediction.law.outside} directions of the weights to the prior alone, whose "
+            f"spread at held-out inputs the expected accuracy does not have. Leave out the columns that are constant "
+            f"in the training data or sums of others."
+        )
     return Labelled.training(problem) if inputs is None else Labelled.held_out(problem, inputs, labels)
 
 

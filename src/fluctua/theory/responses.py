@@ -88,6 +88,7 @@ class Responses:
             )
         if law.average is not None:
             raise InvalidInput(f"{what} is of the weights themselves, not of an average; predict without `average`.")
+        law.refuse_between(what)
         if self._unbounded:
             raise InvalidInput(f"{what} is asked of a recipe that has no stationary state. Use .after(steps).")
         return law.kernel

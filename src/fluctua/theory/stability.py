@@ -94,7 +94,7 @@ def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
     >>> print(f"{fl.max_stable_lr(problem, fl.SGD(lr=0.01, batch_size=4)):.7f}")
     0.1834962
     """
-    door(problem, sgd)
+    door(problem, sgd, samplers=True)
     if sgd.epochs:
         from .reshuffling.limit import epoch_limit
 

@@ -115,7 +115,7 @@ def _independent(law: Law) -> Moments:
         raise NoStationaryState
     if may_grow_unseen(law):
         _refuse_beyond_limit(law)
-    covariance = law.settled()
+    covariance = law.settled
     if law.kernel.components > 1 and not _positive(covariance):
         _refuse_beyond_limit(law)
     return Moments(law.shown(covariance))
