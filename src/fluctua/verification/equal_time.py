@@ -133,7 +133,7 @@ def verify(
     >>> verdict.consistent, verdict.row("langevin").consistent
     (True, False)
     """
-    door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
+    door(problem, sgd, samplers=True, average=average, staged=progress, check_stability=check_stability)
     problem = sgd.seen(problem)
     refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     refuse_run(checkpoint, rng)
