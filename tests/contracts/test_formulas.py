@@ -17,6 +17,7 @@ PAGES = {
     "softmax": range(71, 80),
     "networks": range(87, 90),
     "monitor": range(80, 87),
+    "samplers": range(90, 100),
 }
 CITED = re.compile(r"\bF\d{1,2}\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

@@ -43,10 +43,10 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     h, (motion, push) = curvatures, step.at(lr)
     if step.slots == 1:
         return gradient_step(h, float(-push[0]))
-    (_, p), (_, q) = motion
-    slow, fast, root = _rates(1 - q - push[0] * h, -h * (push[0] * (1 - q) + p * push[1]), diagonal)
-    near = np.zeros(len(h), bool) if diagonal else np.abs(root) ** 2 < _NEAR * (1 - q - push[0] * h) ** 2
-    scale, last = np.where(near, 0.5 * (1 - q - push[0] * h), root), fast + push[0] * h
+    p, forgotten = motion[0, 1], step.later.lost(lr)[1, 1]
+    slow, fast, root = _rates(forgotten - push[0] * h, -h * (push[0] * forgotten + p * push[1]), diagonal)
+    near = np.zeros(len(h), bool) if diagonal else np.abs(root) ** 2 < _NEAR * (forgotten - push[0] * h) ** 2
+    scale, last = np.where(near, 0.5 * (forgotten - push[0] * h), root), fast + push[0] * h
     # component = share_v V + share_u u
     share_v = np.array([last, np.where(near, scale, -push[0] * h - slow)]) / scale
     share_u = np.array([p / scale, np.where(near, 0.0, -p / scale)])

@@ -59,8 +59,8 @@ class Thermal:
     @cached_property
     def _lost(self) -> Array:
         """1 - F, (k, k, r), with no rounding of 1 - eta h."""
-        motion, push = self.step.at(self.lr)
-        out = np.repeat((np.eye(len(push)) - motion)[:, :, None], len(self.curvatures), axis=2)
+        push = self.step.at(self.lr)[1]
+        out = np.repeat(self.step.later.lost(self.lr)[:, :, None], len(self.curvatures), axis=2)
         out[:, 0] -= np.multiply.outer(push, self.curvatures)
         return out
 
@@ -111,7 +111,7 @@ class Thermal:
         return np.array([[energy / h, mixed], [mixed, momentum]])
 
     def after(self, steps: int) -> Array:
-        """Return the moments after `steps` steps, (k, k, r), by doubling: sums of positive terms."""
+        """Return the moments after `steps` steps, (k, k, r), by doubling: sums of positive terms (F96)."""
         if self.silent or steps == 0:
             return np.zeros_like(self._lost[:1, :1] if self.continuous else self._lost)
         if self.continuous:

@@ -206,9 +206,10 @@ class Recipe(Brief, ABC):
     def to_dict(self) -> JsonObject:
         """Return the recipe as plain JSON types, keyed by the constructor's names; `read_recipe` reads it."""
         fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self)}
-        schedule = None if self.schedule is None else self.schedule.to_dict()
-        sampling = self.sampling.to_dict() if isinstance(self.sampling, WeightedSampling) else self.sampling
-        return {**fields, "schedule": schedule, "sampling": sampling}
+        for name, kind in (("schedule", Schedule), ("sampling", WeightedSampling)):
+            if isinstance(fields.get(name), kind):
+                fields[name] = fields[name].to_dict()
+        return fields
 
 
 @dataclass(frozen=True, repr=False)

@@ -43,6 +43,11 @@ class Motion(ABC):
     def at(self, lr: ArrayLike) -> tuple[Array, Array]:
         """Return B, (..., k, k), and e, (..., k), at the learning rates `lr`, (...)."""
 
+    def lost(self, lr: float) -> Array:
+        """Return 1 - B, (k, k), to all its digits."""
+        motion, push = self.at(lr)
+        return np.asarray(np.eye(push.size) - motion)
+
     def thermal(self, lr: ArrayLike) -> Array:
         """Return f, (..., k), what a unit of thermal noise puts into s: zero without a temperature."""
         return np.zeros_like(self.at(lr)[1])

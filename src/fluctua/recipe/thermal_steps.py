@@ -62,6 +62,16 @@ class Kinetic(Motion):
     friction: float
     temperature: float = 0.0
 
+    def lost(self, lr: float) -> Array:
+        """Return 1 - B, (2, 2), to all its digits."""
+        out = super().lost(lr)
+        out[1, 1] = self.forgotten(lr)
+        return out
+
+    @abstractmethod
+    def forgotten(self, lr: float) -> float:
+        """Return 1 - B_11, what of the momentum is lost in a step."""
+
     def scaled(self, curvature: float) -> tuple[Self, float]:
         """Return the same in units of time in which `curvature` is 1."""
         root = float(np.sqrt(curvature))
@@ -82,6 +92,10 @@ class Explicit(Kinetic):
     """V' = V + eps p, p' = (1 - eps al) p - eps g + N(0, eps T (2 al - eps T beta)), both from old values (F93)."""
 
     beta: float = 0.0
+
+    def forgotten(self, lr: float) -> float:
+        """Return what of the momentum is lost in a step."""
+        return lr * self.friction
 
     def at(self, lr: ArrayLike) -> tuple[Array, Array]:
         """Return B, (..., 2, 2), and e, (..., 2)."""
@@ -121,6 +135,10 @@ class Splitting(Kinetic):
         """Return eps, c = exp(-al eps) and the size of O's noise, sqrt(T (1 - c^2))."""
         eps = np.asarray(lr, np.float64)
         return eps, np.exp(-self.friction * eps), np.sqrt(-self.temperature * np.expm1(-2 * self.friction * eps))
+
+    def forgotten(self, lr: float) -> float:
+        """Return what of the momentum is lost in a step."""
+        return float(-np.expm1(-self.friction * lr))
 
     def mean_limit(self, curvatures: ArrayLike) -> float:
         """Return 2/sqrt(h_max)."""

@@ -38,7 +38,7 @@ class ByOutput(TimeDomain):
         law, a = self.law, self.law.problem.curvatures
         if law.rung == "equilibrium":
             return float(a @ np.diag(self.mode_covariance)) / law.problem.outputs * np.eye(law.problem.outputs)
-        heat = float(a @ np.diag(law.heat(self.steps, self.rtol))) / law.problem.outputs
+        heat = float(a @ np.diag(law.heat(self.steps, self._rtol))) / law.problem.outputs
         return contracted(law, law.solve(np.diag(a), self.steps, self.rtol)) + heat * np.eye(law.problem.outputs)
 
     def output_block(self, k: int, l: int) -> Array:  # noqa: E741  (output indices, F6)
@@ -79,7 +79,12 @@ class ByOutput(TimeDomain):
         if self._unbounded:
             return np.full_like(self.mode_covariance, np.inf)
         law = self.law
-        return law.solve(law.source.even(k, l), self.steps, self.rtol) + law.heat_of(k, l, self.steps, self.rtol)
+        return law.solve(law.source.even(k, l), self.steps, self.rtol) + law.heat_of(k, l, self.steps, self._rtol)
+
+    @property
+    def _rtol(self) -> float:
+        """Accuracy of what thermal noise makes: that of the balance where it is stationary."""
+        return 0.0 if self.steps is None else self.rtol
 
     def _refuse_start(self, what: str) -> None:
         self.law.refuse_between(what)

@@ -150,7 +150,7 @@ class Heated:
     @property
     def shows_elsewhere(self) -> bool:
         """Whether the weights that are shown are not those at which gradients are taken."""
-        return self.kernel.observed is not self.kernel.readout
+        return self.average is None and self.kernel.observed is not self.kernel.readout
 
     def shown(self, covariance: Array) -> Array:
         """Stationary second moment of what is looked at, given S where gradients are taken."""
@@ -177,7 +177,7 @@ class Heated:
         return np.asarray(0.5 * self.sgd.weight_decay * self.outside * self.variance_outside(steps))
 
     def variance_outside(self, steps: Sequence[int] | None) -> Array:
-        """Variance of one such direction, summed over outputs, stationary, (1,), or at `steps`, (n,)."""
+        """Variance of one such direction (F97), summed over outputs, stationary, (1,), or at `steps`, (n,)."""
         thermal = self.thermal_outside
         if thermal.silent or not self.outside:
             return np.zeros(1 if steps is None else len(steps))
