@@ -20,8 +20,8 @@ from ...verification.significance import bands
 
 __all__ = ["CROSS", "MEAN", "Contrasts", "Sample", "Told"]
 
-CROSS, MEAN = "cross terms", "mean"
-_HALVES = ("by the other half", "by the first half")
+CROSS, MEAN, OUTSIDE = "cross terms", "mean", "outside the data"
+_HALVES = ("along the second half", "along the first half")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class Sample:
     """Of each unit, (steps, c, r)."""
     half: AnyArray
     """Whether a unit is of the second half of the chains, (units,)."""
+    outside: Array
+    """Mean square of each unit in the directions that no data point has, (units,)."""
     curvatures: Array
+    weight_decay: float
 
     @cached_property
     def variances(self) -> Array:
@@ -42,7 +45,7 @@ class Sample:
     @cached_property
     def losses(self) -> Array:
         """Excess losses, (units,)."""
-        return np.asarray(0.5 * self.variances @ self.curvatures)
+        return np.asarray(0.5 * (self.variances @ self.curvatures + self.weight_decay * self.outside))
 
     @cached_property
     def means(self) -> Array:
@@ -77,18 +80,21 @@ class Told:
     mean : ndarray, (c, r)
         E V; zero in a stationary state.
     excess_loss : float
-        Of the modes.
+    outside : float
+        Mean square in the directions that no data point has; 0 where there are none, or nothing moves the weights there.
     """
 
     covariance: Array
     mean: Array
     excess_loss: float
+    outside: float
 
     @classmethod
     def by(cls, prediction: Prediction, mean: Array) -> Told:
         """Return what a prediction says."""
-        s = prediction.mode_covariance
-        return cls(s, mean, float(0.5 * prediction.curvatures @ np.diag(s)))
+        law = prediction.law
+        outside = law.outside * float(law.variance_outside(prediction.steps).mean())
+        return cls(prediction.mode_covariance, mean, prediction.excess_loss, outside)
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,8 @@ class Contrasts:
         s = np.diag(self.tested.covariance)
         ratios = self.sample.variances / s
         found = {"excess loss": self.sample.losses / self.tested.excess_loss, "all modes": ratios @ self.weights}
+        if self.tested.outside:
+            found[OUTSIDE] = self.sample.outside / self.tested.outside
         return found | {name: ratios[:, band].mean(axis=1) for name, band in self._bands.items()}
 
     def ratios(self, theory: Told) -> dict[str, float]:
@@ -125,6 +133,8 @@ class Contrasts:
             "excess loss": theory.excess_loss / self.tested.excess_loss,
             "all modes": float(ratios @ self.weights),
         }
+        if self.tested.outside:
+            found[OUTSIDE] = theory.outside / self.tested.outside
         return found | {name: float(ratios[band].mean()) for name, band in self._bands.items()}
 
     @property

@@ -19,6 +19,7 @@ from ...recipe.sgd import Recipe
 from ...simulation.identity import Size
 from ...theory.answers import Prediction, predict
 from ...theory.ladder import rungs_of
+from ...theory.readings import kernel_relaxation
 from ...verification.conclusion import StatementVerdict, conclude
 from . import figures  # noqa: F401  (says how the verdict is shown)
 from .contrasts import Contrasts, Sample, Told
@@ -175,8 +176,15 @@ class _Trial:
         law, draws = self.law, self.draws
         if law.steps is not None or self.start is not None:
             return Used()
-        opening = self._in_modes(draws[:, 0])
-        return Used.settled(opening, law.mode_variances, law.relaxation_steps, draws.shape[1], self.every)
+        opening, variances, relaxation = self._in_modes(draws[:, 0]), law.mode_variances, law.relaxation_steps
+        if law.law.outside and law.law.sgd.step.temperature:  # the weights fluctuate there, too, and most slowly
+            beyond = np.linalg.qr(law.modes, mode="complete")[0][:, law.law.problem.rank :]
+            count = np.ones(law.law.outside)
+            slow = float(kernel_relaxation(law.law.null_motion(1)).max())  # type: ignore[arg-type]
+            opening = np.concatenate([opening, (draws[:, 0].astype(np.float64) - law.optimum) @ beyond], axis=2)
+            variances = np.concatenate([variances, count * float(law.law.variance_outside(None)[0])])
+            relaxation = np.concatenate([relaxation, count * slow])
+        return Used.settled(opening, variances, relaxation, draws.shape[1], self.every)
 
     def _in_modes(self, weights: AnyArray) -> Array:
         return np.asarray((weights.astype(np.float64) - self.asked.optimum) @ self.asked.modes)
@@ -184,12 +192,19 @@ class _Trial:
     @cached_property
     def sample(self) -> Sample:
         """The used draws in the modes, cut into stretches."""
-        used, chains = self.used, len(self.draws)
-        units = [
-            part for chain in self.draws for part in np.array_split(self._in_modes(chain[used.first :]), used.blocks)
-        ]
+        used, chains, law = self.used, len(self.draws), self.asked.law
+        units = [part for chain in self.draws for part in np.array_split(chain[used.first :], used.blocks)]
         half = np.repeat(np.arange(chains) >= chains // 2, used.blocks)
-        return Sample(units, half, self.asked.curvatures)
+        modes = [self._in_modes(unit) for unit in units]
+        outside = np.zeros(len(units))
+        if law.outside and (self.law.steps is not None or law.sgd.step.temperature):
+            outside = np.array([self._outside(*pair) for pair in zip(units, modes, strict=True)])
+        return Sample(modes, half, outside, self.asked.curvatures, law.sgd.weight_decay)
+
+    def _outside(self, weights: AnyArray, modes: Array) -> float:
+        """Mean square of what the modes leave of V."""
+        v = weights.astype(np.float64) - self.asked.optimum - modes @ self.asked.modes.T
+        return float(np.sum(v**2) / len(v))
 
     @cached_property
     def contrasts(self) -> Contrasts:

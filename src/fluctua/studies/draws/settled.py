@@ -1,7 +1,7 @@
 """Which draws are used: after how many steps a chain has forgotten its start, and how many draws are independent.
 
 Both follow from the law under test and not from the draws: a mode forgets in `relaxation_steps`, its square twice as
-fast, so that draws `every` steps apart are worth tanh(every/tau) independent ones each, for its variance (F97).
+fast, so that draws `every` steps apart are worth tanh(every/tau) independent ones each, for its variance.
 """
 
 from __future__ import annotations
