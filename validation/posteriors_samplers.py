@@ -51,7 +51,7 @@ def transform(method: str, temperature: float) -> Any:
     given = {"lr": RATES[method], "temperature": temperature}
     if method == "sgld":
         return posteriors.sgmcmc.sgld.build(log_posterior, **given)
-    return getattr(posteriors.sgmcmc, method).build(log_posterior, alpha=FRICTION, **given)
+    return getattr(posteriors.sgmcmc, method).build(log_posterior, alpha=FRICTION, momenta=0.0, **given)
 
 
 def draw(method: str, chains: int, steps: int, every: int, seed: int, off: float = 0.0) -> np.ndarray:
@@ -61,8 +61,7 @@ def draw(method: str, chains: int, steps: int, every: int, seed: int, off: float
     x, y = map(torch.tensor, diabetes())
     sampler = transform(method, (1 + off) * NOISE_VARIANCE / len(x))
     weights = torch.zeros(chains, x.shape[1], dtype=x.dtype)
-    momenta = () if method == "sgld" else (torch.zeros_like(weights),)
-    state, kept = sampler.init(weights, *momenta), np.empty((chains, steps // every, x.shape[1]), np.float32)
+    state, kept = sampler.init(weights), np.empty((chains, steps // every, x.shape[1]), np.float32)
     for step in range(1, every * kept.shape[1] + 1):
         rows = torch.randint(len(x), (chains, BATCH_SIZE))
         state = sampler.update(state, (x[rows], y[rows]))[0]
