@@ -1,4 +1,4 @@
-"""blackjax's SGLD on Bayesian linear regression, its draws held against the law: is that sampler right?
+"""blackjax's SGLD on Bayesian linear regression, its draws held against the law.
 
 The sampler is blackjax's from end to end: its gradient estimator, by autodiff of a log prior and a log likelihood, its
 step, JAX's random numbers. The target is the posterior of scikit-learn's diabetes data, standardised, with noise of

@@ -25,14 +25,7 @@ from ..theory.stability import max_stable_lr
 from ..verification.conclusion import StatementVerdict
 from .asking import INERTIA, Asked, ask
 from .helped import OUTPUT, command, grouped
-from .options import (
-    DEFAULT_BATCH_SIZE,
-    data_options,
-    json_option,
-    level_option,
-    sampling_option,
-    weight_decay_option,
-)
+from .options import DEFAULT_BATCH_SIZE, data_options, json_option, level_option, sampling_option, weight_decay_option
 from .place import Place
 from .progress import progress_bar
 from .study import save_statements, say_statements
@@ -82,7 +75,9 @@ class _Answer:
 @click.option("--resolution", type=float, help="With --draws: error to reject.  [default: 0.03]")
 @grouped(
     OUTPUT,
-    click.option("--out", type=Place(), help="With --draws: directory of the results.  [default: fluctua-sampler-DATA]"),
+    click.option(
+        "--out", type=Place(), help="With --draws: directory of the results.  [default: fluctua-sampler-DATA]"
+    ),
     click.option("--report/--no-report", default=True, help="With --draws: also write the page report.html."),
 )
 @click.option("--seed", type=int, help="Of the split of --test-size.  [default: fresh]")
@@ -184,8 +179,8 @@ def _words(asked: Asked, answer: _Answer) -> Iterator[str]:
     yield f"target      exp(-L/T), T = {asked.sgd.step.temperature:.6g}: excess loss {answer.rungs['target']:.6g}"
     yield "excess loss " + ", ".join(f"{name} {value:.6g}" for name, value in answer.rungs.items() if name != "target")
     yield (
-        f"stability   lr is {asked.sgd.lr / answer.limit:.1%} of the largest stable one, {answer.limit:.7g}; the slowest "
-        f"mode relaxes in {counted(slow.max())} steps"
+        f"stability   lr is {asked.sgd.lr / answer.limit:.1%} of the largest stable one, {answer.limit:.7g}; the "
+        f"slowest mode relaxes in {counted(slow.max())} steps"
     )
     if (step := answer.step) is not None:
         off = f"{step.inflation:.4g} times the target's variance in mode {step.mode}"

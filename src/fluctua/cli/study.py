@@ -102,6 +102,7 @@ def save_statements(verdict: StatementVerdict, directory: Path, paged: bool) -> 
 
 
 def say_statements(verdict: StatementVerdict, directory: Path, seconds: float) -> None:
+    """Print what a verdict says, and what was written."""
     width = max((len(name) for name in verdict.facts), default=0)
     for name, words in verdict.facts.items():
         show(f"{name[0].lower() + name[1:]:<{width}}  {words}")

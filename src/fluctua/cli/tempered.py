@@ -80,8 +80,8 @@ def _temperature(asked: Keywords, samples: int) -> float:
     both = [name for name in ("noise_variance", "temperature") if name in asked]
     if len(both) != 1:
         raise InvalidInput(
-            f"a sampler needs its temperature once: --noise-variance s2, of the targets, for T = s2/N, or --temperature "
-            f"T; got {' and '.join(map(_option, both)) or 'neither'}."
+            f"a sampler needs its temperature once: --noise-variance s2, of the targets, for T = s2/N, or "
+            f"--temperature T; got {' and '.join(map(_option, both)) or 'neither'}."
         )
     value = real_number(_option(both[0]), asked[both[0]], minimum=0.0)
     return value / samples if both[0] == "noise_variance" else value

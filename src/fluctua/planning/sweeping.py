@@ -249,7 +249,7 @@ def _refuse_runs(
         window = Window.of(steps or 1, 1, problem.rank)
         refuse_runs(problem, window, replicas, workers, recipe.batch_size or problem.rank)
     total = sum(
-        float(steps or 0) * replicas * (4.0 * (recipe.batch_size or problem.rank) * problem.outputs * problem.features + _STEP)
-        for recipe, steps in zip(grid.recipes, budget, strict=True)
+        float(steps or 0) * replicas * (4.0 * rows * problem.outputs * problem.features + _STEP)
+        for steps, rows in zip(budget, (each.batch_size or problem.rank for each in grid.recipes), strict=True)
     )
     refuse_work(f"{len(budget)} cells of {replicas} replicas", total, "Give fewer cells, steps or replicas.")

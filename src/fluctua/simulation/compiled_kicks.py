@@ -46,7 +46,8 @@ def _none(kicks: None, step: int, replica: int) -> None:  # noqa: ARG001
 
 def _hot(value: Floating, kick: Any, slot: int, k: int, j: int) -> Floating:
     numbers, factors = kick
-    return value + factors[slot] * numbers[k, j]
+    moved: Floating = value + factors[slot] * numbers[k, j]
+    return moved
 
 
 def _cold(value: Floating, kick: None, slot: int, k: int, j: int) -> Floating:  # noqa: ARG001

@@ -47,7 +47,7 @@ class Heat:
         rngs = self._rngs[part]
         out = np.empty((len(rngs), steps, *shape), dtype)
         for rng, each in zip(rngs, out, strict=True):
-            rng.standard_normal(dtype=dtype, out=each)  # type: ignore[call-overload]
+            rng.standard_normal(dtype=dtype, out=each)
         return out
 
 
@@ -55,7 +55,7 @@ def _beside(rng: np.random.Generator) -> np.random.Generator:
     """Return a generator that depends on the replica's alone."""
     seed: Any = rng.bit_generator.seed_seq
     child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 0))
-    return np.random.Generator(type(rng.bit_generator)(child))  # type: ignore[call-arg]
+    return np.random.Generator(type(rng.bit_generator)(child))
 
 
 def few(steps: int, each: int) -> Iterator[slice]:

@@ -207,6 +207,7 @@ def silent(stage: str, fraction: float) -> None:
 
 def default_replicas(problem: LeastSquares, sgd: Recipe, steps: int) -> int:
     """Return replicas for about 20 seconds of simulation on two cores, from 32 to 512 in powers of two."""
-    per_step = 4 * (sgd.batch_size or problem.rank) * problem.outputs * problem.features + 1e5  # flops, and the overhead in flops
+    rows = sgd.batch_size or problem.rank
+    per_step = 4 * rows * problem.outputs * problem.features + 1e5  # flops, and the overhead in flops
     affordable = 1e12 / (per_step * steps)
     return int(min(512, max(32, 2 ** int(np.log2(max(affordable, 1))))))

@@ -22,21 +22,15 @@ def inflation(verdict: Verdict, sheet: Sheet) -> Figure:
     """Return the figure "inflation" of a verdict on a sampler."""
     a = verdict.arrays
     rungs = {name: a[f"predicted_{name}"] for name in RUNGS if f"predicted_{name}" in a}
-    measured, bar = a["measured_variances"], student(verdict) * a["measured_errors"]
-    return inflation_lines(sheet, recipe(verdict), a["curvatures"], a["target"], measured, bar, rungs, verdict.theory)
+    seen = a["measured_variances"], student(verdict) * a["measured_errors"]
+    return inflation_lines(sheet, recipe(verdict), a["curvatures"], a["target"], seen, rungs, verdict.theory)
 
 
 def inflation_lines(
-    sheet: Sheet,
-    said: str,
-    h: Array,
-    target: Array,
-    measured: Array,
-    bar: Array,
-    rungs: Mapping[str, Array],
-    tested: str,
+    sheet: Sheet, said: str, h: Array, target: Array, seen: tuple[Array, Array], rungs: Mapping[str, Array], tested: str
 ) -> Figure:
-    """Return the figure: measured points with their bars, and a line for each rung, all over the target."""
+    """Return the figure: what was seen, with its bars, as points, and a line for each rung, all over the target."""
+    measured, bar = seen
     figure, (axes, *_) = sheet.canvas("How much too wide the posterior is, mode by mode", said, 4.0)
     points(axes, h, positive(drawable(measured / target)), bar / target, "measured, with its interval")
     for name, variances in rungs.items():

@@ -1,4 +1,4 @@
-"""The test of draws that another library made: are they what the law of their sampler says?"""
+"""The test of draws that another library made, against the law of their sampler."""
 
 from __future__ import annotations
 

@@ -61,11 +61,7 @@ class Sample:
     def along(self, form: Array, units: AnyArray) -> Array:
         """Mean of sum_pq form_pq v_p v_q, of each of some units."""
         return np.array(
-            [
-                np.einsum("tcp,tcp->", v @ form, v) / len(v)
-                for v, there in zip(self.modes, units, strict=True)
-                if there
-            ]
+            [np.einsum("tcp,tcp->", v @ form, v) / len(v) for v, there in zip(self.modes, units, strict=True) if there]
         )
 
 
@@ -81,7 +77,7 @@ class Told:
         E V; zero in a stationary state.
     excess_loss : float
     outside : float
-        Mean square in the directions that no data point has; 0 where there are none, or nothing moves the weights there.
+        Mean square in the directions that no data point has; 0 where there are none, or nothing moves the weights.
     """
 
     covariance: Array
@@ -129,10 +125,7 @@ class Contrasts:
     def ratios(self, theory: Told) -> dict[str, float]:
         """What a theory says of them."""
         ratios = np.diag(theory.covariance) / np.diag(self.tested.covariance)
-        found = {
-            "excess loss": theory.excess_loss / self.tested.excess_loss,
-            "all modes": float(ratios @ self.weights),
-        }
+        found = {"excess loss": theory.excess_loss / self.tested.excess_loss, "all modes": float(ratios @ self.weights)}
         if self.tested.outside:
             found[OUTSIDE] = theory.outside / self.tested.outside
         return found | {name: float(ratios[band].mean()) for name, band in self._bands.items()}
@@ -152,7 +145,7 @@ class Contrasts:
             off = (self.sample.covariance(units) - self.tested.covariance) / np.multiply.outer(scale, scale)
             return np.asarray(off * pairs * (1 - np.eye(len(scale))) / np.multiply.outer(scale, scale))
 
-        return self._crossed(CROSS, form, lambda f, units: self._off(f, units))
+        return self._crossed(CROSS, form, self._off)
 
     def _off(self, form: Array, units: AnyArray) -> Array:
         return self.sample.along(form, units) - float(np.sum(form * self.tested.covariance))

@@ -20,7 +20,8 @@ def inflation(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     a = verdict.arrays
     rungs = {name.removeprefix("predicted_"): a[name] for name in a if name.startswith("predicted_")}
     tested = str(verdict.identity["theory"])
-    return inflation_lines(sheet, verdict.title, a["curvature"], a["target"], a["measured"], 2 * a["error"], rungs, tested)
+    seen = a["measured"], 2 * a["error"]
+    return inflation_lines(sheet, verdict.title, a["curvature"], a["target"], seen, rungs, tested)
 
 
 present(

@@ -11,9 +11,9 @@ from ...theory.answers import Prediction
 from ...verification.formats import caught
 from ...verification.significance import unit_scores
 from ...verification.statements import Statement
+from .compared import Asked, temperature_caught
 from .contrasts import Contrasts, Sample
 from .settled import Used
-from .statements import Asked, temperature_caught
 
 __all__ = ["arrays_of", "facts_of"]
 
@@ -45,13 +45,7 @@ def target_of(law: Prediction) -> Array:
 
 
 def facts_of(
-    law: Prediction,
-    draws: AnyArray,
-    used: Used,
-    every: int,
-    contrasts: Contrasts,
-    claim: Statement,
-    asked: Asked,
+    law: Prediction, draws: AnyArray, used: Used, every: int, contrasts: Contrasts, claim: Statement, asked: Asked
 ) -> Iterator[tuple[str, str]]:
     """Yield what the page and the terminal say beside the statements."""
     chains, steps = draws.shape[:2]

@@ -28,8 +28,8 @@ def read_draws(draws: Any, problem: LeastSquares) -> AnyArray:
     Parameters
     ----------
     draws : array_like or path
-        (chains, steps, d), or (chains, d) of one draw a chain; of c > 1 outputs (chains, steps, c, d) or (chains, c, d).
-        Or the .npy or .npz file of such an array.
+        (chains, steps, d), or (chains, d) of one draw a chain; of c > 1 outputs (chains, steps, c, d) or
+        (chains, c, d). Or the .npy or .npz file of such an array.
     problem : LeastSquares
         What they are draws of.
 
@@ -59,7 +59,9 @@ def _shaped(array: Any, problem: LeastSquares) -> AnyArray:
         array = np.asarray(array) if not isinstance(array, dict) else array
         ndim = getattr(array, "ndim", 0)
     if ndim not in (2 + len(one), 3 + len(one)) and not (c == 1 and ndim == 4):
-        raise InvalidInput(f"draws must have the shape {expected}, got {getattr(array, 'shape', type(array).__name__)}.")
+        raise InvalidInput(
+            f"draws must have the shape {expected}, got {getattr(array, 'shape', type(array).__name__)}."
+        )
     found = real_array("draws", array, ndim=ndim, shape=expected)
     weights = (c, d) if ndim == 4 else (*one, d)
     if found.shape[-len(weights) :] != weights:

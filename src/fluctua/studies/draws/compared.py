@@ -14,7 +14,7 @@ from ...verification.significance import p_values, shift_caught
 from ...verification.statements import Quantity, Statement
 from .contrasts import CROSS, MEAN, Contrasts, Told
 
-__all__ = ["VARIANCES", "temperature_caught", "statements", "tempered_by"]
+__all__ = ["VARIANCES", "statements", "temperature_caught", "tempered_by"]
 
 VARIANCES = "variances"
 _CLAIMS = 3
@@ -77,7 +77,9 @@ def _quantity(name: str, predicted: float, values: Array, relative: bool) -> Qua
     return Quantity(name, float(predicted), float(values.mean()), error, len(values) - 1, p)
 
 
-def tempered_by(law: Prediction, factor: float, told: Callable[[Prediction], Told], solve: Callable[..., Prediction]) -> Told | None:
+def tempered_by(
+    law: Prediction, factor: float, told: Callable[[Prediction], Told], solve: Callable[..., Prediction]
+) -> Told | None:
     """Return what the law says at another temperature; None where it has none."""
     sgd = law.law.sgd
     if not sgd.tempered or not sgd.temperature:  # type: ignore[attr-defined]
@@ -92,5 +94,7 @@ def temperature_caught(claim: Statement, warmer: Mapping[str, float], share: flo
     """
     level = claim.level / len(claim.quantities)
     slopes = {each.name: abs(warmer[each.name] - each.predicted) / share for each in claim.quantities}
-    bars = (shift_caught(level, each.freedom)[1] * each.error / max(slopes[each.name], 1e-300) for each in claim.quantities)
+    bars = (
+        shift_caught(level, each.freedom)[1] * each.error / max(slopes[each.name], 1e-300) for each in claim.quantities
+    )
     return min(bars)
