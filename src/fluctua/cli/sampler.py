@@ -132,7 +132,9 @@ def _answered(asked: Asked, inflation: float | None) -> tuple[Asked, _Answer]:
     if step is not None and sgd.lr == _ANY:
         sgd = replace(sgd, lr=float(step))
     prediction = solve(problem, sgd)
-    rungs = {name: solve(problem, sgd, theory=name, check_stability=False).excess_loss for name in rungs_of(sgd)}
+    rungs: dict[str, float] = {
+        name: solve(problem, sgd, theory=name, check_stability=False).excess_loss for name in rungs_of(sgd)
+    }
     limit = float(max_stable_lr(problem, sgd))
     return replace(asked, sgd=sgd), _Answer(prediction, limit, rungs, step, None)
 

@@ -84,7 +84,7 @@ def tempered_by(
     sgd = law.law.sgd
     if not sgd.tempered or not sgd.temperature:  # type: ignore[attr-defined]
         return None
-    return told(solve(replace(sgd, temperature=factor * sgd.temperature)))  # type: ignore[attr-defined, call-arg]
+    return told(solve(replace(sgd, temperature=factor * sgd.temperature)))  # type: ignore[attr-defined]
 
 
 def temperature_caught(claim: Statement, warmer: Mapping[str, float], share: float) -> float:
@@ -94,7 +94,5 @@ def temperature_caught(claim: Statement, warmer: Mapping[str, float], share: flo
     """
     level = claim.level / len(claim.quantities)
     slopes = {each.name: abs(warmer[each.name] - each.predicted) / share for each in claim.quantities}
-    bars = (
-        shift_caught(level, each.freedom)[1] * each.error / max(slopes[each.name], 1e-300) for each in claim.quantities
-    )
-    return min(bars)
+    bars = {each.name: shift_caught(level, each.freedom)[1] * each.error for each in claim.quantities}
+    return min(bar / max(slopes[name], 1e-300) for name, bar in bars.items())

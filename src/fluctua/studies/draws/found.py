@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from ..._arrays import AnyArray, Array, Arrays, standard_error
+from ..._arrays import AnyArray, Array, standard_error
 from ...theory.answers import Prediction
 from ...verification.formats import caught
 from ...verification.significance import unit_scores
@@ -20,10 +20,10 @@ __all__ = ["arrays_of", "facts_of"]
 
 def arrays_of(
     law: Prediction, theories: Mapping[str, Prediction], sample: Sample
-) -> tuple[Arrays, dict[str, list[str]]]:
+) -> tuple[dict[str, AnyArray], dict[str, list[str]]]:
     """Return the arrays of the figure, and the columns of its table."""
     measured, target = sample.variances.mean(axis=0), target_of(law)
-    arrays: dict[str, Array] = {
+    arrays: dict[str, AnyArray] = {
         "mode": np.arange(1, len(measured) + 1),
         "curvature": law.curvatures,
         "target": target,

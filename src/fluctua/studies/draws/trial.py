@@ -51,8 +51,8 @@ class Trial:
         if self._settled:
             if self.start is None and steps == 1:
                 raise InvalidInput(
-                    "draws has one draw of each chain, which does not tell whether they have forgotten where they began. "
-                    "Say after how many steps it is, and from where: law.after(steps, start=...); or, if you "
+                    "draws has one draw of each chain, which does not tell whether they have forgotten where they "
+                    "began. Say after how many steps it is, and from where: law.after(steps, start=...); or, if you "
                     "know that they have, start='stationary'."
                 )
             return given
@@ -148,7 +148,7 @@ class Trial:
         """The law, and the rungs below it."""
         own = self.law.law
         below = [name for name in rungs_of(own.sgd) if name not in (self.law.theory, "equilibrium")]
-        rungs = {name: self._solved(own.sgd, name) for name in below}
+        rungs: dict[str, Prediction] = {name: self._solved(own.sgd, name) for name in below}
         return {self.law.theory: self.law, **rungs}
 
     def _solved(self, sgd: Recipe, theory: Any = None) -> Prediction:
