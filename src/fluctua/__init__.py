@@ -13,18 +13,20 @@ from .problem.least_squares import LeastSquares
 from .problem.softmax.heads import Logistic, Softmax
 from .recipe import schedules
 from .recipe.averages import EMA, RunningAverage
-from .recipe.kinetic import ABOBA, BAOA, BAOAB, OBABO, SGHMC
+from .recipe.kinetic import SGHMC
 from .recipe.langevin import SGLD, ULA
 from .recipe.quasi_hyperbolic import QHM
 from .recipe.sampling import WeightedSampling
 from .recipe.sgd import SGD
+from .recipe.splittings import ABOBA, BAOA, BAOAB, OBABO
 from .simulation.head_measurement import HeadMeasurement
 from .simulation.measurement import Measurement
 from .simulation.replicas import simulate
 from .theory.answers import Prediction, learning_curve, predict
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
-from .theory.inflated import StepForInflation, lr_for_inflation
+from .theory.inflated import lr_for_inflation
+from .theory.inflation_step import StepForInflation
 from .theory.local import LocalPrediction
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr

@@ -46,9 +46,10 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     p, forgotten = motion[0, 1], step.later.lost(lr)[1, 1]
     slow, fast, root = _rates(forgotten - push[0] * h, -h * (push[0] * forgotten + p * push[1]), diagonal)
     near = np.zeros(len(h), bool) if diagonal else np.abs(root) ** 2 < _NEAR * (forgotten - push[0] * h) ** 2
-    scale, last = np.where(near, 0.5 * (forgotten - push[0] * h), root), fast + push[0] * h
+    scale = np.where(near, 0.5 * (forgotten - push[0] * h), root)
+    first, last = (_apart(x, push[0] * h, forgotten, p * push[1] * h) for x in (slow, fast))
     # component = share_v V + share_u u
-    share_v = np.array([last, np.where(near, scale, -push[0] * h - slow)]) / scale
+    share_v = np.array([last, np.where(near, scale, -first)]) / scale
     share_u = np.array([p / scale, np.where(near, 0.0, -p / scale)])
     rate, drive = np.array([slow, fast]).ravel(), (push[1] * share_u + push[0] * share_v).ravel()
     plain = Kernel.alike(rate, drive, share_v.ravel(), components=2)
@@ -59,8 +60,15 @@ def step_kernel(curvatures: Array, step: Step, lr: float, *, diagonal: bool = Fa
     position, momentum = step.later.shown(lr)
     if not momentum:
         return kernel
-    fed = np.array([np.where(near, scale, scale - last), -last]) / p  # u in terms of the components
+    fed = np.array([np.where(near, scale, -first), -last]) / p  # u in terms of the components
     return replace(kernel, observed=position * kernel.readout + momentum * fed)
+
+
+def _apart(rate: Array, pushed: Array, forgotten: float, crossed: Array) -> Array:
+    """X + e_0 h, which is -p e_1 h/(1 - q - x): in whichever way loses fewer digits."""
+    plain, left = rate + pushed, forgotten - rate
+    sure = np.abs(plain) * (forgotten + np.abs(rate)) >= np.abs(left) * (np.abs(rate) + np.abs(pushed))
+    return np.asarray(np.where(sure, plain, -crossed / np.where(sure, 1.0, left)))
 
 
 def _after_first_step(h: Array, step: Step, lr: float, share_v: Array, share_u: Array) -> tuple[Array, Array]:

@@ -93,22 +93,22 @@ class Thermal:
     def _balanced(self, q: Array) -> Array:
         """Solution of M = F M F^T + Q, (2, 2, r), for h M_VV, M_Vp and M_pp, so that flat modes keep their digits.
 
-        With 1 - F = [[a, b], [c, d]] these are three linear equations, whose coefficients are exact.
+        With 1 - F = [[a, -p], [c, d]] these are three linear equations, whose coefficients are exact; p, the drift, is
+        the unit of length.
         """
-        (a, b), (c, d) = self._lost
-        _, push = self.step.at(self.lr)
-        e0, e1 = push
-        zero, h = np.zeros_like(a), self.curvatures
+        (a, (drift, *_)), (c, d) = self._lost[0] * [[1.0], [-1.0]], self._lost[1]
+        e0, e1 = self.step.at(self.lr)[1]
+        h, c = self.curvatures, c * drift
         rows = np.array(
             [
-                [-(2 - a) * e0, 2 * b * (1 - a), -b * b],
-                [-(1 - a) * e1 + zero, a + d - b * c - a * d, b * (1 - d)],
-                [c * e1, 2 * c * (1 - d), d * (2 - d) + zero],
+                [-(2 - a) * e0 / drift**2, -2 * (1 - a), -np.ones_like(h)],
+                [-(1 - a) * e1 / drift, a + d + c - a * d, d - 1],
+                [c * e1 / drift, 2 * c * (1 - d), d * (2 - d)],
             ]
         )
-        right = np.array([q[0, 0], q[0, 1], q[1, 1]])
+        right = np.array([q[0, 0] / drift**2, q[0, 1] / drift, q[1, 1]])
         energy, mixed, momentum = np.linalg.solve(rows.transpose(2, 0, 1), right.T[:, :, None])[:, :, 0].T
-        return np.array([[energy / h, mixed], [mixed, momentum]])
+        return np.array([[energy / h, drift * mixed], [drift * mixed, momentum]])
 
     def after(self, steps: int) -> Array:
         """Return the moments after `steps` steps, (k, k, r), by doubling: sums of positive terms (F96)."""

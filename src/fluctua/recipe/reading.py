@@ -8,11 +8,12 @@ from typing import Any
 from .._validate.plain import Header
 from .._validate.values import choice
 from ..errors import InvalidInput
-from .kinetic import ABOBA, BAOA, BAOAB, OBABO, SGHMC
+from .kinetic import SGHMC
 from .langevin import SGLD, ULA
 from .other_optimisers import refuse_optimiser
 from .quasi_hyperbolic import QHM
 from .sgd import SGD, Recipe
+from .splittings import ABOBA, BAOA, BAOAB, OBABO
 
 __all__ = ["OPTIMISERS", "read_recipe"]
 

@@ -33,8 +33,7 @@ class Recipe(Brief, ABC):
     """
 
     OPTIMISER: ClassVar[str]
-    tempered: ClassVar[bool] = False
-    """Whether it is a sampler, a step at a temperature with a posterior as its target."""
+    tempered: ClassVar[bool] = False  # whether it is a sampler, with a temperature
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     lr: float
@@ -206,10 +205,8 @@ class Recipe(Brief, ABC):
     def to_dict(self) -> JsonObject:
         """Return the recipe as plain JSON types, keyed by the constructor's names; `read_recipe` reads it."""
         fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self)}
-        for name, kind in (("schedule", Schedule), ("sampling", WeightedSampling)):
-            if isinstance(fields.get(name), kind):
-                fields[name] = fields[name].to_dict()
-        return fields
+        described = {name: value.to_dict() for name, value in fields.items() if hasattr(value, "to_dict")}
+        return {**fields, **described}
 
 
 @dataclass(frozen=True, repr=False)

@@ -53,6 +53,10 @@ def predict(
     averages and dampening are covered as elsewhere (F62 to F64); each epoch is then followed by itself. S, about W*,
     includes the square of a mean of O(eta), and the rungs in continuous time do not exist.
 
+    Of a sampler, `SGLD` and the others, it solves F90, thermal noise included, or a rung of its own ladder below
+    "langevin": "full_batch", the step without the noise of batches, and "target", the posterior S = c T H^-1. The
+    prediction then has a `.target` and an `.inflation` (docs/samplers.md).
+
     A head with a cross-entropy loss, `Softmax` or `Logistic`, has rungs of its own and a `LocalPrediction`, with what
     it is worth (docs/softmax.md).
 
@@ -61,9 +65,9 @@ def predict(
     problem : LeastSquares
         The data.
     sgd : SGD
-        The recipe.
+        The recipe, or a sampler.
     theory : str
-        Rung of the ladder, from the table.
+        Rung of the ladder, from the table; of a sampler's.
     average : EMA or RunningAverage, optional
         Predict this average of the weights along the run instead of the weights: V is then the average less W*.
     check_stability : bool
@@ -79,8 +83,8 @@ def predict(
     Raises
     ------
     InvalidInput
-        For arguments out of range, for batches larger than the data, and for what the law of shuffled epochs does not
-        cover.
+        For arguments out of range, for batches larger than the data, for what the law of shuffled epochs does not
+        cover, and for a sampler whose posterior is improper.
     UnstableSGD
         If no stationary state exists (F12), or the expansion of shuffled epochs fails close to the
         limit and they are too large to measure; the text says which.

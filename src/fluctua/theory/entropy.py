@@ -18,7 +18,7 @@ moments, which are exact. It is the Kullback-Leibler divergence of paths of that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ import numpy as np
 from .._arrays import Array, Bools
 from .._results import ByValue, Tables, Tabular
 from ..kernels.constant import Kernel
+from .coloured import Coloured
 from .law import Law
 from .outputs import joint_source
 
@@ -159,12 +160,17 @@ def entropy_production(law: Law, modes: int) -> EntropyProduction:
     kernel, outputs = law.kernel, law.problem.outputs
     if law.source.kappa == 0:
         return EntropyProduction(0.0, np.zeros(outputs), modes)
-    backwards = Chain.of(kernel).irreversibility[:modes, :modes]
-    noise = joint_noise(law, modes)
+    noise, entropy = joint_noise(law, modes), _entropy_of(law, kernel, modes)
     rows = [noise[k * modes : (k + 1) * modes, k * modes : (k + 1) * modes] for k in range(outputs)]
-    return EntropyProduction(
-        gaussian_entropy(noise, backwards), np.array([gaussian_entropy(row, backwards) for row in rows]), modes
-    )
+    return EntropyProduction(entropy(noise), np.array([entropy(row) for row in rows]), modes)
+
+
+def _entropy_of(law: Law, kernel: Kernel, modes: int) -> Callable[[Array], float]:
+    """What noise of the gradient, (n r, n r), produces: beside thermal noise of another colour, over frequencies."""
+    if law.heat_as_source is None:
+        return Coloured.of(kernel, law.sgd.step, law.sgd.lr, modes).entropy
+    backwards = Chain.of(kernel).irreversibility[:modes, :modes]
+    return lambda noise: gaussian_entropy(noise, backwards)
 
 
 def sweeping_error(chain: Chain, noise: Array, form: Array, looks: int, gap: int) -> float:
@@ -215,7 +221,7 @@ def joint_noise(law: Law, modes: int, rtol: float = 0.0) -> Array:
     """Return the covariance of the chain's noise in units of (eta tau)^2, all outputs, (c modes, c modes)."""
     source, rests = joint_source(law, modes, rtol), np.repeat(_resting(law), modes)
     source[rests], source[:, rests] = 0.0, 0.0
-    source += law.heat_as_source("entropy production") * np.eye(len(source))
+    source += (law.heat_as_source or 0.0) * np.eye(len(source))
     if not law.kernel.continuous:
         return source
     gathered = np.asarray(law.kernel.injection())[:modes, :modes]  # noise that has decayed since it came

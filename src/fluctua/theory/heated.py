@@ -122,22 +122,18 @@ class Heated:
         """S_kl of thermal noise alone."""
         return self.heat(steps, rtol) / self.problem.outputs * (k == l)
 
-    def heat_as_source(self, what: str) -> float:
+    @property
+    def heat_as_source(self) -> float | None:
         """What each weight's thermal noise is as noise of its gradient, where both enter a step as one vector (F98).
 
-        Raises `InvalidInput` for `what` where they do not: thermal noise of BAOA meets two steps in another way.
+        None where they do not: thermal noise of BAOA meets two steps in another way.
         """
         step, lr = self.sgd.step, self.sgd.lr
         if self._flows:
             return 2 * step.temperature / step.effective_lr(lr)
         warm, push = step.thermal(lr), step.at(lr)[1]
         share = float(warm @ push) / float(push @ push)
-        if not np.allclose(warm, share * push, rtol=1e-12, atol=0.0):
-            raise InvalidInput(
-                f"{what} of {self.sgd.OPTIMISER} has no closed form with minibatches: thermal noise and the gradient's "
-                f"enter its step in different places. Use fluctua.OBABO of the same lr and friction, or SGLD."
-            )
-        return share**2
+        return share**2 if np.allclose(warm, share * push, rtol=1e-12, atol=0.0) else None
 
     def refuse_between(self, what: str) -> None:
         """Raise `InvalidInput` where the weights that are shown are not those of the chain, whose law `what` needs."""

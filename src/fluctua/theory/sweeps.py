@@ -9,6 +9,7 @@ import numpy as np
 
 from .._arrays import AnyArray, Array
 from ..kernels.constant import Kernel
+from ..kernels.thermal import Thermal
 from ..kernels.time_varying import Course
 from .allowance import Allowance, Target
 from .asked import Asked
@@ -83,6 +84,8 @@ class Sweeps:
         Step up to which.
     everywhere : bool
         Whether accuracy is asked on the way, too.
+    thermal : Thermal or None
+        What thermal noise adds to S where the source is taken; it is left out of what is yielded.
 
     Notes
     -----
@@ -103,6 +106,7 @@ class Sweeps:
     rtol: float
     last: int
     everywhere: bool = False
+    thermal: Thermal | None = None
     # where it is
     error: Array = field(init=False)
     _time: Timeline = field(init=False)
@@ -156,11 +160,16 @@ class Sweeps:
             return self._kept[self._time.steps[place]]
         reach, step, kind = self._time.reaches[place], self._time.steps[place], self.asked.minimum.problem.inputs.dtype
         if step not in self._still:
-            self._still[step] = reach.still(self.asked.minimum.noise).astype(kind)
+            self._still[step] = self._warmed(step, reach.still(self.asked.minimum.noise)).astype(kind)
         state = reach.beside(self._still[step], self._shares, self.asked.felt) if step else self.covariance.astype(kind)
         added = reach.adds(self._added)
         bare = self.asked.seen(state, self._mean(place))
         return Node(np.diag(state) + added, bare + self.asked.seen_diagonal(added), bare, state)
+
+    def _warmed(self, step: int, still: Array) -> Array:
+        """S under a constant source with what thermal noise adds to it."""
+        warm = 0.0 if self.thermal is None else self.thermal.variances(self.thermal.after(step))
+        return still + np.diag(warm * np.ones(len(still)))
 
     def _mean(self, place: int) -> Array | None:
         return None if self.mean is None else self.mean * self._time.reaches[place].drift

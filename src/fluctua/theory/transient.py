@@ -183,7 +183,8 @@ class Relaxation:
         if not isinstance(source, SpannedSource) or self.rtol < _FINEST:
             return None
         asked, everywhere = Asked(source.minimum, source.witnesses), curve or steps[0] < last
-        found = Sweeps(self.kernel, asked, source.source.kappa, self.covariance, self.mean, self.rtol, last, everywhere)
+        kappa, warm = source.source.kappa, self.thermal if self._heated else None
+        found = Sweeps(self.kernel, asked, kappa, self.covariance, self.mean, self.rtol, last, everywhere, warm)
         with np.errstate(over="ignore", invalid="ignore"):
             solved = found.solve()
         self._asked.extend([1] * len(asked.felt))
