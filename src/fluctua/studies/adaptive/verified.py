@@ -169,8 +169,8 @@ def _given(law: ChainLaw, draws: ArrayLike) -> ChainRuns:
     chains, steps = places.shape
     if chains < LEAST:
         raise InvalidInput(
-            f"draws hold {chains} chains, and at least {LEAST} are needed: the spread between independent chains is the "
-            f"error bar. Their shape is (chains, steps)."
+            f"draws hold {chains} chains, and at least {LEAST} are needed: the spread between independent chains is "
+            f"the error bar. Their shape is (chains, steps)."
         )
     slowest = law.relaxation_steps
     if steps < 2 * slowest:
@@ -203,10 +203,17 @@ def _command(chain: Langevin, by_name: bool) -> dict[str, Any]:
     return {"command": f"adaptive {chain.potential} {asked}{off}"}
 
 
+def _kept(chain: Langevin) -> str:
+    if chain.share == 1 or chain.method == "fixed":
+        return "exp(-V/T)"
+    return "exp(-V/T)/g" if chain.share == 0 else f"exp(-V/T) g^{chain.share - 1:.3g}"
+
+
 def _facts(law: ChainLaw) -> dict[str, str]:
     chain = law.chain
     facts = {
         "Chain": repr(chain),
+        "Keeps, as lr goes to 0": _kept(chain),
         "Distance from exp(-V/T)": f"total variation {law.total_variation:.4f}",
         "Real time of a step": f"{law.mean_step:.4g} on average, lr is {chain.lr:g}",
     }
