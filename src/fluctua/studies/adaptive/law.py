@@ -56,7 +56,7 @@ class ChainLaw(ByValue, Tabular):
     held: Grid = field(compare=False, kw_only=True)
 
     def mean(self, f: Callable[[Array], Any], *, weighted: bool = False) -> float:
-        """Return the average of a function of the place.
+        """Return the average of a function of the place, or of the place weighted by g (F103).
 
         Parameters
         ----------

@@ -110,7 +110,7 @@ def verify_chain(
         steps=runs.identity["steps"],
         replicas=len(runs.final),
         entropy=runs.identity["entropy"],
-        asked={"chain": repr(chain), **_command(chain, draws is None and law is None)},
+        asked={"chain": repr(chain), **_command(chain, runs, draws is None and law is None)},
         arrays=arrays,
         tables=tables,
         facts=_facts(told),
@@ -192,14 +192,15 @@ def _title(chain: Langevin) -> str:
     return f"{name}, {chain.method}, lr {chain.lr:g}, temperature {chain.temperature:g}{share}"
 
 
-def _command(chain: Langevin, by_name: bool) -> dict[str, Any]:
+def _command(chain: Langevin, runs: ChainRuns, by_name: bool) -> dict[str, Any]:
     """The command that repeats the run; none for functions of the user's."""
     if not by_name or not isinstance(chain.potential, str) or chain.monitor is not None:
         return {}
     off = " --no-correction" if chain.correction == 0 else ""
     if chain.correction not in (0, 1):
         return {}
-    asked = f"--method {chain.method} --lr {chain.lr:g} --temperature {chain.temperature:g}"
+    size = f" --steps {runs.identity['steps']} --replicas {len(runs.final)}"
+    asked = f"--method {chain.method} --lr {chain.lr:g} --temperature {chain.temperature:g}{size}"
     return {"command": f"adaptive {chain.potential} {asked}{off}"}
 
 
