@@ -15,8 +15,9 @@ from .runs import ChainRuns
 
 __all__ = ["OCTAVES", "evidence"]
 
-OCTAVES = np.arange(-3.0, 1.5, 0.5)
+OCTAVES = np.arange(-2.0, 1.5, 0.5)
 """Powers of two of the steps at which the bias is drawn, in units of the chain's."""
+_FEWEST = 500  # points of a grid
 _SHOWN = 400  # points of a line
 _SEEN = 1e-5  # of the largest density: what is drawn
 
@@ -80,7 +81,7 @@ def _second(chain: Langevin, weighted: bool) -> float:
     low, high = chain.domain
     wide = low - 0.2 * (high - low), high + 0.2 * (high - low)
     try:
-        law = predict_chain(chain, domain=wide, points=max(200, int(1.2 * needed_points(chain, wide)[0])))
+        law = predict_chain(chain, domain=wide, points=max(_FEWEST, int(1.5 * needed_points(chain, wide)[0])))
     except InvalidInput:
         return float("nan")
     return law.mean(np.square, weighted=weighted) - law.target.mean(np.square)

@@ -82,6 +82,11 @@ class ChainLaw(ByValue, Tabular):
         return float(evaluated("f", f, self.grid) @ weights / weights.sum())
 
     @property
+    def error(self) -> float:
+        """Largest difference of E x and E x^2, in units of the spread, from those on half the points of the grid."""
+        return self.held.error
+
+    @property
     def moments(self) -> Array:
         """E x, E x^2, E x^3 and E x^4."""
         powers = self.grid ** np.arange(1, _MOMENTS + 1)[:, None]
@@ -125,6 +130,32 @@ class ChainLaw(ByValue, Tabular):
     def kept(self) -> ChainLaw:
         """What continuous time keeps, exp(-V/T) g^(c - 1): the target with the whole correction (c = 1)."""
         return replace(self, theory="target", density=self.chain.kept(self.grid), lost=0.0, steps=None)
+
+    def rung(self, theory: str) -> ChainLaw:
+        """Return the stationary law of a rung of the ladder on the same grid.
+
+        Parameters
+        ----------
+        theory : str
+            As for `fluctua.predict`.
+
+        Returns
+        -------
+        ChainLaw
+            By that theory.
+
+        Raises
+        ------
+        UnknownName
+            For another name.
+        """
+        if choice("theory", theory, THEORIES) == "target":
+            return self.target
+        if theory == "exact":
+            density, lost = self.held.stationary, self.held.lost(self.held.stationary)
+            return replace(self, theory=theory, density=density, lost=lost, steps=None)
+        kept, change = first_order(self.held)
+        return replace(self, theory=theory, density=kept + self.chain.lr * change, lost=0.0, steps=None)
 
     def bias_slope(self, f: Callable[[Array], Any]) -> float:
         """Return the derivative of the average of a function with respect to the step, at 0 (F102).
@@ -182,7 +213,7 @@ class ChainLaw(ByValue, Tabular):
     def _tables(self) -> Tables:
         return {
             "moments": lambda: {
-                "quantity": [f"E x^{k}" for k in range(1, _MOMENTS + 1)],
+                "quantity": ["E x", *(f"E x^{k}" for k in range(2, _MOMENTS + 1))],
                 "value": self.moments,
                 "target": self.target.moments,
             },
@@ -257,9 +288,4 @@ def predict_chain(
         )
     held = grid_of(chain, domain, points)
     law = ChainLaw(chain, "exact", held.x, held.stationary, held.lost(held.stationary), held=held)
-    if theory == "exact":
-        return law
-    if theory == "target":
-        return law.target
-    kept, change = first_order(held)
-    return replace(law, theory=theory, density=kept + chain.lr * change)
+    return law if theory == "exact" else law.rung(theory)
