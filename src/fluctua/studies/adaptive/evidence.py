@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _bias(chain: Langevin, say: Callable[[float], None]) -> dict[str, Array]:
     for k, (method, weighted) in enumerate(methods.items()):
         if method == "fixed" or monitored:
             share = chain.correction if method == chain.method else 1.0
-            chains = [chain.but(method=method, lr=float(lr), correction=share) for lr in lrs]
+            chains = [replace(chain, method=method, lr=float(lr), correction=share) for lr in lrs]
             found[f"bias_{method}"] = np.array([_second(each, weighted) for each in chains])
         say((k + 1) / len(methods))
     return found

@@ -15,7 +15,7 @@ import numpy as np
 from ..._arrays import Array
 from ..._validate.values import positive_int, real_number, shown
 from ...errors import InvalidInput
-from .chain import Langevin
+from .chain import Langevin, moves
 
 __all__ = ["POINTS", "Grid", "grid_of", "needed_points"]
 
@@ -51,7 +51,7 @@ class Grid:
     @cached_property
     def matrix(self) -> Array:
         """Density after a step, by row, of a chain at each point, by column, times dx."""
-        mean, deviation = self.chain.moves(self.x)
+        mean, deviation = moves(self.chain, self.x)
         return self.after_one(mean, deviation) * self.dx
 
     def after_one(self, mean: Array, deviation: Array) -> Array:
@@ -130,7 +130,7 @@ def _held(grid: Grid, *, given: bool) -> Grid:
 
 def needed_points(chain: Langevin, domain: tuple[float, float]) -> tuple[int, float]:
     """Return how many points a domain needs, and the standard deviation of the shortest step."""
-    least = float(chain.moves(np.linspace(*domain, POINTS))[1].min())
+    least = float(moves(chain, np.linspace(*domain, POINTS))[1].min())
     return int(np.ceil((domain[1] - domain[0]) / (_FINEST * least))) + 1, least
 
 

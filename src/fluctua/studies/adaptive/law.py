@@ -14,7 +14,7 @@ from ..._results import ByValue, Tables, Tabular, clipped
 from ..._validate.values import choice, flag, function, positive_int, real_number
 from ...errors import InvalidInput
 from ...theory.answers import predict
-from .chain import Langevin
+from .chain import Langevin, kept_density, moves, target_density
 from .first_order import first_order
 from .grid import Grid, grid_of
 from .slopes import evaluated
@@ -35,6 +35,7 @@ class ChainLaw(ByValue, Tabular):
     Attributes
     ----------
     chain : Langevin
+        Whose law it is.
     theory : str
         "exact", "first_order" or "target".
     grid : ndarray, (n,)
@@ -45,6 +46,16 @@ class ChainLaw(ByValue, Tabular):
         Mass that left the domain: per step, or in all steps of `after`.
     steps : int or None
         After how many; None for the stationary law.
+    held : Grid
+        The grid with the chain's matrix on it.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies.adaptive import Langevin
+    >>> law = fl.predict(Langevin("harmonic", lr=0.3, temperature=1.0, method="fixed"))
+    >>> print(f"{law.variance:.6f}, and 1/(1 - 0.3/2); after 2 steps from 1: {law.after(2, start=1.0).moments[0]:.2f}")
+    1.176471, and 1/(1 - 0.3/2); after 2 steps from 1: 0.49
     """
 
     chain: Langevin
@@ -123,13 +134,13 @@ class ChainLaw(ByValue, Tabular):
 
     @cached_property
     def target(self) -> ChainLaw:
-        """exp(-V/T), on the same grid."""
-        return replace(self, theory="target", density=self.chain.target(self.grid), lost=0.0, steps=None)
+        """The target exp(-V/T), on the same grid."""
+        return replace(self, theory="target", density=target_density(self.chain, self.grid), lost=0.0, steps=None)
 
     @cached_property
     def kept(self) -> ChainLaw:
         """What continuous time keeps, exp(-V/T) g^(c - 1): the target with the whole correction (c = 1)."""
-        return replace(self, theory="target", density=self.chain.kept(self.grid), lost=0.0, steps=None)
+        return replace(self, theory="target", density=kept_density(self.chain, self.grid), lost=0.0, steps=None)
 
     def rung(self, theory: str) -> ChainLaw:
         """Return the stationary law of a rung of the ladder on the same grid.
@@ -148,6 +159,8 @@ class ChainLaw(ByValue, Tabular):
         ------
         UnknownName
             For another name.
+        InvalidInput
+            Where the functions are no numbers on the grid.
         """
         if choice("theory", theory, THEORIES) == "target":
             return self.target
@@ -169,6 +182,13 @@ class ChainLaw(ByValue, Tabular):
         -------
         float
             The bias over lr, as lr goes to 0.
+
+        Raises
+        ------
+        UnknownName
+            Where no function has the name that was given.
+        InvalidInput
+            If `f` is no function of the places.
         """
         function("f", f, ("x",))
         _, change = first_order(self.held)
@@ -200,7 +220,7 @@ class ChainLaw(ByValue, Tabular):
                 f"start = {place:g} is outside the domain, {self.grid[0]:g} to {self.grid[-1]:g}. Give "
                 f"predict(..., domain=) one that holds it."
             )
-        first = self.held.after_one(*self.chain.moves(np.array([place])))[:, 0]
+        first = self.held.after_one(*moves(self.chain, np.array([place])))[:, 0]
         density = _moved(self.held.matrix, first, count - 1)
         lost = abs(1 - float(density.sum() * self.held.dx))
         if lost > _LOST:

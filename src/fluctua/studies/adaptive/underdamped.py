@@ -41,7 +41,7 @@ class Underdamped(System):
     dimension : int
         1.
     friction : float
-        gamma, above 0.
+        The rate gamma, above 0.
     term : str
         Where T g' stands: "B" or "O".
 
