@@ -11,10 +11,11 @@ from ..._arrays import Array
 from ...errors import InvalidInput
 from .chain import Langevin
 from .grid import needed_points
-from .law import ChainLaw, predict_chain
+from .law import ChainLaw
+from .predicted import predict_chain
 from .runs import ChainRuns
 
-__all__ = ["OCTAVES", "evidence"]
+__all__ = ["OCTAVES", "gather"]
 
 OCTAVES = np.arange(-2.0, 1.5, 0.5)
 """Powers of two of the steps at which the bias is drawn, in units of the chain's."""
@@ -23,7 +24,7 @@ _SHOWN = 400  # points of a line
 _SEEN = 1e-5  # of the largest density: what is drawn
 
 
-def evidence(
+def gather(
     law: ChainLaw, runs: ChainRuns, say: Callable[[float], None]
 ) -> tuple[dict[str, Array], dict[str, list[str]]]:
     """Return the arrays, and which of them make the columns of each table."""

@@ -8,13 +8,13 @@ from ..._arrays import Array
 from .chain import kept_density, moves
 from .grid import Grid
 
-__all__ = ["first_order"]
+__all__ = ["density_change"]
 
 _NOTHING = 1e-280
 _ROUNDING = 1e-15
 
 
-def first_order(grid: Grid) -> tuple[Array, Array]:
+def density_change(grid: Grid) -> tuple[Array, Array]:
     """Return the density that continuous time keeps, and its derivative with respect to the step at 0.
 
     With drift f, D = T g and density p: p1 = p (u - <u>), D p u' = -(f^2 p)'/2 + (f D p)'' - (D^2 p)'''/2. Derivatives

@@ -13,13 +13,12 @@ from ..._arrays import Array
 from ..._results import ByValue, Tables, Tabular, clipped
 from ..._validate.values import choice, flag, function, positive_int, real_number
 from ...errors import InvalidInput
-from ...theory.answers import predict
 from .chain import Langevin, kept_density, moves, target_density
-from .first_order import first_order
-from .grid import Grid, grid_of
+from .first_order import density_change
+from .grid import Grid
 from .slopes import evaluated
 
-__all__ = ["THEORIES", "ChainLaw", "predict_chain"]
+__all__ = ["THEORIES", "ChainLaw"]
 
 THEORIES = "target", "first_order", "exact"
 """The ladder of a chain, lowest first."""
@@ -167,7 +166,7 @@ class ChainLaw(ByValue, Tabular):
         if theory == "exact":
             density, lost = self.held.stationary, self.held.lost(self.held.stationary)
             return replace(self, theory=theory, density=density, lost=lost, steps=None)
-        kept, change = first_order(self.held)
+        kept, change = density_change(self.held)
         return replace(self, theory=theory, density=kept + self.chain.lr * change, lost=0.0, steps=None)
 
     def bias_slope(self, f: Callable[[Array], Any]) -> float:
@@ -191,7 +190,7 @@ class ChainLaw(ByValue, Tabular):
             If `f` is no function of the places.
         """
         function("f", f, ("x",))
-        _, change = first_order(self.held)
+        _, change = density_change(self.held)
         return float(evaluated("f", f, self.grid) @ change * self.held.dx)
 
     def after(self, steps: int, start: float = 0.0) -> ChainLaw:
@@ -266,46 +265,3 @@ def _moved(matrix: Array, density: Array, steps: int) -> Array:
         steps //= 2
         power = power @ power if steps else power
     return density
-
-
-@predict.register(Langevin)
-def predict_chain(
-    chain: Langevin, *, theory: str = "exact", domain: tuple[float, float] | None = None, points: int | None = None
-) -> ChainLaw:
-    """Predict the law of a chain's places: exactly, to first order in the step, or as continuous time has it.
-
-    Parameters
-    ----------
-    chain : Langevin
-        In one dimension.
-    theory : str
-        "exact" (F101), "first_order" (F102), or "target": exp(-V/T), which the chain should keep.
-    domain : (float, float), optional
-        Where it lives; chosen and checked if not given.
-    points : int, optional
-        Of the grid; by default 1,200, or more where steps are short.
-
-    Returns
-    -------
-    ChainLaw
-        Moments, averages, density and total variation; `.after(steps)` gives finite times.
-
-    Raises
-    ------
-    InvalidInput
-        For a chain in more than one dimension, a domain that loses more than 1e-9 of the mass in a step, and points
-        further apart than 0.6 of the shortest step's standard deviation.
-
-    Notes
-    -----
-    Cost: 2/3 n^3 flops for n points, 0.1 s for 1,200.
-    """
-    choice("theory", theory, THEORIES)
-    if chain.dimension > 1:
-        raise InvalidInput(
-            f"the law of a chain is known in one dimension, not in {chain.dimension}: there fluctua.simulate runs it, "
-            f"and the target exp(-V/T) is what to compare with."
-        )
-    held = grid_of(chain, domain, points)
-    law = ChainLaw(chain, "exact", held.x, held.stationary, held.lost(held.stationary), held=held)
-    return law if theory == "exact" else law.rung(theory)

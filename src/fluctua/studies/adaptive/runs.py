@@ -21,7 +21,7 @@ from .chain import Langevin, moves
 from .grid import grid_of
 from .law import ChainLaw
 from .many import march_together
-from .splines import splines
+from .splines import spline_table
 
 __all__ = ["ChainRuns", "counted", "drawn", "silent", "simulate_chain", "table_of"]
 
@@ -264,7 +264,7 @@ def table_of(functions: Any, low: float, high: float) -> tuple[Array, tuple[floa
     """Return splines of functions on a domain and a margin, and where they begin and end."""
     margin = _MARGIN * (high - low)
     span = float(low - margin), float(high + margin)
-    return splines(functions, *span), span
+    return spline_table(functions, *span), span
 
 
 def drawn(x: Array, density: Array, rngs: list[np.random.Generator]) -> Array:

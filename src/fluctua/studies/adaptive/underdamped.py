@@ -16,7 +16,8 @@ from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.replicas import simulate
 from ...theory.answers import predict
 from .chain import Langevin, System
-from .law import ChainLaw, predict_chain
+from .law import ChainLaw
+from .predicted import predict_chain
 from .runs import ChainRuns, counted, drawn, silent, table_of
 from .slopes import evaluated
 

@@ -18,8 +18,9 @@ from ...verification.conclusion import StatementVerdict, conclude
 from ...verification.equal_time import Progress, verify
 from ...verification.statements import Statement, scaled, stated
 from .chain import Langevin
-from .evidence import evidence
-from .law import ChainLaw, predict_chain
+from .evidence import gather
+from .law import ChainLaw
+from .predicted import predict_chain
 from .runs import BINS, LEAST, ChainRuns, simulate_chain
 
 __all__ = ["verify_chain"]
@@ -110,7 +111,7 @@ def verify_chain(
         raise InvalidInput(f"{runs.escaped} of {len(runs.final)} runs left the domain of the law. Give a smaller lr.")
     others = {name: predict_chain(other) for name, other in _others(told.chain).items()}
     rows = _statements(told, others, runs.replica_means, level, resolution)
-    arrays, tables = evidence(told, runs, lambda f: say("laws", f))
+    arrays, tables = gather(told, runs, lambda f: say("laws", f))
     from . import figures  # noqa: F401, PLC0415  (how the verdict is shown)
 
     return conclude(
