@@ -63,11 +63,11 @@ def draw(chains: int, steps: int, every: int, seed: int, off: float = 0.0) -> np
     return np.asarray(jax.jit(jax.vmap(chain))(keys))
 
 
-def passes(draws: np.ndarray, every: int) -> bool:
+def passes(draws: np.ndarray, every: int, level: float) -> bool:
     """Print the verdict on the draws, and return whether they passed."""
     x, y = diabetes()
     sampler = fl.SGLD(LR, BATCH_SIZE, NOISE_VARIANCE / len(x), WEIGHT_DECAY)
-    verdict = fl.verify_draws(fl.predict(fl.LeastSquares(x, y[:, None]), sampler), draws, every=every, level=1e-4)
+    verdict = fl.verify_draws(fl.predict(fl.LeastSquares(x, y[:, None]), sampler), draws, every=every, level=level)
     for name, words in verdict.facts.items():
         print(f"{name:<18} {words}")
     print(f"\n{verdict.table}\n\n{verdict.outcome.upper()}  {verdict.words}")
@@ -80,10 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--every", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--level", type=float, default=1e-4, help="false-alarm probability of the verdict")
     parser.add_argument("--temperature-off", type=float, default=0.0, help="spoil the sampler, to see it noticed")
     options = parser.parse_args(arguments)
     draws = draw(options.chains, options.steps, options.every, options.seed, options.temperature_off)
-    return 0 if passes(draws, options.every) else 1
+    return 0 if passes(draws, options.every, options.level) else 1
 
 
 if __name__ == "__main__":

@@ -87,10 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--every", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--level", type=float, default=1e-4, help="false-alarm probability of the verdict")
     parser.add_argument("--temperature-off", type=float, default=0.0, help="spoil the sampler, to see it noticed")
     options = parser.parse_args(arguments)
     given = options.method, options.chains, options.steps, options.every, options.seed, options.temperature_off
-    verdict = fl.verify_draws(law(options.method), draw(*given), every=options.every, level=1e-4)
+    verdict = fl.verify_draws(law(options.method), draw(*given), every=options.every, level=options.level)
     for name, words in verdict.facts.items():
         print(f"{name:<18} {words}")
     print(f"\n{verdict.table}\n\n{verdict.outcome.upper()}  {verdict.words}")

@@ -9,6 +9,7 @@ from .chain import Langevin
 from .law import ChainLaw
 from .potentials import DoubleWell, Harmonic, Narrow, Spring, SpringMonitor, Uniform
 from .runs import ChainRuns
+from .underdamped import Underdamped
 from .verified import verify_chain
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Narrow",
     "Spring",
     "SpringMonitor",
+    "Underdamped",
     "Uniform",
     "verify_chain",
 ]

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from ..._arrays import Array, Ints
 from ..._results import ByValue, Tables, Tabular, clipped
+from ..._tables import Columns
 from ..._validate.plain import Header
-from ..._validate.values import function, positive_int, real_number
+from ..._validate.values import function, instance, positive_int, real_number
 from ...errors import InvalidInput
 from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.replicas import simulate
-from .chain import Langevin
-from .grid import Grid, grid_of
+from .chain import Langevin, moves
+from .grid import grid_of
+from .law import ChainLaw
 from .many import march_together
-from .splines import splines
+from .splines import spline_table
 
-__all__ = ["ChainRuns", "simulate_chain", "table_of"]
+__all__ = ["ChainRuns", "counted", "drawn", "silent", "simulate_chain", "table_of"]
 
 LEAST = 8  # replicas that make an error bar
-BINS = 64
+BINS = 512
+_POWERS = {"E x": 1, "E x^2": 2, "E q": 1, "E q^2": 2}
 _MARGIN = 0.25  # of the domain, on each side: what the splines cover more
 
 
@@ -43,6 +46,15 @@ class ChainRuns(ByValue, Tabular):
         The last places.
     edges, counts : ndarray, (k + 1,) and (R, k)
         How often each run was found where, in one dimension; otherwise empty.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies.adaptive import Langevin
+    >>> chain = Langevin("spring", lr=0.3, temperature=0.1)
+    >>> runs = fl.simulate(chain, steps=1000, replicas=16, rng=1)
+    >>> runs.escaped, list(runs.replica_means)[:3], runs.final.shape
+    (0, ['E x', 'E x^2', 'E g'], (16,))
     """
 
     identity: Header
@@ -76,12 +88,48 @@ class ChainRuns(ByValue, Tabular):
 
         Returns
         -------
-        mean, error : float
-            By the ratio of means, and its error to first order.
+        (float, float)
+            The ratio of means, and its error to first order.
         """
         top, below = (self._kept(self.replica_means[each]) for each in (f"E g {name}", "E g"))
         ratio = float(top.mean() / below.mean())
         return ratio, self._error((top - ratio * below) / below.mean())
+
+    def against(self, other: ChainLaw | ChainRuns) -> Columns:
+        """Return the means of x and x^2, or of all quantities, beside those of a law, or of other runs.
+
+        Parameters
+        ----------
+        other : ChainLaw or ChainRuns
+            Such as the target, or the runs of another splitting.
+
+        Returns
+        -------
+        mapping of str to list
+            Columns: quantity, measured, other, error of the difference, z.
+
+        Raises
+        ------
+        InvalidInput
+            For what is neither.
+        """
+        instance("other", other, (ChainLaw, ChainRuns), "a ChainLaw or ChainRuns")
+        names = list(self.replica_means)
+        if isinstance(other, ChainLaw):
+            names = [name for name in names if name in _POWERS]
+            means = [float(other.moments[_POWERS[name] - 1]) for name in names]
+            errors = [0.0] * len(names)
+        else:
+            names = [name for name in names if name in other.replica_means]
+            means, errors = (
+                [float(dict(zip(other.replica_means, each, strict=True))[name]) for name in names]
+                for each in (other.moments, other.errors)
+            )
+        own = {name: (m, e) for name, m, e in zip(self.replica_means, self.moments, self.errors, strict=True)}
+        measured, spread = ([float(own[name][k]) for name in names] for k in (0, 1))
+        both = [float(np.hypot(one, two)) for one, two in zip(spread, errors, strict=True)]
+        z = [(one - two) / bar for one, two, bar in zip(measured, means, both, strict=True)]
+        return {"quantity": names, "measured": measured, "other": means, "error": both, "z": z}
 
     @cached_property
     def density(self) -> tuple[Array, Array, Array]:
@@ -159,20 +207,25 @@ def simulate_chain(
     Cost: some 50 ns a step in one dimension, compiled, on one thread; functions of the user's are read from splines
     that are the functions to 1e-10. In more dimensions all runs step together in NumPy.
     """
-    count = positive_int("steps", steps)
-    runs = positive_int("replicas", replicas)
-    if runs < LEAST:
-        raise InvalidInput(f"replicas must be at least {LEAST}, got {runs}: fewer have no error bar to speak of.")
+    count, runs = counted(steps, replicas)
     unseen = positive_int("burn_in", burn_in, minimum=0)
     function("progress", progress, ("fraction",))
     root = seed_sequence(rng)
     run = _in_a_line if chain.dimension == 1 else march_together
     identity = {"steps": count, "replicas": runs, "burn_in": unseen, "entropy": str(root.entropy), "chain": repr(chain)}
-    return ChainRuns(identity, *run(chain, count, unseen, root, runs, start, progress or _silent))
+    return ChainRuns(identity, *run(chain, count, unseen, root, runs, start, progress or silent))
 
 
-def _silent(_: float) -> None:
-    pass
+def counted(steps: int, replicas: int) -> tuple[int, int]:
+    """Return both as whole numbers; raises `InvalidInput` for fewer than 8 replicas."""
+    count, runs = positive_int("steps", steps), positive_int("replicas", replicas)
+    if runs < LEAST:
+        raise InvalidInput(f"replicas must be at least {LEAST}, got {runs}: fewer have no error bar to speak of.")
+    return count, runs
+
+
+def silent(_: float) -> None:
+    """Do nothing with the fraction done."""
 
 
 def _in_a_line(
@@ -185,13 +238,15 @@ def _in_a_line(
     progress: Callable[[float], None],
 ) -> tuple[dict[str, Array], Array, Array, Ints]:
     """One dimension, compiled: means, last places, edges and counts."""
-    from .compiled import march
+    from .compiled import march  # noqa: PLC0415  (numba is slow to load)
 
     rngs = generators(root, runs)
     grid = grid_of(chain, None, None) if start is None else None
     low, high = chain.domain if grid is None else grid.x[[0, -1]]
-    places: Array = _drawn(grid, rngs) if grid is not None else np.full(runs, real_number("start", start))
-    table, span = table_of(chain.moves, min(low, places.min()), max(high, places.max()))
+    places: Array = (
+        drawn(grid.x, grid.stationary, rngs) if grid is not None else np.full(runs, real_number("start", start))
+    )
+    table, span = table_of(partial(moves, chain), min(low, places.min()), max(high, places.max()))
     sums, counts = np.zeros((runs, 5)), np.zeros((runs, BINS), np.int64)
     for k, (place, one) in enumerate(zip(places, rngs, strict=True)):
         if unseen:
@@ -209,11 +264,11 @@ def table_of(functions: Any, low: float, high: float) -> tuple[Array, tuple[floa
     """Return splines of functions on a domain and a margin, and where they begin and end."""
     margin = _MARGIN * (high - low)
     span = float(low - margin), float(high + margin)
-    return splines(functions, *span), span
+    return spline_table(functions, *span), span
 
 
-def _drawn(grid: Grid, rngs: list[np.random.Generator]) -> Array:
-    """A place from the stationary law for every run."""
-    mass = np.maximum(grid.stationary, 0)
+def drawn(x: Array, density: Array, rngs: list[np.random.Generator]) -> Array:
+    """Return a place for every run, from a density on an even grid."""
+    mass = np.maximum(density, 0)
     below = np.concatenate([[0.0], np.cumsum(0.5 * (mass[1:] + mass[:-1]))])
-    return np.interp([one.random() for one in rngs], below / below[-1], grid.x)
+    return np.interp([one.random() for one in rngs], below / below[-1], x)

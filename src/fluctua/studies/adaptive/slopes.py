@@ -82,8 +82,8 @@ def held_slope(name: str, given: Smooth, x: Array, scale: float) -> None:
             along = f" along axis {axis}" if x.ndim > 1 else ""
             raise InvalidInput(
                 f"{name}.slope is not the derivative of {name}.value{along}: at x = {_place(x[worst])} it is "
-                f"{slope[worst, axis]:.10g}, and the finite difference is {difference[worst]:.10g}. A chain with such a "
-                f"slope keeps another measure. Mend the one that is wrong."
+                f"{slope[worst, axis]:.10g}, and the finite difference is {difference[worst]:.10g}. A chain with such "
+                f"a slope keeps another measure. Mend the one that is wrong."
             )
 
 
