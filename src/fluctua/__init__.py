@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .planning.sweep_cells import Cell
     from .planning.sweeping import sweep
     from .planning.swept import Sweep
+    from .studies.draws import verify_draws
     from .theory.probe import ExpectedAccuracy, expected_accuracy
     from .verification.in_time.verdict import DynamicVerdict
     from .verification.in_time.verify import verify_dynamic
@@ -113,6 +114,7 @@ __all__ = [
     "sweep",
     "torch_code",
     "verify",
+    "verify_draws",
     "verify_dynamic",
 ]
 
@@ -123,6 +125,7 @@ _LATER = {
     "torch_code": "planning.loops",
     "Cell": "planning.sweep_cells",
     "sweep": "planning.sweeping",
+    "verify_draws": "studies.draws",
     "Sweep": "planning.swept",
     "ExpectedAccuracy": "theory.probe",
     "expected_accuracy": "theory.probe",

@@ -81,3 +81,19 @@ def test_an_entropy_production_wrong_by_ten_per_cent_disagrees_with_the_spectrum
 def test_a_disagreement_is_exit_code_1(torch_loop, capsys):
     assert torch_loop.main(["--runs=16", "--steps=40", "--wrong-by=2"]) == 1
     assert "DISAGREE" in capsys.readouterr().out
+
+
+SAMPLERS = {"blackjax": "blackjax_sgld", "posteriors": "posteriors_samplers"}
+DRAWS = "--chains=128", "--steps=12000", "--every=20", "--level=1e-6"
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # detectable below 2 %: 3 % of the variances is 11 standard errors
+@pytest.mark.parametrize("library", SAMPLERS)
+def test_a_library_s_sgld_passes_and_with_a_temperature_ten_per_cent_off_it_fails(library, capsys):
+    pytest.importorskip(library)
+    made = script(SAMPLERS[library])
+    assert made.main([*DRAWS, "--temperature-off=0.1"]) == 1
+    assert "NOT consistent: variances" in capsys.readouterr().out
+    made.main(DRAWS)
+    assert "NOT consistent" not in capsys.readouterr().out

@@ -37,6 +37,7 @@ _COMMANDS = {
     "probe": "probe",
     "sweep": "sweep",
     "noise": "noise",
+    "sampler": "sampler",
     "plot": "plot",
     "report": "report",
     "study": "study",

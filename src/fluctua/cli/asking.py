@@ -27,6 +27,7 @@ from ..recipe.sgd import Recipe
 from .heads import head_words, posed_head
 from .options import LOSS_NAMES
 from .progress import progress_bar
+from .tempered import asked_sampler
 
 __all__ = ["Asked", "ask", "default_out", "load_both", "posed_words", "refuse_lost_split", "spectrum"]
 
@@ -36,6 +37,7 @@ PLACES = (
 SWITCHES = ("bias", "center", "standardize")
 RECIPE = ("optimizer", "lr", "batch_size", "weight_decay", "sampling", "drop_last")
 INERTIA = ("momentum", "dampening", "nesterov", "nu")
+NO_SAMPLERS = ("optimizer", "drop_last", "schedule", *INERTIA)
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,10 @@ def _schedule(given: str | None, steps: int | None) -> Schedule | None:
 
 def _recipe(problem: Any, options: Keywords, steps: int | None) -> tuple[Recipe, str | None]:
     """The recipe of a run; without a learning rate it has the one of `default_rate`, and what is to be said of it."""
+    if (sampler := asked_sampler(problem, options, NO_SAMPLERS)) is not None:
+        for name in (*RECIPE, *INERTIA, "schedule"):
+            del options[name]
+        return sampler, None
     given = {name: options.pop(name) for name in RECIPE}
     given |= {name: value for name in INERTIA if (value := options.pop(name)) is not None}  # each has its optimiser's
     lr, schedule = given.pop("lr"), _schedule(options.pop("schedule"), steps)

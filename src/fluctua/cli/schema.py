@@ -10,7 +10,10 @@ from .helped import among, command
 
 __all__ = ["schema"]
 
-SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "probe", "sweep", "study", "reproduction", "files")
+SCHEMAS = (
+    *("verdict", "dynamic", "prediction", "noise", "plans", "probe", "sweep", "study", "sampler"),
+    *("reproduction", "files"),
+)
 
 
 @command(

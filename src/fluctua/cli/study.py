@@ -21,7 +21,7 @@ from .progress import progress_bar
 from .stale import REPORT
 from .tables import saved_in, show
 
-__all__ = ["study"]
+__all__ = ["save_statements", "say_statements", "study"]
 
 _STRICTNESS = "level", "resolution"
 
@@ -75,15 +75,15 @@ def _run(one: Study, *, out: str | None, report: bool, as_json: bool, seed: int 
     with output_directory(out or f"fluctua-study-{one.name}") as directory:
         with progress_bar() as progress:
             verdict = one.run(**asked, rng=seed, progress=progress)
-        _save(verdict, directory, report)
+        save_statements(verdict, directory, report)
     if as_json:
         click.echo(verdict.to_json())
     else:
-        _say(verdict, directory, time.monotonic() - began)
+        say_statements(verdict, directory, time.monotonic() - began)
     return 0 if verdict.passed else 1
 
 
-def _save(verdict: StatementVerdict, directory: Path, paged: bool) -> None:
+def save_statements(verdict: StatementVerdict, directory: Path, paged: bool) -> None:
     """Write the verdict, draw its figures, and write the page."""
     from ..report import save_report
     from ..report.figures import FORMATS, pictures, save_figures
@@ -101,10 +101,11 @@ def _save(verdict: StatementVerdict, directory: Path, paged: bool) -> None:
             save_report(verdict, directory / REPORT)
 
 
-def _say(verdict: StatementVerdict, directory: Path, seconds: float) -> None:
+def say_statements(verdict: StatementVerdict, directory: Path, seconds: float) -> None:
+    """Print what a verdict says, and what was written."""
     width = max((len(name) for name in verdict.facts), default=0)
     for name, words in verdict.facts.items():
-        show(f"{name.lower():<{width}}  {words}")
+        show(f"{name[0].lower() + name[1:]:<{width}}  {words}")
     show(f"\n{verdict.table}\n\n{verdict.outcome.upper()}  {verdict.words}")
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     page = f"{REPORT}, " if (directory / REPORT).exists() else ""

@@ -43,6 +43,7 @@ from .progress import progress_bar
 from .report import found_in
 from .stale import REPORT, clear_for
 from .tables import saved_in, show, show_ladder
+from .tempered import sampler_options
 
 __all__ = ["verify"]
 
@@ -58,10 +59,12 @@ CHECKPOINT = "checkpoint.npz"
         "fluctua verify features.npz --sampling shuffle",
         "fluctua verify digits --dynamic",
         "fluctua verify features.npz --loss cross-entropy",
+        "fluctua verify features.npz --method sgld --lr 0.05 --noise-variance 0.5",
     ),
 )
 @data_options
 @recipe_options
+@sampler_options
 @loss_option
 @theory_option
 @average_options

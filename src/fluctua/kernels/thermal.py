@@ -65,6 +65,11 @@ class Thermal:
         return out
 
     @property
+    def given(self) -> Array:
+        """What a step adds to the variance of V in each mode, (r,)."""
+        return np.full(len(self.curvatures), self._drives[1][0, 0])
+
+    @property
     def _flow(self) -> Array:
         """2 eta h of continuous time, (r,)."""
         return 2 * self.step.effective_lr(self.lr) * self.curvatures

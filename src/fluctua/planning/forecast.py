@@ -79,12 +79,13 @@ class Forecast:
             beyond = float("inf")
             end_of, reached = (None if each is None else beyond for each in (steps, self.target))
             return Predicted(optimum, limit, share, beyond, end_of, reached, None)
-        floor = None if scheduled else _or_none(lambda: self._floor(sgd))
+        rest = None if scheduled else _or_none(lambda: predict(self.problem, sgd, average=self.average))
+        floor = None if rest is None else _or_none(lambda: _held(rest.excess_loss))
         end = None if steps is None else _or_none(lambda: self._end(sgd, steps))
         passed = None if self.target is None else _or_none(lambda: self._passage(sgd, steps))
         excess = None if end is None else _held(end.excess_loss)
         runs = replicas_for(end, steps) if stable and end is not None and steps is not None else None
-        return Predicted(optimum, limit, share, floor, excess, passed, runs)
+        return Predicted(optimum, limit, share, floor, excess, passed, runs, inflation=_inflation(rest))
 
     def limit(self, sgd: Recipe) -> StableLimit:
         """Return the largest stable learning rate, found once for all cells that differ in their rate alone."""
@@ -96,9 +97,6 @@ class Forecast:
     def begin(self, sgd: Recipe) -> Start | None:
         """Return the start, seen from the recipe's optimum."""
         return Start.at(sgd.seen(self.problem).minimum(sgd.weight_decay), self.start)
-
-    def _floor(self, sgd: Recipe) -> float | None:
-        return _held(predict(self.problem, sgd, average=self.average).excess_loss)
 
     def _end(self, sgd: Recipe, steps: int) -> Prediction:
         return final(self.problem, sgd, steps, self.begin(sgd), _RTOL, average=self.average)
@@ -145,6 +143,13 @@ def _mean(found: Prediction, steps: int) -> Array:
     if found.start is None:
         return np.zeros((law.problem.outputs, law.problem.rank))
     return np.asarray(found.start.modes * law.motion(steps).drift(steps, observed=True))
+
+
+def _inflation(rest: Prediction | None) -> float | None:
+    """Of a sampler at rest the variance over the target's in the mode where it is farthest from 1."""
+    if rest is None or not rest.law.sgd.step.temperature:
+        return None
+    return float(max(rest.inflation, key=lambda each: abs(np.log(each))))
 
 
 def _held(excess: float) -> float | None:

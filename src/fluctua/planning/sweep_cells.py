@@ -71,6 +71,8 @@ class Predicted:
         Runs whose mean has a standard error of about 2 %; None without a budget and beyond the limit.
     uncertainty : float
         What the predicted excess loss states of itself, absolute: of heads, whose theory is local; else 0.
+    inflation : float or None
+        Of a sampler the stationary variance over the target's, in the mode where it is farthest from 1; else None.
     """
 
     optimum_loss: float
@@ -81,6 +83,7 @@ class Predicted:
     steps_to_target: float | None
     replicas: int | None
     uncertainty: float = 0.0
+    inflation: float | None = None
 
     @property
     def stable(self) -> bool:
@@ -99,6 +102,7 @@ class Predicted:
             "steps_to_target": _finite(self.steps_to_target),
             "replicas": self.replicas,
             **({"uncertainty": self.uncertainty} if self.uncertainty else {}),
+            **({} if self.inflation is None else {"inflation": self.inflation}),
         }
 
     @classmethod
@@ -118,6 +122,7 @@ class Predicted:
             np.inf if steps is None and target else steps,
             None if given["replicas"] is None else positive_int("replicas", given["replicas"], minimum=2),
             real_number("uncertainty", given.get("uncertainty", 0.0), minimum=0.0),
+            None if "inflation" not in given else real_number("inflation", given["inflation"], above=0.0),
         )
 
 
@@ -180,6 +185,7 @@ class Cell(ByValue, Brief):
             "share": self.share,
             "stable": self.stable,
             "floor": self.floor,
+            "inflation": self.predicted.inflation,
             "excess_loss": self.excess_loss,
             "loss": self.loss,
             "steps_to_target": self.steps_to_target,

@@ -34,6 +34,8 @@ def cells_of(sweep: Sweep) -> dict[str, list[str]]:
     found = {_NAMES.get(name, name): [value_text(cell.values[name]) for cell in cells] for name in sweep.axes}
     found["of limit"] = [f"{cell.share:.0%}" for cell in cells]
     found["floor"] = [_excess(cell, cell.floor) for cell in cells]
+    if sweep.sgd.tempered:
+        found["inflation"] = [_number(cell.predicted.inflation) for cell in cells]
     if sweep.budget:
         found["predicted"] = [_excess(cell, cell.excess_loss) for cell in cells]
     if sweep.measured:

@@ -123,7 +123,7 @@ class Work:
     def _cost(self, i: int) -> float:
         problem = self.forecast.problem
         return float(self.budget[i] or 0) * (
-            4.0 * self.grid.recipes[i].batch_size * problem.outputs * problem.features + _STEP
+            4.0 * (self.grid.recipes[i].batch_size or problem.rank) * problem.outputs * problem.features + _STEP
         )
 
     def _cell(self, i: int) -> Cell:

@@ -148,7 +148,7 @@ def sweep(
        32  0.05       26%   0.002291    0.01618
        32   0.2      105%   unstable   unstable
     """
-    door(sgd=sgd, average=average, staged=progress, measure=measure, reuse=reuse)
+    door(sgd=sgd, samplers=True, average=average, staged=progress, measure=measure, reuse=reuse)
     varied = {"lr": lr, "batch_size": batch_size, "momentum": momentum}
     grid = Grid.of(sgd, {**{name: each for name, each in varied.items() if each is not None}, **others})
     budget = _budget(grid, steps, samples, measure)
@@ -195,6 +195,8 @@ def _budget(grid: Grid, steps: int | None, samples: int | None, measure: bool) -
     if steps is not None:
         steps = positive_int("steps", steps)
     if samples is not None:
+        if any(recipe.batch_size is None for recipe in grid.recipes):
+            raise InvalidInput("a full batch has no batch_size that a budget of samples is cut into: give steps.")
         most = max(recipe.batch_size for recipe in grid.recipes)
         samples = positive_int("samples", samples)
         if samples < most:
@@ -245,9 +247,9 @@ def _refuse_runs(
     workers = workers_for(threads)
     for recipe, steps in zip(grid.recipes, budget, strict=True):
         window = Window.of(steps or 1, 1, problem.rank)
-        refuse_runs(problem, window, replicas, workers, recipe.batch_size)
+        refuse_runs(problem, window, replicas, workers, recipe.batch_size or problem.rank)
     total = sum(
-        float(steps or 0) * replicas * (4.0 * recipe.batch_size * problem.outputs * problem.features + _STEP)
-        for recipe, steps in zip(grid.recipes, budget, strict=True)
+        float(steps or 0) * replicas * (4.0 * rows * problem.outputs * problem.features + _STEP)
+        for steps, rows in zip(budget, (each.batch_size or problem.rank for each in grid.recipes), strict=True)
     )
     refuse_work(f"{len(budget)} cells of {replicas} replicas", total, "Give fewer cells, steps or replicas.")

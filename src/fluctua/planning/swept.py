@@ -240,7 +240,7 @@ def _cell(header: Header, given: Header) -> Cell:
 
 def steps_of(sgd: Recipe, steps: int | None, samples: int | None) -> int | None:
     """Return the steps of a budget that is in steps, or in samples."""
-    return steps if samples is None else samples // sgd.batch_size
+    return steps if samples is None or sgd.batch_size is None else samples // sgd.batch_size
 
 
 def _spelled(value: Json) -> Json:

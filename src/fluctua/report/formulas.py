@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from ..theory.ladder import RUNGS
+from ..theory.ladder import RUNGS, SAMPLER_RUNGS
 from ..theory.local.ladder import LOCAL_RUNGS
 from ..verification.conclusion import StatementVerdict
 from ..verification.in_time.verdict import DynamicVerdict
@@ -66,7 +66,7 @@ def _of_a_row(verdict: Verdict | DynamicVerdict, name: str) -> str:
         return "F74" if name.removesuffix(", stationary") in LOCAL_RUNGS else ""
     if isinstance(verdict, DynamicVerdict):
         return _IN_TIME.get(name, "")
-    if name in RUNGS and name != "exact":
+    if name in (*RUNGS, *SAMPLER_RUNGS) and name != "exact":
         return "F7"
     if name not in ("exact", "exact, stationary", INDEPENDENT):
         return "F7" if name.endswith(", stationary") else ""

@@ -8,6 +8,7 @@ from ..verification.verdict import Verdict
 __all__ = ["csv_tables", "dynamic_tables"]
 
 _BEHIND = {
+    "inflation": ["inflation"],
     "floors": ["floors"],
     "modes": ["modes"],
     "curve": ["curve_measured", "curve_predicted"],
@@ -18,7 +19,8 @@ _BEHIND_IN_TIME = ("regression", "response", "circulation", "current")
 
 def csv_tables(verdict: Verdict) -> dict[str, dict[str, str]]:
     """Return for each figure the tables behind it: file name to text."""
-    there = {"floors": "floor_lr" in verdict.arrays, "balance": verdict.balance is not None}
+    there = {name: array in verdict.arrays for name, array in {"floors": "floor_lr", "inflation": "target"}.items()}
+    there["balance"] = verdict.balance is not None
     behind = {figure: tables for figure, tables in _BEHIND.items() if there.get(figure, True)}
     return {figure: {f"{name}.csv": verdict.to_csv(table=name) for name in tables} for figure, tables in behind.items()}
 

@@ -28,6 +28,8 @@ class Section(OnPage):
     verdict: Verdict
 
     CAPTIONS: ClassVar = {
+        "inflation": "Variance along every mode over that of the target, the posterior: measured, and on every rung of "
+        "the ladder; 1 is right.",
         "floors": "The noise floor against the learning rate on every rung of the local ladder, and the measured one; "
         "shaded where the weights leave the quadratic bowl and no floor is given.",
         "modes": "Variance of the weights along every mode of the curvature: measured, and on every rung of the "

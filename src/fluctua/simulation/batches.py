@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from ast import literal_eval
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 
-from .._arrays import Ints
+from .._arrays import AnyArray, Ints
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..recipe.sampling import Epochs
 from ..recipe.sgd import Recipe
+from .thermal import Heat, Kicks, few
 
 __all__ = ["Draws", "draw_batches", "generators", "kept_seed", "seed_sequence"]
 
 Indices = Ints
+Parts = Iterator[tuple[slice, Kicks]]
+"""The steps of a run, part by part, and the thermal noise of each."""
 Rng = np.random.Generator | np.random.SeedSequence | int | None
 _LARGEST_SEED = 2.0**256
 _BLOCK = 256  # steps whose batches are drawn at once,
 _BLOCK_INDICES = 2**20  # if they are no more indices than this
+_WHOLE_INDICES = 2**14  # of full batches that are held at once
 
 
 def seed_sequence(rng: Rng) -> np.random.SeedSequence:
@@ -56,9 +62,27 @@ class Draws:
 
     def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: Recipe) -> None:
         self.rngs, self.samples, self.sgd = rngs, samples, sgd
-        held = len(rngs) * (samples if sgd.epochs else _block(sgd) * sgd.batch_size)
+        kind = _Epochs if sgd.epochs else _Whole if sgd.batch_size is None else _Independent
+        held = len(rngs) * kind.held(samples, sgd)
         refuse_bytes(f"batches of {sgd.batch_size} for {len(rngs)} replicas", 24.0 * held, "Use a smaller batch_size.")
-        self._source = _Epochs(rngs, samples, sgd) if sgd.epochs else _Independent(rngs, samples, sgd)
+        self._source = kind(rngs, samples, sgd)
+
+    @cached_property
+    def heat(self) -> Heat:
+        """The thermal noise of the replicas."""
+        return Heat(self.rngs)
+
+    def kicks(self, factors: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
+        """Yield the thermal noise of the next steps of the replicas in `part`, on weights of a shape, in runs of steps.
+
+        `factors` are f, (steps, k); without any, there is none.
+        """
+        if factors is None:
+            yield slice(0, steps), None
+            return
+        for now in few(steps, len(self.rngs[part]) * math.prod(shape)):
+            numbers = self.heat.numbers(part, now.stop - now.start, shape, factors.dtype)
+            yield now, (numbers, factors[now])
 
     def batches(self, steps: int) -> Iterator[Indices]:
         """Yield the indices of the next batches in runs of steps, (steps, replicas, b).
@@ -69,6 +93,24 @@ class Draws:
             run = self._source.take(steps)
             steps -= len(run)
             yield run
+
+
+class _Whole:
+    """Every row in every step: nothing is drawn."""
+
+    def __init__(self, rngs: list[np.random.Generator], samples: int, sgd: Recipe) -> None:
+        del sgd
+        self._all = np.broadcast_to(np.arange(samples), (max(1, _WHOLE_INDICES // samples), len(rngs), samples))
+
+    def take(self, most: int) -> Indices:
+        """Return the batches of the next steps, at most so many."""
+        return self._all[:most]
+
+    @staticmethod
+    def held(samples: int, sgd: Recipe) -> int:
+        """Indices of a replica that are held at once."""
+        del sgd
+        return max(_WHOLE_INDICES, samples)
 
 
 class _Independent:
@@ -85,6 +127,12 @@ class _Independent:
             self._waiting = np.stack(each, axis=1)
         taken, self._waiting = self._waiting[:most], self._waiting[most:]
         return taken
+
+    @staticmethod
+    def held(samples: int, sgd: Recipe) -> int:
+        """Indices of a replica that are held at once."""
+        del samples
+        return _block(sgd) * sgd.batch_size
 
 
 class _Epochs:
@@ -112,6 +160,12 @@ class _Epochs:
         self.step = last % len(self.sizes)
         run = self.orders[:, self.ends[first] - size : self.ends[last - 1]].reshape(len(self.rngs), -1, size)
         return np.ascontiguousarray(run.swapaxes(0, 1), np.int64)
+
+    @staticmethod
+    def held(samples: int, sgd: Recipe) -> int:
+        """Indices of a replica that are held at once."""
+        del sgd
+        return samples
 
     def _shuffle(self) -> None:
         for order, rng in zip(self.orders, self.rngs, strict=True):

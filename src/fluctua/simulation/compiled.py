@@ -18,6 +18,8 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .compiled_cache import OPTIONS, compiled
 from .compiled_errors import Answers, answer
+from .compiled_kicks import kick_of, kicked
+from .thermal import Kicks
 
 __all__ = ["descend"]
 
@@ -125,18 +127,19 @@ def _move(
     motion: Real,
     push: Real,
     share: float,
+    kicks: Any,
 ) -> None:
-    """One replica's step s' = B s + e g on s = V, or (V, memory), and its average if `share` > 0."""
+    """One replica's step s' = B s + e g + f xi on s = V, or (V, memory), and its average if `share` > 0."""
     remembers = len(push) > 1
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
             v, u = weights[k, j], memory[k, j]
             gradient = g[k, j] + weight_decay * v + constant[k, j]
             if remembers:
-                weights[k, j] = motion[0, 0] * v + motion[0, 1] * u + push[0] * gradient
-                memory[k, j] = motion[1, 0] * v + motion[1, 1] * u + push[1] * gradient
+                weights[k, j] = kicked(motion[0, 0] * v + motion[0, 1] * u + push[0] * gradient, kicks, 0, k, j)
+                memory[k, j] = kicked(motion[1, 0] * v + motion[1, 1] * u + push[1] * gradient, kicks, 1, k, j)
             else:
-                weights[k, j] = motion[0, 0] * v + push[0] * gradient
+                weights[k, j] = kicked(motion[0, 0] * v + push[0] * gradient, kicks, 0, k, j)
             if share > 0:
                 average[k, j] += share * (weights[k, j] - average[k, j])
 
@@ -154,13 +157,15 @@ def _descend(
     motion: Real,
     push: Real,
     shares: Array,
+    kicks: Any,
 ) -> None:
     g = np.empty_like(constant)
     scale = v.dtype.type(1 / batches.shape[2])
     for step in range(len(batches)):
         for replica in range(len(v)):
             _gradient(v[replica], x, answers, batches[step, replica], scale, g)
-            _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step], shares[step])
+            kick, share = kick_of(kicks, step, replica), shares[step]
+            _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step], share, kick)
 
 
 def descend(
@@ -172,11 +177,12 @@ def descend(
     sgd: Recipe,
     average: Average | None,
     begin: int,
+    kicks: Kicks = None,
 ) -> None:
     """Advance every replica by one step of `sgd` per batch, in place.
 
     The gradient g is (1/b) sum over the batch of e_i x_i^T + gamma V + constant, e_i = V x_i + r_i for squared errors;
-    the step is the recipe's, s' = B s + e g on s = (V, u).
+    the step is the recipe's, s' = B s + e g on s = (V, u), and what thermal noise adds.
 
     Parameters
     ----------
@@ -197,6 +203,8 @@ def descend(
         What is kept beside the weights.
     begin : int
         Number of the first of these steps, counted from 0.
+    kicks : tuple of ndarray, or None
+        Thermal noise: standard normal numbers, (R, steps, c, d), and their factors, (steps, slots).
 
     Notes
     -----
@@ -219,6 +227,7 @@ def descend(
         motion,
         push,
         shares.astype(number),
+        kicks,
     )
 
 

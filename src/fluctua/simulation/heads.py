@@ -25,6 +25,7 @@ from .records import Book
 from .runs import Asked, Runs, runs_of
 from .steppers import slots
 from .tally import Chunk
+from .thermal import refuse_heat
 
 __all__ = ["HeadRuns"]
 
@@ -59,6 +60,7 @@ class HeadRuns(Runs):
     def of(cls, problem: Head, sgd: Recipe, asked: Asked) -> HeadRuns:
         """Refuse what does not fit, and choose the precision."""
         _refuse_dynamics(asked)
+        refuse_heat(sgd, "the law of a head is one of the noise of its batches")
         minimum = problem.minimum(sgd.weight_decay)
         basis = minimum.modes
         window = asked.window(sgd, problem.samples, basis.shape[1])

@@ -126,7 +126,7 @@ def simulate(
     (16, [20, 30, 40], (61,))
     """
     hold_problem(problem)
-    door(sgd=sgd, average=average, progress=progress)
+    door(sgd=sgd, samplers=True, average=average, progress=progress)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)

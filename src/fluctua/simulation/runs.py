@@ -131,7 +131,7 @@ class Runs(ABC):
 
     def chunk(self, rngs: Rngs) -> Any:
         """Run one group of replicas from start to end."""
-        draws, (state, book) = Draws(rngs, self.problem.samples, self.sgd), self.begun(len(rngs))
+        draws, (state, book) = Draws(rngs, self.rows, self.sgd), self.begun(len(rngs))
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
             now = 0
             for step in self.window.watched.tolist():
@@ -139,6 +139,11 @@ class Runs(ABC):
                 self.look(book, step, state)
                 now = step
         return book.close()
+
+    @property
+    def rows(self) -> int:
+        """Of which batches are drawn: the samples."""
+        return int(self.problem.samples)
 
     def look_up(self) -> None:
         """Raise `InterruptedError` if nobody wants the rest."""

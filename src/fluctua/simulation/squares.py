@@ -21,6 +21,7 @@ from .records import Book, quadratic_losses
 from .runs import Asked, Runs, runs_of
 from .steppers import slots, stepper
 from .tally import Tally
+from .thermal import refuse_heat
 
 __all__ = ["SquaresRuns"]
 
@@ -43,10 +44,12 @@ class SquaresRuns(Runs):
                 f"burn_in = {asked.burn_in} waits for a stationary state, and of least squares the law at finite "
                 f"time is exact: there is nothing to wait for. Leave it out."
             )
+        if asked.dynamics != "sgd":
+            refuse_heat(sgd, f"dynamics={asked.dynamics!r} moves the weights by another noise than the batches'")
         window = asked.window(sgd, problem.samples, problem.rank)
         asked.refuse_beyond(sgd, problem.population)
         begin = Start.at(problem.minimum(sgd.weight_decay), asked.start)
-        rows = sgd.batch_size if asked.dynamics == "sgd" else problem.samples
+        rows = (sgd.batch_size or problem.rank) if asked.dynamics == "sgd" else problem.samples
         refuse_runs(problem, window, asked.replicas, asked.workers, rows)
         dtype = simulation_dtype(asked.dtype, problem, sgd, window.steps, begin, asked.average, asked.dynamics)
         found = cls(problem, sgd, asked, window, dtype)
@@ -59,6 +62,11 @@ class SquaresRuns(Runs):
         self.begin, self.minimum = begin, self.problem.minimum(self.sgd.weight_decay)
         self.modes = self.problem.modes.astype(self.dtype)
         self._move = stepper(self.problem, self.sgd, asked.dynamics, self.dtype, asked.average, self.look_up)
+
+    @property
+    def rows(self) -> int:
+        """Of which batches are drawn: the samples, or the rows that stand for all of them."""
+        return self.problem.rank if self.sgd.batch_size is None else self.problem.samples
 
     def advance(self, state: AnyArray, draws: Draws, steps: int, begin: int) -> None:
         """Advance a state, (`slots`, replicas, c, d), in place."""
@@ -73,12 +81,19 @@ class SquaresRuns(Runs):
         self.observed(state)[:] = state[0]  # before the first update an average is the start
         return state, Book(self.problem.outputs, self.problem.rank, self.window, replicas)
 
+    def observed(self, state: AnyArray) -> AnyArray:
+        """What is looked at of a state: the weights that the step shows about W*, or their average."""
+        if self.asked.average is not None or not self.sgd.tempered or len(state) == 1:
+            return super().observed(state)
+        return np.tensordot(self.sgd.step.later.shown(self.sgd.lr).astype(self.dtype), state, 1)
+
     def look(self, book: Book, step: int, state: AnyArray) -> None:
         """Show a chunk's replicas to its book, in the modes."""
         v = self.observed(state)
         inside = (v @ self.modes).astype(np.float64)
         outside = 0.0
-        if self.begin is not None and self.sgd.weight_decay:  # only weight decay knows what lies outside the modes
+        placed = self.begin is not None or self.sgd.tempered
+        if placed and self.sgd.weight_decay:  # only weight decay knows what lies outside the modes
             rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", inside, inside)
             outside = 0.5 * self.sgd.weight_decay * rest
         book.look(step, inside, quadratic_losses(inside, self.minimum.curvatures) + outside)

@@ -23,6 +23,7 @@ from ..problem.rows import rows_times
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
+from .thermal import factors_of, root_rows
 
 __all__ = [
     "DYNAMICS",
@@ -85,6 +86,9 @@ def pushed_in_modes(problem: LeastSquares, sgd: Recipe, push: Floats) -> tuple[S
 def in_modes(problem: LeastSquares, sgd: Recipe) -> _Setting:
     """Return data and constants of the minibatch steppers in the modes."""
     setting = _Setting(problem, sgd, np.dtype(np.float64))
+    if sgd.batch_size is None:
+        setting.inputs, setting.constant = setting.inputs @ problem.modes, setting.constant @ problem.modes
+        return setting
     setting.inputs = setting.problem.projections.astype(np.float64, copy=False)
     setting.constant = sgd.weight_decay * setting.problem.minimum(sgd.weight_decay).mode_weights
     return setting
@@ -100,19 +104,26 @@ class _Setting:
         self.average = None if average is None else average.in_steps(sgd, problem.population)
         self.residuals: Floats = np.ascontiguousarray(minimum.residuals, dtype)
         self.constant: Floats = (sgd.weight_decay * minimum.weights).astype(dtype)
+        if sgd.batch_size is None:  # the gradient of all samples is (A + gamma) V
+            self.residuals, self.constant = np.zeros((problem.rank, problem.outputs), dtype), 0 * self.constant
         self.kappa = sgd.sampling_factor(problem.samples)
         self.look_up: Callable[[], None] = lambda: None
 
     @cached_property
     def inputs(self) -> Rows:
-        """The samples, in the precision of the simulation; those of 16 bits as they are."""
+        """The samples, in the precision of the simulation; those of 16 bits as they are.
+
+        Of full batches as many rows as there are modes, with the same mean of x x^T.
+        """
+        if self.sgd.batch_size is None:
+            return root_rows(self.problem.curvatures, self.problem.modes).astype(self.dtype)
         rows = self.problem.inputs
         return rows if isinstance(rows, HalfArray) else np.ascontiguousarray(rows, self.dtype)
 
     @property
     def drawn(self) -> tuple[Rows, Floats]:
         """Rows and residuals times sqrt(rho): the gradient (V x + r) x^T of one of them is what its draw adds."""
-        if self.problem.importance is None:
+        if self.problem.importance is None or self.sgd.batch_size is None:
             return self.inputs, self.residuals
         root = np.sqrt(self.problem.importance).astype(self.dtype)[:, None]
         rows = self.inputs
@@ -147,10 +158,22 @@ def minibatches(setting: Any) -> Stepper:
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for batches in draws.batches(steps):
+            factors = factors_of(setting.sgd, begin, len(batches), state.dtype)
             for part in _parts(state, batches):
                 setting.look_up()
                 few = np.ascontiguousarray(batches[:, part])  # no copy of the whole
-                descend(state[:, part], inputs, answers, few, setting.constant, setting.sgd, setting.average, begin)
+                for now, kicks in draws.kicks(factors, part, len(few), state.shape[2:]):
+                    descend(
+                        state[:, part],
+                        inputs,
+                        answers,
+                        few[now],
+                        setting.constant,
+                        setting.sgd,
+                        setting.average,
+                        begin + now.start,
+                        kicks,
+                    )
             begin += len(batches)
 
     return advance

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, Ints
+from .._arrays import AnyArray, Array, Ints
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from .agenda import BINS, EDGE, Agenda, Forms, Found
-from .batches import Draws
+from .batches import Draws, Parts
 from .interrupts import deferred
 from .steppers import pushed_in_modes, slots
+from .thermal import Kicks
 from .workers import Clock, in_order
 
 __all__ = ["watch"]
@@ -57,10 +58,19 @@ class _Shared(Draws):
     """One step's batches, drawn once and given to every copy of the replicas."""
 
     copies = 1
+    _kicks: tuple[slice, Kicks] | None = None
 
     def draw(self) -> None:
         """Draw the next step's."""
         (self.drawn,) = super().batches(1)
+        self._kicks = None
+
+    def kicks(self, factors: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
+        """Yield the thermal noise of one step, drawn once, for all copies."""
+        if self._kicks is None:
+            (self._kicks,) = super().kicks(factors, slice(None), steps, shape)
+        now, kicks = self._kicks
+        yield now, kicks and (np.tile(kicks[0], (self.copies, 1, 1, 1))[part], kicks[1])
 
     def batches(self, steps: int) -> Iterator[Ints]:
         """Yield what was drawn, for all copies."""

@@ -1,7 +1,7 @@
 """One package for each paper, imported on demand: `fluctua study NAME`, and the nouns in `fluctua.studies.NAME`.
 
 A study is a package here that has a module `command` with a `Study` named STUDY, and a module `figures` that says how
-its verdicts are shown. Nothing else lists it.
+its verdicts are shown. Nothing else lists it. What has figures alone is a verb of its own (`draws`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["find", "names", "show"]
 
 
 @cache
-def names() -> tuple[str, ...]:
-    """Return the names of the studies, in the order of the alphabet."""
+def names(part: str = "command") -> tuple[str, ...]:
+    """Return the names of the studies that have a module `part`, in the order of the alphabet."""
     folders = (each.name for each in iter_modules(__path__) if each.ispkg)
-    return tuple(name for name in folders if find_spec(f"{__name__}.{name}.command"))
+    return tuple(name for name in folders if find_spec(f"{__name__}.{name}.{part}"))
 
 
 def find(name: str) -> Study:
@@ -35,5 +35,5 @@ def find(name: str) -> Study:
 
 def show(name: str) -> None:
     """Import how the verdicts of a study are shown; nothing happens for a study that there is not."""
-    if name in names() and find_spec(f"{__name__}.{name}.figures"):
+    if name in names("figures"):
         import_module(f"{__name__}.{name}.figures")

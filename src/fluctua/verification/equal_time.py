@@ -21,7 +21,7 @@ from ..simulation.replicas import simulate
 from ..simulation.steppers import DYNAMICS, Dynamics
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.answers import predict
-from ..theory.ladder import RUNGS, Rung
+from ..theory.ladder import Rung, rungs_of
 from .near_limit import share_of_limit
 from .trial import LAW_OF, Trial
 from .verdict import Verdict
@@ -60,14 +60,15 @@ def verify(
     *Sharp*: the same run rejects the same theory made wrong by `resolution` in either direction; the smallest error
     that it would have caught with probability 0.95 is stated. The other rungs of the ladder, and the
     stationary law, are tested on the same measurement; with sampling "shuffle" so is the exact law of independent
-    batches of the same size, without replacement.
+    batches of the same size, without replacement. Of a sampler the lower rungs are its own, down to the target, and
+    the verdict's table "inflation" has every mode's variance over the target's.
 
     Parameters
     ----------
     problem : LeastSquares
         The data.
     sgd : SGD
-        The recipe.
+        The recipe, or a sampler such as `SGLD`.
     steps, replicas : int
         Length and number of the runs; `default_replicas` if not given.
     rng : numpy.random.Generator, int or None
@@ -132,19 +133,20 @@ def verify(
     >>> verdict.consistent, verdict.row("langevin").consistent
     (True, False)
     """
-    door(problem, sgd, average=average, staged=progress, check_stability=check_stability)
+    door(problem, sgd, samplers=True, average=average, staged=progress, check_stability=check_stability)
     problem = sgd.seen(problem)
     refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     refuse_run(checkpoint, rng)
     if theory is not None:
-        choice("theory", theory, RUNGS)
+        choice("theory", theory, rungs_of(sgd))
     level, resolution = false_alarm_level(level), resolution_share(resolution)
-    if choice("dynamics", dynamics, DYNAMICS) == "gd" or sgd.sampling_factor(problem.samples) == 0:
+    cold = not sgd.step.temperature
+    if choice("dynamics", dynamics, DYNAMICS) == "gd" or (cold and sgd.sampling_factor(problem.samples) == 0):
         raise InvalidInput(
             "full-batch gradient descent does not fluctuate, so there is no variance to verify. "
             "Use simulate(dynamics='gd') and learning_curve."
         )
-    if isinstance(start, str) and start == "optimum":
+    if isinstance(start, str) and start == "optimum" and cold:
         problem.minimum(sgd.weight_decay).refuse_interpolation()
     if sgd.schedule is not None:
         _refuse_rest(sgd, steps)
@@ -205,6 +207,7 @@ def silent(stage: str, fraction: float) -> None:
 
 def default_replicas(problem: LeastSquares, sgd: Recipe, steps: int) -> int:
     """Return replicas for about 20 seconds of simulation on two cores, from 32 to 512 in powers of two."""
-    per_step = 4 * sgd.batch_size * problem.outputs * problem.features + 1e5  # flops, and the overhead in flops
+    rows = sgd.batch_size or problem.rank
+    per_step = 4 * rows * problem.outputs * problem.features + 1e5  # flops, and the overhead in flops
     affordable = 1e12 / (per_step * steps)
     return int(min(512, max(32, 2 ** int(np.log2(max(affordable, 1))))))

@@ -45,6 +45,7 @@ _FLOORS = {
     **dict.fromkeys(("floor_lr", "floor_anharmonicity"), "f k"),
     **dict.fromkeys((f"floor_{name}" for name in LOCAL_RUNGS), "f k"),
 }
+_TARGET = {"target": "f r"}
 _EPOCHS = {
     "explorer_epochs_shares": "f s",
     "explorer_epochs_batch_sizes": "f b",
@@ -80,7 +81,7 @@ def hold_equal_time(header: Header, arrays: Arrays) -> None:
     layout = {**_EQUAL_TIME, **dict.fromkeys((f"predicted_{name}" for name in rungs), "f r")}
     if header["balance"] is not None:
         layout |= _BALANCE
-    hold_arrays(arrays, layout, {}, together=(_SURVEY, _EXACT, _EPOCHS, _FLOORS))
+    hold_arrays(arrays, layout, {}, together=(_SURVEY, _EXACT, _EPOCHS, _FLOORS, _TARGET))
     _ascending(arrays, "watched", "curve_steps")
     modes = len(arrays["curvatures"])
     if "element" in layout:

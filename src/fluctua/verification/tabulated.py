@@ -24,6 +24,8 @@ def equal_time_tables(verdict: Verdict) -> Tables:
         "curve_measured": lambda: _of(a, ("watched", "loss_mean", "loss_error", "loss_low", "loss_high")),
         "curve_predicted": lambda: _of(a, ("curve_steps", "curve")),
     }
+    if "target" in a:
+        tables["inflation"] = lambda: _inflation(a, rungs)
     if "floor_lr" in a:
         floors = [name for name in a if name.startswith("floor_")]
         tables["floors"] = lambda: _of(a, ("floor_lr", *(name for name in floors if name != "floor_lr")))
@@ -31,6 +33,18 @@ def equal_time_tables(verdict: Verdict) -> Tables:
         sides = ("fluctuation", "dissipation", "dissipation_error")
         tables["balance"] = lambda: {**dict(zip("pq", a["element"], strict=True)), **_of(a, sides)}
     return tables
+
+
+def _inflation(a: Mapping[str, Any], rungs: list[str]) -> Columns:
+    """Every mode's variance over that of a sampler's target."""
+    target = a["target"]
+    return {
+        "curvatures": a["curvatures"],
+        "target": target,
+        "measured_inflation": a["measured_variances"] / target,
+        "measured_errors": a["measured_errors"] / target,
+        **{name.replace("predicted", "inflation"): a[name] / target for name in rungs},
+    }
 
 
 def _ladder(verdict: Verdict) -> Columns:

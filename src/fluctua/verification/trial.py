@@ -14,7 +14,7 @@ from ..errors import NotConverged, UnstableRates
 from ..simulation.measurement import Measurement
 from ..storage.results import provenance
 from ..theory.answers import Prediction, predict
-from ..theory.ladder import FLOWS, RUNGS, Rung
+from ..theory.ladder import FLOWS, Rung, rungs_of
 from ..theory.law import Law
 from ..theory.moments import Moments
 from .judgement import Role
@@ -66,6 +66,7 @@ class Trial:
                 **measured_of(measured, tested.curvatures),
                 **curve_of(tested.curve, epochs=tested.law.sgd.epochs),
                 **elements,
+                **({"target": tested.target} if tested.law.sgd.step.temperature else {}),
                 **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()},
             },
         )
@@ -74,7 +75,7 @@ class Trial:
         """The ladder at the recorded steps, and in epochs the law of independent batches."""
         law = tested.law
         timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
-        names = [name for name in RUNGS if not (timed and name in FLOWS)]
+        names = [name for name in rungs_of(law.sgd) if not (timed and name in FLOWS)]
         rungs: dict[str, Prediction] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnstableRates)  # said of the law under test; each rung has its own limit
@@ -136,4 +137,4 @@ class Trial:
         tested, measured = self.stationary.law, self.measurement
         law = Law(tested.problem, tested.sgd, LAW_OF[measured.run.dynamics])
         source = law.source.at(measured.window_covariance) if law.feeds_back else law.noise
-        return law.kernel.injection() * source
+        return law.kernel.injection() * source + np.diag(law.thermal.given)

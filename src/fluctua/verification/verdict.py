@@ -14,7 +14,7 @@ from .._validate.plain import Header, JsonObject
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
 from ..storage.saved import with_nan
-from ..theory.ladder import RUNGS, Rung
+from ..theory.ladder import RUNGS, SAMPLER_RUNGS, Rung
 from ..theory.local.ladder import LocalRung
 from .formats import shown
 from .judgement import FAMILY, SUMMARY, Judgement, Role
@@ -251,7 +251,7 @@ class Verdict(Judgement[Row]):
             return "claim"
         if name.startswith(f"{header['theory']} x "):
             return "mutant"
-        return "rung" if name in RUNGS else "reference"
+        return "rung" if name in (*RUNGS, *SAMPLER_RUNGS) else "reference"
 
     @classmethod
     def _read(cls, header: Header, arrays: Arrays) -> Verdict:

@@ -213,6 +213,8 @@ def with_survey(verdict: Verdict, problem: Any, progress: Callable[[float], None
     """Return `surveyed`, calling `progress` with the fraction done; of heads the floors at other rates."""
     if verdict.loss != "squares":
         return with_floors(verdict, problem, progress)
+    if verdict.run.recipe.tempered:  # the explorer's law is that of batches alone
+        return verdict
     found = survey(problem, verdict.run.recipe, _noise_floor(verdict), progress)
     return replace(verdict, arrays={**verdict.arrays, **found.to_arrays()})
 

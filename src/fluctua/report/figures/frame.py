@@ -37,6 +37,8 @@ RUNGS: dict[str, tuple[str, Any, str]] = {  # Okabe and Ito's palette
     "multiplicative": ("#56B4E9", (0, (3, 1, 1, 1)), "multiplicative: noise feels the fluctuation"),
     "anharmonic": ("#0072B2", (0, (7, 1.5)), "anharmonic: and third derivatives"),
     "closure": ("#CC79A7", (0, (4, 1.2, 1, 1.2)), "closure: all derivatives, Gaussian weights"),
+    "full_batch": ("#CC79A7", (0, (4, 1.2, 1, 1.2)), "full batch: thermal noise alone"),
+    "target": ("#E69F00", (0, (2, 1.5)), "target: the posterior itself"),
     INDEPENDENT: ("#009E73", (0, (4, 1.2, 1, 1.2)), "exact for independent batches"),
 }
 STYLE: dict[str, Any] = {

@@ -23,6 +23,7 @@ from . import dynamic, predicted
 from .balance_figure import balance
 from .curve_figure import curve
 from .floors_figure import floor_lines
+from .inflation_figure import inflation
 from .modes_figure import modes
 from .noise_figure import noise
 from .sheet import Sheet
@@ -54,7 +55,7 @@ def pictures(result: Any) -> Pictures:
 
 
 _OF_A_RUN: dict[type, Mapping[str, Callable[[Any, Sheet], Figure]]] = {
-    Verdict: {"floors": floor_lines, "modes": modes, "balance": balance, "curve": curve},
+    Verdict: {"inflation": inflation, "floors": floor_lines, "modes": modes, "balance": balance, "curve": curve},
     DynamicVerdict: {
         "regression": dynamic.regression,
         "response": dynamic.response,
@@ -77,7 +78,8 @@ def _but(result: Any, without: Mapping[str, bool]) -> Pictures:
 
 @pictures.register(Verdict)
 def _(result: Verdict) -> Pictures:
-    return _but(result, {"floors": "floor_lr" not in result.arrays, "balance": not result.balance})
+    there = {"floors": "floor_lr" not in result.arrays, "inflation": "target" not in result.arrays}
+    return _but(result, {**there, "balance": not result.balance})
 
 
 @pictures.register(DynamicVerdict)
