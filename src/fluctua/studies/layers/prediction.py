@@ -1,0 +1,334 @@
+"""What `predict` gives for a two-layer net."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..._arrays import Array
+from ..._results import ByValue, Tables, Tabular, clipped
+from ..._tables import Columns
+from ..._validate.arguments import door
+from ..._validate.plain import JsonObject
+from ..._validate.values import choice, positive_int, step_list
+from ...errors import FarDrift, InvalidInput
+from ...recipe.averages import Average
+from ...recipe.sgd import SGD
+from ...theory.answers import predict
+from ...theory.readings import spelled
+from ...theory.stability import max_stable_lr
+from ...theory.stable_limit import StableLimit
+from .covered import refuse_uncovered, refuse_unstable
+from .frame import Frame
+from .ladder import ADDITIVE, LAYER_RUNGS, LayerRung
+from .law import LayerLaw, LayerState
+from .layer import Layer
+from .net import TwoLayer
+
+__all__ = ["NODES", "LayersPrediction", "layer_of", "limit_of_net", "predict_net"]
+
+_FAR = 0.05  # of tr B, from which a drift of Bal is warned of
+_OWN_ERROR = 0.03  # of lr over 2/h_max: one standard error that the law states of itself
+NODES = 12
+
+
+def layer_of(number: int, frame: Frame, covariance: Array, optimum_loss: float) -> Layer:
+    """Return one layer's part of S, (q, q) in the modes of H at a frame."""
+    if number not in (1, 2):
+        raise InvalidInput(f"a net of two layers has layers 1 and 2, got {number!r}.")
+    part = slice(0, frame.split) if number == 1 else slice(frame.split, frame.size)
+    modes = frame.modes[part]
+    shape = frame.first.shape if number == 1 else frame.second.shape
+    rows, columns = shape
+    return Layer(number, modes @ covariance @ modes.T, frame.hessian[part, part], optimum_loss, (rows, columns))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LayersPrediction(ByValue, Tabular):
+    """The fluctuation of a two-layer linear net, about its mean, on the range of H at the start; made by `predict`.
+
+    Attributes
+    ----------
+    law : LayerLaw
+        Net, recipe and rung.
+    steps : tuple of int or None
+        The steps that it is an average over; None is the quasi-stationary state about the start, whose frame is held.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import layers
+    >>> data = fl.load("digits")
+    >>> steep = fl.LeastSquares(data.inputs @ fl.LeastSquares(data.inputs, data.targets).modes[:, :20], data.targets)
+    >>> prediction = fl.predict(layers.TwoLayer(steep), fl.SGD(lr=0.02, batch_size=8)).after(range(10, 20))
+    >>> print(f"{prediction.excess_loss:.6f}, slope {prediction.flatness_slope:+.3f}")
+    0.001655, slope +2.176
+    """
+
+    law: LayerLaw
+    found: LayerState | None = None
+    steps: tuple[int, ...] | None = None
+
+    @cached_property
+    def state(self) -> LayerState:
+        """S, the excess loss and the drift; the quasi-stationary ones are found where they are first asked for."""
+        return self.law.stationary() if self.found is None else self.found
+
+    @property
+    def net(self) -> TwoLayer:
+        """The net at its start."""
+        return self.law.net
+
+    @property
+    def theory(self) -> LayerRung:
+        """Rung of the ladder."""
+        return self.law.rung
+
+    @property
+    def when(self) -> str:
+        """The time it is for, in words."""
+        return "quasi-stationary" if self.steps is None else f"after {spelled(self.steps)} steps"
+
+    @property
+    def excess_loss(self) -> float:
+        """E L(W) - L*, to first order in S: 1/2 tr(H S)."""
+        return self.state.excess_loss
+
+    @property
+    def optimum_loss(self) -> float:
+        """L*."""
+        return self.net.optimum_loss
+
+    @property
+    def curvatures(self) -> Array:
+        """Eigenvalues of H at the start on its range, largest first, (q,)."""
+        return self.net.curvatures
+
+    @property
+    def modes(self) -> Array:
+        """Their eigenvectors, (n, q): weights of layer 1 in the modes of the inputs, row by row, then of layer 2."""
+        return self.net.frame.modes
+
+    @property
+    def mode_covariance(self) -> Array:
+        """S in these modes, (q, q)."""
+        return self.state.covariance
+
+    @property
+    def mode_variances(self) -> Array:
+        """S_pp, (q,)."""
+        return np.diag(self.state.covariance)
+
+    @cached_property
+    def covariance(self) -> Array:
+        """S on the range of H, (n, n), in the coordinates of `modes`."""
+        return np.asarray(self.modes @ self.mode_covariance @ self.modes.T)
+
+    def layer(self, number: int) -> Layer:
+        """Return one layer's part.
+
+        Parameters
+        ----------
+        number : int
+            1 or 2.
+
+        Returns
+        -------
+        Layer
+            With `.variances`, `.curvatures` and `.slope`.
+
+        Raises
+        ------
+        InvalidInput
+            For another number.
+        """
+        return layer_of(number, self.net.frame, self.mode_covariance, self.optimum_loss)
+
+    @cached_property
+    def flatness_slope(self) -> float:
+        """Slope of log variance on log curvature over the principal directions of layer 2 (F110)."""
+        return self.layer(2).slope
+
+    @property
+    def balance_drift(self) -> Array:
+        """E Bal at the last step less that at the start, (h, h) (F108); at finite time."""
+        if self.found is None or self.found.drift is None:
+            raise InvalidInput(
+                "the balance drifts on at a rate, `.balance_rate`, and a quasi-stationary state has no length. Ask "
+                "`.after(steps).balance_drift`."
+            )
+        return self.found.drift
+
+    @property
+    def balance_rate(self) -> Array:
+        """Drift of Bal per step at the start, (h, h): lr^2 kappa (<|r|^2 z z^T> - <|x|^2 p p^T>)."""
+        return self.law.rate
+
+    @property
+    def stated_error(self) -> float:
+        """One standard error that the law states of itself, relative: no rung is exact, and what is left is O(lr)."""
+        return _OWN_ERROR * self.law.sgd.lr / self.net.edge
+
+    def after(self, steps: int | Sequence[int], *, nodes: int = NODES) -> LayersPrediction:
+        """Return the same quantities after `steps` steps from the start, or averaged over a sequence of them.
+
+        Parameters
+        ----------
+        steps : int or sequence of int
+            0 is the start itself, which does not fluctuate.
+        nodes : int
+            Intervals in which the frame moves; 12 are within 1e-4 of many more on digits.
+
+        Returns
+        -------
+        LayersPrediction
+            At or averaged over `steps`; `balance_drift` is that at the last of them.
+
+        Raises
+        ------
+        InvalidInput
+            For arguments out of range.
+
+        Warns
+        -----
+        FarDrift
+            Where the balance drifts by more than 5 % of tr B.
+
+        Notes
+        -----
+        Cost: of the rungs with K, 2 N h^2 r^2 multiplications and eight products of (n, n) matrices for each node.
+        """
+        wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))
+        found = replace(self, found=self.law.after(wanted, positive_int("nodes", nodes)), steps=wanted)
+        moved, scale = float(np.abs(np.linalg.eigvalsh(found.balance_drift)).sum()), self.net.frame.scale
+        if moved > _FAR * scale:
+            warnings.warn(FarDrift(moved / scale, wanted[-1]), stacklevel=2)
+        return found
+
+    def to_dict(self) -> JsonObject:
+        """Return the scalars and the per-mode vectors as plain JSON types."""
+        drift = None if self.found is None else self.found.drift
+        return {
+            "theory": self.theory,
+            "steps": None if self.steps is None else list(self.steps),
+            "recipe": self.law.sgd.to_dict(),
+            "net": self.net.words,
+            **{name: getattr(self, name) for name in ("optimum_loss", "excess_loss", "stated_error", "flatness_slope")},
+            "traces": [self.layer(1).trace, self.layer(2).trace],
+            "balance_drift": None if drift is None else drift.tolist(),
+            "balance_rate": self.balance_rate.tolist(),
+            "curvatures": self.curvatures.tolist(),
+            "mode_variances": self.mode_variances.tolist(),
+        }
+
+    def _tables(self) -> Tables:
+        return {"modes": self._modes, "layer 1": self.layer(1).columns, "layer 2": self.layer(2).columns}
+
+    def _modes(self) -> Columns:
+        modes = range(1, len(self.curvatures) + 1)
+        return {"mode": modes, "curvature": self.curvatures, "variance": self.mode_variances}
+
+    def _grids(self) -> Mapping[str, tuple[tuple[str, ...], Any]]:
+        return {"mode_covariance": (("mode", "other_mode"), self.mode_covariance)}
+
+    @property
+    def _attributes(self) -> Mapping[str, Any]:
+        said = {name: getattr(self, name) for name in ("theory", "when", "optimum_loss", "excess_loss")}
+        return {**said, "recipe": self.law.sgd.words, "net": self.net.words}
+
+    def __repr__(self) -> str:
+        said = f"excess_loss={self.excess_loss:.6g}, slope={self.flatness_slope:+.4f}"
+        return clipped(f"LayersPrediction({self.theory}, {self.when}: {said})")
+
+
+@predict.register(TwoLayer)
+def predict_net(
+    problem: TwoLayer,
+    sgd: SGD,
+    *,
+    theory: LayerRung = "drifting",
+    average: Average | None = None,
+    check_stability: bool = True,
+) -> LayersPrediction:
+    r"""Predict the fluctuation of a two-layer linear net about the manifold W2 W1 = W*.
+
+    ==========  ==============================================================================
+    drifting    K with the second derivative of the net, and the frame moves with E Bal
+    linear      the frame is held at the start
+    discrete    K dropped: the noise does not feel the fluctuation
+    langevin    and continuous time, H S + S H = eta kappa C
+    isotropic   and C replaced by 2 L* H / c: S = tau on the range of H, tau = eta kappa L*/c
+    ==========  ==============================================================================
+
+    No rung is exact, since third moments do not close: what "drifting" leaves out is O(eta), `stated_error`.
+
+    Parameters
+    ----------
+    problem : TwoLayer
+        The net at its start.
+    sgd : SGD
+        The recipe: independent batches at a constant rate, without momentum and weight decay.
+    theory : str
+        Rung of the ladder, from the table.
+    average : None
+        Averages of the weights are not covered.
+    check_stability : bool
+        If False, a rate beyond the limit of gradient descent is not refused; `.after` follows it.
+
+    Returns
+    -------
+    LayersPrediction
+        The quasi-stationary state about the start; `.after(steps)` gives finite times.
+
+    Raises
+    ------
+    InvalidInput
+        For arguments out of range, and for recipes that are not covered, with the reason.
+    UnstableSGD
+        Beyond 2/h_max of the net, and, where the quasi-stationary state is asked for, where there is none.
+
+    Notes
+    -----
+    Cost: one K for each round of the stationary state, 2 N h^2 r^2 multiplications; at finite time see `.after`.
+    """
+    door(sgd=sgd, check_stability=check_stability)
+    choice("theory", theory, LAYER_RUNGS)
+    refuse_uncovered(sgd, average)
+    law = LayerLaw(problem, sgd, theory)
+    law.kappa  # noqa: B018  (refuses batches larger than the data)
+    if check_stability:
+        refuse_unstable(problem, sgd)
+    return LayersPrediction(law)
+
+
+@max_stable_lr.register(TwoLayer)
+def limit_of_net(problem: TwoLayer, sgd: SGD) -> StableLimit:
+    r"""Return the rate up to which the linear rung at the start has a quasi-stationary state (F12, with K of F106).
+
+    Parameters
+    ----------
+    problem : TwoLayer
+        The net at its start.
+    sgd : SGD
+        The recipe. All of it matters but its lr.
+
+    Returns
+    -------
+    StableLimit
+        Below 2/h_max of the net.
+
+    Raises
+    ------
+    InvalidInput
+        For arguments of other types, and for recipes that are not covered.
+    NotConverged
+        Where the limit was not found.
+    """
+    door(sgd=sgd)
+    refuse_uncovered(sgd)
+    return StableLimit(LayerLaw(problem, sgd, "linear").limit, "local")
