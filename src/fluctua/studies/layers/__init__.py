@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..._validate.arguments import is_another
 from .layer import Layer
 from .net import TwoLayer
-from .prediction import LayersPrediction, predict_net
+from .measurement import LayersMeasurement
+from .prediction import LayersPrediction, limit_of_net, predict_net
+from .runs import simulate_net
 
-__all__ = ["Layer", "LayersPrediction", "TwoLayer", "predict_net"]
+__all__ = ["Layer", "LayersMeasurement", "LayersPrediction", "TwoLayer", "limit_of_net", "predict_net", "simulate_net"]
 
 is_another("problem", TwoLayer)
