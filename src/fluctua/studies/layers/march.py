@@ -97,19 +97,19 @@ class March:
         middle = self._frame(0.5 * (balance - node.frame.imbalance(node.covariance) + node.frame.balance))
         stretch = _Stretch(middle, self.lr, node)
         covariance = stretch.covariance(length, 1.0)
-        mean = stretch.mean(length)
+        mean = stretch.mean(length, node.push)
         foreseen = self._node(end, self._frame(balance - middle.imbalance(covariance)), covariance, mean, balance)
         stretch.ends_with(foreseen.source)
-        balance = node.balance + length * 0.5 * (node.rate + foreseen.rate)
+        mean = stretch.mean(length, 0.5 * (node.push + foreseen.push))
         for step in inside:
             done, share = step - node.step, (step - node.step) / length
             found = stretch.covariance(done, share)
-            passed = done * ((1 - 0.5 * share) * node.rate + 0.5 * share * foreseen.rate)
-            reached = node.balance + passed
+            reached = node.balance + _summed(node.rate, foreseen.rate, done, length)
             yield Drifted(step, self._frame(reached - middle.imbalance(found)), found, reached)
         covariance = stretch.covariance(length, 1.0)
+        balance = node.balance + _summed(node.rate, foreseen.rate, length, length)
         frame = self._frame(balance - middle.imbalance(covariance))
-        return foreseen._replace(frame=frame, covariance=covariance, balance=balance)
+        return foreseen._replace(frame=frame, covariance=covariance, mean=mean, balance=balance)
 
     def _frame(self, balance: Array) -> Frame:
         return self.start.moved(balance) if self.moves else self.start
@@ -129,7 +129,12 @@ def _ahead(former: _Node | None, node: _Node, length: int) -> Array:
     if former is None:
         return node.rate
     slope = (node.rate - former.rate) / (node.step - former.step)
-    return np.asarray(node.rate + 0.5 * length * slope)
+    return np.asarray(node.rate + 0.5 * (length - 1) * slope)
+
+
+def _summed(first: Array, last: Array, done: int, length: int) -> Array:
+    """A rate that moves linearly over an interval, summed over its first steps: each step has that of its start."""
+    return np.asarray(done * first + (last - first) * (done * (done - 1) / (2 * length)))
 
 
 class _Stretch:
@@ -154,10 +159,10 @@ class _Stretch:
         out = self.kernel.advance(self.begun, [self.source, self.later], shares, 0, steps)
         return np.asarray(self.basis @ out @ self.basis.T)
 
-    def mean(self, steps: int) -> Array:
-        """The displacement of the mean off the manifold after so many steps, (n,)."""
+    def mean(self, steps: int, push: Array) -> Array:
+        """The displacement of the mean off the manifold after so many steps of a constant push, (n,)."""
         decay, rate = self.kernel.decay**steps, self.kernel.rate
-        pushed = -self.lr * (self.basis.T @ self.node.push)
+        pushed = -self.lr * (self.basis.T @ push)
         return np.asarray(self.basis @ (decay * (self.basis.T @ self.node.mean) + (1 - decay) / rate * pushed))
 
 
