@@ -8,7 +8,8 @@ from .net import TwoLayer
 from .measurement import LayersMeasurement
 from .prediction import LayersPrediction, limit_of_net, predict_net
 from .runs import simulate_net
+from .trial import verify_net
 
-__all__ = ["Layer", "LayersMeasurement", "LayersPrediction", "TwoLayer", "limit_of_net", "predict_net", "simulate_net"]
+__all__ = ["Layer", "LayersMeasurement", "LayersPrediction", "TwoLayer", "limit_of_net", "predict_net", "simulate_net", "verify_net"]
 
 is_another("problem", TwoLayer)

@@ -3,7 +3,7 @@ r"""The rungs: S, the excess loss and the drift of Bal of a two-layer net, stati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,14 +39,14 @@ class LayerState:
     excess_loss : float
     frame : Frame
         Where the last step is.
-    drift : ndarray, (h, h), or None
-        E Bal at the last step less that at the start; None of a stationary state.
+    drifts : ndarray, (n, h, h), or None
+        E Bal less that at the start, at each of the steps; None of a stationary state.
     """
 
     covariance: Array
     excess_loss: float
     frame: Frame
-    drift: Array | None
+    drifts: Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,26 +143,47 @@ class LayerLaw:
     def _loss(self, covariance: Array) -> float:
         return 0.5 * float(self.frame.curvatures @ np.diag(covariance))
 
-    def after(self, steps: Sequence[int], nodes: int) -> LayerState:
-        """Return the average over the sorted steps, from the start, and the drift at the last of them."""
+    def over(self, windows: Sequence[Sequence[int]], nodes: int) -> list[LayerState]:
+        """Return the average over each window of sorted steps, from the start."""
         if self.rung not in ADDITIVE:
-            return self._followed(steps, nodes)
-        last = int(steps[-1])
-        drift = last * self.rate
+            return self._followed(windows, nodes)
+        return [self._added(window) for window in windows]
+
+    def _added(self, steps: Sequence[int]) -> LayerState:
+        """The average of a rung whose noise does not feel the fluctuation: closed forms."""
+        drifts = np.asarray(steps, float)[:, None, None] * self.rate
         if self.rung == "isotropic":
-            state = self.stationary()
-            return LayerState(state.covariance, state.excess_loss, self.frame, drift)
+            return replace(self.stationary(), drifts=drifts)
         source = self.kappa * self.inside(self.noise)
         run = Relaxation(self.kernel, source, source, np.zeros_like(source), None, _PRECISION)
         covariance = run.average(list(steps))[0]
-        return LayerState(covariance, self._loss(covariance), self.frame, drift)
+        return LayerState(covariance, self._loss(covariance), self.frame, drifts)
 
-    def _followed(self, steps: Sequence[int], nodes: int) -> LayerState:
-        counts = {int(step): list(steps).count(step) for step in steps}
+    def _followed(self, windows: Sequence[Sequence[int]], nodes: int) -> list[LayerState]:
         march = March(self.samples, self.frame, self.sgd.lr, self.kappa, self.rung == "drifting")
-        total, loss = np.zeros((len(self.frame.curvatures),) * 2), 0.0
-        for state in march.states(sorted(counts), nodes):
-            share = counts[state.step] / len(steps)
-            total += share * self.inside(state.covariance)
-            loss += share * 0.5 * float(np.vdot(state.frame.hessian, state.covariance))
-        return LayerState(total, loss, state.frame, state.balance - self.frame.balance)
+        found = [_Sum(len(window)) for window in windows]
+        for state in march.states(sorted({step for window in windows for step in window}), nodes):
+            inside, loss = self.inside(state.covariance), 0.5 * float(np.vdot(state.frame.hessian, state.covariance))
+            for window, total in zip(windows, found, strict=True):
+                for _ in range(list(window).count(state.step)):
+                    total.add(inside, loss, state.balance - self.frame.balance, state.frame)
+        return [total.state() for total in found]
+
+
+class _Sum:
+    """A window's average, added up."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.covariance, self.loss = count, np.float64(0.0), 0.0
+        self.drifts: list[Array] = []
+
+    def add(self, inside: Array, loss: float, drift: Array, frame: Frame) -> None:
+        """Take in a step."""
+        self.covariance = self.covariance + inside / self.count
+        self.loss += loss / self.count
+        self.drifts.append(drift)
+        self.frame = frame
+
+    def state(self) -> LayerState:
+        """Return the average."""
+        return LayerState(np.asarray(self.covariance), self.loss, self.frame, np.array(self.drifts))

@@ -46,6 +46,8 @@ class LayersMeasurement(ByValue, Tabular):
         Covariance of layer 2 in each of g groups of replicas.
     balances : ndarray, (n, h, h)
         Replica mean of W2^T W2 - W1 W1^T less that of the start.
+    replica_flat : ndarray, (R,)
+        Sum of the squares outside the range of H, along the manifold.
     replica_drifts : ndarray, (R,)
         Trace of the same at the last of the steps.
     """
@@ -59,6 +61,7 @@ class LayersMeasurement(ByValue, Tabular):
     mode_covariance: Array
     second_layer: Array
     balances: Array
+    replica_flat: Array
     replica_drifts: Array
 
     @property

@@ -157,12 +157,12 @@ class LayersPrediction(ByValue, Tabular):
     @property
     def balance_drift(self) -> Array:
         """E Bal at the last step less that at the start, (h, h) (F108); at finite time."""
-        if self.found is None or self.found.drift is None:
+        if self.found is None or self.found.drifts is None:
             raise InvalidInput(
                 "the balance drifts on at a rate, `.balance_rate`, and a quasi-stationary state has no length. Ask "
                 "`.after(steps).balance_drift`."
             )
-        return self.found.drift
+        return np.asarray(self.found.drifts[-1])
 
     @property
     def balance_rate(self) -> Array:
@@ -203,16 +203,57 @@ class LayersPrediction(ByValue, Tabular):
         -----
         Cost: of the rungs with K, 2 N h^2 r^2 multiplications and eight products of (n, n) matrices for each node.
         """
-        wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))
-        found = replace(self, found=self.law.after(wanted, positive_int("nodes", nodes)), steps=wanted)
-        moved, scale = float(np.abs(np.linalg.eigvalsh(found.balance_drift)).sum()), self.net.frame.scale
-        if moved > _FAR * scale:
-            warnings.warn(FarDrift(moved / scale, wanted[-1]), stacklevel=2)
+        return self.over([step_list("steps", steps)], nodes=nodes)[0]
+
+    def over(self, windows: Sequence[Sequence[int]], *, nodes: int = NODES) -> list[LayersPrediction]:
+        """Return what `after` gives of several windows of steps, for the cost of the longest.
+
+        Parameters
+        ----------
+        windows : sequence of sequence of int
+            Steps of each.
+        nodes : int
+            As for `after`.
+
+        Returns
+        -------
+        list of LayersPrediction
+            One of each window.
+        """
+        count = positive_int("nodes", nodes)
+        wanted = [tuple(sorted(int(t) for t in step_list("steps", window))) for window in windows]
+        found = [
+            replace(self, found=state, steps=steps)
+            for steps, state in zip(wanted, self.law.over(wanted, count), strict=True)
+        ]
+        for each in found:
+            each._warn_far()
         return found
+
+    def _warn_far(self) -> None:
+        moved, scale = float(np.abs(np.linalg.eigvalsh(self.balance_drift)).sum()), self.net.frame.scale
+        if self.steps is not None and moved > _FAR * scale:
+            warnings.warn(FarDrift(moved / scale, self.steps[-1]), stacklevel=3)
+
+    @property
+    def causes(self) -> dict[str, float]:
+        """What the slope of layer 2 is made of: the coupling of the layers, noise unlike H, and modes not yet relaxed.
+
+        "coupling" is the slope of isotropic noise, S = tau on the range of H; "noise" is what the noise of the data
+        adds in the quasi-stationary state; "unrelaxed" is what the time adds to that. Their sum is `flatness_slope`.
+        """
+        settled = replace(self, found=None, steps=None)
+        coupling = replace(settled, law=replace(self.law, rung="isotropic")).flatness_slope
+        stationary = settled.flatness_slope
+        return {
+            "coupling": coupling,
+            "noise": stationary - coupling,
+            "unrelaxed": 0.0 if self.steps is None else self.flatness_slope - stationary,
+        }
 
     def to_dict(self) -> JsonObject:
         """Return the scalars and the per-mode vectors as plain JSON types."""
-        drift = None if self.found is None else self.found.drift
+        drift = None if self.steps is None else self.balance_drift
         return {
             "theory": self.theory,
             "steps": None if self.steps is None else list(self.steps),

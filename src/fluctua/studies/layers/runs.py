@@ -22,7 +22,7 @@ from .frame import balance_of
 from .measurement import LayersMeasurement
 from .net import TwoLayer
 
-__all__ = ["RECORDS", "recorded_steps", "simulate_net"]
+__all__ = ["RECORDS", "measured_over", "recorded_steps", "simulate_net"]
 
 RECORDS, _CHUNK, GROUPS = 21, 64, 32
 
@@ -96,20 +96,33 @@ def simulate_net(
     sgd.sampling_factor(problem.problem.samples)
     count, runs = positive_int("steps", steps), positive_int("replicas", replicas, minimum=4)
     recorded, workers = recorded_steps(count, records), workers_for(threads)
-    size = problem.frame.size
-    held = 16.0 * runs * len(recorded) * size + 8.0 * GROUPS * problem.frame.second.size ** 2
-    refuse_bytes(f"replicas = {runs} at {len(recorded)} records", held, "Use fewer replicas or records.")
-    refuse_work(f"steps = {count} of {runs} replicas", 6.0 * count * runs * sgd.batch_size * size, "Use fewer steps.")
-    root = seed_sequence(rng)
+    return measured_over(problem, sgd, [recorded], runs, seed_sequence(rng), workers, progress)[0]
+
+
+def measured_over(
+    net: TwoLayer,
+    sgd: SGD,
+    windows: Sequence[Ints],
+    replicas: int,
+    root: np.random.SeedSequence,
+    workers: int,
+    progress: Callable[[float], None] | None = None,
+) -> list[LayersMeasurement]:
+    """Return what the same runs show in each of several windows of steps."""
+    steps = np.unique(np.concatenate([*windows]))
+    size = net.frame.size
+    held = 16.0 * replicas * len(steps) * size + 8.0 * GROUPS * net.frame.second.size ** 2
+    refuse_bytes(f"replicas = {replicas} at {len(steps)} records", held, "Use fewer replicas or records.")
+    refuse_work(
+        f"steps = {steps[-1]} of {replicas} replicas", 6.0 * steps[-1] * replicas * sgd.batch_size * size, "Use fewer."
+    )
+    identity = {"recipe": sgd.to_dict(), "entropy": str(root.entropy), "spawn_key": list(root.spawn_key)}
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
-        weights = np.concatenate(_Runs(problem, sgd, recorded, workers, progress).all(generators(root, runs)), axis=1)
-        identity = {
-            "recipe": sgd.to_dict(),
-            "steps": count,
-            "entropy": str(root.entropy),
-            "spawn_key": list(root.spawn_key),
-        }
-        return LayersMeasurement(problem, identity, recorded, **_measured(problem, weights))
+        weights = np.concatenate(_Runs(net, sgd, steps, workers, progress).all(generators(root, replicas)), axis=1)
+        return [
+            LayersMeasurement(net, identity, window, **_measured(net, weights[np.searchsorted(steps, window)]))
+            for window in windows
+        ]
 
 
 @dataclass
@@ -165,6 +178,7 @@ def _measured(net: TwoLayer, weights: Array) -> dict[str, Array]:
         "replica_excess": np.zeros(replicas),
         "replica_variances": np.zeros((replicas, modes.shape[1])),
         "replica_traces": np.zeros((replicas, 2)),
+        "replica_flat": np.zeros(replicas),
         "mode_covariance": np.zeros((modes.shape[1],) * 2),
         "second_layer": np.zeros((len(groups), outputs, outputs)),
         "balances": np.zeros((records, frame.hidden, frame.hidden)),
@@ -174,11 +188,13 @@ def _measured(net: TwoLayer, weights: Array) -> dict[str, Array]:
         product = second @ first - net.problem.minimum().mode_weights
         found["replica_excess"] += np.sum(product**2 * frame.inputs, axis=(1, 2)) / (2 * records)
         found["balances"][number] = balance_of(first, second).mean(axis=0) - frame.balance
-        inside = (seen - seen.mean(axis=0)) @ modes
+        about = seen - seen.mean(axis=0)
+        inside = about @ modes
         found["replica_variances"] += share * inside**2
         found["mode_covariance"] += share / replicas * (inside.T @ inside)
         back = inside @ modes.T
         squares = share * back**2
+        found["replica_flat"] += share * np.sum((about - back) ** 2, axis=1)
         found["replica_traces"][:, 0] += squares[:, : frame.split].sum(axis=1)
         found["replica_traces"][:, 1] += squares[:, frame.split :].sum(axis=1)
         for group, members in enumerate(groups):
