@@ -8,7 +8,7 @@ from ...recipe.sampling import WeightedSampling
 from ...recipe.sgd import SGD, Recipe
 from .net import TwoLayer
 
-__all__ = ["refuse_unstable", "refuse_uncovered"]
+__all__ = ["refuse_uncovered", "refuse_unstable"]
 
 
 def refuse_uncovered(sgd: Recipe, average: Average | None = None) -> None:
@@ -26,9 +26,9 @@ def refuse_uncovered(sgd: Recipe, average: Average | None = None) -> None:
 def _refuse_inertia(sgd: SGD) -> None:
     if sgd.momentum:
         raise InvalidInput(
-            f"momentum = {sgd.momentum:g} is not covered for two layers: the buffer holds gradients of earlier weights, "
-            f"whose products with the weights do not cancel, so that W2^T W2 - W1 W1^T changes to first order in lr and "
-            f"the frame's drift is another one. Use momentum=0."
+            f"momentum = {sgd.momentum:g} is not covered for two layers: the buffer holds gradients of "
+            f"earlier weights, whose products with the weights do not cancel, so that W2^T W2 - W1 W1^T changes to "
+            f"first order in lr and the frame's drift is another one. Use momentum=0."
         )
     if sgd.weight_decay:
         raise InvalidInput(

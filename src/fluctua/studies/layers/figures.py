@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...report.figures.frame import NOTE, decades, points
+from ..._arrays import Array
+from ...report.figures.frame import INK, NOTE, decades, points
 from ...report.figures.sheet import Sheet, remark
 from ...report.figures.studied import Drawn, StudyPage, present
 from ...verification.conclusion import StatementVerdict
@@ -32,7 +33,7 @@ def slope(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     _guides(axes, verdict)
     axes.set(xscale="log", yscale="log", xlabel="curvature along the direction", ylabel="variance")
     decades(axes)
-    remark(axes, "points: measured, with 2 standard errors; lines: predicted, nothing fitted")
+    remark(axes, "symbols: measured, with 2 standard errors; crosses: predicted, nothing fitted")
     sheet.legend(figure, axes)
     return figure
 
@@ -41,12 +42,21 @@ def _window(axes: Axes, verdict: StatementVerdict, window: str) -> None:
     x, y, bar, said, steps = (
         verdict.arrays[f"{window}_{name}"] for name in ("curvature", "measured", "error", "predicted", "steps")
     )
-    order, colour = np.argsort(x), _COLOURS[window]
-    label = f"{window}: steps {steps[0]:,} to {steps[-1]:,}"
+    colour, slope = _COLOURS[window], _fit(x, said)
+    label = f"{window}: steps {steps[0]:,} to {steps[-1]:,}; line: predicted slope {slope:+.2f}"
     axes.errorbar(
-        x, y, 2 * bar, fmt=_MARKERS[window], color=colour, markersize=2.6, elinewidth=0.5, label=label, zorder=2
+        x, y, 2 * bar, fmt=_MARKERS[window], color=colour, markersize=3.2, elinewidth=0.5, label=label, zorder=2
     )
-    axes.plot(x[order], said[order], color=colour, linewidth=0.8, zorder=3)
+    axes.plot(x, said, "+", color=INK, markersize=4, markeredgewidth=0.6, zorder=3)
+    ends = np.array([x.min(), x.max()])
+    height = np.exp(np.log(said).mean() + slope * (np.log(ends) - np.log(x).mean()))
+    axes.plot(ends, height, color=colour, linewidth=1.4, zorder=1)
+
+
+def _fit(x: Array, y: Array) -> float:
+    """Slope of log y on log x."""
+    away = np.log(x) - np.log(x).mean()
+    return float(away @ np.log(y) / (away @ away))
 
 
 def _guides(axes: Axes, verdict: StatementVerdict) -> None:

@@ -55,7 +55,7 @@ class Frame:
     @property
     def rank(self) -> int:
         """Number of modes of the inputs, r."""
-        return self.first.shape[1]
+        return len(self.inputs)
 
     @property
     def size(self) -> int:
@@ -74,7 +74,7 @@ class Frame:
 
     @property
     def scale(self) -> float:
-        """tr B, of B = W2^T W2 + W1 W1^T."""
+        """Tr B, of B = W2^T W2 + W1 W1^T."""
         return float(np.sum(self.first**2) + np.sum(self.second**2))
 
     @cached_property
@@ -129,7 +129,7 @@ class Frame:
 
         X B + B X = -dBal, B = W2^T W2 + W1 W1^T, repeated until Bal is met.
         """
-        from scipy.linalg import expm  # noqa: PLC0415
+        from scipy.linalg import expm
 
         frame = self
         for _ in range(_NEWTON):

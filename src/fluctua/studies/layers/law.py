@@ -174,7 +174,8 @@ class _Sum:
     """A window's average, added up."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.covariance, self.loss = count, np.float64(0.0), 0.0
+        self.count, self.loss = count, 0.0
+        self.covariance: Array | float = 0.0
         self.drifts: list[Array] = []
 
     def add(self, inside: Array, loss: float, drift: Array, frame: Frame) -> None:

@@ -11,9 +11,11 @@ import numpy as np
 
 from ..._arrays import Array
 from ..._results import ByValue, Tables, Tabular, clipped
+from ...errors import InvalidInput
 from ...theory.local.flatness import exponent, principal_directions, quadratic_flatness
+from .frame import Frame
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "layer_of"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,3 +98,14 @@ class Layer(ByValue, Tabular):
 
     def __repr__(self) -> str:
         return clipped(f"Layer({self.number}: trace={self.trace:.6g}, slope={self.slope:+.4f})")
+
+
+def layer_of(number: int, frame: Frame, covariance: Array, optimum_loss: float) -> Layer:
+    """Return one layer's part of S, (q, q) in the modes of H at a frame."""
+    if number not in (1, 2):
+        raise InvalidInput(f"a net of two layers has layers 1 and 2, got {number!r}.")
+    part = slice(0, frame.split) if number == 1 else slice(frame.split, frame.size)
+    modes = frame.modes[part]
+    shape = frame.first.shape if number == 1 else frame.second.shape
+    rows, columns = shape
+    return Layer(number, modes @ covariance @ modes.T, frame.hessian[part, part], optimum_loss, (rows, columns))

@@ -6,8 +6,8 @@ summed in closed form. The state at its end is foreseen with the source of its b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ class March:
 
     def states(self, steps: Sequence[int], nodes: int) -> Iterator[Drifted]:
         """Yield the state at each of the sorted steps."""
-        n, h = self.start.size, self.start.hidden
+        n = self.start.size
         node = self._node(0, self.start, np.zeros((n, n)), np.zeros(n), self.start.balance)
         if steps and steps[0] == 0:
             yield Drifted(0, node.frame, node.covariance, node.balance)
@@ -91,7 +91,9 @@ class March:
             following = yield from self._interval(former, node, end, inside)
             former, node = node, following
 
-    def _interval(self, former: _Node | None, node: _Node, end: int, inside: list[int]) -> Iterator[Drifted]:
+    def _interval(
+        self, former: _Node | None, node: _Node, end: int, inside: list[int]
+    ) -> Generator[Drifted, None, _Node]:
         length = end - node.step
         balance = node.balance + length * _ahead(former, node, length)
         middle = self._frame(0.5 * (balance - node.frame.imbalance(node.covariance) + node.frame.balance))
@@ -168,7 +170,7 @@ class _Stretch:
 
 def noise_of(frame: Frame, product: Array) -> Array:
     """Return C = Jac^T <vec(r x^T) vec(r x^T)^T> Jac, (n, n)."""
-    h, r, c, k = frame.hidden, frame.rank, frame.outputs, frame.split
+    r, c, k = frame.rank, frame.outputs, frame.split
     w1, w2 = frame.first, frame.second
     rows = np.empty((frame.size, c, r))
     rows[:k] = np.einsum("ch,crds->hrds", w2, product, optimize=True).reshape(k, c, r)

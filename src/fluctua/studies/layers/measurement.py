@@ -13,9 +13,8 @@ from ..._arrays import Array, Ints, standard_error
 from ..._results import ByValue, Tables, Tabular, clipped
 from ..._tables import Columns
 from ..._validate.plain import Header
-from .layer import Layer
+from .layer import Layer, layer_of
 from .net import TwoLayer
-from .prediction import layer_of
 
 __all__ = ["LayersMeasurement"]
 

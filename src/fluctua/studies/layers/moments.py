@@ -60,7 +60,7 @@ class Samples:
         self._bending = residuals if bends else np.zeros_like(residuals)
         self.count, self.rank = inputs.shape
         self._upper = np.triu_indices(self.rank)
-        self._twice = np.where(self._upper[0] == self._upper[1], 1.0, 2.0)
+        self._half = np.where(self._upper[0] == self._upper[1], 0.5, 1.0)
 
     def straight(self) -> Samples:
         """Return the same samples, whose residuals make noise and do not bend the net: K without its second part."""
@@ -69,11 +69,12 @@ class Samples:
     @cached_property
     def product(self) -> Array:
         """<vec(r x^T) vec(r x^T)^T>, (c, r, c, r): the noise of the product, the same at every point."""
-        c, total = self.residuals.shape[1], 0.0
+        c = self.residuals.shape[1]
+        total = np.zeros((c * self.rank,) * 2)
         for rows in self._rows(c * self.rank):
             pushed = _outer(self.residuals[rows], self.inputs[rows])
-            total = total + pushed.T @ pushed
-        return np.asarray(total / self.count).reshape(c, self.rank, c, self.rank)
+            total += pushed.T @ pushed
+        return (total / self.count).reshape(c, self.rank, c, self.rank)
 
     def _rows(self, width: int) -> Iterator[slice]:
         step = max(1, _BLOCK // max(width, 1))
@@ -81,33 +82,58 @@ class Samples:
 
     def felt(self, frame: Frame, covariance: Array, mean: Array | None = None) -> Felt:
         """Return K[S] and what drifts Bal, of S, (n, n), and the mean, (n,)."""
-        h, c, r = frame.hidden, frame.outputs, frame.rank
+        h, c = frame.hidden, frame.outputs
         one, mixed, two = frame.blocks(even(covariance))
-        out = np.zeros((3,), object)
-        out[0], out[1], out[2] = np.zeros((h * h, len(self._twice))), np.zeros((h, r, c, h)), np.zeros((c, h, c, h))
-        crossed = np.zeros((h, h))
         alike = one.transpose(1, 3, 0, 2)
-        alike = 0.5 * (alike + alike.swapaxes(0, 1))
-        packed = alike[self._upper].reshape(-1, h * h) * self._twice[:, None]
+        packed = (alike + alike.swapaxes(0, 1))[self._upper].reshape(-1, h * h) * self._half[:, None]
+        total, crossed = _Blocks(frame), np.zeros((h, h))
         second = _SecondOrder(frame, mixed, two, mean)
-        for rows in self._rows(max(len(self._twice), (h + c) ** 2)):
+        for rows in self._rows(max(len(self._half), (h + c) ** 2)):
             x, residuals = self.inputs[rows], self._bending[rows]
-            z = x @ frame.first.T
-            squares = x[:, self._upper[0]] * x[:, self._upper[1]]
+            z, squares = x @ frame.first.T, x[:, self._upper[0]] * x[:, self._upper[1]]
             found = _averages(frame.second, squares @ packed, x, z, residuals, mixed, two)
-            _scatter(out, found, squares, x, z, residuals)
+            total.add(found, squares, x, z, residuals)
             crossed += second.crossed(x, z, self.residuals[rows], found.mf)
-        whole = np.empty((frame.size, frame.size))
-        k = frame.split
-        square = np.empty((h, h, r, r))
-        square[:, :, self._upper[0], self._upper[1]] = out[0].reshape(h, h, -1)
-        square[:, :, self._upper[1], self._upper[0]] = out[0].reshape(h, h, -1)
-        whole[:k, :k] = square.transpose(0, 2, 1, 3).reshape(k, k)
-        whole[:k, k:] = out[1].reshape(k, -1)
-        whole[k:, :k] = whole[:k, k:].T
-        whole[k:, k:] = out[2].reshape(len(whole) - k, -1)
-        hessian = frame.hessian
-        return Felt(even(whole / self.count) - hessian @ covariance @ hessian, crossed / self.count)
+        feedback = total.whole(self._upper) / self.count - frame.hessian @ covariance @ frame.hessian
+        return Felt(feedback, crossed / self.count)
+
+
+class _Blocks:
+    """<dG dG^T>, added up in the blocks of the layers; that of layer 1 for the pairs r <= r' of the modes alone."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame, h, c, r = frame, frame.hidden, frame.outputs, frame.rank
+        self.one, self.mixed, self.two = (
+            np.zeros((h * h, r * (r + 1) // 2)),
+            np.zeros((h, r, c, h)),
+            np.zeros((c, h) * 2),
+        )
+
+    def add(self, found: _Averages, squares: Array, x: Array, z: Array, residuals: Array) -> None:
+        """Take in some samples."""
+        count, h, c = found.mf.shape
+        r, left = x.shape[1], found.fa.swapaxes(1, 2).reshape(count, -1)
+        self.one += found.aa.reshape(count, -1).T @ squares
+        self.mixed += (left.T @ _outer(x, z)).reshape(h, c, r, h).transpose(0, 2, 1, 3)
+        moved = found.ma.reshape(count, -1).T @ _outer(x, residuals)
+        self.mixed += moved.reshape(h, h, r, c).transpose(1, 2, 3, 0)
+        crossed = found.mf.swapaxes(1, 2).reshape(count, -1).T @ _outer(z, residuals)
+        crossed = crossed.reshape(c, h, h, c).transpose(0, 2, 3, 1)
+        self.two += crossed + crossed.transpose(2, 3, 0, 1)
+        self.two += (found.ff.reshape(count, -1).T @ _outer(z, z)).reshape(c, c, h, h).transpose(0, 2, 1, 3)
+        alike = found.mm.reshape(count, -1).T @ _outer(residuals, residuals)
+        self.two += alike.reshape(h, h, c, c).transpose(2, 0, 3, 1)
+
+    def whole(self, upper: tuple[Array, Array]) -> Array:
+        """The matrix of all coordinates, (n, n)."""
+        h, r, k = self.frame.hidden, self.frame.rank, self.frame.split
+        square, out = np.empty((h, h, r, r)), np.empty((self.frame.size,) * 2)
+        square[:, :, upper[0], upper[1]] = square[:, :, upper[1], upper[0]] = self.one.reshape(h, h, -1)
+        out[:k, :k] = square.transpose(0, 2, 1, 3).reshape(k, k)
+        out[:k, k:] = self.mixed.reshape(k, -1)
+        out[k:, :k] = out[:k, k:].T
+        out[k:, k:] = self.two.reshape(len(out) - k, -1)
+        return even(out)
 
 
 def _outer(one: Array, other: Array) -> Array:
@@ -115,9 +141,7 @@ def _outer(one: Array, other: Array) -> Array:
     return np.asarray((one[:, :, None] * other[:, None, :]).reshape(len(one), -1))
 
 
-def _averages(
-    second: Array, mm: Array, x: Array, z: Array, residuals: Array, mixed: Array, two: Array
-) -> _Averages:
+def _averages(second: Array, mm: Array, x: Array, z: Array, residuals: Array, mixed: Array, two: Array) -> _Averages:
     """E of the products of m, f, n, a for each sample."""
     c, h = second.shape
     r, count = x.shape[1], len(x)
@@ -136,21 +160,6 @@ def _averages(
     back = second.T @ fn
     aa = second.T @ ff @ second + back + back.swapaxes(1, 2) + nn
     return _Averages(mm, mf, ff, ma, fa, aa)
-
-
-def _scatter(out: Array, found: _Averages, squares: Array, x: Array, z: Array, residuals: Array) -> None:
-    """Add <dG dG^T> of some samples to the three blocks."""
-    count, h, c = found.mf.shape
-    r = x.shape[1]
-    out[0] += found.aa.reshape(count, -1).T @ squares
-    af = found.fa.swapaxes(1, 2).reshape(count, -1).T @ _outer(x, z)
-    am = found.ma.reshape(count, -1).T @ _outer(x, residuals)
-    out[1] += af.reshape(h, c, r, h).transpose(0, 2, 1, 3) + am.reshape(h, h, r, c).transpose(1, 2, 3, 0)
-    fm = found.mf.swapaxes(1, 2).reshape(count, -1).T @ _outer(z, residuals)
-    fm = fm.reshape(c, h, h, c).transpose(0, 2, 3, 1)
-    out[2] += (found.ff.reshape(count, -1).T @ _outer(z, z)).reshape(c, c, h, h).transpose(0, 2, 1, 3)
-    out[2] += fm + fm.transpose(2, 3, 0, 1)
-    out[2] += (found.mm.reshape(count, -1).T @ _outer(residuals, residuals)).reshape(h, h, c, c).transpose(2, 0, 3, 1)
 
 
 class _SecondOrder:

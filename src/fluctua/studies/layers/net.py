@@ -21,7 +21,7 @@ from ...problem.least_squares import LeastSquares, Minimum
 from .frame import Frame
 from .moments import Samples
 
-__all__ = ["SPLITS", "TwoLayer"]
+__all__ = ["SPLITS", "Split", "TwoLayer"]
 
 Split = Literal["balanced", "noise"]
 SPLITS: tuple[Split, ...] = ("balanced", "noise")
@@ -47,8 +47,8 @@ class TwoLayer(Brief, ByValue):
         Units of the hidden layer, h, at least the rank of W*; 10 by default, or as the `weights` have.
     split : str
         How W* = U s V^T is shared between the layers. "balanced": W2 = U s^1/2, W1 = s^1/2 V^T, so that
-        W2^T W2 = W1 W1^T. "noise": W1 is sqrt(r/c) times as steep, with r modes of the inputs and c outputs: there white
-        noise does not drift the balance, if the inputs are white too.
+        W2^T W2 = W1 W1^T. "noise": W1 is sqrt(r/c) times as steep, with r modes of the inputs and c outputs: there
+        noise does not drift the balance, if it and the inputs are white.
     weights : tuple of array_like, (h, d) and (c, h), optional
         W1 and W2, instead of a split.
 
@@ -192,7 +192,9 @@ def _given(minimum: Minimum, hidden: int | None, weights: Sequence[ArrayLike]) -
     """W1 in the modes and W2 of given weights, refused off the manifold and brought onto it to rounding."""
     outputs, features = minimum.weights.shape
     if not isinstance(weights, (tuple, list)) or len(weights) != 2:
-        raise InvalidInput("weights must be the two matrices (W1, W2), of shapes (hidden, features) and (outputs, hidden).")
+        raise InvalidInput(
+            "weights must be the two matrices (W1, W2), of shapes (hidden, features) and (outputs, hidden)."
+        )
     one = real_array("weights[0]", weights[0], ndim=2, shape="(hidden, features)").astype(np.float64)
     two = real_array("weights[1]", weights[1], ndim=2, shape="(outputs, hidden)").astype(np.float64)
     if one.shape[1] != features or two.shape != (outputs, len(one)) or hidden not in (None, len(one)):

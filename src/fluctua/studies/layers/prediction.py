@@ -13,39 +13,20 @@ import numpy as np
 from ..._arrays import Array
 from ..._results import ByValue, Tables, Tabular, clipped
 from ..._tables import Columns
-from ..._validate.arguments import door
 from ..._validate.plain import JsonObject
-from ..._validate.values import choice, positive_int, step_list
+from ..._validate.values import positive_int, step_list
 from ...errors import FarDrift, InvalidInput
-from ...recipe.averages import Average
-from ...recipe.sgd import SGD
-from ...theory.answers import predict
 from ...theory.readings import spelled
-from ...theory.stability import max_stable_lr
-from ...theory.stable_limit import StableLimit
-from .covered import refuse_uncovered, refuse_unstable
-from .frame import Frame
-from .ladder import ADDITIVE, LAYER_RUNGS, LayerRung
+from .ladder import LayerRung
 from .law import LayerLaw, LayerState
-from .layer import Layer
+from .layer import Layer, layer_of
 from .net import TwoLayer
 
-__all__ = ["NODES", "LayersPrediction", "layer_of", "limit_of_net", "predict_net"]
+__all__ = ["NODES", "LayersPrediction"]
 
 _FAR = 0.05  # of tr B, from which a drift of Bal is warned of
 _OWN_ERROR = 0.03  # of lr over 2/h_max: one standard error that the law states of itself
 NODES = 12
-
-
-def layer_of(number: int, frame: Frame, covariance: Array, optimum_loss: float) -> Layer:
-    """Return one layer's part of S, (q, q) in the modes of H at a frame."""
-    if number not in (1, 2):
-        raise InvalidInput(f"a net of two layers has layers 1 and 2, got {number!r}.")
-    part = slice(0, frame.split) if number == 1 else slice(frame.split, frame.size)
-    modes = frame.modes[part]
-    shape = frame.first.shape if number == 1 else frame.second.shape
-    rows, columns = shape
-    return Layer(number, modes @ covariance @ modes.T, frame.hessian[part, part], optimum_loss, (rows, columns))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -203,14 +184,14 @@ class LayersPrediction(ByValue, Tabular):
         -----
         Cost: of the rungs with K, 2 N h^2 r^2 multiplications and eight products of (n, n) matrices for each node.
         """
-        return self.over([step_list("steps", steps)], nodes=nodes)[0]
+        return self.over([step_list("steps", steps).tolist()], nodes=nodes)[0]
 
     def over(self, windows: Sequence[Sequence[int]], *, nodes: int = NODES) -> list[LayersPrediction]:
         """Return what `after` gives of several windows of steps, for the cost of the longest.
 
         Parameters
         ----------
-        windows : sequence of sequence of int
+        windows : sequence of sequences of int
             Steps of each.
         nodes : int
             As for `after`.
@@ -285,91 +266,3 @@ class LayersPrediction(ByValue, Tabular):
     def __repr__(self) -> str:
         said = f"excess_loss={self.excess_loss:.6g}, slope={self.flatness_slope:+.4f}"
         return clipped(f"LayersPrediction({self.theory}, {self.when}: {said})")
-
-
-@predict.register(TwoLayer)
-def predict_net(
-    problem: TwoLayer,
-    sgd: SGD,
-    *,
-    theory: LayerRung = "drifting",
-    average: Average | None = None,
-    check_stability: bool = True,
-) -> LayersPrediction:
-    r"""Predict the fluctuation of a two-layer linear net about the manifold W2 W1 = W*.
-
-    ==========  ==============================================================================
-    drifting    K with the second derivative of the net, and the frame moves with E Bal
-    linear      the frame is held at the start
-    discrete    K dropped: the noise does not feel the fluctuation
-    langevin    and continuous time, H S + S H = eta kappa C
-    isotropic   and C replaced by 2 L* H / c: S = tau on the range of H, tau = eta kappa L*/c
-    ==========  ==============================================================================
-
-    No rung is exact, since third moments do not close: what "drifting" leaves out is O(eta), `stated_error`.
-
-    Parameters
-    ----------
-    problem : TwoLayer
-        The net at its start.
-    sgd : SGD
-        The recipe: independent batches at a constant rate, without momentum and weight decay.
-    theory : str
-        Rung of the ladder, from the table.
-    average : None
-        Averages of the weights are not covered.
-    check_stability : bool
-        If False, a rate beyond the limit of gradient descent is not refused; `.after` follows it.
-
-    Returns
-    -------
-    LayersPrediction
-        The quasi-stationary state about the start; `.after(steps)` gives finite times.
-
-    Raises
-    ------
-    InvalidInput
-        For arguments out of range, and for recipes that are not covered, with the reason.
-    UnstableSGD
-        Beyond 2/h_max of the net, and, where the quasi-stationary state is asked for, where there is none.
-
-    Notes
-    -----
-    Cost: one K for each round of the stationary state, 2 N h^2 r^2 multiplications; at finite time see `.after`.
-    """
-    door(sgd=sgd, check_stability=check_stability)
-    choice("theory", theory, LAYER_RUNGS)
-    refuse_uncovered(sgd, average)
-    law = LayerLaw(problem, sgd, theory)
-    law.kappa  # noqa: B018  (refuses batches larger than the data)
-    if check_stability:
-        refuse_unstable(problem, sgd)
-    return LayersPrediction(law)
-
-
-@max_stable_lr.register(TwoLayer)
-def limit_of_net(problem: TwoLayer, sgd: SGD) -> StableLimit:
-    r"""Return the rate up to which the linear rung at the start has a quasi-stationary state (F12, with K of F106).
-
-    Parameters
-    ----------
-    problem : TwoLayer
-        The net at its start.
-    sgd : SGD
-        The recipe. All of it matters but its lr.
-
-    Returns
-    -------
-    StableLimit
-        Below 2/h_max of the net.
-
-    Raises
-    ------
-    InvalidInput
-        For arguments of other types, and for recipes that are not covered.
-    NotConverged
-        Where the limit was not found.
-    """
-    door(sgd=sgd)
-    refuse_uncovered(sgd)
-    return StableLimit(LayerLaw(problem, sgd, "linear").limit, "local")

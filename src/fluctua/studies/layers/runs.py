@@ -111,7 +111,7 @@ def measured_over(
     """Return what the same runs show in each of several windows of steps."""
     steps = np.unique(np.concatenate([*windows]))
     size = net.frame.size
-    held = 16.0 * replicas * len(steps) * size + 8.0 * GROUPS * net.frame.second.size ** 2
+    held = 16.0 * replicas * len(steps) * size + 8.0 * GROUPS * net.frame.second.size**2
     refuse_bytes(f"replicas = {replicas} at {len(steps)} records", held, "Use fewer replicas or records.")
     refuse_work(
         f"steps = {steps[-1]} of {replicas} replicas", 6.0 * steps[-1] * replicas * sgd.batch_size * size, "Use fewer."

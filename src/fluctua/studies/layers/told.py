@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..._arrays import Arrays
+from ..._arrays import AnyArray, Array, Arrays
 from .measurement import LayersMeasurement
 from .prediction import LayersPrediction
 
@@ -24,7 +24,7 @@ _CAUSES = {
 
 def arrays_of(right: Over, measured: Mapping[str, LayersMeasurement]) -> Arrays:
     """Return variance against curvature in the three windows, and the balance in time."""
-    out = {}
+    out: dict[str, AnyArray] = {}
     for window in WINDOWS:
         layer = right[window].layer(2)
         along = np.einsum("km,gkl,lm->gm", layer.directions, measured[window].second_layer, layer.directions)
@@ -33,7 +33,7 @@ def arrays_of(right: Over, measured: Mapping[str, LayersMeasurement]) -> Arrays:
         out[f"{window}_measured"] = along.mean(axis=0)
         out[f"{window}_error"] = along.std(axis=0, ddof=1) / np.sqrt(len(along))
         out[f"{window}_steps"] = measured[window].recorded
-    return out | _balance(right, measured)
+    return {**out, **_balance(right, measured)}
 
 
 def _balance(right: Over, measured: Mapping[str, LayersMeasurement]) -> Arrays:
@@ -45,7 +45,7 @@ def _balance(right: Over, measured: Mapping[str, LayersMeasurement]) -> Arrays:
     found = np.concatenate([measured[name].balances for name in measured])
     said = np.concatenate([_drifts(right[name]) for name in measured])
     places = np.argsort(steps, kind="stable")
-    out = {
+    out: dict[str, AnyArray] = {
         "step": steps[places],
         "trace_measured": np.trace(found, axis1=1, axis2=2)[places],
         "trace_predicted": np.trace(said, axis1=1, axis2=2)[places],
@@ -56,9 +56,10 @@ def _balance(right: Over, measured: Mapping[str, LayersMeasurement]) -> Arrays:
     return out
 
 
-def _drifts(prediction: LayersPrediction) -> np.ndarray:
-    assert prediction.found is not None and prediction.found.drifts is not None
-    return prediction.found.drifts
+def _drifts(prediction: LayersPrediction) -> Array:
+    """E Bal less that at the start at each of its steps, (n, h, h)."""
+    assert prediction.state.drifts is not None
+    return prediction.state.drifts
 
 
 def tables_of(measured: Mapping[str, LayersMeasurement]) -> dict[str, list[str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
-from ..._arrays import Array, Arrays, Ints
+from ..._arrays import Array, Ints
 from ..._validate.arguments import door
 from ..._validate.values import choice, false_alarm_level, positive_int, resolution_share
 from ...errors import InvalidInput
@@ -21,12 +21,12 @@ from ...verification.significance import bands
 from ...verification.statements import KNOWN, Measured, Statement, scaled, stated
 from .identity import identity_error
 from .ladder import LAYER_RUNGS, LayerRung
-from .law import LayerLaw
 from .measurement import LayersMeasurement
 from .net import TwoLayer
-from .prediction import NODES, LayersPrediction, predict_net
+from .prediction import NODES, LayersPrediction
 from .runs import RECORDS, measured_over
 from .told import arrays_of, facts_of, tables_of
+from .verbs import predict_net
 
 __all__ = ["verify_net", "windows_of"]
 
@@ -150,7 +150,7 @@ Predicted = dict[str, LayersPrediction]
 
 
 def _rungs(
-    prediction: LayersPrediction, windows: Mapping[str, Ints], nodes: int, progress: object
+    prediction: LayersPrediction, windows: Mapping[str, Ints], nodes: int, progress: Callable[[float], None]
 ) -> dict[str, Predicted]:
     """All rungs over all windows, the one under test first, and last the law without the net's second derivative."""
     names = [prediction.theory, *(rung for rung in LAYER_RUNGS if rung != prediction.theory)]
@@ -158,9 +158,9 @@ def _rungs(
     laws[_STRAIGHT] = replace(prediction.law, bends=False)
     found = {}
     for number, (rung, law) in enumerate(laws.items()):
-        over = replace(prediction, law=law).over([*windows.values()], nodes=nodes)
+        over = replace(prediction, law=law).over([each.tolist() for each in windows.values()], nodes=nodes)
         found[rung] = dict(zip(windows, over, strict=True))
-        progress((number + 1) / len(laws))  # type: ignore[operator]
+        progress((number + 1) / len(laws))
     return found
 
 
@@ -223,9 +223,7 @@ class _Trial:
         late, right = rung["late"], self.rungs[self.theory]
         said = {"excess loss": late.excess_loss, **{f"layer {each}": late.layer(each).trace for each in (1, 2)}}
         for number, band in enumerate(bands(len(late.curvatures))):
-            said[f"band {number + 1}"] = float(
-                np.mean(late.mode_variances[band] / right["late"].mode_variances[band])
-            )
+            said[f"band {number + 1}"] = float(np.mean(late.mode_variances[band] / right["late"].mode_variances[band]))
         own = late.stated_error
         out: dict[str, float | Measured] = {name: Measured(value, own * abs(value)) for name, value in said.items()}
         drift = right["end"].balance_drift
