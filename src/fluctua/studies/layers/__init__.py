@@ -1,4 +1,8 @@
-"""Layers: which law do the fluctuations of a deep linear network obey? (docs/studies/layers.md)."""
+"""Layers: which law do the fluctuations of a deep linear network obey? (docs/studies/layers.md).
+
+Gross, Raulf and Raeth, Phys. Rev. Research 6, 033103 (2024), arXiv:2311.14120, claim an inverse relation of variance
+and flatness for two layers. Here are the net, its laws, its runs and their verdict; formulas and numbers are our own.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from .measurement import LayersMeasurement
 from .net import TwoLayer
 from .prediction import LayersPrediction
 from .runs import simulate_net
+from .spectrum import NoiseSpectrum, noise_spectrum, spectrum_moments
 from .trial import verify_net
 from .verbs import limit_of_net, predict_net
 
@@ -15,10 +20,13 @@ __all__ = [
     "Layer",
     "LayersMeasurement",
     "LayersPrediction",
+    "NoiseSpectrum",
     "TwoLayer",
     "limit_of_net",
+    "noise_spectrum",
     "predict_net",
     "simulate_net",
+    "spectrum_moments",
     "verify_net",
 ]
 

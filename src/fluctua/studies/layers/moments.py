@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..._arrays import Array, even
+from ..._arrays import AnyArray, Array, even
 from .frame import Frame
 
 __all__ = ["Felt", "Samples"]
@@ -74,7 +74,7 @@ class Samples:
         for rows in self._rows(c * self.rank):
             pushed = _outer(self.residuals[rows], self.inputs[rows])
             total += pushed.T @ pushed
-        return (total / self.count).reshape(c, self.rank, c, self.rank)
+        return np.asarray(total / self.count).reshape(c, self.rank, c, self.rank)
 
     def _rows(self, width: int) -> Iterator[slice]:
         step = max(1, _BLOCK // max(width, 1))
@@ -124,7 +124,7 @@ class _Blocks:
         alike = found.mm.reshape(count, -1).T @ _outer(residuals, residuals)
         self.two += alike.reshape(h, h, c, c).transpose(2, 0, 3, 1)
 
-    def whole(self, upper: tuple[Array, Array]) -> Array:
+    def whole(self, upper: tuple[AnyArray, AnyArray]) -> Array:
         """The matrix of all coordinates, (n, n)."""
         h, r, k = self.frame.hidden, self.frame.rank, self.frame.split
         square, out = np.empty((h, h, r, r)), np.empty((self.frame.size,) * 2)
