@@ -1,4 +1,4 @@
-"""Two-layer nets without the package: gradients by hand, every batch listed, and the data sets of the study's numbers."""
+"""Two-layer nets without the package: gradients by hand, every batch listed, and the study's data sets."""
 
 from functools import cache
 

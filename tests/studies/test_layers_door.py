@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from helpers.two_layers import steep_digits, tiny
 
 import fluctua as fl
 from fluctua.errors import FarDrift, InvalidInput
 from fluctua.studies import layers
+from helpers.two_layers import steep_digits, tiny
 
 WIDE = {"samples": 7, "features": 3, "outputs": 2, "hidden": 3}
 
@@ -108,7 +108,10 @@ def test_a_rate_beyond_the_limit_of_the_net_is_refused_with_that_limit():
     with pytest.raises(fl.UnstableSGD) as refused:
         fl.predict(net, fl.SGD(lr=0.05, batch_size=8))
     assert refused.value.max_stable_lr == net.edge
-    assert fl.predict(net, fl.SGD(lr=0.05, batch_size=8), theory="discrete", check_stability=False).after(3).excess_loss > 0
+    assert (
+        fl.predict(net, fl.SGD(lr=0.05, batch_size=8), theory="discrete", check_stability=False).after(3).excess_loss
+        > 0
+    )
 
 
 def test_a_far_drift_is_warned_of():
@@ -146,7 +149,9 @@ def test_batches_larger_than_the_data_are_refused():
             verb(tiny(**WIDE), sgd)
 
 
-@pytest.mark.parametrize("options", [{"theory": "exact"}, {"level": 2.0}, {"resolution": 0.0}, {"steps": 5}, {"nodes": 0}])
+@pytest.mark.parametrize(
+    "options", [{"theory": "exact"}, {"level": 2.0}, {"resolution": 0.0}, {"steps": 5}, {"nodes": 0}]
+)
 def test_verify_is_refused_before_it_begins(options):
     with pytest.raises(InvalidInput, match=next(iter(options))):
         fl.verify(tiny(**WIDE), fl.SGD(lr=0.01, batch_size=2), **{"steps": 30, "replicas": 16, **options})

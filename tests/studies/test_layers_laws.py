@@ -4,15 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.two_layers import (
-    gaussian,
-    listed,
-    point_of,
-    sample_gradients,
-    sample_hessians,
-    steep_digits,
-    tiny,
-)
 
 import fluctua as fl
 from fluctua.kernels.constant import gradient_step
@@ -20,6 +11,7 @@ from fluctua.studies import layers
 from fluctua.studies.layers.frame import Frame, balance_of
 from fluctua.studies.layers.identity import identity_error
 from fluctua.studies.layers.march import bend, noise_of
+from helpers.two_layers import gaussian, listed, point_of, sample_gradients, sample_hessians, steep_digits, tiny
 
 SHAPES = [{"samples": 7, "features": 3, "outputs": 2, "hidden": 4}, {"samples": 6, "features": 2, "outputs": 3}]
 
@@ -191,16 +183,15 @@ def test_the_drifting_frame_on_digits():
     assert frozen.excess_loss > 1.02 * late.excess_loss
 
 
-SLOPES = {
-    "digits20": [2.1158, 2.2267, 1.0474, -1.0044],
-    "gaussian": [1.0441, 0.8797, 0.7374, 0.7349],
-}
+SLOPES = {"digits20": [2.1158, 2.2267, 1.0474, -1.0044], "gaussian": [1.0441, 0.8797, 0.7374, 0.7349]}
 
 
 @pytest.mark.parametrize("name", SLOPES)
 def test_the_slope_of_variance_on_curvature_turns_on_digits_and_not_on_gaussian_inputs(name):
     """F110 of the Langevin rung after 0.001, 1, 10, 100 relaxation times of the steepest mode."""
-    net = layers.TwoLayer(steep_digits()) if name == "digits20" else layers.TwoLayer(gaussian(), hidden=8, split="noise")
+    net = (
+        layers.TwoLayer(steep_digits()) if name == "digits20" else layers.TwoLayer(gaussian(), hidden=8, split="noise")
+    )
     law = fl.predict(net, fl.SGD(lr=0.001 / net.curvatures[0], batch_size=8), theory="langevin")
     found = [each.flatness_slope for each in law.over([[1], [1000], [10_000], [100_000]])]
     assert found == pytest.approx(SLOPES[name], abs=2e-3)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers.two_layers import data_of, gaussian, steep_digits, tiny
 
 import fluctua as fl
 from fluctua.simulation.batches import Draws, generators, seed_sequence
 from fluctua.studies import layers
 from fluctua.studies.layers.frame import balance_of
 from fluctua.studies.layers.stepper import descend
+from helpers.two_layers import data_of, gaussian, steep_digits, tiny
 
 EARLY = list(range(10, 20))
 FAR = 5.3  # standard errors: 1.2e-7 two-sided
@@ -89,7 +89,9 @@ def scores(found, law, factor=1.0):
     """The largest deviation of excess loss, traces and drift, in standard errors."""
     numbers = [found.replica_excess, *found.replica_traces.T, found.replica_drifts]
     said = [law.excess_loss, law.layer(1).trace, law.layer(2).trace, np.trace(law.balance_drift)]
-    return max(abs(x.mean() - factor * y) / (x.std(ddof=1) / np.sqrt(len(x))) for x, y in zip(numbers, said, strict=True))
+    return max(
+        abs(x.mean() - factor * y) / (x.std(ddof=1) / np.sqrt(len(x))) for x, y in zip(numbers, said, strict=True)
+    )
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from ...theory.radius import unit_radius
 from ...theory.transient import Relaxation
 from .frame import Frame
 from .ladder import ADDITIVE, LayerRung
-from .march import March, noise_of
+from .loss import displacement, expected_loss, quadratic_loss
+from .march import Drifted, March, bend, noise_of
 from .moments import Samples
 from .net import TwoLayer
 
@@ -37,6 +38,9 @@ class LayerState:
     covariance : ndarray, (q, q)
         S in the modes of H at the start.
     excess_loss : float
+        E L(W) - L*; on the rungs without K, 1/2 tr(H S).
+    quadratic_loss : float
+        1/2 tr(H S).
     frame : Frame
         Where the last step is.
     drifts : ndarray, (n, h, h), or None
@@ -45,6 +49,7 @@ class LayerState:
 
     covariance: Array
     excess_loss: float
+    quadratic_loss: float
     frame: Frame
     drifts: Array | None
 
@@ -123,14 +128,20 @@ class LayerLaw:
 
     def stationary(self) -> LayerState:
         """Return the quasi-stationary state about the start: the frame is held."""
-        source, kappa = self.inside(self.noise), self.kappa
+        source, kappa, feels = self.inside(self.noise), self.kappa, self.rung not in ADDITIVE
         if self.rung == "isotropic":
             found = np.eye(len(source)) * (self.sgd.lr * kappa * self.net.optimum_loss / self.frame.outputs)
         elif self.rung in ADDITIVE:
             found = kappa * self.kernel.stationary * source
         else:
             found = self._settled(source)
-        return LayerState(found, self._loss(found), self.frame, None)
+        quadratic = self._loss(found)
+        return LayerState(found, self._displaced(found) if feels else quadratic, quadratic, self.frame, None)
+
+    def _displaced(self, covariance: Array) -> float:
+        """E L(W) - L* with the mean at rest where S displaces it."""
+        whole = self.frame.modes @ covariance @ self.frame.modes.T
+        return expected_loss(self.frame, whole, displacement(self.frame, bend(self.frame, whole)))
 
     def _settled(self, source: Array) -> Array:
         if self.kappa == 0.0:
@@ -157,16 +168,16 @@ class LayerLaw:
         source = self.kappa * self.inside(self.noise)
         run = Relaxation(self.kernel, source, source, np.zeros_like(source), None, _PRECISION)
         covariance = run.average(list(steps))[0]
-        return LayerState(covariance, self._loss(covariance), self.frame, drifts)
+        loss = self._loss(covariance)
+        return LayerState(covariance, loss, loss, self.frame, drifts)
 
     def _followed(self, windows: Sequence[Sequence[int]], nodes: int) -> list[LayerState]:
         march = March(self.samples, self.frame, self.sgd.lr, self.kappa, self.rung == "drifting")
         found = [_Sum(len(window)) for window in windows]
         for state in march.states(sorted({step for window in windows for step in window}), nodes):
-            inside, loss = self.inside(state.covariance), 0.5 * float(np.vdot(state.frame.hessian, state.covariance))
             for window, total in zip(windows, found, strict=True):
                 for _ in range(list(window).count(state.step)):
-                    total.add(inside, loss, state.balance - self.frame.balance, state.frame)
+                    total.add(state, self.inside(state.covariance), state.balance - self.frame.balance)
         return [total.state() for total in found]
 
 
@@ -174,17 +185,18 @@ class _Sum:
     """A window's average, added up."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.loss = count, 0.0
+        self.count, self.loss, self.quadratic = count, 0.0, 0.0
         self.covariance: Array | float = 0.0
         self.drifts: list[Array] = []
 
-    def add(self, inside: Array, loss: float, drift: Array, frame: Frame) -> None:
+    def add(self, state: Drifted, inside: Array, drift: Array) -> None:
         """Take in a step."""
         self.covariance = self.covariance + inside / self.count
-        self.loss += loss / self.count
+        self.loss += expected_loss(state.frame, state.covariance, state.mean) / self.count
+        self.quadratic += quadratic_loss(state.frame, state.covariance) / self.count
         self.drifts.append(drift)
-        self.frame = frame
+        self.frame = state.frame
 
     def state(self) -> LayerState:
         """Return the average."""
-        return LayerState(np.asarray(self.covariance), self.loss, self.frame, np.array(self.drifts))
+        return LayerState(np.asarray(self.covariance), self.loss, self.quadratic, self.frame, np.array(self.drifts))

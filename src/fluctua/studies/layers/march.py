@@ -30,6 +30,8 @@ class Drifted(NamedTuple):
         The point of the manifold that the mean has been drifted to.
     covariance : ndarray, (n, n)
         S about the replica mean, on the range of H.
+    mean : ndarray, (n,)
+        How far the mean is displaced off the manifold.
     balance : ndarray, (h, h)
         E Bal.
     """
@@ -37,6 +39,7 @@ class Drifted(NamedTuple):
     step: int
     frame: Frame
     covariance: Array
+    mean: Array
     balance: Array
 
 
@@ -83,7 +86,7 @@ class March:
         n = self.start.size
         node = self._node(0, self.start, np.zeros((n, n)), np.zeros(n), self.start.balance)
         if steps and steps[0] == 0:
-            yield Drifted(0, node.frame, node.covariance, node.balance)
+            yield Drifted(0, node.frame, node.covariance, node.mean, node.balance)
         wanted = [step for step in steps if step]
         former: _Node | None = None
         for end in node_steps(wanted[-1], nodes) if wanted else ():
@@ -102,15 +105,17 @@ class March:
         mean = stretch.mean(length, node.push)
         foreseen = self._node(end, self._frame(balance - middle.imbalance(covariance)), covariance, mean, balance)
         stretch.ends_with(foreseen.source)
-        mean = stretch.mean(length, 0.5 * (node.push + foreseen.push))
+        push = 0.5 * (node.push + foreseen.push)
         for step in inside:
             done, share = step - node.step, (step - node.step) / length
             found = stretch.covariance(done, share)
             reached = node.balance + _summed(node.rate, foreseen.rate, done, length)
-            yield Drifted(step, self._frame(reached - middle.imbalance(found)), found, reached)
+            frame = self._frame(reached - middle.imbalance(found))
+            yield Drifted(step, frame, found, stretch.mean(done, push), reached)
         covariance = stretch.covariance(length, 1.0)
         balance = node.balance + _summed(node.rate, foreseen.rate, length, length)
         frame = self._frame(balance - middle.imbalance(covariance))
+        mean = stretch.mean(length, push)
         return foreseen._replace(frame=frame, covariance=covariance, mean=mean, balance=balance)
 
     def _frame(self, balance: Array) -> Frame:

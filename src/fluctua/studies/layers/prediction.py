@@ -27,6 +27,7 @@ __all__ = ["NODES", "LayersPrediction"]
 _FAR = 0.05  # of tr B, from which a drift of Bal is warned of
 _OWN_ERROR = 0.03  # of lr over 2/h_max: one standard error that the law states of itself
 NODES = 12
+_NUMBERS = "optimum_loss", "excess_loss", "quadratic_loss", "stated_error", "flatness_slope"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,8 +78,13 @@ class LayersPrediction(ByValue, Tabular):
 
     @property
     def excess_loss(self) -> float:
-        """E L(W) - L*, to first order in S: 1/2 tr(H S)."""
+        """E L(W) - L*; the rungs with K know that the mean is displaced and the product bilinear (F107)."""
         return self.state.excess_loss
+
+    @property
+    def quadratic_loss(self) -> float:
+        """1/2 tr(H S), to leading order the same."""
+        return self.state.quadratic_loss
 
     @property
     def optimum_loss(self) -> float:
@@ -240,7 +246,7 @@ class LayersPrediction(ByValue, Tabular):
             "steps": None if self.steps is None else list(self.steps),
             "recipe": self.law.sgd.to_dict(),
             "net": self.net.words,
-            **{name: getattr(self, name) for name in ("optimum_loss", "excess_loss", "stated_error", "flatness_slope")},
+            **{name: getattr(self, name) for name in _NUMBERS},
             "traces": [self.layer(1).trace, self.layer(2).trace],
             "balance_drift": None if drift is None else drift.tolist(),
             "balance_rate": self.balance_rate.tolist(),
