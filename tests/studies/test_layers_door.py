@@ -23,7 +23,7 @@ def test_hidden_units_are_counted(hidden):
 
 
 def test_a_split_has_a_name():
-    with pytest.raises(InvalidInput, match="split 'balance'. Did you mean 'balanced'"):
+    with pytest.raises(InvalidInput, match=r"split 'balance'\. Did you mean 'balanced'"):
         layers.TwoLayer(steep_digits(), split="balance")
 
 

@@ -174,7 +174,8 @@ def test_the_drifting_frame_on_digits():
     prediction = fl.predict(net, fl.SGD(lr=0.02, batch_size=8))
     short, late, end = prediction.over([range(10, 20), LATE, [1500]])
     assert [late.layer(each).trace for each in (1, 2)] == pytest.approx([0.00688267564, 0.00207390098], rel=2e-4)
-    assert late.excess_loss == pytest.approx(0.00224217563, rel=6e-4)
+    assert late.quadratic_loss == pytest.approx(0.00224217563, rel=6e-4)
+    assert late.excess_loss == pytest.approx(0.0022345, rel=1e-3)  # the mean is displaced; 0.0022365(58) was measured
     assert [short.layer(each).trace for each in (1, 2)] == pytest.approx([9.22301996e-4, 3.25851867e-4], rel=2e-3)
     assert np.trace(end.balance_drift) == pytest.approx(-0.16092, abs=5e-5)
     assert short.flatness_slope == pytest.approx(2.175657, abs=3e-3)

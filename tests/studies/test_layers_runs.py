@@ -103,7 +103,7 @@ def test_gaussian_inputs_at_the_split_of_noise():
     late = list(range(1000, 2000, 50))
     law = fl.predict(net, sgd).after(late)
     assert [law.layer(1).trace, law.layer(2).trace] == pytest.approx([0.0272516, 0.0125260], rel=3e-4)
-    assert law.excess_loss == pytest.approx(0.0409219, rel=3e-4)
+    assert law.quadratic_loss == pytest.approx(0.0409219, rel=3e-4)
     assert law.flatness_slope == pytest.approx(0.759837, abs=3e-3)
     found = fl.simulate(net, sgd, steps=2000, replicas=256, records=late, rng=1)
     for numbers, said in ((found.replica_excess, law.excess_loss), (found.replica_traces[:, 1], law.layer(2).trace)):
