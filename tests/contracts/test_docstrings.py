@@ -30,6 +30,7 @@ import fluctua as fl
 from fluctua import report
 from fluctua.report import figures
 from fluctua.report.explorer import ranges
+from fluctua.studies import layers
 from helpers.raising import ERRORS, constructed, raised
 
 LAYOUT = {"GL03", "GL05", "GL06", "GL07", "GL08", "GL09", "GL10", "SS01", "SS02", "SS03", "SS04", "SS06"}
@@ -63,6 +64,7 @@ MODULES = {
     "fluctua.report": report,
     "fluctua.report.figures": figures,
     "fluctua.report.explorer.ranges": ranges,
+    "fluctua.studies.layers": layers,
 }
 if find_spec("torch"):
     MODULES["fluctua.torch"] = import_module("fluctua.torch")

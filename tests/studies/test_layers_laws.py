@@ -83,7 +83,7 @@ def test_the_balance_changes_by_the_squared_gradients_and_nothing_else(lr, sampl
 
 
 def test_enumeration_of_all_batches_finds_the_orders_of_the_rungs():
-    """Relative errors against all 4^5 sequences: those of S fall as the rate squared and as the rate to 1.8.
+    """F107: relative errors against all 4^5 sequences: those of S fall as the rate squared and as the rate to 1.8.
 
     The drift of Bal is off by the rate squared to leading order, and by its cube once S is felt.
     """

@@ -81,7 +81,7 @@ class Samples:
         return (slice(first, first + step) for first in range(0, self.count, step))
 
     def felt(self, frame: Frame, covariance: Array, mean: Array | None = None) -> Felt:
-        """Return K[S] and what drifts Bal, of S, (n, n), and the mean, (n,)."""
+        """Return K[S] (F106) and what drifts Bal, of S, (n, n), and the mean, (n,)."""
         h, c = frame.hidden, frame.outputs
         one, mixed, two = frame.blocks(even(covariance))
         alike = one.transpose(1, 3, 0, 2)
