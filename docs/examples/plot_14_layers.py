@@ -6,8 +6,8 @@ Early on the variance of layer 2 follows the noise, which follows the curvature.
 directions have settled, flat ones fluctuate more. For Gaussian inputs it stays.
 """
 
-# sphinx_gallery_alt = "Variance against curvature along principal directions of layer 2, both logarithmic, in two panels, "
-# sphinx_gallery_alt = "digits and Gaussian inputs. On digits early points rise and late points fall; on Gaussian both rise."
+# sphinx_gallery_alt = "Variance against curvature along principal directions of layer 2, both logarithmic. On digits "
+# sphinx_gallery_alt = "the points after 10 steps rise and those after 3,000 fall; for Gaussian inputs both rise."
 
 import matplotlib.pyplot as plt
 import numpy as np

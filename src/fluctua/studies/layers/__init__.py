@@ -14,7 +14,7 @@ from .prediction import LayersPrediction
 from .runs import simulate_net
 from .spectrum import NoiseSpectrum, noise_spectrum, spectrum_moments
 from .trial import verify_net
-from .verbs import limit_of_net, predict_net
+from .verbs import predict_net
 
 __all__ = [
     "Layer",
@@ -22,7 +22,6 @@ __all__ = [
     "LayersPrediction",
     "NoiseSpectrum",
     "TwoLayer",
-    "limit_of_net",
     "noise_spectrum",
     "predict_net",
     "simulate_net",

@@ -1,4 +1,4 @@
-r"""The rungs: S, the excess loss and the drift of Bal of a two-layer net, stationary and at finite time (F107, F112)."""
+r"""The rungs of a two-layer net, stationary and at finite time: S, excess loss, drift of Bal (F107, F112)."""
 
 from __future__ import annotations
 

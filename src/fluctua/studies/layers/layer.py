@@ -22,7 +22,7 @@ __all__ = ["Layer", "layer_of"]
 class Layer(ByValue, Tabular):
     """The covariance of one layer's weights, the other layer traced over, with the curvature of its own block of H.
 
-    Attributes
+    Parameters
     ----------
     number : int
         1 or 2.
@@ -34,6 +34,14 @@ class Layer(ByValue, Tabular):
         L*.
     shape : tuple of int
         Of the layer's matrix, (h, r) or (c, h).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fluctua.studies import layers
+    >>> layer = layers.Layer(2, np.diag([4.0, 2.0, 1.0]), np.diag([1.0, 2.0, 4.0]), 1.0, (1, 3))
+    >>> print(f"{layer.slope:.3f}, psi {layer.exponent:.3f}")
+    -1.000, psi -2.000
     """
 
     number: int

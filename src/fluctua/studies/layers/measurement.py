@@ -48,7 +48,18 @@ class LayersMeasurement(ByValue, Tabular):
     replica_flat : ndarray, (R,)
         Sum of the squares outside the range of H, along the manifold.
     replica_drifts : ndarray, (R,)
-        Trace of the same at the last of the steps.
+        Trace of Bal less that of the start at the last of the steps.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import layers
+    >>> data = fl.load("digits", classes=[3, 8])
+    >>> steep = data.inputs @ fl.LeastSquares(data.inputs, data.targets).modes[:, :6]
+    >>> net = layers.TwoLayer(fl.LeastSquares(steep, data.targets), hidden=2)
+    >>> found = fl.simulate(net, fl.SGD(lr=0.02, batch_size=8), steps=100, replicas=64, records=[50, 100], rng=1)
+    >>> found.mode_variances.shape, found.layer(2).weight_variances.shape, found.balances.shape
+    ((12,), (2, 2), (2, 2, 2))
     """
 
     net: TwoLayer
@@ -124,9 +135,19 @@ class LayersMeasurement(ByValue, Tabular):
         return self.layer(2).slope
 
     def slopes_along(self, layer: Layer) -> Array:
-        """Return the slope of layer 2 over the principal directions of a prediction, (g,), as pseudo-values of groups.
+        """Return the slope of layer 2 over the principal directions of a prediction, as pseudo-values of groups.
 
         Directions of its own would follow the sampling of its covariance, and tilt the slope.
+
+        Parameters
+        ----------
+        layer : Layer
+            Layer 2 of a prediction.
+
+        Returns
+        -------
+        ndarray, (g,)
+            Jackknife values of the groups of replicas: their mean is the slope, their spread its error.
         """
         along = np.einsum("km,gkl,lm->gm", layer.directions, self.second_layer, layer.directions)
         x = np.log(layer.curvatures)

@@ -38,6 +38,8 @@ class LayersPrediction(ByValue, Tabular):
     ----------
     law : LayerLaw
         Net, recipe and rung.
+    found : LayerState or None
+        What the rung says; None of a quasi-stationary state, which is found where it is first asked for.
     steps : tuple of int or None
         The steps that it is an average over; None is the quasi-stationary state about the start, whose frame is held.
 
@@ -49,7 +51,7 @@ class LayersPrediction(ByValue, Tabular):
     >>> steep = fl.LeastSquares(data.inputs @ fl.LeastSquares(data.inputs, data.targets).modes[:, :20], data.targets)
     >>> prediction = fl.predict(layers.TwoLayer(steep), fl.SGD(lr=0.02, batch_size=8)).after(range(10, 20))
     >>> print(f"{prediction.excess_loss:.6f}, slope {prediction.flatness_slope:+.3f}")
-    0.001655, slope +2.176
+    0.001654, slope +2.176
     """
 
     law: LayerLaw
@@ -133,6 +135,8 @@ class LayersPrediction(ByValue, Tabular):
         ------
         InvalidInput
             For another number.
+        UnstableSGD, NotConverged
+            Where a quasi-stationary state is asked for that is not there, or not found.
         """
         return layer_of(number, self.net.frame, self.mode_covariance, self.optimum_loss)
 
@@ -180,6 +184,8 @@ class LayersPrediction(ByValue, Tabular):
         ------
         InvalidInput
             For arguments out of range.
+        NotConverged
+            Never: at finite time nothing is solved for.
 
         Warns
         -----
@@ -206,6 +212,13 @@ class LayersPrediction(ByValue, Tabular):
         -------
         list of LayersPrediction
             One of each window.
+
+        Raises
+        ------
+        InvalidInput
+            For arguments out of range.
+        UnstableSGD, NotConverged
+            Never: at finite time nothing is solved for.
         """
         count = positive_int("nodes", nodes)
         wanted = [tuple(sorted(int(t) for t in step_list("steps", window))) for window in windows]

@@ -90,6 +90,16 @@ def simulate_net(
     Notes
     -----
     Cost: 6 b h (r + c) flops a step and replica, in float64, compiled.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import layers
+    >>> data = fl.load("digits", classes=[3, 8])
+    >>> steep = data.inputs @ fl.LeastSquares(data.inputs, data.targets).modes[:, :6]
+    >>> net = layers.TwoLayer(fl.LeastSquares(steep, data.targets), hidden=2)
+    >>> fl.simulate(net, fl.SGD(lr=0.02, batch_size=8), steps=100, replicas=64, rng=1)
+    LayersMeasurement(64 replicas: excess_loss=0.000891842 +- 4.5e-05)
     """
     door(sgd=sgd, progress=progress)
     refuse_uncovered(sgd)

@@ -43,6 +43,16 @@ def spectrum_moments(samples: int, features: int) -> tuple[float, float]:
     ------
     InvalidInput
         For d >= N, where the data are fitted exactly.
+
+    Notes
+    -----
+    Cost: none.
+
+    Examples
+    --------
+    >>> from fluctua.studies import layers
+    >>> print("{:.6f} {:.6f}".format(*layers.spectrum_moments(40, 10)))
+    0.952381 1.339558
     """
     count, d = positive_int("samples", samples, minimum=2), positive_int("features", features)
     if d >= count:
@@ -65,12 +75,20 @@ def _haar(n: int, d: int) -> tuple[float, float]:
 class NoiseSpectrum(ByValue, Tabular):
     """The whitened noise of each output of a problem, beside what Gaussian data of that size would have.
 
-    Attributes
+    Parameters
     ----------
     samples, features : int
         N, and the modes of the inputs, d.
     eigenvalues : ndarray, (c, d)
         Of Ct, largest first.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import layers
+    >>> data = fl.load("digits")
+    >>> layers.noise_spectrum(fl.LeastSquares(data.inputs, data.targets))
+    NoiseSpectrum(1,797 x 61: tr Ct/d=0.9713 (0.9989), tr Ct^2/d=1.5399 (1.0664))
     """
 
     samples: int
@@ -145,7 +163,7 @@ def noise_spectrum(problem: LeastSquares) -> NoiseSpectrum:
     >>> rng = np.random.default_rng(0)
     >>> inputs = rng.normal(size=(200, 100))
     >>> layers.noise_spectrum(fl.LeastSquares(inputs, inputs.sum(axis=1, keepdims=True) + rng.normal(size=(200, 1))))
-    NoiseSpectrum(200 x 100: tr Ct/d=0.9896 (0.9901), tr Ct^2/d=2.0189 (1.9415))
+    NoiseSpectrum(200 x 100: tr Ct/d=1.0066 (0.9901), tr Ct^2/d=1.9642 (1.9415))
     """
     door(problem)
     minimum = problem.minimum()

@@ -67,6 +67,17 @@ def predict_net(
     Notes
     -----
     Cost: one K for each round of the stationary state, 2 N h^2 r^2 multiplications; at finite time see `.after`.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import layers
+    >>> data = fl.load("digits", classes=[3, 8])
+    >>> steep = data.inputs @ fl.LeastSquares(data.inputs, data.targets).modes[:, :6]
+    >>> net = layers.TwoLayer(fl.LeastSquares(steep, data.targets), hidden=2)
+    >>> prediction = fl.predict(net, fl.SGD(lr=0.02, batch_size=8))
+    >>> print(f"{prediction.excess_loss:.6f}; after 100 steps {prediction.after(100).excess_loss:.6f}")
+    0.000872; after 100 steps 0.000842
     """
     door(sgd=sgd, check_stability=check_stability)
     choice("theory", theory, LAYER_RUNGS)
