@@ -66,7 +66,7 @@ def sample_hessians(net):
 
 
 def listed(net, lr, steps):
-    """Covariance of the weights and mean of Bal after so many steps of single samples, all sequences listed."""
+    """Covariance and mean of the weights, and mean of Bal, after so many steps of single samples, all sequences listed."""
     x, y = data_of(net)
     first, second = net.first[None], net.second[None]
     for _ in range(steps):
@@ -81,4 +81,4 @@ def listed(net, lr, steps):
     weights = np.concatenate([first.reshape(count, -1), second.reshape(count, -1)], axis=1)
     about = weights - weights.mean(axis=0)
     balance = second.swapaxes(1, 2) @ second - first @ first.swapaxes(1, 2)
-    return about.T @ about / count, balance.mean(axis=0)
+    return about.T @ about / count, weights.mean(axis=0), balance.mean(axis=0)

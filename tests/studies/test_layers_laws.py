@@ -10,7 +10,7 @@ from fluctua.kernels.constant import gradient_step
 from fluctua.studies import layers
 from fluctua.studies.layers.frame import Frame, balance_of
 from fluctua.studies.layers.identity import identity_error
-from fluctua.studies.layers.march import bend, noise_of
+from fluctua.studies.layers.march import March, bend, noise_of
 from helpers.two_layers import gaussian, listed, point_of, sample_gradients, sample_hessians, steep_digits, tiny
 
 SHAPES = [{"samples": 7, "features": 3, "outputs": 2, "hidden": 4}, {"samples": 6, "features": 2, "outputs": 3}]
@@ -91,7 +91,7 @@ def test_enumeration_of_all_batches_finds_the_orders_of_the_rungs():
     rates = np.array([0.04, 0.02, 0.01])
     errors = {"discrete": [], "linear": [], "leading": [], "drifting": []}
     for lr in rates:
-        covariance, balance = listed(net, lr, 5)
+        covariance, _, balance = listed(net, lr, 5)
         inside, drift = net.frame.modes.T @ covariance @ net.frame.modes, balance - net.balance
         for rung in ("discrete", "linear", "drifting"):
             found = fl.predict(net, fl.SGD(lr=lr, batch_size=1), theory=rung).after(5, nodes=5)
@@ -109,9 +109,29 @@ def test_enumeration_of_all_batches_finds_the_orders_of_the_rungs():
     assert errors["drifting"][-1] < 0.01 * errors["leading"][-1]
 
 
+def test_the_frame_follows_the_mean_of_all_sequences():
+    """F113: off the manifold by what S displaces, and along it by what S pulls, an area included.
+
+    What is left of the mean's displacement falls with the rate; without the pull's antisymmetric part it does not.
+    """
+    net, start = tiny(), point_of(tiny())
+    left, without = [], []
+    for lr in (0.04, 0.02, 0.01):
+        mean = listed(net, lr, 5)[1] - start
+        march = March(net.samples, net.frame, lr, 1.0)
+        (found,) = march.states([5], 5)
+        still = net.frame.moved(found.frame.balance)
+        for errors, frame in ((left, found.frame), (without, still)):
+            said = np.concatenate([frame.first.ravel(), frame.second.ravel()]) - start + found.mean
+            errors.append(np.linalg.norm(said - mean) / np.linalg.norm(mean))
+    assert np.log2(left[0] / left[1]) > 0.8
+    assert np.log2(left[1] / left[2]) > 0.8
+    assert left[-1] < 0.05 * without[-1]
+
+
 def test_one_step_of_the_balance_is_exact():
     net = tiny(seed=4)
-    _, balance = listed(net, 0.05, 1)
+    *_, balance = listed(net, 0.05, 1)
     for rung in ("discrete", "drifting"):
         found = fl.predict(net, fl.SGD(lr=0.05, batch_size=1), theory=rung).after(1).balance_drift
         assert np.abs(found - (balance - net.balance)).max() <= 1e-13

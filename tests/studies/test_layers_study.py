@@ -83,7 +83,9 @@ def test_the_command_writes_what_it_found(run, tmp_path):
 
 @pytest.mark.any_seed
 def test_json_obeys_the_schema_and_the_rate_is_chosen_below_the_limit(run):
-    code, out, _ = run("study", "layers", "--modes", "4", "--hidden", "4", "--steps", "30", "--replicas", "32", "--json", "--no-report")
+    code, out, _ = run(
+        "study", "layers", "--modes", "4", "--hidden", "4", "--steps", "30", "--replicas", "32", "--json", "--no-report"
+    )
     found = json.loads(out)
     check(found, "study")
     assert code == (0 if found["passed"] else 1)

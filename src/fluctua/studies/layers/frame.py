@@ -124,6 +124,23 @@ class Frame:
         one, _, two = self.blocks(matrix)
         return np.asarray(np.einsum("chck->hk", two) - np.einsum("hrkr->hk", one))
 
+    def pull(self, covariance: Array) -> Array:
+        """Return E[(H v)_1 v_1^T - v_2^T (H v)_2] of a fluctuation v, (h, h): it pulls the mean along the manifold."""
+        one, _, two = self.blocks(self.hessian @ covariance)
+        return np.asarray(np.einsum("hrkr->hk", one) - np.einsum("chck->kh", two))
+
+    def pulled(self, pull: Array) -> Frame:
+        """Return the point reached along W1 -> e^Y W1, W2 -> W2 e^-Y under a pull times lr (F113).
+
+        Y W1 W1^T + W2^T W2 Y = pull, whose symmetric part changes Bal and whose antisymmetric part is an area.
+        """
+        from scipy.linalg import expm
+
+        one, right = np.linalg.eigh(self.first @ self.first.T)
+        two, left = np.linalg.eigh(self.second.T @ self.second)
+        generator = left @ _divided(left.T @ pull @ right, np.maximum(two, 0)[:, None] + np.maximum(one, 0)) @ right.T
+        return Frame(expm(generator) @ self.first, self.second @ expm(-generator), self.inputs)
+
     def moved(self, balance: Array) -> Frame:
         """Return the point of the manifold that has another Bal, along W2 -> W2 e^-X, W1 -> e^X W1 (F109).
 
@@ -137,9 +154,13 @@ class Frame:
             size, vectors = np.linalg.eigh(frame.second.T @ frame.second + frame.first @ frame.first.T)
             if np.abs(lacking).max() <= _SETTLED * size[-1]:
                 break
-            pairs = size[:, None] + size
-            turned = vectors.T @ lacking @ vectors
-            solved = np.where(pairs > _RANK * size[-1], turned / np.where(pairs > 0, pairs, 1.0), 0.0)
+            solved = _divided(vectors.T @ lacking @ vectors, size[:, None] + size)
             generator = -(vectors @ solved @ vectors.T)
             frame = Frame(expm(generator) @ frame.first, frame.second @ expm(-generator), self.inputs)
         return frame
+
+
+def _divided(values: Array, pairs: Array) -> Array:
+    """Values over pairs, 0 where a pair vanishes: nothing moves there."""
+    seen = pairs > _RANK * pairs.max()
+    return np.asarray(np.where(seen, values / np.where(seen, pairs, 1.0), 0.0))

@@ -17,7 +17,9 @@ from ...kernels.constant import gradient_step
 from .frame import Frame
 from .moments import Samples
 
-__all__ = ["Drifted", "March", "node_steps"]
+__all__ = ["Drifted", "March", "bend", "node_steps", "noise_of"]
+
+_GROWTH = 2.5  # power of the nodes in time: S rises fastest at the start
 
 
 class Drifted(NamedTuple):
@@ -54,11 +56,12 @@ class _Node(NamedTuple):
     source: Array
     push: Array
     rate: Array
+    pull: Array
 
 
 def node_steps(last: int, nodes: int) -> list[int]:
     """Return the ends of the intervals up to a step, the first ones shorter, `nodes` of them at most."""
-    grown = np.unique(np.round(last * np.linspace(0, 1, nodes + 1) ** 2).astype(int))
+    grown = np.unique(np.round(last * np.linspace(0, 1, nodes + 1) ** _GROWTH).astype(int))
     return [int(step) for step in grown[grown > 0]]
 
 
@@ -97,29 +100,34 @@ class March:
     def _interval(
         self, former: _Node | None, node: _Node, end: int, inside: list[int]
     ) -> Generator[Drifted, None, _Node]:
+        """Yield the states inside an interval, and return that at its end."""
         length = end - node.step
         balance = node.balance + length * _ahead(former, node, length)
-        middle = self._frame(0.5 * (balance - node.frame.imbalance(node.covariance) + node.frame.balance))
+        half = 0.5 * (balance - node.frame.imbalance(node.covariance) + node.frame.balance)
+        middle = self._frame(node, 0.5 * length * node.pull, half)
         stretch = _Stretch(middle, self.lr, node)
-        covariance = stretch.covariance(length, 1.0)
-        mean = stretch.mean(length, node.push)
-        foreseen = self._node(end, self._frame(balance - middle.imbalance(covariance)), covariance, mean, balance)
-        stretch.ends_with(foreseen.source)
-        push = 0.5 * (node.push + foreseen.push)
+        covariance, pulled = stretch.covariance(length, 1.0), length * node.pull
+        frame = self._frame(node, pulled, balance - middle.imbalance(covariance))
+        later = self._node(end, frame, covariance, stretch.mean(length, node.push), balance)
+        stretch.ends_with(later.source)
         for step in inside:
-            done, share = step - node.step, (step - node.step) / length
-            found = stretch.covariance(done, share)
-            reached = node.balance + _summed(node.rate, foreseen.rate, done, length)
-            frame = self._frame(reached - middle.imbalance(found))
-            yield Drifted(step, frame, found, stretch.mean(done, push), reached)
-        covariance = stretch.covariance(length, 1.0)
-        balance = node.balance + _summed(node.rate, foreseen.rate, length, length)
-        frame = self._frame(balance - middle.imbalance(covariance))
-        mean = stretch.mean(length, push)
-        return foreseen._replace(frame=frame, covariance=covariance, mean=mean, balance=balance)
+            yield self._inside(node, later, stretch, step)
+        found = self._inside(node, later, stretch, end)
+        return later._replace(**{name: getattr(found, name) for name in ("frame", "covariance", "mean", "balance")})
 
-    def _frame(self, balance: Array) -> Frame:
-        return self.start.moved(balance) if self.moves else self.start
+    def _inside(self, node: _Node, later: _Node, stretch: _Stretch, step: int) -> Drifted:
+        """The state at a step of an interval, its source and rates known at both ends."""
+        done, length = step - node.step, later.step - node.step
+        covariance = stretch.covariance(done, done / length)
+        balance = node.balance + _summed(node.rate, later.rate, done, length)
+        pulled = _summed(node.pull, later.pull, done, length)
+        frame = self._frame(node, pulled, balance - stretch.middle.imbalance(covariance))
+        push = _summed(node.push, later.push, done, length) / done
+        return Drifted(step, frame, covariance, stretch.mean(done, push), balance)
+
+    def _frame(self, node: _Node, pulled: Array, balance: Array) -> Frame:
+        """The frame of a node, pulled along the manifold and brought to a Bal; the start where frames are held."""
+        return node.frame.pulled(pulled).moved(balance) if self.moves else self.start
 
     def _node(self, step: int, frame: Frame, covariance: Array, mean: Array, balance: Array) -> _Node:
         noise = noise_of(frame, self.samples.product)
@@ -127,8 +135,8 @@ class March:
         hessian = frame.hessian
         source = noise + felt.feedback
         rate = self.kappa * (frame.imbalance(source) + felt.crossed) + frame.imbalance(hessian @ covariance @ hessian)
-        push = bend(frame, covariance)
-        return _Node(step, frame, covariance, mean, balance, self.kappa * source, push, self.lr**2 * rate)
+        push, pull = bend(frame, covariance), self.lr * frame.pull(covariance)
+        return _Node(step, frame, covariance, mean, balance, self.kappa * source, push, self.lr**2 * rate, pull)
 
 
 def _ahead(former: _Node | None, node: _Node, length: int) -> Array:
@@ -148,7 +156,7 @@ class _Stretch:
     """An interval with the curvature of its middle frame; what is outside its range is left out."""
 
     def __init__(self, middle: Frame, lr: float, node: _Node) -> None:
-        self.basis, self.lr, self.node = middle.modes, lr, node
+        self.middle, self.basis, self.lr, self.node = middle, middle.modes, lr, node
         self.kernel = gradient_step(middle.curvatures, lr)
         self.begun, self.source = self._inside(node.covariance), self._inside(node.source)
         self.later = self.source
