@@ -66,7 +66,7 @@ def sample_hessians(net):
 
 
 def listed(net, lr, steps):
-    """Covariance and mean of the weights, and mean of Bal, after so many steps of single samples, all sequences listed."""
+    """Covariance and mean of the weights, and mean of Bal, after steps of single samples, all sequences listed."""
     x, y = data_of(net)
     first, second = net.first[None], net.second[None]
     for _ in range(steps):
