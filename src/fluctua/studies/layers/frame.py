@@ -125,7 +125,7 @@ class Frame:
         return np.asarray(np.einsum("chck->hk", two) - np.einsum("hrkr->hk", one))
 
     def pull(self, covariance: Array) -> Array:
-        """Return E[(H v)_1 v_1^T - v_2^T (H v)_2] of a fluctuation v, (h, h): it pulls the mean along the manifold (F113)."""
+        """Return E[(H v)_1 v_1^T - v_2^T (H v)_2], (h, h), by which a fluctuation v pulls the mean (F113)."""
         one, _, two = self.blocks(self.hessian @ covariance)
         return np.asarray(np.einsum("hrkr->hk", one) - np.einsum("chck->kh", two))
 
