@@ -40,6 +40,11 @@ TITLES = {
     "F101": "Its stationary law at finite step",
     "F102": "Its bias to first order in the step",
     "F103": "Averages weighted by the monitor",
+    "F106": "What the fluctuation of two layers adds to their noise",
+    "F107": "The fluctuation of two layers about a moving frame",
+    "F108": "The balance of the layers after a step",
+    "F110": "Variance against curvature",
+    "F112": "Isotropic noise in two layers",
 }
 _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 

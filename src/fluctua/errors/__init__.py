@@ -12,6 +12,7 @@ from pathlib import Path
 from .warned import (
     AmbiguousTargets,
     BelowRounding,
+    FarDrift,
     IndexColumn,
     MissingBias,
     UncertainFloor,
@@ -26,6 +27,7 @@ __all__ = [
     "BelowRounding",
     "CorruptData",
     "DataUnavailable",
+    "FarDrift",
     "FluctuaError",
     "IndexColumn",
     "InvalidInput",

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "AmbiguousTargets",
     "BelowRounding",
+    "FarDrift",
     "IndexColumn",
     "MissingBias",
     "UncertainFloor",
@@ -188,4 +189,24 @@ class MissingBias(UserWarning):
             f"the inputs have no constant column, so that the head has no bias, and one would lower the loss by about "
             f"{share:.1%}. If yours has one, append a column of ones (fluctua.Preparation(bias=True), "
             f"numpy.column_stack); weight decay acts on it too."
+        )
+
+
+class FarDrift(UserWarning):
+    """The layers of a net drift so far along its manifold that the law, an expansion about the start, may be off.
+
+    Attributes
+    ----------
+    share : float
+        Sum of the predicted changes of the eigenvalues of W2^T W2 - W1 W1^T, over tr(W2^T W2 + W1 W1^T).
+    steps : int
+        In so many steps.
+    """
+
+    def __init__(self, share: float, steps: int) -> None:
+        self.share, self.steps = share, steps
+        super().__init__(
+            f"the balance of the layers drifts by {share:.1%} of its scale in {steps:,} steps: the start is far from "
+            f"where noise leaves it, and a covariance about the start, instead of the replica mean, would show the "
+            f"drift alone. Use fewer steps, a smaller learning rate, or split='noise'."
         )
