@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ._validate.values import choice
 from .errors import InvalidInput
 from .report.figures.fit import refuse_cut
-from .report.figures.register import pictures
+from .report.figures.register import Pictures, pictures
 from .report.figures.sheet import Sheet
 from .report.figures.size import figure_size
+from .studies import show
+from .verification.conclusion import StatementVerdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +30,7 @@ def names(result: Any) -> tuple[str, ...]:
     Parameters
     ----------
     result : Verdict, DynamicVerdict, GradientNoise, Prediction, Measurement, Plan, BatchCosts, Sweep or ndarray
-        What a function of fluctua's returned; an array is a learning curve.
+        What a function of fluctua's returned, or a study's verdict; an array is a learning curve.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def names(result: Any) -> tuple[str, ...]:
     >>> fl.plot.names(prediction)
     ('modes', 'curve')
     """
-    return tuple(pictures(result))
+    return tuple(_every(result))
 
 
 def draw(
@@ -99,7 +101,7 @@ def draw(
     >>> print(f"{figure.get_figwidth():.2f}")
     3.39
     """
-    every = pictures(result)
+    every = _every(result)
     name = next(iter(every)) if figure is None else choice("figure", figure, every)
     width, height = figure_size(figsize)
     sheet = Sheet(width, height, _axes(ax, figsize), style)
@@ -108,6 +110,13 @@ def draw(
         if width is not None:
             refuse_cut(made, name)
     return made if ax is None else ax
+
+
+def _every(result: Any) -> Pictures:
+    """Return what draws the figures; those of a study once it is imported."""
+    if isinstance(result, StatementVerdict):
+        show(result.study)
+    return pictures(result)
 
 
 def _axes(given: Any, figsize: Any) -> tuple[Axes, ...]:

@@ -39,6 +39,7 @@ _COMMANDS = {
     "noise": "noise",
     "plot": "plot",
     "report": "report",
+    "study": "study",
     "reproduce": "reproduce",
     "data": "data",
     "schema": "schema",

@@ -11,6 +11,7 @@ import click
 from .._validate.values import choice
 from ..planning.swept import Sweep
 from ..storage.writing import output_directory
+from ..verification.conclusion import StatementVerdict
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.noise_found import GradientNoise
 from ..verification.verdict import Verdict
@@ -18,13 +19,14 @@ from .helped import command
 from .options import json_option
 from .place import Place
 from .progress import progress_bar
-from .report import folder_of, loaded
+from .report import folder_of, load_study, loaded
 from .tables import show_files
 
 __all__ = ["plot"]
 
-_RESULTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | Sweep | GradientNoise]] = {
+_RESULTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | StatementVerdict | Sweep | GradientNoise]] = {
     **{f"{kind.STEM}.npz": kind.load for kind in (Verdict, DynamicVerdict, Sweep)},
+    f"{StatementVerdict.STEM}.npz": load_study,
     f"{GradientNoise.STEM}.json": GradientNoise.load,
 }
 
@@ -51,7 +53,7 @@ def plot(
     out: str | None,
     as_json: bool,
 ) -> int:
-    """Redraw the figures of RESULT: a directory of `fluctua verify`, `sweep` or `noise`, or a file in it.
+    """Redraw the figures of RESULT: a directory of `fluctua verify`, `study`, `sweep` or `noise`, or a file in it.
 
     In a journal's column (--size 3.4in) panels stand below one another, and nothing is cut.
     """

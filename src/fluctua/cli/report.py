@@ -12,6 +12,8 @@ from ..errors import ResultError
 from ..report import save_report
 from ..storage.paths import kind_of
 from ..storage.writing import check_writable
+from ..studies import show
+from ..verification.conclusion import StatementVerdict
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .helped import command
@@ -20,12 +22,22 @@ from .place import Place
 from .progress import progress_bar
 from .tables import show_files
 
-__all__ = ["folder_of", "found_in", "loaded", "report"]
+__all__ = ["folder_of", "found_in", "load_study", "loaded", "report"]
 
 Result = TypeVar("Result")
-_VERDICTS: dict[str, Callable[[Path], Verdict | DynamicVerdict]] = {
+
+
+def load_study(path: Path) -> StatementVerdict:
+    """Return the verdict of a study, and import what draws it."""
+    verdict = StatementVerdict.load(path)
+    show(verdict.study)
+    return verdict
+
+
+_VERDICTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | StatementVerdict]] = {
     f"{Verdict.STEM}.npz": Verdict.load,
     f"{DynamicVerdict.STEM}.npz": DynamicVerdict.load,
+    f"{StatementVerdict.STEM}.npz": load_study,
 }
 
 
@@ -38,7 +50,9 @@ _VERDICTS: dict[str, Callable[[Path], Verdict | DynamicVerdict]] = {
 @click.option("--out", type=Place(dir_okay=False), help="The page.  [default: report.html beside a single result]")
 @json_option("The file's name as JSON (schema: fluctua schema files).")
 def report(*, results: tuple[str, ...], out: str | None, as_json: bool) -> int:
-    """Write one self-contained page, report.html, of each RESULT: a directory of `fluctua verify`, or an .npz in it.
+    """Write one self-contained page, report.html, of each RESULT.
+
+    A RESULT is a directory of `fluctua verify` or `fluctua study`, or an .npz in it.
 
     Several results share the page, below a table of all.
     """
@@ -58,8 +72,11 @@ def folder_of(result: Path | str) -> Path:
     return Path(result) if kind_of(result, ResultError) == "directory" else Path(result).parent
 
 
-def found_in(place: Path | str) -> list[Verdict | DynamicVerdict]:
-    """Return the verdict of a file, or those of a directory, at equal times and in time; raises `ResultError`."""
+def found_in(place: Path | str) -> list[Verdict | DynamicVerdict | StatementVerdict]:
+    """Return the verdict of a file, or those of a directory: at equal times, in time, of a study.
+
+    Raises `ResultError`.
+    """
     return loaded(Path(place), _VERDICTS)
 
 

@@ -10,7 +10,7 @@ from .helped import among, command
 
 __all__ = ["schema"]
 
-SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "probe", "sweep", "reproduction", "files")
+SCHEMAS = ("verdict", "dynamic", "prediction", "noise", "plans", "probe", "sweep", "study", "reproduction", "files")
 
 
 @command(

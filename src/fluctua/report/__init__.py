@@ -15,19 +15,22 @@ from .._validate.values import instance
 from ..errors import InvalidInput
 from ..storage.results import provenance
 from ..storage.writing import save_text
+from ..verification.conclusion import StatementVerdict
 from ..verification.formats import caught, shown
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
 from .formulas import formulas_of
 from .in_time import SectionInTime
 from .section import Section
+from .study import SectionOfStudy
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 __all__ = ["render", "save_report"]
 
-Reported = Verdict | DynamicVerdict
+Reported = Verdict | DynamicVerdict | StatementVerdict
+_EXPECTED = "a Verdict, a DynamicVerdict, a StatementVerdict, or a list of them"
 _SCRIPTS = ("law.js", "chart.js", "explorer.js")
 
 
@@ -38,9 +41,9 @@ def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = 
 
     Parameters
     ----------
-    verdicts : Verdict, DynamicVerdict, or sequence of them
-        From `verify`, `verify_dynamic`, or their `load`. Those with a survey (`explorer.ranges.surveyed`) get an
-        explorer.
+    verdicts : Verdict, DynamicVerdict, StatementVerdict, or sequence of them
+        From `verify`, `verify_dynamic`, a study, or their `load`. Those with a survey
+        (`explorer.ranges.surveyed`) get an explorer.
     brief : collection of int
         Places in the sequence of the verdicts to report without figures.
 
@@ -73,8 +76,9 @@ def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = 
     if not given:
         raise InvalidInput("a report needs at least one verdict, got none.")
     for one in given:
-        instance("verdicts", one, (Verdict, DynamicVerdict), "a Verdict, a DynamicVerdict, or a list of them")
+        instance("verdicts", one, (Verdict, DynamicVerdict, StatementVerdict), _EXPECTED)
     sections = [_section(verdict, f"v{i + 1}", i not in brief) for i, verdict in enumerate(given)]
+    pages = [section.shown for section in sections if isinstance(section, SectionOfStudy)]
     return (
         _environment()
         .get_template("report.html")
@@ -83,6 +87,8 @@ def render(verdicts: Reported | Sequence[Reported], *, brief: Collection[int] = 
             style=_page("style.css"),
             versions=provenance(),
             formulas=formulas_of(given),
+            letters=list(dict.fromkeys(filter(None, (page.letters for page in pages)))),
+            references=list(dict.fromkeys(filter(None, (page.reference for page in pages)))),
             scripts=[_page(name) for name in _SCRIPTS] if any(section.survey for section in sections) else [],
         )
     )
@@ -93,7 +99,7 @@ def save_report(verdicts: Reported | Sequence[Reported], path: Path | str, *, br
 
     Parameters
     ----------
-    verdicts : Verdict, DynamicVerdict, or sequence of them
+    verdicts : Verdict, DynamicVerdict, StatementVerdict, or sequence of them
         As for `render`.
     path : path
         The file. Directories on the way are made if they are missing.
@@ -132,7 +138,9 @@ def save_report(verdicts: Reported | Sequence[Reported], path: Path | str, *, br
     return Path(path)
 
 
-def _section(verdict: Reported, key: str, drawn: bool) -> Section | SectionInTime:
+def _section(verdict: Reported, key: str, drawn: bool) -> Section | SectionInTime | SectionOfStudy:
+    if isinstance(verdict, StatementVerdict):
+        return SectionOfStudy(verdict, key, drawn)
     if isinstance(verdict, DynamicVerdict):
         return SectionInTime(verdict, key, drawn)
     return Section(verdict, key, drawn)

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from ..theory.ladder import RUNGS
 from ..theory.local.ladder import LOCAL_RUNGS
+from ..verification.conclusion import StatementVerdict
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import INDEPENDENT, Verdict
+from .figures.studied import page_of
 
 __all__ = ["Formula", "formula_of", "formulas_of"]
 
@@ -51,11 +53,15 @@ class Formula(NamedTuple):
     mathml: str
 
 
-def formula_of(verdict: Verdict | DynamicVerdict, line: str) -> str:
+def formula_of(verdict: Verdict | DynamicVerdict | StatementVerdict, line: str) -> str:
     """Return the number of the formula that a row, or a fact, of a page is of; empty for none."""
-    if line in _FACTS:
-        return _FACTS[line]
     name = _FACTOR.sub("", line)
+    if isinstance(verdict, StatementVerdict):
+        return page_of(verdict).formulas.get(name, "")
+    return _FACTS[line] if line in _FACTS else _of_a_row(verdict, name)
+
+
+def _of_a_row(verdict: Verdict | DynamicVerdict, name: str) -> str:
     if isinstance(verdict, Verdict) and verdict.loss != "squares":
         return "F74" if name.removesuffix(", stationary") in LOCAL_RUNGS else ""
     if isinstance(verdict, DynamicVerdict):
@@ -68,10 +74,13 @@ def formula_of(verdict: Verdict | DynamicVerdict, line: str) -> str:
     return "F43" if shuffled else "F1" if name.endswith("stationary") else "F9"
 
 
-def formulas_of(verdicts: Sequence[Verdict | DynamicVerdict]) -> list[Formula]:
+def formulas_of(verdicts: Sequence[Verdict | DynamicVerdict | StatementVerdict]) -> list[Formula]:
     """Return the formulas that the page of these verdicts cites."""
     numbers: set[str] = set()
     for verdict in verdicts:
+        if isinstance(verdict, StatementVerdict):
+            numbers |= set(page_of(verdict).formulas.values())
+            continue
         if isinstance(verdict, DynamicVerdict):
             numbers |= {*_IN_TIME.values(), "F17"}
         elif verdict.loss != "squares":

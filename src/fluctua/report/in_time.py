@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..verification.in_time.verdict import DynamicVerdict
 from .numbers import dynamic_tables
-from .on_page import OnPage, data_options, has_options, recipe_options, repeat, strictness
+from .on_page import OnPage, data_options, has_options, learned_from, recipe_options, repeat, strictness
 from .reservations import FEW, dull, near
 from .words import name_words
 
@@ -46,7 +46,7 @@ class SectionInTime(OnPage):
         run = self.verdict.run
         lags = ", ".join(str(lag) for lag in run.lags)
         return [
-            *self.learned_from,
+            *learned_from(self.verdict),
             ("Recipe", self.verdict.run.recipe.words),
             ("Run", f"{run.steps} steps x {run.replicas} replicas from W*, seed {run.entropy}"),
             ("Seen", f"the {run.modes} steepest modes from step {run.opened} on, {lags} steps apart"),

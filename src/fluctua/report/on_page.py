@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from inspect import signature
@@ -12,6 +13,7 @@ from typing import ClassVar
 from .._validate.plain import JsonObject, Keywords
 from ..data.prepared import preparation_options
 from ..recipe.sgd import Recipe
+from ..verification.conclusion import StatementVerdict
 from ..verification.equal_time import verify
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.verdict import Verdict
@@ -19,18 +21,23 @@ from .figures import draw_svg
 from .formulas import formula_of
 from .words import data_words, prepared_words
 
-__all__ = ["OnPage", "data_options", "has_options", "recipe_options", "repeat", "strictness"]
+__all__ = ["OnPage", "data_options", "has_options", "learned_from", "recipe_options", "repeat", "strictness"]
 
 
 @dataclass(frozen=True)
 class OnPage(ABC):
     """One verdict on the page; `key` keeps the names of its elements apart from other sections'."""
 
-    verdict: Verdict | DynamicVerdict
+    verdict: Verdict | DynamicVerdict | StatementVerdict
     key: str
     drawn: bool = True
 
-    CAPTIONS: ClassVar[dict[str, str]]
+    CAPTIONS: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def captions(self) -> Mapping[str, str]:
+        """Of each figure."""
+        return self.CAPTIONS
 
     @abstractmethod
     def tables(self) -> dict[str, dict[str, str]]:
@@ -45,7 +52,7 @@ class OnPage(ABC):
         return [
             {
                 "name": name,
-                "caption": self.CAPTIONS[name],
+                "caption": self.captions[name],
                 "svg": svg,
                 "tables": {file: _data_url("text/csv", text) for file, text in tables[name].items()},
             }
@@ -72,18 +79,18 @@ class OnPage(ABC):
         return _data_url("application/json", self.verdict.to_json())
 
     @property
-    def learned_from(self) -> list[tuple[str, str]]:
-        """The data, and what was done to them."""
-        done = prepared_words(self.verdict)
-        return [("Data", data_words(self.verdict)), *([("Prepared", done)] if done else [])]
-
-    @property
     def origin(self) -> list[tuple[str, str]]:
         """What made the result, and of which data."""
-        verdict: Verdict | DynamicVerdict = self.verdict
+        verdict = self.verdict
         versions = ", ".join(f"{name} {number}" for name, number in verdict.provenance.items())
         known = "sha256" in verdict.data
         return [("Versions", versions), *([("SHA-256 of the data", str(verdict.data["sha256"]))] if known else [])]
+
+
+def learned_from(verdict: Verdict | DynamicVerdict) -> list[tuple[str, str]]:
+    """Return the data, and what was done to them."""
+    done = prepared_words(verdict)
+    return [("Data", data_words(verdict)), *([("Prepared", done)] if done else [])]
 
 
 def repeat(command: str, asked: Keywords) -> str:

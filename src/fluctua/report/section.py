@@ -14,7 +14,7 @@ from .._validate.plain import Keywords
 from ..verification.verdict import Row, Verdict
 from .explorer.ranges import Survey
 from .numbers import csv_tables
-from .on_page import OnPage, data_options, has_options, recipe_options, repeat, strictness
+from .on_page import OnPage, data_options, has_options, learned_from, recipe_options, repeat, strictness
 from .reservations import caveats
 from .words import balance_words, local_facts, measured_words, name_words, recipe_words, run_words
 
@@ -45,7 +45,7 @@ class Section(OnPage):
         """What was run, on what, with what."""
         verdict = self.verdict
         return [
-            *self.learned_from,
+            *learned_from(self.verdict),
             ("Recipe", recipe_words(verdict)),
             ("Run", run_words(verdict)),
             ("Precision", f"simulated in {verdict.run.dtype}, predicted in float64"),

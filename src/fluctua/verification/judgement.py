@@ -7,7 +7,6 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from .._results import ByValue, Tabular, clipped
 from .._validate.plain import Header
-from ..simulation.identity import NoiseRun
 from ..storage.saved import Saved, named
 from .formats import caught
 from .outcome import Concluded, remedy, replicas_for, steps_for
@@ -32,6 +31,14 @@ rung        Another theory of the ladder, held against the same runs: nothing fo
 reference   Other numbers to compare with, such as the stationary law: nothing follows from them.
 ==========  ==================================================================================
 """
+
+
+class Ran(Protocol):
+    """What was run."""
+
+    @property
+    def steps(self) -> int:
+        """How long each run was."""
 
 
 class Stated(Protocol):
@@ -128,7 +135,7 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
 
     @property
     @abstractmethod
-    def run(self) -> NoiseRun:
+    def run(self) -> Ran:
         """The identity, read: recipe, steps, replicas, seed and the rest."""
 
     @property

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from ..._validate.values import choice
 from ...planning.swept import Sweep
 from ...storage.writing import save_with, writable_directory
+from ...verification.conclusion import StatementVerdict
 from ...verification.in_time.verdict import DynamicVerdict
 from ...verification.noise_found import GradientNoise
 from ...verification.verdict import Verdict
@@ -32,7 +33,7 @@ __all__ = ["FORMATS", "draw", "draw_svg", "figure_names", "pictures", "save_figu
 FORMATS: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """File formats, each with what to leave out of its metadata so that the same verdict gives the same bytes."""
 
-Drawn = Verdict | DynamicVerdict | GradientNoise | Sweep
+Drawn = Verdict | DynamicVerdict | StatementVerdict | GradientNoise | Sweep
 """Results that have figures of files."""
 
 _SVG: WeakKeyDictionary[Hashable, dict[str, str]] = WeakKeyDictionary()
@@ -65,12 +66,14 @@ def draw(verdict: Drawn) -> dict[str, Figure]:
         Predicted loss through the measured means (95 % intervals) against the learning rate, a colour for each batch
         size and a panel for each value of the other parameters; the noise floor, and marks for the limit of stability.
 
+    Those of a study are on its page; statements, every number of every statement in standard errors, is every study's.
+
     Values that are not finite, or that an axis cannot hold, are left out.
 
     Parameters
     ----------
-    verdict : Verdict, DynamicVerdict, GradientNoise or Sweep
-        From `verify`, `verify_dynamic`, `gradient_noise`, `sweep` or their `load`.
+    verdict : Verdict, DynamicVerdict, StatementVerdict, GradientNoise or Sweep
+        From `verify`, `verify_dynamic`, a study, `gradient_noise`, `sweep` or their `load`.
 
     Returns
     -------
@@ -136,8 +139,8 @@ def save_figures(
 
     Parameters
     ----------
-    verdict : Verdict, DynamicVerdict, GradientNoise or Sweep
-        From `verify`, `verify_dynamic`, `gradient_noise`, `sweep` or their `load`.
+    verdict : Verdict, DynamicVerdict, StatementVerdict, GradientNoise or Sweep
+        From `verify`, `verify_dynamic`, a study, `gradient_noise`, `sweep` or their `load`.
     directory : path
         It is made if it is missing.
     formats : sequence of str

@@ -15,6 +15,7 @@ from ...planning.recipes import Plan
 from ...planning.swept import Sweep
 from ...simulation.measurement import Measurement
 from ...theory.answers import Prediction
+from ...verification.conclusion import StatementVerdict
 from ...verification.in_time.verdict import DynamicVerdict
 from ...verification.noise_found import GradientNoise
 from ...verification.verdict import Verdict
@@ -25,6 +26,7 @@ from .floors_figure import floor_lines
 from .modes_figure import modes
 from .noise_figure import noise
 from .sheet import Sheet
+from .studied import page_of
 from .sweep_figure import lines
 
 if TYPE_CHECKING:
@@ -86,6 +88,11 @@ def _(result: DynamicVerdict) -> Pictures:
 @pictures.register(GradientNoise)
 def _(result: GradientNoise) -> Pictures:
     return _but(result, {})
+
+
+@pictures.register(StatementVerdict)
+def _(result: StatementVerdict) -> Pictures:
+    return {name: partial(drawn.draw, result) for name, drawn in page_of(result).figures.items()}
 
 
 @pictures.register(Prediction)
