@@ -20,7 +20,7 @@ from .network import RateNetwork, abscissa
 from .refusals import LearnedTooFar, NoSpontaneousState
 from .tasks import Tasks
 
-__all__ = ["CLOSURES", "LearningPrediction", "Theory", "predict_network"]
+__all__ = ["CLOSURES", "LearningPrediction", "Theory", "predict_network", "speed"]
 
 Theory = Literal["regression", "equilibrium", "response", "variances", "linear", "frozen", "gaussian"]
 CLOSURES = ("linear", "frozen", "gaussian")
@@ -266,6 +266,59 @@ def predict_network(
     found = LearningPrediction(net, tasks.inputs, tasks.targets, chosen)  # type: ignore[arg-type]
     _hold(found)
     return found
+
+
+def speed(
+    net: RateNetwork, inputs: ArrayLike, targets: ArrayLike, *, theory: Theory | None = None
+) -> Array:
+    r"""Return how fast a network will learn each task, foretold from its fluctuation before learning, (t,).
+
+    The speed is v = d(xi . E x)/d eps at eps = 0 for W + eps xi u^T, with no run: every theory is given the covariances
+    that an infinitely long one would measure.
+
+    ===========  ===================================================================================================
+    regression   chi = dt (I - C_1 S^-1)^-1 from lagged covariances: exact for a linear network (F116)
+    equilibrium  chi = (S + C_1)/(2 D): exact where the coupling is symmetric (F117)
+    response     chi = S/D for the target, and the true response for the input
+    variances    chi = S/D twice, the product of variances: symmetric coupling and a short time step (F118)
+    linear       tanh as if it were the identity
+    frozen       tanh with its mean slopes in the spontaneous state, which do not move
+    gaussian     tanh by the Gaussian closure, whose slopes move: off by `LearningPrediction.own_error` at most (F120)
+    ===========  ===================================================================================================
+
+    Parameters
+    ----------
+    net : RateNetwork
+        The network.
+    inputs, targets : array_like, (t, n) or (n,)
+        The tasks: an input u and the response xi to be learned, a pair a row.
+    theory : str, optional
+        From the table; the last three are for tanh alone. By default "regression", and "gaussian" for tanh.
+
+    Returns
+    -------
+    ndarray, (t,)
+        Activity per strength of learning.
+
+    Raises
+    ------
+    InvalidInput
+        For patterns that are zero, of unequal length or orthogonal to every response, and for theories that the
+        network has no state for.
+
+    Notes
+    -----
+    Cost: one inverse of n^3 flops; S another 40 n^3, and a closure some 30 times that for every input.
+
+    Examples
+    --------
+    >>> from fluctua.studies import learning
+    >>> net = learning.RateNetwork([[0.0, 0.9], [0.3, 0.0]], gain=0.8, noise=0.05, dt=0.1)
+    >>> there, back = ([1.0, 0.0], [0.0, 1.0]), ([0.0, 1.0], [1.0, 0.0])
+    >>> learning.speed(net, *there).round(6), learning.speed(net, *there, theory="variances").round(6)
+    (array([0.935425]), array([1.271848]))
+    """
+    return predict_network(net, inputs, targets, theory=theory).speeds
 
 
 def _hold(found: LearningPrediction) -> None:
