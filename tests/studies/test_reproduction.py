@@ -89,7 +89,7 @@ def test_an_interrupted_reproduction_goes_on_where_it_stopped(run, tmp_path, mon
 @pytest.mark.any_seed
 @pytest.mark.usefixtures("tiny", "coarse")
 def test_two_data_sets_share_one_summary_and_one_report(run, tmp_path):
-    code, out, _ = run("reproduce", "--quick", "--out", "here", "--json")
+    code, out, _ = run("reproduce", "--quick", "--data", "digits", "--data", "mnist", "--out", "here", "--json")
     check(json.loads(out), "reproduction")
     found = json.loads(out)["cells"]
     check(found[0]["verdict"], "verdict")

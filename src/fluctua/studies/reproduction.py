@@ -6,15 +6,12 @@ reproduction that was interrupted goes on with the cells, and inside a cell with
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from .._validate.plain import Keywords
 from ..data import Dataset, load
@@ -29,6 +26,7 @@ from ..storage.writing import clear_leftovers, writable_directory
 from ..verification.equal_time import Progress, verify
 from ..verification.formats import shown
 from ..verification.verdict import Verdict
+from .rows import Keyed
 
 __all__ = ["SETS", "Cell", "cells", "machine", "run_cell", "summary"]
 
@@ -73,7 +71,7 @@ _QUICK: Keywords = {"steps": 500, "replicas": 256, "resolution": 0.05}
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Keyed):
     """One recipe on one data set.
 
     Attributes
@@ -98,24 +96,19 @@ class Cell:
     seed: int
 
     @property
-    def key(self) -> str:
-        """Name of the cell's directory: the same recipe has the same, and any other another."""
-        return f"{self.data}-{self.recipe.replace(' ', '-')}-{self._hash[:10]}"
+    def stem(self) -> str:
+        """The data set and what sets the recipe apart."""
+        return f"{self.data}-{self.recipe}"
 
     @property
-    def entropy(self) -> int:
-        """Seed of the cell's batches."""
-        return int(np.random.SeedSequence([self.seed, int(self._hash[:16], 16)]).generate_state(1, np.uint64)[0])
+    def fixed(self) -> Keywords:
+        """All that fixes the numbers."""
+        return {**asdict(self), "sgd": self.sgd.to_dict()}
 
     @property
     def base(self) -> bool:
         """Whether it is the middle recipe of its data set."""
         return self.recipe == "base"
-
-    @property
-    def _hash(self) -> str:
-        fixed = {**asdict(self), "sgd": self.sgd.to_dict()}
-        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def cells(names: Sequence[str], *, quick: bool, seed: int) -> list[Cell]:
