@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .theory.probe import ExpectedAccuracy, expected_accuracy
     from .verification.in_time.verdict import DynamicVerdict
     from .verification.in_time.verify import verify_dynamic
+    from .verification.new_output import LearnedShare, learned_share
     from .verification.noise import gradient_noise
     from .verification.noise_found import GradientNoise
     from .verification.one_epoch import SemiAnalytic, semi_analytic
@@ -61,6 +62,7 @@ __all__ = [
     "GradientNoise",
     "HeadMeasurement",
     "HeldOutLoss",
+    "LearnedShare",
     "LeastSquares",
     "LocalPrediction",
     "Logistic",
@@ -85,6 +87,7 @@ __all__ = [
     "gradient_noise",
     "held_out_curve",
     "held_out_loss",
+    "learned_share",
     "learning_curve",
     "load",
     "loss_spread",
@@ -114,6 +117,8 @@ _LATER = {
     "expected_accuracy": "theory.probe",
     "DynamicVerdict": "verification.in_time.verdict",
     "verify_dynamic": "verification.in_time.verify",
+    "LearnedShare": "verification.new_output",
+    "learned_share": "verification.new_output",
     "gradient_noise": "verification.noise",
     "GradientNoise": "verification.noise_found",
     "SemiAnalytic": "verification.one_epoch",

@@ -1,4 +1,4 @@
-"""Fluctuation and learning: which task will a noisy recurrent network learn fastest, judged by how it fluctuates?
+"""Fluctuation and learning: how a noisy network fluctuates foretells which task it will learn fastest.
 
 `RateNetwork` is the noun, `memories` makes one of a data set, and `speed` foretells. `fluctua.predict`,
 `fluctua.simulate` and `fluctua.verify` take the network.

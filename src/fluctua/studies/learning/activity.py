@@ -14,7 +14,7 @@ from ..._arrays import Array, standard_error
 from ..._results import ByValue, Tables, Tabular
 from ..._validate.arguments import door
 from ..._validate.plain import Header
-from ..._validate.sizes import refuse_bytes
+from ..._validate.sizes import refuse_bytes, refuse_work
 from ..._validate.values import choice, positive_int
 from ...errors import InvalidInput
 from ...simulation.batches import Rng, seed_sequence
@@ -23,7 +23,7 @@ from ...verification.left_out import pseudo_values
 from .closure import closed
 from .foretelling import ESTIMATORS, Estimator, balance, response_by, speeds_by
 from .network import RateNetwork, abscissa
-from .runs import GROUPS, Begun, Report, Watched, watch
+from .runs import GROUPS, Begun, Watched, watch
 from .tasks import Tasks
 
 __all__ = ["Activity", "begin", "refuse_few", "relaxed", "simulate_network", "sizes_of"]
@@ -31,6 +31,7 @@ __all__ = ["Activity", "begin", "refuse_few", "relaxed", "simulate_network", "si
 _ENOUGH = 10  # samples for each element of S, at least, that a regression asks for
 _RELAXED = 12.0  # relaxation times of the slowest mode after which a start is forgotten, to 1e-5
 _LONGEST = 10**6
+_TURN = 100.0  # operations of a neuron's noise and its f
 _HELD = 800.0  # bytes for each neuron of a replica: the noise and the activity of a block of steps
 
 
@@ -127,7 +128,7 @@ class Activity(ByValue, Tabular):
         def value(covariance: Array, lagged: Array, gains: Array) -> Array:
             one = lagged.T if transposed else lagged
             response = response_by(estimator, covariance, one, net.noise, net.dt)
-            true = np.linalg.inv(net.relaxation(gains)) if estimator == "response" else response
+            true = np.asarray(np.linalg.inv(net.relaxation(gains))) if estimator == "response" else response
             return speeds_by(estimator, rate, tasks.along(response, gains), tasks.along(true, gains))
 
         return self._left_out(value)
@@ -198,8 +199,10 @@ def begin(
 ) -> Begun:
     """Return how a run begins: in the stationary state of a linear network; near that of a closure, with a burn-in."""
     refuse_bytes(f"replicas = {sum(sizes)}", _HELD * net.neurons * max(sizes), "Use fewer replicas.")
+    flops = float(sum(sizes)) * (steps + (burn or 0)) * net.neurons * (4.0 * net.neurons + _TURN)
+    refuse_work(f"steps = {steps + (burn or 0):,} of {sum(sizes)} replicas", flops, "Use fewer steps or replicas.")
     gains = None if net.linear else closed(net).gains
-    root = np.linalg.cholesky(net.balanced(gains).solved(2 * net.noise * np.eye(net.neurons)))
+    root = np.asarray(np.linalg.cholesky(net.balanced(gains).solved(2 * net.noise * np.eye(net.neurons))))
     if burn is None:
         burn = 0 if net.linear else relaxed(net, gains)
     return Begun(net, root, burn, steps, sizes, entropy, workers_for(threads))

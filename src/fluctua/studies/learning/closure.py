@@ -1,7 +1,8 @@
 r"""The Gaussian closure of a network with tanh: mean and covariance of the activity, as if its law were normal.
 
-mu = E f(h) and the balance of the linear network with the mean slopes G = E f'(h), h normal with mean g (W mu + gamma u)
-and variance g^2 (W S W^T)_ii. Learning moves all of them at once; their derivatives obey the same equations, linearised.
+mu = E f(h) and the balance of the linear network with the mean slopes G = E f'(h), h normal with mean
+g (W mu + gamma u) and variance g^2 (W S W^T)_ii. Learning moves all of them at once; their derivatives obey the same
+equations, linearised.
 """
 
 from __future__ import annotations

@@ -10,9 +10,14 @@ import numpy as np
 
 from ..._arrays import Ints
 from ..._validate.values import choice
+from ...data import load
 from ...errors import InvalidInput
 from ...verification.conclusion import StatementVerdict
 from ..study import Study
+from .memories import memories, pairs
+from .network import RateNetwork
+from .prediction import LearningPrediction, predict_network
+from .verifying import Asked, judge
 
 __all__ = ["STUDY"]
 
@@ -44,18 +49,14 @@ def run(
     resolution: float = 0.05,
 ) -> StatementVerdict:
     """Return the verdict of the study on a data set."""
-    from ...data import load
-    from .memories import memories, pairs
-    from .network import RateNetwork
-    from .prediction import predict_network
-    from .verifying import Asked, judge
-
     found = load(data, data_dir=data_dir)
     if found.labels is None:
-        raise InvalidInput(f"{data} has no labels, and its classes are what the network remembers. Give data with labels.")
+        raise InvalidInput(
+            f"{data} has no labels, and its classes are what the network remembers. Give data with labels."
+        )
     names = [str(each) for each in np.unique(found.labels)]
     given, target = _tasks(task, names) if task else _usual(activation, pairs(len(names)))
-    settings = {
+    settings: dict[str, Any] = {
         "gain": gain,
         "noise": _NOISE[activation] if noise is None else noise,
         "dt": dt,
@@ -63,8 +64,10 @@ def run(
         "input_gain": _INPUT[activation] if input_gain is None else input_gain,
     }
 
-    def predicted(share: float) -> Any:
-        patterns, coupling = memories(found.inputs, found.labels, share)
+    labels = found.labels
+
+    def predicted(share: float) -> LearningPrediction:
+        patterns, coupling = memories(found.inputs, labels, share)
         return predict_network(RateNetwork(coupling, **settings), patterns[given], patterns[target])
 
     return judge(
@@ -77,7 +80,7 @@ def run(
 
 
 def _usual(activation: str, every: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
-    """All tasks, the first from the first class to the second; with tanh that one alone, whose learning has to be run."""
+    """All tasks; with tanh, whose learning fluctuates and takes long to run, that of the first class to the second."""
     return every if activation == "linear" else (every[0][:1], every[1][:1])
 
 
@@ -102,7 +105,9 @@ def _words(data: str, asymmetry: float, task: tuple[str, ...], settings: dict[st
 _PARAMETERS: tuple[click.Parameter, ...] = (
     click.Argument(["data"], default="digits"),
     click.Option(["--asymmetry"], type=float, default=0.5, show_default=True, help="Share of the cycle, from 0 to 1."),
-    click.Option(["--gain"], type=float, default=0.8, show_default=True, help="Of the recurrent coupling and the input."),
+    click.Option(
+        ["--gain"], type=float, default=0.8, show_default=True, help="Of the recurrent coupling and the input."
+    ),
     click.Option(["--noise"], type=float, help="D, above 0.  [default: 0.05; with tanh 0.2]"),
     click.Option(["--dt"], type=float, default=0.1, show_default=True, help="Step in relaxation times of a neuron."),
     click.Option(["--input-gain"], type=float, help="Of the input alone.  [default: 1; with tanh 0.1]"),

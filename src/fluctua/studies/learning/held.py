@@ -14,7 +14,7 @@ from ...verification.significance import ROUNDING, bands
 from ...verification.statements import Measured, Statement, stated
 from .activity import Activity
 from .foretelling import ESTIMATORS, Estimator
-from .prediction import LearningPrediction
+from .prediction import LearningPrediction, Theory
 from .tasks import Tasks
 
 __all__ = ["NAMES", "Held"]
@@ -94,7 +94,7 @@ class Held:
         factors = (1 + self.resolution, 1 - self.resolution)
         if not self.prediction.net.linear:
             mutants = [self._closure(f"gaussian closure x {f:.4g}", "mutant", f) for f in factors]
-            lower = [self._rung(each, each) for each in ("frozen", "linear")]
+            lower = [self._rung("frozen", "frozen"), self._rung("linear", "linear")]
             return [*self.claims, *mutants, *(row for row in lower if row), *map(self.by, ESTIMATORS)]
         found = self._in_bands(self.foretold["regression"])
         mutants = [_one(f"regression x {f:.4g}", "mutant", found, f) for f in factors]
@@ -155,7 +155,7 @@ class Held:
         grown = {f"eps {each:.3g}": self._grown[:, k] for k, each in enumerate(self.strengths)}
         return {**self._in_bands(self.learned / self.prediction.speeds), **grown}
 
-    def _rung(self, theory: str, name: str) -> Statement | None:
+    def _rung(self, theory: Theory, name: str) -> Statement | None:
         """A theory below the closure, where the network has a state for it."""
         if theory == "linear" and self.prediction.net.gain >= self.prediction.net.largest_gain:
             return None

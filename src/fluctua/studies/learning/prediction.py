@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -183,7 +183,7 @@ class LearningPrediction(ByValue, Tabular):
 
     @cached_property
     def _recurrent(self) -> Array:
-        """g u^T chi G xi: how the input hears what was learned, (t,)."""
+        """How the input hears what was learned, g u^T chi G xi, (t,)."""
         return np.asarray(self.net.gain * self._tasks.along(self.response, self.gains)[2])
 
     @cached_property
@@ -197,7 +197,7 @@ class LearningPrediction(ByValue, Tabular):
 
     @property
     def _estimator(self) -> Estimator:
-        return self.theory if self.theory in ESTIMATORS else "regression"  # type: ignore[return-value]
+        return self.theory if self.theory in ESTIMATORS else "regression"
 
     @cached_property
     def _states(self) -> list[Closed]:
@@ -268,9 +268,7 @@ def predict_network(
     return found
 
 
-def speed(
-    net: RateNetwork, inputs: ArrayLike, targets: ArrayLike, *, theory: Theory | None = None
-) -> Array:
+def speed(net: RateNetwork, inputs: ArrayLike, targets: ArrayLike, *, theory: Theory | None = None) -> Array:
     r"""Return how fast a network will learn each task, foretold from its fluctuation before learning, (t,).
 
     The speed is v = d(xi . E x)/d eps at eps = 0 for W + eps xi u^T, with no run: every theory is given the covariances
@@ -326,7 +324,7 @@ def _hold(found: LearningPrediction) -> None:
     most = abscissa(np.eye(found.net.neurons) - found.net.relaxation(found.gains))
     if most >= 1:
         raise NotConverged("the spontaneous state of the Gaussian closure", 1, most, 1.0, "Use a smaller gain.")
-    response = np.linalg.inv(found.net.relaxation(found.gains))
+    response = np.asarray(np.linalg.inv(found.net.relaxation(found.gains)))
     own = Tasks(found.inputs, found.targets).along(response, found.gains)[0]
     lost = np.flatnonzero(np.abs(own) <= _ORTHOGONAL * np.einsum("ti,ti->t", found.targets, found.targets))
     if len(lost):

@@ -178,9 +178,7 @@ def _spontaneous(begun: Begun, rng: np.random.Generator, size: int, clock: Clock
 class _Learning:
     """One group that learns, and its twin without an input."""
 
-    def __init__(
-        self, begun: Begun, tasks: Tasks, curve: Sequence[float], rng: np.random.Generator, size: int
-    ) -> None:
+    def __init__(self, begun: Begun, tasks: Tasks, curve: Sequence[float], rng: np.random.Generator, size: int) -> None:
         net = begun.net
         self.begun, self.tasks, self.noise = begun, tasks, _noise(begun, rng, size)
         given, self.which = tasks.distinct()
@@ -225,7 +223,7 @@ class _Learning:
             stepper.step(grown, self.pushed[[self.which[0], -1]], noise)
 
     def _overlaps(self) -> Array:
-        """xi . x of the first task, learned less before, with its input less without, summed over replicas, (k,)."""
+        """What learning added to xi . x of the first task, less that without its input, summed over replicas, (k,)."""
         before = self.active[self.which[0]] - self.active[-1]
         grown = self.grown[:, 0] - self.grown[:, 1]
         return np.asarray((grown - before).sum(axis=1) @ self.tasks.targets[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,28 +40,25 @@ class Tasks:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __iter__(self) -> Iterable[tuple[Array, Array]]:  # type: ignore[override]
-        return zip(self.inputs, self.targets, strict=True)
-
-    def only(self, number: int) -> Tasks:
-        """Return the one of that number."""
-        return Tasks(self.inputs[[number]], self.targets[[number]])
-
     def along(self, response: Array, gains: Array) -> tuple[Array, Array, Array]:
         """Return xi^T R G xi, u^T R G u and u^T R G xi of each task for a response matrix R, (t,) each."""
         u, xi = self.inputs, self.targets
-        return tuple(  # type: ignore[return-value]
-            np.einsum("ti,ti->t", left @ response, right * gains) for left, right in ((xi, xi), (u, u), (u, xi))
-        )
+        heard, answered = u @ response, xi @ response
+        return _products(answered, xi * gains), _products(heard, u * gains), _products(heard, xi * gains)
 
     def overlaps(self, response: Array, gains: Array) -> Array:
         """Return xi^T R G u of each task, (t,): how much of the target the input evokes before learning."""
-        return np.einsum("ti,ti->t", self.targets @ response, self.inputs * gains)
+        return _products(self.targets @ response, self.inputs * gains)
 
     def distinct(self) -> tuple[Array, Ints]:
         """Return the inputs without repetition, (k, n), and which of them each task has."""
         rows, which = np.unique(self.inputs, axis=0, return_inverse=True)
         return rows, np.ravel(which)
+
+
+def _products(left: Array, right: Array) -> Array:
+    """Inner products row by row, (t,)."""
+    return np.asarray(np.einsum("ti,ti->t", left, right))
 
 
 def _patterns(name: str, given: ArrayLike, neurons: int) -> Array:

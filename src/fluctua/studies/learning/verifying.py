@@ -47,6 +47,29 @@ class Asked:
     threads: int | None
     report: Progress
 
+    @classmethod
+    def of(
+        cls,
+        steps: int,
+        replicas: int,
+        rng: Rng,
+        level: float,
+        resolution: float,
+        threads: int | None,
+        progress: Progress | None,
+    ) -> Asked:
+        """Check and keep what was asked."""
+        door(staged=progress)
+        return cls(
+            positive_int("steps", steps),
+            positive_int("replicas", replicas, minimum=2),
+            seed_sequence(rng),
+            false_alarm_level(level),
+            resolution_share(resolution),
+            None if threads is None else positive_int("threads", threads),
+            progress or silent,
+        )
+
 
 def verify_network(
     net: RateNetwork,
@@ -99,18 +122,8 @@ def verify_network(
     InvalidInput
         Before any run, for arguments out of range, and for fewer than 10 n^2 samples.
     """
-    door(staged=progress)
     prediction = predict_network(net, inputs, targets)
-    root = seed_sequence(rng)
-    asked = Asked(
-        positive_int("steps", steps),
-        positive_int("replicas", replicas, minimum=2),
-        root,
-        false_alarm_level(level),
-        resolution_share(resolution),
-        threads,
-        progress or silent,
-    )
+    asked = Asked.of(steps, replicas, rng, level, resolution, threads, progress)
     labels = [str(k) for k in range(len(prediction.inputs))]
     return judge(prediction, labels, asked, {"command": "learning"})
 
