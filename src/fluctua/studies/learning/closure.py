@@ -20,7 +20,8 @@ from .network import RateNetwork
 __all__ = ["Closed", "closed"]
 
 _NODES, _ROUNDS, _ENOUGH = 64, 5000, 1e-13
-_COARSE = 1e-2  # change of a round above which steps are halved
+_BEGIN = 0.9  # of the slope at which rest ends: where the slopes begin
+_LONGER, _SHORTEST = 1.3, 0.02  # how steps towards the new slopes grow, and the shortest of them
 _TANGENT = 1e-12  # relative residual of a derivative
 
 
@@ -110,17 +111,32 @@ def closed(net: RateNetwork, given: Array | None = None) -> Closed:
     pushed = np.zeros(net.neurons) if given is None else net.gain * net.input_gain * given
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     weights = weights / weights.sum()
-    mean, covariance = np.zeros(net.neurons), net.noise * np.eye(net.neurons)
-    change = 1.0
+    mean, gains = np.zeros(net.neurons), np.full(net.neurons, min(1.0, _BEGIN * net.largest_gain / net.gain))
+    share, change = 1.0, np.inf
+    covariance = _spontaneous(net, gains)
     for _ in range(_ROUNDS):
         value, slopes = _averaged(net, pushed, mean, covariance, nodes, weights)
+        before, change = change, float(max(np.abs(value - mean).max(), np.abs(slopes[0] - gains).max()))
         if change < _ENOUGH:
             return Closed(net, mean, covariance, slopes)
-        solved = net.balanced(slopes[0]).solved(2 * net.noise * np.eye(net.neurons))
-        before, change = change, max(np.abs(value - mean).max(), np.abs(solved - covariance).max())
-        share = 0.5 if change > _COARSE or change > before else 1.0
-        mean, covariance = mean + share * (value - mean), covariance + share * (solved - covariance)
+        share = max(0.5 * share, _SHORTEST) if change > before else min(1.0, _LONGER * share)
+        share, covariance = _nearer(net, gains, slopes[0], share)
+        mean, gains = mean + share * (value - mean), gains + share * (slopes[0] - gains)
     raise NotConverged("the Gaussian closure", _ROUNDS, change, _ENOUGH, _ADVICE)
+
+
+def _nearer(net: RateNetwork, gains: Array, slopes: Array, share: float) -> tuple[float, Array]:
+    """Return by how much of the way to the new slopes the state is still one of rest, and its covariance."""
+    while share > _SHORTEST**2:
+        try:
+            return share, _spontaneous(net, gains + share * (slopes - gains))
+        except NotConverged:
+            share *= 0.5
+    raise NotConverged("the Gaussian closure", _ROUNDS, share, _ENOUGH, _ADVICE)
+
+
+def _spontaneous(net: RateNetwork, gains: Array) -> Array:
+    return net.balanced(gains).solved(2 * net.noise * np.eye(net.neurons))
 
 
 def _averaged(

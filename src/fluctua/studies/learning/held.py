@@ -14,6 +14,7 @@ from ...verification.significance import ROUNDING, bands
 from ...verification.statements import Measured, Statement, stated
 from .activity import Activity
 from .foretelling import ESTIMATORS, Estimator
+from .network import EDGE
 from .prediction import LearningPrediction, Theory
 from .tasks import Tasks
 
@@ -157,7 +158,7 @@ class Held:
 
     def _rung(self, theory: Theory, name: str) -> Statement | None:
         """A theory below the closure, where the network has a state for it."""
-        if theory == "linear" and self.prediction.net.gain >= self.prediction.net.largest_gain:
+        if theory == "linear" and self.prediction.net.gain >= (1 - EDGE) * self.prediction.net.largest_gain:
             return None
         known = replace(self.prediction, theory=theory).speeds
         return _one(name, "rung", self._in_bands(self.learned / known))

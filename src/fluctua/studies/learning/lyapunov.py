@@ -15,7 +15,7 @@ from ...errors import NotConverged
 
 __all__ = ["Balanced"]
 
-_LEFT, _MOST, _DOUBLINGS = 1e-18, 1e150, 40  # of |M^(2^j)|: squared, what no longer counts; what never will; how often
+_LEFT, _MOST, _DOUBLINGS = 1e-18, 1e60, 40  # of |M^(2^j)|: squared, what no longer counts; what never will; how often
 
 
 class Balanced:

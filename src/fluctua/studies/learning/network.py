@@ -16,11 +16,11 @@ from ...errors import InvalidInput
 from .lyapunov import Balanced
 from .refusals import NoSpontaneousState
 
-__all__ = ["ACTIVATIONS", "Activation", "RateNetwork", "abscissa", "largest_dt"]
+__all__ = ["ACTIVATIONS", "EDGE", "Activation", "RateNetwork", "abscissa", "largest_dt"]
 
 Activation = Literal["linear", "tanh"]
 ACTIVATIONS = ("linear", "tanh")
-_EDGE = 1e-9  # of the decay of a single neuron: a slower mode counts as none that decays
+EDGE = 1e-9  # of the decay of a single neuron: a slower mode counts as none that decays
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,7 +170,7 @@ class RateNetwork(ByValue, Brief):
     def _hold(self) -> None:
         """Refuse a linear network without a spontaneous state, and a time step too long for the network."""
         if self.linear:
-            if self.gain * abscissa(self.coupling) >= 1.0 - _EDGE:
+            if self.gain * abscissa(self.coupling) >= 1.0 - EDGE:
                 raise NoSpontaneousState(
                     self.gain,
                     self.largest_gain,

@@ -75,7 +75,7 @@ def _patterns(name: str, given: ArrayLike, neurons: int) -> Array:
     silent = np.flatnonzero(~patterns.any(axis=1))
     if len(silent):
         raise InvalidInput(
-            f"{name} {'is' if one else f'[{silent[0]}] is'} zero: a pattern of no activity has nothing to be learned. "
+            f"{name if one else f'{name}[{silent[0]}]'} is zero: a pattern of no activity has nothing to be learned. "
             f"Leave it out."
         )
     return patterns
