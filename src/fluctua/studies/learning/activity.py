@@ -133,6 +133,29 @@ class Activity(ByValue, Tabular):
 
         return self._left_out(value)
 
+    def turning(self, form: Array, *, transposed: bool = False) -> Array:
+        """Return the product of the response that the regression finds with a matrix, for every group, (g,).
+
+        Parameters
+        ----------
+        form : ndarray, (n, n)
+            Such as the antisymmetric part of a response, to which the speeds of a linear network are blind.
+        transposed : bool
+            As in `foretold`.
+
+        Returns
+        -------
+        ndarray, (g,)
+            Of each group, what leaving it out changes.
+        """
+        net = self.net
+
+        def value(covariance: Array, lagged: Array, gains: Array) -> Array:  # noqa: ARG001
+            one = lagged.T if transposed else lagged
+            return np.asarray(np.sum(form * response_by("regression", covariance, one, net.noise, net.dt)))
+
+        return self._left_out(value)
+
     def balanced(self, modes: Array) -> Array:
         """Return both sides of the balance of fluctuation and learning along each of `modes`, left over right, (g, k).
 

@@ -89,7 +89,7 @@ def _tasks(asked: tuple[str, ...], names: list[str]) -> tuple[Ints, Ints]:
     found = []
     for each in asked:
         parts = each.split(":")
-        if len(parts) != 2:
+        if len(parts) != 2 or parts[0] == parts[1]:
             raise InvalidInput(f"--task must be INPUT:TARGET, two classes such as {names[0]}:{names[1]}, got {each!r}.")
         found.append([names.index(choice("class", part, names)) for part in parts])
     given, target = np.array(found, dtype=np.int64).T

@@ -64,7 +64,7 @@ def grown(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     """Draw how the overlap of the response with the target grows while the first task is learned."""
     arrays = verdict.arrays
     figure, (axes, *_) = sheet.canvas(
-        f"Task {arrays['task'][0]} while it is learned", f"{verdict.study}: {verdict.title}", 3.6
+        f"Task {verdict.identity['tasks'][0]} while it is learned", f"{verdict.study}: {verdict.title}", 3.6
     )
     axes.errorbar(
         arrays["eps_learned"],

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..._arrays import Array, standard_error
+from ..._arrays import Array, odd, standard_error
 from ...verification.judgement import Role
 from ...verification.significance import ROUNDING, bands
 from ...verification.statements import Measured, Statement, stated
@@ -86,6 +86,7 @@ class Held:
         learned = {name: _still(found) for name, found in self._of_learning.items()}
         return [
             _one("regression", "claim", self._in_bands(self.foretold["regression"])),
+            *([] if self.prediction.net.symmetric else [_one("rotation", "claim", self._rotation())]),
             stated("learning", "claim", dict.fromkeys(learned, 1.0), learned),
             _one("balance", "claim", self._balance),
         ]
@@ -104,7 +105,8 @@ class Held:
     def by(self, estimator: Estimator, name: str = "", role: Role | None = None) -> Statement:
         """Return the statement that an estimator foretells the speed, within what the time step does to it."""
         known = replace(self.prediction, theory=estimator).speeds / self.speeds
-        return self._told(name or NAMES[estimator], self.foretold[estimator], known, self._of_dt(estimator), role)
+        values, expected = self._in_bands(self.foretold[estimator]), self._in_bands(known[None])
+        return self._told(name or NAMES[estimator], values, expected, self._of_dt(estimator), role)
 
     def backwards(self, name: str = BACKWARDS, role: Role | None = None) -> Statement:
         """Return the statement that the regression may as well run backwards in time: true in equilibrium alone."""
@@ -113,15 +115,35 @@ class Held:
         along = self.tasks.along(turned, state.gains)
         known = state.net.gain**2 * state.net.input_gain * along[0] * along[1] / self.speeds
         found = self._over_learned(self.activity.foretold(self.tasks, "regression", transposed=True))
-        return self._told(name, found, known, 0.0, role)
+        rotation = self._rotation(transposed=True)
+        values = {**self._in_bands(found), **rotation}
+        expected = {**self._in_bands(known[None]), **dict.fromkeys(rotation, np.array([self._turned(turned)]))}
+        return self._told(name, values, expected, 0.0, role)
 
-    def _told(self, name: str, found: Array, known: Array, allowed: float, role: Role | None) -> Statement:
+    @cached_property
+    def _odd(self) -> Array:
+        """The antisymmetric part of the response, which a symmetric coupling has not, (n, n)."""
+        return odd(self.prediction.response)
+
+    def _turned(self, response: Array) -> float:
+        """A response along the antisymmetric part, over that of the network."""
+        return float(np.sum(self._odd * response) / np.sum(self._odd * self.prediction.response))
+
+    def _rotation(self, *, transposed: bool = False) -> dict[str, Array]:
+        """The antisymmetric part that the regression finds: tasks look at the symmetric one alone."""
+        if self.prediction.net.symmetric:
+            return {}
+        size = float(np.sum(self._odd * self.prediction.response))
+        return {"rotation": self.activity.turning(self._odd / size, transposed=transposed)}
+
+    def _told(
+        self, name: str, values: Mapping[str, Array], known: Mapping[str, Array], allowed: float, role: Role | None
+    ) -> Statement:
         """A statement that may be wrong: a mutant where these runs can tell it, by its error bars and what is known."""
-        values = self._in_bands(found)
         if role is None:
             expected = {
                 each: 1 + float(np.sign(off) * max(abs(off) - allowed, 0.0))
-                for each, off in ((each, float(one[0]) - 1) for each, one in self._in_bands(known[None]).items())
+                for each, off in ((each, float(one[0]) - 1) for each, one in known.items())
             }
             role = stated(name, "rung", expected, values).if_told(_one(name, "rung", values), self.level).role
         return _one(name, role, values, allowed=allowed)

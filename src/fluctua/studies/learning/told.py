@@ -15,11 +15,12 @@ from .prediction import LearningPrediction
 __all__ = ["evidence", "facts_of"]
 
 _POINTS = 60  # of a curve
+_FEWEST, _ALIKE = 3, 1e-9  # tasks that have an order; spread of logarithms below which they have none
 
 
-def evidence(held: Held, labels: Sequence[str], beside: Held | None) -> tuple[Arrays, Mapping[str, list[str]]]:
+def evidence(held: Held, beside: Held | None) -> tuple[Arrays, Mapping[str, list[str]]]:
     """Return the arrays of the figures and the tables that they make."""
-    arrays = {"task": np.array(labels), **_tasks(held, "")}
+    arrays = {"task": np.arange(len(held.speeds)), **_tasks(held, "")}
     tables = {"tasks": list(arrays)}
     if beside is not None:
         symmetric = _tasks(beside, "symmetric_")
@@ -70,8 +71,9 @@ def facts_of(held: Held, labels: Sequence[str], beside: Held | None) -> dict[str
         f"Task {labels[0]}": _of_first(held),
         "Over tasks": f"z-rms {_z_rms(held)}",
     }
-    if len(labels) > 2:
-        told["Order"] = f"log speed correlates with the product of variances by {_correlation(state):.6f}"
+    correlation = _correlation(state)
+    if np.isfinite(correlation):
+        told["Order"] = f"log speed correlates with that of the product of variances by {correlation:.6f}"
     if beside is not None:
         told["Symmetric"] = f"z-rms over tasks {_z_rms(beside)}"
     if not net.linear:
@@ -100,10 +102,13 @@ def _z_rms(held: Held) -> str:
 
 
 def _correlation(state: LearningPrediction) -> float:
-    """Of the logarithms of the speeds and of the products of variances, over tasks."""
+    """Of the logarithms of the speeds and of the products of variances, over tasks; NaN where they are all alike."""
     product = replace(state, theory="variances").speeds
     positive = (state.speeds > 0) & (product > 0)
-    return float(np.corrcoef(np.log(state.speeds[positive]), np.log(product[positive]))[0, 1])
+    logs = np.log([state.speeds[positive], product[positive]])
+    if logs.shape[1] < _FEWEST or (np.ptp(logs, axis=1) < _ALIKE).any():
+        return float("nan")
+    return float(np.corrcoef(logs)[0, 1])
 
 
 def _of_closure(held: Held) -> str:

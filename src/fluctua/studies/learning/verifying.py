@@ -148,7 +148,7 @@ def judge(
             other.backwards("C_1 transposed, symmetric", "claim"),
         ]
     asked.report("comparison", 0.0)
-    arrays, tables = evidence(held, labels, other)
+    arrays, tables = evidence(held, other)
     verdict = conclude(
         "learning",
         f"{len(labels)} task{'s' * (len(labels) > 1)} of {prediction.net.neurons} neurons, {prediction.net.activation}",
@@ -158,7 +158,7 @@ def judge(
         steps=asked.steps,
         replicas=asked.replicas,
         entropy=str(asked.root.entropy),
-        asked={**repeats, "spawn_key": list(asked.root.spawn_key)},
+        asked={**repeats, "tasks": list(labels), "spawn_key": list(asked.root.spawn_key)},
         arrays=arrays,
         tables=tables,
         facts=facts_of(held, labels, other),
