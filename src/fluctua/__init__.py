@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from .theory.probe import ExpectedAccuracy, expected_accuracy
     from .verification.in_time.verdict import DynamicVerdict
     from .verification.in_time.verify import verify_dynamic
-    from .verification.new_output import LearnedShare, learned_share
+    from .verification.new_output import learned_share
     from .verification.noise import gradient_noise
     from .verification.noise_found import GradientNoise
     from .verification.one_epoch import SemiAnalytic, semi_analytic
+    from .verification.shares import LearnedShare
 
 __all__ = [
     "EMA",
@@ -117,7 +118,7 @@ _LATER = {
     "expected_accuracy": "theory.probe",
     "DynamicVerdict": "verification.in_time.verdict",
     "verify_dynamic": "verification.in_time.verify",
-    "LearnedShare": "verification.new_output",
+    "LearnedShare": "verification.shares",
     "learned_share": "verification.new_output",
     "gradient_noise": "verification.noise",
     "GradientNoise": "verification.noise_found",

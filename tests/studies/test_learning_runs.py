@@ -11,7 +11,7 @@ import pytest
 import fluctua as fl
 from fluctua.report import render
 from fluctua.studies import learning
-from fluctua.studies.learning.activity import begin
+from fluctua.studies.learning.beginning import begin
 from fluctua.studies.learning.runs import learn
 from fluctua.studies.learning.tasks import Tasks
 from fluctua.verification.conclusion import StatementVerdict

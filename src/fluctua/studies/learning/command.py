@@ -14,9 +14,10 @@ from ...data import load
 from ...errors import InvalidInput
 from ...verification.conclusion import StatementVerdict
 from ..study import Study
+from .asked import predict_network
 from .memories import memories, pairs
 from .network import RateNetwork
-from .prediction import LearningPrediction, predict_network
+from .prediction import LearningPrediction
 from .verifying import Asked, judge
 
 __all__ = ["STUDY"]

@@ -16,10 +16,12 @@ from ..._validate.values import false_alarm_level, positive_int, resolution_shar
 from ...simulation.batches import Rng, seed_sequence
 from ...verification.conclusion import StatementVerdict, conclude
 from ...verification.equal_time import Progress, silent
-from .activity import begin, refuse_few, relaxed, simulate_network, sizes_of
+from .activity import simulate_network
+from .asked import predict_network
+from .beginning import begin, refuse_few, relaxed, sizes_of
 from .held import Held
 from .network import RateNetwork
-from .prediction import LearningPrediction, predict_network
+from .prediction import LearningPrediction
 from .refusals import LearnedTooFar
 from .runs import learn
 from .tasks import Tasks
