@@ -36,6 +36,10 @@ TITLES = {
     "F36": "Yaida's relations",
     "F43": "The balance of shuffled epochs",
     "F44": "Noise that an epoch takes back",
+    "F100": "A chain whose step adapts, and what it keeps",
+    "F101": "Its stationary law at finite step",
+    "F102": "Its bias to first order in the step",
+    "F103": "Averages weighted by the monitor",
 }
 _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
@@ -43,7 +47,7 @@ _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE |
 def formulas() -> dict[str, dict[str, str]]:
     """Return number to title, LaTeX and MathML."""
     latex: dict[str, str] = {}
-    for page in sorted(DOCS.glob("*.md")):
+    for page in sorted(DOCS.rglob("*.md")):
         for number, body in _DIRECTIVE.findall(page.read_text(encoding="utf-8")):
             lines = [line.strip() for line in body.splitlines() if not line.strip().startswith(":")]
             latex[number] = "\n".join(lines).strip()

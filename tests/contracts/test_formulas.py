@@ -17,8 +17,9 @@ PAGES = {
     "softmax": range(71, 80),
     "networks": range(87, 90),
     "monitor": range(80, 87),
+    "adaptive": range(100, 105),
 }
-CITED = re.compile(r"\bF\d{1,2}\b")
+CITED = re.compile(r"\bF(?:\d{1,2}|1[0-2]\d)\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)
 DIRECTIVE = re.compile(r"^ *```\{formula\} (\S+)\n((?: *:\w+: .*\n)*)((?:.*\n)*?) *```$", re.MULTILINE)
 OPTION = re.compile(r":(\w+): (.*)")
@@ -28,7 +29,7 @@ OPTION = re.compile(r":(\w+): (.*)")
 def formulas():
     """Every formula of the pages: number, page, and what its options name, in the order in which they stand."""
     found = []
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in sorted((ROOT / "docs").rglob("*.md")):
         for number, options, latex in DIRECTIVE.findall(page.read_text()):
             names = {option: value.split() for option, value in OPTION.findall(options)}
             found.append((number, page.stem, names, latex))
@@ -126,7 +127,7 @@ def spelled(words):
         first, last = (int(number) for number in found.groups())
         return " ".join(f"F{number}" for number in range(first, last + 1))
 
-    return re.sub(r"\bF(\d{1,2}) to F(\d{1,2})\b", every, words)
+    return re.sub(r"\bF(\d{1,3}) to F(\d{1,3})\b", every, words)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 
 BUDGET = {"alpha": 0.02, "miss": 0.02}
 """Bounds on the probabilities that a run of the whole suite fails although nothing is wrong, and misses a mutant."""
-SIMULATING = ("verify", "noise", "reproduce", "--check", "--orders", "--measure")
+SIMULATING = ("verify", "noise", "reproduce", "study", "--check", "--orders", "--measure")
 """What a command line has in it if it simulates."""
 
 _streams = 0

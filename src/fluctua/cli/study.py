@@ -104,7 +104,7 @@ def _save(verdict: StatementVerdict, directory: Path, paged: bool) -> None:
 def _say(verdict: StatementVerdict, directory: Path, seconds: float) -> None:
     width = max((len(name) for name in verdict.facts), default=0)
     for name, words in verdict.facts.items():
-        show(f"{name.lower():<{width}}  {words}")
+        show(f"{name[0].lower() + name[1:]:<{width}}  {words}")
     show(f"\n{verdict.table}\n\n{verdict.outcome.upper()}  {verdict.words}")
     figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
     page = f"{REPORT}, " if (directory / REPORT).exists() else ""

@@ -25,6 +25,7 @@ __all__ = ["KNOWN", "Measured", "Quantity", "Statement", "scaled", "stated"]
 KNOWN = 10**6
 """Degrees of freedom of an error bar that is as good as known: Student's t is then normal."""
 ROLES = "claim", "mutant", "unresolved", "rung", "reference"
+_SURELY = 2.0  # times the deviation that is caught with probability 0.95: it is then as good as always
 _FLOOR = ROUNDING["float64"]
 
 
@@ -155,12 +156,13 @@ class Statement(Brief):
     def if_told(self, claim: Statement, level: float) -> Statement:
         """Return the statement as a mutant if these runs can tell it from `claim`, else as unresolved.
 
-        What the runs found does not enter, only their error bars: a prediction that lies so far from the claim's that
-        it is rejected with probability 0.95 at `level` has to be.
+        What the runs found does not enter, only their error bars: a prediction that lies twice as far from the claim's
+        as is rejected with probability 0.95 at `level` has to be.
         """
         right, share = {each.name: each for each in claim.quantities}, level / len(self.quantities)
         told = any(
-            abs(each.predicted - right[each.name].predicted) > shift_caught(share, each.freedom)[1] * each.error
+            abs(each.predicted - right[each.name].predicted)
+            > _SURELY * shift_caught(share, each.freedom)[1] * each.error
             for each in self.quantities
             if each.name in right
         )
