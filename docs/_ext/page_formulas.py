@@ -40,6 +40,11 @@ TITLES = {
     "F101": "Its stationary law at finite step",
     "F102": "Its bias to first order in the step",
     "F103": "Averages weighted by the monitor",
+    "F115": "Speed of learning by Hebb's rule",
+    "F116": "The response, from fluctuation alone",
+    "F117": "The balance of fluctuation and learning",
+    "F118": "Learning to a finite strength",
+    "F119": "The Gaussian closure",
 }
 _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 

@@ -18,6 +18,7 @@ PAGES = {
     "networks": range(87, 90),
     "monitor": range(80, 87),
     "adaptive": range(100, 105),
+    "learning": range(114, 121),
 }
 CITED = re.compile(r"\bF(?:\d{1,2}|1[0-2]\d)\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

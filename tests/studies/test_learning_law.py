@@ -114,7 +114,7 @@ def test_covariance_is_the_fixed_point_of_the_steps(name):
 
 @pytest.mark.parametrize("name", COUPLINGS)
 def test_regression_is_exact_and_equilibrium_where_the_coupling_is_symmetric(name):
-    """F116, F117 and the balance of fluctuation and learning, against the inverse."""
+    """F116, and F117, the balance of fluctuation and learning, against the inverse."""
     net = net_of(COUPLINGS[name])
     state = fl.predict(net, U, XI)
     true = np.linalg.inv(np.eye(4) - 0.8 * net.coupling)
@@ -144,7 +144,7 @@ def test_product_of_variances_is_right_in_the_limit_of_short_steps():
 
 @pytest.mark.parametrize("name", COUPLINGS)
 def test_speed_and_finite_learning_are_those_of_the_steps(name):
-    """F115 and F119 against the mean of the network, stepped to rest before and after learning."""
+    """F115 and F118 against the mean of the network, stepped to rest before and after learning."""
     coupling = COUPLINGS[name]
     state = fl.predict(net_of(coupling, input_gain=1.5), U, XI)
     pushed = 0.8 * 1.5 * U
@@ -189,7 +189,7 @@ def test_rungs_of_tanh_on_digits(digits, gain, share, values):
 
 
 def test_the_closure_s_finite_learning_on_digits_and_its_slope(digits):
-    """F120: the derivative, whose gains move too, against differences of stationary states."""
+    """F119: the derivative, whose gains move too, against differences of stationary states."""
     patterns, coupling = digits(0.5)
     state = fl.predict(learning.RateNetwork(coupling, 0.8, 0.2, 0.1, "tanh", 0.1), patterns[0], patterns[1])
     grown = [float(state.overlaps(eps)[0] - state.starts[0]) for eps in (0.25, 0.5, 1.0)]

@@ -37,6 +37,7 @@ def descended(sgd, steps, weights=None):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_exact_share_is_that_of_descent(name):
+    """F120."""
     found = fl.learned_share(fl.LeastSquares(INPUTS, TARGETS), RECIPES[name], NEW, [0, 1, 7, 40])
     direct = [descended(RECIPES[name], steps) for steps in found.steps]
     assert found.exact == pytest.approx(np.array(direct), abs=1e-12)

@@ -46,7 +46,7 @@ def learned_share(
 
     The mean of a new output's weights relaxes from zero as a fluctuation of the outputs that exist does (F20), so that
     their lagged covariances foretell it: E[V(t)^T V(t + k)] = S M^k gives M^k, and
-    phi(k) = B (1 - M^k) H^-1 B^T/<f^2> with B = <f x^T> (F122). The foretelling looks at weights that fluctuate and at
+    phi(k) = B (1 - M^k) H^-1 B^T/<f^2> with B = <f x^T> (F120). The foretelling looks at weights that fluctuate and at
     the inputs, and at no gradient of the new output.
 
     Parameters

@@ -26,7 +26,7 @@ class LearnedShare(ByValue, Tabular):
     ----------
     steps : tuple of int
     exact : ndarray, (k, m)
-        phi(k) = B (1 - M^k) H^-1 B^T/<f^2>, B = <f x^T> (F122).
+        phi(k) = B (1 - M^k) H^-1 B^T/<f^2>, B = <f x^T> (F120).
     limit : ndarray, (m,)
         phi at the optimum, which is the share that is ever learned.
     foretold, foretold_error : ndarray, (k, m), or None

@@ -158,7 +158,7 @@ class Activity(ByValue, Tabular):
         Returns
         -------
         ndarray, (g, k)
-            For every group of replicas; 1 for a linear network (F121).
+            For every group of replicas; 1 for a linear network (F117).
         """
         net = self.net
 

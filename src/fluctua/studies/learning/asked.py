@@ -59,17 +59,17 @@ def predict_network(
 def speed(net: RateNetwork, inputs: ArrayLike, targets: ArrayLike, *, theory: Theory | None = None) -> Array:
     r"""Return how fast a network will learn each task, foretold from its fluctuation before learning, (t,).
 
-    The speed is v = d(xi . E x)/d eps at eps = 0 for W + eps xi u^T, with no run: every theory is given the covariances
+    The speed is v = d(xi . E x)/d eps at eps = 0 for W + eps xi u^T (F115), with no run: every theory is given the covariances
     that an infinitely long one would measure.
 
     ===========  ===================================================================================================
     regression   chi = dt (I - C_1 S^-1)^-1 from lagged covariances: exact for a linear network (F116)
-    equilibrium  chi = (S + C_1)/(2 D): exact where the coupling is symmetric (F117)
+    equilibrium  chi = (S + C_1)/(2 D): exact where the coupling is symmetric (F116)
     response     chi = S/D for the target, and the true response for the input
-    variances    chi = S/D twice, the product of variances: symmetric coupling and a short time step (F118)
+    variances    chi = S/D twice, the product of variances: symmetric coupling and a short time step (F116)
     linear       tanh as if it were the identity
     frozen       tanh with its mean slopes in the spontaneous state, which do not move
-    gaussian     tanh by the Gaussian closure, whose slopes move: off by `LearningPrediction.own_error` at most (F120)
+    gaussian     tanh by the Gaussian closure, whose slopes move: off by `LearningPrediction.own_error` at most (F119)
     ===========  ===================================================================================================
 
     Parameters

@@ -54,7 +54,7 @@ class Closed:
         return self.net.balanced(self.gains)
 
     def moved(self, given: Array, target: Array) -> Array:
-        """Return d mu/d eps, (n,), for W + eps xi u^T at eps = 0: the gains move along (F120).
+        """Return d mu/d eps, (n,), for W + eps xi u^T at eps = 0: the gains move along (F119).
 
         Parameters
         ----------

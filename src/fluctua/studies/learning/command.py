@@ -119,6 +119,21 @@ _PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(["--data-dir"], type=str, help="Where the files of data sets are."),
 )
 
+_USUAL: dict[str, Any] = {
+    "data": "digits",
+    "asymmetry": 0.5,
+    "gain": 0.8,
+    "noise": None,
+    "dt": 0.1,
+    "input_gain": None,
+    "activation": "linear",
+    "task": (),
+    "steps": 4000,
+    "replicas": 512,
+    "data_dir": None,
+}
+"""What the command is called with where nothing is asked."""
+
 STUDY = Study(
     "learning",
     "Does fluctuation before learning foretell its speed?",
@@ -129,4 +144,6 @@ STUDY = Study(
         "fluctua study learning digits --asymmetry 0.5 --gain 0.8 --noise 0.05",
         "fluctua study learning digits --activation tanh --task 0:1",
     ),
+    rows={"driven": _USUAL, "symmetric": {**_USUAL, "asymmetry": 0.0}, "tanh": {**_USUAL, "activation": "tanh"}},
+    quick={"driven": _USUAL},
 )

@@ -23,9 +23,9 @@ def response_by(estimator: Estimator, covariance: Array, lagged: Array, noise: f
 
     ===========  ====================================================================================
     regression   dt (I - C_1 S^-1)^-1: exact for a linear network, any coupling, any time step (F116)
-    equilibrium  (S + C_1)/(2 D): exact where the coupling is symmetric (F117)
+    equilibrium  (S + C_1)/(2 D): exact where the coupling is symmetric (F116)
     response     S/D for the target alone; the input's factor is the true response
-    variances    S/D: symmetric coupling and a time step that is short (F118)
+    variances    S/D: symmetric coupling and a time step that is short (F116)
     ===========  ====================================================================================
     """
     if estimator == "regression":
@@ -43,6 +43,6 @@ def speeds_by(
 
 
 def balance(response: Array, covariance: Array, noise: float, dt: float) -> tuple[Array, Array]:
-    """Return both sides of chi S + S chi^T - dt S = 2 D chi chi^T: fluctuation and what learning is made of."""
+    """Return both sides of chi S + S chi^T - dt S = 2 D chi chi^T (F117): fluctuation, and what learning is made of."""
     half = response @ covariance
     return half + half.T - dt * covariance, 2 * noise * response @ response.T

@@ -120,7 +120,7 @@ class LearningPrediction(ByValue, Tabular):
     def overlaps(self, learned: float) -> Array:
         """Return xi . E x of each task after it has been learned by eps, (t,).
 
-        Each by itself: W + eps xi u^T. A coupling of rank one is exact for a linear network (F119).
+        Each by itself: W + eps xi u^T. A coupling of rank one is exact for a linear network (F118).
 
         Parameters
         ----------
