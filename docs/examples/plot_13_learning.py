@@ -30,9 +30,8 @@ for axes, asymmetry in zip(panels, (0.0, 0.5), strict=True):
     for theory, look in (("variances", "^#D55E00"), ("equilibrium", "s#E69F00")):  # Okabe and Ito's colours
         foretold = learning.speed(net, inputs, targets, theory=theory)
         axes.plot(exact, foretold, look[0], ms=3, color=look[1:], label=theory)
-        print(
-            f"asymmetry {asymmetry}: {theory} over exact, {(foretold / exact).min():.4f} to {(foretold / exact).max():.4f}"
-        )
+        ratios = foretold / exact
+        print(f"asymmetry {asymmetry}: {theory} over exact, {ratios.min():.4f} to {ratios.max():.4f}")
     value, error = fl.simulate(net, steps=500, replicas=128, rng=1).speeds(inputs, targets)
     axes.errorbar(exact, value, error, fmt="o", ms=3, color="#0072B2", lw=0.6, label="regression, of a short run")
     axes.axline((exact[0], exact[0]), slope=1, color="0.3", lw=0.8)

@@ -8,7 +8,7 @@ import pytest
 import fluctua as fl
 from fluctua.studies import learning
 from fluctua.studies.learning.foretelling import balance, response_by
-from fluctua.studies.learning.memories import pairs
+from fluctua.studies.learning.patterns import pairs
 
 SMALL = {"gain": 0.8, "noise": 0.05, "dt": 0.1}
 RNG = np.random.default_rng(7)

@@ -194,5 +194,3 @@ def test_the_command_refuses_what_the_study_does(run, options, match):
     code, _, err = run("study", "learning", "few.npz", *options)
     assert code == 2
     assert match in " ".join(err.split())
-
-

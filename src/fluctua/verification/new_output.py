@@ -81,6 +81,8 @@ def learned_share(
         few or that do not fluctuate.
     UnstableSGD
         If the recipe has no stationary state to fluctuate in.
+    NotConverged
+        If that state was not found to the accuracy stated.
 
     Notes
     -----

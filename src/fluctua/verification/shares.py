@@ -25,6 +25,7 @@ class LearnedShare(ByValue, Tabular):
     Attributes
     ----------
     steps : tuple of int
+        After how many steps of training from zero.
     exact : ndarray, (k, m)
         phi(k) = B (1 - M^k) H^-1 B^T/<f^2>, B = <f x^T> (F120).
     limit : ndarray, (m,)

@@ -12,8 +12,8 @@ from ...theory.answers import predict
 from ...verification.equal_time import verify
 from .activity import Activity, simulate_network
 from .asked import predict_network, speed
-from .memories import memories
 from .network import RateNetwork
+from .patterns import memories
 from .prediction import LearningPrediction, Theory
 from .refusals import LearnedTooFar, NoSpontaneousState
 from .verifying import verify_network

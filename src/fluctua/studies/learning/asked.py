@@ -59,8 +59,8 @@ def predict_network(
 def speed(net: RateNetwork, inputs: ArrayLike, targets: ArrayLike, *, theory: Theory | None = None) -> Array:
     r"""Return how fast a network will learn each task, foretold from its fluctuation before learning, (t,).
 
-    The speed is v = d(xi . E x)/d eps at eps = 0 for W + eps xi u^T (F115), with no run: every theory is given the covariances
-    that an infinitely long one would measure.
+    The speed is v = d(xi . E x)/d eps at eps = 0 for W + eps xi u^T (F115), with no run: every theory is given the
+    covariances that an infinitely long one would measure.
 
     ===========  ===================================================================================================
     regression   chi = dt (I - C_1 S^-1)^-1 from lagged covariances: exact for a linear network (F116)

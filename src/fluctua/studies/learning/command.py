@@ -15,8 +15,8 @@ from ...errors import InvalidInput
 from ...verification.conclusion import StatementVerdict
 from ..study import Study
 from .asked import predict_network
-from .memories import memories, pairs
 from .network import RateNetwork
+from .patterns import memories, pairs
 from .prediction import LearningPrediction
 from .verifying import Asked, judge
 
