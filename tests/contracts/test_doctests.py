@@ -25,6 +25,7 @@ VERDICTS = {
 }
 """Where an example makes a verdict."""
 KEPT = {
+    "docs/studies/learning.md",
     "fluctua.planning.rehearsal",
     "fluctua.report",
     "fluctua.report.explorer.ranges",
@@ -32,8 +33,10 @@ KEPT = {
     "fluctua.simulation.measurement",
     "fluctua.simulation.head_measurement",
     "fluctua.simulation.replicas",
+    "fluctua.studies.learning.activity",
     *(["fluctua.torch.network_runs"] if find_spec("torch") else []),
     "fluctua.verification.in_time.verdict",
+    "fluctua.verification.new_output",
     "fluctua.verification.one_epoch",
     "fluctua.verification.verdict",
 }

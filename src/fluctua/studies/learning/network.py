@@ -59,9 +59,11 @@ class RateNetwork(ByValue, Brief):
     >>> net = learning.RateNetwork([[0.0, 0.5], [0.5, 0.0]], gain=0.8, noise=0.05, dt=0.1)
     >>> net.neurons, net.symmetric
     (2, True)
-    >>> learning.RateNetwork([[0.0, 0.5], [0.5, 0.0]], gain=3.0, noise=0.05, dt=0.1)
-    Traceback (most recent call last):
-    fluctua.studies.learning.refusals.NoSpontaneousState: gain = 3 leaves the network no spontaneous stationary ...
+    >>> try:
+    ...     learning.RateNetwork([[0.0, 0.5], [0.5, 0.0]], gain=3.0, noise=0.05, dt=0.1)
+    ... except learning.NoSpontaneousState as error:
+    ...     print(f"{error.gain} >= {error.largest_gain}")
+    3.0 >= 2.0
     """
 
     coupling: Array

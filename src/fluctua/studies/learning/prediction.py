@@ -46,7 +46,7 @@ class LearningPrediction(ByValue, Tabular):
     >>> net = learning.RateNetwork([[0.0, 0.9], [0.3, 0.0]], gain=0.8, noise=0.05, dt=0.1)
     >>> prediction = fl.predict(net, [1.0, 0.0], [0.0, 1.0])
     >>> prediction.speeds.round(6), prediction.strengths(1.0).round(6)
-    (array([0.935425]), array([0.525469]))
+    (array([0.935317]), array([0.522368]))
     """
 
     net: RateNetwork
