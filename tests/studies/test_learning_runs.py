@@ -113,6 +113,15 @@ def test_the_closure_holds_for_tanh_within_what_it_states_and_lower_rungs_do_not
 
 
 @pytest.mark.any_seed
+@pytest.mark.parametrize("coupling", [[[0.5]], np.zeros((2, 2)), [[-0.5, 0.2], [0.1, -0.3]]])
+def test_the_smallest_networks_have_a_verdict(coupling):
+    net = learning.RateNetwork(coupling, gain=0.9, noise=0.05, dt=0.1)
+    found = fl.verify(net, np.ones(net.neurons), np.ones(net.neurons), steps=64, replicas=8, rng=1, level=1e-9)
+    assert {row.name for row in found.claims} >= {"regression", "learning", "balance"}
+    assert all(np.isfinite(row.predicted) for row in found.rows)
+
+
+@pytest.mark.any_seed
 def test_activity_foretells_and_refuses_too_few_samples():
     net = learning.RateNetwork(DRIVEN, gain=0.9, noise=0.05, dt=0.1)
     short = fl.simulate(net, steps=8, replicas=16, rng=1)

@@ -117,7 +117,7 @@ class Held:
         found = self._over_learned(self.activity.foretold(self.tasks, "regression", transposed=True))
         rotation = self._rotation(transposed=True)
         values = {**self._in_bands(found), **rotation}
-        expected = {**self._in_bands(known[None]), **dict.fromkeys(rotation, np.array([self._turned(turned)]))}
+        expected = {**self._in_bands(known[None]), **{each: np.array([self._turned(turned)]) for each in rotation}}
         return self._told(name, values, expected, 0.0, role)
 
     @cached_property
