@@ -45,6 +45,11 @@ TITLES = {
     "F108": "The balance of the layers after a step",
     "F110": "Variance against curvature",
     "F112": "Isotropic noise in two layers",
+    "F115": "Speed of learning by Hebb's rule",
+    "F116": "The response, from fluctuation alone",
+    "F117": "The balance of fluctuation and learning",
+    "F118": "Learning to a finite strength",
+    "F119": "The Gaussian closure",
 }
 _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 

@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from .theory.probe import ExpectedAccuracy, expected_accuracy
     from .verification.in_time.verdict import DynamicVerdict
     from .verification.in_time.verify import verify_dynamic
+    from .verification.new_output import learned_share
     from .verification.noise import gradient_noise
     from .verification.noise_found import GradientNoise
     from .verification.one_epoch import SemiAnalytic, semi_analytic
+    from .verification.shares import LearnedShare
 
 __all__ = [
     "ABOBA",
@@ -74,6 +76,7 @@ __all__ = [
     "GradientNoise",
     "HeadMeasurement",
     "HeldOutLoss",
+    "LearnedShare",
     "LeastSquares",
     "LocalPrediction",
     "Logistic",
@@ -99,6 +102,7 @@ __all__ = [
     "gradient_noise",
     "held_out_curve",
     "held_out_loss",
+    "learned_share",
     "learning_curve",
     "load",
     "loss_spread",
@@ -131,6 +135,8 @@ _LATER = {
     "expected_accuracy": "theory.probe",
     "DynamicVerdict": "verification.in_time.verdict",
     "verify_dynamic": "verification.in_time.verify",
+    "LearnedShare": "verification.shares",
+    "learned_share": "verification.new_output",
     "gradient_noise": "verification.noise",
     "GradientNoise": "verification.noise_found",
     "SemiAnalytic": "verification.one_epoch",

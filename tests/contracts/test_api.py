@@ -38,6 +38,8 @@ PUBLIC = {
     "held_out_curve",
     "held_out_loss",
     "HeldOutLoss",
+    "learned_share",
+    "LearnedShare",
     "learning_curve",
     "LeastSquares",
     "LocalPrediction",

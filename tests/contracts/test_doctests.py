@@ -27,6 +27,7 @@ VERDICTS = {
 }
 """Where an example makes a verdict."""
 KEPT = {
+    "docs/studies/learning.md",
     "fluctua.planning.rehearsal",
     "fluctua.report",
     "fluctua.report.explorer.ranges",
@@ -36,8 +37,10 @@ KEPT = {
     "fluctua.simulation.replicas",
     "fluctua.studies.adaptive.runs",
     "fluctua.studies.adaptive.underdamped",
+    "fluctua.studies.learning.activity",
     *(["fluctua.torch.network_runs"] if find_spec("torch") else []),
     "fluctua.verification.in_time.verdict",
+    "fluctua.verification.new_output",
     "fluctua.verification.one_epoch",
     "fluctua.verification.verdict",
 }

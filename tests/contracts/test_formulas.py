@@ -20,6 +20,7 @@ PAGES = {
     "samplers": range(90, 100),
     "adaptive": range(100, 105),
     "layers": range(105, 114),
+    "learning": range(114, 121),
 }
 CITED = re.compile(r"\bF(?:\d{1,2}|1[0-2]\d)\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

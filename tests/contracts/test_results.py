@@ -57,6 +57,7 @@ def held():
         fl.gradient_noise(problem, sgd, **run),
         fl.Preparation(bias=True, standardize=True).fit(data),
         fl.expected_accuracy(prediction),
+        fl.learned_share(problem, sgd, data.inputs[:, 10], [3, 9], replicas=32, rng=1),
         (conditioning := fl.conditioning(problem, sgd)),
         conditioning.standardised,
         (sweep := fl.sweep(problem, sgd, lr=[0.01, 0.02, 9.0], batch_size=[4, 8], target=0.3, measure=True, **run)),

@@ -9,7 +9,7 @@ from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from .records import Window
 
-__all__ = ["refuse_noise", "refuse_runs", "refuse_twins"]
+__all__ = ["refuse_lagged", "refuse_noise", "refuse_runs", "refuse_twins"]
 
 _REPLICA = 3000.0  # bytes of a replica's generator
 _AT_ONCE = 64  # replicas of a chunk at most
@@ -68,3 +68,13 @@ def refuse_noise(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, 
     refuse_bytes(f"replicas = {replicas} of {c:,} outputs and {r:,} modes", replicas * each, "Use fewer replicas.")
     flops = steps * (replicas * c * r * (4.0 * sgd.batch_size + 20) + _TURN)
     refuse_work(f"steps = {steps} of {replicas} replicas", flops, "Use fewer steps or replicas.")
+
+
+def refuse_lagged(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, waiting: int) -> None:
+    """Refuse the runs of `learned_share`, whose groups keep the weights of so many looks until they are seen again."""
+    c, width = problem.outputs, sgd.step.slots * problem.rank
+    groups = min(32, replicas)
+    kept = replicas * (_REPLICA + _FLOAT * c * width * waiting / groups) + _FLOAT * groups * 2.0 * width**2
+    refuse_bytes(f"replicas = {replicas} of {c:,} outputs and {problem.rank:,} modes", kept, "Use fewer replicas.")
+    flops = float(steps) * (replicas * 4.0 * sgd.batch_size * c * problem.rank + groups * _TURN)
+    refuse_work(f"{replicas} replicas of {steps:,} steps", flops, "Use fewer steps or replicas.")

@@ -10,6 +10,7 @@ from ..._arrays import Array
 from ...simulation.agenda import BINS, EDGE, Found
 from ...theory.entropy import path_entropy
 from ...theory.yaida import RELATIONS, sides
+from ..left_out import pseudo_values
 from .contrasts import odd, standard_error, z_rms
 from .expectation import Expectation
 from .findings import Entropy, Trace
@@ -82,17 +83,15 @@ class Estimates:
 
     def _plug_in(self, name: str, predicted: float, cut: slice) -> Entropy:
         """From measured moments alone; its bias, about d (d - 1)/n, is removed by leaving groups out in turn."""
-        groups, size = self.found.groups, cut.stop - (cut.start or 0)
+        size = cut.stop - (cut.start or 0)
         transitions = len(self.found.areas) * len(self.expected.agenda.origins)
         bias = size * (size - 1) / transitions
         if bias > predicted or transitions < _STEPS_A_WEIGHT * size:  # nothing to be seen, perhaps not even a rank
             return Entropy(name, "plug-in", predicted, float("nan"), float("nan"), float("nan"), bias)
         times = np.arange(self.found.joint.shape[-1]).reshape(-1, self._cuts[0].stop)[:, cut].ravel()
         joint = self.found.joint[:, times[:, None], times]
-        whole = path_entropy(joint.mean(axis=0), size)
-        left = np.array([path_entropy((joint.sum(axis=0) - part) / (groups - 1), size) for part in joint])
-        value = groups * whole - (groups - 1) * float(left.mean())
-        error = float(np.sqrt((groups - 1) / groups * np.sum((left - left.mean()) ** 2)))
+        found = pseudo_values((joint,), lambda mean: path_entropy(mean, size))
+        value, error = float(found.mean()), float(standard_error(found))
         return Entropy(name, "plug-in", predicted, value, error, float("nan"), bias)
 
     def arrays(self) -> dict[str, Array]:
