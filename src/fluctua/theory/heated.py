@@ -100,7 +100,8 @@ class Heated:
     def settled(self) -> Array:
         """Stationary S at which gradients are taken, of both noises."""
         theta = self._theta()
-        return theta + self.stationary_state(self.source_at(theta), self.problem.precision)
+        source = self.noise if self.thermal.silent else self.source_at(theta)
+        return theta + self.stationary_state(source, self.problem.precision)
 
     def _theta(self) -> Array:
         """Theta, (r, r)."""
