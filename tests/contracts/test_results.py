@@ -39,7 +39,7 @@ def held():
         fl.SGLD(lr=0.02, batch_size=8, temperature=0.01),
         fl.ULA(lr=0.02, temperature=0.01),
         *(kind(lr=0.02, friction=1.0, batch_size=None, temperature=0.01) for kind in KINETIC),
-        fl.lr_for_inflation(problem, fl.ULA(lr=0.02, temperature=0.01)),
+        fl.lr_for_inflation(problem, fl.ULA(lr=0.02, temperature=0.01, weight_decay=0.1)),
         fl.WeightedSampling(np.arange(1.0, 101.0)),
         fl.EMA(0.99),
         fl.RunningAverage(10),

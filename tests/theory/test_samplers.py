@@ -248,7 +248,7 @@ def test_a_run_that_is_swept_knows_thermal_noise(monkeypatch):
 
 def test_an_improper_posterior_is_refused():
     problem = fl.LeastSquares([[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]], [1.0, 0.0, 2.0])
-    for ask in (fl.predict, lambda *given: fl.learning_curve(*given, 3)):
+    for ask in (fl.predict, lambda *given: fl.learning_curve(*given, 3), fl.lr_for_inflation):
         with pytest.raises(InvalidInput, match=r"improper: the inputs leave 1 of 2 directions .* Use weight_decay > 0"):
             ask(problem, fl.SGLD(0.01, 1, 0.1))
     assert fl.predict(problem, fl.SGLD(0.01, 1, 0.0)).excess_loss > 0
