@@ -46,7 +46,7 @@ def lr_for_inflation(problem: LeastSquares, sampler: Langevin, inflation: float 
     Raises
     ------
     InvalidInput
-        For a recipe that is no sampler, a temperature of 0, and a factor of 1 or less.
+        For a recipe that is no sampler, a temperature of 0, a factor of 1 or less, and an improper posterior.
     NotConverged
         Where no step was found that is small enough.
 
