@@ -22,14 +22,21 @@ class Splitting(Kinetic):
 
     FORGOTTEN: ClassVar[float] = 100.0
     """Friction times lr, from which nothing of a momentum is left after a step."""
+    KEPT: ClassVar[float] = 1e-8
+    """The same, below which all of it is: the momentum forgets in 1e8 steps, and the law has no six digits."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.friction * self.lr > self.FORGOTTEN:
+        lost, given = self.friction * self.lr, f"friction = {self.friction:g} times lr = {self.lr:g}"
+        if lost > self.FORGOTTEN:
             raise InvalidInput(
-                f"friction = {self.friction:g} times lr = {self.lr:g} is above {self.FORGOTTEN:g}: next to nothing of "
-                f"the momentum is left after a step, exp(-friction lr). Use a smaller friction, or fluctua.SGLD, which "
-                f"has no momentum."
+                f"{given} is above {self.FORGOTTEN:g}: next to nothing of the momentum is left after a step, "
+                f"exp(-friction lr). Use a smaller friction, or fluctua.SGLD, which has no momentum."
+            )
+        if lost < self.KEPT:
+            raise InvalidInput(
+                f"{given} is below {self.KEPT:g}: a step loses next to nothing of the momentum, which then takes more "
+                f"than {1 / self.KEPT:.0e} steps to reach the temperature. Use a larger friction."
             )
 
 
@@ -61,8 +68,8 @@ class BAOA(Splitting):
     Raises
     ------
     InvalidInput
-        For a value out of range, friction times lr above 100, epochs and a schedule; `UnknownName` for an unknown
-        sampling.
+        For a value out of range, friction times lr above 100 or below 1e-8, epochs and a schedule; `UnknownName` for
+        an unknown sampling.
 
     Notes
     -----
@@ -117,8 +124,8 @@ class BAOAB(Splitting):
     Raises
     ------
     InvalidInput
-        For a value out of range, friction times lr above 100, epochs and a schedule; `UnknownName` for an unknown
-        sampling.
+        For a value out of range, friction times lr above 100 or below 1e-8, epochs and a schedule; `UnknownName` for
+        an unknown sampling.
 
     Notes
     -----
@@ -174,8 +181,8 @@ class ABOBA(Splitting):
     Raises
     ------
     InvalidInput
-        For a value out of range, friction times lr above 10, epochs and a schedule; `UnknownName` for an unknown
-        sampling.
+        For a value out of range, friction times lr above 10 or below 1e-8, epochs and a schedule; `UnknownName` for
+        an unknown sampling.
 
     Notes
     -----
@@ -231,8 +238,8 @@ class OBABO(Splitting):
     Raises
     ------
     InvalidInput
-        For a value out of range, friction times lr above 100, epochs and a schedule; `UnknownName` for an unknown
-        sampling.
+        For a value out of range, friction times lr above 100 or below 1e-8, epochs and a schedule; `UnknownName` for
+        an unknown sampling.
 
     Notes
     -----

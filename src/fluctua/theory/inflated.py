@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from .._validate.arguments import door
-from .._validate.values import real_number
+from .._validate.values import instance, real_number
 from ..errors import InvalidInput, NotConverged
 from ..problem.least_squares import LeastSquares
-from ..recipe.sgd import Recipe
+from ..recipe.langevin import Langevin
 from .answers import predict
 from .inflation_step import Limit, StepForInflation
 from .stability import max_stable_lr
@@ -22,7 +22,7 @@ _ACCURACY, _EDGE = 1e-10, 1e-6  # of the step, relative; distance from the limit
 _TOLD = 1e-3  # of the log inflation: what is farther from the factor is not limited by it
 
 
-def lr_for_inflation(problem: LeastSquares, sampler: Recipe, inflation: float = 1.05) -> StepForInflation:
+def lr_for_inflation(problem: LeastSquares, sampler: Langevin, inflation: float = 1.05) -> StepForInflation:
     r"""Return the largest step at which no mode's variance is off the target's by more than a factor `inflation`.
 
     Solves max over modes of S_pp/(c T/h_p), or of its inverse where a mode is too narrow, equal to `inflation` (F99).
@@ -64,9 +64,10 @@ def lr_for_inflation(problem: LeastSquares, sampler: Recipe, inflation: float = 
     >>> print(f"{step:.7f}")
     0.0056253
     """
+    instance("sampler", sampler, Langevin, "a sampler, as fluctua.SGLD(lr, batch_size, temperature)")
     door(problem, sampler, samplers=True)
     most = real_number("inflation", inflation, above=1.0)
-    if not sampler.tempered or not sampler.step.temperature:
+    if not sampler.step.temperature:
         raise InvalidInput(
             f"sampler = {sampler!r} has no target to compare its draws with: its temperature is 0. Use a sampler with "
             f"a temperature, as fluctua.SGLD(lr, batch_size, temperature)."
@@ -81,7 +82,7 @@ def lr_for_inflation(problem: LeastSquares, sampler: Recipe, inflation: float = 
 class _Search:
     """The worst mode as a function of the step."""
 
-    def __init__(self, problem: LeastSquares, sampler: Recipe, most: float, limit: float) -> None:
+    def __init__(self, problem: LeastSquares, sampler: Langevin, most: float, limit: float) -> None:
         self.problem, self.sampler, self.most, self.limit = problem, sampler, most, limit
 
     def worst(self, lr: float) -> tuple[float, int, float]:
