@@ -79,6 +79,7 @@ PUBLIC = {
     "UnstableSGD",
     "Verdict",
     "verify",
+    "verify_draws",
     "verify_dynamic",
     "WeightedSampling",
 }
@@ -180,6 +181,7 @@ SIGNATURES = {
         "check_stability",
         "progress",
     ],
+    fl.verify_draws: ["law", "draws", "every", "start", "level", "resolution"],
     fl.verify_dynamic: [
         "problem",
         "sgd",

@@ -53,9 +53,8 @@ class _Answer:
     short_help="How wrong a sampler's posterior is; are draws right?",
     group="Question",
     examples=(
-        "fluctua sampler features.npz --method sgld --lr 0.05 --noise-variance 0.5",
-        "fluctua sampler features.npz --method baoab --inflation 1.05 --friction 1 --noise-variance 0.5",
-        "fluctua sampler features.npz --method sgld --lr 0.05 --noise-variance 0.5 --draws draws.npy",
+        "fluctua sampler x.npz --method ula --lr .1 --temperature 1",
+        "fluctua sampler x.npz --method sgld --lr 1 --temperature 1",
     ),
 )
 @data_options
