@@ -91,11 +91,13 @@ def test_every_option_is_in_a_group_and_help_comes_last(path):
 
 def test_the_options_of_verify_are_grouped_by_what_they_are_of():
     found = sections(helped(("fluctua", "verify")))
-    assert [*found] == ["Data", "Preparation", "Recipe", "Average of the weights", "Run", "Output", "Examples"]
+    groups = ["Data", "Preparation", "Recipe", "Sampler", "Average of the weights", "Run"]
+    assert [*found] == [*groups, "Output", "Examples"]
     for group, options in {
         "Data": ["--targets-are", "--limit"],
         "Preparation": ["--bias", "--center", "--standardize", "--test-size"],
         "Recipe": ["--lr", "--weight-decay", "--sampling"],
+        "Sampler": ["--method", "--noise-variance", "--friction"],
         "Average of the weights": ["--ema"],
         "Run": ["--replicas", "--seed"],
         "Output": ["--out", "--json"],

@@ -81,6 +81,7 @@ PUBLIC = {
     "UnstableSGD",
     "Verdict",
     "verify",
+    "verify_draws",
     "verify_dynamic",
     "WeightedSampling",
 }
@@ -182,6 +183,7 @@ SIGNATURES = {
         "check_stability",
         "progress",
     ],
+    fl.verify_draws: ["law", "draws", "every", "start", "level", "resolution"],
     fl.verify_dynamic: [
         "problem",
         "sgd",

@@ -35,7 +35,7 @@ from .tempered import METHODS, sampler_options
 __all__ = ["sampler"]
 
 _LINES = 12  # modes that the terminal shows
-_ANY = 1e-9  # a step that every sampler takes, where the one that is asked for is still to be found
+_ANY = 1e-3  # of a friction time: a step that samplers take, where the one that is asked for is still to be found
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ class _Answer:
     short_help="How wrong a sampler's posterior is; are draws right?",
     group="Question",
     examples=(
-        "fluctua sampler features.npz --method sgld --lr 0.05 --noise-variance 0.5",
-        "fluctua sampler features.npz --method baoab --inflation 1.05 --friction 1 --noise-variance 0.5",
-        "fluctua sampler features.npz --method sgld --lr 0.05 --noise-variance 0.5 --draws draws.npy",
+        "fluctua sampler x.npz --method ula --lr .1 --temperature 1",
+        "fluctua sampler x.npz --method sgld --lr 1 --temperature 1",
     ),
 )
 @data_options
@@ -94,10 +93,10 @@ def sampler(*, as_json: bool, inflation: float | None, out: str | None, report: 
     _refuse_without_draws(draws, out)
     draws["level"] = options.pop("level")
     named = Path(options["data"]).stem
-    asked = _asked(options, inflation)
+    asked, open_step = _asked(options, inflation), options["lr"] is None
     with progress_bar() as progress:
         progress("theory", 0.0)
-        asked, answer = _answered(asked, inflation)
+        asked, answer = _answered(asked, inflation, open_step)
     if draws["draws"] is None:
         _say(asked, answer, as_json)
         return 0
@@ -122,14 +121,14 @@ def _asked(options: Keywords, inflation: float | None) -> Asked:
     if options["method"] is None:
         raise InvalidInput(f"which sampler? Give --method, one of {', '.join(METHODS)}.")
     if options["lr"] is None and inflation is not None:
-        options["lr"] = _ANY
+        options = {**options, "lr": _ANY / (options["friction"] or 1.0)}
     return ask({**options, **dict.fromkeys(INERTIA), "optimizer": "SGD", "drop_last": False, "schedule": None})
 
 
-def _answered(asked: Asked, inflation: float | None) -> tuple[Asked, _Answer]:
+def _answered(asked: Asked, inflation: float | None, open_step: bool) -> tuple[Asked, _Answer]:
     problem, sgd = asked.problem, asked.sgd
     step = None if inflation is None else lr_for_inflation(problem, sgd, inflation)
-    if step is not None and sgd.lr == _ANY:
+    if step is not None and open_step:
         sgd = replace(sgd, lr=float(step))
     prediction = solve(problem, sgd)
     rungs: dict[str, float] = {

@@ -59,7 +59,7 @@ CHECKPOINT = "checkpoint.npz"
         "fluctua verify features.npz --sampling shuffle",
         "fluctua verify digits --dynamic",
         "fluctua verify features.npz --loss cross-entropy",
-        "fluctua verify features.npz --method sgld --lr 0.05 --noise-variance 0.5",
+        "fluctua verify x.npz --method ula --lr .1 --temperature 1",
     ),
 )
 @data_options

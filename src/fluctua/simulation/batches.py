@@ -16,7 +16,7 @@ from ..recipe.sampling import Epochs
 from ..recipe.sgd import Recipe
 from .thermal import Heat, Kicks, few
 
-__all__ = ["Draws", "draw_batches", "generators", "kept_seed", "seed_sequence"]
+__all__ = ["Draws", "Parts", "draw_batches", "generators", "kept_seed", "seed_sequence", "thermal_parts"]
 
 Indices = Ints
 Parts = Iterator[tuple[slice, Kicks]]
@@ -72,14 +72,11 @@ class Draws:
         """The thermal noise of the replicas."""
         return Heat(self.rngs)
 
-    def kicks(self, factors: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
+    def kicks(self, factors: AnyArray, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
         """Yield the thermal noise of the next steps of the replicas in `part`, on weights of a shape, in runs of steps.
 
-        `factors` are f, (steps, k); without any, there is none.
+        `factors` are f, (steps, k).
         """
-        if factors is None:
-            yield slice(0, steps), None
-            return
         for now in few(steps, len(self.rngs[part]) * math.prod(shape)):
             numbers = self.heat.numbers(part, now.stop - now.start, shape, factors.dtype)
             yield now, (numbers, factors[now])
@@ -93,6 +90,11 @@ class Draws:
             run = self._source.take(steps)
             steps -= len(run)
             yield run
+
+
+def thermal_parts(draws: Draws, factors: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
+    """Return `Draws.kicks`; without factors there is no thermal noise, and all steps are one part."""
+    return iter([(slice(0, steps), None)]) if factors is None else draws.kicks(factors, part, steps, shape)
 
 
 class _Whole:

@@ -22,7 +22,7 @@ from ..problem.moments import blocks
 from ..problem.rows import rows_times
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
-from .batches import Draws
+from .batches import Draws, thermal_parts
 from .thermal import factors_of, root_rows
 
 __all__ = [
@@ -162,7 +162,7 @@ def minibatches(setting: Any) -> Stepper:
             for part in _parts(state, batches):
                 setting.look_up()
                 few = np.ascontiguousarray(batches[:, part])  # no copy of the whole
-                for now, kicks in draws.kicks(factors, part, len(few), state.shape[2:]):
+                for now, kicks in thermal_parts(draws, factors, part, len(few), state.shape[2:]):
                     descend(
                         state[:, part],
                         inputs,

@@ -65,7 +65,7 @@ class _Shared(Draws):
         (self.drawn,) = super().batches(1)
         self._kicks = None
 
-    def kicks(self, factors: AnyArray | None, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
+    def kicks(self, factors: AnyArray, part: slice, steps: int, shape: tuple[int, ...]) -> Parts:
         """Yield the thermal noise of one step, drawn once, for all copies."""
         if self._kicks is None:
             (self._kicks,) = super().kicks(factors, slice(None), steps, shape)

@@ -63,6 +63,10 @@ def verify_draws(
         relaxation; the text says how many are needed.
     CorruptData
         For a file that holds no such array.
+    DataUnavailable
+        For a file that may not be read.
+    NotConverged
+        If the law at finite time, or of a rung, was not found to the accuracy stated.
 
     Notes
     -----
