@@ -285,6 +285,19 @@ class Flat(Harmonic):
     slope = value
 
 
+class Bend:
+    """Anything, times cosh x."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def value(self, x):
+        return self.factor * np.cosh(x)
+
+    def slope(self, x):
+        return self.factor * np.sinh(x)
+
+
 class Broken(Harmonic):
     def value(self, x):
         return np.where(np.abs(x) < 0.1, np.nan, super().value(x))
@@ -306,7 +319,9 @@ ASKED = {"potential": "spring", "lr": 0.3, "temperature": T}
         ({"potential": Flat(), "method": "fixed"}, "cannot be normalised"),
         ({"potential": Broken(), "method": "fixed"}, r"potential.value is nan at x"),
         ({"potential": abs}, r"potential must be a name, or an object with functions .value"),
-        ({"potential": Harmonic()}, "monitor is missing"),
+        ({"potential": Bend()}, "monitor is missing"),
+        ({"potential": Bend(1j), "method": "fixed"}, "must return real numbers .* it is complex"),
+        ({"potential": Bend("x"), "method": "fixed"}, "potential.value must return real numbers in the shape"),
         ({"dimension": 2}, "is in one dimension, and 2 were asked for"),
         ({"dimension": 0}, "dimension must be at least 1"),
     ],
@@ -354,6 +369,16 @@ def test_a_chain_that_runs_away_has_no_law():
         fl.predict(Langevin(DoubleWell(1.0), lr=0.2, temperature=1.0, method="fixed"))
     with pytest.raises(InvalidInput, match="6,000 are the most"):
         fl.predict(spring(1e-5))
+    with pytest.raises(InvalidInput, match="runs away from its tails"):
+        fl.predict(Langevin("harmonic", lr=2.5, method="fixed"))
+    near = fl.predict(Langevin("harmonic", lr=1.9, method="fixed"))
+    assert near.variance == pytest.approx(1 / 0.05, rel=1e-8)
+
+
+def test_a_law_on_both_sides_of_a_barrier_that_is_never_crossed_is_not_determined():
+    with pytest.raises(InvalidInput, match=r"crosses a barrier so rarely .* higher temperature"):
+        fl.predict(Langevin("double-well", lr=0.1, temperature=0.006))
+    assert fl.predict(Langevin("double-well", lr=0.1, temperature=0.05)).moments[0] == pytest.approx(0, abs=1e-7)
 
 
 def test_places_and_averages_that_are_none_are_refused(right):
