@@ -19,7 +19,7 @@ __all__ = ["OCTAVES", "gather"]
 
 OCTAVES = np.arange(-2.0, 1.5, 0.5)
 """Powers of two of the steps at which the bias is drawn, in units of the chain's."""
-_FEWEST = 500  # points of a grid
+_FEWEST = 900  # points of a grid
 _SHOWN = 400  # points of a line
 _SEEN = 1e-5  # of the largest density: what is drawn
 
