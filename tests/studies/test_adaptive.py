@@ -136,8 +136,10 @@ def test_functions_for_numbers_and_objects_are_the_names(right):
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
 @pytest.mark.parametrize("method", ["ip", "naive"])
-def test_runs_obey_their_own_law_and_reject_the_others(method):
+def test_runs_obey_their_own_law_and_reject_the_others(method, monkeypatch):
     """The mutants lie 9 error bars away or more by design of `if_told`; x 1.05 lies 25 away."""
+    if method == "naive":
+        monkeypatch.setattr(evidence, "OCTAVES", np.zeros(1))
     verdict = fl.verify(spring(method=method), steps=40_000, replicas=256, rng=11, level=1e-6)
     assert verdict.passed, verdict.table
     told = {row.name for row in verdict.mutants}

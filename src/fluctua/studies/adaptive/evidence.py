@@ -80,10 +80,8 @@ def _bias(chain: Langevin, say: Callable[[float], None]) -> dict[str, Array]:
 
 def _second(chain: Langevin, weighted: bool) -> float:
     """Bias of E x^2, on a grid as fine as it has to be."""
-    low, high = chain.domain
-    wide = low - 0.2 * (high - low), high + 0.2 * (high - low)
     try:
-        law = predict_chain(chain, domain=wide, points=max(_FEWEST, int(1.5 * needed_points(chain, wide)[0])))
+        law = predict_chain(chain, points=max(_FEWEST, int(2 * needed_points(chain, chain.domain)[0])))
     except InvalidInput:
         return float("nan")
     return law.mean(np.square, weighted=weighted) - law.target.mean(np.square)
