@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from shlex import quote
 from typing import Any
 
 import click
@@ -75,7 +76,7 @@ def run(
         predicted(asymmetry),
         [f"{names[i]} -> {names[j]}" for i, j in zip(given, target, strict=True)],
         Asked.of(steps, replicas, rng, level, resolution, None, progress),
-        {"command": _words(data, asymmetry, task, settings)},
+        {"command": _words(data, asymmetry, task, {**settings, "steps": steps, "replicas": replicas})},
         predicted(0.0) if asymmetry and activation == "linear" else None,
     ).about(found.about)
 
@@ -100,7 +101,9 @@ def _tasks(asked: tuple[str, ...], names: list[str]) -> tuple[Ints, Ints]:
 def _words(data: str, asymmetry: float, task: tuple[str, ...], settings: dict[str, Any]) -> str:
     """The command that repeats the study."""
     options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
-    return " ".join(["learning", data, f"--asymmetry {asymmetry:g}", options, *(f"--task {each}" for each in task)])
+    return " ".join(
+        ["learning", quote(data), f"--asymmetry {asymmetry}", options, *(f"--task {quote(each)}" for each in task)]
+    )
 
 
 _PARAMETERS: tuple[click.Parameter, ...] = (
@@ -112,10 +115,12 @@ _PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(["--noise"], type=float, help="D, above 0.  [default: 0.05; with tanh 0.2]"),
     click.Option(["--dt"], type=float, default=0.1, show_default=True, help="Step in relaxation times of a neuron."),
     click.Option(["--input-gain"], type=float, help="Of the input alone.  [default: 1; with tanh 0.1]"),
-    click.Option(["--activation"], type=click.Choice(["linear", "tanh"]), default="linear", show_default=True),
+    click.Option(
+        ["--activation"], type=click.Choice(["linear", "tanh"]), default="linear", show_default=True, help="f."
+    ),
     click.Option(["--task"], multiple=True, help="INPUT:TARGET; may be repeated.  [default: all; with tanh the first]"),
     click.Option(["--steps"], type=int, default=4000, show_default=True, help="Of the run that only fluctuates."),
-    click.Option(["--replicas"], type=int, default=512, show_default=True),
+    click.Option(["--replicas"], type=int, default=512, show_default=True, help="Independent runs."),
     click.Option(["--data-dir"], type=str, help="Where the files of data sets are."),
 )
 

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..._arrays import Array
+from ..._arrays import AnyArray, Array
 from ..._results import Brief, ByValue
 from ..._validate.values import choice, real_array, real_number
 from ...errors import InvalidInput
 from .lyapunov import Balanced
 from .refusals import NoSpontaneousState
 
-__all__ = ["ACTIVATIONS", "EDGE", "Activation", "RateNetwork", "abscissa", "largest_dt"]
+__all__ = ["ACTIVATIONS", "EDGE", "Activation", "RateNetwork", "abscissa"]
 
 Activation = Literal["linear", "tanh"]
 ACTIVATIONS = ("linear", "tanh")
@@ -110,6 +110,11 @@ class RateNetwork(ByValue, Brief):
         size = float(np.abs(self.coupling).max(initial=0.0))
         return bool(np.abs(self.coupling - self.coupling.T).max(initial=0.0) <= 1e-12 * size)
 
+    @cached_property
+    def _eigenvalues(self) -> AnyArray:
+        """Of W, (n,)."""
+        return _eigenvalues(self.coupling)
+
     @property
     def linear(self) -> bool:
         """Whether f is the identity."""
@@ -118,7 +123,7 @@ class RateNetwork(ByValue, Brief):
     @cached_property
     def largest_gain(self) -> float:
         """The gain at which the spontaneous state of the linear network ends; infinite where none does."""
-        most = abscissa(self.coupling)
+        most = float(self._eigenvalues.real.max())
         return 1.0 / most if most > 0 else float("inf")
 
     def relaxation(self, gains: Array | None = None) -> Array:
@@ -171,18 +176,20 @@ class RateNetwork(ByValue, Brief):
 
     def _hold(self) -> None:
         """Refuse a linear network without a spontaneous state, and a time step too long for the network."""
-        if self.linear:
-            if self.gain * abscissa(self.coupling) >= 1.0 - EDGE:
-                raise NoSpontaneousState(
-                    self.gain,
-                    self.largest_gain,
-                    f"the largest real part of an eigenvalue of gain x coupling is "
-                    f"{self.gain * abscissa(self.coupling):.7g}, and from 1 on activity grows without bound",
-                    "Use a smaller gain or coupling, or activation='tanh', which saturates.",
-                )
-            self._hold_dt(largest_dt(self.relaxation()))
-        else:
+        if not self.linear:
             self._hold_dt(2.0)
+            return
+        most = self.gain * float(self._eigenvalues.real.max())
+        if most >= 1.0 - EDGE:
+            raise NoSpontaneousState(
+                self.gain,
+                self.largest_gain,
+                f"the largest real part of an eigenvalue of gain x coupling is {most:.7g}, and from 1 on activity "
+                f"grows without bound",
+                "Use a smaller gain or coupling, or activation='tanh', which saturates.",
+            )
+        rates = 1 - self.gain * self._eigenvalues
+        self._hold_dt(float(np.min(2 * rates.real / np.abs(rates) ** 2)))
 
     def _hold_dt(self, most: float) -> None:
         if self.dt >= most:
@@ -193,16 +200,14 @@ class RateNetwork(ByValue, Brief):
 
 
 def abscissa(coupling: Array) -> float:
-    """Return the largest real part of an eigenvalue of a matrix; of a symmetric one, without complex numbers."""
-    if np.array_equal(coupling, coupling.T):
-        return float(np.linalg.eigvalsh(coupling).max())
-    return float(np.linalg.eigvals(coupling).real.max())
+    """Return the largest real part of an eigenvalue of a matrix."""
+    return float(_eigenvalues(coupling).real.max())
 
 
-def largest_dt(relaxation: Array) -> float:
-    """Return the time step from which 1 - dt h leaves the unit circle for an eigenvalue h of the relaxation."""
-    h = np.linalg.eigvals(relaxation)
-    return float(np.min(2 * h.real / np.abs(h) ** 2))
+def _eigenvalues(coupling: Array) -> AnyArray:
+    """Those of a matrix; of a symmetric one, without complex numbers."""
+    symmetric = np.array_equal(coupling, coupling.T)
+    return np.asarray(np.linalg.eigvalsh(coupling) if symmetric else np.linalg.eigvals(coupling))
 
 
 def _noise(value: float) -> float:

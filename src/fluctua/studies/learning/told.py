@@ -61,13 +61,10 @@ def _curve(held: Held) -> tuple[dict[str, Array], dict[str, Array]]:
 def facts_of(held: Held, labels: Sequence[str], beside: Held | None) -> dict[str, str]:
     """Return what else the terminal and the page say."""
     state, net = held.prediction, held.prediction.net
-    order = np.argsort(-state.speeds, kind="stable")
-    fast, slow = order[0], order[-1]
     told = {
         "Network": f"{net.neurons} neurons, {net.activation}, gain {net.gain:g} of at most {net.largest_gain:.4g}, "
         f"noise {net.noise:g}, dt {net.dt:g}; coupling {'' if net.symmetric else 'not '}symmetric",
-        "Fastest": f"task {labels[fast]}, speed {state.speeds[fast]:.9f}; slowest {labels[slow]}, "
-        f"{state.speeds[slow]:.9f}",
+        **_extremes(state, labels),
         f"Task {labels[0]}": _of_first(held),
         "Over tasks": f"z-rms {_z_rms(held)}",
     }
@@ -79,6 +76,15 @@ def facts_of(held: Held, labels: Sequence[str], beside: Held | None) -> dict[str
     if not net.linear:
         told["Closure"] = _of_closure(held)
     return told
+
+
+def _extremes(state: LearningPrediction, labels: Sequence[str]) -> dict[str, str]:
+    """Which tasks are learned fastest and slowest; nothing of a single one."""
+    if len(labels) == 1:
+        return {}
+    fast, slow = int(np.argmax(state.speeds)), int(np.argmin(state.speeds))
+    said = f"task {labels[fast]}, speed {state.speeds[fast]:.9f}; slowest {labels[slow]}, {state.speeds[slow]:.9f}"
+    return {"Fastest": said}
 
 
 def _of_first(held: Held) -> str:
