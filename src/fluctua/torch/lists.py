@@ -27,7 +27,8 @@ def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def norms(tensors: list[Tensor]) -> list[Tensor]:
     """Return the norm of each."""
-    return list(torch._foreach_norm(tensors))
+    found: list[Tensor] = torch._foreach_norm(tensors)
+    return found
 
 
 def dots(ones: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from .._validate.values import choice, positive_int, real_number
-from ..verification.equilibrium.looks import DRIFTING, EQUILIBRATED, PER_LOOK, SHORTEST, UNDECIDED, decided, level
+from ..verification.equilibrium.looks import DRIFTING, EQUILIBRATED, UNDECIDED, decided, level
 from .clock import Clock, identity
 from .evidence import Evidence, Gain, Look
 from .hooks import Hooked
@@ -74,7 +74,7 @@ class EquilibriumMonitor(Hooked):
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     >>> monitor = fluctua.torch.EquilibriumMonitor(optimizer, delta=0.1)
     >>> monitor.state, monitor.reason
-    ('undecided', 'the first look comes after 645 steps at one learning rate; 0 have been made')
+    ('undecided', 'the first look comes after 2064 steps at one learning rate; 0 have been made')
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class EquilibriumMonitor(Hooked):
         *,
         delta: float = 0.1,
         alpha: float = 0.01,
-        every: int = 5,
+        every: int = 16,
         groups: str = "global",
         sketch: int | str | None = "auto",
     ) -> None:
@@ -118,7 +118,7 @@ class EquilibriumMonitor(Hooked):
         if self._reason:
             return self._reason
         made = 0 if self._clock is None else self._clock.units * self._every + self._phase
-        needed = (PER_LOOK * SHORTEST + 1) * self._every
+        needed = self._first + self._every
         return f"the first look comes after {needed} steps at one learning rate; {made} have been made"
 
     @property
@@ -195,7 +195,7 @@ class EquilibriumMonitor(Hooked):
             restored(made, clock)
         for name in RESUMED:
             setattr(self, name, state[name])
-        self._seen = state["_seen"], identity(self.optimizer)
+        self._remember((state["_seen"], identity(self.optimizer)))
         self._clock = made
         rows = zip(*state["looks"].values(), strict=True)
         self._looks = [Look(*row) for row in rows]
@@ -211,7 +211,7 @@ class EquilibriumMonitor(Hooked):
 
     def _look(self, clock: Clock, blocks: list[Piece]) -> None:
         """Look, and begin anew where the windows are of no use."""
-        found = gathered(blocks, clock.scopes)
+        found = gathered(blocks, clock.samples(blocks), clock.scopes)
         self._skipped += clock.missed()
         at = level(self._alpha, clock.windows.look - 1)
         looks = [self._concluded(each, clock, at) for each in found]
