@@ -1,4 +1,4 @@
-"""Real runs, compiled: what a monitor with its default `every` keeps of them at its looks, and what other detectors read."""
+"""Real runs, compiled: what a monitor with its default `every` keeps at its looks, and what other detectors read."""
 
 from __future__ import annotations
 

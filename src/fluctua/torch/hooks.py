@@ -40,16 +40,6 @@ def _failed(error: Exception) -> str:
     return f"the monitor has stopped, {type(error).__name__}: {error}"
 
 
-def _uncompiled(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A hook that torch.compile leaves alone, and that costs nothing more where nothing is compiled."""
-    apart: Callable[..., Any] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
-
-    def call(*arguments: Any) -> Any:
-        return (apart if torch.compiler.is_compiling() else hook)(*arguments)
-
-    return call
-
-
 class Hooked(ABC):
     """What watches an optimiser through its hooks before and after a step."""
 
@@ -64,8 +54,8 @@ class Hooked(ABC):
         self._read = itemgetter(*self._rules.settings)
         self._remember(self._settings())
         self._handles = [
-            self.optimizer.register_step_pre_hook(_uncompiled(self._before)),
-            self.optimizer.register_step_post_hook(_uncompiled(self._after)),
+            self.optimizer.register_step_pre_hook(self._pre_hook()),
+            self.optimizer.register_step_post_hook(self._post_hook()),
         ]
 
     @abstractmethod
@@ -99,8 +89,35 @@ class Hooked(ABC):
     def _new_clock(self) -> Clock:
         return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch)
 
+    def _pre_hook(self) -> Callable[..., Any]:
+        """What samples in the middle of a unit; other steps pay for three comparisons.
+
+        torch.compile leaves it alone, and it costs nothing more where nothing is compiled.
+        """
+        apart: Callable[..., Any] = torch.compiler.disable(self._before)  # type: ignore[no-untyped-call]
+        compiling, middle = torch.compiler.is_compiling, self._middle
+
+        def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+            if compiling():
+                return apart(optimizer, args, kwargs)
+            if self._phase == middle or kwargs or len(args) > 1:
+                return self._before(optimizer, args, kwargs)
+            return None
+
+        return call
+
+    def _post_hook(self) -> Callable[..., Any]:
+        """What counts steps."""
+        apart: Callable[..., Any] = torch.compiler.disable(self._after)  # type: ignore[no-untyped-call]
+        compiling, after = torch.compiler.is_compiling, self._after
+
+        def call(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+            (apart if compiling() else after)(optimizer, args, kwargs)
+
+        return call
+
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """Sample in the middle of a unit; other steps pay for three comparisons."""
+        """Sample in the middle of a unit."""
         if len(args) > 1 or kwargs:
             return self._given(args, kwargs)
         if self._phase == self._middle and self._clock is not None:
@@ -171,7 +188,7 @@ class Hooked(ABC):
     @_guarded
     def _turn(self) -> None:
         """Begin, begin anew where anything changed, or cut, and look where a look is due."""
-        if self._changed():
+        if not (self._unmoved() and self._places() == self._pointers) and self._changed():
             return
         if self._refused:
             self._refused = False
@@ -200,9 +217,13 @@ class Hooked(ABC):
         self.restart(f"{what} changed at step {self._steps}, and the clock started anew")
         return True
 
+    def _places(self) -> list[int]:
+        return [each.data_ptr() for _, params in self._objects for each in params]
+
     def _remember(self, seen: tuple[Any, Any]) -> None:
         self._seen = seen
         self._objects = [(self._read(group), list(group["params"])) for group in self.optimizer.param_groups]
+        self._pointers = self._places()
 
     def _begin(self) -> None:
         """Start the clock, where anything moves."""

@@ -27,8 +27,7 @@ def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def norms(tensors: list[Tensor]) -> list[Tensor]:
     """Return the norm of each."""
-    found: list[Tensor] = torch._foreach_norm(tensors)
-    return found
+    return list(torch._foreach_norm(tensors))
 
 
 def dots(ones: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:

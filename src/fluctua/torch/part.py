@@ -48,7 +48,7 @@ class Part:
 
     def observe(self, scale: Tensor | None, skipped: Tensor | None) -> bool:
         """Take up one step from before it: weights, and gradients as they are applied; False where one is sparse."""
-        found = [each.grad for each in self.params]
+        found: list[Any] = [each.grad for each in self.params]
         odd = [each is None or each.is_sparse or each.requires_grad for each in found]
         if any(odd):
             if any(each is not None and each.is_sparse for each in found):
