@@ -1,4 +1,4 @@
-"""Real runs, compiled: what a monitor with `every` = 4 keeps of them at its looks, and what other detectors read."""
+"""Real runs, compiled: what a monitor with its default `every` keeps at its looks, and what other detectors read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 import fluctua as fl
 
-EVERY = 4
+EVERY = 16
+"""The monitor's default."""
 BLOCKS = 16
 LOSS, SQUARE, WORK, NORM, NEIGHBOURS = range(5)  # of a step: batch loss, |u|^2, w.u, |w|^2, g(t).g(t-1)
 _COMPILED = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}, "cache": True}
@@ -95,10 +96,10 @@ def _gradient(w, x, y, batch, softmax, g, z):
 
 
 @numba.njit(**_COMPILED)
-def descend(x, y, lr, momentum, decay, size, shuffled, softmax, lengths, steps, seed, losses_every):
+def descend(x, y, lr, momentum, decay, size, shuffled, softmax, lengths, steps, seed, losses_every, every):
     """One run from zero.
 
-    Returns mean weights and gradients of 16 blocks for every look, (looks, 16, P), the floor's samples, (looks, 16),
+    Returns mean weights and gradients of 16 blocks for every look, (looks, 16, P), the floor's sample of each unit,
     numbers of each step, (steps, 5), and the loss of all samples after every `losses_every` steps.
     """
     np.random.seed(seed)
@@ -109,10 +110,10 @@ def descend(x, y, lr, momentum, decay, size, shuffled, softmax, lengths, steps, 
     u, last, gathered = np.zeros_like(wf), np.zeros_like(wf), np.zeros(len(wf))
     point = np.zeros_like(wf)
     weights, gradients = np.zeros((looks, 16, len(wf))), np.zeros((looks, 16, len(wf)))
-    floors, numbers = np.zeros((looks, 16)), np.zeros((steps, 5))
+    floors, numbers = np.zeros(steps // every), np.zeros((steps, 5))
     losses = np.zeros(steps // losses_every if losses_every else 0)
     order, everything, place, batch = np.arange(samples), np.arange(samples), samples, np.zeros(size, np.int64)
-    lr_, beta, gamma, sample = x.dtype.type(lr), x.dtype.type(momentum), x.dtype.type(decay), 0.0
+    lr_, beta, gamma = x.dtype.type(lr), x.dtype.type(momentum), x.dtype.type(decay)
     for t in range(steps):
         if shuffled:
             if place + size > samples:
@@ -124,9 +125,10 @@ def descend(x, y, lr, momentum, decay, size, shuffled, softmax, lengths, steps, 
             for i in range(size):
                 batch[i] = np.random.randint(samples)
         numbers[t, 0] = _gradient(w, x, y, batch, softmax, g, z)
-        if t % 4 == 0:
-            point[:] = wf
+        if t % every == 0:
             gathered[:] = 0
+        if t % every == every // 2:
+            point[:] = wf
         square, work, norm, product = 0.0, 0.0, 0.0, 0.0
         for j in range(len(wf)):
             own = gf[j] + gamma * wf[j]
@@ -139,17 +141,16 @@ def descend(x, y, lr, momentum, decay, size, shuffled, softmax, lengths, steps, 
             u[j], last[j] = step, own
             wf[j] -= lr_ * step
         numbers[t, 1], numbers[t, 2], numbers[t, 3], numbers[t, 4] = square, work, norm, product
-        if t % 4 == 0:
-            sample = lr / 4 * (1 + momentum) * square
-        if t % 4 == 3:
-            unit = t // 4
+        if t % every == every // 2:
+            floors[t // every] = lr / 4 * (1 + momentum) * square
+        if t % every == every - 1:
+            unit = t // every
             for k in range(looks):
                 block = (unit - 16 * lengths[k]) // lengths[k]
                 if 0 <= block < 16 and unit >= 16 * lengths[k]:
                     for j in range(len(wf)):
                         weights[k, block, j] += point[j] / lengths[k]
-                        gradients[k, block, j] += gathered[j] / (4 * lengths[k])
-                    floors[k, block] += sample / lengths[k]
+                        gradients[k, block, j] += gathered[j] / (every * lengths[k])
         if losses_every and (t + 1) % losses_every == 0:
             value = _gradient(w, x, y, everything, softmax, spare, z)
             total = 0.0
@@ -163,5 +164,5 @@ def run(case: Case, lengths, steps: int, seed: int, losses_every: int = 0):
     x, y = digits()
     return descend(
         x, y, case.lr, case.momentum, case.weight_decay, case.batch_size, case.shuffled, case.softmax,
-        np.asarray(lengths, np.int64), steps, seed, losses_every,
+        np.asarray(lengths, np.int64), steps, seed, losses_every, EVERY,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, takewhile
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Looks:
     case: Case
     lengths: list[int]
     products: np.ndarray  # of blocks, (runs, looks, 16, 16)
-    floors: np.ndarray  # (runs, looks, 16)
+    floors: np.ndarray  # the sample of each unit, (runs, units)
     losses: np.ndarray  # of all samples at the end of each epoch, (runs, epochs), or exact means, (1, epochs)
 
     @property
@@ -42,7 +43,13 @@ class Looks:
 
     @cached_property
     def readings(self) -> list[Reading]:
-        return [work.reading(self.products[:, k], self.floors[:, k]) for k in range(len(self.lengths))]
+        return [self._reading(k) for k in range(len(self.lengths))]
+
+    def _reading(self, look: int) -> Reading:
+        length = self.lengths[look]
+        blocks = _bins(self.floors, length, length)
+        short = _bins(self.floors, length, looks.bin_width(length, shortest(self.case)))
+        return work.reading(self.products[:, look], blocks, samples=short if short.shape[1] > BLOCKS else None)
 
     @cached_property
     def gains(self) -> list[np.ndarray]:
@@ -54,9 +61,20 @@ class Looks:
         return np.asarray(self.readings[look].gain / self.readings[look].floor)
 
 
+def _bins(floors: np.ndarray, length: int, width: int) -> np.ndarray:
+    """Return means over the bins that lie in the windows of a look, (runs, n)."""
+    first, last = -(-BLOCKS * length // width), 2 * BLOCKS * length // width
+    return floors[:, first * width : last * width].reshape(len(floors), last - first, width).mean(-1)
+
+
+def shortest(case: Case) -> int:
+    """Return the units in blocks that are four memories of the momentum long."""
+    return ceil(4 / (1 - case.momentum) / EVERY) if case.momentum else 1
+
+
 def lengths_to(case: Case, epochs: float) -> list[int]:
     longest = epochs * case.steps_per_epoch / (2 * BLOCKS * EVERY)
-    return list(takewhile(lambda length: length <= longest + 0.5, islice(looks.look_lengths(), 200)))
+    return list(takewhile(lambda length: length <= longest + 0.5, islice(looks.look_lengths(shortest(case)), 200)))
 
 
 def watch(case: Case, runs: int, epochs: float, seed: int) -> Looks:
@@ -70,7 +88,8 @@ def watch(case: Case, runs: int, epochs: float, seed: int) -> Looks:
         products.append(work.pairings(weights, gradients).astype(np.float32))
         floors.append(floor)
         losses.append(loss)
-    return Looks(case, lengths, np.array(products), np.array(floors), np.array(losses))
+    units = last // EVERY
+    return Looks(case, lengths, np.array(products), np.array(floors)[:, :units], np.array(losses))
 
 
 def exact(case: Case, epochs: int) -> np.ndarray:

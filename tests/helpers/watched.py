@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from fluctua.verification.equilibrium.looks import PER_LOOK, SHORTEST
@@ -60,6 +62,19 @@ class Training:
 def flat(tensors):
     """One vector of several tensors, in float64."""
     return torch.cat([each.detach().reshape(-1).double().cpu() for each in tensors]).numpy()
+
+
+def shortest_block(every, momentum=0.0):
+    """Samples in the blocks of the first look: four memories of the momentum at least."""
+    needed = math.ceil(4 / (1 - momentum) / every - 1e-9) if momentum else 1
+    return next(each for each in lengths_of_looks() if each >= max(needed, SHORTEST))
+
+
+def lengths_of_looks():
+    """Two looks an octave up to blocks of 16 samples, then four."""
+    yield from (4, 6, 8, 12)
+    for octave in range(4, 12):
+        yield from (quarter * 2**octave // 4 for quarter in (4, 5, 6, 7))
 
 
 def first_look(every, look=SHORTEST):

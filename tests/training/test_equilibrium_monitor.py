@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,7 @@ from fluctua.torch.rules import Adaptive  # noqa: E402
 from fluctua.verification.equilibrium.looks import SHORTEST  # noqa: E402
 from fluctua.verification.equilibrium.unit import Rule  # noqa: E402
 from fluctua.verification.equilibrium.work import DOUBLING, pairings, reading  # noqa: E402
-from helpers.watched import Training, blocks_of, data, first_look, flat  # noqa: E402
+from helpers.watched import Training, blocks_of, data, first_look, flat, lengths_of_looks, shortest_block  # noqa: E402
 
 pytestmark = pytest.mark.torch
 SGD, Adam, AdamW = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
@@ -35,6 +38,7 @@ class Record(Training):
     def __init__(self, options, sign=1.0, **more):
         super().__init__(lambda params: SGD(params, **options), **more)
         self.rule = Rule(options["lr"], *(options.get(name, 0) for name in ("momentum", "dampening", "nesterov")))
+        self.momentum = options.get("momentum", 0)
         self.decay, self.sign, self.buffer = options.get("weight_decay", 0), sign, 0
         self.weights, self.gradients, self.floors = [], [], []
 
@@ -51,11 +55,20 @@ class Record(Training):
         self.gradients.append(gradient)
 
     def read(self, every, look=SHORTEST):
-        """Return what a look should have read, with weights and floors sampled in the middle of each unit."""
+        """Return what a look should have read, with weights and floors sampled in the middle of each unit.
+
+        The error of the floor is that of bins, a power of two times four memories, at most 128 in both windows.
+        """
+        width = math.ceil(4 / (1 - self.momentum) / every - 1e-9) if self.momentum else 1
+        while 16 * look > 128 * width:
+            width *= 2
+        units = np.array(self.floors)[every:][every // 2 :: every]
+        begin, end = math.ceil(16 * look / width), 32 * look // width
+        short = units[begin * width : end * width].reshape(end - begin, width).mean(1)
         sampled = np.repeat(np.arange(every // 2, len(self.weights), every), every)
         weights, gradients, floors = (np.array(each) for each in (self.weights, self.gradients, self.floors))
         seen = [blocks_of(each, every, look) for each in (weights[sampled], gradients, floors[sampled])]
-        return reading(pairings(*seen[:2]), seen[2])
+        return reading(pairings(*seen[:2]), seen[2], samples=short if len(short) > 16 else None)
 
 
 def agrees(look, read, rel):
@@ -74,10 +87,12 @@ EVERY = [(name, kind, 1) for name, kind in KIND_OF.items()] + [(name, "foreach",
 def test_looks_read_what_a_record_of_the_run_says(name, kind, every, device):
     run = Record({**DESCENTS[name], **KINDS[kind]}, device=device)
     monitor = EquilibriumMonitor(run.optimizer, every=every)
-    run.run(first_look(every, 5), run.note)
+    first = shortest_block(every, run.momentum)
+    lengths = [each for each in lengths_of_looks() if first <= each <= max(first, 12)]
+    run.run(first_look(every, lengths[-1]), run.note)
     looks = list(monitor.evidence)
-    assert [each.clock for each in looks] == [32 * length * every for length in (4, 5)]
-    for look, length in zip(looks, (4, 5), strict=True):
+    assert [each.clock for each in looks] == [32 * length * every for length in lengths]
+    for look, length in zip(looks, lengths, strict=True):
         agrees(look, run.read(every, length), 1e-7)
     assert (monitor.gain.value, monitor.floor) == (looks[-1].gain, looks[-1].floor)
 
@@ -87,8 +102,9 @@ def test_what_is_maximised_falls_with_its_sign(device):
     loss = run.loss
     run.loss = lambda: -loss()
     monitor = EquilibriumMonitor(run.optimizer, every=1)
-    run.run(first_look(1), run.note)
-    agrees(monitor.evidence[0], run.read(1), 1e-7)
+    look = shortest_block(1, 0.5)
+    run.run(first_look(1, look), run.note)
+    agrees(monitor.evidence[0], run.read(1, look), 1e-7)
 
 
 @pytest.mark.parametrize("name", DESCENTS)
@@ -104,9 +120,9 @@ def test_the_work_of_a_noiseless_quadratic_is_what_the_mean_weights_lose(name, d
         return loss.item() + decay / 2 * (weights @ weights)
 
     run.loss = lambda: 0.5 * (run.model(x) - y).square().sum(1).mean()
-    monitor = EquilibriumMonitor(run.optimizer, every=1)
-    run.run(first_look(1), lambda: path.append(flat(run.model.parameters())))
-    means = blocks_of(np.array(path), 1)
+    monitor, look = EquilibriumMonitor(run.optimizer, every=1), shortest_block(1, options.get("momentum", 0))
+    run.run(first_look(1, look), lambda: path.append(flat(run.model.parameters())))
+    means = blocks_of(np.array(path), 1, look)
     lost = penalised(means[:8].mean(0)) - penalised(means[8:].mean(0))
     assert lost > 1e-6
     assert monitor.evidence[0].work == pytest.approx(lost, rel=0, abs=1e-12)
@@ -128,12 +144,13 @@ def test_adam_has_the_gradients_of_its_first_moment_and_a_local_unit(kind, devic
         gradient = sign * flat([each.grad for each in run.model.parameters()])
         gradients.append(gradient + options.get("weight_decay", 0) * weights[-1])
 
-    run.run(first_look(1), note)
+    look = shortest_block(1, 0.9)
+    run.run(first_look(1, look), note)
     w, g = (np.array(each)[1:] for each in (weights, gradients))
     w = w - weights[1]
-    both = blocks_of(np.vstack([w[:1], w]), 1), blocks_of(np.vstack([g[:1], g]), 1)
+    both = blocks_of(np.vstack([w[:1], w]), 1, look), blocks_of(np.vstack([g[:1], g]), 1, look)
     products = 0.5 * (w * g).sum(1)
-    expected = reading(both[0] @ both[1].T, blocks_of(np.append(products[:1], products), 1), local=True)
+    expected = reading(both[0] @ both[1].T, blocks_of(np.append(products[:1], products), 1, look), local=True)
     agrees(monitor.evidence[0], expected, 1e-7)
     assert monitor.unit == "local"
 
@@ -141,12 +158,12 @@ def test_adam_has_the_gradients_of_its_first_moment_and_a_local_unit(kind, devic
 def test_adams_gradients_are_followed_between_samples():
     """The first moment averages gradients over ten steps: every fourth has most of what is to be known."""
     readings = []
-    for every, look in ((1, 16), (4, 4)):
-        run = Training(lambda params: Adam(params, lr=0.01))
+    for every, look in ((1, 48), (4, 12)):
+        run = Training(lambda params: Adam(params, lr=0.003))
         monitor = EquilibriumMonitor(run.optimizer, every=every)
         run.run(first_look(every, look))
         readings.append(monitor.evidence[-1])
-    assert readings[0].clock == readings[1].clock == 512
+    assert readings[0].clock == readings[1].clock == 1536
     assert readings[1].work == pytest.approx(readings[0].work, rel=0.1)
 
 
@@ -164,31 +181,68 @@ def test_decoupled_decay_pulls_with_adams_own_scale(options, device):
         for place, (one, scale) in enumerate(zip(part.params, scales, strict=True)):
             total[place] += one.grad + scale * one.detach()
 
+    before = part.ended().clone()
     run.run(4, note)
-    _, gradients = part.cut(torch.tensor(4), 4)
+    gradients = part.direct(torch.tensor(1)).clone()
+    gradients += part.ended() - before
     torch.testing.assert_close(gradients, torch.cat([each.flatten() for each in total]))
-    part.renew()
-    assert part.tallies()[0][-1].tolist() == [4, 4]
+    assert part.counted(4)[-1].tolist() == [[1, 1]] * 4
 
 
-def closure_of(run):
+def closure_of(run, lightnings):
+    """A closure; where it is Lightning's, in what its precision plugin wraps one in."""
+
     def closure():
         return run.backward()
 
-    return closure
+    wrapped = functools.partial(lambda closure: closure(), closure)
+    wrapped.func.__module__ = "lightning.pytorch.plugins.precision.precision"
+    return wrapped if lightnings else closure
+
+
+def step_with(run, by_name, lightnings):
+    closure = closure_of(run, lightnings)
+    return run.optimizer.step(closure=closure) if by_name else run.optimizer.step(closure)
 
 
 @pytest.mark.parametrize("by_name", [False, True])
-@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.02, momentum=0.9), lambda p: Adam(p, lr=0.01)])
-def test_a_closure_is_seen_when_it_has_set_the_gradients(make, by_name):
+@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.02), lambda p: Adam(p, lr=0.01)])
+def test_a_closure_of_lightnings_is_seen_when_it_has_set_the_gradients(make, by_name):
     plain, closed = Training(make), Training(make)
-    monitors = [EquilibriumMonitor(each.optimizer) for each in (plain, closed)]
-    plain.run(first_look(5))
-    for _ in range(first_look(5)):
-        closure = closure_of(closed)
-        loss = closed.optimizer.step(closure=closure) if by_name else closed.optimizer.step(closure)
-        assert loss.requires_grad
+    monitors = [EquilibriumMonitor(each.optimizer, every=10) for each in (plain, closed)]
+    plain.run(first_look(10))
+    for _ in range(first_look(10)):
+        assert step_with(closed, by_name, True).requires_grad
+    assert len(monitors[0].evidence) == 1
     assert monitors[0].evidence == monitors[1].evidence
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("every", [1, 5])
+def test_other_closures_are_refused_in_words_and_training_goes_on(by_name, every):
+    run, twin = (Training(lambda p: SGD(p, lr=0.02)) for _ in "ab")
+    monitor = EquilibriumMonitor(run.optimizer, every=every)
+    for step in range(40):
+        step_with(run, by_name, False)
+        assert monitor.state == "undecided"
+        assert monitor.reason.startswith(f"step {step + 1} was given a closure, and those are refused")
+    assert monitor._clock is None
+    twin.run(40)
+    np.testing.assert_array_equal(flat(run.model.parameters()), flat(twin.model.parameters()))
+    run.run(first_look(every) + every)
+    assert len(monitor.evidence) == 1
+    step_with(run, by_name, False)
+    assert (monitor.state, len(monitor.evidence)) == ("undecided", 1)
+    assert "was given a closure" in monitor.reason
+
+
+def test_a_closure_that_is_none_is_no_closure():
+    run = Training(lambda p: SGD(p, lr=0.02))
+    monitor = EquilibriumMonitor(run.optimizer, every=1)
+    for step in range(first_look(1)):
+        run.backward()
+        run.optimizer.step(None) if step % 2 else run.optimizer.step(closure=None)
+    assert len(monitor.evidence) == 1
 
 
 @pytest.mark.filterwarnings("ignore")  # what the compiler says of itself
@@ -197,10 +251,10 @@ def test_compiled_steps_are_counted(loop):
     torch.compiler.reset()
     runs = [Training(lambda params: SGD(params, lr=0.05, momentum=0.5)) for _ in range(2)]
     monitors = [EquilibriumMonitor(each.optimizer, every=1) for each in runs]
-    runs[0].run(first_look(1))
+    runs[0].run(first_look(1, 8))
     step = torch.compile(runs[1].optimizer.step, backend="eager")
     compiled = torch.compile(lambda: (runs[1].backward(), runs[1].optimizer.step()), backend="eager")
-    for _ in range(first_look(1)):
+    for _ in range(first_look(1, 8)):
         if loop == "step":
             runs[1].backward()
             step()
@@ -212,7 +266,7 @@ def test_compiled_steps_are_counted(loop):
 def test_clipped_gradients_are_taken_as_they_are_applied():
     options = {"lr": 0.05}
     run = Record(options)
-    monitor = EquilibriumMonitor(run.optimizer)
+    monitor = EquilibriumMonitor(run.optimizer, every=5)
 
     def clip():
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), 0.5)
@@ -236,15 +290,15 @@ def test_steps_of_accumulated_gradients_count_once():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_of_16_bits_are_summed_in_32(dtype, device):
     run = Training(lambda params: SGD(params, lr=0.05, momentum=0.9), dtype=dtype, device=device)
-    monitor = EquilibriumMonitor(run.optimizer)
+    monitor = EquilibriumMonitor(run.optimizer, every=10)
     weights = []
-    run.run(first_look(5), lambda: weights.append(flat(run.model.parameters())))
-    part = monitor._clock.parts[0]
-    assert {each.dtype for each in (*part._weights, part._start, part._before)} == {torch.float32}
-    sampled = np.array(weights)[np.repeat(np.arange(2, len(weights), 5), 5)]
+    run.run(first_look(10), lambda: weights.append(flat(run.model.parameters())))
+    clock = monitor._clock
+    assert {each.dtype for each in (clock.parts[0]._sums, *clock._origin, *clock._ends)} == {torch.float32}
+    sampled = np.array(weights)[np.repeat(np.arange(5, len(weights), 10), 10)]
     assert monitor.evidence[0].floor > 0
     assert np.isfinite(monitor.evidence[0].work)
-    assert np.abs(blocks_of(sampled, 5)).max() < 10
+    assert np.abs(blocks_of(sampled, 10)).max() < 10
 
 
 @pytest.mark.parametrize("groups", ["param_group", "tensor"])
@@ -254,7 +308,10 @@ def test_groups_have_states_of_their_own_and_add_up(groups):
         return SGD([{"params": [weight], "lr": 0.02}, {"params": [bias], "lr": 0.05, "momentum": 0.5}], lr=0.1)
 
     runs = [Training(grouped) for _ in range(2)]
-    whole, split = EquilibriumMonitor(runs[0].optimizer), EquilibriumMonitor(runs[1].optimizer, groups=groups)
+    whole, split = (
+        EquilibriumMonitor(runs[0].optimizer, every=5),
+        EquilibriumMonitor(runs[1].optimizer, every=5, groups=groups),
+    )
     for run in runs:
         run.run(first_look(5))
     assert len(split.states) == 2

@@ -236,8 +236,8 @@ RUNS, BATCH, LR = 6, 16, 0.05
 def test_on_digits_every_run_fires_between_54_and_91_epochs(digits):
     """Shuffled epochs, no decay, delta 0.1: the true gain passes 0.1 floors after 54.
 
-    Runs are tensors of one optimiser. The seed is fixed; of 120 further runs, each with a generator of its own (seeds
-    1000 to 1059 and 2000 to 2059), 119 fired at the look after 91 epochs, and one after 108.
+    Runs are tensors of one optimiser. The seed is fixed; of 500 runs of the benchmark 495 fire at the look after 10,240
+    steps, which are 91 epochs, and five at the next.
     """
     x = torch.tensor(digits.inputs, dtype=torch.float32)
     y = torch.nn.functional.one_hot(torch.tensor(np.asarray(digits.labels)), 10).float()

@@ -10,7 +10,7 @@ import pytest
 from scipy.linalg import solve_discrete_lyapunov
 from scipy.stats import t as student
 
-from fluctua.verification.equilibrium.looks import SHORTEST, decided, level, look_lengths
+from fluctua.verification.equilibrium.looks import SHORTEST, bin_width, decided, level, look_lengths
 from fluctua.verification.equilibrium.unit import Rule
 from fluctua.verification.equilibrium.work import BLOCKS, DOUBLING, Reading, degrees, pairings, reading, sketch_error
 
@@ -189,13 +189,32 @@ def test_the_gain_of_the_next_doubling_is_bounded_for_powers_of_time_up_to_0_3(p
     assert (gain < DOUBLING * work) == (power <= 0.3)
 
 
-def test_looks_are_a_quarter_octave_apart_and_their_levels_add_up():
+def test_looks_grow_denser_and_their_levels_add_up():
     lengths = list(itertools.islice(look_lengths(), 60))
+    assert lengths[:10] == [4, 6, 8, 12, 16, 20, 24, 28, 32, 40]
     assert lengths[0] == SHORTEST
-    assert all(1 < later / sooner <= 1.26 for sooner, later in itertools.pairwise(lengths))
-    assert lengths[-1] / lengths[-5] == pytest.approx(2, rel=0.01)
+    assert all(1.14 < later / sooner <= 1.25 for sooner, later in itertools.pairwise(lengths[4:]))
+    assert all(later == 2 * sooner for sooner, later in zip(lengths[4:], lengths[8:], strict=False))
+    assert next(look_lengths(13)) == 16
     assert sum(level(0.01, look) for look in range(8)) == pytest.approx(0.005, rel=1e-12)
     assert sum(level(0.01, look) for look in range(10**5)) == pytest.approx(0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize("shortest", [1, 3, 40])
+def test_windows_hold_at_most_128_bins_and_half_as_many_where_they_may(shortest):
+    for length in itertools.islice(look_lengths(shortest), 40):
+        bins = 2 * BLOCKS * length / bin_width(length, shortest)
+        assert bins <= 128
+        assert bins > 64 or bin_width(length, shortest) == shortest
+
+
+def test_the_error_of_the_floor_is_better_known_from_shorter_blocks(windows):
+    (weights, gradients), floors = windows
+    short = np.sin(np.arange(64.0))
+    read = reading(pairings(weights, gradients), floors, samples=short)
+    assert read.floor == pytest.approx(floors.mean(), rel=1e-14)
+    assert read.floor_error == pytest.approx(math.sqrt(spread(short) / 64), rel=1e-12)
+    assert read.degrees == degrees(64)
 
 
 NUMBERS = [(0.01, 1.0, 0.001, 0.01), (0.2, 1.0, 0.001, 0.01), (0.05, 1.0, 0.02, 0.1), (0.2, 1.0, 0.001, 0.5)]

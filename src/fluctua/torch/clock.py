@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,15 +10,23 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ..verification.equilibrium.looks import bin_width
+from .bins import Bins
+from .lists import widest
 from .part import Part
-from .rules import Rules
+from .rules import Group, Rules
 from .scopes import scopes_of
 from .windows import Piece, Windows
 
-__all__ = ["Clock", "identity", "settings"]
+__all__ = ["Clock", "identity", "settings", "shortest_look"]
 
+_ROUNDING = 1e-9
 _WAITING = 256
 """Samples whose tallies may wait for each other: each is a few tensors of one number."""
+
+
+MEMORIES = 4
+"""Blocks and bins are at least so many memories of the momentum long: shorter ones are not independent."""
 
 
 class Clock:
@@ -31,61 +40,100 @@ class Clock:
         One for each parameter group.
     scopes : list of Scope
     windows : Windows
+    bins : Bins
     """
 
     def __init__(self, optimizer: Optimizer, rules: Rules, every: int, kind: str, sketch: int | str | None) -> None:
         self._every = every
         self.parts = [Part(rules, optimizer, group) for group in optimizer.param_groups if group["params"]]
         self.scopes = scopes_of(kind, self.parts, sketch)
-        self.windows, self.units, self._cut = Windows(), 0, 0
         self.device = self.parts[0].device
+        self._shortest = shortest_look(rules, [part.group for part in self.parts], every)
+        self.windows, self.units, self._cut = Windows(self._shortest), 0, 0
+        width = bin_width(self.windows.open[0].length, self._shortest)
+        self.bins = Bins(width, len(self.scopes), self.device, widest(self.device))
+        self._origin = self._folded([part.start for part in self.parts])
+        self._ends = self._folded([part.ended() for part in self.parts])
         self._lost: Any = 0
         self._counts: list[Tensor] = []
         self._sampled = 0
         self._untallied: list[Piece] = []
 
-    def observe(self, scale: Tensor | None, found: Tensor | None) -> None:
-        """Take up a step from before it."""
-        for part in self.parts:
-            part.observe(scale, found)
+    def observe(self, scale: Tensor | None, found: Tensor | None) -> bool:
+        """Take up a step from before it; return whether that can be done."""
+        return all(part.observe(scale, found) for part in self.parts)
 
     def skip(self, found: Tensor) -> None:
         """Note on the device whether the step just made was none."""
         self._lost = self._lost + (found > 0).sum().to(self.device)
 
-    def tick(self) -> list[Piece] | None:
-        """End a unit; return the blocks of a look that is due."""
+    def due(self) -> bool:
+        """Count a unit; return whether the sums have to be cut after it."""
         self.units += 1
-        if not self.windows.cut_at(self.units):
-            return None
+        return self.is_due
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the sums have to be cut now."""
+        return self.units >= self.windows.due
+
+    def cut(self) -> list[Piece] | None:
+        """Cut the sums; return the blocks of a look that is due."""
         piece = self._piece()
         self._untallied.append(piece)
         if self.units == self.windows.open[0].ends or sum(each.samples for each in self._untallied) >= _WAITING:
             self._tally()
         return self.windows.take(piece)
 
+    def samples(self, blocks: Sequence[Piece]) -> Tensor:
+        """Return the floor's samples in the windows of these blocks, in bins, and forget those before the next."""
+        begin = blocks[0].unit - (blocks[1].unit - blocks[0].unit)
+        found = self.bins.between(begin, blocks[-1].unit)
+        self.bins.forget(self.windows.open[0].begins, bin_width(self.windows.open[0].length, self._shortest))
+        return found
+
     def _tally(self) -> None:
         """Give the pieces their tallies, many at a time."""
         if not self._untallied:
             return
-        for piece, rows in zip(
-            self._untallied, zip(*(part.tallies() for part in self.parts), strict=True), strict=True
-        ):
-            piece.tally = rows[0] if len(rows) == 1 else torch.cat([each.to(self.device) for each in rows], dim=1)
+        counts = [piece.samples for piece in self._untallied]
+        values = [part.counted(sum(counts)) for part in self.parts]
+        whole = values[0] if len(values) == 1 else torch.cat([each.to(self.device) for each in values], dim=2)
+        for piece, some in zip(self._untallied, whole.split(counts, dim=1), strict=True):
+            piece.tally = some.sum(1)
             self._counts.append(piece.tally[-1])
+        self._sampled += sum(counts)
         self._untallied = []
+        self.bins.add(self._by_scope(whole))
+
+    def _by_scope(self, values: Tensor) -> Tensor:
+        """Samples of the floor and how many are finite in every tensor, of each unit and scope, (units, 2, scopes)."""
+        found = []
+        for each in self.scopes:
+            own = values[:, :, each.places[0] : each.places[-1] + 1]
+            good = own[2].amin(1)
+            found.append(torch.stack([own[0].sum(1) * good, good], dim=1))
+        return torch.stack(found, dim=2)
 
     def _piece(self) -> Piece:
         """Return the sums since the last cut, and begin new ones."""
         samples = self.units - self._cut
         steps = samples * self._every - self._lost
-        weights, gradients = zip(*(part.cut(steps, samples) for part in self.parts), strict=True)
-        self._cut, self._lost = self.units, 0
-        self._sampled += samples
-        folded = [[each.vector(some) for each in self.scopes] for some in (weights, gradients)]
-        for part in self.parts:
-            part.renew()
-        return Piece(self.units, samples, steps, folded[0], folded[1])
+        direct = [part.direct(steps / samples) for part in self.parts]
+        sampled = self._folded([each for each in direct if each is not None])
+        weights = self._folded([part.weights() for part in self.parts])
+        for one, origin in zip(weights, self._origin, strict=True):
+            one.sub_(origin, alpha=samples)
+        ends = self._folded([part.ended() for part in self.parts])
+        gradients = [now - before for now, before in zip(ends, self._ends, strict=True)]
+        for one, more in zip(gradients, sampled, strict=False):
+            one.add_(more)
+        self._ends, self._cut, self._lost = ends, self.units, 0
+        return Piece(self.units, samples, steps, weights, gradients)
+
+    def _folded(self, vectors: Sequence[Tensor]) -> list[Tensor]:
+        """A vector for each scope from those of the parts, which are written over; none from none."""
+        return [each.vector(vectors) for each in self.scopes] if vectors else []
 
     def missed(self) -> int:
         """Return how many samples since the last call were not finite; asks the device."""
@@ -106,22 +154,38 @@ class Clock:
     def state(self) -> dict[str, Any]:
         """Return what has to be saved."""
         self._tally()
-        numbers = {"units": self.units, "cut": self._cut, "lost": self._lost, "sampled": self._sampled}
-        return {
-            **numbers,
-            "counts": self._counts,
-            "parts": [each.state() for each in self.parts],
-            "windows": self.windows.state(),
-        }
+        kept = {name: getattr(self, f"_{name}") for name in _KEPT}
+        parts, windows = [each.state() for each in self.parts], self.windows.state()
+        return {"units": self.units, **kept, "parts": parts, "windows": windows, "bins": self.bins.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what was saved of weights of the same shapes."""
-        self.units, self._cut, self._sampled = state["units"], state["cut"], state["sampled"]
-        lost, self._counts = state["lost"], [each.to(self.device, copy=True) for each in state["counts"]]
-        self._lost = lost.to(self.device, copy=True) if isinstance(lost, Tensor) else lost
+        self.units, devices = state["units"], [self.parts[each.spans[0][0]].device for each in self.scopes]
+        for name in _KEPT:
+            setattr(self, f"_{name}", _there(state[name], devices))
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load(saved)
-        self.windows = Windows.loaded(state["windows"], [self.parts[each.spans[0][0]].device for each in self.scopes])
+        self.windows = Windows.loaded(state["windows"], devices)
+        self.bins.load(state["bins"])
+
+
+_KEPT = ("cut", "lost", "sampled", "counts", "origin", "ends")
+
+
+def _there(saved: Any, devices: Sequence[torch.device]) -> Any:
+    """Copies of tensors, one for each scope on its device; other lists of tensors, and one alone, on the first."""
+    if isinstance(saved, Tensor):
+        return saved.to(devices[0], copy=True)
+    if isinstance(saved, list):
+        homes = devices if len(saved) == len(devices) else [devices[0]] * len(saved)
+        return [each.to(home, copy=True) for each, home in zip(saved, homes, strict=True)]
+    return saved
+
+
+def shortest_look(rules: Rules, groups: Sequence[Group], every: int) -> int:
+    """Return the samples in a block that is longer than the memory of any momentum."""
+    memory = max((rules.memory(group) for group in groups), default=1.0)
+    return math.ceil(MEMORIES * memory / every - _ROUNDING) if memory > 1 else 1
 
 
 def settings(optimizer: Optimizer, names: Sequence[str]) -> tuple[Any, ...]:

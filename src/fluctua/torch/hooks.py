@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from operator import is_, itemgetter
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from ..errors import InvalidInput
-from .clock import Clock, identity, settings
-from .part import Part
+from ..verification.equilibrium.looks import PER_LOOK, look_lengths
+from .clock import Clock, identity, settings, shortest_look
+from .closures import closure_of, is_of_lightning, with_closure
 from .rules import rules_of, unwrapped
 from .windows import Piece
 
@@ -28,20 +30,14 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
             with torch.no_grad():
                 return None if self._stopped else method(self, *arguments)
         except Exception as error:
-            self._stop(f"the monitor has stopped, {type(error).__name__}: {error}")
+            self._stop(_failed(error))
             return None
 
     return run
 
 
-def _uncompiled(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A hook that torch.compile leaves alone, and that costs nothing more where nothing is compiled."""
-    apart: Callable[..., Any] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
-
-    def call(*arguments: Any) -> Any:
-        return (apart if torch.compiler.is_compiling() else hook)(*arguments)
-
-    return call
+def _failed(error: Exception) -> str:
+    return f"the monitor has stopped, {type(error).__name__}: {error}"
 
 
 class Hooked(ABC):
@@ -52,12 +48,14 @@ class Hooked(ABC):
         self._rules = rules_of(self.optimizer)
         _refuse_weights(self.optimizer)
         self._every, self._kind, self._sketch = every, kind, sketch
-        self._steps, self._phase, self._middle, self._stopped = 0, 0, every // 2, False
+        self._steps, self._phase, self._middle = 0, 0, every // 2
+        self._stopped, self._refused = False, False
         self._clock: Clock | None = None
-        self._seen = self._settings()
+        self._read = itemgetter(*self._rules.settings)
+        self._remember(self._settings())
         self._handles = [
-            self.optimizer.register_step_pre_hook(_uncompiled(self._before)),
-            self.optimizer.register_step_post_hook(_uncompiled(self._after)),
+            self.optimizer.register_step_pre_hook(self._pre_hook()),
+            self.optimizer.register_step_post_hook(self._post_hook()),
         ]
 
     @abstractmethod
@@ -79,50 +77,89 @@ class Hooked(ABC):
         for handle in self._handles:
             handle.remove()
 
+    @property
+    def _first(self) -> int:
+        """Steps from the start of the clock to the first look."""
+        groups = [group for group in self.optimizer.param_groups if group["params"]]
+        return PER_LOOK * next(look_lengths(shortest_look(self._rules, groups, self._every))) * self._every
+
     def _settings(self) -> tuple[Any, Any]:
         return settings(self.optimizer, self._rules.settings), identity(self.optimizer)
 
     def _new_clock(self) -> Clock:
         return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch)
 
-    def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """Sample in the middle of a unit; other steps pay for two comparisons."""
-        if self._clock is None or self._phase != self._middle:
+    def _pre_hook(self) -> Callable[..., Any]:
+        """What samples in the middle of a unit; other steps pay for three comparisons.
+
+        torch.compile leaves it alone, and it costs nothing more where nothing is compiled.
+        """
+        apart: Callable[..., Any] = torch.compiler.disable(self._before)  # type: ignore[no-untyped-call]
+        compiling, middle = torch.compiler.is_compiling, self._middle
+
+        def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+            if compiling():
+                return apart(optimizer, args, kwargs)
+            if self._phase == middle or kwargs or len(args) > 1:
+                return self._before(optimizer, args, kwargs)
             return None
-        return self._sample(optimizer, args, kwargs)
+
+        return call
+
+    def _post_hook(self) -> Callable[..., Any]:
+        """What counts steps."""
+        apart: Callable[..., Any] = torch.compiler.disable(self._after)  # type: ignore[no-untyped-call]
+        compiling, after = torch.compiler.is_compiling, self._after
+
+        def call(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+            (apart if compiling() else after)(optimizer, args, kwargs)
+
+        return call
+
+    def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """Sample in the middle of a unit."""
+        if len(args) > 1 or kwargs:
+            return self._given(args, kwargs)
+        if self._phase == self._middle and self._clock is not None:
+            self._sample(optimizer)
+        return None
 
     @_guarded
-    def _sample(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """Take up a step; with a closure, when it has set the gradients."""
-        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-        if closure is None:
-            self._take(optimizer)
-            return None
-        observed = self._observed(closure)
-        if "closure" in kwargs:
-            return args, {**kwargs, "closure": observed}
-        return (args[0], observed, *args[2:]), kwargs
+    def _given(self, args: Any, kwargs: Any) -> Any:
+        """Sample a step that was given arguments: Lightning's closure when it has set the gradients, others never."""
+        closure = closure_of(args, kwargs)
+        if closure is not None and not is_of_lightning(closure):
+            self._refuse()
+        elif self._clock is not None and self._phase == self._middle:
+            if closure is not None:
+                return with_closure(args, kwargs, self._observed(closure))
+            self._sample(self.optimizer)
+        return None
+
+    def _refuse(self) -> None:
+        """Say that a step with a closure is not followed, and start no clock while there are such steps."""
+        self.restart(
+            f"step {self._steps + 1} was given a closure, and those are refused: an optimizer may evaluate one more "
+            f"than once, or not at all. Call loss.backward() and then optimizer.step() without one"
+        )
+        self._refused = True
 
     def _observed(self, closure: Callable[[], Any]) -> Callable[[], Any]:
         def call() -> Any:
             loss = closure()
-            self._observe(self.optimizer)
+            self._sample(self.optimizer)
             return loss
 
         return call
 
-    @_guarded
-    def _observe(self, optimizer: Optimizer) -> None:
-        self._take(optimizer)
-
-    def _take(self, optimizer: Optimizer) -> None:
-        if any(g.is_sparse for part in self._parts() for each in part.params if (g := each.grad) is not None):
-            self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
-        elif self._clock is not None:
-            self._clock.observe(getattr(optimizer, "grad_scale", None), getattr(optimizer, "found_inf", None))
-
-    def _parts(self) -> list[Part]:
-        return [] if self._clock is None else self._clock.parts
+    def _sample(self, optimizer: Optimizer) -> None:
+        """Take up a step; here and not in `_guarded`, since to leave the graph aside costs as much as to sample."""
+        try:
+            held = optimizer.__dict__
+            if self._clock and not self._clock.observe(held.get("grad_scale"), held.get("found_inf")):
+                self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
+        except Exception as error:
+            self._stop(_failed(error))
 
     def _after(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         """Count the step, and end a unit."""
@@ -139,18 +176,54 @@ class Hooked(ABC):
         if self._clock is not None and found is not None:
             self._clock.skip(found)
 
-    @_guarded
     def _end(self) -> None:
-        """End a unit: begin anew where anything changed, otherwise look where a look is due."""
-        seen = self._settings()
-        if seen != self._seen:
-            what = "the learning rate or another setting" if seen[1] == self._seen[1] else "the list of parameters"
-            self.restart(f"{what} changed at step {self._steps}, and the clock started anew")
-            self._seen = seen
+        """End a unit; most have nothing to cut, and nothing has changed."""
+        try:
+            due = self._clock is None or self._clock.due()
+            if due or not self._unmoved():
+                self._turn()
+        except Exception as error:
+            self._stop(_failed(error))
+
+    @_guarded
+    def _turn(self) -> None:
+        """Begin, begin anew where anything changed, or cut, and look where a look is due."""
+        if not (self._unmoved() and self._places() == self._pointers) and self._changed():
+            return
+        if self._refused:
+            self._refused = False
         elif self._clock is None:
             self._begin()
-        elif (blocks := self._clock.tick()) is not None:
+        elif self._clock.is_due and (blocks := self._clock.cut()) is not None:
             self._look(self._clock, blocks)
+
+    def _unmoved(self) -> bool:
+        """Whether settings and parameters are the very objects that they were, which is quickly said."""
+        groups = self.optimizer.param_groups
+        return len(groups) == len(self._objects) and all(
+            all(map(is_, self._read(group), values))
+            and len(group["params"]) == len(params)
+            and all(map(is_, group["params"], params))
+            for group, (values, params) in zip(groups, self._objects, strict=True)
+        )
+
+    def _changed(self) -> bool:
+        """Start the clock anew where a setting has another value, or a parameter other memory."""
+        seen, before = self._settings(), self._seen
+        self._remember(seen)
+        if seen == before:
+            return False
+        what = "the learning rate or another setting" if seen[1] == before[1] else "the list of parameters"
+        self.restart(f"{what} changed at step {self._steps}, and the clock started anew")
+        return True
+
+    def _places(self) -> list[int]:
+        return [each.data_ptr() for _, params in self._objects for each in params]
+
+    def _remember(self, seen: tuple[Any, Any]) -> None:
+        self._seen = seen
+        self._objects = [(self._read(group), list(group["params"])) for group in self.optimizer.param_groups]
+        self._pointers = self._places()
 
     def _begin(self) -> None:
         """Start the clock, where anything moves."""

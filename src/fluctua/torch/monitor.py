@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from .._validate.values import choice, positive_int, real_number
-from ..verification.equilibrium.looks import DRIFTING, EQUILIBRATED, PER_LOOK, SHORTEST, UNDECIDED, decided, level
+from ..verification.equilibrium.looks import DRIFTING, EQUILIBRATED, UNDECIDED, decided, level
 from .clock import Clock, identity
 from .evidence import Evidence, Gain, Look
 from .hooks import Hooked
@@ -24,7 +24,7 @@ __all__ = ["EquilibriumMonitor"]
 class EquilibriumMonitor(Hooked):
     r"""Say whether training on at this learning rate is worth it: drifting, undecided or equilibrated.
 
-    At looks, a factor of about 2^(1/4) apart, two windows A = (t/2, 3t/4] and B = (3t/4, t] of the run are compared;
+    At looks, a factor of 1.14 to 1.5 apart, two windows A = (t/2, 3t/4] and B = (3t/4, t] of the run are compared;
     t is the number of steps since the learning rate is what it is. The gain G = 2.3 W / F says by how many noise
     floors F the next doubling of training would lower the loss, W = 1/2 (w_A - w_B) . (g_A + g_B) (F80). No loss is
     evaluated. The state is "equilibrated" where G is below `delta`, and "drifting" where it is above, at the level of
@@ -38,9 +38,12 @@ class EquilibriumMonitor(Hooked):
     than a quarter of the run, and no identity backs it.
 
     Cost: one addition of the weights and one norm of the gradients every `every` steps; scalar products at looks only,
-    and nothing is copied to the host between them. Memory: 3 copies of the weights (with momentum 4, for Adam 5, with
-    decoupled decay 6) and, up to 131,072 weights in a scope, at most 80 more of vectors of blocks; above that these are
-    folded to 4,093 numbers each (1.3 MB in all), by signs that are one copy more.
+    and nothing is copied to the host between them. Memory: 1 copy of the weights (for Adam 3, with decoupled decay 4)
+    and, up to 131,072 weights in a scope, at most 80 more of vectors of blocks; above that these are folded to 4,093
+    numbers each (1.3 MB in all), by signs that are one copy more.
+
+    A closure given to ``optimizer.step`` is refused, but for Lightning's: the state is "undecided", and `reason` says
+    so. LBFGS is refused at once.
 
     Parameters
     ----------
@@ -52,7 +55,9 @@ class EquilibriumMonitor(Hooked):
     alpha : float, optional
         Probability of one false "equilibrated" or more in all looks at one learning rate; below 1/2.
     every : int, optional
-        Steps from one sample of the weights to the next. The first look comes after ``129 * every`` steps.
+        Steps from one sample of the weights to the next. The first look comes after ``129 * every`` steps; later where
+        the momentum, or Adam's beta1, remembers more than ``every`` steps, since blocks are at least 4 / (1 - momentum)
+        steps long.
     groups : {"global", "param_group", "tensor"}, optional
         What has a state of its own.
     sketch : {"auto"}, int or None, optional
@@ -74,7 +79,7 @@ class EquilibriumMonitor(Hooked):
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     >>> monitor = fluctua.torch.EquilibriumMonitor(optimizer, delta=0.1)
     >>> monitor.state, monitor.reason
-    ('undecided', 'the first look comes after 645 steps at one learning rate; 0 have been made')
+    ('undecided', 'the first look comes after 2064 steps at one learning rate; 0 have been made')
     """
 
     def __init__(
@@ -83,7 +88,7 @@ class EquilibriumMonitor(Hooked):
         *,
         delta: float = 0.1,
         alpha: float = 0.01,
-        every: int = 5,
+        every: int = 16,
         groups: str = "global",
         sketch: int | str | None = "auto",
     ) -> None:
@@ -118,7 +123,7 @@ class EquilibriumMonitor(Hooked):
         if self._reason:
             return self._reason
         made = 0 if self._clock is None else self._clock.units * self._every + self._phase
-        needed = (PER_LOOK * SHORTEST + 1) * self._every
+        needed = self._first + self._every
         return f"the first look comes after {needed} steps at one learning rate; {made} have been made"
 
     @property
@@ -195,7 +200,7 @@ class EquilibriumMonitor(Hooked):
             restored(made, clock)
         for name in RESUMED:
             setattr(self, name, state[name])
-        self._seen = state["_seen"], identity(self.optimizer)
+        self._remember((state["_seen"], identity(self.optimizer)))
         self._clock = made
         rows = zip(*state["looks"].values(), strict=True)
         self._looks = [Look(*row) for row in rows]
@@ -211,7 +216,7 @@ class EquilibriumMonitor(Hooked):
 
     def _look(self, clock: Clock, blocks: list[Piece]) -> None:
         """Look, and begin anew where the windows are of no use."""
-        found = gathered(blocks, clock.scopes)
+        found = gathered(blocks, clock.samples(blocks), clock.scopes)
         self._skipped += clock.missed()
         at = level(self._alpha, clock.windows.look - 1)
         looks = [self._concluded(each, clock, at) for each in found]

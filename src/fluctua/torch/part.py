@@ -1,4 +1,4 @@
-"""What is kept of one parameter group between two cuts: sums of its weights, and where it was at the last one."""
+"""What is kept of one parameter group between two cuts: sums over sampled steps, and numbers of each sample."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .lists import flat, summed, widest
+from .lists import flat, precise, widest
 from .rules import Group, Rules, Tensors
 
 __all__ = ["Part"]
@@ -18,81 +18,89 @@ __all__ = ["Part"]
 class Part:
     """Sums over the steps of one parameter group since the last cut, each one vector on its device.
 
-    Memory: three copies of the weights in the precision of the sums; with momentum one more, for Adam two, with
-    decoupled decay another. They are made once: what a cut hands over are these vectors, until `renew`.
+    Memory: one copy of the weights in the precision of the sums; for Adam two more. They are made once. A vector that
+    a cut hands over is of use until the next call: all are written over the same numbers.
     """
 
     def __init__(self, rules: Rules, optimizer: torch.optim.Optimizer, group: Group) -> None:
         self._rules, self._optimizer, self.group = rules, optimizer, group
         self.params: Tensors = list(group["params"])
-        self.device = self.params[0].device
+        self.device, self.dtype = self.params[0].device, precise(self.params[0].dtype)
         self._buffered = rules.local or bool(group.get("momentum"))
         self._aliases = [each.detach() for each in self.params]
-        self._start = flat(summed(self.params), self.device)
-        self.dtype = self._start.dtype
-        self._before, self._buffers_before = self._start.clone(), self._flat_buffers()
-        self._weights = torch.zeros_like(self._start)
-        self._buffer_sum = torch.zeros_like(self._start) if rules.local else None
-        self._views = {name: self._viewed(name) for name in ("_start", "_before", "_weights", "_buffer_sum")}
+        self._plain = all(each.dtype is self.dtype and each.device == self.device for each in self._aliases)
+        self._sums = self.start
+        self._views, self._empty = self._viewed(self._sums), True
+        self._start = self._sums.clone() if rules.local else None
+        self._buffer_sums = torch.zeros_like(self._sums) if rules.local else None
+        self._more = {each: self._viewed(getattr(self, each)) for each in ("_start", "_buffer_sums") if rules.local}
         rate = group["lr"]
         self._rate = rate.detach().clone() if isinstance(rate, Tensor) else None
         self.moved = torch.zeros((), dtype=torch.bool, device=self.device)
         self._numbers: list[Tensor] = []
         self._found: list[Tensor | None] = []
-        self._taken: list[tuple[list[Tensor], list[Tensor | None]]] = []
-        self._scales = self._rules.scales(group, self._states())
+        self._scales = rules.scales(group, self._states())
 
-    def observe(self, scale: Tensor | None, skipped: Tensor | None) -> None:
-        """Take up one step from before it: weights, and gradients as they are applied."""
+    @property
+    def start(self) -> Tensor:
+        """A copy of where the weights are."""
+        return flat(self._weights(), self.device)
+
+    def observe(self, scale: Tensor | None, skipped: Tensor | None) -> bool:
+        """Take up one step from before it: weights, and gradients as they are applied; False where one is sparse."""
+        found: list[Any] = [each.grad for each in self.params]
+        odd = [each is None or each.is_sparse or each.requires_grad for each in found]
+        if any(odd):
+            if any(each is not None and each.is_sparse for each in found):
+                return False
+            found = [None if each is None else each.detach() for each in found]
         if self._rate is not None:
             self.moved |= (self._rate != self.group["lr"]).to(self.device)
-        weights, buffers = self._here(self._aliases), self._buffers()
-        torch._foreach_add_(self._views["_weights"], weights)
+        as_is = self._plain and scale is None and not any(odd)
+        gradients = found if as_is else self._gradients(found, scale)
+        here, buffers = self._weights(), self._buffers()
         away: Tensors = []
         if self._rules.local:
-            torch._foreach_add_(self._views["_buffer_sum"], buffers)
-            away = list(torch._foreach_sub(weights, self._views["_start"]))
-        self._numbers += self._rules.sampled(self.group, self._gradients(scale), weights, buffers, away, self._scales)
+            torch._foreach_add_(self._more["_buffer_sums"], buffers)
+            away = list(torch._foreach_sub(here, self._more["_start"]))
+        self._numbers += self._rules.sampled(self.group, gradients, here, buffers, away, self._scales)
         self._found.append(skipped)
+        (torch._foreach_copy_ if self._empty else torch._foreach_add_)(self._views, here)
+        self._empty = False
+        return True
 
-    def cut(self, steps: Any, samples: int) -> tuple[Tensor, Tensor]:
-        """Return sums since the last cut: of weights less those at the start, and of gradients.
-
-        They may be changed, and are of use until `renew`.
-        """
-        torch._foreach_sub_(self._views["_before"], self._here(self._aliases))
-        buffers = self._flat_buffers()
-        change = None if buffers is None or self._buffers_before is None else buffers - self._buffers_before
-        mean = None if self._buffer_sum is None else self._buffer_sum / samples
-        gradients = self._rules.gradients(self.group, steps, self._before, change, mean)
+    def direct(self, share: Any) -> Tensor | None:
+        """Return the part of the gradients' sum that is sampled, each sample for `share` steps; before `weights`."""
+        if self._buffer_sums is None:
+            return None
+        total = self._buffer_sums
         if self._scales:
-            gradients += flat(self._scales, self.device) * self._weights * (steps / samples)
-        self._buffers_before = buffers
-        return self._weights.sub_(self._start, alpha=samples), gradients
+            total.addcmul_(flat(self._scales, self.device), self._sums)
+        return total.mul_(share)
 
-    def renew(self) -> None:
-        """Begin new sums, from where the weights are now."""
-        torch._foreach_copy_(self._views["_before"], self._here(self._aliases))
-        for each in (self._weights, self._buffer_sum):
-            if each is not None:
-                each.zero_()
-        self._taken.append((self._numbers, self._found))
-        self._numbers, self._found = [], []
+    def weights(self) -> Tensor:
+        """Return the sum of the sampled weights since the last cut, and begin new sums."""
+        self._empty = True
+        return self._sums
+
+    def ended(self) -> Tensor:
+        """Return the vector whose change since the last cut is the rest of the gradients' sum (F81)."""
+        if self._buffer_sums is not None:
+            self._buffer_sums.zero_()
         self._scales = self._rules.scales(self.group, self._states())
+        self._rules.ended(self.group, self._sums, self._views, self._weights(), self._buffers())
+        return self._sums
 
-    def tallies(self) -> list[Tensor]:
-        """Return (3, n) for each cut since the last call: sums of the floor's samples and of |g|^2, how many finite."""
-        samples = [each for numbers, _ in self._taken for each in numbers]
-        found = [each for _, some in self._taken for each in some]
-        counts = [len(some) for _, some in self._taken]
-        self._taken = []
-        values = self._counted(samples, found)
-        return [each.clone().sum(1) for each in values.split(counts, dim=1)]
+    def counted(self, count: int) -> Tensor:
+        """Return the next samples of the floor, of |g|^2, and ones, (3, count, n) for n tensors.
 
-    def _counted(self, samples: list[Tensor], found: list[Tensor | None]) -> Tensor:
-        """Samples of the floor, of |g|^2, and ones, zero where one of them is not finite, (3, k, n)."""
-        same = [each.to(self.device) for each in samples] if self._spread else samples
-        numbers = torch.stack(same).view(len(found), -1, len(self.params)).to(widest(self.device))
+        They are zero where one of them is not finite.
+        """
+        end = count * (len(self._numbers) // len(self._found))
+        taken, found = self._numbers[:end], self._found[:count]
+        self._numbers, self._found = self._numbers[end:], self._found[count:]
+        same = [each.to(self.device) for each in taken] if self._spread else taken
+        numbers = torch.stack(same).view(count, -1, len(self.params)).to(widest(self.device))
         floors, squares = self._rules.tallied(self.group, numbers)
         values = torch.stack([floors, squares, torch.ones_like(squares)])
         finite = values.abs().amax(0) < math.inf
@@ -105,11 +113,8 @@ class Part:
     def _spread(self) -> bool:
         return any(each.device != self.device for each in self.params)
 
-    def _viewed(self, name: str) -> Tensors:
+    def _viewed(self, whole: Tensor) -> Tensors:
         """A sum as tensors of the shapes of the weights."""
-        whole = getattr(self, name)
-        if whole is None:
-            return []
         pieces = torch.split(whole, [each.numel() for each in self.params])
         return [one.view(each.shape) for one, each in zip(pieces, self.params, strict=True)]
 
@@ -125,17 +130,17 @@ class Part:
             for each, like in zip(tensors, self.params, strict=True)
         ]
 
-    def _gradients(self, scale: Tensor | None) -> Tensors:
+    def _weights(self) -> Tensors:
+        return self._aliases if self._plain else self._here(self._aliases)
+
+    def _gradients(self, found: list[Tensor | None], scale: Tensor | None) -> Tensors:
         """Gradients of the step, zero where there is none."""
-        here = self._here([each.grad for each in self.params])
+        here = self._here(found)
         return here if scale is None else list(torch._foreach_div(here, scale))
 
     def _buffers(self) -> Tensors:
         """The optimiser's buffers, zero where it has none yet."""
         return self._here([each.get(self._rules.buffer) for each in self._states()]) if self._buffered else []
-
-    def _flat_buffers(self) -> Tensor | None:
-        return flat(self._buffers(), self.device) if self._buffered else None
 
     def _states(self) -> list[dict[str, Any]]:
         return [self._optimizer.state.get(each, {}) for each in self.params]
@@ -151,6 +156,7 @@ class Part:
                 getattr(self, name).copy_(state[name])
         for name in OTHERS:
             setattr(self, name, self._moved(state[name]))
+        self._empty = state["_empty"]
 
     def _moved(self, values: Any) -> Any:
         if not isinstance(values, list):
@@ -158,7 +164,7 @@ class Part:
         return [one if one is None else one.to(self.device, copy=True) for one in values]
 
 
-SUMS = ("_start", "_before", "_weights", "_buffer_sum")
+SUMS = ("_sums", "_start", "_buffer_sums")
 """Vectors that are written into, since others are views of them."""
-OTHERS = ("_scales", "_buffers_before", "_numbers", "_found", "moved")
-SAVED = (*SUMS, *OTHERS)
+OTHERS = ("_scales", "_numbers", "_found", "moved")
+SAVED = (*SUMS, *OTHERS, "_empty")

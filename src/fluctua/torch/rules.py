@@ -47,8 +47,12 @@ class Rules(ABC):
         """Return samples of the floor and of the squared gradient, (k, n) each, from numbers (k, rows, n)."""
 
     @abstractmethod
-    def gradients(self, group: Group, steps: Any, moved: Tensor, change: Tensor | None, mean: Tensor | None) -> Tensor:
-        """Return the sum of the gradients over so many steps, without a decay that is none of them."""
+    def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
+        """Write the vector whose change is the sum of the gradients, of Adam what is left of it; `views` are of it."""
+
+    @abstractmethod
+    def memory(self, group: Group) -> float:
+        """Return over how many steps numbers of neighbouring steps are alike."""
 
     def scales(self, group: Group, states: States) -> Tensors:
         """Return the curvature with which decoupled weight decay pulls, for each weight; empty where there is none."""
@@ -74,14 +78,12 @@ class Descent(Rules):
     ) -> Tensors:
         """Return |g|; with momentum |u| of the buffer before the step too; for Nesterov |s| and s . u of the step."""
         del away, scales
-        rule, decay = _rule(group), group["weight_decay"]
-        if decay or rule.nesterov:
+        decay, nesterov = group["weight_decay"], group["nesterov"]
+        if decay or nesterov:
             gradients = descended(group, gradients, weights, decay)
-        found = norms(gradients)
-        if not rule.momentum:
-            return found
-        if not rule.nesterov:
-            return [*found, *norms(buffers)]
+        if not nesterov:
+            return norms([*gradients, *buffers])
+        rule, found = _rule(group), norms(gradients)
         updated = torch._foreach_mul(buffers, rule.momentum)
         torch._foreach_add_(updated, gradients, alpha=1 - rule.dampening)
         step = list(torch._foreach_add(gradients, updated, alpha=rule.momentum))
@@ -95,15 +97,21 @@ class Descent(Rules):
         product = numbers[:, 2] if rule.nesterov else 0.0
         return rule.floor(numbers[:, 1].square(), product), square
 
-    def gradients(self, group: Group, steps: Any, moved: Tensor, change: Tensor | None, mean: Tensor | None) -> Tensor:
-        """Return the sum of the gradients from where the weights went (F81)."""
-        del steps, mean
+    def memory(self, group: Group) -> float:
+        """Return that of the momentum."""
+        return _memory(group["momentum"])
+
+    def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
+        """Write what the gradients add up to from the start on, but for a constant (F81)."""
         rule = _rule(group)
         if not isinstance(rule.lr, Tensor) and rule.lr == 0:  # nothing moves, whatever the gradients are
-            return torch.zeros_like(moved)
+            into.zero_()
+            return
         of_displacement, of_buffers = rule.shares
-        moved.mul_(of_displacement)
-        return moved if change is None else moved.add_(change, alpha=of_buffers)
+        torch._foreach_copy_(views, weights)
+        into.mul_(-of_displacement)
+        if buffers:
+            torch._foreach_add_(views, buffers, alpha=of_buffers)
 
 
 class Adaptive(Rules):
@@ -132,13 +140,15 @@ class Adaptive(Rules):
         del group
         return 0.5 * numbers[:, 1], numbers[:, 0].square()
 
-    def gradients(self, group: Group, steps: Any, moved: Tensor, change: Tensor | None, mean: Tensor | None) -> Tensor:
-        """Return the sum of the gradients: that of the first moment before each step, and its own change."""
-        del moved
-        assert change is not None
-        assert mean is not None
-        total: Tensor = mean * steps + change / (1 - float(group["betas"][0]))
-        return total
+    def memory(self, group: Group) -> float:
+        """Return that of the first moment."""
+        return _memory(float(group["betas"][0]))
+
+    def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
+        """Write the first moment over 1 - beta1; the rest of the sum is that of the first moment before each step."""
+        del weights
+        torch._foreach_copy_(views, buffers)
+        into.mul_(1 / (1 - float(group["betas"][0])))
 
     def scales(self, group: Group, states: States) -> Tensors:
         """Return weight_decay D of now, where the decay is decoupled."""
@@ -156,6 +166,10 @@ def _scale(group: Group, step: Any, second: Tensor) -> Tensor:
     known = 1 - group["betas"][1] ** made.to(widest(made.device))  # float32 has four digits left of it in early steps
     scale: Tensor = (summed([second])[0] / known).sqrt().add(group["eps"]).mul(group["weight_decay"])
     return scale
+
+
+def _memory(momentum: Any) -> float:
+    return 1 / (1 - float(momentum)) if float(momentum) < 1 else 1.0
 
 
 def _rule(group: Group) -> Rule:

@@ -39,7 +39,7 @@ class Scope:
     fold: Fold
 
     def vector(self, parts: Sequence[Tensor]) -> Tensor:
-        """Return the vector of its tensors from the vectors of the groups, which are changed where it is folded."""
+        """Return a vector of its own from those of the groups, which are changed where it is folded."""
         found = [parts[number][span] for number, span in self.spans]
         home = found[0]
         return self.fold(home if len(found) == 1 else torch.cat([each.to(home) for each in found]))

@@ -1,7 +1,7 @@
 """The windows of the looks to come: sums over blocks of steps, at most some forty vectors however long the run is.
 
-A look at the time t needs 2m blocks of the length t/32 after t/2, and nothing before. Looks are a factor of 2^(1/4)
-apart, so that four or five of them are open at any time. Sums are cut where a block of any of them ends; a look adds
+A look at the time t needs 2m blocks of the length t/32 after t/2, and nothing before. Looks are a factor of 1.14 to 1.5
+apart, so that two to five of them are open at any time. Sums are cut where a block of any of them ends; a look adds
 the pieces up to its blocks.
 """
 
@@ -81,6 +81,10 @@ class Window:
         """Whether one of its blocks begins or ends after this unit."""
         return self.begins <= unit <= self.ends and unit % self.length == 0
 
+    def next_cut(self, unit: int) -> int:
+        """Return the first unit after this one at which one of its blocks begins or ends."""
+        return max(self.begins, (unit // self.length + 1) * self.length)
+
     def blocks(self, pieces: list[Piece]) -> list[Piece]:
         """Return the sums over each of its blocks."""
         inside = [each for each in pieces if self.begins < each.unit <= self.ends]
@@ -88,31 +92,43 @@ class Window:
 
 
 class Windows:
-    """Those of the looks that are open, and of the next one, with the pieces of which their blocks are made."""
+    """Those of the looks that are open, and of the next one, with the pieces of which their blocks are made.
 
-    def __init__(self) -> None:
-        self.look = 0
-        self._lengths: Iterator[int] = look_lengths()
+    Attributes
+    ----------
+    look : int
+        Looks that were made.
+    due : int
+        Unit after which the sums have to be cut next.
+    """
+
+    def __init__(self, shortest: int = 1) -> None:
+        self.look, self._shortest = 0, shortest
+        self._lengths: Iterator[int] = look_lengths(shortest)
         self.open: list[Window] = [Window(next(self._lengths))]
         self.pieces: list[Piece] = []
+        self._plan(0)
 
-    def cut_at(self, unit: int) -> bool:
-        """Whether the sums have to be cut after this unit."""
+    def _plan(self, unit: int) -> None:
+        """Find the next unit after which the sums have to be cut."""
         while self.open[-1].begins <= unit:
             self.open.append(Window(next(self._lengths)))
-        return unit % _LONGEST == 0 or self._needed(unit)
+        self.due = min((unit // _LONGEST + 1) * _LONGEST, *(each.next_cut(unit) for each in self.open))
 
     def _needed(self, unit: int) -> bool:
         return any(each.cut_at(unit) for each in self.open)
 
     def take(self, piece: Piece) -> list[Piece] | None:
         """Add sums; return the blocks of a look that is due."""
-        first = self.open[0]
-        if piece.unit > first.begins:
+        if piece.unit > self.open[0].begins:
             self.pieces.append(piece)
-        if piece.unit != first.ends:
-            return None
-        blocks = first.blocks(self.pieces)
+        blocks = self._looked() if piece.unit == self.open[0].ends else None
+        self._plan(piece.unit)
+        return blocks
+
+    def _looked(self) -> list[Piece]:
+        """Return the blocks of the first window, and keep what the others need."""
+        blocks = self.open[0].blocks(self.pieces)
         self.look += 1
         self.open.pop(0)
         later = [each for each in self.pieces if each.unit > self.open[0].begins]
@@ -122,16 +138,22 @@ class Windows:
     def state(self) -> dict[str, Any]:
         """Return what has to be saved."""
         lengths = [each.length for each in self.open]
-        return {"look": self.look, "lengths": lengths, "pieces": [vars(each) for each in self.pieces]}
+        return {
+            "look": self.look,
+            "due": self.due,
+            "shortest": self._shortest,
+            "lengths": lengths,
+            "pieces": [vars(each) for each in self.pieces],
+        }
 
     @classmethod
     def loaded(cls, state: dict[str, Any], devices: list[torch.device]) -> Windows:
         """Return what was saved, the vectors of each scope on its device."""
-        made = cls()
-        made.look = state["look"]
+        made = cls(state["shortest"])
+        made.look, made.due = state["look"], state["due"]
         made.open = [Window(each) for each in state["lengths"]]
         made.pieces = [_loaded(each, devices) for each in state["pieces"]]
-        made._lengths = look_lengths()
+        made._lengths = look_lengths(state["shortest"])
         while next(made._lengths) < made.open[-1].length:
             pass
         return made

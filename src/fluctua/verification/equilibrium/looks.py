@@ -1,14 +1,15 @@
 r"""When to look, at which level, and what a look concludes (F86).
 
-Looks come at t_0, t_1, ..., a factor of about 2^(1/4) apart. Look j has the level
+Looks come at t_0, t_1, ..., at first a factor of 1.33 to 1.5 apart, later of 1.14 to 1.25. Look j has the level
 
     alpha_j = 8 alpha / ((j + 8) (j + 9)),
 
-and these add up to alpha over all looks: the horizon is open. Half of alpha is spent in the first two octaves.
+and these add up to alpha over all looks: the horizon is open. Half of alpha is spent in the first eight looks.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "SHORTEST",
     "UNDECIDED",
     "Conclusion",
+    "bin_width",
     "decided",
     "level",
     "look_lengths",
@@ -36,7 +38,8 @@ PER_LOOK = 4 * BLOCKS
 SHORTEST = 4
 """Samples in the blocks of the first look."""
 _NOTHING = (UNDECIDED, math.nan, -math.inf, math.inf)
-_PER_OCTAVE = 4
+_BINS = 128  # of the floor's samples in both windows, at most
+_SPARSE = 2  # octaves with two looks
 _EARLY = 8  # looks in which half of alpha is spent
 
 
@@ -62,15 +65,33 @@ class Conclusion:
     reason: str = ""
 
 
-def look_lengths() -> Iterator[int]:
-    """Yield the block length of every look, in samples: the rounded powers of 2^(1/4) from `SHORTEST` on, each once."""
-    last, power = SHORTEST - 1, 0
-    while True:
-        length = round(2 ** (power / _PER_OCTAVE))
-        power += 1
-        if length > last:
-            yield length
-            last = length
+def look_lengths(shortest: int = SHORTEST) -> Iterator[int]:
+    """Yield the block length of every look, in samples: two an octave, and from 16 on four.
+
+    They are 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, ...: most blocks of one look end where those of another do, and sums
+    have to be cut less often. Early looks come quickly one after the other, and are fewer for that.
+
+    Parameters
+    ----------
+    shortest : int, optional
+        Samples in the blocks of the first look, at least; never below `SHORTEST`.
+    """
+    for octave in itertools.count():
+        for quarter in (4, 5, 6, 7) if octave >= _SPARSE else (4, 6):
+            if (length := quarter * 2**octave) >= shortest:
+                yield length
+
+
+def bin_width(length: int, shortest: int = 1) -> int:
+    """Return the units in each bin of the floor's samples, for the look with blocks of so many units (F85).
+
+    Its windows hold at most 128 bins, and more than half as many where bins are not at their shortest, which is the
+    memory of the momentum.
+    """
+    width = shortest
+    while 2 * BLOCKS * length > _BINS * width:
+        width *= 2
+    return width
 
 
 def level(alpha: float, look: int) -> float:

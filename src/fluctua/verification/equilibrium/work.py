@@ -101,7 +101,7 @@ def pairings(weights: Any, gradients: Any) -> Array:
     return np.asarray(weights @ gradients.swapaxes(-1, -2))
 
 
-def reading(products: Any, floors: Any, *, local: bool = False, sketch: Any = 0.0) -> Reading:
+def reading(products: Any, floors: Any, *, local: bool = False, sketch: Any = 0.0, samples: Any = None) -> Reading:
     """Return W (F80), F, for Adam the local one (F84), and their error bars (F85).
 
     Parameters
@@ -115,13 +115,16 @@ def reading(products: Any, floors: Any, *, local: bool = False, sketch: Any = 0.
         Whether the unit is the local one (F84).
     sketch : float or array
         Standard error of W from a sketch of the vectors.
+    samples : array, optional
+        The same samples of the floor in shorter blocks, (..., n), of which its error is better known; not where
+        `local`.
     """
     products, floors = np.asarray(products, np.float64), np.asarray(floors, np.float64)
-    samples = _local(products, floors) if local else floors
     first, second = _windows(_influences(products))
-    unit = _windows(samples)[1] if local else samples
+    unit = _windows(_local(products, floors))[1] if local else floors
+    short = unit if samples is None or local else np.asarray(samples, np.float64)
     parts = np.sqrt(_variance(first) + _variance(second)), sketch
-    return Reading(0.5 * _work(products), unit.mean(-1), parts, np.sqrt(_variance(unit)), degrees(unit.shape[-1]))
+    return Reading(0.5 * _work(products), unit.mean(-1), parts, np.sqrt(_variance(short)), degrees(short.shape[-1]))
 
 
 def sketch_error(step_square: Any, gradient_square: Any, product: Any, width: float) -> Any:
