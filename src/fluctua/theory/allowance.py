@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from .witnesses import Witnesses
 __all__ = ["Allowance", "Flows", "Target"]
 
 _ERRORS = 4.0  # standard errors, of the loss and of the worst of many modes; measured
+_UNSURE = 0.1  # of what comes back at most: what counts of it where the part of pairs of modes is told
 _ALIKE = 0.1  # of a curvature: modes that are taken together where tr(A S) is estimated
 _TINY = float(np.finfo(float).tiny)
 
@@ -106,16 +107,19 @@ class Allowance:
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
         return total
 
-    def returned(self, means: Array) -> Array:
+    def returned(self, means: Array, pairs: Callable[[Array], float] | None = None) -> Array:
         """The totals of what comes back through K of `means` that are added to the variances of the source, (nodes, r).
 
-        What they make off the diagonal is not known, and is of that size where modes are not independent.
+        What they make off the diagonal is not known, and is of that size where modes are not independent. What `pairs`
+        of modes do to the loss is then told by what the loss feels of the witnesses' q at the nodes, (nodes, n).
         """
         total, a = np.zeros(2), self.data_curvatures
         moved = np.abs(np.einsum("ipj,jp->ip", self.flows.signed, means, optimize=True)) @ a
-        for target, back in zip(self.targets, self._backs, strict=True):
-            each = np.abs(back) @ moved
-            loss = self.curvatures @ each / self._allowed_loss(target)
+        for target, back, seen in zip(self.targets, self._backs, self._lost, strict=True):
+            each, allowed = np.abs(back) @ moved, self._allowed_loss(target)
+            loss = float(self.curvatures @ each / allowed)
+            if pairs is not None and loss > total[1]:
+                loss = _UNSURE * loss + abs(pairs(seen.T)) / allowed
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss])
         return total
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .combined import Combined
 from .control import loss_rtol
 from .estimated_error import EstimatedError
 from .loop import Loop
+from .off_diagonals import OffDiagonals
 from .panels import TAIL
 from .timeline import Timeline
 
@@ -23,8 +25,9 @@ __all__ = ["Sweeps"]
 
 _SWEEPS = 20  # at most
 _SUMS = 0.1  # of what is allowed: how well thinned sums must know a constant source
-_FIRST, _LEAST = 100.0, 0.7  # of what is allowed: what the states asked may leave out at most, at first and at last
-_BESIDE, _BELOW = 0.1, 0.02  # of what still moves: what they may leave out before others are asked, and then
+_FIRST = 100.0  # of what is allowed: what the states asked may leave out at most
+_LEAST = 0.85, 0.7  # and at last: before others are asked, and then
+_BESIDE = 0.1, 0.02  # of what still moves: the same
 _CLOSED, _ASKED = 0.05, 0.15  # of what a sweep moved, and of what it left out and then asked: what moves
 _SETTLED = 0.4  # of what is allowed: what may still move at last
 _BENT = 0.001  # of what a sweep moved in a panel: tails that are not told from it
@@ -234,10 +237,9 @@ class Sweeps:
         left, rests = self._left_out(allowed, picked)
         before = left
         while rests.any() and len(picked.seen) < len(self._nodes):
-            most = np.clip((_BELOW if len(picked.seen) else _BESIDE) * moved, _LEAST, _FIRST)
-            if np.all(left <= most):
-                break
-            if not picked.pick(allowed.matter, rests):
+            picking = bool(len(picked.seen))
+            most = np.clip(_BESIDE[picking] * moved, _LEAST[picking], _FIRST)
+            if np.all(left <= most) or not picked.pick(allowed.matter, rests):
                 break
             left, rests = self._left_out(allowed, picked)
         means = [self._mean(place) for place in range(len(self._nodes))]
@@ -250,8 +252,13 @@ class Sweeps:
         shares, rests, _ = self.asked.shares(self._seen, picked.seen)
         known = shares[:, : len(self.asked.felt)]
         rounding = allowed.of(self.asked.rounding(known))[1] if known.size else 0.0
-        returned = allowed.returned(self.asked.witnesses.mean(rests))
-        return allowed.of_rests(rests) + returned + rounding, rests
+        sure, means = allowed.of_rests(rests) + rounding, self.asked.witnesses.mean(rests)
+        returned = allowed.returned(means)
+        if sure[1] < 1 < sure[1] + returned[1]:
+            weights = np.linalg.norm(allowed.matter, axis=0)
+            pairs = OffDiagonals(self.asked.witnesses, self._loop.skeleton)
+            returned = allowed.returned(means, partial(pairs.lost, self._time.reaches, rests, weights))
+        return sure + returned, rests
 
     def _refine(self, cut: Sequence[int]) -> None:
         """Cut panels."""
