@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, Ints
 from .control import loss_rtol
 from .witnesses import Witnesses
 
@@ -89,13 +89,25 @@ class Allowance:
 
     def of(self, sizes: Array) -> tuple[Array, Array]:
         """The worst that each node does, (nodes,), and the totals, of errors of G_pp of these sizes, (nodes, r)."""
-        moved, worst, total = self._moved(sizes), np.zeros(len(sizes)), np.zeros(2)
-        for target, back in zip(self.targets, self._backs, strict=True):
-            each = (target.most * sizes.T + np.abs(back) @ moved) / self._allowed(target)
-            loss = self.curvatures @ (each * self._allowed(target)) / self._allowed_loss(target)
+        worst, total = np.zeros(len(sizes)), np.zeros(2)
+        for each, loss in self._done(sizes):
             worst = np.maximum(worst, np.maximum(each.max(axis=0), loss))
             total = np.maximum(total, [each.sum(axis=1).max(), loss.sum()])
         return worst, total
+
+    def of_groups(self, sizes: Array, groups: Sequence[Ints]) -> Array:
+        """The totals of what each of some groups of nodes does, (groups, 2)."""
+        out = np.zeros((len(groups), 2))
+        for each, loss in self._done(sizes):
+            out = np.maximum(out, [(each[:, nodes].sum(axis=1).max(), loss[nodes].sum()) for nodes in groups])
+        return out
+
+    def _done(self, sizes: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield what each node does at most to every mode, (r, nodes), and to the loss at each of the targets."""
+        moved = self._moved(sizes)
+        for target, back in zip(self.targets, self._backs, strict=True):
+            each = (target.most * sizes.T + np.abs(back) @ moved) / self._allowed(target)
+            yield each, self.curvatures @ (each * self._allowed(target)) / self._allowed_loss(target)
 
     def of_rests(self, rests: Array) -> Array:
         """The totals of what is left of the states, (nodes, n): nodes and modes may add up, or cancel."""
