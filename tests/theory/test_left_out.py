@@ -1,4 +1,4 @@
-"""What sweeps leave out, and whether they say so: pairs of modes; stated errors beside real ones, on data of many kinds."""
+"""What sweeps leave out: what pairs of modes add, and stated errors beside real ones on data of many kinds."""
 
 from dataclasses import replace
 
