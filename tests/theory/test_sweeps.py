@@ -130,7 +130,7 @@ def test_a_panel_that_is_cut_has_more_nodes_and_smaller_tails():
     panels, bump = Panels.over([0, 3000]), lambda t: 1 / (1 + (np.log1p(t) - 5.0) ** 2)
     tails = np.abs(panels.tails(bump(panels.nodes)[:, None])).max(axis=(1, 2))
     worst = int(np.argmax(tails))
-    finer = panels.split([worst])
+    finer = panels.split({worst: 2})
     every = np.arange(3001)
     errors = [np.abs(p.basis(every) @ bump(p.nodes) - bump(every)).max() for p in (panels, finer)]
     assert set(panels.nodes[[0, -1]]) <= set(finer.nodes)

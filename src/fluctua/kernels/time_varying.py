@@ -79,6 +79,11 @@ class Course(Components):
         readout[self.shown if observed else 0] = 1.0
         return readout
 
+    def fold(self, state: Array, *, observed: bool = False) -> Array:
+        """S of a state, (r, r), or the second moment of what is observed: one part of it."""
+        r, part = self.modes, self.shown if observed else 0
+        return state[part * r : (part + 1) * r, part * r : (part + 1) * r].copy()
+
     @property
     def breaks(self) -> list[int]:
         """Steps at which the learning rate jumps: the source has a corner in time there."""

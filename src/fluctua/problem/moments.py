@@ -65,7 +65,8 @@ def weighted_square(z: AnyArray, q: Array) -> Array:
     for sign in (1, -1):
         rows = np.flatnonzero(sign * q > 0)
         if rows.size:
-            root = z[rows] * np.sqrt(np.abs(q[rows]) / unit).astype(z.dtype)[:, None]
+            root = z[rows]
+            root *= np.sqrt(np.abs(q[rows]) / unit).astype(z.dtype)[:, None]
             out += sign * (root.T @ root)
     return out * unit
 

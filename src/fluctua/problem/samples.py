@@ -142,8 +142,8 @@ class Samples:
 
         Parameters
         ----------
-        basis : ndarray, (r, k) or (r,), optional
-            Columns in the modes, or a factor of each mode; by default all of x counts.
+        basis : ndarray, (r, k), optional
+            Columns in the modes; by default all of x counts.
 
         Returns
         -------
@@ -157,12 +157,40 @@ class Samples:
         """
         largest, rows = 0.0, self.inputs if basis is None else self.projections
         for block in self.blocks(rows.shape[1]):
-            x = rows[block]
-            if basis is not None:
-                x = x * basis if basis.ndim == 1 else x @ basis
+            x = rows[block] if basis is None else rows[block] @ basis
             squares = np.einsum("ij,ij->i", x, x, dtype=np.float64)
             counted = squares if self.importance is None else squares * self.importance[block]
             largest = max(largest, float(counted.max()))
+        return largest
+
+    def largest_sums(self, weights: Array) -> Array:
+        """Return the largest rho sum_p w_p x_p^2 over the samples, x_p being those of the modes.
+
+        Parameters
+        ----------
+        weights : ndarray, (k, r)
+            Of the modes, 0 or more.
+
+        Returns
+        -------
+        ndarray, (k,)
+            For each row of weights.
+
+        Raises
+        ------
+        InvalidInput
+            For weights of another number of modes.
+
+        Notes
+        -----
+        Cost: 2 k N r flops.
+        """
+        weights = shaped("weights", weights, (len(weights), self.rank))
+        largest = np.zeros(len(weights))
+        for block in self.blocks(self.rank):
+            sums = np.square(self.projections[block], dtype=np.float64) @ weights.T
+            counted = sums if self.importance is None else sums * self.importance[block, None]
+            largest = np.maximum(largest, counted.max(axis=0))
         return largest
 
     def blocks(self, width: int) -> Iterator[slice]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, Ints
 from .control import loss_rtol
 from .witnesses import Witnesses
 
 __all__ = ["Allowance", "Flows", "Target"]
 
 _ERRORS = 4.0  # standard errors, of the loss and of the worst of many modes; measured
+_UNSURE = 0.1  # of what comes back at most: what counts of it where the part of pairs of modes is told
 _ALIKE = 0.1  # of a curvature: modes that are taken together where tr(A S) is estimated
 _TINY = float(np.finfo(float).tiny)
 
@@ -88,13 +89,25 @@ class Allowance:
 
     def of(self, sizes: Array) -> tuple[Array, Array]:
         """The worst that each node does, (nodes,), and the totals, of errors of G_pp of these sizes, (nodes, r)."""
-        moved, worst, total = self._moved(sizes), np.zeros(len(sizes)), np.zeros(2)
-        for target, back in zip(self.targets, self._backs, strict=True):
-            each = (target.most * sizes.T + np.abs(back) @ moved) / self._allowed(target)
-            loss = self.curvatures @ (each * self._allowed(target)) / self._allowed_loss(target)
+        worst, total = np.zeros(len(sizes)), np.zeros(2)
+        for each, loss in self._done(sizes):
             worst = np.maximum(worst, np.maximum(each.max(axis=0), loss))
             total = np.maximum(total, [each.sum(axis=1).max(), loss.sum()])
         return worst, total
+
+    def of_groups(self, sizes: Array, groups: Sequence[Ints]) -> Array:
+        """The totals of what each of some groups of nodes does, (groups, 2)."""
+        out = np.zeros((len(groups), 2))
+        for each, loss in self._done(sizes):
+            out = np.maximum(out, [(each[:, nodes].sum(axis=1).max(), loss[nodes].sum()) for nodes in groups])
+        return out
+
+    def _done(self, sizes: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield what each node does at most to every mode, (r, nodes), and to the loss at each of the targets."""
+        moved = self._moved(sizes)
+        for target, back in zip(self.targets, self._backs, strict=True):
+            each = (target.most * sizes.T + np.abs(back) @ moved) / self._allowed(target)
+            yield each, self.curvatures @ (each * self._allowed(target)) / self._allowed_loss(target)
 
     def of_rests(self, rests: Array) -> Array:
         """The totals of what is left of the states, (nodes, n): nodes and modes may add up, or cancel."""
@@ -106,16 +119,19 @@ class Allowance:
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss / self._allowed_loss(target)])
         return total
 
-    def returned(self, means: Array) -> Array:
+    def returned(self, means: Array, pairs: Callable[[Array], float] | None = None) -> Array:
         """The totals of what comes back through K of `means` that are added to the variances of the source, (nodes, r).
 
-        What they make off the diagonal is not known, and is of that size where modes are not independent.
+        What they make off the diagonal is not known, and is of that size where modes are not independent. What `pairs`
+        of modes do to the loss is then told by what the loss feels of the witnesses' q at the nodes, (nodes, n).
         """
         total, a = np.zeros(2), self.data_curvatures
         moved = np.abs(np.einsum("ipj,jp->ip", self.flows.signed, means, optimize=True)) @ a
-        for target, back in zip(self.targets, self._backs, strict=True):
-            each = np.abs(back) @ moved
-            loss = self.curvatures @ each / self._allowed_loss(target)
+        for target, back, seen in zip(self.targets, self._backs, self._lost, strict=True):
+            each, allowed = np.abs(back) @ moved, self._allowed_loss(target)
+            loss = float(self.curvatures @ each / allowed)
+            if pairs is not None and loss > total[1]:
+                loss = _UNSURE * loss + abs(pairs(seen.T)) / allowed
             total = np.maximum(total, [(each / self._allowed(target)[:, 0]).max(), loss])
         return total
 

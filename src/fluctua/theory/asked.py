@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,29 @@ from .._arrays import AnyArray, Array
 from ..problem.minimum import Minimum
 from .witnesses import Witnesses
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "Node"]
+
+
+@dataclass
+class Node:
+    """What is known of one step.
+
+    Attributes
+    ----------
+    variances : ndarray, (r,)
+        S_pp.
+    seen : ndarray, (n + r,)
+        What `Asked` sees of S and E V.
+    bare : ndarray, (n + r,)
+        The same without what the witnesses' own mean made: it moves with them, and S would be told from itself.
+    state : ndarray, (r, r)
+        S without it, in the precision of the inputs; below the diagonal it is not filled.
+    """
+
+    variances: Array
+    seen: Array
+    bare: Array
+    state: AnyArray
 
 
 class Asked:

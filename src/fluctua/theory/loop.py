@@ -51,21 +51,12 @@ class Loop:
         beside = np.einsum("ipj,jp->ip", flows.signed, added) @ self.asked.telling_variances.T @ told.T
         forms = np.array([[self._form(k, other) for other in range(m)] for k in range(m)])
         forms = np.tensordot(told, forms, 1).reshape(m * m, -1)
-        maps = np.array([self._map(reach, forms).reshape(-1, m, m) for reach in reaches]).transpose(0, 2, 1, 3)
+        maps = np.array([reach.told(forms).reshape(-1, m, m) for reach in reaches]).transpose(0, 2, 1, 3)
         system = np.eye(nodes * m) - maps.reshape(nodes * m, nodes * m)
         return np.asarray(used + np.linalg.solve(system, (found - used + beside).ravel()).reshape(nodes, m))
 
-    def _map(self, reach: Reach, forms: Array) -> Array:
-        """What shares at each node add to what `forms`, (k, L (L + 1)/2), tell at one, (nodes, k)."""
-        rows, (left, right) = reach.few, np.triu_indices(len(self.skeleton.chosen))
-        products = (rows[:, left] * rows[:, right]) @ forms.T
-        return np.asarray((reach.weights[:, None] * reach.basis).T @ products)
-
     def _form(self, k: int, other: int) -> Array:
-        """U (Q_k o K[S_other]) U^T, its triangle with what is off the diagonal twice."""
+        """U (Q_k o K[S_other]) U^T, as a triangle."""
         if (k, other) not in self._forms:
-            carried = self.skeleton.carried.astype(self.asked.felt[other].dtype)
-            whole = carried @ (self.asked.telling[k] * self.asked.felt[other]) @ carried.T
-            whole = (2.0 - np.eye(len(whole))) * whole
-            self._forms[k, other] = whole[np.triu_indices(len(whole))]
+            self._forms[k, other] = self.skeleton.form(self.asked.telling[k] * self.asked.felt[other])
         return self._forms[k, other]

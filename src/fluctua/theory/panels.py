@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import ceil
 
@@ -61,13 +61,13 @@ class Panels:
             edges += [first, *whole._steps(inner, begin).tolist()]
         return cls(sorted(set(edges)), corners, moving, dense)
 
-    def split(self, which: Sequence[int]) -> Panels:
-        """Return the same with some panels cut in two."""
-        middles = []
-        for k in which:
-            middle = np.array([np.mean(self._place(self.edges[k : k + 2], self.edges[k]))])
-            middles += self._steps(middle, self.edges[k]).tolist()
-        return Panels(sorted({*self.edges, *middles}), self.corners, self.moving, self.dense)
+    def split(self, which: Mapping[int, int]) -> Panels:
+        """Return the same with each of some panels cut in so many."""
+        inner = []
+        for k, count in which.items():
+            low, high = self._place(self.edges[k : k + 2], self.edges[k])
+            inner += self._steps(np.linspace(low, high, count + 1)[1:-1], self.edges[k]).tolist()
+        return Panels(sorted({*self.edges, *inner}), self.corners, self.moving, self.dense)
 
     def _stretch(self, step: int) -> tuple[int, int]:
         k = int(np.searchsorted(self.corners[:-1], step, "right"))
@@ -155,13 +155,20 @@ class Panels:
 
 def thinned(begin: int, end: int) -> tuple[Ints, Array]:
     """Steps of begin..end - 1, sorted, and weights that sum polynomials of low degree over all of them."""
-    if end - begin <= _POINTS:
-        return np.arange(begin, end), np.ones(end - begin)
-    half = 0.5 * (end - 1 - begin)
+    steps, weights = _thinned(end - begin)
+    return begin + steps, weights
+
+
+@lru_cache(maxsize=1024)
+def _thinned(count: int) -> tuple[Ints, Array]:
+    """The same of 0..count - 1; not to be changed in place."""
+    if count <= _POINTS:
+        return np.arange(count), np.ones(count)
+    half = 0.5 * (count - 1)
     x = -np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
-    steps = _apart(np.rint(begin + half * (1 + x)).astype(np.int64), begin, end - 1)
-    powers = legendre.legvander((steps - begin) / half - 1, _POINTS - 1)
-    wanted = legendre.legvander(np.arange(end - begin) / half - 1, _POINTS - 1).sum(axis=0)
+    steps = _apart(np.rint(half * (1 + x)).astype(np.int64), 0, count - 1)
+    powers = legendre.legvander(steps / half - 1, _POINTS - 1)
+    wanted = legendre.legvander(np.arange(count) / half - 1, _POINTS - 1).sum(axis=0)
     return steps, np.linalg.solve(powers.T, wanted)
 
 

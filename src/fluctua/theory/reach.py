@@ -83,6 +83,12 @@ class Reach:
         carried = self.skeleton.carried
         return carried.astype(kind), ((self.few * weights[:, None]).T @ self.few @ carried).astype(kind)
 
+    def told(self, forms: Array) -> Array:
+        """What a unit of a source at each node adds to its forms by a skeleton, (k, L (L + 1)/2): (nodes, k)."""
+        left, right = np.triu_indices(self.few.shape[1])
+        products = (self.few[:, left] * self.few[:, right]) @ forms.T
+        return np.asarray((self.weights[:, None] * self.basis).T @ products)
+
     @cached_property
     def few(self) -> AnyArray:
         """The responses of the skeleton's modes, (n, L)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._arrays import Array, Ints
+from .._arrays import AnyArray, Array, Ints
 
 __all__ = ["Skeleton"]
 
@@ -29,6 +29,13 @@ class Skeleton:
 
     chosen: Ints
     carried: Array
+
+    def form(self, matrix: AnyArray) -> Array:
+        """U M U^T, its triangle with what is off the diagonal twice, U being `carried`; (L (L + 1)/2,)."""
+        carried = self.carried.astype(matrix.dtype)
+        whole = carried @ matrix @ carried.T
+        whole = (2.0 - np.eye(len(whole))) * whole
+        return np.asarray(whole[np.triu_indices(len(whole))])
 
     @classmethod
     def of(cls, responses: Sequence[Array]) -> Skeleton:

@@ -149,14 +149,14 @@ def surely_stable(problem: LeastSquares, sgd: Recipe, rate: float) -> bool:
 
     One round of the balance, S' = Phi o kappa K[S], has tr(A S') <= tr(A S) kappa max_x sum_p a_p Phi_pp x_p^2, since
     K[S]_pp <= <x^T S x x_p^2> and <x^T S x> = tr(A S). Below 1 that is asked of some rates up to `rate`. Plain SGD is
-    so found stable up to 2/(h_max + kappa R^2), R^2 the largest |x|^2. Cost: a pass over the inputs for each.
+    so found stable up to 2/(h_max + kappa R^2), R^2 the largest |x|^2. Cost: a look at the inputs.
     """
     source = Source.of(problem, sgd)
     if not rate < mean_stable_lr(problem, sgd):
         return False
     h, a = source.minimum.curvatures, source.minimum.problem.curvatures
-    rounds = (np.diag(step_kernel(h, sgd.step, share * rate).stationary) for share in _SHARES)
-    return all(source.largest(np.sqrt(a * np.maximum(each, 0))) < 1 for each in rounds)
+    rounds = np.array([np.diag(step_kernel(h, sgd.step, share * rate).stationary) for share in _SHARES])
+    return bool((source.kappa * source.minimum.problem.largest_sums(a * np.maximum(rounds, 0)) < 1).all())
 
 
 def warn_unstable(problem: LeastSquares, sgd: Recipe, steps: int, *, feeds_back: bool = True) -> None:

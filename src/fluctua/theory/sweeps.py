@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,11 +13,12 @@ from ..kernels.constant import Kernel
 from ..kernels.thermal import Thermal
 from ..kernels.time_varying import Course
 from .allowance import Allowance, Target
-from .asked import Asked
+from .asked import Asked, Node
 from .combined import Combined
 from .control import loss_rtol
 from .estimated_error import EstimatedError
 from .loop import Loop
+from .off_diagonals import OffDiagonals
 from .panels import TAIL
 from .timeline import Timeline
 
@@ -24,37 +26,17 @@ __all__ = ["Sweeps"]
 
 _SWEEPS = 20  # at most
 _SUMS = 0.1  # of what is allowed: how well thinned sums must know a constant source
-_FIRST, _LEAST = 100.0, 0.7  # of what is allowed: what the states asked may leave out at most, at first and at last
-_BESIDE, _BELOW = 0.1, 0.02  # of what still moves: what they may leave out before others are asked, and then
-_CLOSED, _ASKED = 0.05, 0.15  # of what a sweep moved, and of what it left out and then asked: what moves
+_FIRST = 100.0  # of what is allowed: what the states asked may leave out at most
+_LEAST = 0.85, 0.7  # and at last: before others are asked, and then
+_BESIDE = 0.1, 0.02  # of what still moves: the same
+_CLOSED, _ASKED = 0.05, 0.3  # of what a sweep moved, and of what it left out and then asked: what moves
 _SETTLED = 0.4  # of what is allowed: what may still move at last
 _BENT = 0.001  # of what a sweep moved in a panel: tails that are not told from it
 _TAIL, _WEIGHT = 0.03, 1.0  # of what is allowed: the tail of a panel that is cut; its weight in the error, measured
+_LONG = 100.0  # of that: the tail of a panel that is cut in four
 _TOLD = 0.03  # of what is allowed: the least error that is claimed
 _TARGETS = 8  # nodes at which accuracy is asked, if at all
 _AT_ONCE, _ENDS = 2**10, 32  # steps of a curve whose sources are held; steps whose responses are
-
-
-@dataclass
-class Node:
-    """What is known of one step.
-
-    Attributes
-    ----------
-    variances : ndarray, (r,)
-        S_pp.
-    seen : ndarray, (n + r,)
-        What `Asked` sees of S and E V.
-    bare : ndarray, (n + r,)
-        The same without what the witnesses' own mean made: it moves with them, and S would be told from itself.
-    state : ndarray, (r, r)
-        S without it, in the precision of the inputs; below the diagonal it is not filled.
-    """
-
-    variances: Array
-    seen: Array
-    bare: Array
-    state: AnyArray
 
 
 @dataclass
@@ -202,7 +184,8 @@ class Sweeps:
         found = self._close()
         self._kept = self._foreseen(found) if still.max() < _SETTLED else {}
         tails = self._tails(allowed)
-        cut = [k for k, tail in enumerate(tails) if tail.max() > max(_TAIL, _BENT * self._inside(k, own))]
+        long = [tail.max() / max(_TAIL, _BENT * self._inside(k, own)) for k, tail in enumerate(tails)]
+        cut = {k: 2 if each < _LONG else 4 for k, each in enumerate(long) if each > 1}
         self.error = left + still + _WEIGHT * tails.sum(axis=0)
         self._refine(cut)
         return not cut and bool(still.max() < _SETTLED)
@@ -229,13 +212,17 @@ class Sweeps:
 
     def _tails(self, allowed: Allowance) -> Array:
         """Of each panel, what the error of its polynomials does: from how its coefficients fall, (panels, 2)."""
-        out = []
         falls = np.abs(self._time.panels.tails(self._shares) @ self.asked.variances)
-        for places, fall in zip(self._time.panels.places, falls, strict=True):
-            inside = np.isin(self._time.steps, places)[:, None]
-            before, last = (allowed.of(inside * part.max(axis=0))[1] for part in (fall[: TAIL // 2], fall[TAIL // 2 :]))
-            out.append(last * np.sqrt(np.minimum(1.0, last / np.maximum(before, np.finfo(float).tiny))))
-        return np.array(out)
+        inside = [np.searchsorted(self._time.steps, places) for places in self._time.panels.places]
+        out = np.zeros((2, len(inside), 2))
+        for some in (slice(0, None, 2), slice(1, None, 2)):  # panels that share no node
+            for which, part in enumerate((falls[some, : TAIL // 2], falls[some, TAIL // 2 :])):
+                sizes = np.zeros((len(self._time.steps), falls.shape[2]))
+                for nodes, size in zip(inside[some], part.max(axis=1), strict=True):
+                    sizes[nodes] = size
+                out[which, some] = allowed.of_groups(sizes, inside[some])
+        before, last = out
+        return np.asarray(last * np.sqrt(np.minimum(1.0, last / np.maximum(before, np.finfo(float).tiny))))
 
     def _completed(self, allowed: Allowance, moved: Array) -> tuple[Array, Array]:
         """Ask states until little is left out beside what `moved`; what is left out, and what was if any was asked."""
@@ -243,10 +230,9 @@ class Sweeps:
         left, rests = self._left_out(allowed, picked)
         before = left
         while rests.any() and len(picked.seen) < len(self._nodes):
-            most = np.clip((_BELOW if len(picked.seen) else _BESIDE) * moved, _LEAST, _FIRST)
-            if np.all(left <= most):
-                break
-            if not picked.pick(allowed.matter, rests):
+            picking = bool(len(picked.seen))
+            most = np.clip(_BESIDE[picking] * moved, _LEAST[picking], _FIRST)
+            if np.all(left <= most) or not picked.pick(allowed.matter, rests):
                 break
             left, rests = self._left_out(allowed, picked)
         means = [self._mean(place) for place in range(len(self._nodes))]
@@ -259,10 +245,15 @@ class Sweeps:
         shares, rests, _ = self.asked.shares(self._seen, picked.seen)
         known = shares[:, : len(self.asked.felt)]
         rounding = allowed.of(self.asked.rounding(known))[1] if known.size else 0.0
-        returned = allowed.returned(self.asked.witnesses.mean(rests))
-        return allowed.of_rests(rests) + returned + rounding, rests
+        sure, means = allowed.of_rests(rests) + rounding, self.asked.witnesses.mean(rests)
+        returned = allowed.returned(means)
+        if sure[1] < 1 < sure[1] + returned[1]:
+            weights = np.linalg.norm(allowed.matter, axis=0)
+            pairs = OffDiagonals(self.asked.witnesses, self._loop.skeleton)
+            returned = allowed.returned(means, partial(pairs.lost, self._time.reaches, rests, weights))
+        return sure + returned, rests
 
-    def _refine(self, cut: Sequence[int]) -> None:
+    def _refine(self, cut: Mapping[int, int]) -> None:
         """Cut panels."""
         if cut:
             time = self._time.split(cut)

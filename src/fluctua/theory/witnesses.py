@@ -59,9 +59,9 @@ class Witnesses:
             out += 2 * np.einsum("ij,ij->i", z @ mean.T.astype(z.dtype), residuals)
         return out
 
-    def scattered(self, weights: Array) -> AnyArray:
-        """Z^T diag(weights) Z, the form whose trace with S is the sum of q so weighed, (r, r)."""
-        z = self._chosen[0]
+    def scattered(self, weights: Array, power: int = 1) -> AnyArray:
+        """Z^T diag(weights) Z, the form whose trace with S is the sum of q so weighed, (r, r); or of powers of Z."""
+        z = self._chosen[0] ** power
         return np.asarray((z * weights[:, None].astype(z.dtype)).T @ z)
 
     def shares(self, seen: Array, former: Array) -> tuple[Array, Array]:

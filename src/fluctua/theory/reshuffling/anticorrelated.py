@@ -28,7 +28,7 @@ __all__ = ["AnticorrelatedRun"]
 _GROWTH = 0.4  # of a stretch, relative to the steps before it
 _PARTS = 3  # of an epoch, at least
 _MOVED = 0.25  # what the rate changes by within a stretch at most, in the largest rate
-_ROUNDS = 2  # of the source at the end of a stretch
+_ROUNDS, _STILL = 2, 1e-3  # of the source at the end of a stretch, at most; a change of it that needs no other
 
 
 @dataclass(frozen=True)
@@ -187,10 +187,12 @@ class AnticorrelatedRun:
         for _ in range(_ROUNDS):
             state = carried + late * self._tiled(source - now.source)
             state -= taken * self._tiled(0.5 * (now.common + common))
-            source = self._source(self.course.fold(state), mean)
+            before, source = source, self._source(self.course.fold(state), mean)
             between = since + _moved(stretch.flows, 0.5 * (now.state + state)[:, :r])
             seen = between[:r] / (passed or 1.0)
             common = self._source(0.5 * (seen + seen.T), mean)
+            if abs(np.trace(source - before)) <= _STILL * abs(np.trace(source)):
+                break
         return _Now(state, mean, sums, between, passed, source, common)
 
     def _weights(self, now: _Now, stretch: _Stretch, sums: Array, begin: int) -> tuple[Array, Array, Array]:

@@ -33,6 +33,14 @@ class _Passed:
     added: Added
 
 
+def _foreseen(before: _Passed | None, passed: _Passed) -> Array:
+    """States that those of the next epoch may be like: what this one moved each of them by, they move by again."""
+    now = passed.moments.states
+    if before is None or len(before.moments.states) != len(now):
+        return now
+    return np.asarray(2 * now - before.moments.states)
+
+
 class CourseRun(ChangingRun):
     """F63: a run of `course` in epochs of `shuffle` from E V(0) = `mean`, (c, r), without spread, or from W*.
 
@@ -97,21 +105,22 @@ class CourseRun(ChangingRun):
         The one in which a diverging run overflows is the last, and ends with infinite moments.
         """
         n, state, mean = len(self.shuffle.sizes), self.mean.T @ self.mean, self.mean
-        shuffle, before = None, None
+        shuffle, before, like = None, None, None
         for first in range(0, last, n):
             shuffle = self._shuffle(shuffle, first, min(n, last - first))
-            before = self._followed_or_lost(first, shuffle, state, mean, before)
+            passed = self._followed_or_lost(first, shuffle, state, mean, like)
+            like, before = _foreseen(before, passed), passed
             yield first, before
             state, mean = before.moments.states[-1], before.moments.means[-1]
             if not np.isfinite(state).all():
                 return
 
     def _followed_or_lost(
-        self, first: int, shuffle: CourseShuffle, state: Array, mean: Array, before: _Passed | None
+        self, first: int, shuffle: CourseShuffle, state: Array, mean: Array, like: Array | None
     ) -> _Passed:
         try:
             with overflowing():
-                return self._passed(shuffle, state, mean, before)
+                return self._passed(shuffle, state, mean, like)
         except NotConverged as stalled:
             overflows(stalled, state, first, first + shuffle.epoch.steps - 1)
         nodes = len(shuffle.epoch.stops)
@@ -130,12 +139,13 @@ class CourseRun(ChangingRun):
             nodes = nodes * _KINKED // NODES
         return CourseShuffle(self.shuffle, CourseEpoch(self.course, first, sizes, nodes))
 
-    def _passed(self, shuffle: CourseShuffle, state: Array, mean: Array, before: _Passed | None) -> _Passed:
-        """An epoch from `state` and `mean`, the same as its own source makes it."""
+    def _passed(self, shuffle: CourseShuffle, state: Array, mean: Array, like: Array | None) -> _Passed:
+        """An epoch from `state` and `mean`, the same as its own source makes it; from states that it may be `like`."""
         means = shuffle.means(mean)
-        states = shuffle.additive(state)
-        if before is not None and len(before.moments.states) == len(states):
-            states = np.concatenate([state[None], before.moments.states[1:]])
+        if like is not None and len(like) == len(shuffle.epoch.stops):
+            states = np.concatenate([state[None], like[1:]])
+        else:
+            states = shuffle.additive(state)
         left = np.inf
         for _ in range(_ROUNDS):
             added = shuffle.added(EpochMoments(states, means))
