@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Sheet", "remark"]
+__all__ = ["Sheet", "remark", "settle"]
 
 _SMALLEST = 0.75  # of the usual size of letters
 _PANEL = 2.4  # inches of width that a panel beside another needs
@@ -137,6 +137,19 @@ def root_of(axes: Axes) -> Figure:
     """Return the whole figure that axes are in, also in a part of it."""
     part: Any = axes.figure
     return part.figure  # type: ignore[no-any-return]  # Matplotlib before 3.10 has no get_figure(root=True)
+
+
+def settle(figure: Figure) -> None:
+    """Fix where everything lies: laid out once for all formats, each of which would move it by a hair."""
+    engine, usual = figure.get_layout_engine(), figure.dpi
+    if engine is None:
+        return
+    figure.set_dpi(DPI)
+    try:
+        engine.execute(figure)
+    finally:
+        figure.set_dpi(usual)
+    figure.set_layout_engine(None)  # "none" would have a place holder, for which every format is drawn twice
 
 
 def remark(axes: Axes, text: str) -> None:
