@@ -19,6 +19,7 @@ from .helped import command
 from .options import data_dir_option, json_option
 from .place import Place
 from .progress import progress_bar
+from .tables import show
 
 __all__ = ["reproduce"]
 
@@ -47,12 +48,12 @@ def reproduce(*, quick: bool, names: tuple[str, ...], seed: int, data_dir: str |
     plan = cells([choice("data set", name, SETS) for name in asked], quick=quick, seed=seed)
     began = time.monotonic()
     with output_directory(out) as directory:
-        found = _compute(plan, directory, Bench(data_dir), (lambda _: None) if as_json else click.echo)
+        found = _compute(plan, directory, Bench(data_dir), (lambda _: None) if as_json else show)
         _save(found, directory, f"Seed {seed}{', --quick' if quick else ''}.")
     if as_json:
         click.echo(json.dumps({"kind": "reproduction", "cells": [_json(*one) for one in found]}, indent=2))
     else:
-        click.echo(_words(found, directory, time.monotonic() - began))
+        show(_words(found, directory, time.monotonic() - began))
     return 0 if all(verdict.passed for _, verdict in found) else 1
 
 

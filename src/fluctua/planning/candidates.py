@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import groupby
-from textwrap import fill
 from typing import Literal
 
 from .._results import Brief, ByValue, Tables, Tabular, clipped
@@ -223,7 +222,7 @@ class Plan(ByValue, Tabular):
         for (momentum, reason), group in groupby(self.skipped, lambda one: (one.momentum, one.reason)):
             shapes = ", ".join(one.shape for one in group)
             lines.append(f"skipped   {shapes} with momentum {momentum:g}: {reason}")
-        return "\n".join(fill(line, 100, subsequent_indent=10 * " ") for line in lines)
+        return "\n".join(lines)
 
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""
