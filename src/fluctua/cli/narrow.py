@@ -9,11 +9,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TextIO
 
+from ..planning.candidates import FILLED
+
 __all__ = ["columns", "fitted", "laid_out"]
 
 WIDTH = 80
 _LABEL = re.compile(r"(?:\s+|\S+(?: \S+)*\s{2,})(?=\S)")  # before what a line says
 _LONGEST, _NARROW = 16, 2  # of such labels; blanks before what goes on where there is none
+_GOING_ON = " " * 10
 _CELL = re.compile(r"\S+(?: \S+)*")
 _NUMBER = re.compile(r"(?<!\S)[-+]?[\d.]+\S*(?!\S)")  # none in a heading
 _WHOLE = re.compile(r"(?<=\d) (?=%)| (?=\+-)|(?<=\+-) ")  # blanks within a number: 5 %, 1.2 +- 0.1
@@ -37,7 +40,19 @@ def laid_out(text: str, width: int) -> str:
 
     A table that is too wide is set narrower; where that is not enough, its rows are stacked.
     """
-    return "\n".join(line for block in _blocks(text.split("\n")) for line in _fitted(block, width))
+    return "\n".join(line for block in _blocks(_rejoined(text.split("\n"))) for line in _fitted(block, width))
+
+
+def _rejoined(lines: Block) -> Block:
+    """Put together what was filled to a width that is not the terminal's: its lines end where no word more fitted."""
+    found = [lines[0]]
+    for before, line in pairwise(lines):
+        went_on = line.startswith(_GOING_ON) and line.strip() and len(before) <= FILLED
+        if went_on and len(before) + 1 + len(line.split()[0]) > FILLED:
+            found[-1] += f" {line.strip()}"
+        else:
+            found.append(line)
+    return found
 
 
 def _fitted(block: Block, width: int) -> Sequence[str]:
