@@ -12,7 +12,7 @@ from ..._validate.values import choice
 from ...errors import InvalidInput
 from ..sampling import WeightedSampling
 from ..sgd import Recipe
-from .layout import WIDTH, assigned, imports, number, where
+from .layout import WIDTH, assigned, imports, number, refused, where
 from .loop import DTYPES
 from .optimizers import optimizer
 from .rates import rhythm, scheduler
@@ -108,7 +108,7 @@ class HeadLoop:
         yield from assigned(f"classes = [{', '.join(map(repr, self.classes))}]")
         yield f"y = np.asarray(targets).reshape(len(x), -1){text} == np.array(classes)"
         yield f"if x.shape != ({self.samples}, {self.features}) or not y.any(axis=1).all():"
-        yield '    raise ValueError(f"other data than predicted: {x.shape}, {np.unique(targets)}")'
+        yield from refused("{x.shape}, {np.unique(targets)}", f"({self.samples}, {self.features}), {{classes}}")
         yield "y = torch.tensor(y.argmax(axis=1))"
 
     def _training(self) -> Iterator[str]:

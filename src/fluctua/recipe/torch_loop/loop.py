@@ -14,7 +14,7 @@ from ..averages import Average
 from ..sampling import WeightedSampling
 from ..sgd import Recipe
 from .averages import averaged, updated
-from .layout import WIDTH, assigned, imports, number, where
+from .layout import WIDTH, assigned, imports, number, refused, where
 from .losses import LOSSES, Loss
 from .optimizers import optimizer
 from .rates import rhythm, scheduler
@@ -182,7 +182,7 @@ class _Written:
         loop = self.loop
         sizes = f"({loop.samples}, {loop.features})", f"({loop.samples}, {loop.outputs})"
         yield f"if x.shape != {sizes[0]} or y.shape != {sizes[1]}:"
-        yield '    raise ValueError(f"other data than predicted: {x.shape}, {y.shape}")'
+        yield from refused("{x.shape}, {y.shape}", ", ".join(sizes))
 
     def _columns(self) -> Iterator[str]:
         classes = self.loop.classes
