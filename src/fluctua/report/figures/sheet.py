@@ -158,7 +158,8 @@ def remark(axes: Axes, text: str) -> None:
     width = whole.get_figwidth()
     if isinstance(whole, _figure_class()) and width < WIDTH:
         place = axes.get_subplotspec()
-        text = _broken(text, width / (1 if place is None else place.get_gridspec().ncols) - _MARGIN, 8.0 * _SMALLEST)
+        room = width / (1 if place is None else place.get_gridspec().ncols) - _MARGIN
+        text = "\n".join(_broken(line, room, 8.0 * _SMALLEST) for line in text.split("\n"))
     axes.set_title(text, loc="left", color=NOTE)
 
 
