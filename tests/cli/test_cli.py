@@ -141,6 +141,17 @@ def test_predict_says_what_quasi_hyperbolic_momentum_needs(run, features, option
     assert message in err
 
 
+@pytest.mark.parametrize(("lr", "uncertain"), [(0.02, False), (0.7, True)])
+def test_where_the_spread_is_uncertain_the_report_and_its_json_say_so(run, features, lr, uncertain):
+    """The limit is 1.03."""
+    options = "predict", features, "--lr", lr, "--batch-size", 8, "--spread"
+    _, out, err = run(*options)
+    assert (" or more (Gaussian closure)" in out) == ("too small" in err) == uncertain
+    result = json.loads(run(*options, "--json")[1])
+    check(result, "prediction")
+    assert result["spread"]["uncertain"] is uncertain
+
+
 def test_predict_tells_the_spread_between_runs_and_refuses_it_where_outputs_are_not_told_apart(run, features):
     options = "predict", features, "--lr", "0.02", "--spread"
     code, out, _ = run(*options)

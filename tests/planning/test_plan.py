@@ -247,6 +247,17 @@ def test_every_candidate_writes_its_loop_and_says_how_it_ends(digits_problem, fo
     assert found.best.loop.spread == pytest.approx(fl.loss_spread(end, rtol=1e-2).std, rel=0.2)
 
 
+@pytest.mark.parametrize("tails", [True, False])
+def test_tables_say_where_the_spread_between_runs_is_uncertain(found, tails):
+    best = replace(found.best, loop=replace(found.best.loop, tails=tails))
+    plan = replace(found, candidates=(best, *found.candidates[1:]))
+    assert plan.to_dict()["candidates"][0]["uncertain_spread"] is tails
+    assert plan.to_dict()["candidates"][0]["spread"] == found.best.loop.spread
+    assert plan.columns()["uncertain_spread"][0] is tails
+    assert plan.columns()["spread"][0] == best.spread
+    assert (" or more between runs at the end" in import_module("fluctua.cli.plan")._expected(best)) is tails
+
+
 def test_a_loop_prints_the_training_loss_whatever_the_plan_minimises(small_problem):
     half = small_problem.inputs[::2], small_problem.targets[::2]
     options = {"batch_size": 4, "momenta": [0.0], "schedules": ["linear"], "weight_decay": 0.1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -84,6 +85,12 @@ def test_what_is_cut_or_covered_is_noticed():
     assert unreadable(figure) == ["'inside' lies over 'over it'"]
     figure.text(0.9, 0.1, "a text at the edge")
     assert unreadable(figure)[0] == "'a text at the edge' is cut"
+
+
+@pytest.mark.any_seed
+def test_what_is_said_above_a_narrow_panel_keeps_its_lines(results):
+    said = fl.plot.draw(results["Verdict"], "balance", figsize=3.4).axes[1].get_title(loc="left").split("\n")
+    assert re.fullmatch(r"\d+ of \d+ lie outside", said[-1])
 
 
 @pytest.mark.any_seed

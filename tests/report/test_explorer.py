@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import warnings
 from dataclasses import replace
@@ -361,3 +363,34 @@ def test_the_page_of_a_study_has_its_figures_and_fits(browser, tmp_path, monkeyp
     assert "0.9 of the correction" in browser.find_element("css selector", "table").text
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def lines_on_paper(browser, height):
+    """The lines of each page, printed on paper so high, in centimetres."""
+    pypdf = pytest.importorskip("pypdf")
+    from selenium.webdriver.common.print_page_options import PrintOptions
+
+    paper = PrintOptions()
+    paper.page_width, paper.page_height = 21.0, height
+    printed = base64.b64decode(browser.print_page(paper))
+    pages = pypdf.PdfReader(io.BytesIO(printed)).pages
+    return [[line.strip() for line in page.extract_text().splitlines() if line.strip()] for page in pages]
+
+
+@pytest.mark.slow
+@pytest.mark.any_seed
+def test_on_paper_no_heading_stands_alone_and_tables_are_whole(page, verdict):
+    """Wherever the pages end: nothing is the last of a page that says what comes, and the footer has company."""
+    heads = [head.text for head in page.find_elements("css selector", "h2, h3") if head.text]
+    loose = [*heads, "To repeat it:"]
+    rows = [row.name for row in verdict.rows]
+    for height in (24.0, 27.9, 29.7):
+        pages = lines_on_paper(page, height)
+        for lines in pages:
+            assert lines[-1] not in loose, (height, lines[-3:])
+            assert not lines[0].startswith("Written by fluctua")
+        (table,) = [lines for lines in pages if any(line.startswith("theory excess loss") for line in lines)]
+        assert all(any(line.startswith(name) for line in table) for name in rows)
+        assert sum(line.startswith("theory excess loss") for lines in pages for line in lines) == 1
+        told = " ".join(line for lines in pages for line in lines)
+        assert all(cell in told for cells in verdict.cells for cell in cells[1:2])  # nothing cut at the edge

@@ -15,7 +15,7 @@ import fluctua as fl
 from fluctua.errors import OutputError, UnknownName
 from fluctua.report import figures as plot
 from fluctua.report.figures.noise_figure import noise
-from fluctua.report.figures.sheet import Sheet
+from fluctua.report.figures.sheet import Sheet, settle
 from fluctua.theory.ladder import RUNGS
 
 style = importlib.import_module("fluctua.report.figures.frame")  # the name in the package is its function
@@ -207,6 +207,20 @@ def test_a_saved_result_gives_the_same_files_to_the_byte(verdict, files, tmp_pat
     assert {path.name for path in files} == FILES == {path.name for path in files[0].parent.iterdir()}
     for path in plot.save_figures(fl.Verdict.load(tmp_path), tmp_path / "again", ["svg"]):
         assert path.read_bytes() == (files[0].parent / path.name).read_bytes()
+
+
+@pytest.mark.any_seed
+@pytest.mark.usefixtures("curve_alone")
+def test_one_figure_is_laid_out_once_for_every_format(verdict, tmp_path, monkeypatch):
+    laid = []
+    monkeypatch.setattr(plot, "settle", lambda figure: (laid.append(figure), settle(figure)))
+    monkeypatch.setattr(plot, "_SVG", {})
+    kinds = ["pdf", "png", "svg"]
+    together = [path.read_bytes() for path in plot.save_figures(verdict, tmp_path / "a", kinds)]
+    assert len(laid) == 1
+    monkeypatch.setattr(plot, "_SVG", {})
+    alone = [plot.save_figures(verdict, tmp_path / kind, [kind])[0].read_bytes() for kind in reversed(kinds)]
+    assert together == alone[::-1]  # no format moves anything in another
 
 
 @pytest.mark.any_seed

@@ -15,8 +15,15 @@ pytestmark = pytest.mark.any_seed
 
 
 def drawn(verdict):
-    for figure in draw(verdict).values():
-        figure.savefig(io.BytesIO(), format="svg")
+    figures = draw(verdict)
+    assert {"modes", "curve"} <= set(figures)
+    for figure in figures.values():
+        saved = io.BytesIO()
+        figure.savefig(saved, format="svg")
+        assert saved.getvalue().endswith(b"</svg>\n")
+        ends = [axes.get_xlim() + axes.get_ylim() for axes in figure.axes]
+        assert ends
+        assert np.isfinite(ends).all()
 
 
 @pytest.mark.parametrize("factor", [1e10, 1e149])

@@ -42,7 +42,8 @@ def test_near_the_limit_it_is_said_to_be_uncertain(problem, sampling):
     """At 0.8 of the limit real runs differ twice as much, whatever the covariances: the closure has no heavy tails."""
     near = fl.predict(problem, fl.SGD(1.0, 32, sampling=sampling), check_stability=False).after(13, start="zero")
     with pytest.warns(UncertainSpread, match="more than 1.5 times too small"):
-        fl.loss_spread(near)
+        assert fl.loss_spread(near).uncertain
     assert "or more between runs" in fl.torch_code(problem, near.law.sgd, 13, prediction=near)
     calm = fl.predict(problem, fl.SGD(0.3, 32, sampling=sampling)).after(13, start="zero")
+    assert not fl.loss_spread(calm).uncertain
     assert " or more" not in fl.torch_code(problem, calm.law.sgd, 13, prediction=calm)

@@ -26,6 +26,7 @@ from ..errors import (
 )
 from ..simulation.interrupts import exit_code, raised
 from .helped import HelpedGroup
+from .narrow import fitted
 from .streams import streams
 
 __all__ = ["main"]
@@ -145,7 +146,11 @@ def _group(ctx: click.Context, debug: bool) -> None:
 
 
 def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
-    click.echo(f"fluctua: warning: {message}", err=True)
+    _complain(f"fluctua: warning: {message}")
+
+
+def _complain(text: str) -> None:
+    click.echo(fitted(text, sys.stderr), err=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -184,19 +189,17 @@ def _ended(call: Callable[[list[str]], int], arguments: list[str], debug: bool) 
         if debug:
             raise
         if not isinstance(error, FluctuaError) and (lack := _lack_of_memory(error)):
-            click.echo(
+            _complain(
                 f"fluctua: what was asked for does not fit into memory ({lack}). Give fewer samples, outputs, "
-                f"replicas or steps, or more memory.",
-                err=True,
+                f"replicas or steps, or more memory."
             )
             return 2
         if isinstance(error, FluctuaError):
-            click.echo(f"fluctua: {error}", err=True)
+            _complain(f"fluctua: {error}")
             return 2
-        click.echo(
+        _complain(
             f"fluctua: {type(error).__name__}: {error}. This should not happen: it is a fault of fluctua's, not "
-            f"of your input. `fluctua --debug ...` shows where it arose.",
-            err=True,
+            f"of your input. `fluctua --debug ...` shows where it arose."
         )
         return 3
 

@@ -10,6 +10,7 @@ import click
 from ..data import available, data_home, fetch
 from .helped import Helped, HelpedGroup, data_or_file
 from .options import data_dir_option, json_option
+from .tables import show
 
 __all__ = ["data"]
 
@@ -40,7 +41,7 @@ def list_(data_dir: str | None, as_json: bool) -> int:
         return 0
     for entry in entries:
         here = ", ".join(entry.present) or "not here"
-        click.echo(f"{entry.name:<8}  {entry.description}\n{'':<8}  {entry.size}\n{'':<8}  here: {here}")
+        show(f"{entry.name:<8}  {entry.description}\n{'':<8}  {entry.size}\n{'':<8}  here: {here}")
     return 0
 
 

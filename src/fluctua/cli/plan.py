@@ -16,7 +16,7 @@ from .._validate.values import positive_int
 from ..data import Dataset
 from ..errors import InvalidInput
 from ..planning.batch_cost import BatchCost, batch_costs
-from ..planning.recipes import Plan
+from ..planning.candidates import Candidate, Plan
 from ..planning.recipes import plan as search
 from ..planning.rehearsal import FEWEST, Rehearsal, rehearse
 from ..problem.least_squares import LeastSquares
@@ -222,9 +222,18 @@ def _plan_words(found: Plan, size: int, outputs: int) -> str:
             found.words,
             f"use       {found.best.sgd.words}",
             f"torch     {mse_words(found.best.sgd, outputs)}" if outputs else "",
+            _expected(found.best),
         )
         if line
     )
+
+
+def _expected(best: Candidate) -> str:
+    """What the training loss of one run is expected to be."""
+    if best.loop is None or best.loop.expected is None or best.spread is None:
+        return ""
+    more = " or more" if best.uncertain_spread else ""
+    return f"expected  training loss {best.loop.expected:.6g} +- {best.spread:.2g}{more} between runs at the end"
 
 
 def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:

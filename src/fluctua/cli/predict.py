@@ -254,7 +254,8 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     if advice := answer.conditioning.words:
         yield "advice        " + advice.replace("\n", "\n" + 14 * " ")
     if answer.spread is not None:
-        yield f"spread        loss between runs: +-{answer.spread.std:.3g} (Gaussian closure)"
+        more = " or more" if answer.spread.uncertain else ""
+        yield f"spread        loss between runs: +-{answer.spread.std:.3g}{more} (Gaussian closure)"
     if (measured := answer.measured) is not None:
         yield (
             f"measured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "

@@ -14,7 +14,7 @@ from .._validate.values import choice
 from ..report import save_report
 from ..storage.writing import output_directory, save_text
 from ..studies import names as study_names
-from ..studies import show
+from ..studies import show as show_figures
 from ..studies.reproduction import SETS, Bench, Cell, cells, machine, run_cell, summary
 from ..studies.rows import StudyCell, run_study, study_cells, study_summary
 from ..verification.conclusion import StatementVerdict
@@ -24,6 +24,7 @@ from .helped import command
 from .options import data_dir_option, json_option
 from .place import Place
 from .progress import progress_bar
+from .tables import show
 
 __all__ = ["reproduce"]
 
@@ -67,7 +68,7 @@ def reproduce(
     plan = cells([choice("data set", name, SETS) for name in asked], quick=quick, seed=seed)
     known = study_names()
     rows = study_cells([choice("study", each, known) for each in (known if every else studies)], quick=quick, seed=seed)
-    began, say = time.monotonic(), (lambda _: None) if as_json else click.echo
+    began, say = time.monotonic(), (lambda _: None) if as_json else show
     with output_directory(out) as directory:
         found = _compute(directory, lambda: _run(plan, directory, Bench(data_dir), say))
         studied = _compute(directory, lambda: _study(rows, directory, say))
@@ -76,7 +77,7 @@ def reproduce(
     if as_json:
         click.echo(json.dumps(_json(found, studied), indent=2))
     else:
-        click.echo(_words(verdicts, directory, time.monotonic() - began))
+        show(_words(verdicts, directory, time.monotonic() - began))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
@@ -113,7 +114,7 @@ def _words(verdicts: Sequence[Verdict | StatementVerdict], directory: Path, seco
 def _study(rows: list[StudyCell], directory: Path, say: Say) -> Studied:
     found: Studied = []
     for cell in rows:
-        show(cell.study)
+        show_figures(cell.study)
         began = time.monotonic()
         with progress_bar() as progress:
             verdict, kept = run_study(cell, directory / "cells", progress)

@@ -171,8 +171,8 @@ def _say(found: Sweep, directory: Path) -> None:
     head = f"excess loss after {found.budget}" if found.budget else "excess loss at rest"
     optima = {cell.predicted.optimum_loss for cell in found.cells}
     above = f", above L(W*) = {min(optima):.6g}" if len(optima) == 1 else ", above each cell's own L(W*)"
-    click.echo(f"\n{head}{above}; z = (measured - predicted)/error" if found.measured else f"\n{head}{above}")
-    click.echo(f"{found.table}\n")
+    explained = "; z = (measured - predicted)/error" if found.measured else ""
+    show(f"\n{head}{above}{explained}\n{found.table}\n")
     best = found.best.sgd.words if found.best.stable else "none: every cell is beyond the limit of stability"
     show(f"found     {found.words}\nbest      {best}")
     show(f"{directory}/: sweep.json, sweep.npz, sweep.csv, sweep.png, sweep.svg")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,29 +10,14 @@ from pathlib import Path
 import click
 
 from ..verification.verdict import Verdict
+from .narrow import WIDTH, columns, fitted
 
 __all__ = ["saved_in", "show", "show_code", "show_files", "show_ladder"]
 
-WIDTH, _WIDE = 80, 60
-
 
 def show(text: str) -> None:
-    """Print a report: on a terminal in lines that it holds, elsewhere as it is; no number is cut."""
-    import textwrap
-
-    def held(line: str, width: int) -> str:
-        if len(line) <= width:
-            return line
-        indent = " " * (10 if width >= _WIDE else 2)
-        return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-    width = _width() if sys.stdout.isatty() else None
-    click.echo(text if width is None else "\n".join(held(line, width) for line in text.splitlines()))
-
-
-def _width() -> int:
-    """Characters that a line holds: the terminal's, 80 at most."""
-    return min(WIDTH, shutil.get_terminal_size().columns)
+    """Print a report: on a terminal in lines that it holds, elsewhere as it is."""
+    click.echo(fitted(text, sys.stdout))
 
 
 def show_code(loops: Iterable[str]) -> None:
@@ -52,11 +36,8 @@ def show_files(paths: Sequence[Path], as_json: bool) -> None:
 
 def show_ladder(verdict: Verdict) -> None:
     """Print the ladder against the measurement."""
-    if not sys.stdout.isatty():
-        click.echo(verdict.table)
-        return
-    if _width() < max(map(len, verdict.table.splitlines())):
-        _show_stacked(verdict)
+    if not sys.stdout.isatty() or columns() < max(map(len, verdict.table.splitlines())):
+        show(verdict.table)
         return
     from rich.console import Console
     from rich.table import Table
@@ -77,12 +58,6 @@ def show_ladder(verdict: Verdict) -> None:
         table.add_row(*cells[:-1], f"[{colour}]{cells[-1]}[/]", style=style)
     console = Console(file=sys.stdout, highlight=False)
     console.print(table, width=min(WIDTH, console.width))
-
-
-def _show_stacked(verdict: Verdict) -> None:
-    """Print the ladder row by row, for a terminal that is too narrow for the table."""
-    for name, loss, off, rms, frobenius, verdict_word in verdict.cells:
-        show(f"{name}: {verdict_word}\n  excess loss {loss}, off by {off},\n  z-rms {rms}, Frobenius {frobenius}")
 
 
 @contextmanager

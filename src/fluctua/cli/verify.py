@@ -185,7 +185,7 @@ def _say(verdict: Verdict, directory: Path, seconds: float) -> None:
     sampling = verdict.tested.comparison.frobenius_sampling
     show(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")
     show_ladder(verdict)
-    click.echo(f"\nFrobenius error that sampling alone would give: {sampling:.3g}")
+    show(f"\nFrobenius error that sampling alone would give: {sampling:.3g}")
     if verdict.loss == "squares":
         show(f"balance   F0, {balance_words(verdict)}\n")
     else:

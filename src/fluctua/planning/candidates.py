@@ -19,6 +19,7 @@ from ..theory.stable_limit import StableLimit
 
 __all__ = ["Candidate", "Plan", "Skipped"]
 
+FILLED = 100  # characters of a line of `Plan.words`
 _EDGE = (
     "at the edge of the search, where the loss still falls: a larger rate may end lower. So near the limit variances "
     "are heavy-tailed, and `verify` rejects a true theory more often than its level says."
@@ -62,6 +63,16 @@ class Candidate(Brief):
     loop: Loop | HeadLoop | None = None
     end: Prediction | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the training loss at the end between runs, about; None where a plan did not ask."""
+        return None if self.loop is None else self.loop.spread
+
+    @property
+    def uncertain_spread(self) -> bool:
+        """Whether that may be more than 1.5 times too small, because the learning rate is near the limit."""
+        return isinstance(self.loop, Loop) and self.loop.tails
+
     def torch_code(self, loss: str | None = None, dtype: str = "float32") -> str:
         """Return the run as a training loop in torch, which can be pasted and runs as it is; see `torch_code`.
 
@@ -96,8 +107,8 @@ class Candidate(Brief):
 
     def to_dict(self) -> dict[str, Json]:
         """Return everything as plain JSON types."""
-        recipe = self.sgd.to_dict()
-        return {"recipe": recipe, "shape": self.shape, "loss": self.loss, "exact": self.exact, "at_edge": self.at_edge}
+        said = ("shape", "loss", "exact", "at_edge", "spread", "uncertain_spread")
+        return {"recipe": self.sgd.to_dict(), **{name: getattr(self, name) for name in said}}
 
 
 @dataclass(frozen=True)
@@ -180,6 +191,8 @@ class Plan(ByValue, Tabular):
             "excess": [one.loss - self.optimum_loss for one in found],
             "exact": [one.exact for one in found],
             "at_edge": [one.at_edge for one in found],
+            "spread": [one.spread for one in found],
+            "uncertain_spread": [one.uncertain_spread for one in found],
         }
 
     @property
@@ -223,7 +236,7 @@ class Plan(ByValue, Tabular):
         for (momentum, reason), group in groupby(self.skipped, lambda one: (one.momentum, one.reason)):
             shapes = ", ".join(one.shape for one in group)
             lines.append(f"skipped   {shapes} with momentum {momentum:g}: {reason}")
-        return "\n".join(fill(line, 100, subsequent_indent=10 * " ") for line in lines)
+        return "\n".join(fill(line, FILLED, subsequent_indent=10 * " ") for line in lines)
 
     def to_dict(self) -> JsonObject:
         """Return everything as plain JSON types (part of the schema `fluctua schema plans`)."""

@@ -16,7 +16,6 @@ from ..data.prepared import preparation_code, preparation_words
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.heads import Softmax
 from ..recipe.sgd import SGD
-from ..recipe.torch_loop.loop import Loop
 from ..storage.results import finite
 from ..theory.probe import ExpectedAccuracy
 from ..theory.stable_limit import StableLimit
@@ -150,6 +149,7 @@ class Probe(ByValue, Tabular):
             "steps": self.steps,
             "expected_loss": self.expected_loss,
             "loss_spread": self.loss_spread,
+            "uncertain_spread": self.best.uncertain_spread,
             "expected_accuracy": None if self.accuracy is None else self.accuracy.expected,
         }
 
@@ -202,8 +202,7 @@ class Probe(ByValue, Tabular):
     @property
     def loss_spread(self) -> float:
         """Standard deviation of that loss between runs, about."""
-        loop = self.best.loop
-        return float("nan") if loop is None or loop.spread is None else loop.spread
+        return float("nan") if self.best.spread is None else self.best.spread
 
     def torch_code(self, loss: str | None = None, dtype: str = "float32") -> str:
         """Return the best recipe as a training loop in torch, which can be pasted and runs as it is.
@@ -258,7 +257,7 @@ class Probe(ByValue, Tabular):
             yield self.plan.words
         yield f"use       {self.sgd.words}"
         yield f"torch     {recipe_words(self.problem, self.sgd)}"
-        more = " or more" if isinstance(self.best.loop, Loop) and self.best.loop.tails else ""
+        more = " or more" if self.best.uncertain_spread else ""
         yield f"expected  loss {self.expected_loss:.6g} +- {self.loss_spread:.2g}{more} between runs at the end"
         for where, found in (("training data", self.accuracy), ("held-out data", self.held_out)):
             if found is not None:
@@ -280,6 +279,7 @@ class Probe(ByValue, Tabular):
             "max_stable_lr": float(self.limit),
             "expected_loss": self.expected_loss,
             "loss_spread": self.loss_spread,
+            "uncertain_spread": self.best.uncertain_spread,
             "expected_accuracy": _accuracy(self.accuracy),
             "held_out_accuracy": _accuracy(self.held_out),
             "plan": self.plan.to_dict(),

@@ -29,6 +29,9 @@ class LossSpread(Brief):
     std : float
         Standard deviation between runs: of weights that are Gaussian with their exact mean and covariance. Infinite
         where no stationary state exists.
+    uncertain : bool
+        Whether `std` may be more than 1.5 times too small, because the learning rate is near the limit of stability:
+        where `loss_spread` warns.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class LossSpread(Brief):
 
     mean: float
     std: float
+    uncertain: bool = False
 
     @property
     def relative(self) -> float:
@@ -124,4 +128,4 @@ def loss_spread(prediction: Prediction, *, rtol: float = 1e-4) -> LossSpread:
         for share, mean, block in zip(looks.shares, h * looks.means, blocks, strict=True):
             both = 0.5 * float(h @ block**2 @ h) + float(mean[k] @ block @ mean[l])
             variance += share * (both if k == l else 2 * both)
-    return LossSpread(prediction.excess_loss, float(np.sqrt(max(variance, 0.0))))
+    return LossSpread(prediction.excess_loss, float(np.sqrt(max(variance, 0.0))), share_of_limit is not None)

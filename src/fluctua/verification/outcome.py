@@ -83,10 +83,15 @@ def steps_for(detectable: float, resolution: float, replicas: int, steps: int, g
 
 def _feared(detectable: float, replicas: int, groups: int) -> float:
     """The error that is caught, if the spread between replicas was small by luck."""
-    from scipy.stats import chi2
-
     freedom = _freedom(replicas, groups)
-    return _MARGIN * detectable * math.sqrt(freedom / float(chi2.ppf(_LUCKIEST if groups else _LUCK, freedom)))
+    return _MARGIN * detectable * math.sqrt(freedom / _quantile(_LUCKIEST if groups else _LUCK, freedom))
+
+
+def _quantile(share: float, freedom: int) -> float:
+    """A quantile of chi squared."""
+    from scipy.special import gammaincinv
+
+    return 2.0 * float(gammaincinv(freedom / 2, share))
 
 
 def _freedom(replicas: int, groups: int) -> int:

@@ -162,9 +162,9 @@ def unit_scores(deviations: Array, floor: ArrayLike = 0.0) -> Array:
 
 def normal_scores(statistic: Array, freedom: int) -> Array:
     """Return the normal scores of Student-t statistics."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtr  # scipy.stats would take a quarter of a second to import
 
-    tail = norm.isf(t.sf(np.abs(statistic), freedom))
+    tail = -ndtri(stdtr(freedom, -np.abs(statistic)))
     return np.asarray(np.sign(statistic) * np.minimum(tail, 37.0))  # 37: where the tail underflows
 
 
@@ -185,7 +185,7 @@ def p_values(deviations: Array, floor: ArrayLike = ROUNDING["float64"], relative
     relative : bool or ndarray, (k,)
         Whether a column is a ratio less one whose spread goes with its mean.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     replicas = len(deviations)
     with np.errstate(all="ignore"):
@@ -195,7 +195,7 @@ def p_values(deviations: Array, floor: ArrayLike = ROUNDING["float64"], relative
         statistic = np.sqrt(replicas) * _bent(
             _ratio(mean, np.maximum(foreseen, np.sqrt(replicas) * np.asarray(floor))), skew, replicas
         )
-    return np.asarray(2 * t.sf(np.where(np.isfinite(statistic), np.abs(statistic), np.inf), replicas - 1))
+    return np.asarray(2 * stdtr(replicas - 1, -np.where(np.isfinite(statistic), np.abs(statistic), np.inf)))
 
 
 def _ratio(mean: Array, error: Array) -> Array:
@@ -268,10 +268,9 @@ def shift_caught(level: float, freedom: int) -> tuple[float, float]:
     By the noncentral t on one side: the normal distribution averaged over the law of the spread, at its quantiles.
     """
     from scipy.optimize import brentq
-    from scipy.special import chdtri, ndtr
-    from scipy.stats import t
+    from scipy.special import chdtri, ndtr, stdtrit
 
-    critical = float(t.isf(level / 2, freedom))
+    critical = -float(stdtrit(freedom, level / 2))
     nodes, weights = np.polynomial.legendre.leggauss(256)
     spreads = np.sqrt(chdtri(freedom, 0.5 * (1 - nodes)) / freedom)
 

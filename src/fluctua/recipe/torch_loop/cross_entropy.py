@@ -13,7 +13,7 @@ from ...errors import InvalidInput
 from ..sampling import WeightedSampling
 from ..sgd import Recipe
 from .body import comparison, result, training
-from .layout import assigned, imports
+from .layout import assigned, imports, refused
 from .loop import DTYPES
 from .optimizers import optimizer
 from .rates import scheduler
@@ -109,7 +109,7 @@ class HeadLoop:
         yield from named
         yield f"y = np.asarray(targets).reshape(len(x), -1){compared}"
         yield f"if x.shape != ({self.samples}, {self.features}) or not y.any(axis=1).all():"
-        yield '    raise ValueError(f"other data than predicted: {x.shape}, {np.unique(targets)}")'
+        yield from refused("{x.shape}, {np.unique(targets)}", f"({self.samples}, {self.features}), {{classes}}")
         yield "y = torch.tensor(y.argmax(axis=1))"
 
     @property

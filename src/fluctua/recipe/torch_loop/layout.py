@@ -8,7 +8,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["WIDTH", "assigned", "imports", "number", "options", "where"]
+__all__ = ["WIDTH", "assigned", "imports", "number", "options", "refused", "where"]
 
 WIDTH = 79  # of a line, as PEP 8 has it
 _ROUNDING = 4e-16  # of a number, which a shorter text may be off by
@@ -85,3 +85,12 @@ def imports(body: Iterable[str]) -> Sequence[str]:
 def where(condition: str, call: str) -> tuple[str, ...]:
     """Return a call in a loop, every time or where the condition holds."""
     return (f"    if {condition}:", f"        {call}") if condition else (f"    {call}",)
+
+
+def refused(found: str, expected: str) -> Iterator[str]:
+    """Yield what a loop says to data that the prediction is not of; both are text of an f-string."""
+    yield "    raise ValueError("
+    yield f'        f"other data than predicted: {found}, "'
+    yield f'        f"not {expected}: give as inputs and "'
+    yield '        "targets the samples that the prediction is of"'
+    yield "    )"

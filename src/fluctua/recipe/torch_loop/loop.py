@@ -15,7 +15,7 @@ from ..sampling import WeightedSampling
 from ..sgd import Recipe
 from .averages import averaged
 from .body import comparison, result, training
-from .layout import assigned, imports
+from .layout import assigned, imports, refused
 from .losses import LOSSES, Loss
 from .optimizers import optimizer
 from .rates import scheduler
@@ -184,7 +184,7 @@ class _Written:
         loop = self.loop
         sizes = f"({loop.samples}, {loop.features})", f"({loop.samples}, {loop.outputs})"
         yield f"if x.shape != {sizes[0]} or y.shape != {sizes[1]}:"
-        yield '    raise ValueError(f"other data than predicted: {x.shape}, {y.shape}")'
+        yield from refused("{x.shape}, {y.shape}", ", ".join(sizes))
 
     def _columns(self) -> Iterator[str]:
         classes = self.loop.classes

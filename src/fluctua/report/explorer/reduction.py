@@ -81,6 +81,12 @@ class _Reduction:
         pairs = zip(self.parts, self.weight_decays, strict=True)
         return np.array([triangle(each.minimum(float(gamma)).noise) for each, gamma in pairs])
 
+    @cached_property
+    def _few_noises(self) -> tuple[Array, Array, Array]:
+        """The scale, (n,), and noises in units of it of which C at each weight decay is the sum with some shares."""
+        scale = triangle(self.scale.reshape((len(self.curvatures),) * 2))
+        return scale, *_few(self.noises / scale)
+
     def checked(self) -> ReducedBalance:
         """Return the balance with its errors."""
         balance = self._solved()
@@ -147,8 +153,7 @@ class _Reduction:
         kept = np.linalg.svd(places, full_matrices=False)[2][:count]
         vectors, images = kept @ self.vectors, kept @ self.images
         products, shape = vectors @ images.T, (len(kept), *(len(self.curvatures),) * 2)
-        scale = triangle(self.scale.reshape(shape[1:]))
-        noises, shares = _few(self.noises / scale)
+        scale, noises, shares = self._few_noises
         return ReducedBalance(
             curvatures=self.curvatures,
             images=triangle((images * self.scale).reshape(shape)),

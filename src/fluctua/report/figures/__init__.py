@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
-from itertools import product
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -23,7 +22,7 @@ from ...verification.noise_found import GradientNoise
 from ...verification.verdict import Verdict
 from .fit import refuse_cut
 from .register import Pictures, figure_names, pictures
-from .sheet import Sheet
+from .sheet import Sheet, settle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,7 +107,7 @@ def draw_svg(verdict: Drawn, prefix: str = "") -> dict[str, str]:
     sheet = Sheet()
     with sheet.settings():
         return {
-            name: _inline(_svg(verdict, name, partial(make, sheet)), f"{prefix}{name}-")
+            name: _inline(_svg(verdict, name, partial(_finished, make, sheet, name)), f"{prefix}{name}-")
             for name, make in pictures(verdict).items()
         }
 
@@ -118,12 +117,12 @@ def _inline(text: str, prefix: str) -> str:
     return re.sub(r'((?: id=")|(?:href="#)|(?:url\(#))', rf"\g<1>{prefix}", element)
 
 
-def _svg(result: Hashable, name: str, make: Callable[[], Figure]) -> str:
+def _svg(result: Hashable, name: str, finished: Callable[[], Figure]) -> str:
     """The figure as it is saved; drawn once for the file and for the page of a result."""
     kept = _SVG.setdefault(result, {})
     if name not in kept:
         buffer = io.StringIO()
-        make().savefig(buffer, format="svg", metadata=FORMATS["svg"])
+        finished().savefig(buffer, format="svg", metadata=FORMATS["svg"])
         kept[name] = buffer.getvalue()
     return kept[name]
 
@@ -206,22 +205,30 @@ def _save(
     kinds = [choice("figure format", kind, FORMATS) for kind in formats]
     place, paths = writable_directory(directory), []
     with sheet.settings():
-        for name, kind in product(makers, kinds):
-            paths.append(place / f"{name}.{kind}")
-            save_with(paths[-1], _writer(result, name, kind, makers[name], sheet))
-            if progress:
-                progress(len(paths) / (len(makers) * len(kinds)))
+        for name, make in makers.items():
+            finished = cache(partial(_finished, make, sheet, name))  # one for all formats
+            for kind in kinds:
+                paths.append(place / f"{name}.{kind}")
+                save_with(paths[-1], _writer(result, name, kind, finished, sheet))
+                if progress:
+                    progress(len(paths) / (len(makers) * len(kinds)))
     return paths
 
 
-def _writer(
-    result: Hashable, name: str, kind: str, make: Callable[[Sheet], Figure], sheet: Sheet
-) -> Callable[[IO[bytes]], object]:
-    """What writes a figure, drawn anew for each file: saving moves a figure's layout by a hair."""
-    if result is not None and kind == "svg" and sheet == Sheet():
-        text = _svg(result, name, partial(make, sheet)).encode()
-        return lambda handle: handle.write(text)
+def _finished(make: Callable[[Sheet], Figure], sheet: Sheet, name: str) -> Figure:
+    """The figure with everything in its place; refused where a size was asked for that cuts something."""
     figure = make(sheet)
     if sheet.width is not None:
         refuse_cut(figure, name)
-    return partial(figure.savefig, format=kind, metadata=FORMATS[kind])
+    settle(figure)
+    return figure
+
+
+def _writer(
+    result: Hashable, name: str, kind: str, finished: Callable[[], Figure], sheet: Sheet
+) -> Callable[[IO[bytes]], object]:
+    """What writes a figure in one format."""
+    if kind == "svg" and sheet == Sheet():
+        text = _svg(result, name, finished).encode()
+        return lambda handle: handle.write(text)
+    return partial(finished().savefig, format=kind, metadata=FORMATS[kind])

@@ -171,9 +171,9 @@ def points(axes: Axes, x: Array, y: Array, bar: Array, label: str | None = None)
 
 def student(verdict: Verdict) -> float:
     """Half a 95 % interval in standard errors between replicas."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(0.975, verdict.run.replicas - 1))
+    return float(stdtrit(verdict.run.replicas - 1, 0.975))
 
 
 def drawable(values: ArrayLike | None) -> Array:

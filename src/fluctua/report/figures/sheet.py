@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Sheet", "remark"]
+__all__ = ["Sheet", "remark", "settle"]
 
 _SMALLEST = 0.75  # of the usual size of letters
 _PANEL = 2.4  # inches of width that a panel beside another needs
@@ -139,13 +139,27 @@ def root_of(axes: Axes) -> Figure:
     return part.figure  # type: ignore[no-any-return]  # Matplotlib before 3.10 has no get_figure(root=True)
 
 
+def settle(figure: Figure) -> None:
+    """Fix where everything lies: laid out once for all formats, each of which would move it by a hair."""
+    engine, usual = figure.get_layout_engine(), figure.dpi
+    if engine is None:
+        return
+    figure.set_dpi(DPI)
+    try:
+        engine.execute(figure)
+    finally:
+        figure.set_dpi(usual)
+    figure.set_layout_engine(None)  # "none" would have a place holder, for which every format is drawn twice
+
+
 def remark(axes: Axes, text: str) -> None:
     """Say something small above the axes."""
     whole = root_of(axes)
     width = whole.get_figwidth()
     if isinstance(whole, _figure_class()) and width < WIDTH:
         place = axes.get_subplotspec()
-        text = _broken(text, width / (1 if place is None else place.get_gridspec().ncols) - _MARGIN, 8.0 * _SMALLEST)
+        room = width / (1 if place is None else place.get_gridspec().ncols) - _MARGIN
+        text = "\n".join(_broken(line, room, 8.0 * _SMALLEST) for line in text.split("\n"))
     axes.set_title(text, loc="left", color=NOTE)
 
 

@@ -138,16 +138,16 @@ class DynamicVerdict(Judgement[Statement]):
     def entropy_table(self) -> str:
         """The entropy production, each estimate beside its prediction and what it could resolve."""
         lines = [
-            f"{'nats per step':<13} {'estimator':<10} {'predicted':>10} {'measured':>10} {'error':>9} "
+            f"{'nats per step':<14} {'estimator':<9} {'predicted':>10} {'measured':>10} {'error':>9} "
             f"{'expected':>9} {'bias off':>9}"
         ]
         for each in self.entropy:
-            measured = (
-                f"{shown(each.measured, '>10.4g')} {each.error:>9.2g}" if each.resolves else f"{'unresolved':>20}"
+            measured, error = (
+                (shown(each.measured, ">10.4g"), f"{each.error:.2g}") if each.resolves else ("unresolved", "")
             )
             expected = f"{each.resolution:>9.2g}" if each.resolution == each.resolution else f"{'unknown':>9}"
             lines.append(
-                f"{each.of:<13} {each.estimator:<10} {shown(each.predicted, '>10.4g')} {measured} {expected} "
+                f"{each.of:<14} {each.estimator:<9} {shown(each.predicted, '>10.4g')} {measured} {error:>9} {expected} "
                 f"{each.bias:>9.2g}"
             )
         return "\n".join(lines)
