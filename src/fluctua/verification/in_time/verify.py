@@ -135,7 +135,7 @@ def verify_dynamic(
     >>> verdict.consistent, verdict.circulation.resolvable
     (True, True)
     """
-    door(problem, sgd, staged=progress, **({} if entropy is None else {"entropy": entropy}))
+    door(problem, sgd, samplers=True, staged=progress, **({} if entropy is None else {"entropy": entropy}))
     problem = sgd.seen(problem)
     for name, count in {"steps": steps, "replicas": replicas, "modes": modes, "threads": threads}.items():
         if count is not None:
