@@ -16,6 +16,7 @@ import pytest
 import fluctua as fl
 from fluctua._results import Brief, ByValue, Tabular, same
 
+KINETIC = (fl.SGHMC, fl.BAOA, fl.BAOAB, fl.ABOBA, fl.OBABO)
 HOSTILE = "<script>alert('1')</script>\n" + "a long name " * 30
 
 
@@ -35,6 +36,10 @@ def held():
         problem.minimum(),
         sgd,
         fl.QHM(lr=0.02, batch_size=8, momentum=0.9, nu=0.7),
+        fl.SGLD(lr=0.02, batch_size=8, temperature=0.01),
+        fl.ULA(lr=0.02, temperature=0.01),
+        *(kind(lr=0.02, friction=1.0, batch_size=None, temperature=0.01) for kind in KINETIC),
+        fl.lr_for_inflation(problem, fl.ULA(lr=0.02, temperature=0.01, weight_decay=0.1)),
         fl.WeightedSampling(np.arange(1.0, 101.0)),
         fl.EMA(0.99),
         fl.RunningAverage(10),

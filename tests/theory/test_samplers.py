@@ -150,9 +150,10 @@ def test_moments_by_doubling_are_those_step_by_step():
         thermal = Thermal(np.array([0.3, 2.0]), step, 0.4, 3)
         for number, moments in enumerate(thermal.along(13)):
             assert thermal.after(number) == pytest.approx(moments, rel=1e-12, abs=1e-15)
-        late = thermal.at([10**6, 2, 2])
-        assert late[1] == pytest.approx(thermal.after(2))
-        assert thermal.variances(late[0]) == pytest.approx(thermal.variances(thermal.at_rest), rel=1e-9)
+        last = thermal.variances(thermal.at_rest, shown=True)
+        assert thermal.read([10**6, 2, 2], np.ones(2))[0] == pytest.approx(last.sum(), rel=1e-9)
+        twice = (thermal.after(5) + 2 * thermal.after(2)) / 3
+        assert thermal.mean([2, 5, 2]) == pytest.approx(twice, rel=1e-12)
 
 
 def test_entropy_production_is_what_the_spectrum_says():
@@ -248,7 +249,7 @@ def test_a_run_that_is_swept_knows_thermal_noise(monkeypatch):
 
 def test_an_improper_posterior_is_refused():
     problem = fl.LeastSquares([[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]], [1.0, 0.0, 2.0])
-    for ask in (fl.predict, lambda *given: fl.learning_curve(*given, 3)):
+    for ask in (fl.predict, lambda *given: fl.learning_curve(*given, 3), fl.lr_for_inflation):
         with pytest.raises(InvalidInput, match=r"improper: the inputs leave 1 of 2 directions .* Use weight_decay > 0"):
             ask(problem, fl.SGLD(0.01, 1, 0.1))
     assert fl.predict(problem, fl.SGLD(0.01, 1, 0.0)).excess_loss > 0

@@ -7,7 +7,8 @@ first element. Nothing here knows the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,14 +122,30 @@ class Thermal:
         kept = np.eye(len(first))[:, :, None] - gone
         return moments + _carried(kept, np.repeat(first[:, :, None], len(self.curvatures), axis=2))
 
-    def at(self, steps: Sequence[int]) -> list[Array]:
-        """Return the moments after each of `steps`, (k, k, r) each: a run of them in a row step by step."""
-        wanted = [int(step) for step in steps]
-        if len(wanted) * _DENSE < max(wanted, default=0):
-            return [self.after(step) for step in wanted]
-        found = dict.fromkeys(wanted)
-        kept = {step: each for step, each in enumerate(self.along(max(wanted, default=0))) if step in found}
-        return [kept[step] for step in wanted]
+    def visits(self, steps: Iterable[int]) -> Iterator[tuple[int, Array]]:
+        """Yield each of `steps` once, in their order in time, and the moments then, (k, k, r): near ones one by one."""
+        wanted = sorted({int(step) for step in steps})
+        if not wanted:
+            return
+        if len(wanted) * _DENSE < wanted[-1]:
+            yield from ((step, self.after(step)) for step in wanted)
+            return
+        asked = iter(wanted)
+        following = next(asked)
+        for step, moments in enumerate(self.along(wanted[-1])):
+            if step == following:
+                yield step, moments
+                following = next(asked, -1)
+
+    def read(self, steps: Sequence[int], form: Array) -> Array:
+        """Return the sum of `form`, (r,), times the variances of what is shown at each of `steps`, (n,)."""
+        found = {step: float(form @ self.variances(moments, shown=True)) for step, moments in self.visits(steps)}
+        return np.array([found[int(step)] for step in steps])
+
+    def mean(self, steps: Sequence[int]) -> Array:
+        """Return the moments averaged over `steps`, each as often as it comes, (k, k, r)."""
+        counts = Counter(int(step) for step in steps)
+        return np.asarray(sum(counts[step] * moments for step, moments in self.visits(counts)) / len(steps))
 
     def _doubled(self, steps: int, added: Array) -> tuple[Array, Array]:
         """1 - F^n and the sum over j < n of F^j Q F^jT, (k, k, r) each."""

@@ -221,7 +221,7 @@ class TimeDomain(Responses):
         thermal = self.law.thermal
         if thermal.silent or self.law.kernel.components == 1:
             return None
-        return thermal.at_rest if self.steps is None else np.mean(thermal.at(self.steps), axis=0)
+        return thermal.at_rest if self.steps is None else thermal.mean(self.steps)
 
     def _lost(self, lag: int) -> Array:
         """E[V(t)^T (V(t) - V(t + lag))], (r, r)."""

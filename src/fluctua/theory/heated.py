@@ -100,7 +100,8 @@ class Heated:
     def settled(self) -> Array:
         """Stationary S at which gradients are taken, of both noises."""
         theta = self._theta()
-        return theta + self.stationary_state(self.source_at(theta), self.problem.precision)
+        source = self.noise if self.thermal.silent else self.source_at(theta)
+        return theta + self.stationary_state(source, self.problem.precision)
 
     def _theta(self) -> Array:
         """Theta, (r, r)."""
@@ -179,4 +180,4 @@ class Heated:
             return np.zeros(1 if steps is None else len(steps))
         if steps is None:
             return thermal.variances(thermal.at_rest, shown=True)
-        return np.concatenate([thermal.variances(each, shown=True) for each in thermal.at(steps)])
+        return thermal.read(steps, np.ones(1))

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._validate.arguments import door
 from .._validate.values import instance, real_number
-from ..errors import InvalidInput, NotConverged
+from ..errors import InvalidInput, NotConverged, UnstableSGD
 from ..problem.least_squares import LeastSquares
 from ..recipe.langevin import Langevin
 from .answers import predict
@@ -19,6 +19,7 @@ __all__ = ["lr_for_inflation"]
 
 _HALVINGS, _BELOW = 200, 3  # of the limit, to find a step that is small enough; steps below it that are looked at
 _ACCURACY, _EDGE = 1e-10, 1e-6  # of the step, relative; distance from the limit up to which it is sought
+_BEYOND = 1e3  # where there is no law
 _TOLD = 1e-3  # of the log inflation: what is farther from the factor is not limited by it
 
 
@@ -45,7 +46,7 @@ def lr_for_inflation(problem: LeastSquares, sampler: Langevin, inflation: float 
     Raises
     ------
     InvalidInput
-        For a recipe that is no sampler, a temperature of 0, and a factor of 1 or less.
+        For a recipe that is no sampler, a temperature of 0, a factor of 1 or less, and an improper posterior.
     NotConverged
         Where no step was found that is small enough.
 
@@ -93,11 +94,22 @@ class _Search:
         return float(inflation[mode]), mode + 1, float(found.curvatures[mode])
 
     def excess(self, place: float) -> float:
-        """By how much the worst mode is beyond the factor, at a log step; infinite where the law has no answer."""
+        """By how much the worst mode is beyond the factor, at a log step; much where the law has no answer."""
+        lr = float(np.exp(place))
+        if not self._taken(lr):
+            return _BEYOND
         try:
-            return min(abs(self.worst(float(np.exp(place)))[0]) - self.most, 1e3)
-        except (InvalidInput, NotConverged):  # beyond the limit, or refused by the recipe
-            return 1e3
+            return min(abs(self.worst(lr)[0]) - self.most, _BEYOND)
+        except (UnstableSGD, NotConverged):
+            return _BEYOND
+
+    def _taken(self, lr: float) -> bool:
+        """Whether the recipe takes such a step."""
+        try:
+            replace(self.sampler, lr=lr)
+        except InvalidInput:
+            return False
+        return True
 
     def found(self) -> tuple[float, Limit]:
         """The step, and what limits it."""

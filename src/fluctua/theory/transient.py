@@ -105,14 +105,11 @@ class Relaxation:
                 total[wanted == step] = np.vdot(form, state)
         elif later:
             total = total + self.total(later, traced)
-        return np.asarray(total + self._warm(steps) @ np.diag(form))
+        return np.asarray(total + self._warm(steps, np.diag(form)))
 
-    def _warm(self, steps: Sequence[int]) -> Array:
-        """What thermal noise adds to the variances at each of `steps`, (n, r)."""
-        thermal = self.thermal
-        if thermal is None or thermal.silent:
-            return np.zeros((len(steps), len(self.covariance)))
-        return np.array([thermal.variances(each, shown=True) for each in thermal.at(steps)])
+    def _warm(self, steps: Sequence[int], form: Array) -> Array | float:
+        """What thermal noise adds to the sum of `form`, (r,), times the variances at each of `steps`, (n,)."""
+        return 0.0 if self.thermal is None or self.thermal.silent else self.thermal.read(steps, form)
 
     def total(self, stops: Sequence[int], read: Reading | None = None) -> Array:
         """Return the sum of what is read of the state at the sorted `stops`, all after the start; by default S."""
@@ -145,10 +142,11 @@ class Relaxation:
                         curve.append(_seen(observable, stretch.variances))
             self._reached.append(self._estimated(march.worst))
         losses = np.concatenate(curve)
-        if self._heated:
-            total = total + np.diag(self._warm(wanted).sum(axis=0))
-        if self._heated and observable is not None:
-            losses = losses + self._warm(range(len(losses))) @ observable
+        if self.thermal is not None and not self.thermal.silent:
+            warm = self.thermal.variances(self.thermal.mean(wanted), shown=True)
+            total = total + len(wanted) * np.diag(warm)
+        if observable is not None:
+            losses = losses + self._warm(range(len(losses)), observable)
         return overflown(total / len(wanted)), overflown(losses)
 
     @property
@@ -158,6 +156,13 @@ class Relaxation:
 
     def curve(self, last: int, observable: Array) -> Iterator[Array]:
         """Yield observable . S_pp(t) from t = 0 to `last`, an interval of the march after another."""
+        begin = 0
+        for piece in self._made(last, observable):
+            yield piece + self._warm(range(begin, begin + len(piece)), observable)
+            begin += len(piece)
+
+    def _made(self, last: int, observable: Array) -> Iterator[Array]:
+        """The same of what gradients make."""
         yield self._begun(observable)
         if last and (swept := self._swept([last], curve=True)):
             variances = swept.variances()
