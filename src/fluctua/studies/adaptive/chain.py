@@ -19,6 +19,8 @@ from .slopes import Smooth, evaluated, held_slope, refuse_not_smooth
 __all__ = ["METHODS", "Langevin", "System", "kept_density", "moves", "target_density"]
 
 METHODS = "ip", "naive", "fixed"
+_USUAL = {kind: name for name, kind in POTENTIALS.items()}
+"""Name of the monitor that goes with a potential."""
 _LOOKED_AT = 257  # places of the domain where slopes are checked
 _CLOUD = 128  # places in more dimensions
 
@@ -64,9 +66,9 @@ class System(Brief, ByValue):
         """The monitor g with its slope; 1 with a fixed step."""
         if self.method == "fixed":
             return Uniform()
-        given = self.potential if self.monitor is None else self.monitor
+        given = _USUAL.get(type(self.energy)) if self.monitor is None else self.monitor
         if not isinstance(given, str):
-            if self.monitor is None:
+            if given is None:
                 raise InvalidInput(
                     "monitor is missing: give g with .value(x) and .slope(x), the name of one "
                     f"({', '.join(MONITORS)}), or method='fixed' for steps that do not adapt."

@@ -19,7 +19,7 @@ __all__ = ["OCTAVES", "gather"]
 
 OCTAVES = np.arange(-2.0, 1.5, 0.5)
 """Powers of two of the steps at which the bias is drawn, in units of the chain's."""
-_FEWEST = 500  # points of a grid
+_FEWEST = 900  # points of a grid
 _SHOWN = 400  # points of a line
 _SEEN = 1e-5  # of the largest density: what is drawn
 
@@ -80,10 +80,8 @@ def _bias(chain: Langevin, say: Callable[[float], None]) -> dict[str, Array]:
 
 def _second(chain: Langevin, weighted: bool) -> float:
     """Bias of E x^2, on a grid as fine as it has to be."""
-    low, high = chain.domain
-    wide = low - 0.2 * (high - low), high + 0.2 * (high - low)
     try:
-        law = predict_chain(chain, domain=wide, points=max(_FEWEST, int(1.5 * needed_points(chain, wide)[0])))
+        law = predict_chain(chain, points=max(_FEWEST, int(2 * needed_points(chain, chain.domain)[0])))
     except InvalidInput:
         return float("nan")
     return law.mean(np.square, weighted=weighted) - law.target.mean(np.square)

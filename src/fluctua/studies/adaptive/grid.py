@@ -27,7 +27,9 @@ _MOST = 6000  # points: 0.3 GB, and half a minute
 _ERROR = 1e-10  # of the moments
 _LOST = 1e-9  # mass that may leave the domain in a step
 _AIMED = 1e-12
-_WIDENINGS = 8
+_WIDENINGS = 12  # by a half
+_VAIN = 3  # of them, one after another, that lose as much as before: wider ones will, too
+_UNKNOWN = 1e-6  # error of the moments beyond which there is no law to speak of
 
 
 @dataclass(frozen=True)
@@ -95,21 +97,39 @@ def grid_of(chain: Langevin, domain: tuple[float, float] | None, points: int | N
     """
     if domain is not None:
         grid = _held(_made(chain, _interval(domain), points), given=True)
-        return grid if points is not None else _refined(grid)
-    low, high = chain.domain
+        return _known(grid if points is not None else _refined(grid))
+    (low, high), before, vain = chain.domain, np.inf, 0
     for _ in range(_WIDENINGS):
         grid = _made(chain, (low, high), points)
         density = grid.stationary
         if grid.lost(density) < _AIMED and max(abs(density[0]), abs(density[-1])) < _AIMED * density.max():
-            return grid if points is not None else _refined(grid)
-        low, high = low - 0.15 * (high - low), high + 0.15 * (high - low)
+            return _known(grid if points is not None else _refined(grid))
+        vain = vain + 1 if grid.lost(density) > before / 2 else 0
+        before = grid.lost(density)
+        low, high = low - 0.25 * (high - low), high + 0.25 * (high - low)
+        if vain == _VAIN or needed_points(chain, (low, high))[0] > (points or _MOST):
+            break
     return _held(grid, given=False)
 
 
 def _refined(grid: Grid) -> Grid:
     """The same with so many more points that half of them have the same moments, as far as there may be."""
     while grid.error > _ERROR and 2 * len(grid.x) <= _MOST:
-        grid = Grid(grid.chain, np.linspace(grid.x[0], grid.x[-1], 2 * len(grid.x)))
+        finer = Grid(grid.chain, np.linspace(grid.x[0], grid.x[-1], 2 * len(grid.x)))
+        if finer.error > grid.error / 2:
+            break
+        grid = finer
+    return grid
+
+
+def _known(grid: Grid) -> Grid:
+    """Refuse a law that the grid does not determine."""
+    if not grid.error < _UNKNOWN:
+        raise InvalidInput(
+            f"the law is not determined: on half of the {len(grid.x):,} points the moments differ by {grid.error:.2g} "
+            f"of the spread. Either the chain crosses a barrier so rarely that rounding decides on which side it is, "
+            f"and a higher temperature helps; or a function is not smooth, and more points may."
+        )
     return grid
 
 

@@ -71,7 +71,8 @@ class ChainRuns(ByValue, Tabular):
     @property
     def moments(self) -> Array:
         """Means of all quantities over the runs that did not escape, in the order of `replica_means`."""
-        return np.array([self._kept(each).mean() for each in self.replica_means.values()])
+        kept = map(self._kept, self.replica_means.values())
+        return np.array([each.mean() if len(each) else np.nan for each in kept])
 
     @property
     def errors(self) -> Array:
