@@ -64,7 +64,7 @@ def door(
             raise InvalidInput(
                 f"sgd = {shown(sgd)} is a sampler, and this is not covered for samplers: it has no place for their "
                 f"thermal noise. Samplers are taken by fluctua.predict, learning_curve, held_out_curve, max_stable_lr, "
-                f"lr_for_inflation, simulate, verify and sweep, each for LeastSquares."
+                f"lr_for_inflation, simulate, verify, verify_dynamic and sweep, each for LeastSquares."
             )
     if average is not None:
         _one_of_its_kind("average", average)

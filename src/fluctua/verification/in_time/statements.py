@@ -21,6 +21,7 @@ __all__ = ["Statements"]
 _STATEMENTS = 4  # that should hold
 _RESOLVED = 3.0  # error bars from which an element of the circulation counts as seen
 _NONE = 1e-12  # of the covariance: a current below it is none
+_UNMOVED = 1e-12  # of a kick: what rounding leaves where a step moves no weight, as the first of SGHMC
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,12 @@ class Statements:
             lost = 1 - np.diagonal(own[:, k], axis1=1, axis2=2)
             for band in self._bands:
                 left = float((1 - answer[band]).mean())
-                family.add([lost[:, band].mean(axis=1) / left], left=left)
+                if abs(left) > _UNMOVED:
+                    family.add([lost[:, band].mean(axis=1) / left], left=left)
             kicked, pushed = kick - expected.kicked[k], expected.pushed[k]
-            family.add([_along(kick - self.found.kicked[:, k], kicked)], left=_share_of(kicked, sizes))
-            family.add([_along(self.found.pushed[:, k], pushed)], left=_share_of(pushed, sizes))
+            for answered, told in ((kick - self.found.kicked[:, k], kicked), (self.found.pushed[:, k], pushed)):
+                if np.abs(told).max() > _UNMOVED * np.abs(kick).max():
+                    family.add([_along(answered, told)], left=_share_of(told, sizes))
         flat, natural = self._answer_elements(own, sizes)
         return self._statement("response", flat, natural, family, flat)
 

@@ -135,7 +135,7 @@ def verify_dynamic(
     >>> verdict.consistent, verdict.circulation.resolvable
     (True, True)
     """
-    door(problem, sgd, staged=progress, **({} if entropy is None else {"entropy": entropy}))
+    door(problem, sgd, samplers=True, staged=progress, **({} if entropy is None else {"entropy": entropy}))
     problem = sgd.seen(problem)
     for name, count in {"steps": steps, "replicas": replicas, "modes": modes, "threads": threads}.items():
         if count is not None:
@@ -145,8 +145,8 @@ def verify_dynamic(
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput(
-            "full-batch gradient descent does not fluctuate: there is no correlation to verify. Use a "
-            "smaller batch_size."
+            "a full batch has no noise of batches: gradient descent does not fluctuate, and of a sampler the twins have "
+            "no batches to share. Use a smaller batch_size."
         )
     problem.minimum(sgd.weight_decay).refuse_interpolation()
     report = progress or silent
