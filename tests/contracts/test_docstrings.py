@@ -30,6 +30,8 @@ import fluctua as fl
 from fluctua import report
 from fluctua.report import figures
 from fluctua.report.explorer import ranges
+from fluctua.studies import adaptive
+from fluctua.verification import conclusion
 from helpers.raising import ERRORS, constructed, raised
 
 LAYOUT = {"GL03", "GL05", "GL06", "GL07", "GL08", "GL09", "GL10", "SS01", "SS02", "SS03", "SS04", "SS06"}
@@ -62,11 +64,17 @@ MODULES = {
     "fluctua.plot": fl.plot,
     "fluctua.report": report,
     "fluctua.report.figures": figures,
+    "fluctua.studies.adaptive": adaptive,
+    "fluctua.verification.conclusion": conclusion,
     "fluctua.report.explorer.ranges": ranges,
 }
 if find_spec("torch"):
     MODULES["fluctua.torch"] = import_module("fluctua.torch")
-REFERENCE = {"fluctua.report.figures": ["draw", "save_figures"], "fluctua.report.explorer.ranges": ["surveyed"]}
+REFERENCE = {
+    "fluctua.report.figures": ["draw", "save_figures"],
+    "fluctua.report.explorer.ranges": ["surveyed"],
+    "fluctua.verification.conclusion": ["StatementVerdict"],
+}
 """What the documentation's reference has of modules whose other names it leaves out."""
 NAMES = {
     place: value

@@ -17,11 +17,13 @@ import fluctua
 
 ROOT = Path(__file__).parents[2]
 VERDICTS = {
+    "fluctua.studies.adaptive.verified",
     "fluctua.verification.in_time.verify",
     "fluctua.verification.noise",
     "fluctua.verification.noise_found",
     "fluctua.verification.equal_time",
     "docs/howto/verdict.md",
+    "docs/studies/adaptive.md",
 }
 """Where an example makes a verdict."""
 KEPT = {
@@ -34,6 +36,8 @@ KEPT = {
     "fluctua.simulation.head_measurement",
     "fluctua.simulation.replicas",
     "fluctua.studies.learning.activity",
+    "fluctua.studies.adaptive.runs",
+    "fluctua.studies.adaptive.underdamped",
     *(["fluctua.torch.network_runs"] if find_spec("torch") else []),
     "fluctua.verification.in_time.verdict",
     "fluctua.verification.new_output",

@@ -12,6 +12,7 @@ import pytest
 import fluctua as fl
 from fluctua.report import save_report
 from fluctua.report.explorer.ranges import Survey, surveyed
+from fluctua.studies.adaptive import Langevin, evidence
 from fluctua.theory.stability import mean_stable_lr
 from helpers.pages import EVIL
 
@@ -348,3 +349,15 @@ def test_nothing_is_wider_than_the_screen(page, width):
         assert page.execute_script("return document.documentElement.scrollWidth") <= width
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.any_seed
+def test_the_page_of_a_study_has_its_figures_and_fits(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "OCTAVES", np.zeros(1))
+    verdict = fl.verify(Langevin("spring", lr=0.3, temperature=0.1), steps=2000, replicas=16, rng=1)
+    browser.get(save_report(verdict, tmp_path / "report.html").as_uri())
+    assert len(browser.find_elements("css selector", "figure .drawn svg")) == 3
+    assert len(browser.find_elements("css selector", "figure.formula math")) == 3
+    assert "0.9 of the correction" in browser.find_element("css selector", "table").text
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []

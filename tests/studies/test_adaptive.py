@@ -5,14 +5,16 @@ F100 to F104 (docs/studies/adaptive.md). The tables are of code that shares noth
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, UnknownName
-from fluctua.studies.adaptive import DoubleWell, Harmonic, Langevin, Spring, SpringMonitor, Underdamped
+from fluctua.studies.adaptive import DoubleWell, Harmonic, Langevin, Spring, SpringMonitor, Underdamped, evidence
 from fluctua.studies.adaptive.grid import Grid
 from fluctua.verification.statements import stated
 
@@ -66,8 +68,8 @@ def test_a_wrong_correction_is_nearer_to_the_target_than_the_right_one(right):
     for law, table in ((right, 0.028065), (wrong, 0.020598)):  # table: sums of |.|, which kinks make 1e-5 off
         assert law.total_variation == pytest.approx(table, abs=3e-5)
         fine = np.linspace(law.grid[0], law.grid[-1], 200_001)
-        off = np.interp(fine, law.grid, law.density) - np.interp(fine, law.grid, law.target.density)
-        assert law.total_variation == pytest.approx(np.abs(off).sum() * (fine[1] - fine[0]) / 2, abs=2e-5)
+        off = CubicSpline(law.grid, law.density - law.target.density)(fine)
+        assert law.total_variation == pytest.approx(np.abs(off).sum() * (fine[1] - fine[0]) / 2, abs=1e-7)
 
 
 @pytest.mark.parametrize("case", PUBLISHED, ids=str)
@@ -80,17 +82,17 @@ def test_published_moments_after_a_time_of_100_have_the_exact_ratio(case):
     assert published[1] / published[0] == pytest.approx(exact[1] / exact[0], rel=4e-4)
 
 
-@pytest.mark.parametrize("method", ["ip", "naive", "fixed"])
+@pytest.mark.parametrize("method", ["ip", "fixed", pytest.param("naive", marks=pytest.mark.slow)])
 def test_the_bias_to_first_order_is_the_slope_of_the_exact_one(method):
     slopes = []
-    for lr in (0.02, 0.01):
+    for lr in (0.04, 0.02, 0.01):
         law = fl.predict(spring(lr, method))
         slopes.append((law.moments - law.kept.moments)[:2] / lr)
         found = [law.bias_slope(lambda x, k=k: x**k) for k in (1, 2)]
-    assert found == pytest.approx(2 * slopes[1] - slopes[0], rel=2e-3)
+    assert found == pytest.approx((8 * slopes[2] - 6 * slopes[1] + slopes[0]) / 3, rel=1e-3)  # off by O(h^3)
     table = {"ip": (-0.060049, 0.101799), "fixed": (-0.180167, 0.187882)}
     if method in table:
-        assert slopes[0] == pytest.approx(table[method], abs=1e-6)
+        assert slopes[1] == pytest.approx(table[method], abs=1e-6)
     rung = fl.predict(spring(0.01, method), theory="first_order")
     assert rung.moments[:2] == pytest.approx(law.kept.moments[:2] + 0.01 * np.array(found), rel=1e-7)
 
@@ -110,7 +112,8 @@ def test_a_harmonic_chain_has_its_closed_forms():
 
 
 def test_other_grids_and_domains_have_the_same_moments(right):
-    other = fl.predict(spring(), domain=(-12.0, 13.0), points=500)
+    other = fl.predict(spring(), domain=(-12.0, 13.0), points=1200)
+    assert max(other.error, right.error) < 1e-9
     assert other.moments == pytest.approx(right.moments, rel=1e-9)
     assert right.mean_step == pytest.approx(0.3 * right.mean(right.chain.g), rel=1e-14)
     assert right.mean_step == pytest.approx(0.3 * 1.1956, abs=2e-5)
@@ -133,24 +136,27 @@ def test_functions_for_numbers_and_objects_are_the_names(right):
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
 @pytest.mark.parametrize("method", ["ip", "naive"])
-def test_runs_obey_their_own_law_and_reject_the_others(method):
+def test_runs_obey_their_own_law_and_reject_the_others(method, monkeypatch):
     """The mutants lie 9 error bars away or more by design of `if_told`; x 1.05 lies 25 away."""
-    verdict = fl.verify(spring(method=method), steps=15_000, replicas=256, rng=11, level=1e-6)
+    if method == "naive":
+        monkeypatch.setattr(evidence, "OCTAVES", np.zeros(1))
+    verdict = fl.verify(spring(method=method), steps=40_000, replicas=256, rng=11, level=1e-6)
     assert verdict.passed, verdict.table
     told = {row.name for row in verdict.mutants}
     assert {"exact x 1.05", "exact x 0.95", "fixed step", "target"} <= told
     assert (method == "naive") == ("with the correction" in told)
     assert (method == "ip") == ({"0.9 of the correction", "no correction"} <= told)
     assert set(verdict.tables) == {"densities", "histogram", "bias", "measured_bias"}
-    assert np.interp(0.3, verdict.arrays["lr"], verdict.arrays["bias_ip"]) == pytest.approx(0.0349531448, abs=1e-8)
+    assert np.interp(0.3, verdict.arrays["lr"], verdict.arrays["bias_ip"]) == pytest.approx(0.0349531448, abs=1e-6)
 
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
-def test_draws_of_other_code_are_held_against_the_law(right):
-    """A loop of three lines, right and with 0.9 of the correction: 12 error bars apart."""
+def test_draws_of_other_code_are_held_against_the_law(monkeypatch):
+    """A loop of three lines, right and with 0.8 of the correction: 15 error bars apart."""
+    monkeypatch.setattr(evidence, "OCTAVES", np.zeros(1))  # no curve
     potential, g = Spring(), SpringMonitor()
     found = {}
-    for share in (1.0, 0.9):
+    for share in (1.0, 0.8):
         rng, x = np.random.Generator(np.random.PCG64DXSM(5)), np.full(2000, -0.5)
         places = np.empty((2000, 700))
         for k in range(800):
@@ -159,8 +165,8 @@ def test_draws_of_other_code_are_held_against_the_law(right):
             places[:, max(k - 100, 0)] = x
         found[share] = fl.verify(spring(), draws=places, level=1e-6)
     assert found[1.0].passed, found[1.0].table
-    assert found[0.9].outcome == "failed"
-    assert "NOT consistent: exact" in found[0.9].words
+    assert found[0.8].outcome == "failed"
+    assert "NOT consistent: exact" in found[0.8].words
 
 
 @pytest.mark.statistical(alpha=1e-6)
@@ -241,7 +247,9 @@ class Slipped(SpringMonitor):
     """A square that is missing, as in published code: sqrt(w^-2 + m) in g, and m^2 in g'."""
 
     def slope(self, x):
-        w, dw = self.spring.stiffness(x)
+        u = x - 0.5
+        w = 0.1 / (0.1 / 2.75 + u**2)
+        dw = -2 * u * w**2 / 0.1
         return -(self.value(x) ** 2) * dw / (w * np.sqrt(w**-2 + self.m**2)) ** 3
 
 
@@ -264,11 +272,11 @@ def test_slips_in_gradients_are_refused_with_the_place_and_both_values():
     wrong = Himmelblau()
     Langevin(wrong, Bell(), lr=0.01, temperature=1.0, dimension=2)
     wrong.constant = 1
-    with pytest.raises(InvalidInput, match="potential.slope is not .* along axis 0"):
+    with pytest.raises(InvalidInput, match=r"potential.slope is not .* along axis 0"):
         Langevin(wrong, Bell(), lr=0.01, temperature=1.0, dimension=2)
 
 
-class Sinks(SpringMonitor):
+class Sinks(Harmonic):
     def value(self, x):
         return super().value(x) - 0.5
 
@@ -278,6 +286,19 @@ class Flat(Harmonic):
         return 0 * x
 
     slope = value
+
+
+class Bend:
+    """Anything, times cosh x."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def value(self, x):
+        return self.factor * np.cosh(x)
+
+    def slope(self, x):
+        return self.factor * np.sinh(x)
 
 
 class Broken(Harmonic):
@@ -298,10 +319,12 @@ ASKED = {"potential": "spring", "lr": 0.3, "temperature": T}
         ({"lr": 0}, "lr must be greater than 0"),
         ({"lr": "0.3"}, "lr must be a finite number"),
         ({"correction": math.inf}, "correction must be a finite number"),
-        ({"potential": Flat()}, "cannot be normalised"),
+        ({"potential": Flat(), "method": "fixed"}, "cannot be normalised"),
         ({"potential": Broken(), "method": "fixed"}, r"potential.value is nan at x"),
         ({"potential": abs}, r"potential must be a name, or an object with functions .value"),
-        ({"potential": Harmonic()}, "monitor is missing"),
+        ({"potential": Bend()}, "monitor is missing"),
+        ({"potential": Bend(1j), "method": "fixed"}, "must return real numbers .* it is complex"),
+        ({"potential": Bend("x"), "method": "fixed"}, "potential.value must return real numbers in the shape"),
         ({"dimension": 2}, "is in one dimension, and 2 were asked for"),
         ({"dimension": 0}, "dimension must be at least 1"),
     ],
@@ -345,10 +368,21 @@ def test_the_number_of_points_that_it_needs_is_enough():
 
 
 def test_a_chain_that_runs_away_has_no_law():
-    with pytest.raises(InvalidInput, match="runs away from its tails .* smaller lr"):
+    with pytest.raises(InvalidInput, match=r"runs away from its tails .* smaller lr"):
         fl.predict(Langevin(DoubleWell(1.0), lr=0.2, temperature=1.0, method="fixed"))
     with pytest.raises(InvalidInput, match="6,000 are the most"):
         fl.predict(spring(1e-5))
+    with pytest.raises(InvalidInput, match="runs away from its tails"):
+        fl.predict(Langevin("harmonic", lr=2.5, method="fixed"))
+    near = fl.predict(Langevin("harmonic", lr=1.9, method="fixed"))
+    assert near.variance == pytest.approx(1 / 0.05, rel=1e-8)
+
+
+def test_a_law_on_both_sides_of_a_barrier_that_is_never_crossed_is_not_determined():
+    with pytest.raises(InvalidInput, match=r"crosses a barrier so rarely .* higher temperature"):
+        fl.predict(Langevin("double-well", lr=0.1, temperature=0.006), points=800)
+    crossed = fl.predict(Langevin("double-well", lr=0.1, temperature=0.05), points=800)
+    assert crossed.moments[0] == pytest.approx(0, abs=1e-7)
 
 
 def test_places_and_averages_that_are_none_are_refused(right):
@@ -404,9 +438,12 @@ def test_a_law_that_is_not_known_is_refused_by_name():
     chain = Underdamped("spring", lr=0.1, temperature=T)
     with pytest.raises(InvalidInput, match="of an underdamped chain the target alone is known"):
         fl.predict(chain, theory="exact")
-    with pytest.raises(InvalidInput, match="An? Underdamped is taken by fluctua.predict, fluctua.simulate"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"Underdamped is not taken by fluctua.verify. It is taken by fluctua.predict, fluctua.simulate",
+    ):
         fl.verify(chain)
-    with pytest.raises(InvalidInput, match="Langevin is taken by fluctua.predict, fluctua.simulate, fluctua.verify"):
+    with pytest.raises(InvalidInput, match=r"Langevin is taken by fluctua.predict, fluctua.simulate, fluctua.verify"):
         fl.sweep(spring(), fl.SGD(0.1, 8), lr=[0.1], batch_size=[8])
 
 
@@ -416,7 +453,7 @@ def test_what_a_user_holds_is_a_line_and_a_table(right):
     for one in (right, runs, spring()):
         assert len(repr(one)) <= 120
         assert type(one).__name__ in one._repr_html_()
-        assert one == one
+        assert one == copy.deepcopy(one)
     assert right.columns()["quantity"][0] == "E x"
     assert right != fl.predict(spring(0.2))
     assert fl.simulate(spring(), steps=50, replicas=8, rng=1) == runs

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 import fluctua as fl
 from fluctua import studies
 from fluctua.report import render
-from fluctua.studies.adaptive import Langevin
+from fluctua.studies.adaptive import Langevin, evidence
 from fluctua.verification.conclusion import StatementVerdict
 from helpers.commands import check
 from helpers.pages import Page
 
+pytestmark = pytest.mark.usefixtures("no_curve")
 SHORT = "--steps", "4000", "--replicas", "64", "--seed", "1"
+
+
+@pytest.fixture
+def no_curve(monkeypatch):
+    """The bias at one step alone."""
+    monkeypatch.setattr(evidence, "OCTAVES", np.zeros(1))
 
 
 def test_studies_are_found_by_their_folders():

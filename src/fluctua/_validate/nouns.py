@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch, wraps
+from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+
+from ..errors import InvalidInput
 
 __all__ = ["Verb", "by_noun", "verbs_of"]
 
@@ -31,11 +34,25 @@ def by_noun(function: Callable[Concatenate[Any, P], R_co]) -> Verb[P, R_co]:
     @wraps(function)
     def verb(*args: Any, **keywords: Any) -> Any:
         problem = args[0] if args else keywords.get("problem")
-        return known.dispatch(type(problem))(*args, **keywords)
+        chosen = known.dispatch(type(problem))
+        if chosen is function:
+            _refuse_another(function, problem, args, keywords)
+        return chosen(*args, **keywords)
 
     verb.register = known.register  # type: ignore[attr-defined]
     _VERBS[function.__name__] = known
     return cast("Verb[P, R_co]", verb)
+
+
+def _refuse_another(function: Callable[..., Any], problem: object, args: Any, keywords: Any) -> None:
+    """Raise for a noun of other verbs, where what stands beside it is not even what this verb takes."""
+    if not (others := verbs_of(type(problem))):
+        return
+    try:
+        signature(function).bind(*args, **keywords)
+    except TypeError:
+        kind, taken = type(problem).__name__, ", ".join(f"fluctua.{verb}" for verb in others)
+        raise InvalidInput(f"{kind} is not taken by fluctua.{function.__name__}. It is taken by {taken}.") from None
 
 
 def verbs_of(kind: type) -> list[str]:

@@ -79,7 +79,7 @@ def formulas_of(verdicts: Sequence[Verdict | DynamicVerdict | StatementVerdict])
     numbers: set[str] = set()
     for verdict in verdicts:
         if isinstance(verdict, StatementVerdict):
-            numbers |= set(page_of(verdict).formulas.values())
+            numbers |= {formula_of(verdict, line) for line in (*(row.name for row in verdict.rows), *verdict.facts)}
             continue
         if isinstance(verdict, DynamicVerdict):
             numbers |= {*_IN_TIME.values(), "F17"}

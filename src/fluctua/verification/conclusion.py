@@ -68,6 +68,16 @@ class StatementVerdict(Judgement[Statement]):
         What else the page and the terminal say of the run.
     data : dict
         Name and hash of the data, where `about` attached them.
+
+    Examples
+    --------
+    >>> from fluctua.verification.conclusion import conclude
+    >>> from fluctua.verification.statements import Measured, stated
+    >>> fair = stated("fair", "claim", {"heads": 0.5}, {"heads": Measured(0.501, 0.002)})
+    >>> biased = stated("biased", "mutant", {"heads": 0.55}, {"heads": Measured(0.501, 0.002)})
+    >>> run = {"steps": 62_500, "replicas": 1, "entropy": "1"}
+    >>> conclude("coin", "a coin", [fair, biased], level=0.01, resolution=0.05, **run)
+    StatementVerdict(passed, would catch 1.7 %)
     """
 
     KIND, STEM = "study", "study"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -12,13 +12,15 @@ from ..._arrays import Array
 from ..._results import Brief, ByValue
 from ..._validate.values import choice, positive_int, real_number
 from ...errors import InvalidInput
-from .domain import domain_of, target_of
+from .domain import domain_of, normalised
 from .potentials import MONITORS, POTENTIALS, Spring, SpringMonitor, Uniform
 from .slopes import Smooth, evaluated, held_slope, refuse_not_smooth
 
-__all__ = ["METHODS", "Langevin", "System"]
+__all__ = ["METHODS", "Langevin", "System", "kept_density", "moves", "target_density"]
 
 METHODS = "ip", "naive", "fixed"
+_USUAL = {kind: name for name, kind in POTENTIALS.items()}
+"""Name of the monitor that goes with a potential."""
 _LOOKED_AT = 257  # places of the domain where slopes are checked
 _CLOUD = 128  # places in more dimensions
 
@@ -64,9 +66,9 @@ class System(Brief, ByValue):
         """The monitor g with its slope; 1 with a fixed step."""
         if self.method == "fixed":
             return Uniform()
-        given = self.potential if self.monitor is None else self.monitor
+        given = _USUAL.get(type(self.energy)) if self.monitor is None else self.monitor
         if not isinstance(given, str):
-            if self.monitor is None:
+            if given is None:
                 raise InvalidInput(
                     "monitor is missing: give g with .value(x) and .slope(x), the name of one "
                     f"({', '.join(MONITORS)}), or method='fixed' for steps that do not adapt."
@@ -97,26 +99,30 @@ class System(Brief, ByValue):
         return cloud, 1.0
 
     def g(self, x: Array) -> Array:
-        """Return the monitor; raises `InvalidInput` where it is not above 0."""
-        found = evaluated("monitor.value", self.steps_of.value, x, x.shape[: max(x.ndim - 1, 1)])
+        """Return the monitor.
+
+        Parameters
+        ----------
+        x : ndarray, (n,) or (n, d)
+            Places.
+
+        Returns
+        -------
+        ndarray, (n,)
+            Above 0.
+
+        Raises
+        ------
+        UnknownName
+            Where no monitor has the name that was given.
+        InvalidInput
+            Where it is not above 0, or no number.
+        """
+        found = evaluated("monitor.value", self.steps_of.value, x, x.shape[:1])
         if found.size and found.min() <= 0:
             worst = int(found.argmin())
-            raise InvalidInput(
-                f"monitor must be above 0, got {found.flat[worst]:g} at x = {x[worst]}: time would stop."
-            )
+            raise InvalidInput(f"monitor must be above 0, got {found[worst]:g} at x = {x[worst]}: time would stop.")
         return found
-
-    def kept(self, x: Array) -> Array:
-        """Return the density that continuous time keeps on an even grid: exp(-V/T) g^(c - 1), c the correction."""
-        return target_of(self.energy_over_temperature(x) - (self.share - 1.0) * np.log(self.g(x)), x)
-
-    def target(self, x: Array) -> Array:
-        """Return the density exp(-V/T) on an even grid."""
-        return target_of(self.energy_over_temperature(x), x)
-
-    def energy_over_temperature(self, x: Array) -> Array:
-        """Return V/T."""
-        return evaluated("potential.value", self.energy.value, x) / self.temperature
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,15 +138,15 @@ class Langevin(System):
     potential : str or object
         "spring", "double-well", "harmonic", or an object with .value(x) and .slope(x), for arrays or for numbers.
     monitor : str or object, optional
-        g and its slope, above 0; by default the one of the potential's name.
+        The scale g of a step, above 0, with its slope. By default the one of the potential's name.
     lr : float
-        h, the step in the fictitious time.
+        The step h in the fictitious time.
     temperature : float
         T, above 0.
     method : str
         "ip", "naive" or "fixed" (g = 1).
     correction : float
-        c, the factor of T g' with "ip": 1 is right, anything else is a mutant.
+        The factor c of T g' with "ip": 1 is right, anything else is a mutant.
     dimension : int
         Of x; in more than one dimension chains are simulated, and the law of the chain is not known.
 
@@ -167,18 +173,27 @@ class Langevin(System):
     E x = -0.5990454231, E x^2 = 0.8174082825
     """
 
-    def moves(self, x: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation of the next place from each."""
-        g, h = self.g(x), self.lr
-        drift = -self.spread(g, x) * evaluated("potential.slope", self.energy.slope, x)
-        if self.share:
-            drift = drift + self.share * self.temperature * evaluated("monitor.slope", self.steps_of.slope, x)
-        return x + h * drift, np.sqrt(2 * self.temperature * g * h)
 
-    def spread(self, g: Array, x: Array) -> Array:
-        """Return g in a shape that multiplies slopes."""
-        return g[:, None] if x.ndim > 1 else g
+def moves(chain: Langevin, x: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of the next place from each (F100)."""
+    g, h = chain.g(x), chain.lr
+    wide = g[:, None] if x.ndim > 1 else g
+    drift = -wide * evaluated("potential.slope", chain.energy.slope, x)
+    if chain.share:
+        drift = drift + chain.share * chain.temperature * evaluated("monitor.slope", chain.steps_of.slope, x)
+    return x + h * drift, np.sqrt(2 * chain.temperature * g * h)
 
-    def but(self, **changed: Any) -> Langevin:
-        """Return the chain with some fields changed."""
-        return replace(self, **changed)
+
+def kept_density(system: System, x: Array) -> Array:
+    """Return the density that continuous time keeps on an even grid: exp(-V/T) g^(c - 1), c the correction."""
+    return normalised(_energies(system, x) - (system.share - 1.0) * np.log(system.g(x)), x)
+
+
+def target_density(system: System, x: Array) -> Array:
+    """Return the density exp(-V/T) on an even grid."""
+    return normalised(_energies(system, x), x)
+
+
+def _energies(system: System, x: Array) -> Array:
+    """V/T."""
+    return evaluated("potential.value", system.energy.value, x) / system.temperature

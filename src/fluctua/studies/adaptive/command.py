@@ -36,10 +36,10 @@ STUDY = Study(
     name="adaptive",
     summary="Langevin dynamics with a step that adapts.",
     help="Does an adaptive step keep its measure? Runs of the chain are held against its exact law at finite step.\n\n"
-    "POTENTIAL is spring, double-well or harmonic. Rejected in the same run have to be the chain with 0.9 of the "
+    "POTENTIAL is " + ", ".join(POTENTIALS) + ". Rejected in the same run have to be the chain with 0.9 of the "
     "correction T g', without it, with a fixed step, and the target exp(-V/T), wherever the runs can tell them.",
     parameters=(
-        click.Argument(["potential"], metavar="|".join(POTENTIALS)),
+        click.Argument(["potential"], metavar="POTENTIAL"),
         click.Option(["--method"], default="ip", show_default=True, help=f"One of {', '.join(METHODS)}."),
         click.Option(["--lr"], type=float, default=0.3, show_default=True, help="Step in the fictitious time."),
         click.Option(["--temperature"], type=float, default=0.1, show_default=True, help="T of exp(-V/T)."),
@@ -48,10 +48,7 @@ STUDY = Study(
         click.Option(["--replicas"], type=int, default=256, show_default=True, help="Independent runs."),
     ),
     run=run,
-    examples=(
-        "fluctua study adaptive spring",
-        "fluctua study adaptive spring --method ip --lr 0.3 --temperature 0.1 --no-correction",
-    ),
+    examples=("fluctua study adaptive spring", "fluctua study adaptive spring --lr 0.1 --no-correction"),
     rows={name: {**_USUAL, **options, "steps": 300_000} for name, options in _ROWS.items()},
     quick={"IP": {**_USUAL, "method": "ip"}},
 )

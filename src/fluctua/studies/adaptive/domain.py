@@ -9,7 +9,7 @@ import numpy as np
 from ..._arrays import Array
 from ...errors import InvalidInput
 
-__all__ = ["domain_of", "target_of"]
+__all__ = ["domain_of", "normalised"]
 
 _DEEP = 50.0  # V above its least value over T, where the density is nothing
 _POINTS = 4001
@@ -56,7 +56,7 @@ def _inside(values: Array, temperature: float) -> Array:
     return np.asarray(values - values.min() < _DEEP * temperature)
 
 
-def target_of(exponent: Array, x: Array) -> Array:
+def normalised(exponent: Array, x: Array) -> Array:
     """Return exp(-exponent) on an even grid, normalised by the trapezoid rule."""
     found = np.exp(-(exponent - exponent.min()))
     return np.asarray(found / (found.sum() * (x[1] - x[0])))

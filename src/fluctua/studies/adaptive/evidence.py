@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,18 +11,20 @@ from ..._arrays import Array
 from ...errors import InvalidInput
 from .chain import Langevin
 from .grid import needed_points
-from .law import ChainLaw, predict_chain
+from .law import ChainLaw
+from .predicted import predict_chain
 from .runs import ChainRuns
 
-__all__ = ["OCTAVES", "evidence"]
+__all__ = ["OCTAVES", "gather"]
 
-OCTAVES = np.arange(-3.0, 1.5, 0.5)
+OCTAVES = np.arange(-2.0, 1.5, 0.5)
 """Powers of two of the steps at which the bias is drawn, in units of the chain's."""
+_FEWEST = 900  # points of a grid
 _SHOWN = 400  # points of a line
 _SEEN = 1e-5  # of the largest density: what is drawn
 
 
-def evidence(
+def gather(
     law: ChainLaw, runs: ChainRuns, say: Callable[[float], None]
 ) -> tuple[dict[str, Array], dict[str, list[str]]]:
     """Return the arrays, and which of them make the columns of each table."""
@@ -69,7 +72,7 @@ def _bias(chain: Langevin, say: Callable[[float], None]) -> dict[str, Array]:
     for k, (method, weighted) in enumerate(methods.items()):
         if method == "fixed" or monitored:
             share = chain.correction if method == chain.method else 1.0
-            chains = [chain.but(method=method, lr=float(lr), correction=share) for lr in lrs]
+            chains = [replace(chain, method=method, lr=float(lr), correction=share) for lr in lrs]
             found[f"bias_{method}"] = np.array([_second(each, weighted) for each in chains])
         say((k + 1) / len(methods))
     return found
@@ -77,10 +80,8 @@ def _bias(chain: Langevin, say: Callable[[float], None]) -> dict[str, Array]:
 
 def _second(chain: Langevin, weighted: bool) -> float:
     """Bias of E x^2, on a grid as fine as it has to be."""
-    low, high = chain.domain
-    wide = low - 0.2 * (high - low), high + 0.2 * (high - low)
     try:
-        law = predict_chain(chain, domain=wide, points=max(200, int(1.2 * needed_points(chain, wide)[0])))
+        law = predict_chain(chain, points=max(_FEWEST, int(2 * needed_points(chain, chain.domain)[0])))
     except InvalidInput:
         return float("nan")
     return law.mean(np.square, weighted=weighted) - law.target.mean(np.square)

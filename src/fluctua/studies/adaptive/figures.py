@@ -52,7 +52,7 @@ def density(verdict: StatementVerdict, sheet: Sheet) -> Figure:
         above.plot(a["x"], a["kept_density"], color="#009E73", linestyle=(0, (1, 1.2)), label=label)
     above.plot(a["x"], a["density"], color="#0072B2", label="exact law at this step")
     bar = drawable(1.96 * a["density_error"])
-    above.errorbar(a["middle"], a["measured_density"], bar, fmt="o", color=INK, markersize=2.5, label="measured (95 %)")
+    above.errorbar(a["middle"], a["measured_density"], bar, fmt="o", color=INK, markersize=1.8, label="measured (95 %)")
     above.set_ylabel("density")
     below.plot(a["x"], a["g"], color=INK)
     below.set_ylabel("g")

@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from ..._arrays import Array
+from .chain import kept_density, moves
 from .grid import Grid
 
-__all__ = ["first_order"]
+__all__ = ["density_change"]
 
 _NOTHING = 1e-280
 _ROUNDING = 1e-15
 
 
-def first_order(grid: Grid) -> tuple[Array, Array]:
+def density_change(grid: Grid) -> tuple[Array, Array]:
     """Return the density that continuous time keeps, and its derivative with respect to the step at 0.
 
     With drift f, D = T g and density p: p1 = p (u - <u>), D p u' = -(f^2 p)'/2 + (f D p)'' - (D^2 p)'''/2. Derivatives
     are those of the trigonometric interpolation: every product dies out at the ends of the grid.
     """
     chain, x = grid.chain, grid.x
-    kept, h = chain.kept(x), chain.lr
-    mean, deviation = chain.moves(x)
+    kept, h = kept_density(chain, x), chain.lr
+    mean, deviation = moves(chain, x)
     f, d = (mean - x) / h, deviation**2 / (2 * h)
     slope = -0.5 * _derivative(f**2 * kept, grid.dx, 1) + _derivative(f * d * kept, grid.dx, 2)
     slope -= 0.5 * _derivative(d**2 * kept, grid.dx, 3)

@@ -13,13 +13,12 @@ from ..._arrays import Array
 from ..._results import ByValue, Tables, Tabular, clipped
 from ..._validate.values import choice, flag, function, positive_int, real_number
 from ...errors import InvalidInput
-from ...theory.answers import predict
-from .chain import Langevin
-from .first_order import first_order
-from .grid import Grid, grid_of
+from .chain import Langevin, kept_density, moves, target_density
+from .first_order import density_change
+from .grid import Grid
 from .slopes import evaluated
 
-__all__ = ["THEORIES", "ChainLaw", "predict_chain"]
+__all__ = ["THEORIES", "ChainLaw"]
 
 THEORIES = "target", "first_order", "exact"
 """The ladder of a chain, lowest first."""
@@ -35,6 +34,7 @@ class ChainLaw(ByValue, Tabular):
     Attributes
     ----------
     chain : Langevin
+        Whose law it is.
     theory : str
         "exact", "first_order" or "target".
     grid : ndarray, (n,)
@@ -45,6 +45,16 @@ class ChainLaw(ByValue, Tabular):
         Mass that left the domain: per step, or in all steps of `after`.
     steps : int or None
         After how many; None for the stationary law.
+    held : Grid
+        The grid with the chain's matrix on it.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies.adaptive import Langevin
+    >>> law = fl.predict(Langevin("harmonic", lr=0.3, temperature=1.0, method="fixed"))
+    >>> print(f"{law.variance:.6f}, and 1/(1 - 0.3/2); after 2 steps from 1: {law.after(2, start=1.0).moments[0]:.2f}")
+    1.176471, and 1/(1 - 0.3/2); after 2 steps from 1: 0.49
     """
 
     chain: Langevin
@@ -80,6 +90,11 @@ class ChainLaw(ByValue, Tabular):
             raise InvalidInput("f must be a function of (x,), got None.")
         weights = self.density * self.chain.g(self.grid) if flag("weighted", weighted) else self.density
         return float(evaluated("f", f, self.grid) @ weights / weights.sum())
+
+    @property
+    def error(self) -> float:
+        """Largest difference of E x and E x^2, in units of the spread, from those on half the points of the grid."""
+        return self.held.error
 
     @property
     def moments(self) -> Array:
@@ -118,13 +133,41 @@ class ChainLaw(ByValue, Tabular):
 
     @cached_property
     def target(self) -> ChainLaw:
-        """exp(-V/T), on the same grid."""
-        return replace(self, theory="target", density=self.chain.target(self.grid), lost=0.0, steps=None)
+        """The target exp(-V/T), on the same grid."""
+        return replace(self, theory="target", density=target_density(self.chain, self.grid), lost=0.0, steps=None)
 
     @cached_property
     def kept(self) -> ChainLaw:
         """What continuous time keeps, exp(-V/T) g^(c - 1): the target with the whole correction (c = 1)."""
-        return replace(self, theory="target", density=self.chain.kept(self.grid), lost=0.0, steps=None)
+        return replace(self, theory="target", density=kept_density(self.chain, self.grid), lost=0.0, steps=None)
+
+    def rung(self, theory: str) -> ChainLaw:
+        """Return the stationary law of a rung of the ladder on the same grid.
+
+        Parameters
+        ----------
+        theory : str
+            As for `fluctua.predict`.
+
+        Returns
+        -------
+        ChainLaw
+            By that theory.
+
+        Raises
+        ------
+        UnknownName
+            For another name.
+        InvalidInput
+            Where the functions are no numbers on the grid.
+        """
+        if choice("theory", theory, THEORIES) == "target":
+            return self.target
+        if theory == "exact":
+            density, lost = self.held.stationary, self.held.lost(self.held.stationary)
+            return replace(self, theory=theory, density=density, lost=lost, steps=None)
+        kept, change = density_change(self.held)
+        return replace(self, theory=theory, density=kept + self.chain.lr * change, lost=0.0, steps=None)
 
     def bias_slope(self, f: Callable[[Array], Any]) -> float:
         """Return the derivative of the average of a function with respect to the step, at 0 (F102).
@@ -138,9 +181,16 @@ class ChainLaw(ByValue, Tabular):
         -------
         float
             The bias over lr, as lr goes to 0.
+
+        Raises
+        ------
+        UnknownName
+            Where no function has the name that was given.
+        InvalidInput
+            If `f` is no function of the places.
         """
         function("f", f, ("x",))
-        _, change = first_order(self.held)
+        _, change = density_change(self.held)
         return float(evaluated("f", f, self.grid) @ change * self.held.dx)
 
     def after(self, steps: int, start: float = 0.0) -> ChainLaw:
@@ -169,7 +219,7 @@ class ChainLaw(ByValue, Tabular):
                 f"start = {place:g} is outside the domain, {self.grid[0]:g} to {self.grid[-1]:g}. Give "
                 f"predict(..., domain=) one that holds it."
             )
-        first = self.held.after_one(*self.chain.moves(np.array([place])))[:, 0]
+        first = self.held.after_one(*moves(self.chain, np.array([place])))[:, 0]
         density = _moved(self.held.matrix, first, count - 1)
         lost = abs(1 - float(density.sum() * self.held.dx))
         if lost > _LOST:
@@ -182,7 +232,7 @@ class ChainLaw(ByValue, Tabular):
     def _tables(self) -> Tables:
         return {
             "moments": lambda: {
-                "quantity": [f"E x^{k}" for k in range(1, _MOMENTS + 1)],
+                "quantity": ["E x", *(f"E x^{k}" for k in range(2, _MOMENTS + 1))],
                 "value": self.moments,
                 "target": self.target.moments,
             },
@@ -215,51 +265,3 @@ def _moved(matrix: Array, density: Array, steps: int) -> Array:
         steps //= 2
         power = power @ power if steps else power
     return density
-
-
-@predict.register(Langevin)
-def predict_chain(
-    chain: Langevin, *, theory: str = "exact", domain: tuple[float, float] | None = None, points: int | None = None
-) -> ChainLaw:
-    """Predict the law of a chain's places: exactly, to first order in the step, or as continuous time has it.
-
-    Parameters
-    ----------
-    chain : Langevin
-        In one dimension.
-    theory : str
-        "exact" (F101), "first_order" (F102), or "target": exp(-V/T), which the chain should keep.
-    domain : (float, float), optional
-        Where it lives; chosen and checked if not given.
-    points : int, optional
-        Of the grid; by default 1,200, or more where steps are short.
-
-    Returns
-    -------
-    ChainLaw
-        Moments, averages, density and total variation; `.after(steps)` gives finite times.
-
-    Raises
-    ------
-    InvalidInput
-        For a chain in more than one dimension, a domain that loses more than 1e-9 of the mass in a step, and points
-        further apart than 0.6 of the shortest step's standard deviation.
-
-    Notes
-    -----
-    Cost: 2/3 n^3 flops for n points, 0.1 s for 1,200.
-    """
-    choice("theory", theory, THEORIES)
-    if chain.dimension > 1:
-        raise InvalidInput(
-            f"the law of a chain is known in one dimension, not in {chain.dimension}: there fluctua.simulate runs it, "
-            f"and the target exp(-V/T) is what to compare with."
-        )
-    held = grid_of(chain, domain, points)
-    law = ChainLaw(chain, "exact", held.x, held.stationary, held.lost(held.stationary), held=held)
-    if theory == "exact":
-        return law
-    if theory == "target":
-        return law.target
-    kept, change = first_order(held)
-    return replace(law, theory=theory, density=kept + chain.lr * change)

@@ -10,7 +10,7 @@ import numpy as np
 from ..._arrays import Array, Ints
 from ..._validate.values import real_array
 from ...errors import InvalidInput
-from .chain import Langevin
+from .chain import Langevin, moves
 
 __all__ = ["march_together"]
 
@@ -31,7 +31,7 @@ def march_together(
     rng = np.random.Generator(np.random.PCG64DXSM(root))
     sums, total, there = np.zeros((4, *x.shape)), np.zeros(runs), np.arange(runs)
     for k in range(unseen + steps):
-        mean, deviation = chain.moves(x[there])
+        mean, deviation = moves(chain, x[there])
         if k >= unseen:
             g = deviation**2 / (2 * chain.temperature * chain.lr)
             total[there] += g

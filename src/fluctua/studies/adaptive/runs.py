@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from ..._validate.values import function, instance, positive_int, real_number
 from ...errors import InvalidInput
 from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.replicas import simulate
-from .chain import Langevin
+from .chain import Langevin, moves
 from .grid import grid_of
 from .law import ChainLaw
 from .many import march_together
-from .splines import splines
+from .splines import spline_table
 
 __all__ = ["ChainRuns", "counted", "drawn", "silent", "simulate_chain", "table_of"]
 
@@ -46,6 +46,15 @@ class ChainRuns(ByValue, Tabular):
         The last places.
     edges, counts : ndarray, (k + 1,) and (R, k)
         How often each run was found where, in one dimension; otherwise empty.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies.adaptive import Langevin
+    >>> chain = Langevin("spring", lr=0.3, temperature=0.1)
+    >>> runs = fl.simulate(chain, steps=1000, replicas=16, rng=1)
+    >>> runs.escaped, list(runs.replica_means)[:3], runs.final.shape
+    (0, ['E x', 'E x^2', 'E g'], (16,))
     """
 
     identity: Header
@@ -62,7 +71,8 @@ class ChainRuns(ByValue, Tabular):
     @property
     def moments(self) -> Array:
         """Means of all quantities over the runs that did not escape, in the order of `replica_means`."""
-        return np.array([self._kept(each).mean() for each in self.replica_means.values()])
+        kept = map(self._kept, self.replica_means.values())
+        return np.array([each.mean() if len(each) else np.nan for each in kept])
 
     @property
     def errors(self) -> Array:
@@ -79,8 +89,8 @@ class ChainRuns(ByValue, Tabular):
 
         Returns
         -------
-        mean, error : float
-            By the ratio of means, and its error to first order.
+        (float, float)
+            The ratio of means, and its error to first order.
         """
         top, below = (self._kept(self.replica_means[each]) for each in (f"E g {name}", "E g"))
         ratio = float(top.mean() / below.mean())
@@ -237,7 +247,7 @@ def _in_a_line(
     places: Array = (
         drawn(grid.x, grid.stationary, rngs) if grid is not None else np.full(runs, real_number("start", start))
     )
-    table, span = table_of(chain.moves, min(low, places.min()), max(high, places.max()))
+    table, span = table_of(partial(moves, chain), min(low, places.min()), max(high, places.max()))
     sums, counts = np.zeros((runs, 5)), np.zeros((runs, BINS), np.int64)
     for k, (place, one) in enumerate(zip(places, rngs, strict=True)):
         if unseen:
@@ -255,7 +265,7 @@ def table_of(functions: Any, low: float, high: float) -> tuple[Array, tuple[floa
     """Return splines of functions on a domain and a margin, and where they begin and end."""
     margin = _MARGIN * (high - low)
     span = float(low - margin), float(high + margin)
-    return splines(functions, *span), span
+    return spline_table(functions, *span), span
 
 
 def drawn(x: Array, density: Array, rngs: list[np.random.Generator]) -> Array:

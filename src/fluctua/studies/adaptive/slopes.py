@@ -53,18 +53,26 @@ def evaluated(
 
 
 def _called(name: str, function: Callable[[Array], Any], x: Array, wanted: tuple[int, ...]) -> Array:
+    """At all places at once if the function takes arrays, else one by one; whatever a user's function may raise."""
     try:
-        found = np.asarray(function(x), dtype=float)
-    except (TypeError, ValueError):
+        found = _real(function(x))
+    except Exception:  # a stranger's own
         found = np.empty(0)
     if found.shape == wanted:
         return found
     try:
-        return np.array([np.asarray(function(each), dtype=float) for each in x]).reshape(wanted)
-    except (TypeError, ValueError) as error:
+        return np.array([_real(function(each)) for each in x]).reshape(wanted)
+    except Exception as error:  # a stranger's own
         raise InvalidInput(
-            f"{name} must return real numbers in the shape {wanted} for places in the shape {x.shape} ({error})."
-        ) from None
+            f"{name} must return real numbers in the shape {wanted} for places in the shape {x.shape}, or one for each "
+            f"place ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _real(found: Any) -> Array:
+    if np.iscomplexobj(found):
+        raise TypeError("it is complex")
+    return np.asarray(found, dtype=float)
 
 
 def held_slope(name: str, given: Smooth, x: Array, scale: float) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 
 from ..._arrays import Array
 
-__all__ = ["splines"]
+__all__ = ["spline_table"]
 
 _FIRST, _MOST = 2048, 2**17  # pieces
 _OFF = 1e-10  # of the largest value: how far a spline may be from the function between its knots
 
 
-def splines(functions: Callable[[Array], Sequence[Array]], low: float, high: float) -> Array:
+def spline_table(functions: Callable[[Array], Sequence[Array]], low: float, high: float) -> Array:
     """Return coefficients, (pieces, functions, 4), of splines through functions of the place, lowest power first.
 
     The places are within a piece, from 0 to 1. Pieces are halved until the splines are the functions to 1e-10 of the

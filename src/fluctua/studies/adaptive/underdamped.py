@@ -16,7 +16,8 @@ from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.replicas import simulate
 from ...theory.answers import predict
 from .chain import Langevin, System
-from .law import ChainLaw, predict_chain
+from .law import ChainLaw
+from .predicted import predict_chain
 from .runs import ChainRuns, counted, drawn, silent, table_of
 from .slopes import evaluated
 
@@ -41,7 +42,7 @@ class Underdamped(System):
     dimension : int
         1.
     friction : float
-        gamma, above 0.
+        The rate gamma, above 0.
     term : str
         Where T g' stands: "B" or "O".
 
