@@ -309,6 +309,7 @@ def test_every_public_function_is_tried(calls):
         "GradientNoise",
         "HeadMeasurement",
         "HeldOutLoss",
+        "LearnedShare",
         "LocalPrediction",
         "LossSpread",
         "Measurement",
