@@ -150,6 +150,7 @@ def calls(tmp_path_factory):
             "data_dir": None,
         },
         fl.predict: {**both, "theory": "exact", "average": None, "check_stability": True},
+        fl.learned_share: {**both, **run, "new_targets": y[:, 0]},
         fl.learning_curve: {**both, "steps": 5, "start": "zero", "theory": "exact", "average": None, "rtol": 1e-4},
         fl.max_stable_lr: both,
         fl.plan: {
@@ -308,6 +309,7 @@ def test_every_public_function_is_tried(calls):
         "GradientNoise",
         "HeadMeasurement",
         "HeldOutLoss",
+        "LearnedShare",
         "LocalPrediction",
         "LossSpread",
         "Measurement",

@@ -258,6 +258,15 @@ def test_a_target_that_is_orthogonal_to_every_response_is_refused():
         learning.speed(net_of(turning), [1.0, 0.0], [1.0, 0.0])
 
 
+@pytest.mark.parametrize("net", [None, "digits", np.eye(2)])
+def test_what_is_no_network_is_refused_by_name(net):
+    for verb in (learning.speed, learning.verify_network):
+        with pytest.raises(fl.FluctuaError, match="net must be a network"):
+            verb(net, [1.0, 0.0], [0.0, 1.0])
+    with pytest.raises(fl.FluctuaError, match="net must be a network"):
+        learning.simulate_network(net, steps=3, replicas=3)
+
+
 def test_a_theory_that_the_network_has_not_is_named():
     with pytest.raises(fl.FluctuaError, match="gaussian"):
         learning.speed(net_of(COUPLINGS["driven"]), U, XI, theory="gaussian")

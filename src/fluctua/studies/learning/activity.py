@@ -19,7 +19,7 @@ from ...simulation.batches import Rng, seed_sequence
 from ...verification.left_out import pseudo_values
 from .beginning import begin, refuse_few, sizes_of
 from .foretelling import ESTIMATORS, Estimator, balance, response_by, speeds_by
-from .network import RateNetwork
+from .network import RateNetwork, hold_network
 from .runs import Watched, watch
 from .tasks import Tasks
 
@@ -226,6 +226,7 @@ def simulate_network(
     InvalidInput
         For arguments out of range.
     """
+    hold_network(net)
     door(progress=progress)
     count, length = positive_int("replicas", replicas, minimum=2), positive_int("steps", steps)
     root = seed_sequence(rng)

@@ -9,7 +9,7 @@ from ..._arrays import Array
 from ..._validate.values import choice
 from ...errors import InvalidInput, NotConverged
 from .foretelling import ESTIMATORS
-from .network import EDGE, RateNetwork, abscissa
+from .network import EDGE, RateNetwork, abscissa, hold_network
 from .prediction import CLOSURES, LearningPrediction, Theory
 from .refusals import NoSpontaneousState
 from .tasks import Tasks
@@ -43,6 +43,7 @@ def predict_network(
     InvalidInput
         For patterns that are none, and for a theory that the network has no state for.
     """
+    hold_network(net)
     tasks = Tasks.of(net.neurons, inputs, targets)
     known = ESTIMATORS if net.linear else (*ESTIMATORS, *CLOSURES)
     usual = "regression" if net.linear else "gaussian"

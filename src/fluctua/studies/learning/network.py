@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from ..._arrays import AnyArray, Array
 from ..._results import Brief, ByValue
-from ..._validate.values import choice, real_array, real_number
+from ..._validate.values import choice, instance, real_array, real_number
 from ...errors import InvalidInput
 from .lyapunov import Balanced
 from .refusals import NoSpontaneousState
 
-__all__ = ["ACTIVATIONS", "EDGE", "Activation", "RateNetwork", "abscissa"]
+__all__ = ["ACTIVATIONS", "EDGE", "Activation", "RateNetwork", "abscissa", "hold_network"]
 
 Activation = Literal["linear", "tanh"]
 ACTIVATIONS = ("linear", "tanh")
@@ -197,6 +197,11 @@ class RateNetwork(ByValue, Brief):
                 f"dt = {self.dt:g} is too long a step: from {most:.7g} on the steps overshoot further each time, and "
                 f"the activity diverges. Use dt well below {most:.4g}."
             )
+
+
+def hold_network(net: object) -> None:
+    """Refuse what is no network."""
+    instance("net", net, RateNetwork, "a network, learning.RateNetwork(coupling, gain, noise, dt)")
 
 
 def abscissa(coupling: Array) -> float:
