@@ -69,8 +69,8 @@ def test_errors_are_no_larger_than_stated(monkeypatch, kind, momentum, schedule)
     monkeypatch.setattr(spanned, "_LARGE", np.inf)
     for start, one in found.items():
         truth, stated = prediction.after(STEPS, start=start, rtol=1e-9), one.estimated_error
-        assert np.abs(one.mode_variances / truth.mode_variances - 1).max() <= stated.modes <= 2e-3
-        assert abs(one.excess_loss / truth.excess_loss - 1) <= stated.loss <= 2e-3
+        assert np.abs(one.mode_variances / truth.mode_variances - 1).max() <= stated.modes <= 3e-3
+        assert abs(one.excess_loss / truth.excess_loss - 1) <= stated.loss <= 3e-3
 
 
 @pytest.fixture

@@ -196,8 +196,8 @@ class Prediction(ByValue, Tabular, Coordinates, Posterior):
         -----
         Cost: passes over the samples, 4 N r^2 flops each. On digits with lr 0.05 and b = 8, 2,000 steps took 28 of them
         from W*, 170 from zero, and 24 from zero with rtol 1e-2. From 6,144 samples and N r^2 = 1e9 on, a run whose
-        source is smooth is swept as a whole: some 5 to 20 passes, however many steps, and beside them as much time
-        again. With a constant learning rate, of the weights or of
+        source is smooth is swept as a whole: some 3 to 12 passes, however many steps, and beside them as much time
+        again, to three times as much. With a constant learning rate, of the weights or of
         their `EMA`, time has closed forms: a late step costs its logarithm. A curve, a schedule and a `RunningAverage`
         cost time and memory in proportion to the steps.
         """

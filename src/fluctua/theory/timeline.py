@@ -21,7 +21,7 @@ from .skeleton import Skeleton
 __all__ = ["Timeline"]
 
 _SHORTEST, _CORNERS = 32, 10  # steps of a run, and corners, from and up to which it is laid out
-_BEGUN, _LONGEST = 3, 40  # steps after a corner that are nodes, with momentum; steps for which a source may alternate
+_BEGUN, _LONGEST = 24, 40  # steps after a corner that are nodes, with momentum; steps for which a source may alternate
 _TRIED = 9  # nodes at which thinned sums are compared with full ones
 _NEAREST, _ROUGH = 16, 1e-8  # steps taken one by one; what second moments that oscillate have decayed to beyond them
 

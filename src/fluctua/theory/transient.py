@@ -25,7 +25,7 @@ from .sweeps import Sweeps
 __all__ = ["Reading", "Relaxation", "SourceOf", "largest_change"]
 
 _EXACT = 1e-12  # relative, of what is not interpolated
-_MOVING = 1.5  # of what is allowed: errors where rates move, which intervals of few steps do not tell; measured
+_UNEVEN = 2.5  # of what is allowed: errors with momentum or where rates move, beyond what intervals tell; measured
 _FINEST = 1e-5  # accuracy up to which a run is swept as a whole
 _PIECE = 2**10  # steps of a curve at once
 
@@ -205,8 +205,8 @@ class Relaxation:
         passes = len(self._asked)
         if isinstance(self.recalled, SpannedSource):  # what it leaves out is not in the share
             worst, passes = max(worst, 1.0), passes + self.recalled.passes
-        if worst and isinstance(self.kernel, Course):
-            worst = _MOVING * max(worst, 1.0)
+        if worst and (isinstance(self.kernel, Course) or self.kernel.components > 1):
+            worst = _UNEVEN * max(worst, 1.0)
         return EstimatedError(max(worst * self.rtol, fine), max(worst * loss_rtol(self.rtol), fine), passes)
 
     def _march(self, stops: Sequence[int], read: Reading | None = None) -> March:
