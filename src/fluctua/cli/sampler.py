@@ -15,11 +15,13 @@ import numpy as np
 from .._validate.plain import JsonObject, Keywords
 from ..errors import InvalidInput
 from ..planning.conditioned import counted
+from ..recipe.langevin import Langevin
 from ..storage.results import finite
 from ..storage.writing import output_directory
 from ..theory.answers import Prediction
 from ..theory.answers import predict as solve
-from ..theory.inflated import StepForInflation, lr_for_inflation
+from ..theory.inflated import lr_for_inflation
+from ..theory.inflation_step import StepForInflation
 from ..theory.ladder import rungs_of
 from ..theory.stability import max_stable_lr
 from ..verification.conclusion import StatementVerdict
@@ -127,6 +129,7 @@ def _asked(options: Keywords, inflation: float | None) -> Asked:
 
 def _answered(asked: Asked, inflation: float | None, open_step: bool) -> tuple[Asked, _Answer]:
     problem, sgd = asked.problem, asked.sgd
+    assert isinstance(sgd, Langevin)
     step = None if inflation is None else lr_for_inflation(problem, sgd, inflation)
     if step is not None and open_step:
         sgd = replace(sgd, lr=float(step))
