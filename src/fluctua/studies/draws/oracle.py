@@ -102,8 +102,8 @@ def verify_draws(
     law.law.sgd.refuse_epochs("the times in which draws forget are those of independent batches")
     if not (np.isfinite(law.mode_variances).all() and np.all(law.mode_variances > 0)):
         raise InvalidInput(
-            "law has no fluctuation that draws could have: a variance of its modes is 0 or infinite. Use a temperature, "
-            "or batches, that move every mode, and a step that is stable."
+            "law has no fluctuation that draws could have: a variance of its modes is 0 or infinite. Use a "
+            "temperature, or batches, that move every mode, and a step that is stable."
         )
     shaped = read_draws(draws, law.law.problem)
     return Trial(law, shaped, every, start, level, resolution).verdict()
