@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, Ints
 from ..recipe.step import Step
 
 __all__ = ["Thermal"]
@@ -122,7 +122,7 @@ class Thermal:
         kept = np.eye(len(first))[:, :, None] - gone
         return moments + _carried(kept, np.repeat(first[:, :, None], len(self.curvatures), axis=2))
 
-    def visits(self, steps: Iterable[int]) -> Iterator[tuple[int, Array]]:
+    def visits(self, steps: Iterable[int] | Ints) -> Iterator[tuple[int, Array]]:
         """Yield each of `steps` once, in their order in time, and the moments then, (k, k, r): near ones one by one."""
         wanted = sorted({int(step) for step in steps})
         if not wanted:
@@ -137,7 +137,7 @@ class Thermal:
                 yield step, moments
                 following = next(asked, -1)
 
-    def read(self, steps: Sequence[int], form: Array) -> Array:
+    def read(self, steps: Sequence[int] | Ints, form: Array) -> Array:
         """Return the sum of `form`, (r,), times the variances of what is shown at each of `steps`, (n,)."""
         found = {step: float(form @ self.variances(moments, shown=True)) for step, moments in self.visits(steps)}
         return np.array([found[int(step)] for step in steps])

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, Ints
 from ..errors import InvalidInput
 from ..kernels.constant import Kernel
 from ..kernels.thermal import Thermal
@@ -169,15 +169,17 @@ class Heated:
         found = np.einsum("ip,ijp,jp->p", row, moments, row) + read.push**2 * noise
         return np.asarray(found + self.problem.outputs * read.warm**2)
 
-    def loss_outside(self, steps: Sequence[int] | None) -> Array:
+    def loss_outside(self, steps: Sequence[int] | Ints | None) -> Array:
         """Loss of thermal noise in directions that no data point has, stationary, (1,), or at `steps`, (n,)."""
-        return np.asarray(0.5 * self.sgd.weight_decay * self.outside * self.variance_outside(steps))
+        variances = self.variance_outside(steps)
+        variances *= 0.5 * self.sgd.weight_decay * self.outside
+        return variances
 
-    def variance_outside(self, steps: Sequence[int] | None) -> Array:
+    def variance_outside(self, steps: Sequence[int] | Ints | None) -> Array:
         """Variance of one such direction (F97), summed over outputs, stationary, (1,), or at `steps`, (n,)."""
         thermal = self.thermal_outside
         if thermal.silent or not self.outside:
             return np.zeros(1 if steps is None else len(steps))
         if steps is None:
-            return thermal.variances(thermal.at_rest, shown=True)
+            return thermal.variances(thermal.at_rest, shown=True).copy()
         return thermal.read(steps, np.ones(1))

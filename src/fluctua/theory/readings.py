@@ -35,7 +35,7 @@ def refuse_curve(steps: int) -> None:
 
 def outside(law: Law, start: Start | None, steps: Ints) -> Array:
     """Loss outside the modes at `steps`: of thermal noise and of the start, which weight decay alone moves."""
-    square, warm = 0.0 if start is None else float(np.sum(start.null**2)), law.loss_outside(steps.tolist())
+    square, warm = 0.0 if start is None else float(np.sum(start.null**2)), law.loss_outside(steps)
     if not square:
         return warm
     return np.asarray(warm + 0.5 * law.sgd.weight_decay * square * left_outside(law, steps) ** 2)
