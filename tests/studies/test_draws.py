@@ -141,6 +141,9 @@ BAD = {
     "another width": (lambda d: d[..., :2], r"\(chains, steps, 3\) or \(chains, 3\)"),
     "a number": (lambda d: d[0, 0, 0], "must have the shape"),
     "not finite": (lambda d: np.where(np.arange(3) == 1, np.nan, d), "holds nan"),
+    "diverged": (lambda d: 1e200 * d, "a chain diverged"),
+    "rows of two lengths": (lambda _: [[1.0, 2.0], [3.0]], "differ in length"),
+    "nothing": (lambda _: None, "must have the shape"),
     "too short": (lambda d: d[:, :6], "at least .* are needed: by the law the slowest mode relaxes"),
     "one draw": (lambda d: d[:, 5], "law.after"),
     "text": (lambda _: np.array([["a"] * 3] * 8), "real numbers"),
@@ -159,6 +162,11 @@ def test_bad_draws_are_refused(law, draws, bad):
 def test_bad_arguments_are_refused(law, draws):
     with pytest.raises(InvalidInput, match="law must be a prediction"):
         fl.verify_draws(SAMPLER, draws)
+    for frozen in (fl.ULA(0.1, 0.0), fl.SGLD(9.0, 4, 0.1)):
+        with pytest.raises(InvalidInput, match="no fluctuation"):
+            fl.verify_draws(fl.predict(PROBLEM, frozen, check_stability=False), draws)
+    with pytest.raises(InvalidInput, match="independent batches"):
+        fl.verify_draws(fl.predict(PROBLEM, fl.SGD(0.1, 4, sampling="shuffle")), draws)
     with pytest.raises(InvalidInput, match="every must be at least 1"):
         fl.verify_draws(law, draws, every=0)
     with pytest.raises(InvalidInput, match="given steps already"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._validate.values import false_alarm_level, instance, positive_int, resolution_share
+from ...errors import InvalidInput
 from ...theory.answers import Prediction
 from ...verification.conclusion import StatementVerdict
 from . import figures  # noqa: F401  (says how the verdict is shown)
@@ -97,5 +99,11 @@ def verify_draws(
     instance("law", law, Prediction, "a prediction, fluctua.predict(problem, sampler)")
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     every = positive_int("every", every)
+    law.law.sgd.refuse_epochs("the times in which draws forget are those of independent batches")
+    if not (np.isfinite(law.mode_variances).all() and np.all(law.mode_variances > 0)):
+        raise InvalidInput(
+            "law has no fluctuation that draws could have: a variance of its modes is 0 or infinite. Use a "
+            "temperature, or batches, that move every mode, and a step that is stable."
+        )
     shaped = read_draws(draws, law.law.problem)
     return Trial(law, shaped, every, start, level, resolution).verdict()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._arrays import AnyArray
-from ..._validate.values import as_path, real_array
+from ..._validate.values import as_array, as_path, real_array
 from ...data.own import existing
 from ...data.readers.held import Held
 from ...data.readers.numpy_files import load_npy, npz_arrays
@@ -19,6 +19,7 @@ __all__ = ["FEWEST", "read_draws"]
 
 FEWEST = 8
 """Chains: their spread is the error bar of everything."""
+_LARGEST = 1e100
 _NAMES = ("draws", "samples", "chains")
 
 
@@ -42,6 +43,11 @@ def read_draws(draws: Any, problem: LeastSquares) -> AnyArray:
     """
     array = _of_file(as_path("draws", draws)) if isinstance(draws, str | Path) else draws
     shaped = _shaped(array, problem)
+    if (largest := max(float(np.abs(chain).max()) for chain in shaped)) > _LARGEST:
+        raise InvalidInput(
+            f"draws holds {largest:.3g}, whose square leaves the range of numbers: a chain diverged. Look at its step, "
+            f"max_stable_lr(problem, sampler) is the largest that is stable."
+        )
     if len(shaped) < FEWEST:
         raise InvalidInput(
             f"draws has {len(shaped)} chains, and at least {FEWEST} independent ones are needed: their spread is the "
@@ -54,10 +60,8 @@ def _shaped(array: Any, problem: LeastSquares) -> AnyArray:
     c, d = problem.outputs, problem.features
     one = () if c == 1 else (c,)
     expected = " or ".join(f"(chains, {steps}{'' if c == 1 else f'{c}, '}{d})" for steps in ("steps, ", ""))
-    ndim = getattr(array, "ndim", None)
-    if ndim is None:
-        array = np.asarray(array) if not isinstance(array, dict) else array
-        ndim = getattr(array, "ndim", 0)
+    array = as_array("draws", array)
+    ndim = array.ndim
     if ndim not in (2 + len(one), 3 + len(one)) and not (c == 1 and ndim == 4):
         raise InvalidInput(
             f"draws must have the shape {expected}, got {getattr(array, 'shape', type(array).__name__)}."

@@ -145,8 +145,8 @@ def verify_dynamic(
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput(
-            "a full batch has no noise of batches: gradient descent does not fluctuate, and the twins of samplers have "
-            "no batches to share. Use a smaller batch_size."
+            "a full batch has no noise of batches: gradient descent does not fluctuate, and of a sampler the twins "
+            "have no batches to share. Use a smaller batch_size."
         )
     problem.minimum(sgd.weight_decay).refuse_interpolation()
     report = progress or silent
