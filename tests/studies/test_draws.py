@@ -12,7 +12,7 @@ from fluctua.report import save_report
 from fluctua.report.figures import save_figures
 from fluctua.studies.draws.compared import VARIANCES
 from fluctua.studies.draws.contrasts import CROSS, MEAN
-from fluctua.studies.draws.settled import Used, worth
+from fluctua.studies.draws.settled import Used, slowed, worth
 from fluctua.verification.conclusion import StatementVerdict
 from helpers.commands import check
 
@@ -214,11 +214,22 @@ def test_how_many_draws_are_independent_and_when_the_start_is_forgotten():
     exact = 1 / (1 + 2 * np.exp(-2 * 3 * lags[:, None] / relaxation).sum(axis=0))  # of squares, every third step
     np.testing.assert_allclose(worth(relaxation, 3), exact, rtol=1e-9)
     opening = np.full((64, 1, 2), 10.0)
-    used = Used.settled(opening, np.ones(2), relaxation, 3000, 3)
+    used = Used.settled(opening, np.ones(2), relaxation, 0.0, 3000, 3)
     left = 10 * np.exp(-used.first * 3 / 100)  # of the mean, in the slowest mode
     assert left <= 0.1 / np.sqrt(64) < left * np.exp(6 / 100)
     with pytest.raises(InvalidInput, match="at least 257 are needed"):
-        Used.settled(opening, np.ones(2), relaxation, used.first + 10, 3)
+        Used.settled(opening, np.ones(2), relaxation, 0.0, used.first + 10, 3)
+
+
+def test_near_the_limit_squares_forget_more_slowly():
+    """One mode, SGLD: S' = (1 - 2 lr h (1 - share)) S + ..., followed from far off until it is not."""
+    lr, share = 0.2, 0.8
+    opening, relaxation, kept = np.full((64, 1, 1), 10.0), np.array([-1 / np.log(1 - lr)]), 1 - 2 * lr * (1 - share)
+    first = [Used.settled(opening, np.ones(1), relaxation, part, 10_000, 1).first for part in (share, 0.0)]
+    left = 99 * kept ** np.array(first) / np.sqrt(2 / 64)  # of the variance, in its standard error
+    assert 0.02 < left[0] < 0.1
+    assert left[1] > 10
+    np.testing.assert_allclose(slowed(relaxation, 0.0), relaxation, rtol=1e-12)
 
 
 def test_the_temperature_s_sensitivity_is_that_of_the_law(law):

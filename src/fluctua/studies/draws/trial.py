@@ -18,11 +18,12 @@ from ...simulation.identity import Size
 from ...theory.answers import Prediction, predict
 from ...theory.ladder import rungs_of
 from ...theory.readings import kernel_relaxation
+from ...theory.stability import max_stable_lr
 from ...verification.conclusion import StatementVerdict, conclude
 from .compared import Asked, statements, tempered_by
 from .contrasts import Contrasts, Sample, Told
 from .found import arrays_of, facts_of
-from .settled import Used, worth
+from .settled import Used, slowed, worth
 
 __all__ = ["Trial"]
 
@@ -99,7 +100,13 @@ class Trial:
             opening = np.concatenate([opening, (draws[:, 0].astype(np.float64) - law.optimum) @ beyond], axis=2)
             variances = np.concatenate([variances, count * float(law.law.variance_outside(None)[0])])
             relaxation = np.concatenate([relaxation, count * slow])
-        return Used.settled(opening, variances, relaxation, draws.shape[1], self.every)
+        return Used.settled(opening, variances, relaxation, self._share, draws.shape[1], self.every)
+
+    @cached_property
+    def _share(self) -> float:
+        """Of the stability limit, the learning rate: the nearer, the slower are squares of the weights."""
+        law = self.law.law
+        return law.sgd.lr / float(max_stable_lr(law.problem, law.sgd)) if law.feeds_back else 0.0
 
     def _in_modes(self, weights: AnyArray) -> Array:
         return np.asarray((weights.astype(np.float64) - self.asked.optimum) @ self.asked.modes)
@@ -124,7 +131,7 @@ class Trial:
     @cached_property
     def contrasts(self) -> Contrasts:
         """What is tested."""
-        each = worth(self.law.relaxation_steps, self.every)
+        each = worth(slowed(self.law.relaxation_steps, self._share), self.every)
         weights = each * self._sensitivity
         total = float(weights.sum())
         weights = weights / total if total > 0 else each / each.sum()
