@@ -229,7 +229,7 @@ def test_plot_draws_for_a_journals_column(run, tmp_path):
 def test_the_help_lists_every_command_in_one_line(run):
     out = run("--help")[1]
     commands = out.split("Commands:\n")[1].split("\n\n")[0].splitlines()
-    assert len(commands) == 12
+    assert len(commands) == 13
     assert all(line.endswith(".") and "..." not in line for line in commands)
     assert "\n  fluctua verify digits\n" in out
 

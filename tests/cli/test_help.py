@@ -15,6 +15,7 @@ import pytest
 from click.shell_completion import BashComplete
 
 from fluctua import cli
+from fluctua.studies import find
 
 CITATION = Path(__file__).parents[2] / "CITATION.cff"
 
@@ -55,6 +56,13 @@ def test_help_fits_the_terminal(path, width):
     text = helped(path, width)
     assert max(map(len, text.splitlines())) <= width
     assert "..." not in sections(text).get("Commands", "")  # what a command does is not cut
+
+
+def test_an_example_that_is_too_long_goes_on_in_the_next_line():
+    example = max(find("adaptive").examples, key=len)
+    narrow = sections(helped(("fluctua", "study", "adaptive"), 50))["Examples"]
+    assert " \\\n" in narrow
+    assert example in " ".join(narrow.replace("\\\n", "").split())
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

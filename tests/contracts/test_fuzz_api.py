@@ -103,6 +103,10 @@ def calls(tmp_path_factory):
     verdict = fl.verify(problem, sgd, steps=16, replicas=8, rng=1, threads=1)
     noise = fl.gradient_noise(problem, sgd, steps=8, replicas=4, rng=1)
     both = {"problem": problem, "sgd": sgd}
+    hot, batches = {"lr": 0.05, "temperature": 0.1}, {"batch_size": 2, "sampling": "with_replacement"}
+    samplers: dict[type, dict[str, object]] = {fl.SGLD: batches, fl.ULA: {}}
+    samplers |= {kind: {**batches, "friction": 1.0} for kind in (fl.SGHMC, fl.BAOA, fl.BAOAB, fl.ABOBA, fl.OBABO)}
+    sampler = fl.SGLD(**hot, **batches)
     head = {"label_smoothing": 0.1, "ignore_index": None, "reduction": "mean"}
     run = {"steps": 12, "replicas": 4, "rng": 1, "threads": 1, "progress": None}
     return {
@@ -110,6 +114,7 @@ def calls(tmp_path_factory):
         fl.QHM: {**vars(fl.QHM(0.05, 2, 0.5, 0.5))},
         fl.Softmax: {"inputs": x, "labels": np.arange(14) % 3, "class_weight": [1.0, 2.0, 1.0], **head},
         fl.Logistic: {"inputs": x, "labels": np.arange(14) % 2, "class_weight": "balanced", **head},
+        **{kind: {**hot, **own, "weight_decay": 0.0, "schedule": None} for kind, own in samplers.items()},
         fl.EMA: {"decay": 0.5},
         fl.RunningAverage: {"start": 0},
         fl.WeightedSampling: {"weights": [1.0, 2.0], "unbiased": True},
@@ -153,6 +158,15 @@ def calls(tmp_path_factory):
         fl.learned_share: {**both, **run, "new_targets": y[:, 0]},
         fl.learning_curve: {**both, "steps": 5, "start": "zero", "theory": "exact", "average": None, "rtol": 1e-4},
         fl.max_stable_lr: both,
+        fl.lr_for_inflation: {"problem": problem, "sampler": sampler, "inflation": 1.5},
+        fl.verify_draws: {
+            "law": fl.predict(problem, sampler),
+            "draws": rng.normal(size=(8, 400, 2, 3)),
+            "every": 1,
+            "start": None,
+            "level": 0.01,
+            "resolution": 0.05,
+        },
         fl.plan: {
             "problem": problem,
             "steps": 12,
@@ -318,6 +332,7 @@ def test_every_public_function_is_tried(calls):
         "Rehearsal",
         "SemiAnalytic",
         "StableLimit",
+        "StepForInflation",
         "Sweep",
         "UnstableSGD",
         "DynamicVerdict",

@@ -310,7 +310,6 @@ def test_what_is_not_covered_is_refused_by_name(diabetes):
         fl.conditioning: (diabetes,),
         fl.gradient_noise: (diabetes,),
         fl.semi_analytic: (diabetes,),
-        fl.verify_dynamic: (diabetes,),
         fl.torch_code: (diabetes,),
         fl.max_stable_lr: (head,),
         fl.predict: (head,),

@@ -145,7 +145,7 @@ def test_what_is_left_out_is_resolved(problem, truth, monkeypatch, way):
     if way == "marched":
         monkeypatch.setattr(Sweeps, "solve", lambda _: False)
     monkeypatch.setattr(witnesses.Witnesses, "_at_most", lambda _, mean, *__: 0.0 * mean)
-    monkeypatch.setattr(Allowance, "returned", lambda *_: 0.0)
+    monkeypatch.setattr(Allowance, "returned", lambda *_: np.zeros(2))
     found = prediction.after(STEPS, rtol=1e-4).mode_variances
     assert relative(found, np.diag(truth["single samples", "optimum"])) > 1e-3
 

@@ -7,6 +7,7 @@ them: `fluctua --help` has to answer at once.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
@@ -48,11 +49,21 @@ class _WithExamples(click.Command):
         self.heading, self.examples = heading, tuple(examples)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the examples as they are."""
+        """Write the examples, in lines that a shell takes together where the terminal is too narrow for one."""
         if self.examples:
             with formatter.section("Examples"):
                 for example in self.examples:
-                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+                    for line in _in_lines(example, formatter.width - formatter.current_indent):
+                        formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def _in_lines(example: str, width: int) -> list[str]:
+    """Return a command in lines of a width, each but the last continued by a backslash."""
+    if len(example) <= width:
+        return [example]
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    *lines, last = textwrap.wrap(example, width - len(" \\"), subsequent_indent="  ", **whole)
+    return [*(f"{line} \\" for line in lines), last]
 
 
 class Helped(_WithExamples):

@@ -52,7 +52,7 @@ class _Answer:
 
 
 @command(
-    short_help="How wrong a sampler's posterior is; are draws right?",
+    short_help="How wrong a sampler's posterior is, and a test of draws.",
     group="Question",
     examples=(
         "fluctua sampler x.npz --method ula --lr .1 --temperature 1",
