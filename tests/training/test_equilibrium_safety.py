@@ -445,10 +445,23 @@ def test_states_of_other_monitors_are_refused():
         EquilibriumMonitor(other).load_state_dict(state)
     with pytest.raises(InvalidInput, match="every = 16, and this one has 7"):
         EquilibriumMonitor(plain(model_on().parameters()), every=7).load_state_dict(state)
+    former = {name: value for name, value in state["clock"].items() if name not in ("origin", "ends", "bins")}
+    with pytest.raises(InvalidInput, match="another version of fluctua"):
+        monitor.load_state_dict({**state, "clock": former, "_every": 5})
     for broken in ({}, None, 3, {"_steps": 1}):
         with pytest.raises(InvalidInput, match="not that of an EquilibriumMonitor"):
             monitor.load_state_dict(broken)
     assert monitor.state_dict()["_steps"] == 20
+
+
+@pytest.mark.parametrize("steps", [5, 64, 500, 515])
+def test_a_run_before_its_first_look_says_how_many_steps_it_has_made(steps):
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer, every=4)
+    run.run(steps)
+    assert monitor.reason == f"the first look comes after 516 steps at one learning rate; {steps} have been made"
+    run.run(516 - steps)
+    assert len(monitor.evidence) == 1
 
 
 def test_evidence_is_a_table(tmp_path):

@@ -38,12 +38,15 @@ class Controller:
         Trace of kappa C, the part of the source that nothing comes back through.
     curvatures : ndarray, (r,), or None
         What weighs the modes in the loss, which is then held to `loss_rtol`.
+    margin : float
+        How many times what intervals tell errors are taken to be.
     """
 
     kernel: Kernel | Course
     rtol: float
     quiet: float
     curvatures: Array | None = None
+    margin: float = 1.0
 
     def trusted(self, nodes: Nodes) -> Nodes:
         """Return the nodes to extrapolate from: all, or the last two where K would return the noise of a cubic."""
@@ -59,7 +62,7 @@ class Controller:
         if not np.isfinite(change):
             return 1
         whole = log((1 + guess.end - guess.origin) / (1 + guess.start - guess.origin))
-        length = (_CUBIC * whole * self.rtol / max(2 * change * self._gain(before), 1e-300)) ** 0.25
+        length = (_CUBIC * whole * self.rtol / max(2 * change * self.margin * self._gain(before), 1e-300)) ** 0.25
         return min(max(1, ceil(whole / log1p(length))), guess.end - guess.start)
 
     def errors(self, interval: Interval, predicted: Array, arrived: Array) -> tuple[float, float]:
@@ -71,7 +74,7 @@ class Controller:
         bent = self._worst(lower.foreseen(middle), interval.foreseen(middle), 1.0)
         variances = self.kernel.variances(predicted), self.kernel.variances(arrived)
         moved = self._share(found) * self._worst(*variances, self.curvatures)  # K[dS] <= K[S] max dS/S
-        allowed = self.rtol / self._gain(found)
+        allowed = self.rtol / (self.margin * self._gain(found))
         return _BENT * bent / allowed, _MOVED * moved / allowed
 
     @staticmethod

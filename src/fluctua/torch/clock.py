@@ -18,7 +18,7 @@ from .rules import Group, Rules
 from .scopes import scopes_of
 from .windows import Piece, Windows
 
-__all__ = ["Clock", "identity", "settings", "shortest_look"]
+__all__ = ["SAVED", "Clock", "identity", "settings", "shortest_look"]
 
 _ROUNDING = 1e-9
 _WAITING = 256
@@ -170,6 +170,8 @@ class Clock:
 
 
 _KEPT = ("cut", "lost", "sampled", "counts", "origin", "ends")
+SAVED = frozenset(("units", *_KEPT, "parts", "windows", "bins"))
+"""Names of what a clock saves; earlier versions saved others."""
 
 
 def _there(saved: Any, devices: Sequence[torch.device]) -> Any:

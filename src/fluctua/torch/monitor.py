@@ -122,7 +122,7 @@ class EquilibriumMonitor(Hooked):
             return ""
         if self._reason:
             return self._reason
-        made = 0 if self._clock is None else self._clock.units * self._every + self._phase
+        made = self._phase + (0 if self._clock is None else (self._clock.units + 1) * self._every)
         needed = self._first + self._every
         return f"the first look comes after {needed} steps at one learning rate; {made} have been made"
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .._validate.values import shown
 from ..errors import InvalidInput
-from .clock import Clock
+from .clock import SAVED, Clock
 from .evidence import Look
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
         or set(state["looks"]) != {f.name for f in fields(Look)}
     ):
         raise InvalidInput(f"state is not that of an EquilibriumMonitor: {shown(state)}.")
+    if state["clock"] is not None and set(state["clock"]) != {"shapes", *SAVED}:
+        raise InvalidInput(
+            "the state was saved by another version of fluctua, whose sums were others: they cannot be gone on with. "
+            "Load model and optimizer, and let the new monitor begin anew."
+        )
     for name in ARGUMENTS:
         if state[name] != getattr(monitor, name):
             raise InvalidInput(
