@@ -39,14 +39,14 @@ def asked_sampler(problem: Any, options: Keywords, refused: Sequence[str]) -> Re
     `refused` names options that a sampler has not.
     """
     given = {name: options.pop(name) for name in TEMPERED if name in options}
-    asked = {name: value for name, value in given.items() if value not in (None, False)}
+    asked = {name: value for name, value in given.items() if _said(value)}
     if "method" not in asked:
         if asked:
             raise InvalidInput(f"{_option(next(iter(asked)))} is of a sampler: name one by --method, as --method sgld.")
         return None
     name = METHODS[choice("method", str(asked.pop("method")).lower(), METHODS)]
     for other in refused:
-        if options[other] not in (None, False, "SGD", "constant"):
+        if _said(options[other]) and options[other] not in ("SGD", "constant"):
             raise InvalidInput(f"{_option(other)} is no option of --method {name.lower()}: leave it out.")
     return _read(name, problem, asked, options)
 
@@ -96,6 +96,11 @@ def _decay(asked: Keywords, weight_decay: float, temperature: float) -> float:
             f"--prior-variance {asked['prior_variance']:g} says what --weight-decay {weight_decay:g} is: give one."
         )
     return temperature / real_number("--prior-variance", asked["prior_variance"], above=0.0)
+
+
+def _said(value: object) -> bool:
+    """Whether an option was given: a 0 was, though it equals False."""
+    return value is not None and value is not False
 
 
 def _option(name: str) -> str:
