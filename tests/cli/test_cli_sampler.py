@@ -103,6 +103,11 @@ REFUSED = {
     "a friction of 0": (("--method", "baoa", "--lr", "0.1", "--temperature", "1", "--friction", "0"), "greater than 0"),
     "a prior of 0": (("--method", "sgld", "--lr", "0.1", "--temperature", "1", "--prior-variance", "0"), "got 0"),
     "cold, of none": ((*SGLD, "--lr", "0.1", "--temperature", "0"), "temperature once"),
+    "batches of all": ((*SGLD, "--lr", "0.1", "--full-batch", "--batch-size", "4"), "leave --batch-size out"),
+    "a draw of all": (
+        ("--method", "ula", "--lr", "1", "--temperature", "1", "--sampling", "without_replacement"),
+        "every sample",
+    ),
     "friction of none": ((*SGLD, "--lr", "0.1", "--friction", "1"), "no option of --method sgld"),
     "every without draws": ((*SGLD, "--lr", "0.1", "--every", "2"), "add --draws"),
     "no such file": ((*SGLD, "--lr", "0.1", "--draws", "none.npy"), "none.npy"),

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .._validate.plain import Keywords
 from .._validate.values import choice, real_number
@@ -57,8 +58,10 @@ def _read(name: str, problem: Any, asked: Keywords, options: Keywords) -> Recipe
             f"--method {name.lower()} needs --lr, the step; `fluctua sampler DATA --method {name.lower()} --inflation "
             f"1.05` finds the step for draws that are 5 % too wide."
         )
-    temperature = _temperature(asked, problem.samples)
     known = {each.name for each in fields(OPTIMISERS[name])}
+    if "full_batch" in asked or "batch_size" not in known:
+        _refuse_batches("--full-batch" if "full_batch" in asked else f"--method {name.lower()}")
+    temperature = _temperature(asked, problem.samples)
     for own in _OWN:
         if own in asked and own not in known:
             raise InvalidInput(f"{_option(own)} is no option of --method {name.lower()}: leave it out.")
@@ -73,6 +76,13 @@ def _read(name: str, problem: Any, asked: Keywords, options: Keywords) -> Recipe
         **{own: asked[own] for own in _OWN if own in asked},
     }
     return read_recipe({"optimizer": name, **{each: value for each, value in recipe.items() if each in known}})
+
+
+def _refuse_batches(full: str) -> None:
+    """Refuse what says how some samples are drawn, beside `full`, which takes all of them."""
+    for name in ("batch_size", "sampling"):
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InvalidInput(f"{full} takes every sample in every step: leave {_option(name)} out.")
 
 
 def _temperature(asked: Keywords, samples: int) -> float:
