@@ -83,6 +83,15 @@ def test_draws_are_held_against_the_law_and_what_was_found_is_written(run, data,
     assert run("sampler", data, *SGLD, "--lr", "0.1", "--draws", "wrong.npy", "--no-report")[0] == 1
 
 
+def test_a_temperature_of_0_is_one(run, data, tmp_path):
+    code, out, err = run("sampler", data, "--method", "sgld", "--lr", "0.1", "--noise-variance", "0", "--json")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    check(found, "sampler")
+    assert found["temperature"] == 0
+    assert found["excess_loss"] == pytest.approx(fl.predict(problem_of(tmp_path), fl.SGD(0.1, 8)).excess_loss)
+
+
 REFUSED = {
     "no method": (("--noise-variance", "1"), "which sampler"),
     "another method": (("--method", "hmc"), "sgld"),
@@ -91,6 +100,14 @@ REFUSED = {
     "two temperatures": ((*SGLD, "--lr", "0.1", "--temperature", "1"), "temperature once"),
     "two priors": ((*SGLD, "--lr", "0.1", "--prior-variance", "1"), "give one"),
     "no friction": (("--method", "baoa", "--lr", "0.1", "--temperature", "1"), "--friction 1"),
+    "a friction of 0": (("--method", "baoa", "--lr", "0.1", "--temperature", "1", "--friction", "0"), "greater than 0"),
+    "a prior of 0": (("--method", "sgld", "--lr", "0.1", "--temperature", "1", "--prior-variance", "0"), "got 0"),
+    "cold, of none": ((*SGLD, "--lr", "0.1", "--temperature", "0"), "temperature once"),
+    "batches of all": ((*SGLD, "--lr", "0.1", "--full-batch", "--batch-size", "4"), "leave --batch-size out"),
+    "a draw of all": (
+        ("--method", "ula", "--lr", "1", "--temperature", "1", "--sampling", "without_replacement"),
+        "every sample",
+    ),
     "friction of none": ((*SGLD, "--lr", "0.1", "--friction", "1"), "no option of --method sgld"),
     "every without draws": ((*SGLD, "--lr", "0.1", "--every", "2"), "add --draws"),
     "no such file": ((*SGLD, "--lr", "0.1", "--draws", "none.npy"), "none.npy"),

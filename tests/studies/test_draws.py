@@ -115,6 +115,41 @@ def test_two_outputs_and_a_direction_without_data(law):
 
 
 @pytest.mark.statistical(alpha=1e-6)
+def test_a_start_where_there_are_no_data_is_in_the_law_at_finite_time():
+    """It decays by weight decay alone, and is most of what draws have there."""
+    rng, w0 = np.random.default_rng(6), np.array([[2.0, 1.0, -3.0]])
+    x = np.column_stack([X[:, :2], X[:, 0]])
+    problem, sampler = fl.LeastSquares(x, Y[:, None]), fl.SGLD(0.2, None, TEMPERATURE, 0.3)
+    hessian, target = x.T @ x / 40 + 0.3 * np.eye(3), Y @ x / 40
+    w, kept = np.repeat(w0, 128, axis=0), []
+    for _ in range(20):
+        w = w - 0.2 * (w @ hessian - target) + np.sqrt(0.4 * TEMPERATURE) * rng.standard_normal(w.shape)
+        kept.append(w)
+    draws, law = np.stack(kept, axis=1), fl.predict(problem, sampler)
+    assert fl.verify_draws(law, draws, start=w0, level=LEVEL).consistent
+    assert fl.verify_draws(law.after([5, 20], start=w0), draws[:, [4, 19]], level=LEVEL).consistent
+    assert not fl.verify_draws(law, draws, start="zero", level=LEVEL).consistent
+
+
+@pytest.mark.statistical(alpha=1e-6)
+def test_an_average_of_the_weights_has_a_law_for_draws_and_rungs_without_flows():
+    weights, kept = own_loop(64, 400, 7, temperature=0.0), []
+    for w in weights.transpose(1, 0, 2):
+        kept.append(0.9 * kept[-1] + 0.1 * w if kept else w)
+    law = fl.predict(PROBLEM, fl.SGD(LR, BATCH, weight_decay=DECAY), average=fl.EMA(0.9))
+    found = fl.verify_draws(law, np.stack(kept, axis=1), start="zero", level=LEVEL)
+    assert found.consistent
+    assert {"discrete", "langevin"} & {row.name for row in found.rows} == {"discrete"}
+
+
+@pytest.mark.any_seed
+def test_a_sampler_without_a_temperature_is_compared_with_its_own_law():
+    law = fl.predict(PROBLEM, replace(SAMPLER, temperature=0.0))
+    found = fl.verify_draws(law, own_loop(16, 400, 6, temperature=0.0))
+    np.testing.assert_array_equal(found.arrays["target"], law.mode_variances)
+
+
+@pytest.mark.statistical(alpha=1e-6)
 def test_few_long_chains_are_cut_into_stretches(law):
     found = fl.verify_draws(law, own_loop(8, 6000, 5), level=LEVEL)
     assert found.identity["stretches"] > 4
@@ -140,7 +175,9 @@ BAD = {
     "few chains": (lambda d: d[:7], "has 7 chains, and at least 8"),
     "another width": (lambda d: d[..., :2], r"\(chains, steps, 3\) or \(chains, 3\)"),
     "a number": (lambda d: d[0, 0, 0], "must have the shape"),
-    "not finite": (lambda d: np.where(np.arange(3) == 1, np.nan, d), "holds nan"),
+    "not finite": (lambda d: np.where(np.arange(3) == 1, np.nan, d), "holds nan in its chain number 0, .*diverged"),
+    "infinite": (lambda d: np.concatenate([d[:9], d[:1] + np.inf]), "holds inf in its chain number 9, .*diverged"),
+    "one seed": (lambda d: d[[0, 1, 2, 3, 4, 5, 6, 7, 8, 4]], "chains number 4 and 9"),
     "diverged": (lambda d: 1e200 * d, "a chain diverged"),
     "rows of two lengths": (lambda _: [[1.0, 2.0], [3.0]], "differ in length"),
     "nothing": (lambda _: None, "must have the shape"),
@@ -173,7 +210,7 @@ def test_bad_arguments_are_refused(law, draws):
         fl.verify_draws(law.after(3), draws, start="zero")
     with pytest.raises(InvalidInput, match="averaged over 1"):
         fl.verify_draws(law.after(3), draws)
-    with pytest.raises(InvalidInput, match="start"):
+    with pytest.raises(InvalidInput, match="Known: optimum, zero, stationary"):
         fl.verify_draws(law, draws, start="nowhere")
 
 

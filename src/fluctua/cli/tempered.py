@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .._validate.plain import Keywords
 from .._validate.values import choice, real_number
@@ -39,14 +40,14 @@ def asked_sampler(problem: Any, options: Keywords, refused: Sequence[str]) -> Re
     `refused` names options that a sampler has not.
     """
     given = {name: options.pop(name) for name in TEMPERED if name in options}
-    asked = {name: value for name, value in given.items() if value not in (None, False)}
+    asked = {name: value for name, value in given.items() if _said(value)}
     if "method" not in asked:
         if asked:
             raise InvalidInput(f"{_option(next(iter(asked)))} is of a sampler: name one by --method, as --method sgld.")
         return None
     name = METHODS[choice("method", str(asked.pop("method")).lower(), METHODS)]
     for other in refused:
-        if options[other] not in (None, False, "SGD", "constant"):
+        if _said(options[other]) and options[other] not in ("SGD", "constant"):
             raise InvalidInput(f"{_option(other)} is no option of --method {name.lower()}: leave it out.")
     return _read(name, problem, asked, options)
 
@@ -57,8 +58,10 @@ def _read(name: str, problem: Any, asked: Keywords, options: Keywords) -> Recipe
             f"--method {name.lower()} needs --lr, the step; `fluctua sampler DATA --method {name.lower()} --inflation "
             f"1.05` finds the step for draws that are 5 % too wide."
         )
-    temperature = _temperature(asked, problem.samples)
     known = {each.name for each in fields(OPTIMISERS[name])}
+    if "full_batch" in asked or "batch_size" not in known:
+        _refuse_batches("--full-batch" if "full_batch" in asked else f"--method {name.lower()}")
+    temperature = _temperature(asked, problem.samples)
     for own in _OWN:
         if own in asked and own not in known:
             raise InvalidInput(f"{_option(own)} is no option of --method {name.lower()}: leave it out.")
@@ -73,6 +76,13 @@ def _read(name: str, problem: Any, asked: Keywords, options: Keywords) -> Recipe
         **{own: asked[own] for own in _OWN if own in asked},
     }
     return read_recipe({"optimizer": name, **{each: value for each, value in recipe.items() if each in known}})
+
+
+def _refuse_batches(full: str) -> None:
+    """Refuse what says how some samples are drawn, beside `full`, which takes all of them."""
+    for name in ("batch_size", "sampling"):
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InvalidInput(f"{full} takes every sample in every step: leave {_option(name)} out.")
 
 
 def _temperature(asked: Keywords, samples: int) -> float:
@@ -96,6 +106,11 @@ def _decay(asked: Keywords, weight_decay: float, temperature: float) -> float:
             f"--prior-variance {asked['prior_variance']:g} says what --weight-decay {weight_decay:g} is: give one."
         )
     return temperature / real_number("--prior-variance", asked["prior_variance"], above=0.0)
+
+
+def _said(value: object) -> bool:
+    """Whether an option was given: a 0 was, though it equals False."""
+    return value is not None and value is not False
 
 
 def _option(name: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..._arrays import AnyArray, Array
 from ...theory.answers import Prediction
+from ...theory.readings import outside as loss_outside
 from ...verification.significance import bands
 
 __all__ = ["CROSS", "MEAN", "Contrasts", "Sample", "Told"]
@@ -88,9 +89,18 @@ class Told:
     @classmethod
     def by(cls, prediction: Prediction, mean: Array) -> Told:
         """Return what a prediction says."""
-        law = prediction.law
-        outside = law.outside * float(law.variance_outside(prediction.steps).mean())
-        return cls(prediction.mode_covariance, mean, prediction.excess_loss, outside)
+        return cls(prediction.mode_covariance, mean, prediction.excess_loss, _outside(prediction))
+
+
+def _outside(prediction: Prediction) -> float:
+    """Mean square in the directions that no data point has, of thermal noise and of what is left of the start."""
+    law = prediction.law
+    if not (law.outside and law.sgd.step.temperature):
+        return 0.0
+    if prediction.steps is None:
+        return law.outside * float(law.variance_outside(None)[0])
+    losses = loss_outside(law, prediction.start, np.array(prediction.steps))
+    return float(losses.mean()) / (0.5 * law.sgd.weight_decay)
 
 
 @dataclass(frozen=True)

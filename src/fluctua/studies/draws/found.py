@@ -39,7 +39,7 @@ def arrays_of(
 
 def target_of(law: Prediction) -> Array:
     """Return S_pp of the posterior, c T/h; without a temperature the law's own, whatever it is."""
-    if not law.law.sgd.tempered:
+    if not law.law.sgd.step.temperature:
         return law.mode_variances
     return law.target
 

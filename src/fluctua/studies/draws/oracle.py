@@ -12,7 +12,7 @@ from ...errors import InvalidInput
 from ...theory.answers import Prediction
 from ...verification.conclusion import StatementVerdict
 from . import figures  # noqa: F401  (says how the verdict is shown)
-from .reading import read_draws
+from .reading import read_draws, refuse_copies
 from .trial import Trial
 
 __all__ = ["verify_draws"]
@@ -61,8 +61,8 @@ def verify_draws(
     Raises
     ------
     InvalidInput
-        For draws of another shape, with a value that is not finite, of fewer than 8 chains, or shorter than the slowest
-        relaxation; the text says how many are needed.
+        For draws of another shape, with a value that is not finite, of fewer than 8 chains, with a chain that is a copy
+        of another, or shorter than the slowest relaxation; the text says how many are needed.
     CorruptData
         For a file that holds no such array.
     DataUnavailable
@@ -106,4 +106,6 @@ def verify_draws(
             "temperature, or batches, that move every mode, and a step that is stable."
         )
     shaped = read_draws(draws, law.law.problem)
+    if law.law.sgd.step.temperature:
+        refuse_copies(shaped)
     return Trial(law, shaped, every, start, level, resolution).verdict()

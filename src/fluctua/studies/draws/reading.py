@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from ...data.readers.numpy_files import load_npy, npz_arrays
 from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares
 
-__all__ = ["FEWEST", "read_draws"]
+__all__ = ["FEWEST", "read_draws", "refuse_copies"]
 
 FEWEST = 8
 """Chains: their spread is the error bar of everything."""
 _LARGEST = 1e100
+_TELLING = 16  # numbers of a chain that two do not share by chance, however few digits they have
 _NAMES = ("draws", "samples", "chains")
 
 
@@ -43,11 +45,6 @@ def read_draws(draws: Any, problem: LeastSquares) -> AnyArray:
     """
     array = _of_file(as_path("draws", draws)) if isinstance(draws, str | Path) else draws
     shaped = _shaped(array, problem)
-    if (largest := max(float(np.abs(chain).max()) for chain in shaped)) > _LARGEST:
-        raise InvalidInput(
-            f"draws holds {largest:.3g}, whose square leaves the range of numbers: a chain diverged. Look at its step, "
-            f"max_stable_lr(problem, sampler) is the largest that is stable."
-        )
     if len(shaped) < FEWEST:
         raise InvalidInput(
             f"draws has {len(shaped)} chains, and at least {FEWEST} independent ones are needed: their spread is the "
@@ -66,6 +63,7 @@ def _shaped(array: Any, problem: LeastSquares) -> AnyArray:
         raise InvalidInput(
             f"draws must have the shape {expected}, got {getattr(array, 'shape', type(array).__name__)}."
         )
+    _refuse_diverged(array)
     found = real_array("draws", array, ndim=ndim, shape=expected)
     weights = (c, d) if ndim == 4 else (*one, d)
     if found.shape[-len(weights) :] != weights:
@@ -75,6 +73,45 @@ def _shaped(array: Any, problem: LeastSquares) -> AnyArray:
         )
     steps = found.shape[1 : found.ndim - len(weights)] or (1,)
     return found.reshape(len(found), *steps, c, d)
+
+
+def _refuse_diverged(array: AnyArray) -> None:
+    """Refuse what is not finite, or has no square that is."""
+    if array.dtype.kind != "f" or not array.size:
+        return
+    for number, chain in enumerate(array):
+        largest = float(np.abs(chain).max())
+        if not largest <= _LARGEST:
+            raise InvalidInput(
+                f"draws holds {largest:.3g} in its chain number {number}, and no finite number has that square: a "
+                f"chain diverged. Look at its step, max_stable_lr(problem, sampler) is the largest that is stable."
+            )
+
+
+def refuse_copies(draws: AnyArray) -> None:
+    """Refuse chains that hold the same numbers: with thermal noise of their own none is like another.
+
+    Parameters
+    ----------
+    draws : ndarray, (chains, steps, c, d)
+        As `read_draws` returns them. A few coarse numbers may be alike by chance, and are not looked at.
+
+    Raises
+    ------
+    InvalidInput
+        For the first chain that is a copy.
+    """
+    if draws[0].size < _TELLING:
+        return
+    seen: dict[bytes, int] = {}
+    for number, chain in enumerate(draws):
+        first = seen.setdefault(sha256(np.ascontiguousarray(chain).tobytes()).digest(), number)
+        if first != number:
+            raise InvalidInput(
+                f"draws has the same numbers in its chains number {first} and {number}, and independent chains have "
+                f"thermal noise of their own: their spread is the error bar of everything that is tested. Give every "
+                f"chain a seed, or a key, of its own."
+            )
 
 
 def _of_file(path: Path) -> AnyArray:

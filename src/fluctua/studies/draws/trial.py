@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._arrays import AnyArray, Array
+from ..._validate.values import choice
 from ...errors import InvalidInput
 from ...recipe.sgd import Recipe
 from ...simulation.identity import Size
 from ...theory.answers import Prediction, predict
-from ...theory.ladder import rungs_of
+from ...theory.ladder import FLOWS, rungs_of
 from ...theory.readings import kernel_relaxation
 from ...theory.stability import max_stable_lr
 from ...verification.conclusion import StatementVerdict, conclude
@@ -28,6 +29,7 @@ from .settled import Used, slowed, worth
 __all__ = ["Trial"]
 
 STATIONARY = "stationary"
+STARTS = ("optimum", "zero", STATIONARY)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Trial:
             return prediction.after(given.steps, start=start)
         if self._settled:
             return prediction
+        if isinstance(self.start, str):
+            choice("start", self.start, STARTS)
         steps = self.every * np.arange(1, self.draws.shape[1] + 1)
         assert self.start is not None
         return prediction.after(steps.tolist(), start=self.start)
@@ -154,7 +158,8 @@ class Trial:
     def theories(self) -> dict[str, Prediction]:
         """The law, and the rungs below it."""
         own = self.law.law
-        below = [name for name in rungs_of(own.sgd) if name not in (self.law.theory, "equilibrium")]
+        left = (self.law.theory, "equilibrium", *(FLOWS if own.moves else ()))  # a flow has no step to be unlike others
+        below = [name for name in rungs_of(own.sgd) if name not in left]
         rungs: dict[str, Prediction] = {name: self._solved(own.sgd, name) for name in below}
         return {self.law.theory: self.law, **rungs}
 
