@@ -458,3 +458,27 @@ def test_what_a_user_holds_is_a_line_and_a_table(right):
     assert right != fl.predict(spring(0.2))
     assert fl.simulate(spring(), steps=50, replicas=8, rng=1) == runs
     assert Grid(spring(), right.grid).dx == pytest.approx(right.grid[1] - right.grid[0])
+
+
+class Away:
+    """A parabola about a place that is far from 0."""
+
+    def value(self, x):
+        return 0.5 * (x - 1000.0) ** 2
+
+    def slope(self, x):
+        return x - 1000.0
+
+
+@pytest.mark.parametrize(
+    ("chain", "centre"),
+    [
+        (Langevin(Away(), lr=0.5, method="fixed"), 1000.0),
+        (Langevin("harmonic", lr=1.8, method="fixed"), 0.0),  # whose grid is 34 standard deviations wide
+    ],
+)
+def test_tails_do_not_swallow_the_bias_to_first_order(chain, centre):
+    law = fl.predict(chain, theory="first_order")
+    assert law.bias_slope(lambda x: (x - centre) ** 2) == pytest.approx(0.5, rel=1e-9)  # T/2
+    assert law.bias_slope(lambda x: x - centre) == pytest.approx(0, abs=1e-12)
+    assert law.variance == pytest.approx(1 + chain.lr / 2, rel=1e-9)

@@ -172,6 +172,14 @@ def test_other_verbs_say_which_take_a_net():
         fl.learning_curve(tiny(**WIDE), fl.SGD(lr=0.01, batch_size=2), steps=3)
 
 
+def test_layers_without_a_slope_say_so_in_silence():
+    start = fl.predict(tiny(**WIDE), fl.SGD(lr=0.01, batch_size=2)).after(0)
+    assert np.isnan(start.flatness_slope)
+    assert start.to_dict()["flatness_slope"] is None
+    alike = layers.Layer(2, np.diag([3.0, 2.0]), np.diag([0.3, 0.1 + 0.2]), 1.0, (2, 1))  # but for rounding
+    assert np.isnan(alike.slope)
+
+
 def test_a_spectrum_needs_noise():
     with pytest.raises(InvalidInput, match="fit the data exactly"):
         layers.spectrum_moments(10, 10)

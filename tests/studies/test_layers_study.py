@@ -54,6 +54,19 @@ def test_the_verdict_has_a_claim_mutants_and_what_was_found():
 
 
 @pytest.mark.any_seed
+def test_one_output_has_no_slope_and_every_other_number():
+    rng = np.random.default_rng(1)
+    inputs = rng.normal(size=(50, 3))
+    problem = fl.LeastSquares(inputs, inputs.sum(axis=1) + rng.normal(size=50))
+    net = layers.TwoLayer(problem, hidden=2)
+    verdict = fl.verify(net, fl.SGD(lr=0.02, batch_size=8), steps=30, replicas=32, rng=1)
+    assert not any(each.name.startswith("slope") for row in verdict.rows for each in row.quantities)
+    assert any("curved alike" in words for words in verdict.facts.values())
+    assert "Flat directions" not in verdict.facts
+    assert "none: its directions" in render(verdict)
+
+
+@pytest.mark.any_seed
 def test_a_verdict_is_kept_and_drawn(tmp_path):
     verdict = short_verdict()
     verdict.save(tmp_path)

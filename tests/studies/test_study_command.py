@@ -10,6 +10,7 @@ import pytest
 import fluctua as fl
 from fluctua import studies
 from fluctua.report import render
+from fluctua.studies import adaptive, learning
 from fluctua.studies.adaptive import Langevin, evidence
 from fluctua.verification.conclusion import StatementVerdict
 from helpers.commands import check
@@ -28,6 +29,13 @@ def no_curve(monkeypatch):
 def test_studies_are_found_by_their_folders():
     assert "adaptive" in studies.names()
     assert studies.find("adaptive").name == "adaptive"
+
+
+def test_verbs_take_the_noun_of_a_study_by_name_too():
+    chain = adaptive.Langevin("harmonic", method="fixed")
+    assert fl.predict(problem=chain, theory="target") == fl.predict(chain, theory="target")
+    net = learning.RateNetwork([[0.0, 0.5], [0.5, 0.0]], gain=0.8, noise=0.05, dt=0.1)
+    assert fl.predict(problem=net, inputs=[1, 0], targets=[0, 1]) == fl.predict(net, [1, 0], [0, 1])
 
 
 def test_a_study_that_there_is_not_is_refused_by_name(run):

@@ -37,6 +37,8 @@ def by_noun(function: Callable[Concatenate[Any, P], R_co]) -> Verb[P, R_co]:
         chosen = known.dispatch(type(problem))
         if chosen is function:
             _refuse_another(function, problem, args, keywords)
+        elif not args:  # by name, which the function of another noun may call otherwise
+            args = (keywords.pop("problem"),)
         return chosen(*args, **keywords)
 
     verb.register = known.register  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from .grid import Grid
 
 __all__ = ["density_change"]
 
-_NOTHING = 1e-280
+_SEEN = 1e-13  # of the largest density, below which rounding is all that a quotient by it would hold
 _ROUNDING = 1e-15
 
 
@@ -30,12 +30,11 @@ def density_change(grid: Grid) -> tuple[Array, Array]:
 
 
 def _change(slope: Array, d: Array, kept: Array, dx: float) -> Array:
-    """Return p (u - <u>) of D p u', summed outward from the largest density: no rounding comes from the tails."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        rate = np.where(kept > _NOTHING, slope / np.maximum(d * kept, _NOTHING), 0.0)
-        u = _summed(rate, dx)
-        u -= u[int(kept.argmax())]
-        change = np.where(kept > 1e-13 * kept.max(), kept * u, 0.0)
+    """Return p (u - <u>) of D p u', where p is more than rounding: the tails' quotients would swallow those within."""
+    seen = kept > _SEEN * kept.max()
+    rate = np.divide(slope, d * kept, out=np.zeros_like(slope), where=seen)
+    u = _summed(rate, dx)
+    change = np.where(seen, kept * (u - u[int(kept.argmax())]), 0.0)
     return np.asarray(change - kept * (change.sum() * dx))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ...verification.conclusion import StatementVerdict
+from ..reading import READING
 from ..study import Study
 
 __all__ = ["STUDY"]
@@ -22,7 +23,7 @@ def run(**options: Any) -> StatementVerdict:
 _OPTIONS = (
     click.Argument(["data"], default="digits"),
     click.Option(
-        ["--modes"], type=int, default=20, show_default=True, help="Steepest modes of the inputs that are kept."
+        ["--modes"], type=int, help="Steepest modes of the inputs that are kept.  [default: 20, or all where fewer]"
     ),
     click.Option(["--hidden"], type=int, default=10, show_default=True, help="Units of the hidden layer."),
     click.Option(
@@ -36,6 +37,7 @@ _OPTIONS = (
     click.Option(["--batch-size"], type=int, default=8, show_default=True, help="Samples per batch."),
     click.Option(["--steps"], type=int, default=1500, show_default=True, help="Steps of each run."),
     click.Option(["--replicas"], type=int, default=1024, show_default=True, help="Independent runs."),
+    *READING,
 )
 
 STUDY = Study(

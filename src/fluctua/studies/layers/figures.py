@@ -10,6 +10,7 @@ from ..._arrays import Array
 from ...report.figures.frame import INK, NOTE, decades, points
 from ...report.figures.sheet import Sheet, remark
 from ...report.figures.studied import Drawn, StudyPage, present
+from ...theory.local.flatness import exponent
 from ...verification.conclusion import StatementVerdict
 from .told import WINDOWS
 
@@ -43,20 +44,22 @@ def _window(axes: Axes, verdict: StatementVerdict, window: str) -> None:
         verdict.arrays[f"{window}_{name}"] for name in ("curvature", "measured", "error", "predicted", "steps")
     )
     colour, slope = _COLOURS[window], _fit(x, said)
-    label = f"{window}: steps {steps[0]:,} to {steps[-1]:,}; line: predicted slope {slope:+.2f}"
+    label = f"{window}: steps {steps[0]:,} to {steps[-1]:,}"
+    label += f"; line: predicted slope {slope:+.2f}" if np.isfinite(slope) else ""
     axes.errorbar(
         x, y, 2 * bar, fmt=_MARKERS[window], color=colour, markersize=3.2, elinewidth=0.5, label=label, zorder=2
     )
     axes.plot(x, said, "+", color=INK, markersize=4, markeredgewidth=0.6, zorder=3)
+    if not np.isfinite(slope):
+        return
     ends = np.array([x.min(), x.max()])
     height = np.exp(np.log(said).mean() + slope * (np.log(ends) - np.log(x).mean()))
     axes.plot(ends, height, color=colour, linewidth=1.4, zorder=1)
 
 
 def _fit(x: Array, y: Array) -> float:
-    """Slope of log y on log x."""
-    away = np.log(x) - np.log(x).mean()
-    return float(away @ np.log(y) / (away @ away))
+    """Slope of log y on log x; NaN where x does not vary."""
+    return 0.5 * exponent(y, x**-0.5)
 
 
 def _guides(axes: Axes, verdict: StatementVerdict) -> None:

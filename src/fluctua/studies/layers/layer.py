@@ -72,7 +72,10 @@ class Layer(ByValue, Tabular):
 
     @property
     def slope(self) -> float:
-        """Slope of log variance on log curvature: -1 in equilibrium, positive where flat directions fluctuate less."""
+        """Slope of log variance on log curvature: -1 in equilibrium, positive where flat directions fluctuate less.
+
+        NaN of fewer than two directions, and where all are curved alike, as those of layer 2 with one hidden unit.
+        """
         return 0.5 * self.exponent
 
     @property

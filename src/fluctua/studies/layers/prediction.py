@@ -16,6 +16,7 @@ from ..._tables import Columns
 from ..._validate.plain import JsonObject
 from ..._validate.values import positive_int, step_list
 from ...errors import FarDrift, InvalidInput
+from ...storage.results import finite
 from ...theory.readings import spelled
 from .ladder import LayerRung
 from .law import LayerLaw, LayerState
@@ -254,7 +255,7 @@ class LayersPrediction(ByValue, Tabular):
     def to_dict(self) -> JsonObject:
         """Return the scalars and the per-mode vectors as plain JSON types."""
         drift = None if self.steps is None else self.balance_drift
-        return {
+        said: JsonObject = {
             "theory": self.theory,
             "steps": None if self.steps is None else list(self.steps),
             "recipe": self.law.sgd.to_dict(),
@@ -266,6 +267,8 @@ class LayersPrediction(ByValue, Tabular):
             "curvatures": self.curvatures.tolist(),
             "mode_variances": self.mode_variances.tolist(),
         }
+        plain: JsonObject = finite(said)
+        return plain
 
     def _tables(self) -> Tables:
         return {"modes": self._modes, "layer 1": self.layer(1).columns, "layer 2": self.layer(2).columns}

@@ -10,7 +10,7 @@ from ..._arrays import AnyArray, Array, Arrays
 from .measurement import LayersMeasurement
 from .prediction import LayersPrediction
 
-__all__ = ["WINDOWS", "arrays_of", "facts_of", "tables_of"]
+__all__ = ["WINDOWS", "arrays_of", "facts_of", "sloped", "tables_of"]
 
 WINDOWS = ("early", "middle", "late")
 _SHOWN = 4  # elements of Bal that are drawn
@@ -20,6 +20,11 @@ _CAUSES = {
     "noise": "noise that does not follow the curvature",
     "unrelaxed": "modes that have not relaxed",
 }
+
+
+def sloped(right: Over) -> list[str]:
+    """Return the windows in which layer 2 has directions of different curvature, and so a slope."""
+    return [window for window in WINDOWS if np.isfinite(right[window].flatness_slope)]
 
 
 def arrays_of(right: Over, measured: Mapping[str, LayersMeasurement]) -> Arrays:
@@ -76,24 +81,33 @@ def facts_of(
     rungs: Mapping[str, Over], right: Over, measured: Mapping[str, LayersMeasurement], error: float
 ) -> dict[str, str]:
     """Return what the run found, in words."""
-    late, early = right["late"], right["early"]
-    net = late.net
-    slopes = ", ".join(
-        f"{_span(measured[window])}: {measured[window].slopes_along(right[window].layer(2)).mean():+.4f} "
-        f"({right[window].flatness_slope:+.4f})"
-        for window in WINDOWS
-    )
+    late, net = right["late"], right["late"].net
     return {
         "Net": f"{net.words}; {len(net.curvatures)} of {net.frame.size} directions are curved",
         "Learning rate": f"{late.law.sgd.lr / net.edge:.1%} of 2/h_max = {net.edge:.6g} of the net",
         "Own error": f"{late.stated_error:.2%}, O(lr): no rung is exact, since third moments do not close",
-        "Slope of log variance on log curvature, layer 2": f"measured (predicted) at steps {slopes}",
-        "Cause, early": _cause(early),
-        "Cause, late": _cause(late),
-        "Flat directions": _law(early, late),
+        **_slopes(right, measured),
         "Step identity": f"Bal' - Bal = lr^2 (G2^T G2 - G1 G1^T) to {error:.1e}",
         "Drift of tr Bal": f"{np.trace(right['end'].balance_drift):+.6f} predicted, leading order "
         f"{np.trace(rungs['langevin']['end'].balance_drift):+.6f}",
+    }
+
+
+def _slopes(right: Over, measured: Mapping[str, LayersMeasurement]) -> dict[str, str]:
+    """Slopes, their causes, and what follows for flat directions, where there are slopes."""
+    name, windows = "Slope of log variance on log curvature, layer 2", sloped(right)
+    if len(windows) < len(WINDOWS):
+        return {name: "none: its directions are curved alike, or there is one alone"}
+    slopes = ", ".join(
+        f"{_span(measured[window])}: {measured[window].slopes_along(right[window].layer(2)).mean():+.4f} "
+        f"({right[window].flatness_slope:+.4f})"
+        for window in windows
+    )
+    return {
+        name: f"measured (predicted) at steps {slopes}",
+        "Cause, early": _cause(right["early"]),
+        "Cause, late": _cause(right["late"]),
+        "Flat directions": _law(right["early"], right["late"]),
     }
 
 
@@ -104,6 +118,8 @@ def _span(found: LayersMeasurement) -> str:
 def _cause(prediction: LayersPrediction) -> str:
     """The parts of the slope, the largest named."""
     parts = prediction.causes
+    if not np.isfinite(list(parts.values())).all():
+        return "not told apart: the settled state has no slope"
     largest = max(parts, key=lambda name: abs(parts[name]))
     told = ", ".join(f"{name} {value:+.3f}" for name, value in parts.items())
     return f"{_CAUSES[largest]} ({told})"

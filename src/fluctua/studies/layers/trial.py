@@ -25,7 +25,7 @@ from .measurement import LayersMeasurement
 from .net import TwoLayer
 from .prediction import NODES, LayersPrediction
 from .runs import RECORDS, measured_over
-from .told import arrays_of, facts_of, tables_of
+from .told import arrays_of, facts_of, sloped, tables_of
 from .verbs import predict_net
 
 __all__ = ["verify_net", "windows_of"]
@@ -231,7 +231,7 @@ class _Trial:
         for number, band in enumerate(bands(late.replica_variances.shape[1])):
             ratios = late.replica_variances[:, band] / right["late"].mode_variances[band]
             out[f"band {number + 1}"] = ratios.mean(axis=1)
-        for window in ("early", "middle", "late"):
+        for window in sloped(right):
             out[f"slope {window}"] = self.measured[window].slopes_along(right[window].layer(2))
         return out
 
@@ -246,7 +246,7 @@ class _Trial:
         drift = right["end"].balance_drift
         size = float(np.abs(np.linalg.eigvalsh(drift)).sum())
         out["drift"] = Measured(float(np.trace(rung["end"].balance_drift)), own * size)
-        for window in ("early", "middle", "late"):
+        for window in sloped(right):
             slope = _slope_along(rung[window], right[window])
             out[f"slope {window}"] = Measured(slope, own)
         return out

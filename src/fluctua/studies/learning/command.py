@@ -14,6 +14,7 @@ from ..._validate.values import choice
 from ...data import load
 from ...errors import InvalidInput
 from ...verification.conclusion import StatementVerdict
+from ..reading import READING, reading_words
 from ..study import Study
 from .asked import predict_network
 from .network import RateNetwork
@@ -44,14 +45,16 @@ def run(
     task: tuple[str, ...],
     steps: int,
     replicas: int,
-    data_dir: str | None,
+    inputs_key: str | None = None,
+    targets_key: str | None = None,
+    data_dir: str | None = None,
     rng: int | None,
     progress: Callable[[str, float], None],
     level: float = 0.01,
     resolution: float = 0.05,
 ) -> StatementVerdict:
     """Return the verdict of the study on a data set."""
-    found = load(data, data_dir=data_dir)
+    found = load(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
     if found.labels is None:
         raise InvalidInput(
             f"{data} has no labels, and its classes are what the network remembers. Give data with labels."
@@ -66,7 +69,7 @@ def run(
         "input_gain": _INPUT[activation] if input_gain is None else input_gain,
     }
 
-    labels = found.labels
+    labels, keys = found.labels, reading_words(inputs_key, targets_key)
 
     def predicted(share: float) -> LearningPrediction:
         patterns, coupling = memories(found.inputs, labels, share)
@@ -76,7 +79,7 @@ def run(
         predicted(asymmetry),
         [f"{names[i]} -> {names[j]}" for i, j in zip(given, target, strict=True)],
         Asked.of(steps, replicas, rng, level, resolution, None, progress),
-        {"command": _words(data, asymmetry, task, {**settings, "steps": steps, "replicas": replicas})},
+        {"command": _words(data, keys, asymmetry, task, {**settings, "steps": steps, "replicas": replicas})},
         predicted(0.0) if asymmetry and activation == "linear" else None,
     ).about(found.about)
 
@@ -98,11 +101,17 @@ def _tasks(asked: tuple[str, ...], names: list[str]) -> tuple[Ints, Ints]:
     return given, target
 
 
-def _words(data: str, asymmetry: float, task: tuple[str, ...], settings: dict[str, Any]) -> str:
+def _words(data: str, keys: str, asymmetry: float, task: tuple[str, ...], settings: dict[str, Any]) -> str:
     """The command that repeats the study."""
     options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
     return " ".join(
-        ["learning", quote(data), f"--asymmetry {asymmetry}", options, *(f"--task {quote(each)}" for each in task)]
+        [
+            "learning",
+            quote(data) + keys,
+            f"--asymmetry {asymmetry}",
+            options,
+            *(f"--task {quote(each)}" for each in task),
+        ]
     )
 
 
@@ -121,7 +130,7 @@ _PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(["--task"], multiple=True, help="INPUT:TARGET; may be repeated.  [default: all; with tanh the first]"),
     click.Option(["--steps"], type=int, default=4000, show_default=True, help="Of the run that only fluctuates."),
     click.Option(["--replicas"], type=int, default=512, show_default=True, help="Independent runs."),
-    click.Option(["--data-dir"], type=str, help="Where the files of data sets are."),
+    *READING,
 )
 
 _USUAL: dict[str, Any] = {
@@ -135,7 +144,6 @@ _USUAL: dict[str, Any] = {
     "task": (),
     "steps": 4000,
     "replicas": 512,
-    "data_dir": None,
 }
 """What the command is called with where nothing is asked."""
 

@@ -15,6 +15,7 @@ from ..._arrays import Array, even
 
 __all__ = ["SHARE", "exponent", "principal_directions", "principal_flatness", "quadratic_flatness"]
 
+_ALIKE = 1e-9  # logarithms of flatness within this do not differ: rounding has no slope
 SHARE = 1e-4  # of the largest variance, below which a principal direction is not counted
 
 
@@ -47,12 +48,14 @@ def principal_flatness(covariance: Array, curvatures: Array, loss: float) -> tup
 
 
 def exponent(variances: Array, flatness: Array) -> float:
-    """Return psi of variance ~ flatness^-psi, by least squares of the logarithms; NaN of fewer than two directions.
+    """Return psi of variance ~ flatness^-psi, by least squares of the logarithms.
+
+    NaN of fewer than two directions, and where all are as flat.
 
     psi > 0 is the inverse relation, and psi = -2 that of equilibrium, S = T H^-1 (F88).
     """
     x, y = np.log(flatness), np.log(variances)
-    spread = x - x.mean()
-    if len(x) < 2 or not spread.any():
+    if len(x) < 2 or np.ptp(x) < _ALIKE:
         return float("nan")
+    spread = x - x.mean()
     return -float(spread @ y / (spread @ spread))
