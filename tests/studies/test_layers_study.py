@@ -153,3 +153,11 @@ def test_the_full_window_on_digits_and_every_wrong_law_rejected():
     assert slopes["slope early"] == pytest.approx(2.1757, abs=0.06)
     assert slopes["slope late"] == pytest.approx(-0.9553, abs=0.03)
     assert np.isfinite(verdict.detectable)
+
+
+@pytest.mark.any_seed
+def test_the_figures_fit_into_a_column_of_a_journal(run, tmp_path):
+    short_verdict().save(tmp_path)
+    code, _, err = run("plot", str(tmp_path), "--format", "pdf", "--size", "3.4in")
+    assert code == 0, err
+    assert (tmp_path / "statements.pdf").exists()

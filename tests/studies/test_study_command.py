@@ -42,6 +42,9 @@ def test_a_study_that_there_is_not_is_refused_by_name(run):
     code, _, err = run("study", "adaptve", "spring")
     assert code == 2
     assert "Did you mean 'adaptive'?" in err
+    code, _, err = run("study", "adaptive", "spring", "--method", "naive", "--no-correction")
+    assert code == 2
+    assert "--method ip" in err
     code, _, err = run("study", "adaptive", "sprnig")
     assert code == 2
     assert "Did you mean 'spring'?" in err

@@ -41,7 +41,7 @@ def scores(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     axes.set_xscale("symlog", linthresh=_LINEAR)
     axes.set_yticks(range(len(rows)), [legible(f"{row.name} ({row.role})") for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel("measured less predicted, standard errors")
+    axes.set_xlabel("deviation, standard errors")
     return figure
 
 

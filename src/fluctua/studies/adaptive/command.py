@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from ..._validate.values import choice
+from ...errors import InvalidInput
 from ...verification.conclusion import StatementVerdict
 from ..study import Study
 from .chain import METHODS, Langevin
@@ -19,6 +21,8 @@ def run(
     *, potential: str, method: str, lr: float, temperature: float, no_correction: bool, **asked: Any
 ) -> StatementVerdict:
     """Verify the chain that was asked for."""
+    if no_correction and choice("method", method, METHODS) != "ip":
+        raise InvalidInput(f"--no-correction is for --method ip, which has one to leave out; {method!r} has none.")
     correction = 0.0 if no_correction else 1.0
     chain = Langevin(potential, lr=lr, temperature=temperature, method=method, correction=correction)
     return verify_chain(chain, **asked)

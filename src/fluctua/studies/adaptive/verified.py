@@ -213,8 +213,8 @@ def _command(chain: Langevin, runs: ChainRuns, by_name: bool) -> dict[str, Any]:
     """The command that repeats the run; none for functions of the user's."""
     if not by_name or not isinstance(chain.potential, str) or chain.monitor is not None:
         return {}
-    off = " --no-correction" if chain.correction == 0 else ""
-    if chain.correction not in (0, 1):
+    off = " --no-correction" if chain.method == "ip" and chain.correction == 0 else ""
+    if chain.method == "ip" and chain.correction not in (0, 1):
         return {}
     size = f" --steps {runs.identity['steps']} --replicas {len(runs.final)}"
     asked = f"--method {chain.method} --lr {chain.lr:g} --temperature {chain.temperature:g}{size}"
