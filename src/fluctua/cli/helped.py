@@ -61,8 +61,10 @@ def _in_lines(example: str, width: int) -> list[str]:
     """Return a command in lines of a width, each but the last continued by a backslash."""
     if len(example) <= width:
         return [example]
-    whole = {"break_long_words": False, "break_on_hyphens": False}
-    *lines, last = textwrap.wrap(example, width - len(" \\"), subsequent_indent="  ", **whole)
+    wrapper = textwrap.TextWrapper(
+        width - len(" \\"), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    *lines, last = wrapper.wrap(example)
     return [*(f"{line} \\" for line in lines), last]
 
 
