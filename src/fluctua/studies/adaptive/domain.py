@@ -7,13 +7,15 @@ from collections.abc import Callable
 import numpy as np
 
 from ..._arrays import Array
-from ...errors import InvalidInput
+from ...errors import InvalidInput, NotConverged
 
 __all__ = ["domain_of", "normalised"]
 
 _DEEP = 50.0  # V above its least value over T, where the density is nothing
 _POINTS = 4001
 _WIDEST = 1e9
+_NARROWINGS, _CUT = 60, 0.1  # rounds, and the share that the last one cuts off at most
+_SHARP = "Measure x in units of the width of the potential's well."
 
 
 def domain_of(value: Callable[[Array], Array], temperature: float) -> tuple[float, float]:
@@ -41,15 +43,15 @@ def domain_of(value: Callable[[Array], Array], temperature: float) -> tuple[floa
 
 def _narrowed(value: Callable[[Array], Array], temperature: float, x: Array, inside: Array) -> tuple[float, float]:
     """The same interval as narrow as it can be."""
-    for _ in range(60):
+    for _ in range(_NARROWINGS):
         first, last = np.flatnonzero(inside)[[0, -1]]
         low, high = x[max(first - 1, 0)], x[min(last + 1, len(x) - 1)]
-        done = high - low > 0.9 * (x[-1] - x[0])
+        cut = 1 - float((high - low) / (x[-1] - x[0]))
         x = np.linspace(low, high, _POINTS)
         inside = _inside(value(x), temperature)
-        if done:
-            break
-    return float(x[0]), float(x[-1])
+        if cut < _CUT:
+            return float(x[0]), float(x[-1])
+    raise NotConverged("the interval where exp(-V/T) is", _NARROWINGS, cut, _CUT, _SHARP)
 
 
 def _inside(values: Array, temperature: float) -> Array:

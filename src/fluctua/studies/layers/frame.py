@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..._arrays import Array
+from ...errors import NotConverged
 
 __all__ = ["Frame", "balance_of"]
 
@@ -144,7 +145,7 @@ class Frame:
     def moved(self, balance: Array) -> Frame:
         """Return the point of the manifold that has another Bal, along W2 -> W2 e^-X, W1 -> e^X W1 (F109).
 
-        X B + B X = -dBal, B = W2^T W2 + W1 W1^T, repeated until Bal is met.
+        X B + B X = -dBal, B = W2^T W2 + W1 W1^T, repeated until Bal is met; raises `NotConverged` if it is not.
         """
         from scipy.linalg import expm
 
@@ -152,12 +153,12 @@ class Frame:
         for _ in range(_NEWTON):
             lacking = balance - frame.balance
             size, vectors = np.linalg.eigh(frame.second.T @ frame.second + frame.first @ frame.first.T)
-            if np.abs(lacking).max() <= _SETTLED * size[-1]:
-                break
+            if (left := np.abs(lacking).max() / size[-1]) <= _SETTLED:
+                return frame
             solved = _divided(vectors.T @ lacking @ vectors, size[:, None] + size)
             generator = -(vectors @ solved @ vectors.T)
             frame = Frame(expm(generator) @ frame.first, frame.second @ expm(-generator), self.inputs)
-        return frame
+        raise NotConverged("the point of the manifold with the balance of the layers", _NEWTON, float(left), _SETTLED)
 
 
 def _divided(values: Array, pairs: Array) -> Array:
