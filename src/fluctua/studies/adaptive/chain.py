@@ -155,6 +155,8 @@ class Langevin(System):
     InvalidInput
         For numbers out of range, a monitor that is not above 0, an exp(-V/T) that cannot be normalised, and for a slope
         that differs from a finite difference of its value by more than 1e-6: where, and both numbers.
+    NotConverged
+        Where the interval in which exp(-V/T) lives was not found.
 
     Notes
     -----

@@ -51,6 +51,8 @@ class Underdamped(System):
     InvalidInput
         As for `Langevin`; for a friction that is not above 0; and where the fixed point of A does not contract for a
         usual momentum: h sqrt(T) max |g'|/4 of 1 or more.
+    NotConverged
+        Where the interval in which exp(-V/T) lives was not found.
 
     References
     ----------

@@ -82,6 +82,8 @@ def verify_chain(
     InvalidInput
         Where the chain has no law (see `fluctua.predict`), for arguments out of range, for draws that hold NaN, fewer
         than 8 chains of them, and chains shorter than twice the slowest relaxation.
+    NotConverged
+        Where the interval in which a law lives was not found.
 
     Notes
     -----
