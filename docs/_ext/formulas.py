@@ -29,7 +29,7 @@ from sphinx.util.nodes import make_refnode
 import fluctua
 
 _log = getLogger(__name__)
-_CITED = re.compile(r"\b(F(?:\d{1,2}|1[0-2]\d))\b")
+_CITED = re.compile(r"\b(F(?:\d{1,2}|1\d\d))\b")
 
 
 def _resolve(path: str) -> Any:
@@ -57,7 +57,7 @@ class FormulaDirective(SphinxDirective):
         """Return the formula, warn of what is missing, and note it for the table."""
         (number,) = self.arguments
         if not _CITED.fullmatch(number):
-            raise self.error(f"a formula's number is F0 to F129, not {number}")
+            raise self.error(f"a formula's number is F0 to F199, not {number}")
         formula = {name: self.options.get(name, []) for name in self.option_spec}
         for fault in self._faults(number, formula):
             _log.warning("formula %s: %s", number, fault, location=self.get_location())

@@ -22,7 +22,7 @@ PAGES = {
     "layers": range(105, 114),
     "learning": range(114, 121),
 }
-CITED = re.compile(r"\bF(?:\d{1,2}|1[0-2]\d)\b")
+CITED = re.compile(r"\bF(?:\d{1,2}|1\d\d)\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)
 DIRECTIVE = re.compile(r"^ *```\{formula\} (\S+)\n((?: *:\w+: .*\n)*)((?:.*\n)*?) *```$", re.MULTILINE)
 OPTION = re.compile(r":(\w+): (.*)")
