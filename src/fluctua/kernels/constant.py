@@ -127,6 +127,15 @@ class Kernel(TwoTimes):
         """Phi of S = Phi o kappa (C + K[S]), the dissipation kernel of F2, (r, r)."""
         return self.phi()
 
+    @property
+    def stationary_variances(self) -> Array:
+        """The diagonal of `stationary`, (r,), in the time that it takes."""
+        rate, drive = (
+            values.reshape(self.components, self.modes) for values in (self.rate, self.drive * self.readout.ravel())
+        )
+        gap = rate[:, None] + rate - rate[:, None] * rate
+        return np.asarray((drive[:, None] * drive / gap).sum(axis=(0, 1)).real)
+
     def phi(self, *, observed: bool = False) -> Array:
         """Stationary second moment per unit of kappa G: of V, or of what is observed, (r, r)."""
         out, readout = np.zeros((self.modes, self.modes)), self._readout(observed)

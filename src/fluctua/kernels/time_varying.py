@@ -126,10 +126,20 @@ class Course(Components):
         `asked` are the ends, with the sorted steps of each. Between one end and the next all of them share a product of
         transitions, so that each step is taken once.
         """
-        ends = sorted({end for end, _ in asked})
-        wanted = np.unique(np.concatenate([steps for _, steps in asked]))
+        ends, steps = sorted({end for end, _ in asked}), np.concatenate([steps for _, steps in asked])
+        wanted, owner = (
+            np.unique(steps),
+            np.repeat([ends.index(end) for end, _ in asked], [len(each) for _, each in asked]),
+        )
         parts = [self._part(begin, end, wanted) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
-        return [self._joined(parts[: ends.index(end) + 1], steps, observed) for end, steps in asked]
+        out, within = np.empty((len(steps), self.modes)), np.searchsorted(ends, steps, "right")
+        ahead = np.repeat(self._readout(observed)[None], len(ends), axis=0)
+        for place, (flow, inside, responses) in reversed(list(enumerate(parts))):
+            some = np.flatnonzero(within == place)
+            before = responses[np.searchsorted(inside, steps[some])]
+            out[some] = np.einsum("nkr,nkr->nr", ahead[owner[some]], before)
+            ahead[place:] = np.einsum("nkr,kjr->njr", ahead[place:], flow)
+        return np.split(out, np.cumsum([len(each) for _, each in asked])[:-1])
 
     def _part(self, begin: int, end: int, wanted: Ints) -> tuple[Array, Ints, Array]:
         """The product of transitions from `begin` to `end`, and responses at its end to those wanted inside."""
@@ -141,16 +151,6 @@ class Course(Components):
             if row >= 0 and inside[row] == step:
                 out[row], row = response, row - 1
         return flow, inside, out
-
-    def _joined(self, parts: Sequence[tuple[Array, Ints, Array]], steps: Ints, observed: bool) -> Array:
-        """Responses at the end of the last of `parts`."""
-        ahead, out = self._readout(observed), np.empty((len(steps), self.modes))
-        for flow, inside, responses in reversed(parts):
-            if inside.size:
-                rows = slice(*np.searchsorted(steps, [inside[0], inside[-1] + 1]))
-                out[rows] = np.einsum("kr,nkr->nr", ahead, responses[np.searchsorted(inside, steps[rows])])
-            ahead = np.einsum("kr,kjr->jr", ahead, flow)
-        return out
 
     @property
     def rough(self) -> float:

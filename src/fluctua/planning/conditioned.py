@@ -266,7 +266,7 @@ class _Rates:
     def _is_stable(self, curvatures: Array, square: float, lr: float) -> bool:
         kernel = self._kernel(curvatures, lr)
         with np.errstate(all="ignore"):  # two components that coincide: what is not a number is not stable for certain
-            grown = float(np.max(curvatures * np.diag(kernel.stationary))) * self.kappa * square
+            grown = float(np.max(curvatures * kernel.stationary_variances)) * self.kappa * square
         return kernel.contracts and grown <= 1
 
     def relaxation(self, curvatures: Array, lr: float) -> float:

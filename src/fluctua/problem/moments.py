@@ -14,7 +14,7 @@ __all__ = ["BLOCK_ELEMENTS", "bands", "blocks", "mirrored", "quadratic_form", "s
 BLOCK_ELEMENTS = 2**23
 """Of one block of samples: 32 MB in float32, enough for GEMM to run at full speed."""
 _BANDS = 4  # of rows of a symmetric matrix
-_CACHED = 2**19  # elements that stay in a cache between two products
+_CACHED = 2**21  # elements of rows that are multiplied at once: a triangle is packed again for each
 
 
 def blocks(samples: int, width: int, elements: int = 0) -> Iterator[slice]:
@@ -44,17 +44,16 @@ def quadratic_form(z: AnyArray, matrix: Array) -> Array:
     return np.asarray(np.einsum("ij,ij->i", z @ (matrix / unit).astype(z.dtype), z), dtype=np.float64) * unit
 
 
-def symmetric_form(z: AnyArray, matrix: Array) -> Array:
-    """The same of a symmetric matrix, of which only `bands` are read: less than two thirds of the products."""
-    unit, parts = _unit(matrix), []
-    for rows, columns in bands(len(matrix)):
-        band = (matrix[rows, columns] / unit).astype(z.dtype).T
-        band[rows.stop - rows.start :] *= 2
-        parts.append((rows, columns, band))
-    out = np.zeros(len(z))
-    for some in blocks(len(z), len(matrix), _CACHED):
-        for rows, columns, band in parts:
-            out[some] += np.einsum("ij,ij->i", z[some, columns] @ band, z[some, rows])
+def symmetric_form(z: AnyArray, matrix: AnyArray) -> Array:
+    """The same of a symmetric matrix, of which only the triangle above its diagonal is read: half of the products."""
+    from scipy.linalg.blas import get_blas_funcs
+
+    unit = _unit(matrix)
+    half = np.multiply(matrix, 1 / unit).astype(z.dtype, copy=False)
+    half[np.diag_indices(len(half))] *= 0.5
+    times, out = get_blas_funcs("trmm", (z, half)), np.empty(len(z))
+    for some in blocks(len(z), len(half), _CACHED):
+        out[some] = np.einsum("ij,ij->i", times(2.0, half.T, z[some].T, lower=1).T, z[some])
     return out * unit
 
 
@@ -73,5 +72,5 @@ def weighted_square(z: AnyArray, q: Array) -> Array:
 
 def _unit(values: Array) -> float:
     """A power of four near the largest: in its units, which round nothing, small numbers stay in float32's range."""
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     return 4.0 ** int(np.clip(round(0.5 * log2(largest)), -511, 511)) if 0 < largest < np.inf else 1.0

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._arrays import Array, Ints
+from .._arrays import AnyArray, Array, Ints
 from .control import loss_rtol
 from .witnesses import Witnesses
 
@@ -26,8 +26,10 @@ class Flows:
 
     Attributes
     ----------
-    signed, most : ndarray, (nodes, r, nodes)
-        As [at, mode, from]: what it adds, and what errors of one sign add at most.
+    signed : ndarray, (nodes, r, nodes)
+        What it adds, as [at, mode, from].
+    most : ndarray, (nodes, nodes, r)
+        What errors of one sign add at most, as [at, from, mode].
     """
 
     signed: Array
@@ -112,7 +114,9 @@ class Allowance:
     def of_rests(self, rests: Array) -> Array:
         """The totals of what is left of the states, (nodes, n): nodes and modes may add up, or cancel."""
         witnesses, total, ones = self.witnesses, np.zeros(2), np.ones(rests.shape[1])
-        moved = witnesses.effect(np.einsum("ijw,jw->iw", self._seen_moved, rests.astype(np.float32)), ones, _ERRORS)
+        single = rests.astype(np.float32)
+        sums = np.array([np.einsum("jw,jw->w", seen, single[: len(seen)]) for seen in self._seen_moved])
+        moved = witnesses.effect(sums, ones, _ERRORS)
         for target, back, seen in zip(self.targets, self._backs, self._lost, strict=True):
             each = witnesses.effect_each(rests.T @ target.signed.T, witnesses.squares, _ERRORS) + np.abs(back) @ moved
             loss = witnesses.effect(np.einsum("wj,jw->w", seen, rests), ones, _ERRORS)
@@ -148,10 +152,7 @@ class Allowance:
 
     def _moved(self, sizes: Array) -> Array:
         """What errors of these sizes at each node move tr(A S) at each by, at most, as [at, from]."""
-        out, some = np.zeros((len(sizes),) * 2), np.flatnonzero(sizes.any(axis=1))
-        weighed = sizes[some] * self.data_curvatures
-        out[:, some] = np.einsum("ipj,jp->ij", self.flows.most[:, :, some], weighed)
-        return out
+        return np.asarray(np.einsum("ijp,jp->ij", self.flows.most, sizes * self.data_curvatures))
 
     def _allowed(self, target: Target) -> Array:
         """Of the variances, (r, 1)."""
@@ -187,14 +188,15 @@ class Allowance:
         return np.asarray(np.einsum("i,p,ipj->pj", self.curvatures @ back, self.data_curvatures, self.flows.signed))
 
     @cached_property
-    def _seen_moved(self) -> Array:
-        """What each witness's q at each node adds to tr(A S) at each, as [at, from, witness]; estimates.
+    def _seen_moved(self) -> list[AnyArray]:
+        """What each witness's q at each node adds to tr(A S) at each, [from, witness] of those before it; estimates.
 
         Modes whose curvatures are about the same have about the same flow.
         """
-        h = self.curvatures
+        h, before = self.curvatures, np.asarray(self.flows.signed.any(axis=1))
         groups = np.flatnonzero(np.diff(np.floor(np.log(np.maximum(h, _TINY)) / _ALIKE), prepend=np.inf))
         squares = np.add.reduceat(self.witnesses.squares * self.data_curvatures, groups, axis=1).astype(np.float32)
         counts = np.diff(groups, append=len(h))[:, None]
-        flows = np.add.reduceat(self.flows.signed, groups, axis=1) / counts
-        return np.array([(squares @ flow).T for flow in flows.astype(np.float32)])
+        flows = (np.add.reduceat(self.flows.signed, groups, axis=1) / counts).astype(np.float32)
+        lasts = [int(np.flatnonzero(some).max(initial=-1)) + 1 for some in before]
+        return [np.asarray(flow[:, :last].T @ squares.T) for flow, last in zip(flows, lasts, strict=True)]

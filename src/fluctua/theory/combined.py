@@ -66,8 +66,8 @@ class Combined:
     def states(self, nodes: Sequence[AnyArray], means: Sequence[Array | None]) -> Iterator[tuple[Array, Array | None]]:
         """Yield (S, E V) of each that was picked, from the `bands` of S at the nodes, (r, r), and E V there."""
         for shares, former in zip(self._nodes, self._former, strict=True):
-            total = np.zeros(nodes[0].shape)
+            total = np.zeros_like(nodes[0])
             for share, state in zip(shares, nodes, strict=True):
-                total += share * state
+                total += share.astype(state.dtype) * state
             mean = None if means[0] is None else np.tensordot(shares, np.array(means), 1)
             yield self.asked.less(mirrored(total), mean, former)

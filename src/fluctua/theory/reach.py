@@ -97,14 +97,19 @@ class Reach:
     @cached_property
     def flow(self) -> Array:
         """What the source's variance at each node adds to S_pp, (r, nodes)."""
-        return np.asarray((self.responses**2 * self.weights[:, None]).T @ self.basis)
+        return np.asarray(self.basis.T @ self._squares).T
 
     @property
     def most(self) -> Array:
         """The same of errors of one sign at most."""
-        return np.asarray((self.responses**2 * self.weights[:, None]).T @ np.abs(self.basis))
+        return np.asarray(np.abs(self.basis).T @ self._squares).T
+
+    @cached_property
+    def _squares(self) -> Array:
+        """What the source's variance at each step adds to S_pp, (n, r)."""
+        return np.asarray(self.responses**2 * self.weights[:, None])
 
     @property
     def unit(self) -> Array:
         """What a constant unit of it adds, (r,)."""
-        return np.asarray(self.weights @ self.responses**2)
+        return np.asarray(self._squares.sum(axis=0))

@@ -155,7 +155,7 @@ def surely_stable(problem: LeastSquares, sgd: Recipe, rate: float) -> bool:
     if not rate < mean_stable_lr(problem, sgd):
         return False
     h, a = source.minimum.curvatures, source.minimum.problem.curvatures
-    rounds = np.array([np.diag(step_kernel(h, sgd.step, share * rate).stationary) for share in _SHARES])
+    rounds = np.array([step_kernel(h, sgd.step, share * rate).stationary_variances for share in _SHARES])
     return bool((source.kappa * source.minimum.problem.largest_sums(a * np.maximum(rounds, 0)) < 1).all())
 
 

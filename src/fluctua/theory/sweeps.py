@@ -147,12 +147,14 @@ class Sweeps:
         state = reach.beside(self._still[step], self._shares, self.asked.felt) if step else self.covariance.astype(kind)
         added = reach.adds(self._added)
         bare = self.asked.seen(state, self._mean(place))
-        return Node(np.diag(state) + added, bare + self.asked.seen_diagonal(added), bare, state)
+        seen = bare + self.asked.seen_diagonal(added) if added.any() else bare
+        return Node(np.diag(state) + added, seen, bare, state)
 
     def _warmed(self, step: int, still: Array) -> Array:
         """S under a constant source with what thermal noise adds to it."""
-        warm = 0.0 if self.thermal is None else self.thermal.variances(self.thermal.after(step))
-        return still + np.diag(warm * np.ones(len(still)))
+        if self.thermal is None:
+            return still
+        return still + np.diag(self.thermal.variances(self.thermal.after(step)) * np.ones(len(still)))
 
     def _mean(self, place: int) -> Array | None:
         return None if self.mean is None else self.mean * self._time.reaches[place].drift

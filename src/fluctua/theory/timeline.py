@@ -87,10 +87,11 @@ class Timeline:
     @cached_property
     def flows(self) -> Flows:
         """What the source's variance at each node adds to S_pp at each."""
-        signed, most = np.zeros((2, len(self.steps), self.kernel.modes, len(self.steps)))
+        nodes, modes = len(self.steps), self.kernel.modes
+        signed, most = np.zeros((2, nodes, nodes, modes))
         for place, reach in enumerate(self.reaches[1:], 1):
-            signed[place], most[place] = reach.flow, reach.most
-        return Flows(signed, most)
+            signed[place], most[place] = reach.flow.T, reach.most.T
+        return Flows(signed.transpose(0, 2, 1), most)
 
     def ends(self, count: int) -> list[Target]:
         """What is observed at `count` nodes, or at the last: an average remembers sources that S has forgotten."""
