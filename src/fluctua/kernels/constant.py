@@ -130,20 +130,36 @@ class Kernel(TwoTimes):
     @property
     def stationary_variances(self) -> Array:
         """The diagonal of `stationary`, (r,), in the time that it takes."""
-        rate, drive = (
-            values.reshape(self.components, self.modes) for values in (self.rate, self.drive * self.readout.ravel())
+        rate, drive = (x.reshape(self.readout.shape) for x in (self.rate, self.drive * self.readout.ravel()))
+        return np.asarray(
+            (drive[:, None] * drive / (rate[:, None] + rate - rate[:, None] * rate)).sum(axis=(0, 1)).real
         )
-        gap = rate[:, None] + rate - rate[:, None] * rate
-        return np.asarray((drive[:, None] * drive / gap).sum(axis=(0, 1)).real)
 
     def phi(self, *, observed: bool = False) -> Array:
         """Stationary second moment per unit of kappa G: of V, or of what is observed, (r, r)."""
-        out, readout = np.zeros((self.modes, self.modes)), self._readout(observed)
-        for k, start in enumerate(range(0, len(self.rate), self.modes)):
-            rows = slice(start, start + self.modes)
-            part = (self.injection(rows) / self.gap(rows)).reshape(self.modes, self.components, self.modes)
-            out += (readout[k][:, None] * np.einsum("pjq,jq->pq", part, readout)).real
+        out = np.empty((self.modes, self.modes))
+        for rows, columns, values in self._bands(observed):
+            out[rows, columns], out[columns, rows] = values, values.T
         return out
+
+    def weighed(self, weights: Array) -> float:
+        """The sum over pairs of modes of `stationary` times a symmetric matrix of weights, (r, r)."""
+        total = 0.0
+        for rows, columns, values in self._bands(False):
+            parts = values * weights[rows, columns]
+            total += float(2 * parts.sum() - parts[:, : len(parts)].sum())
+        return total
+
+    def _bands(self, observed: bool) -> Iterator[tuple[slice, slice, Array]]:
+        """Yield some rows of Phi from the diagonal on, a cacheful at a time."""
+        r, readout, height = self.modes, self._readout(observed), max(1, _BLOCK_ELEMENTS // self.modes)
+        for top in range(0, r, height):
+            rows, columns, total = slice(top, min(top + height, r)), slice(top, r), np.zeros(())
+            for j, k in np.ndindex(readout.shape[:1] * 2):
+                ends = slice(j * r + top, j * r + rows.stop), slice(k * r + top, (k + 1) * r)
+                shown = readout[j, rows, None] * readout[k, columns]
+                total = total + _real_ratio(self.injection(*ends) * shown, self.gap(*ends))
+            yield rows, columns, total
 
     @property
     def breaks(self) -> list[int]:
@@ -266,3 +282,11 @@ def gradient_step(curvatures: Array, lr: float) -> Kernel:
 def one_component(curvatures: Array, lr: float) -> tuple[Array, Array]:
     """Return the drive and the entry of one component."""
     return np.full(len(curvatures), -lr), np.ones(len(curvatures))
+
+
+def _real_ratio(above: Vector, below: Vector) -> Array:
+    """The real part of a ratio; the complex ratio would take several times as long."""
+    if not np.iscomplexobj(below):
+        return np.asarray((above / below).real)
+    products = above.real * below.real + above.imag * below.imag
+    return np.asarray(products / (below.real**2 + below.imag**2))

@@ -93,6 +93,15 @@ class CoupledKernel(Kernel):
             out[:, rows] = out[rows].T
         return out
 
+    @property
+    def stationary_variances(self) -> Array:
+        """The diagonal of `stationary`, (r,)."""
+        return np.diag(self.phi())
+
+    def weighed(self, weights: Array) -> float:
+        """The sum over pairs of modes of `stationary` times a symmetric matrix of weights, (r, r)."""
+        return float(np.vdot(weights, self.phi()))
+
     def settled(self, source: Array) -> Vector:
         """Stationary state, (k r, k r), under `source` = kappa G, (r, r)."""
         out = super().settled(source)

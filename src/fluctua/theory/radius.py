@@ -22,6 +22,8 @@ _ROUNDS = 300
 _HELD, _FEWEST, _MOST = 2**25, 8, 40  # elements of a basis and its images together; vectors that it has
 _RESIDUAL = 1e-6  # of the eigenvector; the learning rate's error is its square over the gap to the next eigenvalue
 _INDEFINITE = 1e-4  # negative eigenvalue of the eigenvector over its largest, from which it is not the positive one
+_WIDTH = 1e-3  # of the logarithm of the learning rate: how far off the next is looked for first
+_SURE, _SURE_OF = 1e-15, 1e-3  # of it, how well it is told in a round: at best, and of the data's precision
 _END = 1e-12  # relative distance from the mean's limit up to which the learning rate is sought
 
 
@@ -59,14 +61,15 @@ def unit_radius(
     Cost: one `feedback` a round, about ten rounds at MNIST size. Memory: twice 8 to 40 matrices (r, r).
     """
     space, s = _Space(modes, precision), np.eye(modes) / np.sqrt(modes)
-    lr, tolerance = edge, max(_RESIDUAL, 10 * precision)
+    lr, tolerance, width, sure = edge, max(_RESIDUAL, 10 * precision), _WIDTH, max(_SURE, _SURE_OF * precision)
     phi = _phi(kernel, lr, edge)
     for number in range(_ROUNDS):
         grown = space.extend(s, feedback)
         s, z = space.leading(phi)
-        before, lr = lr, _crossing(s, z, kernel, edge, lr)
+        before, lr = lr, _crossing(s, z, kernel, edge, lr, width, sure)
         if lr == before == edge and number:
             return edge
+        width = float(np.clip(abs(np.log(lr / before)), 10 * sure, _WIDTH))  # the next move is hardly larger
         phi = _phi(kernel, lr, edge)
         s, then = phi * z, s
         residual = float(np.linalg.norm(s - then))
@@ -81,7 +84,9 @@ def _phi(kernel: Callable[[float], Kernel], lr: float, edge: float) -> Array:
     return kernel(min(lr, edge * (1 - _END))).stationary
 
 
-def _crossing(s: Array, z: Array, kernel: Callable[[float], Kernel], edge: float, otherwise: float) -> float:
+def _crossing(
+    s: Array, z: Array, kernel: Callable[[float], Kernel], edge: float, otherwise: float, width: float, sure: float
+) -> float:
     """The learning rate at which <Z, Phi o Z> = <Z, S>; `edge` if none is, `otherwise` while S is far from positive."""
     from scipy.optimize import brentq
 
@@ -90,9 +95,9 @@ def _crossing(s: Array, z: Array, kernel: Callable[[float], Kernel], edge: float
         return otherwise
 
     def excess(place: float) -> float:
-        return float(np.vdot(squares, kernel(edge * np.exp(place)).stationary)) / norm - 1
+        return kernel(edge * np.exp(place)).weighed(squares) / norm - 1
 
-    most, width = float(np.log1p(-_END)), 1e-3
+    most = float(np.log1p(-_END))
     low = high = min(float(np.log(otherwise / edge)), most)
     if norm == 0 or (high == most and excess(most) < 0):
         return edge
@@ -102,7 +107,7 @@ def _crossing(s: Array, z: Array, kernel: Callable[[float], Kernel], edge: float
         low, high, width = high, min(high + width, most), 8 * width
     if high == most and excess(most) < 0:
         return edge
-    return edge * float(np.exp(brentq(excess, low, high, xtol=1e-15, rtol=1e-13))) if low < high else otherwise
+    return edge * float(np.exp(brentq(excess, low, high, xtol=sure, rtol=1e-13))) if low < high else otherwise
 
 
 def _positive(s: Array) -> bool:
