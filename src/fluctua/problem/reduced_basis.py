@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import AnyArray, Array, Bools
 from .least_squares import Minimum
 
 __all__ = ["Sources"]
@@ -47,6 +47,19 @@ class Sources:
         a, symmetric = self.problem.curvatures, 0.5 * (matrix + matrix.T)
         return self._scattered(symmetric, None) - a[:, None] * matrix * a
 
+    def feedbacks(self, matrices: Array) -> Array:
+        """K of each of some matrices, (k, r, r): states that are sums of those asked are told at once."""
+        a, symmetric = self.problem.curvatures, 0.5 * (matrices + matrices.swapaxes(1, 2))
+        if self.problem.samples <= _FEW:
+            felt = np.array([self.minimum.fed_back(form, None) for form in symmetric])
+        else:
+            states = np.array([self._coordinates(form, None) for form in symmetric])
+            shares, rests = self._told(states)
+            felt = np.asarray(shares @ self._found[: self.spanned], dtype=np.float64).reshape(matrices.shape)
+            for k in np.flatnonzero(~self._known(states, rests)):
+                felt[k] = self._scattered(symmetric[k], None)
+        return np.asarray(felt - a[:, None] * matrices * a)
+
     def source(self, covariance: Array, mean: Array) -> Array:
         """C + K[S] + X(E V), (r, r)."""
         felt = self._scattered(covariance, mean if mean.any() else None)
@@ -57,13 +70,21 @@ class Sources:
         if self.problem.samples <= _FEW:
             return self.minimum.fed_back(form, mean)
         state = self._coordinates(form, mean)
-        shares = self._states[: self.spanned] @ state
-        rest = state - shares @ self._states[: self.spanned]  # squares would lose it: float32 holds 7 digits of them
-        if np.linalg.norm(rest) <= self.rtol * np.linalg.norm(state):
+        shares, rest = self._told(state)
+        if self._known(state, rest):
             return np.asarray(shares @ self._found[: self.spanned], dtype=np.float64).reshape(form.shape)
         found = self.minimum.fed_back(form, mean)
         self._learn(rest, shares, found.ravel())
         return found
+
+    def _told(self, states: AnyArray) -> tuple[AnyArray, AnyArray]:
+        """States as sums of those that are kept, and what that leaves of them."""
+        shares = states @ self._states[: self.spanned].T
+        return shares, states - shares @ self._states[: self.spanned]  # squares would lose it: float32 holds 7 digits
+
+    def _known(self, states: AnyArray, rests: AnyArray) -> Bools:
+        """Whether so little is left that what was found for those kept tells what the samples would."""
+        return np.asarray(np.linalg.norm(rests, axis=-1) <= self.rtol * np.linalg.norm(states, axis=-1))
 
     def _coordinates(self, form: Array, mean: Array | None) -> Array:
         """(S, E V) as a vector whose square is |q|^2, in the precision of the inputs."""

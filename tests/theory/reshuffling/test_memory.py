@@ -28,6 +28,16 @@ CORRELATION = {
 NOISE = {"noise_third_cumulant": "F50", "noise_fourth_cumulant": "F51"}
 
 
+class Felt:
+    """K of all samples, in the place of `Sources`."""
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def feedbacks(self, matrices):
+        return np.array([self.problem.feedback(matrix) for matrix in matrices])
+
+
 @pytest.fixture(scope="module", params=RECIPES)
 def epoch(request):
     """An epoch, summed step by step, and its memory, on a path of which nothing is left out."""
@@ -36,7 +46,7 @@ def epoch(request):
     assert law.epoch.times.tolist() == list(range(len(reference.sizes)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mean_path, "LEFT_OUT", 1e-15)
-        found = NoiseMemory(law.memory, reference.moments, reference.average_source, reference.problem.feedback)
+        found = NoiseMemory(law.memory, reference.moments, reference.average_source, Felt(reference.problem))
         assert len(found.path.path.parts) == min(2 * 3, len(law.epoch.times))
     return reference, found
 

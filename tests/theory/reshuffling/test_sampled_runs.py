@@ -1,12 +1,15 @@
 """Runs with random orders of their epochs: the standard error that they state, and `semi_analytic` at finite time."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.errors import InvalidInput, UnstableRates
+from fluctua.errors import InvalidInput, UncertainLimit, UnstableRates
 from fluctua.theory.law import Law
 from fluctua.theory.reshuffling.following import follow_sampled
+from fluctua.theory.reshuffling.limit import clearly_below
 from fluctua.theory.reshuffling.measured import MeasuredEpochs
 from fluctua.theory.reshuffling.orders import draw_orders, random_orders
 from helpers.thinning import thinned
@@ -124,6 +127,19 @@ def test_rates_clearly_below_the_limit_do_not_ask_for_it(monkeypatch):
     assert caught[0].message.max_stable_lr == pytest.approx(float(limit))
     monkeypatch.setattr("fluctua.theory.reshuffling.limit.epoch_limit", None)
     fl.learning_curve(problem, low, 2)
+
+
+def test_where_the_limit_is_that_of_the_expansion_it_tells_rates_far_below(monkeypatch):
+    problem = crowded()
+    monkeypatch.setattr("fluctua.theory.reshuffling.limit.chosen_orders", lambda *_: None)
+    sgd = fl.SGD(0.01, 8, momentum=0.9, sampling="shuffle")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UncertainLimit)
+        limit = fl.max_stable_lr(problem, sgd)
+    assert limit.method == "expansion"
+    assert clearly_below(problem, sgd, 0.4 * limit)
+    assert not clearly_below(problem, sgd, 0.6 * limit)
+    assert not clearly_below(problem, sgd, 1.1 * limit)
 
 
 def test_whether_epochs_are_measured_is_told_by_the_largest_rate_of_a_run():

@@ -62,7 +62,7 @@ class CourseShuffle:
         sources = np.array([self._source(k, moments, asked) for k in range(len(self.epoch.times))])
         average, memory = self.epoch.average(sources), None
         if self.shuffle.feels:
-            memory = NoiseMemory(self.memory, moments, average, asked.feedback, similar=not rough)
+            memory = NoiseMemory(self.memory, moments, average, asked, similar=not rough)
         steps = [self._step(k, source - average, average, memory) for k, source in enumerate(sources)]
         noise, crossed = zip(*steps, strict=True)
         return Added(average, np.array(noise), np.array(crossed))

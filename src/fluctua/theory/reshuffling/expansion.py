@@ -142,7 +142,7 @@ class Shuffle:
         sources = np.array([self._source(k, moments, asked) for k in range(len(epoch.times))])
         average, memory = epoch.average(sources), None
         if self.feels:
-            memory = NoiseMemory(self.memory, moments, average, asked.feedback, similar=not rough)
+            memory = NoiseMemory(self.memory, moments, average, asked, similar=not rough)
         return average, np.array([self._step(k, source, average, memory) for k, source in enumerate(sources)])
 
     def _source(self, k: int, moments: EpochMoments, asked: Sources) -> Array:

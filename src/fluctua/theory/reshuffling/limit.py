@@ -58,11 +58,15 @@ def clearly_below(problem: LeastSquares, sgd: Recipe, lr: float) -> bool:
     """Whether shuffled epochs forget at `lr` with room to spare, where that is asked of their maps and cheaper.
 
     In the maps of the same orders as the limit's the radius is then below one half, and the limit beyond `lr`: it
-    is proportional to the rate and more. False where that does not tell.
+    is proportional to the rate and more. Where the limit is that of the expansion, there is a stationary state at `lr`
+    and at twice that. False where that does not tell.
     """
-    orders = chosen_orders(problem, sgd) if len(sgd.batch_sizes(problem.population)) > 1 else None
-    if orders is None:
+    if len(sgd.batch_sizes(problem.population)) == 1:
         return False
+    orders = chosen_orders(problem, sgd)
+    if orders is None:
+        some = _some(problem, sgd)
+        return all(_margin(some, sgd, rate) > 0 for rate in (lr, lr / _CLEAR))
     return epoch_map(problem, replace(sgd, lr=lr), orders).leading(rtol=_ROUGH_RTOL)[0] < _CLEAR
 
 
@@ -146,7 +150,7 @@ def _expanded(problem: LeastSquares, sgd: Recipe) -> StableLimit:
 
     Where all samples are too many, its ratio to that of independent batches, from some of them for both.
     """
-    some = part(problem, problem.minimum(sgd.weight_decay), SOME // problem.rank)[0]
+    some = _some(problem, sgd)
     whole, few = (float(max_stable_lr(each, independent_batches(sgd))) for each in (problem, some))
     low = independent_limit(some, sgd)
     found = _first_zero(partial(_margin, some, sgd), 0.9 * low)
@@ -154,6 +158,11 @@ def _expanded(problem: LeastSquares, sgd: Recipe) -> StableLimit:
     if low < 0.5 * found:  # a last batch so small that the rest of the epoch must outweigh it
         error = max(error, _SMALL_LAST)
     return StableLimit(found * whole / few, "expansion", error * found * whole / few)
+
+
+def _some(problem: LeastSquares, sgd: Recipe) -> LeastSquares:
+    """As many samples as the expansion is found of in seconds."""
+    return part(problem, problem.minimum(sgd.weight_decay), SOME // problem.rank)[0]
 
 
 def _margin(problem: LeastSquares, sgd: Recipe, lr: float) -> float:

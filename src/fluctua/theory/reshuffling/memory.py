@@ -13,12 +13,13 @@ from functools import cached_property
 import numpy as np
 
 from ..._arrays import Array
+from ...problem.reduced_basis import Sources
 from ..interpolation import Grid
 from .batch_cumulants import BatchCumulants
 from .lag_cumulants import LagCumulants, LaggedAverages
 from .mean import MeanMotion
 from .path_cumulants import PathCumulants
-from .responses import Feedback, Responses
+from .responses import Responses
 from .timetable import Epoch
 
 __all__ = ["EpochMoments", "Memory", "NoiseMemory"]
@@ -79,17 +80,17 @@ class NoiseMemory:
     moments : EpochMoments
     source : ndarray, (r, r)
         The source G = C + K[S] + X(E V) averaged over the epoch.
-    feedback : callable
-        S -> K[S].
+    sources : Sources
+        What K makes of a state.
     similar : bool
         Whether estimated cumulants of a state nearby may stand for this one's.
     """
 
     def __init__(
-        self, memory: Memory, moments: EpochMoments, source: Array, feedback: Feedback, *, similar: bool = False
+        self, memory: Memory, moments: EpochMoments, source: Array, sources: Sources, *, similar: bool = False
     ) -> None:
         self.memory, self.epoch, self.moments, self.source = memory, memory.epoch, moments, source
-        self.feedback, epoch = feedback, memory.epoch
+        self.sources, epoch = sources, memory.epoch
         mean = epoch.fold(epoch.average(moments.means))
         self.cumulants = memory.averages.of_state(epoch.average(moments.states), mean, similar=similar)
         self.path, self.trends = memory.along(moments.means)
@@ -137,8 +138,10 @@ class NoiseMemory:
     def anticorrelated_feedback(self, k: int) -> Array:
         """F45: -eps times the sum of f m^u of what the noise of an earlier batch felt, less what it feels now."""
         epoch = self.epoch
-        now = self.feedback(epoch.kernel.fold(self.moments.states[k]))
-        changes = np.array([self.feedback(epoch.fold_rows(between).T) - now for between in self.between(k)])
+        now = epoch.kernel.fold(self.moments.states[k])
+        then = [epoch.fold_rows(between).T for between in self.between(k)]
+        felt = self.sources.feedbacks(np.array([now, *then]))
+        changes = felt[1:] - felt[0]
         changes += self.path.crossed(k, int(epoch.times[k]) - 1 - self._lags(k).nodes)
         weights = epoch.history_responses(int(epoch.times[k]))
         return np.asarray(-self.memory.batches.eps * np.einsum("aj,jaq->aq", weights, epoch.tile_rows(changes)))
