@@ -29,7 +29,7 @@ __all__ = ["MarkovChain", "divergence", "log_ratio_temperature", "stationary_of"
 
 _ELIMINATED = 1024  # states up to which the vector is found by elimination, without cancellation
 _SUMMED = 1e-9  # what a row may lack of one
-_LEFT = 1e-11  # estimated error of the vector, in its sum of absolute values, at most
+_LEFT = 1e-9  # estimated error of the vector, in its sum of absolute values, at most
 _ROUNDS = 3000  # restarts of the iteration
 _POLISH = 60  # products with the matrix that remove what an eigensolver leaves in the smallest entries
 _BALANCED = 1e-11  # relative: currents below it are rounding
@@ -154,7 +154,7 @@ def stationary_of(turned: Callable[[Array], Array], states: int) -> Array:
     """Return the vector that `turned` keeps, (n,), by Arnoldi iteration and then by rounds, which keep it positive.
 
     `turned` is a turn of a chain of more than three states. Raises `NotConverged` where the error may be more than
-    1e-11 in the sum of absolute values, which the second largest eigenvalue tells.
+    1e-9 in the sum of absolute values, which the second largest eigenvalue tells.
     """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 

@@ -79,11 +79,12 @@ def march_by_flags(
             n = m = change = 0
             for k in range(starts[vertex], starts[vertex + 1]):
                 other = colours[others[k]]
-                if other in (now, new):
-                    n += other == now
-                    m += other == new
+                before, after = other == now, other == new
+                if before or after:
+                    n += before
+                    m += after
                     if flags[edges[k]] if shared else rng.random() < batch:
-                        change += 1 if other == new else -1
+                        change += 1 if after else -1
             made[n, m] += 1
             if change < 0 or (change == 0 and not strict):
                 taken[n, m] += 1

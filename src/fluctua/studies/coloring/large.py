@@ -15,6 +15,7 @@ from ...verification.statements import Measured, Statement, stated
 from .asked import predict_graph, usual_theory
 from .closure import energy_per_edge, inverse_of_energy
 from .moves import Metropolis, SGDLike
+from .proposals import Proposals
 from .runs import ColoringRuns
 from .told import Evidence, curve_of, facts_of, temperature_curve, temperatures_of
 from .trial import Asked, Found, measured
@@ -22,7 +23,7 @@ from .trial import Asked, Found, measured
 __all__ = ["large_trial"]
 
 _CHANGES = (1, 2, 3)
-_SEEN = 2000  # accepted moves of a kind, below which its temperature is not held against another
+_SEEN, _PLENTY = 30, 2000  # moves of a kind in each run, and accepted in all, for an error bar and a temperature
 _NEAR, _PILOTS = 0.01, 4  # share of the energy by which a pilot run may miss; pilot runs at most
 ENERGY, RATIO = "E/N", "T_1/T_3"
 
@@ -85,7 +86,7 @@ def _sgd(asked: Asked) -> Found:
     prediction = predict_graph(asked.graph, move, theory=usual_theory(asked.graph, move))
     rows.append(stated(prediction.theory, "rung", {ENERGY: prediction.energy_per_vertex}, _energy_of(sgd)))
     evidence = [curve_of(asked.graph, runs), temperatures_of(sgd, prediction), temperature_curve(asked, temperature)]
-    more = {"Metropolis has this energy": f"at T {temperature:.6g}, found by runs on this graph"}
+    more = {"Matched temperature": f"{temperature:.6g}, at which Metropolis has this energy on this graph"}
     arrays, tables = _together(evidence)
     return Found(rows, asked.sweeps, arrays, tables, facts_of(prediction, sgd, more))
 
@@ -133,9 +134,9 @@ def _energy_of(runs: ColoringRuns) -> dict[str, Array]:
 
 def _acceptances(asked: Asked, runs: ColoringRuns) -> Iterator[Statement]:
     """The claim that flags accept as acc(n, m) says, and the mutant of one temperature for all changes."""
-    if asked.move.shared:
+    right, found = ({}, {}) if asked.move.shared else _accepted(asked, runs)
+    if not right:
         return
-    right, found = _accepted(asked, runs)
     claim = stated("acceptance of flags", "claim", right, found)
     yield claim
     if RATIO in right:
@@ -146,17 +147,23 @@ def _accepted(asked: Asked, runs: ColoringRuns) -> tuple[dict[str, float], dict[
     """a(k) and T_1/T_3: by the table from the proposals that were made, and as accepted, about the former."""
     own = runs.by_replica
     told = own.by(own.made, asked.move.acceptance(own.made.shape[-1] - 1))
-    seen = {k: own.taken[:, own.changes == k].sum(axis=1).min() for each in _CHANGES for k in (each, -each)}
-    both = [k for k in _CHANGES if min(seen[k], seen[-k]) * asked.replicas >= _SEEN]
     right, found = {}, {}
-    for k in [sign * each for each in both or (1,) for sign in (1, -1)]:
+    for k in [sign * each for each in _CHANGES for sign in (1, -1) if _often(told, sign * each)]:
         right[f"a({k:+d})"] = float(told.acceptance(k).mean())
         found[f"a({k:+d})"] = own.acceptance(k) - told.acceptance(k) + right[f"a({k:+d})"]
+    both = [k for k in _CHANGES if min(told.taken[:, told.changes == sign * k].sum() for sign in (1, -1)) >= _PLENTY]
     if len(both) > 1:
         by_table, by_flags = (_ratio(each, both[0], both[-1]) for each in (told, own))
         right[RATIO] = float(by_table.mean())
         found[RATIO] = by_flags - by_table + right[RATIO]
     return right, found
+
+
+def _often(told: Proposals, change: int) -> bool:
+    """Whether in every run moves of a change are both accepted and refused often enough for an error bar."""
+    mask = told.changes == change
+    made, taken = (each[:, mask].sum(axis=1) for each in (told.made, told.taken))
+    return bool(np.minimum(taken, made - taken).min() >= _SEEN)
 
 
 def _ratio(own: Any, first: int, last: int) -> Array:
@@ -172,19 +179,18 @@ def _metropolis(asked: Asked) -> Found:
     runs = asked.run("simulation", 0, move)
     other = replace(move, order="random" if move.sequential else "sequential")
     beside = asked.run("the other order", 1, other)
-    own, found = runs.by_replica, {}
-    changes = [k for k in _CHANGES if own.taken[:, own.changes == k].sum() >= _SEEN] or [1]
-    for k in changes:
-        found[f"a({k:+d})"] = own.acceptance(k)
+    own = runs.by_replica
+    changes = [k for k in _CHANGES if _often(own, k)]
+    found = {f"a({k:+d})": own.acceptance(k) for k in changes}
     right = {f"a({k:+d})": float(np.exp(-k / move.temperature)) for k in changes}
-    claim, wrong = stated("acceptance", "claim", right, found), []
-    for factor in (1 + asked.resolution, 1 - asked.resolution):
+    rows = [stated("acceptance", "claim", right, found)] if right else []
+    for factor in (1 + asked.resolution, 1 - asked.resolution) if rows else ():
         off = {name: value ** (1 / factor) for name, value in right.items()}
-        wrong.append(stated(f"T x {factor:.4g}", "rung", off, found).if_told(claim, asked.level))
+        rows.append(stated(f"T x {factor:.4g}", "rung", off, found).if_told(rows[0], asked.level))
     count, energy = int(asked.graph.vertices), measured(beside)
     per_vertex = Measured(energy.mean / count, energy.error / count, energy.freedom)
     order = stated("the order does not matter", "claim", {ENERGY: per_vertex}, _energy_of(runs))
     prediction = predict_graph(asked.graph, move, theory="tree")
     tree = stated("tree", "rung", {ENERGY: prediction.energy_per_vertex}, _energy_of(runs))
     arrays, tables = _together([curve_of(asked.graph, {"sgd": runs}), temperatures_of(runs, prediction)])
-    return Found([claim, order, *wrong, tree], asked.sweeps, arrays, tables, facts_of(prediction, runs, {}))
+    return Found([*rows, order, tree], asked.sweeps, arrays, tables, facts_of(prediction, runs, {}))

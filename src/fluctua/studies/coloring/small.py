@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..._arrays import Array, Ints
+from ...errors import InvalidInput, NotConverged
 from ...verification.statements import Statement, stated
 from .asked import predict_graph
 from .closure import Closure, energy_per_edge
 from .exact import ExactLaw, law_of
-from .moves import Metropolis, Move, SGDLike
+from .moves import Metropolis, SGDLike
+from .proposals import Proposals
 from .runs import ColoringRuns
 from .shared import affordable, joint_size
 from .states import Boltzmann, States
@@ -23,6 +25,8 @@ from .trial import Asked, Found
 __all__ = ["small_trial"]
 
 _CURRENTS = 4  # kinds of moves whose currents are looked at
+_SEEN = 30  # moves of a kind in each run, which have an error bar
+_ROUNDING = 1e-13  # share of a flow, below which a current is none
 _BESIDE = 2**20  # numbers in the joint law of colours and flags, where it is a wrong one
 
 
@@ -35,15 +39,15 @@ class _Numbers:
 
     def of(self, other: ExactLaw) -> dict[str, float]:
         """What a law says of them."""
-        moves = {_current(n, m): float(other.proposals.current(n, m)) for n, m in self.kinds}
+        moves = {_current(n, m): self._flow(other.proposals, n, m) for n, m in self.kinds}
         entropy = {"entropy": other.entropy_production} if self.kinds else {}
-        return self._energies(other.energy, other.variance) | entropy | moves
+        return self.energies(other.energy, other.variance) | entropy | moves
 
     def equilibrium(self, boltzmann: Boltzmann, inverse: float) -> dict[str, float]:
         """What exp(-E/T) says of them."""
         moves = {_current(n, m): 0.0 for n, m in self.kinds}
         entropy = {"entropy": 0.0} if self.kinds else {}
-        return self._energies(boltzmann.mean(inverse), boltzmann.variance(inverse)) | entropy | moves
+        return self.energies(boltzmann.mean(inverse), boltzmann.variance(inverse)) | entropy | moves
 
     def found(self, runs: ColoringRuns) -> dict[str, Array]:
         """What the replicas found."""
@@ -53,8 +57,14 @@ class _Numbers:
         entropy = {"entropy": runs.entropies} if self.kinds else {}
         return {"E": energy, "Var E": spread} | entropy | moves
 
-    def _energies(self, mean: float, variance: float) -> dict[str, float]:
+    def energies(self, mean: float, variance: float) -> dict[str, float]:
+        """Return a mean and a spread about the claimed mean."""
         return {"E": mean, "Var E": variance + (mean - self.law.energy) ** 2}
+
+    @staticmethod
+    def _flow(proposals: Proposals, n: int, m: int) -> float:
+        found = float(proposals.current(n, m))
+        return found if abs(found) > _ROUNDING * float(proposals.taken[n, m]) else 0.0
 
 
 def small_trial(asked: Asked) -> Found:
@@ -62,7 +72,8 @@ def small_trial(asked: Asked) -> Found:
     asked.report("laws", 0.0)
     prediction = predict_graph(asked.graph, asked.move, theory="exact")
     law = prediction.law
-    numbers = _Numbers(law, _kinds(law, asked.move))
+    _refuse_still(law, asked)
+    numbers = _Numbers(law, _kinds(law, asked))
     start = _drawn(law, asked)
     runs = asked.run("simulation", 0, asked.move, start=start, burn_in=0, flags=True)
     found, right = numbers.found(runs), numbers.of(law)
@@ -78,14 +89,30 @@ def small_trial(asked: Asked) -> Found:
     return Found(rows, asked.sweeps, arrays, tables, facts_of(prediction, runs, _left_out(asked, rows)))
 
 
-def _kinds(law: ExactLaw, move: Move) -> tuple[tuple[int, int], ...]:
-    """The kinds (n, m) of moves with the most proposals; none where flags are shared, of which acc(n, m) is not."""
-    if move.shared:
+def _refuse_still(law: ExactLaw, asked: Asked) -> None:
+    """Refuse runs in which the energy would change so rarely that their spread tells nothing."""
+    moves = float(law.proposals.taken[law.proposals.changes != 0].sum()) * _visits(asked)
+    if moves < _SEEN:
+        raise InvalidInput(
+            f"sweeps = {asked.sweeps:,} are too few: the energy would change {moves:.2g} times in each run, and "
+            f"{_SEEN:g} times are needed for an error bar. Give {asked.sweeps * _SEEN / max(moves, 1e-300):.2g} "
+            f"sweeps, or a smaller batch."
+        )
+
+
+def _visits(asked: Asked) -> float:
+    """Of one run."""
+    return float(asked.sweeps) * int(asked.graph.vertices)
+
+
+def _kinds(law: ExactLaw, asked: Asked) -> tuple[tuple[int, int], ...]:
+    """The most frequent kinds (n, m) of moves; none where flags are shared, of which acc(n, m) is not."""
+    if asked.move.shared:
         return ()
-    made = np.triu(law.proposals.made + law.proposals.made.T, 1)
-    order = np.argsort(made, axis=None)[::-1][:_CURRENTS]
-    pairs = [tuple(map(int, np.unravel_index(each, made.shape))) for each in order if made.flat[each] > 0]
-    return tuple((n, m) for n, m in pairs)
+    taken = np.triu(np.minimum(law.proposals.taken, law.proposals.taken.T), 1)
+    order = np.argsort(taken, axis=None)[::-1][:_CURRENTS]
+    pairs = [np.unravel_index(each, taken.shape) for each in order if taken.flat[each] * _visits(asked) >= _SEEN]
+    return tuple((int(n), int(m)) for n, m in pairs)
 
 
 def _current(n: int, m: int) -> str:
@@ -109,11 +136,11 @@ def _wrong(asked: Asked, numbers: _Numbers) -> Iterator[tuple[str, Mapping[str, 
     assert isinstance(move, SGDLike)
     yield "exp(-E/T_E)", numbers.equilibrium(law.boltzmann, inverse)
     yield "exp(-E/T0)", numbers.equilibrium(law.boltzmann, 1 / move.zero_temperature)
-    yield "accept if it falls", _strict(asked, numbers)
+    if strict := _strict(asked, numbers):
+        yield "accept if it falls", strict
     for name, other in _other_moves(move).items():
-        if not other.shared or _listed(asked, other):
-            beside = law_of(asked.graph, other)
-            yield name, numbers.of(beside) if not other.shared else numbers._energies(beside.energy, beside.variance)
+        if (beside := _law(asked, other)) is not None:
+            yield name, numbers.of(beside) if not other.shared else numbers.energies(beside.energy, beside.variance)
 
 
 def _other_moves(move: SGDLike) -> dict[str, SGDLike]:
@@ -125,18 +152,26 @@ def _other_moves(move: SGDLike) -> dict[str, SGDLike]:
     return {name: replace(move, order="random" if move.sequential else "sequential"), **kinds}
 
 
-def _listed(asked: Asked, move: SGDLike) -> bool:
+def _law(asked: Asked, move: SGDLike) -> ExactLaw | None:
+    """The law of another move, where it has one and is not much dearer."""
     states = States(asked.graph)
-    return not affordable(states, move) and joint_size(states) <= _BESIDE
+    if move.shared and (affordable(states, move) or joint_size(states) > _BESIDE):
+        return None
+    try:
+        found = law_of(asked.graph, move)
+        found.energy  # noqa: B018  (solved for here)
+    except (InvalidInput, NotConverged):
+        return None
+    return found
 
 
 def _strict(asked: Asked, numbers: _Numbers) -> dict[str, float]:
     """Where moves are accepted only if the energy falls, nothing moves any more once there is no conflict."""
     assert isinstance(asked.move, SGDLike)
-    if numbers.law.states.energies.min() == 0 or asked.move.shared:
-        return numbers._energies(float(numbers.law.states.energies.min()), 0.0)
-    other = law_of(asked.graph, replace(asked.move, strict=True))
-    return numbers._energies(other.energy, other.variance)
+    if numbers.law.states.energies.min() == 0:
+        return numbers.energies(0.0, 0.0)
+    other = _law(asked, replace(asked.move, strict=True))
+    return numbers.energies(other.energy, other.variance) if other is not None else {}
 
 
 def _tree(asked: Asked, found: Mapping[str, Any]) -> list[Statement]:
