@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, Bools
+from .._arrays import Array, Bools, Ints
 from .._results import Brief, ByValue
 from .._validate.sizes import refuse_bytes
 from .._validate.values import real_array
@@ -32,6 +32,7 @@ _SUMMED = 1e-9  # what a row may lack of one
 _LEFT = 1e-9  # estimated error of the vector, in its sum of absolute values, at most
 _ROUNDS = 3000  # restarts of the iteration
 _POLISH = 60  # products with the matrix that remove what an eigensolver leaves in the smallest entries
+_STILL = 1e-14  # relative change of every entry, below which there is nothing left to remove
 _BALANCED = 1e-11  # relative: currents below it are rounding
 
 
@@ -74,7 +75,10 @@ class MarkovChain(Brief, ByValue):
 
         Several vectors are refused: `InvalidInput`.
         """
-        return _eliminated(self._turn) if self.states <= _ELIMINATED else stationary_of(self._turned, self.states)
+        if self.states <= _ELIMINATED:
+            return _eliminated(self._turn)
+        _kept(sum(self.matrices[1:], self.matrices[0]) > 0)
+        return stationary_of(self._turned, self.states)
 
     @cached_property
     def vectors(self) -> tuple[Array, ...]:
@@ -167,8 +171,11 @@ def stationary_of(turned: Callable[[Array], Array], states: int) -> Array:
     first = int(np.argmin(np.abs(values - 1)))
     found, gap = np.abs(vectors[:, first].real), 1 - float(np.abs(values[1 - first]))
     for _ in range(_POLISH):
-        found = turned(found / found.sum())
-    left = float(np.abs(turned(found) - found).sum())
+        last = found / found.sum()
+        found = turned(last)
+        if np.all(np.abs(found - last) <= _STILL * found):
+            break
+    left = float(np.abs(found - last).sum())
     if not left <= _LEFT * gap:
         raise NotConverged("the stationary vector of the chain", _POLISH, left / max(gap, 1e-300), _LEFT, _SLOW)
     return np.asarray(found / found.sum())
@@ -218,21 +225,26 @@ def divergence(there: Array, back: Array) -> float:
         return float(np.sum(there * (off - np.log1p(off))))
 
 
-def _eliminated(matrix: Array) -> Array:
-    """The stationary vector by eliminating states (Grassmann, Taksar and Heyman), which subtracts nothing."""
+def _kept(possible: Any) -> Ints:
+    """Return the states of the one set that the chain never leaves; raises `InvalidInput` where there are several."""
     from scipy.sparse.csgraph import connected_components
 
-    count = len(matrix)
-    refuse_bytes(f"a chain of {count:,} states", 16.0 * count**2, "Use fewer states.")
-    kinds, label = connected_components(matrix > 0, directed=True, connection="strong")
-    rows, columns = np.nonzero(matrix)
+    kinds, label = connected_components(possible, directed=True, connection="strong")
+    rows, columns = possible.nonzero()
     leaves = np.unique(label[rows[label[rows] != label[columns]]])
     if kinds - len(leaves) > 1:
         raise InvalidInput(
             f"the chain has {kinds - len(leaves)} sets of states that it never leaves: where it ends depends on where "
             f"it begins, and no one stationary vector says it."
         )
-    inside = np.flatnonzero(~np.isin(label, leaves))
+    return np.flatnonzero(~np.isin(label, leaves))
+
+
+def _eliminated(matrix: Array) -> Array:
+    """The stationary vector by eliminating states (Grassmann, Taksar and Heyman), which subtracts nothing."""
+    count = len(matrix)
+    refuse_bytes(f"a chain of {count:,} states", 16.0 * count**2, "Use fewer states.")
+    inside = _kept(matrix > 0)
     rest, found = matrix[np.ix_(inside, inside)].copy(), np.zeros(count)
     for k in range(len(inside) - 1, 0, -1):
         rest[:k, k] /= rest[k, :k].sum()

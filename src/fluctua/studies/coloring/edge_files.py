@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 
 from ..._validate.values import as_path
 from ...data.own import existing
-from ...data.readers import SUFFIXES, opened
-from ...data.readers.held import Held, stacked
+from ...data.readers import READERS, SUFFIXES, ending, opened
+from ...data.readers.held import Held
+from ...data.readers.text import text_table
 from ...errors import CorruptData, InvalidInput
 from ...storage.stored import reading
 
@@ -23,8 +25,13 @@ _NAMES = "edges", "edge_index"
 def read_edges(given: Any) -> Any:
     """Return the numbers in a file of edges, (M, 2)."""
     path = existing(as_path("edges", given), SUFFIXES)
-    with opened(path, None) as held, reading(partial(_spoiled, path)):
-        return np.asarray(stacked(held, _columns(held), None))
+    with reading(partial(_spoiled, path)), _opened(path) as held:
+        return np.asarray(held.pair(_columns(held), [], None).inputs)
+
+
+def _opened(path: Path) -> AbstractContextManager[Held]:
+    """What is in a file; a table of text may begin with the edge 0, 1, which is no header here."""
+    return text_table(path, counting=True) if READERS.get(ending(path)) is text_table else opened(path, None)
 
 
 def _columns(held: Held) -> list[str]:

@@ -29,17 +29,17 @@ class ExactLaw:
     states: States
     stationary: Array
     proposals: Proposals
-    chain: MarkovChain | SharedSweep
+    chain: MarkovChain | None
 
     @property
     def entropy_production(self) -> float:
-        """In nats per proposal (F124)."""
-        return self.chain.entropy_production
+        """In nats per proposal (F124); infinite where a batch is kept for a sweep."""
+        return float("inf") if self.chain is None else self.chain.entropy_production
 
     @property
     def reversible(self) -> bool:
         """Whether every current is zero, to rounding."""
-        return self.chain.reversible
+        return self.chain is not None and self.chain.reversible
 
     @cached_property
     def boltzmann(self) -> Boltzmann:
@@ -78,7 +78,7 @@ def law_of(graph: Graph, move: Move) -> ExactLaw:
     states = States(graph)
     if isinstance(move, SGDLike) and move.shared:
         sweep = SharedSweep(states, move)
-        return ExactLaw(states, sweep.stationary, sweep.proposals, sweep)
+        return ExactLaw(states, sweep.stationary, sweep.proposals, None)
     table = move.acceptance(int(graph.degrees.max()))
     chain, made = chain_of(states, move, table), np.zeros_like(table)
     befores = chain.vectors[:-1] if move.sequential else chain.vectors[:1] * int(graph.vertices)

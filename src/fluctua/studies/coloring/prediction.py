@@ -66,7 +66,7 @@ class ColoringPrediction(ByValue, Tabular):
 
     @property
     def temperature(self) -> float:
-        """T_E, at which exp(-E/T) has this energy; it is also the nearest in Kullback-Leibler divergence (F124)."""
+        """T_E, at which exp(-E/T) has this energy; it is also the nearest in Kullback-Leibler divergence (F125)."""
         with np.errstate(divide="ignore"):
             return float(np.divide(1.0, self._inverse))
 
@@ -91,7 +91,7 @@ class ColoringPrediction(ByValue, Tabular):
 
     @cached_property
     def entropy_production(self) -> float:
-        """In nats per proposal (F124); of the closure, with P(n, m) of the tree. NaN where it was not affordable."""
+        """In nats per proposal (F124), of the closure with P(n, m) of the tree; infinite where a batch is kept."""
         if self.theory == "exact":
             return self.law.entropy_production
         if self.theory == "zero" or isinstance(self.move, Metropolis):
@@ -107,7 +107,7 @@ class ColoringPrediction(ByValue, Tabular):
 
     @property
     def divergence(self) -> float:
-        """Kullback-Leibler divergence from exp(-E/T_E), in nats; NaN where the closure does not know it (F124)."""
+        """Kullback-Leibler divergence from exp(-E/T_E), in nats; NaN where the closure does not know it (F125)."""
         if self.theory == "exact":
             return self.law.divergence(self.law.inverse_temperature)
         return 0.0 if self.reversible else float("nan")

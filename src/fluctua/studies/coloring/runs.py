@@ -99,8 +99,8 @@ class ColoringRuns(ByValue, Tabular):
 
     @property
     def entropy_production(self) -> float:
-        """In nats per proposal, measured from the accepted moves (F124); NaN for shared batches, of which it is not."""
-        return float("nan") if self.move.shared else float(self.entropies.mean())
+        """In nats per proposal, from the accepted moves (F124); infinite where a batch is kept for a sweep."""
+        return float("inf") if self.move.shared else float(self.entropies.mean())
 
     @cached_property
     def entropies(self) -> Array:

@@ -6,7 +6,6 @@ and the other has not: a flag is drawn at the first visit, and summed over after
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -15,7 +14,7 @@ import numpy as np
 
 from ..._arrays import Array, Ints
 from ...errors import InvalidInput
-from ...theory.markov import divergence, stationary_of
+from ...theory.markov import stationary_of
 from .moves import Move, SGDLike
 from .proposals import Proposals
 from .states import States
@@ -23,9 +22,6 @@ from .states import States
 __all__ = ["SharedSweep", "affordable", "joint_size"]
 
 _MOST = 2**22  # numbers in the joint law of colours and flags
-_WHOLE = 1.5e8  # in those that begin at every colouring, which the entropy production needs
-_NOTHING = 1e-14
-_CHUNK = 2**22  # of them that are held at once
 
 
 def affordable(states: States, move: Move) -> str:
@@ -56,7 +52,11 @@ def _widest(states: States) -> int:
 
 @dataclass(frozen=True)
 class SharedSweep:
-    """The chain of whole sweeps, and its stationary state."""
+    """The chain of whole sweeps, and its stationary state (F127).
+
+    A move that lowers the energy of a batch cannot be taken back while the batch is kept: colours and batch together
+    produce entropy without bound.
+    """
 
     states: States
     move: SGDLike
@@ -80,29 +80,11 @@ class SharedSweep:
         made, taken = tally.reshape(2, size, size) / int(self.states.graph.vertices)
         return Proposals(made, taken)
 
-    @cached_property
-    def entropy_production(self) -> float:
-        """Per proposal: of sweeps seen at their ends, against sweeps in the reversed order (F124); NaN if too many.
-
-        Whoever sees the flags too finds moves that cannot be taken back.
-        """
-        size, order = len(self.states.energies), range(int(self.states.graph.vertices))
-        if size * joint_size(self.states) > _WHOLE:
-            return float("nan")
-        there = self.stationary[:, None] * self._matrix(order)
-        back = self.stationary[:, None] * self._matrix(order[::-1])
-        return divergence(there, back.T) / len(order)
-
-    @property
-    def reversible(self) -> bool:
-        """Whether sweeps seen at their ends produce no entropy, to rounding."""
-        return bool(abs(self.entropy_production) <= _NOTHING)
-
-    def swept(self, law: Array, order: Sequence[int] | None = None, tally: Array | None = None) -> Array:
-        """Return laws, (..., q^N), after a sweep; `tally` gathers proposals, made and taken, by their conflicts."""
+    def swept(self, law: Array, tally: Array | None = None) -> Array:
+        """Return the law, (q^N,), after a sweep; `tally` gathers proposals, made and taken, by their conflicts."""
         flags: list[int] = []
         seen: set[int] = set()
-        for vertex in range(int(self.states.graph.vertices)) if order is None else order:
+        for vertex in range(int(self.states.graph.vertices)):
             starts, others, edges = self.states.graph.neighbours
             own = range(starts[vertex], starts[vertex + 1])
             for k in own:
@@ -113,7 +95,7 @@ class SharedSweep:
             closed = [flags.index(int(edges[k])) for k in own if others[k] in seen]
             law = law.sum(axis=tuple(place - len(flags) for place in closed))
             flags = [edge for place, edge in enumerate(flags) if place not in closed]
-            seen.add(int(vertex))
+            seen.add(vertex)
         return law
 
     def _visited(
@@ -124,28 +106,34 @@ class SharedSweep:
         moved = [flags.index(edge) - len(flags) for edge in own]
         law = np.moveaxis(law, moved, range(-len(own), 0))
         shape = law.shape
-        flat = law.reshape(*shape[: law.ndim - len(flags)], 2 ** len(rest), 2 ** len(own))
+        flat = law.reshape(len(law), 2 ** len(rest), 2 ** len(own))
         return self._moved(flat, vertex, tally).reshape(shape), [*rest, *own]
 
     def _moved(self, law: Array, vertex: int, tally: Array | None) -> Array:
-        """Return laws (..., q^N, rest, own) after a visit of the vertex."""
-        target, now, then = self.states.moves(vertex)
-        fewer, more = self._in_batch(vertex, target)
-        others = target.shape[1]
-        out, flows = law.copy(), np.zeros((len(target), others))
-        for k in range(others):
-            accepted = more[:, k] < fewer if self.move.strict else more[:, k] <= fewer
-            flow = law * (accepted / others)[:, None, :]
+        """Return the law, (q^N, rest, own), after a visit of the vertex."""
+        target, chances, kinds = self._moves[vertex]
+        out, flows = law.copy(), np.zeros(target.shape)
+        for k in range(target.shape[1]):
+            flow = law * chances[:, k, None, :]
             out -= flow
-            out[..., target[:, k], :, :] += flow
+            out[target[:, k]] += flow
             if tally is not None:
                 flows[:, k] = flow.sum(axis=(-2, -1))
         if tally is not None:
-            size = int(np.sqrt(tally.shape[1]))
-            kinds = (now * size + then).ravel()
-            made = np.repeat(law.sum(axis=(-2, -1)) / others, others)
-            tally += [np.bincount(kinds, each, size * size) for each in (made, flows.ravel())]
+            made = np.repeat(law.sum(axis=(-2, -1)) / target.shape[1], target.shape[1])
+            tally += [np.bincount(kinds, each, tally.shape[1]) for each in (made, flows.ravel())]
         return out
+
+    @cached_property
+    def _moves(self) -> list[tuple[Ints, Array, Ints]]:
+        """Of each vertex: where other colours lead, (q^N, q - 1); the chance of each for all flags, (..., F); kinds."""
+        found, size = [], int(self.states.graph.degrees.max()) + 1
+        for vertex in range(int(self.states.graph.vertices)):
+            target, now, then = self.states.moves(vertex)
+            fewer, more = self._in_batch(vertex, target)
+            accepted = more < fewer[:, None] if self.move.strict else more <= fewer[:, None]
+            found.append((target, accepted / target.shape[1], (now * size + then).ravel()))
+        return found
 
     def _in_batch(self, vertex: int, target: Ints) -> tuple[Ints, Ints]:
         """Conflicts in the batch now, (q^N, F), and of each other colour, (q^N, q - 1, F), for all F flags."""
@@ -153,12 +141,7 @@ class SharedSweep:
         near, colours = others[starts[vertex] : starts[vertex + 1]], self.states.colours
         bits = np.array(list(product((0, 1), repeat=len(near))), np.int64).T
         now = (colours[:, near] == colours[:, [vertex]]).astype(np.int64) @ bits
-        then = [(colours[:, near] == colours[target[:, k], vertex][:, None]) @ bits for k in range(target.shape[1])]
+        q = self.states.graph.colors
+        proposed = (colours[:, [vertex]] + np.arange(1, q)) % q
+        then = [(colours[:, near] == proposed[:, [k]]).astype(np.int64) @ bits for k in range(target.shape[1])]
         return now, np.stack(then, axis=1)
-
-    def _matrix(self, order: Sequence[int]) -> Array:
-        """The transition matrix of a sweep, a few rows at a time."""
-        size = len(self.states.energies)
-        rows = max(1, int(_CHUNK / joint_size(self.states)))
-        whole = np.eye(size)
-        return np.concatenate([self.swept(whole[k : k + rows], order) for k in range(0, size, rows)])

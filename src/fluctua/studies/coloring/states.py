@@ -88,7 +88,7 @@ class Boltzmann:
         return float(self.weights(inverse) @ (self.energies - self.mean(inverse)) ** 2)
 
     def inverse_temperature(self, energy: float) -> float:
-        """Return 1/T at which <E> is this energy (T_E of F124)."""
+        """Return 1/T at which <E> is this energy (T_E of F125)."""
         from scipy.optimize import brentq
 
         if not self.energies.min() < energy < self.energies.max():
