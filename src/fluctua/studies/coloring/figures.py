@@ -86,7 +86,7 @@ present(
         {
             "exact": "F122",
             "exp(-E/T0)": "F121",
-            "exp(-E/T_E)": "F124",
+            "exp(-E/T_E)": "F125",
             "tree closure": "F123",
             "tree": "F123",
             "acceptance of flags": "F121",

@@ -196,10 +196,10 @@ def simulate_graph(
     function("progress", progress, ("fraction",))
     workers, most = workers_for(threads), int(graph.degrees.max()) + 1
     refuse_table(most - 1)
-    kept = float(runs) * (16 * most**2 + 8 * graph.vertices + 8 * _POINTS) + 8.0 * (count + unseen) * workers
-    refuse_bytes(f"replicas = {runs}", kept, "Use fewer.")
     steps = float(count + unseen) * runs * graph.vertices * (4 + graph.degree)
     refuse_work(f"sweeps = {count:,} of {runs} replicas", steps, "Use fewer.")
+    kept = float(runs) * (16 * most**2 + 8 * graph.vertices + 8 * _POINTS) + 8.0 * (count + unseen) * workers
+    refuse_bytes(f"replicas = {runs} of {count:,} sweeps", kept, "Use fewer.")
     root, begin = seed_sequence(rng), _starts(graph, start, runs)
     times = np.unique(np.round(np.linspace(1, count + unseen, min(_POINTS, count + unseen)))).astype(np.int64)
     clock = Clock(runs * (count + unseen), progress)

@@ -20,7 +20,7 @@ __all__ = ["Evidence", "curve_of", "curves", "facts_of", "temperature_curve", "t
 
 Evidence = tuple[dict[str, AnyArray], dict[str, list[str]]]
 """Arrays, and the tables that they make."""
-_CURVE, _RUNS = 30, 2000  # sweeps and replicas of the curves of small graphs
+_CURVE, _RUNS = 30, 1000  # sweeps and replicas of the curves of small graphs
 _BATCHES = np.linspace(0.05, 0.95, 37)
 _SEEN = 100  # accepted moves of a kind, below which its temperature is not shown
 
