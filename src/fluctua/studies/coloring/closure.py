@@ -127,9 +127,9 @@ def critical_temperature(colors: int, degree: float) -> float:
     Parameters
     ----------
     colors : int
-        q, at least 2.
+        Colours q, at least 2.
     degree : float
-        c, the mean degree, above (q - 1)^2.
+        Mean degree c, above (q - 1)^2.
 
     Returns
     -------
@@ -140,6 +140,10 @@ def critical_temperature(colors: int, degree: float) -> float:
     ------
     InvalidInput
         For numbers out of range, and for a degree at which the paramagnet is stable at every temperature.
+
+    Notes
+    -----
+    Cost: none to speak of.
 
     Examples
     --------
@@ -165,9 +169,9 @@ def best_batch(colors: int, degree: float) -> float:
     Parameters
     ----------
     colors : int
-        q, at least 2.
+        Colours q, at least 2.
     degree : float
-        c, the mean degree of a planted graph, above (q - 1)^2.
+        Mean degree c of a planted graph, above (q - 1)^2.
 
     Returns
     -------
@@ -179,11 +183,15 @@ def best_batch(colors: int, degree: float) -> float:
     InvalidInput
         For numbers out of range, and for a degree at which the paramagnet is stable at every temperature.
 
+    Notes
+    -----
+    Cost: some 50 tables of acceptances, 10 ms at degree 25.
+
     Examples
     --------
     >>> from fluctua.studies import coloring
     >>> print(f"{coloring.best_batch(colors=5, degree=25):.4f}")
-    0.8277
+    0.8285
     """
     from scipy.optimize import brentq
 

@@ -74,7 +74,7 @@ class ExactLaw:
 
 
 def law_of(graph: Graph, move: Move) -> ExactLaw:
-    """Return the exact law of a move on a graph that fits."""
+    """Return the exact law of a move on a graph that fits (F122)."""
     states = States(graph)
     if isinstance(move, SGDLike) and move.shared:
         sweep = SharedSweep(states, move)

@@ -38,7 +38,7 @@ def named(name: str, *, colors: int = 3) -> Graph:
     name : str
         From the table, with other numbers.
     colors : int
-        q.
+        Colours q.
 
     Returns
     -------
@@ -51,6 +51,10 @@ def named(name: str, *, colors: int = 3) -> Graph:
         For another name.
     InvalidInput
         For a graph without edges, or of more than 3,000 vertices.
+
+    Notes
+    -----
+    Cost: memory of its edges.
 
     Examples
     --------
@@ -137,9 +141,9 @@ def planted(vertices: int, *, colors: int, degree: float, rng: Rng = None) -> Gr
     vertices : int
         N, a multiple of q.
     colors : int
-        q, at least 2.
+        Colours q, at least 2.
     degree : float
-        c, the mean number of edges of a vertex.
+        Mean number c of edges of a vertex.
     rng : numpy.random.Generator, int or None
         The seed of the graph.
 
@@ -152,6 +156,10 @@ def planted(vertices: int, *, colors: int, degree: float, rng: Rng = None) -> Gr
     ------
     InvalidInput
         For numbers out of range, for vertices that are no multiple of q, and for a graph without edges.
+
+    Notes
+    -----
+    Cost: memory of 100 bytes an edge.
 
     Examples
     --------

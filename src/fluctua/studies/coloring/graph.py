@@ -34,18 +34,15 @@ class Graph(Brief, ByValue):
         reads: an array of two columns, or a table with two columns. Edges that are repeated count as often as they are
         given, and `repeated` says how many.
     colors : int
-        q, at least 2.
+        Colours q, at least 2.
     vertices : int, optional
         N; by default one more than the largest number of a vertex.
     groups : array_like, (N,), optional
         A planted colouring, which no edge may offend.
     name : str
         What the graph is called.
-
-    Attributes
-    ----------
-    ensemble_degree : float or None
-        c, where the graph was drawn from the planted ensemble: the tree closure then takes degrees from Poisson's law.
+    ensemble_degree : float, optional
+        Mean degree c, where the graph is one of a random ensemble: the tree closure takes degrees from Poisson's law.
 
     Raises
     ------

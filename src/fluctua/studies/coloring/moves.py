@@ -43,7 +43,18 @@ class Move(Brief, ByValue):
         raise NotImplementedError
 
     def acceptance(self, conflicts: int) -> Array:
-        """Return acc(n, m) for n, m from 0 to `conflicts`, (conflicts + 1, conflicts + 1)."""
+        """Return acc(n, m) for n, m from 0 to `conflicts`.
+
+        Parameters
+        ----------
+        conflicts : int
+            The largest number.
+
+        Returns
+        -------
+        ndarray, (conflicts + 1, conflicts + 1)
+            Row n, column m.
+        """
         raise NotImplementedError
 
 
@@ -81,7 +92,7 @@ class SGDLike(Move):
     >>> from fluctua.studies import coloring
     >>> move = coloring.SGDLike(batch=0.8)
     >>> print(f"{move.zero_temperature:.6f}", move.acceptance(2)[1, 2].round(6))
-    0.621335 0.2
+    0.621335 0.296
     """
 
     batch: float

@@ -31,7 +31,9 @@ class ColoringPrediction(ByValue, Tabular):
     Attributes
     ----------
     graph : Graph
+        What is coloured.
     move : SGDLike or Metropolis
+        The dynamics.
     theory : str
         "zero": exp(-E/T0). "tree": the closure on trees (F123). "exact": all colourings are listed (F122).
 

@@ -36,7 +36,9 @@ class ColoringRuns(ByValue, Tabular):
     Attributes
     ----------
     graph : Graph
+        What is coloured.
     move : SGDLike or Metropolis
+        The dynamics.
     identity : dict
         What fixes the numbers.
     sums : ndarray, (R, 2)
@@ -188,6 +190,14 @@ def simulate_graph(
     Notes
     -----
     Cost: 40 to 70 ns a visit at degree 19 by the table, 130 to 180 ns by flags, on each thread.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import coloring
+    >>> graph, move = coloring.planted(100, colors=5, degree=8, rng=1), coloring.SGDLike(batch=0.8)
+    >>> fl.simulate(graph, move, sweeps=10, replicas=4, rng=1).curve.shape
+    (4, 12)
     """
     hold_move(move)
     count, runs = positive_int("sweeps", sweeps), positive_int("replicas", replicas, minimum=2)
