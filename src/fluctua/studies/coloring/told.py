@@ -89,7 +89,7 @@ def facts_of(prediction: ColoringPrediction, runs: ColoringRuns, more: Mapping[s
     said = {
         "Graph": f"{graph.vertices:,} vertices, {len(graph.edges):,} edges"
         + (f", {graph.repeated:,} of them repeated" if graph.repeated else ""),
-        "Energy": f"{runs.energy:.6g} +- {runs.energy_error:.1g}, "
+        "Energy": f"{runs.energy:.6g} +- {runs.energy_error:.2g}, "
         f"predicted {prediction.energy:.6g} ({prediction.theory})",
         "Temperature": f"{prediction.temperature:.6g} predicted, T0 is {prediction.zero_temperature:.6g}",
     }

@@ -18,7 +18,7 @@ from .runs import ColoringRuns, simulate_graph
 
 __all__ = ["Asked", "Found", "measured"]
 
-_VISITS, _LEAST, _UNSEEN = 4e7, 150, 100  # of all replicas together; sweeps at least, and before them
+_VISITS, _LEAST, _UNSEEN = 3e7, 150, 100  # of all replicas together; sweeps at least, and before them
 
 
 @dataclass(frozen=True)

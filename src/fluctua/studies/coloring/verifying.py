@@ -54,7 +54,7 @@ def verify_graph(
     move : SGDLike or Metropolis
         The dynamics.
     sweeps, replicas : int, optional
-        Of each run; by default some 40 million visits in all.
+        Of each run; by default some 30 million visits in all.
     rng : numpy.random.Generator, int or None
         None takes fresh entropy; the verdict records it either way.
     level : float
@@ -83,7 +83,7 @@ def verify_graph(
 
     Notes
     -----
-    Cost: some 50 million visits of each kind of run, of which there are four on a small graph and six on a large one.
+    Cost: some 30 million visits of each kind of run, of which there are four on a small graph and six on a large one.
 
     Examples
     --------
