@@ -14,7 +14,7 @@ from .families import named, planted
 from .graph import Graph
 from .moves import Metropolis, Move, SGDLike
 
-__all__ = ["Given", "made_graph", "made_move", "words_of"]
+__all__ = ["PLANTED", "Given", "made_graph", "made_move", "words_of"]
 
 PLANTED = "planted"
 _PLANTED: dict[str, Any] = {"vertices": 20_000, "degree": 19.0}

@@ -10,8 +10,9 @@ import click
 from ...errors import InvalidInput
 from ...verification.conclusion import StatementVerdict
 from ..study import Study
-
-PLANTED = "planted"
+from .asking import PLANTED, made_graph, made_move, words_of
+from .states import refuse_many
+from .verifying import judge
 
 __all__ = ["STUDY"]
 
@@ -33,10 +34,6 @@ def run(
     **common: Any,
 ) -> StatementVerdict:
     """Make the graph and the move that were asked for, and verify."""
-    from .asking import made_graph, made_move, words_of  # noqa: PLC0415  (nothing heavy is imported for a list of studies)
-    from .states import refuse_many  # noqa: PLC0415
-    from .verifying import judge  # noqa: PLC0415
-
     if metropolis is not None and (batch is not None or shared_batch):
         raise InvalidInput("--metropolis has a temperature and no batch: leave out --batch and --shared-batch.")
     move = made_move(batch, metropolis, shared_batch, order, graph == PLANTED)

@@ -13,7 +13,7 @@ from ..._arrays import Array, Ints
 from ..._results import Brief, ByValue
 from ..._validate.arrays import plain_array
 from ..._validate.sizes import refuse_bytes
-from ..._validate.values import positive_int
+from ..._validate.values import instance, positive_int, real_number
 from ...errors import InvalidInput
 from .edge_files import read_edges
 
@@ -74,6 +74,9 @@ class Graph(Brief, ByValue):
     def __post_init__(self) -> None:
         """Read and check what was given."""
         positive_int("colors", self.colors, minimum=2, maximum=_MOST_COLORS)
+        instance("name", self.name, str, "text")
+        if self.ensemble_degree is not None:
+            real_number("ensemble_degree", self.ensemble_degree, above=0.0)
         found = isinstance(self.edges, str | os.PathLike)
         edges = _checked(read_edges(self.edges) if found else self.edges)
         least = int(edges.max()) + 1
@@ -209,7 +212,10 @@ def _checked(given: Any) -> Ints:
     """Pairs of vertices."""
     edges = np.asarray(plain_array("edges", given))
     if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges):
-        raise InvalidInput(f"edges must be pairs of vertices, shape (edges, 2) with at least one, got {edges.shape}.")
+        hint = " Give its transpose." if edges.ndim == 2 and edges.shape[0] == 2 else ""
+        raise InvalidInput(
+            f"edges must be pairs of vertices, shape (edges, 2) with at least one, got {edges.shape}.{hint}"
+        )
     edges = _whole("edges", edges, f"numbers of vertices, {_FROM}")
     loops = np.flatnonzero(edges[:, 0] == edges[:, 1])
     if len(loops):

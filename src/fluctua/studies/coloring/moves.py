@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._arrays import Array, Ints
 from ..._results import Brief, ByValue
-from ..._validate.values import choice, real_number
+from ..._validate.values import choice, flag, real_number
 from ...errors import InvalidInput, TooLarge
 
 __all__ = ["BATCHES", "ORDERS", "Metropolis", "Move", "SGDLike"]
@@ -104,6 +104,7 @@ class SGDLike(Move):
         """Refuse what is no such move."""
         real_number("batch", self.batch, above=0.0, maximum=1.0)
         choice("batches", self.batches, BATCHES)
+        flag("strict", self.strict)
         choice("order", self.order, ORDERS)
 
     @property
