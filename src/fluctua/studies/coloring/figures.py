@@ -48,7 +48,7 @@ def _temperatures(verdict: StatementVerdict, axes: Axes) -> None:
     if "temperature_matched" in a:
         axes.axhline(float(a["temperature_matched"][0]), color=NOTE, linewidth=1)
     axes.set_xlabel("change k of the energy")
-    axes.set_ylabel("T_k: points measured, bars predicted")
+    axes.set_ylabel("T_k (bars: predicted)")
     axes.set_xticks(a["change"])
 
 
