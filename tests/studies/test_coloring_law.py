@@ -99,6 +99,20 @@ def test_laws_are_those_of_every_batch_listed(share):
     assert ordered.entropy_production == pytest.approx(MarkovChain.of(*visits).entropy_production, rel=1e-10)
 
 
+def test_energies_in_time_are_those_of_every_batch_listed():
+    edges, share = brute.PENDANT, 0.7
+    states = exact.States(coloring.Graph(edges, colors=3))
+    visits, law = brute.fresh_visits(edges, 3, 4, share), np.full(81, 1 / 81)
+    sweeps = {
+        coloring.SGDLike(share): np.linalg.matrix_power(sum(visits) / 4, 4),
+        coloring.SGDLike(share, order="sequential"): np.linalg.multi_dot(visits),
+        coloring.SGDLike(share, "sweep", "sequential"): brute.shared_sweep(edges, 3, 4, share),
+    }
+    for move, matrix in sweeps.items():
+        wanted = [law @ np.linalg.matrix_power(matrix, k) @ states.energies for k in (1, 2, 3)]
+        assert exact.relaxation(states, move, 3) == pytest.approx(wanted, rel=1e-12)
+
+
 def test_temperatures_by_conflicts_are_those_of_the_chain_of_states():
     """F125: a(k) gathered from proposals by conflicts, and from the flows between states."""
     edges = brute.PENDANT

@@ -11,7 +11,7 @@ import pytest
 import fluctua as fl
 from fluctua.errors import InvalidInput, TooLarge, UnknownName
 from fluctua.studies import coloring
-from fluctua.studies.coloring import command, small, told
+from fluctua.studies.coloring import command, small
 from fluctua.verification.conclusion import StatementVerdict
 from fluctua.verification.statements import stated
 from helpers.commands import check
@@ -23,8 +23,7 @@ MEASURED = {0.5: (1.24573, 4.0e-4), 0.8: (0.67893, 5.0e-4)}
 
 @pytest.fixture(autouse=True)
 def _short(request, monkeypatch):
-    """No curves to speak of, and where it is not looked at no law of one batch for a sweep."""
-    monkeypatch.setattr(told, "_RUNS", 20)
+    """Where it is not looked at no law of one batch for a sweep."""
     if "reject_all" not in request.node.name:
         monkeypatch.setattr(small, "_BESIDE", 100)
 
@@ -40,6 +39,7 @@ def test_runs_of_flags_obey_the_exact_law_and_reject_all_that_is_wrong():
     assert [each.name for each in verdict.row("exact").quantities][:3] == ["E", "Var E", "entropy"]
     assert set(verdict.tables) == {"energy", "temperatures", "temperature against the batch", "measured temperature"}
     assert verdict.arrays["temperature_matched"][0] == pytest.approx(0.64722, rel=0.02)
+    assert verdict.arrays["energy_matched"][-1] == pytest.approx(1.3131981775 / 6, rel=1e-3)
 
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)

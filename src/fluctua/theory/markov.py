@@ -78,7 +78,7 @@ class MarkovChain(Brief, ByValue):
         if self.states <= _ELIMINATED:
             return _eliminated(self._turn)
         _kept(sum(self.matrices[1:], self.matrices[0]) > 0)
-        return stationary_of(self._turned, self.states)
+        return stationary_of(self.turned, self.states)
 
     @cached_property
     def vectors(self) -> tuple[Array, ...]:
@@ -148,7 +148,8 @@ class MarkovChain(Brief, ByValue):
             whole = whole @ each
         return np.asarray(whole)
 
-    def _turned(self, vector: Array) -> Array:
+    def turned(self, vector: Array) -> Array:
+        """Return what a turn makes of a vector."""
         for each in self.matrices:
             vector = vector @ each
         return vector

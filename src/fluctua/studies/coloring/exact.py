@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from .proposals import Proposals
 from .shared import SharedSweep
 from .states import Boltzmann, States
 
-__all__ = ["ExactLaw", "law_of"]
+__all__ = ["ExactLaw", "law_of", "relaxation"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,21 @@ def law_of(graph: Graph, move: Move) -> ExactLaw:
         made += _proposed(states, vertex, before, len(table))
     proposals = Proposals.by(made / len(befores), table)
     return ExactLaw(states, chain.stationary, proposals, chain)
+
+
+def relaxation(states: States, move: Move, sweeps: int) -> Array:
+    """Return <E> at the ends of the first sweeps from random colours, (sweeps,)."""
+    law, found = np.full(len(states.energies), 1 / len(states.energies)), np.empty(sweeps)
+    turn: Callable[[Array], Array]
+    if isinstance(move, SGDLike) and move.shared:
+        turn = SharedSweep(states, move).swept
+    else:
+        turn = chain_of(states, move, move.acceptance(int(states.graph.degrees.max()))).turned
+    for sweep in range(sweeps):
+        for _ in range(1 if move.sequential else int(states.graph.vertices)):
+            law = turn(law)
+        found[sweep] = law @ states.energies
+    return found
 
 
 def chain_of(states: States, move: Move, table: Array) -> MarkovChain:

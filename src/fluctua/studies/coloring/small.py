@@ -82,7 +82,7 @@ def small_trial(asked: Asked) -> Found:
     for name, wrong in _wrong(asked, numbers):
         rows.append(stated(name, "rung", wrong, found).if_told(claim, asked.level))
     rows += _tree(asked, found)
-    arrays, tables = curves(asked, law.inverse_temperature)
+    arrays, tables = curves(law.states, asked.move, law.inverse_temperature)
     for more, names in (temperatures_of(runs, prediction), temperature_curve(asked, _matched(law, runs))):
         arrays |= more
         tables |= names

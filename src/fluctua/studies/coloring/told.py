@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from ..._arrays import AnyArray, standard_error
 from .closure import Closure
+from .exact import relaxation
 from .graph import Graph
-from .moves import Metropolis, SGDLike
+from .moves import Metropolis, Move, SGDLike
 from .prediction import ColoringPrediction
 from .proposals import Proposals
 from .runs import ColoringRuns
+from .states import States
 from .trial import Asked
 
 __all__ = ["Evidence", "curve_of", "curves", "facts_of", "temperature_curve", "temperatures_of"]
 
 Evidence = tuple[dict[str, AnyArray], dict[str, list[str]]]
 """Arrays, and the tables that they make."""
-_CURVE, _RUNS = 30, 1000  # sweeps and replicas of the curves of small graphs
+_CURVE = 30  # sweeps of the curves of small graphs
 _BATCHES = np.linspace(0.05, 0.95, 37)
 _SEEN = 100  # accepted moves of a kind, below which its temperature is not shown
 
 
-def curves(asked: Asked, inverse: float) -> Evidence:
-    """Return the energy in time on a small graph, from random colours, of SGD and of Metropolis at T_E and at T0."""
-    short: dict[str, Any] = {"sweeps": _CURVE, "replicas": _RUNS, "burn_in": 0}
-    moves: dict[str, Any] = {"sgd": asked.move}
-    if isinstance(asked.move, SGDLike):
-        moves |= {"matched": Metropolis(1 / inverse), "zero": Metropolis(asked.move.zero_temperature)}
-    runs = {name: asked.run("curves", 10 + k, move, **short) for k, (name, move) in enumerate(moves.items())}
-    return curve_of(asked.graph, runs)
+def curves(states: States, move: Move, inverse: float) -> Evidence:
+    """Return the exact energy in time on a small graph, from random colours, of SGD and of Metropolis at T_E and T0."""
+    moves: dict[str, Move] = {"sgd": move}
+    if isinstance(move, SGDLike):
+        moves |= {"matched": Metropolis(1 / inverse), "zero": Metropolis(move.zero_temperature)}
+    arrays: dict[str, AnyArray] = {"sweep": np.arange(1, _CURVE + 1)}
+    for name, each in moves.items():
+        arrays[f"energy_{name}"] = relaxation(states, each, _CURVE) / states.graph.vertices
+        arrays[f"error_{name}"] = np.zeros(_CURVE)
+    return arrays, {"energy": list(arrays)}
 
 
 def curve_of(graph: Graph, runs: Mapping[str, ColoringRuns]) -> Evidence:
