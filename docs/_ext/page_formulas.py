@@ -50,6 +50,12 @@ TITLES = {
     "F117": "The balance of fluctuation and learning",
     "F118": "Learning to a finite strength",
     "F119": "The Gaussian closure",
+    "F121": "Acceptance on a random batch, and T0",
+    "F122": "The stationary law of all colourings",
+    "F123": "The tree closure of the temperature",
+    "F124": "Entropy production of a chain",
+    "F125": "Temperatures by the change of the energy",
+    "F127": "One batch for a sweep",
 }
 _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 

@@ -30,7 +30,7 @@ import fluctua as fl
 from fluctua import report
 from fluctua.report import figures
 from fluctua.report.explorer import ranges
-from fluctua.studies import adaptive, layers
+from fluctua.studies import adaptive, coloring, layers
 from fluctua.verification import conclusion
 from helpers.raising import ERRORS, constructed, raised
 
@@ -48,6 +48,8 @@ RULED_OUT = {
     "largest_square": {"InvalidInput"},  # of a width, which is a shape's
     "torch_code": {"NotConverged"},  # of a stationary state: the prediction is of a run
     "probe": {"CorruptData", "DataUnavailable", "MissingPackage", "OutputError"},  # its arrays are in memory
+    "named": {"CorruptData", "DataUnavailable", "MissingPackage"},  # its edges are in memory
+    "planted": {"CorruptData", "DataUnavailable", "MissingPackage"},
     "draw": {"InvalidInput", "UnknownName", "UnknownRow"},  # a verdict has the rows that its figures show
 }
 """What the source lets a function raise, and what it does before rules out."""
@@ -65,6 +67,7 @@ MODULES = {
     "fluctua.report": report,
     "fluctua.report.figures": figures,
     "fluctua.studies.adaptive": adaptive,
+    "fluctua.studies.coloring": coloring,
     "fluctua.verification.conclusion": conclusion,
     "fluctua.report.explorer.ranges": ranges,
     "fluctua.studies.layers": layers,

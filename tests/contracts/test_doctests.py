@@ -18,6 +18,7 @@ import fluctua
 ROOT = Path(__file__).parents[2]
 VERDICTS = {
     "fluctua.studies.adaptive.verified",
+    "fluctua.studies.coloring.verifying",
     "fluctua.verification.in_time.verify",
     "fluctua.verification.noise",
     "fluctua.verification.noise_found",
@@ -27,6 +28,7 @@ VERDICTS = {
 }
 """Where an example makes a verdict."""
 KEPT = {
+    "docs/studies/coloring.md",
     "docs/studies/learning.md",
     "fluctua.planning.rehearsal",
     "fluctua.report",
@@ -37,6 +39,9 @@ KEPT = {
     "fluctua.simulation.replicas",
     "fluctua.studies.adaptive.runs",
     "fluctua.studies.adaptive.underdamped",
+    "fluctua.studies.coloring.asked",
+    "fluctua.studies.coloring.families",
+    "fluctua.studies.coloring.runs",
     "fluctua.studies.learning.activity",
     "fluctua.studies.layers.measurement",
     "fluctua.studies.layers.runs",

@@ -57,14 +57,14 @@ def missing(field: str) -> bool:
     return field.strip().lower() in _MISSING
 
 
-def layout_of(name: str, lines: Sequence[str], tabs: bool) -> Layout:
-    """Return the layout of a table that begins with these lines."""
+def layout_of(name: str, lines: Sequence[str], tabs: bool, counting: bool = False) -> Layout:
+    """Return the layout of a table that begins with these lines; `counting` numbers above all are no question then."""
     if not any(line.strip() for line in lines):
         raise CorruptData(name, "it holds no lines", "Expected a line for each sample.")
     delimiter = "\t" if tabs else _delimiter(lines)
     records = _records(lines, delimiter)
     _refuse_blanks(name, records)
-    named = _has_header(name, records)
+    named = _has_header(name, records, counting)
     first = [field.strip() for field in records[0]]
     body = records[1:] if named else records
     if not body:
@@ -89,7 +89,7 @@ def _delimiter(lines: Sequence[str]) -> str:
     return ","
 
 
-def _has_header(name: str, records: Sequence[Sequence[str]]) -> bool:
+def _has_header(name: str, records: Sequence[Sequence[str]], counting: bool) -> bool:
     first, body = [field.strip() for field in records[0]], records[1:]
     if not body:
         return all(number(field) is None for field in first) and len(first) > 1
@@ -101,7 +101,7 @@ def _has_header(name: str, records: Sequence[Sequence[str]]) -> bool:
     numbers = [number(field) for field in first if number(field) is not None]
     counted = len(numbers) > 1 and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
     label = any(first[k].lower() in TARGET_NAMES and first[k] not in columns[k] for k in texts)
-    if counted and not label:
+    if counted and not label and not counting:
         raise InvalidInput(
             f"{name} begins with {', '.join(first[:4])}{', ...' if len(first) > 4 else ''}: names of columns, or the "
             f"first sample? Name the columns by text (f0, f1, ..., label), or remove that line."

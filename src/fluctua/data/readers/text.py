@@ -27,10 +27,10 @@ _LINE = 1 << 24  # characters of the longest line that is read
 
 
 @contextmanager
-def text_table(path: Path) -> Iterator[Held]:
-    """Give the columns of a table of text."""
+def text_table(path: Path, counting: bool = False) -> Iterator[Held]:
+    """Give the columns of a table of text; one of `counting` numbers may begin with 0, 1 and has no names then."""
     lines = _head(path)
-    found = layout_of(path.name, lines, path.name.lower().removesuffix(".gz").endswith(".tsv"))
+    found = layout_of(path.name, lines, path.name.lower().removesuffix(".gz").endswith(".tsv"), counting)
     entries = {
         name: Entry((), content, _unread, content) for name, content in zip(found.columns, found.contents, strict=True)
     }
