@@ -5,8 +5,12 @@ The framework is that of Han, arXiv:2408.07285; formulas and numbers are our own
 
 from __future__ import annotations
 
+from ..._validate.arguments import is_another
 from .gaussian import GaussianData
+from .prediction import DiffusionPrediction, predict_gaussian
 from .sampler import DDIM
 from .schedule import Grid
 
-__all__ = ["DDIM", "GaussianData", "Grid"]
+__all__ = ["DDIM", "DiffusionPrediction", "GaussianData", "Grid", "predict_gaussian"]
+
+is_another("problem", GaussianData)

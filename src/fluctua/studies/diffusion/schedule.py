@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..._arrays import Array
+from ..._arrays import Array, Ints
 from ..._results import Brief, ByValue
 from ..._validate.values import real_array
 from ...errors import InvalidInput
@@ -38,6 +38,13 @@ class Grid(Brief, ByValue):
     alpha_bars: Array
     timesteps: Array
 
+    def __post_init__(self) -> None:
+        levels = real_array("alpha_bars", self.alpha_bars, ndim=1, shape="(steps + 1,)").astype(np.float64)
+        times = real_array("timesteps", self.timesteps, ndim=1, shape="(steps + 1,)").astype(np.float64)
+        _refuse_levels(levels, times)
+        object.__setattr__(self, "alpha_bars", levels)
+        object.__setattr__(self, "timesteps", times)
+
     @property
     def steps(self) -> int:
         """Number of steps, n."""
@@ -45,11 +52,27 @@ class Grid(Brief, ByValue):
 
     @property
     def noise_to_signal(self) -> Array:
-        """lambda = (1 - alpha-bar)/alpha-bar at each level, (n + 1,)."""
+        """The ratio lambda = (1 - alpha-bar)/alpha-bar at each level, (n + 1,)."""
         return np.asarray((1 - self.alpha_bars) / self.alpha_bars)
 
 
-def named_betas(name: Betas, train_steps: int, start: float, end: float) -> Array:
+def _refuse_levels(levels: Array, times: Array) -> None:
+    if levels.shape != times.shape or len(levels) < 2:
+        raise InvalidInput(
+            f"a grid needs as many timesteps as alpha_bars, and at least two; got {len(times)} and {len(levels)}."
+        )
+    if levels[0] < 0 or levels[-1] > 1:
+        raise InvalidInput(f"alpha_bars must lie in [0, 1], and reach from {levels[0]:g} to {levels[-1]:g}.")
+    still = np.append(np.zeros(len(levels) - 2), -1.0)  # the last step may stay at the first training step
+    if (bad := np.flatnonzero(np.diff(levels) <= still * (np.diff(levels) == 0))).size:
+        k = int(bad[0])
+        raise InvalidInput(
+            f"alpha_bars must fall with the training step, so that a sampler sees them rise; level {k} has "
+            f"{levels[k]:.6g} and level {k + 1} has {levels[k + 1]:.6g}. Check the betas and the order of the levels."
+        )
+
+
+def named_betas(name: str, train_steps: int, start: float, end: float) -> Array:
     """Return the variances added by each training step, (T,)."""
     if name == "linear":
         return np.linspace(start, end, train_steps)
@@ -57,7 +80,7 @@ def named_betas(name: Betas, train_steps: int, start: float, end: float) -> Arra
         return np.linspace(start**0.5, end**0.5, train_steps) ** 2
     time = np.arange(train_steps + 1) / train_steps
     left = np.cos((time + 0.008) / 1.008 * np.pi / 2) ** 2
-    return np.minimum(1 - left[1:] / left[:-1], _CAP)
+    return np.asarray(np.minimum(1 - left[1:] / left[:-1], _CAP))
 
 
 def given_betas(betas: ArrayLike) -> Array:
@@ -72,13 +95,13 @@ def given_betas(betas: ArrayLike) -> Array:
     return array
 
 
-def timesteps_of(spacing: str, steps: int, train_steps: int) -> Array:
-    """Return the training steps at which a sampler stops, the noisiest first, as diffusers' `set_timesteps` has them."""
+def timesteps_of(spacing: str, steps: int, train_steps: int, offset: int = 0) -> Ints:
+    """Return the training steps at which a sampler stops, the noisiest first, as diffusers has them."""
     if spacing == "leading":
-        return np.arange(steps, dtype=float)[::-1] * (train_steps // steps)
+        return np.arange(steps, dtype=np.int64)[::-1] * (train_steps // steps) + offset
     if spacing == "trailing":
-        return np.asarray(np.round(np.arange(train_steps, 0, -train_steps / steps))[:steps] - 1)
-    return np.round(np.linspace(0, train_steps - 1, steps))[::-1]
+        return np.round(np.arange(train_steps, 0, -train_steps / steps))[:steps].astype(np.int64) - 1
+    return np.round(np.linspace(0, train_steps - 1, steps))[::-1].astype(np.int64)
 
 
 def karras(steps: int, largest: float) -> Array:

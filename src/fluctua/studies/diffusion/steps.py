@@ -10,7 +10,9 @@ from ..._arrays import Array
 from ...errors import InvalidInput
 from .schedule import Grid
 
-__all__ = ["Steps", "steps_of"]
+__all__ = ["Steps", "TwoStep", "steps_of", "two_steps_of"]
+
+_FEW = 15  # steps, below which the last step of DPM-Solver++(2M) has no memory
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,20 @@ class Steps:
 
     @property
     def gain(self) -> Array:
-        """g = a' - a kap/sigma, the weight of x0hat beside that of x, (n,)."""
+        """The weight g = a' - a kap/sigma of x0hat beside that of x, (n,)."""
         return np.asarray(self.to_a - self.a * self.kap / self.sigma)
 
     def marginal(self, variances: Array) -> Array:
-        """v = a^2 s + sigma^2 of the levels of departure, (n, d)."""
+        """Return v = a^2 s + sigma^2 of the levels of departure, (n, d)."""
         return np.asarray(np.multiply.outer(self.a**2, variances) + self.sigma[:, None] ** 2)
 
     def multiplier(self, variances: Array) -> Array:
-        """m = (a a' s + sigma kap)/v, by which a step multiplies a mode of variance s, (n, d)."""
+        """Return m = (a a' s + sigma kap)/v, by which a step multiplies a mode of variance s, (n, d)."""
         top = np.multiply.outer(self.a * self.to_a, variances) + (self.sigma * self.kap)[:, None]
         return np.asarray(top / self.marginal(variances))
 
     def omitted(self, variances: Array) -> Array:
-        """g^2 Var(x0|x), the variance that a step leaves out, (n, d)."""
+        """Return g^2 Var(x0|x), the variance that a step leaves out, (n, d)."""
         posterior = variances * self.sigma[:, None] ** 2 / self.marginal(variances)
         return np.asarray(self.gain[:, None] ** 2 * posterior)
 
@@ -74,3 +76,46 @@ def steps_of(grid: Grid, eta: float) -> Steps:
         )
     roots = [np.sqrt(each) for each in (start, 1 - start, end, 1 - end, kept, eta**2 * fresh)]
     return Steps(*(np.asarray(each) for each in roots))
+
+
+@dataclass(frozen=True)
+class TwoStep:
+    """DPM-Solver++(2M): x' = kept x + now x0hat + before x0hat_old, its numbers at every level of a grid (F134).
+
+    Attributes
+    ----------
+    a, sigma : ndarray, (n,)
+        Of the level from which a step departs.
+    kept, now, before : ndarray, (n,)
+        Factors of x, of the guess of the data, and of the guess of the step before.
+    """
+
+    a: Array
+    sigma: Array
+    kept: Array
+    now: Array
+    before: Array
+
+    def guess(self, variances: Array) -> Array:
+        """Return a s/v, the slope of the guess of the data on x, (n, d)."""
+        marginal = np.multiply.outer(self.a**2, variances) + self.sigma[:, None] ** 2
+        return np.asarray(np.multiply.outer(self.a, variances) / marginal)
+
+
+def two_steps_of(grid: Grid) -> TwoStep:
+    """Return the numbers of DPM-Solver++(2M): the first step, and one to the data themselves, have no memory.
+
+    The last of fewer than 15 steps has none either (`lower_order_final` of diffusers).
+    """
+    a, sigma = np.sqrt(grid.alpha_bars), np.sqrt(1 - grid.alpha_bars)
+    kept = sigma[1:] / sigma[:-1]
+    push = a[1:] - kept * a[:-1]
+    tilt = np.zeros(grid.steps)
+    with np.errstate(divide="ignore"):
+        length = np.diff(np.log(a) - np.log(sigma))
+    remembers = np.isfinite(length)
+    remembers[0] = False
+    remembers[-1] &= grid.steps >= _FEW
+    where = np.flatnonzero(remembers)
+    tilt[where] = length[where] / (2 * length[where - 1])
+    return TwoStep(a[:-1], sigma[:-1], kept, push * (1 + tilt), -push * tilt)
