@@ -6,6 +6,7 @@ The framework is that of Han, arXiv:2408.07285; formulas and numbers are our own
 from __future__ import annotations
 
 from ..._validate.arguments import is_another
+from .budget import DiffusionPlan, plan
 from .gaussian import GaussianData
 from .prediction import DiffusionPrediction, predict_gaussian
 from .runs import simulate_gaussian
@@ -16,10 +17,12 @@ from .trial import verify_gaussian
 
 __all__ = [
     "DDIM",
+    "DiffusionPlan",
     "DiffusionPrediction",
     "DiffusionSamples",
     "GaussianData",
     "Grid",
+    "plan",
     "predict_gaussian",
     "simulate_gaussian",
     "verify_gaussian",
