@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ __all__ = ["examine"]
 
 _ROUNDING = 1e-9
 """Error bar of whole matrices: what solves and products of them leave of a ratio of order one."""
+_DIGITS = 1e-13
 
 
 def examine(
@@ -36,10 +38,12 @@ def examine(
     asked: Mapping[str, object] | None = None,
 ) -> StatementVerdict:
     """Predict, and hold the law of every mode against mean and covariance carried through all steps as matrices."""
+    from . import figures  # noqa: F401, PLC0415  (how the verdict is shown)
+
     prediction, root = predict_gaussian(data, sampler), seed_sequence(rng)
     return conclude(
         "diffusion",
-        f"{name + ', ' if name else ''}{data.words}: {sampler.words}, theory alone",
+        f"{name or data.words}: {sampler.words}, theory alone",
         list(_rows(prediction, level, resolution)),
         level=level,
         resolution=resolution,
@@ -80,17 +84,18 @@ def _found(prediction: DiffusionPrediction) -> dict[str, Measured]:
     mean, covariance = chain_of(data, prediction.sampler, prediction.grid).carried()
     flat, end = data.rank - 1, np.sqrt(prediction.grid.alpha_bars[-1])
     along = mode_variances(data, covariance)[flat] / data.variances[flat]
-    rounded = _ROUNDING * max(1.0, 1e-6 * data.variances[0] / data.variances[flat])
+    rounded = _ROUNDING * max(1.0, 1e-5 * data.variances[0] / data.variances[flat])
     return {
         "variance kept": _known(np.trace(covariance) / level),
         "Frobenius": _known(np.linalg.norm(covariance) / level),
-        "mean": _known(np.linalg.norm(mean - end * data.mean) / np.sqrt(level)),
+        "mean": _known(np.linalg.norm(mean - end * data.mean) / np.sqrt(level), np.linalg.norm(data.mean)),
         "flat mode": Measured(float(along), float(rounded * max(along, 1.0)), KNOWN),
     }
 
 
-def _known(value: float | np.floating[np.typing.NBitBase]) -> Measured:
-    return Measured(float(value), _ROUNDING * max(abs(float(value)), _ROUNDING), KNOWN)
+def _known(value: Any, scale: Any = 0.0) -> Measured:
+    """A number with what rounding leaves of it, and of the larger ones of which it is a difference."""
+    return Measured(float(value), float(_ROUNDING * abs(value) + _DIGITS * (1 + scale)), KNOWN)
 
 
 def _cosine(prediction: DiffusionPrediction) -> Iterator[Statement]:

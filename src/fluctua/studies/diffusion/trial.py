@@ -106,6 +106,8 @@ def verify_gaussian(
     >>> fl.verify(digits, diffusion.DDIM(steps=10), samples=20_000, rng=1)
     StatementVerdict(passed, would catch 0.5 %)
     """
+    from . import figures  # noqa: F401, PLC0415  (how the verdict is shown)
+
     instance("sampler", sampler, DDIM, "a fluctua.studies.diffusion.DDIM(steps=..., eta=...)")
     door(staged=progress)
     hold_step(step)
@@ -121,7 +123,7 @@ def verify_gaussian(
     rows = list(rows_of(prediction, contrasts, level, resolution))
     return conclude(
         "diffusion",
-        f"{name + ', ' if name else ''}{data.words}: {sampler.words}{', a step of your own' if step else ''}",
+        f"{name or data.words}: {sampler.words}{', a step of your own' if step else ''}",
         rows,
         level=level,
         resolution=resolution,
