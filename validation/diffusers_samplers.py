@@ -44,7 +44,7 @@ def ddim(spacing: str, steps: int, eta: float, double: bool) -> tuple[Any, Calla
         scheduler.final_alpha_cumprod = torch.tensor(1.0, dtype=torch.float64)
     scheduler.set_timesteps(steps)
 
-    def step(x, eps, t, t_prev, rng):  # noqa: ARG001  (diffusers knows where it goes)
+    def step(x, eps, t, t_prev, rng):
         noise = torch.tensor(rng.standard_normal(x.shape)) if eta and t_prev >= 0 else torch.zeros(x.shape)
         return scheduler.step(torch.tensor(eps), t, torch.tensor(x), eta=eta, variance_noise=noise).prev_sample
 

@@ -1,4 +1,4 @@
-"""Samples, and the verdict on them: the law passes, mutants and a user's broken steps are rejected."""
+"""Samples, and the verdict on them (F137): the law passes, mutants and a user's broken steps are rejected."""
 
 from __future__ import annotations
 

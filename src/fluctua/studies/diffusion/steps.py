@@ -51,7 +51,7 @@ class Steps:
         return np.asarray(top / self.marginal(variances))
 
     def omitted(self, variances: Array) -> Array:
-        """Return g^2 Var(x0|x), the variance that a step leaves out, (n, d)."""
+        """Return g^2 Var(x0|x), the variance that a step leaves out, (n, d) (F136)."""
         posterior = variances * self.sigma[:, None] ** 2 / self.marginal(variances)
         return np.asarray(self.gain[:, None] ** 2 * posterior)
 
