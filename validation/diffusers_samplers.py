@@ -1,8 +1,8 @@
 """diffusers' DDIMScheduler and DPMSolverMultistepScheduler, fed the exact linear noise, against fluctua's own chains.
 
-The steps are diffusers' from end to end; the data are the digits, as a Gaussian. Starts and noises are the same, so that
-samples must agree one by one. diffusers keeps alpha-bar, and DPM-Solver++ computes, in single precision: as they are
-they agree to 1e-5, and with their schedule, and the sample between two steps, in double precision to 1e-12.
+The steps are diffusers' from end to end; the data are the digits, as a Gaussian. Starts and noises are the same, so
+that samples must agree one by one. diffusers keeps alpha-bar, and DPM-Solver++ computes, in single precision: as they
+are they agree to 1e-5, and with their schedule, and the sample between two steps, in double precision to 1e-12.
 
     python validation/diffusers_samplers.py [--samples 200] [--wrong-by 0]
 

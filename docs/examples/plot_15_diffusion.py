@@ -6,8 +6,8 @@ A step of DDIM turns every mode of the data by an angle and keeps its projection
 grid that loses least of these data, and a solver that remembers its last step, give the variance back.
 """
 
-# sphinx_gallery_alt = "Share of the variance that is kept against the variance of a mode, for 10 steps: about a tenth to "
-# sphinx_gallery_alt = "seven tenths on the leading grid, more on the predicted one, nearly all with DPM-Solver++(2M)."
+# sphinx_gallery_alt = "Share of the variance that is kept against the variance of a mode, for 10 steps: up to 0.73 on "
+# sphinx_gallery_alt = "the leading grid, up to 0.77 on the predicted one, about 1 for steep modes with DPM-Solver++(2M)."
 
 import matplotlib.pyplot as plt
 

@@ -35,13 +35,14 @@ class GaussianData(Brief, ByValue):
         Their mean.
     covariance : array_like, (d, d)
         Their covariance, symmetric and without a negative direction.
+    samples : int, optional
+        How many they are the moments of.
 
     Attributes
     ----------
     mean : ndarray, (d,)
     covariance : ndarray, (d, d)
     samples : int or None
-        How many there were, where `of` made it.
 
     Raises
     ------

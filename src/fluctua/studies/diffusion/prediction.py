@@ -34,7 +34,9 @@ class DiffusionPrediction(ByValue, Tabular):
     Attributes
     ----------
     data : GaussianData
+        What is sampled.
     sampler : DDIM
+        Steps, noise, grid and solver.
     theory : str
         Rung of the ladder.
     grid : Grid

@@ -122,8 +122,11 @@ class DiffusionSamples(ByValue, Tabular):
     Attributes
     ----------
     data : GaussianData
+        What was sampled.
     sampler : DDIM
+        Steps, noise, grid and solver.
     samples, start : ndarray, (R, d)
+        At the end, and at the beginning.
     identity : dict
         Entropy and number: what fixes the samples.
 

@@ -103,7 +103,7 @@ class TwoStep:
 
 
 def two_steps_of(grid: Grid) -> TwoStep:
-    """Return the numbers of DPM-Solver++(2M): the first step, and one to the data themselves, have no memory.
+    """Return the numbers of DPM-Solver++(2M), F134: the first step, and one to the data themselves, have no memory.
 
     The last of fewer than 15 steps has none either (`lower_order_final` of diffusers).
     """
