@@ -7,7 +7,7 @@ grid that loses least of these data, and a solver that remembers its last step, 
 """
 
 # sphinx_gallery_alt = "Share of the variance that is kept against the variance of a mode, for 10 steps: up to 0.73 on "
-# sphinx_gallery_alt = "the leading grid, up to 0.77 on the predicted one, about 1 for steep modes with DPM-Solver++(2M)."
+# sphinx_gallery_alt = "the leading grid, up to 0.77 on the predicted one, about 1 with DPM-Solver++(2M)."
 
 import matplotlib.pyplot as plt
 
