@@ -76,7 +76,7 @@ def test_whole_matrices_carry_what_the_chain_does(digits, solver):
 
 
 CASES = [(10, {}), (20, {"eta": 1.0}), (20, {"solver": "2m", "spacing": "predicted"})]
-MORE = [(n, {"eta": eta}) for n in (10, 20, 50) for eta in (0.0, 0.5, 1.0)]
+MORE = [(10, {"eta": 0.5}), (20, {}), (50, {"eta": 1.0})]
 
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
@@ -91,9 +91,9 @@ def test_the_law_passes_and_mutants_do_not(digits, steps, asked):
 
 
 @pytest.mark.slow
-@pytest.mark.statistical(alpha=9e-6, miss=9e-6)
-def test_every_number_of_steps_and_every_noise(digits):
-    """Section by section of the study, R = 100,000: nine verdicts at the level of one."""
+@pytest.mark.statistical(alpha=3e-6, miss=3e-6)
+def test_more_steps_and_noises_with_all_samples(digits):
+    """R = 100,000: three verdicts at the level of one."""
     for steps, asked in MORE:
         verdict = fl.verify(digits, diffusion.DDIM(steps=steps, **asked), level=1e-6, rng=1)
         assert verdict.passed, (steps, asked, verdict.words)
