@@ -56,6 +56,12 @@ TITLES = {
     "F124": "Entropy production of a chain",
     "F125": "Temperatures by the change of the energy",
     "F127": "One batch for a sweep",
+    "F128": "A step of a sampler, mode by mode",
+    "F129": "The cosine law of DDIM",
+    "F131": "The most that any grid keeps",
+    "F132": "What steps lose, and what noise forgets, to leading order",
+    "F133": "The grid that loses least",
+    "F135": "Distances of Gaussians",
 }
 _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 

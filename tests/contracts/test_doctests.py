@@ -19,12 +19,14 @@ ROOT = Path(__file__).parents[2]
 VERDICTS = {
     "fluctua.studies.adaptive.verified",
     "fluctua.studies.coloring.verifying",
+    "fluctua.studies.diffusion.trial",
     "fluctua.verification.in_time.verify",
     "fluctua.verification.noise",
     "fluctua.verification.noise_found",
     "fluctua.verification.equal_time",
     "docs/howto/verdict.md",
     "docs/studies/adaptive.md",
+    "docs/studies/diffusion.md",
 }
 """Where an example makes a verdict."""
 KEPT = {
@@ -42,6 +44,8 @@ KEPT = {
     "fluctua.studies.coloring.asked",
     "fluctua.studies.coloring.families",
     "fluctua.studies.coloring.runs",
+    "fluctua.studies.diffusion.runs",
+    "fluctua.studies.diffusion.sampled",
     "fluctua.studies.learning.activity",
     "fluctua.studies.layers.measurement",
     "fluctua.studies.layers.runs",
