@@ -45,8 +45,8 @@ class Spectrum(NamedTuple):
     scale: Array
 
 
-def spectrum(inputs: Rows) -> Spectrum:
-    """Return the modes of <x x^T> of `inputs`, (N, d).
+def spectrum(inputs: Rows, gram: Array | None = None) -> Spectrum:
+    """Return the modes of <x x^T> of `inputs`, (N, d), which is `gram` where it is known.
 
     Notes
     -----
@@ -54,7 +54,7 @@ def spectrum(inputs: Rows) -> Spectrum:
     directions without data are so to rounding. Otherwise 2 N d^2 more for the triangular factor and a singular value
     decomposition for each four orders of magnitude of the singular values.
     """
-    gram = _gram(inputs)
+    gram = _gram(inputs) if gram is None else gram
     curvatures, modes = np.linalg.eigh(gram)
     # An eigenvalue of A carries an error of about eps h_max; below it a mode cannot be told from a null direction.
     kept = np.flatnonzero(curvatures > rounding(len(gram)) * curvatures[-1])[::-1]

@@ -99,9 +99,23 @@ class StreamingMoments(Brief, ByValue):
         InvalidInput
             For NaN, infinity and other shapes; the chunk and the row are named.
         """
-        x, y = read_chunk(self.chunks, inputs, targets, (self.features, self.outputs))
+        return self.take(*read_chunk(self.chunks, inputs, targets, (self.features, self.outputs)))
+
+    def take(self, inputs: AnyArray, targets: AnyArray) -> StreamingMoments:
+        """Add a chunk that `read_chunk` has read.
+
+        Parameters
+        ----------
+        inputs, targets : ndarray, (n, d) and (n, c)
+            As it returns them.
+
+        Returns
+        -------
+        StreamingMoments
+            Itself.
+        """
         one = StreamingMoments(self.features, self.outputs, self.weights) if self.chunks else self
-        one._sum(x, y)
+        one._sum(inputs, targets)
         return self if one is self else self.merge(one)
 
     def _sum(self, x: AnyArray, y: AnyArray) -> None:
