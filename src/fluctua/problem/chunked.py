@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
+from .._arrays import AnyArray, Array, DType
 from .._validate.targets import VALUES, Coding, Label
 from .._validate.values import function, positive_int
 from ..errors import InvalidInput
@@ -18,10 +18,11 @@ from .minimum import Minimum
 from .modes import Spectrum, spectrum
 from .projected import ProjectedRows
 from .rows import refuse_large, refuse_magnitude, refuse_scales, refuse_single
-from .subsample import part
+from .subsample import chosen_rows, fit_of
 
 __all__ = ["chunked_problem"]
 
+_FEWEST = 64  # samples that K is averaged over, for groups of 8 to tell its error
 _HELD = 2**28  # bytes of projections up to which they are made once and kept
 
 
@@ -34,7 +35,7 @@ def chunked_problem(
     """Return the problem of chunks; `LeastSquares.from_batches` documents it."""
     function("progress", progress, ("stage", "fraction"))
     if feedback_samples is not None:
-        feedback_samples = positive_int("feedback_samples", feedback_samples)
+        feedback_samples = positive_int("feedback_samples", feedback_samples, minimum=_FEWEST)
     whole = _Chunked(surveyed(batches, classes, progress), classes)
     if feedback_samples is None or feedback_samples >= whole.samples:
         return whole
@@ -48,6 +49,7 @@ class _Chunked(LeastSquares):
         self.inputs, self.targets, moments = cast(Any, found.rows), found.targets, found.moments
         self.coding = VALUES if classes is None else Coding(tuple(classes))
         _refuse(found)
+        self.longest = moments.longest
         self._gram, self.slope = moments.gram / moments.samples, moments.crossed / moments.samples
         self._minima, self._drawn = {}, {}
 
@@ -73,32 +75,60 @@ class _Subsampled(LeastSquares):
 
     population = 0
 
-    def __init__(self, whole: LeastSquares, samples: int) -> None:
+    def __init__(self, whole: _Chunked, samples: int) -> None:
         self.whole, self.population, self.coding = whole, whole.samples, whole.coding
-        small, _ = part(whole, whole.undecayed, samples)
-        self.inputs, self.targets = small.inputs, small.targets
-        self.spectrum, self.projections = small.spectrum, small.projections
-        self._minima, self._drawn, self._count = {}, {}, samples
+        self._rows, self.spectrum = chosen_rows(whole, samples), whole.spectrum
+        self.inputs = cast(Any, UnreadRows(samples, whole.features, whole.inputs.dtype))
+        self.targets, self.projections = whole.targets[self._rows], whole.projections[self._rows]
+        self._minima, self._drawn, self.feedback_samples = {}, {}, samples
 
     def minimum(self, weight_decay: float = 0.0) -> Minimum:
         """That of all samples, with the residuals of some."""
         found = self.whole.minimum(weight_decay)
-        if weight_decay not in self._minima:
-            _, small = part(self.whole, found, self._count)
-            self._minima[weight_decay] = Minimum(self, weight_decay, small.fit)
-        return self._minima[weight_decay]
+        if found.weight_decay not in self._minima:
+            self._minima[found.weight_decay] = Minimum(self, found.weight_decay, fit_of(found, self._rows))
+        return self._minima[found.weight_decay]
 
     @property
     def undecayed(self) -> Minimum:
         """The same without weight decay."""
         return self.minimum()
 
+    def largest_square(self, basis: Array | None = None) -> float:
+        """The largest |x|^2 of all samples; of a part of x, that of those kept."""
+        return self.whole.longest if basis is None else super().largest_square(basis)
+
     def drawn(self, by: Any, importance: Array, factors: Array | None) -> LeastSquares:
         """Refuse: weights are of all samples, and some of them are here."""
         del by, importance, factors
         raise InvalidInput(
-            f"feedback_samples = {self._count:,} draws samples evenly, and WeightedSampling has a weight for each of "
+            f"feedback_samples = {self.samples:,} draws samples evenly, and WeightedSampling has a weight for each of "
             f"all {self.population:,}. Leave feedback_samples out."
+        )
+
+
+class UnreadRows:
+    """Inputs that were projected and not kept: whoever asks for them needs all samples."""
+
+    ndim = 2
+
+    def __init__(self, samples: int, features: int, dtype: DType) -> None:
+        self.shape, self.dtype = (samples, features), dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> AnyArray:
+        raise self._refusal
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
+        raise self._refusal
+
+    @property
+    def _refusal(self) -> InvalidInput:
+        return InvalidInput(
+            f"this needs the inputs of all samples, and with feedback_samples = {self.shape[0]:,} a problem has K from "
+            f"some of them alone. Leave feedback_samples out of from_batches."
         )
 
 

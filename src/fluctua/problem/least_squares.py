@@ -99,6 +99,8 @@ class LeastSquares(Brief, ByValue, Samples):
     sample_weight: Array | None = None
     drawn_by: Any = None
     """The sampling that these rows are as seen by, where it draws some more often than others."""
+    feedback_samples: int | None = None
+    """Samples that K is averaged over, where those are stated to be some of all."""
     slope: Array | None = None
     """<r x^T> at weights of zero, (c, d), where it is known."""
 

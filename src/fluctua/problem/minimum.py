@@ -255,6 +255,9 @@ class Minimum(Brief, ByValue):
         """
         if mean is None and not covariance.any():
             return self.noise  # at W*: known, and saves a pass over the samples
+        if self.problem.feedback_samples:  # C is of all samples
+            still = self.squared_mean(np.zeros_like(covariance), None)
+            return self.noise + still + self.fed_back(covariance, mean) - self.squared_mean(covariance, mean)
         weights = self.squared_residuals if mean is None else self.squared_residuals + self._crossed(mean)
         return self.problem.scatter(weights, covariance) - self.squared_mean(covariance, mean)
 

@@ -8,7 +8,7 @@ from .._results import Brief
 
 __all__ = ["StableLimit"]
 
-Method = Literal["exact", "all epochs", "random epochs", "expansion", "independent batches", "local"]
+Method = Literal["exact", "all epochs", "random epochs", "expansion", "independent batches", "local", "some samples"]
 
 
 class StableLimit(Brief, float):
@@ -21,9 +21,11 @@ class StableLimit(Brief, float):
         of the second-moment map of shuffled epochs, all of which were listed. "random epochs": the same, averaged over
         random ones. "expansion": where the law of `predict`, to first order in modes over samples, diverges.
         "independent batches", in a plan of shuffled epochs: that of independent batches as noisy as the epoch's on
-        average. "local": of the quadratic at the optimum of a head, a crossover.
+        average. "local": of the quadratic at the optimum of a head, a crossover. "some samples": an eigenvalue, with K
+        averaged over `feedback_samples` of them.
     error : float
-        One standard error of it, absolute, for "random epochs"; an estimate for "expansion"; otherwise 0.
+        One standard error of it, absolute, for "random epochs" and "some samples"; an estimate for "expansion";
+        otherwise 0.
     orders : int
         Epochs that it is an average over; 0 where it needs none.
     largest_share : float
