@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,10 +17,12 @@ from .least_squares import LeastSquares
 from .minimum import Minimum
 from .modes import Spectrum, spectrum
 from .projected import ProjectedRows
-from .rows import refuse_large, refuse_magnitude, refuse_scales, refuse_single
+from .rows import refuse_magnitude, refuse_scales, refuse_single
 from .subsample import chosen_rows, fit_of
 
-__all__ = ["chunked_problem"]
+__all__ = ["chunked_problem", "in_chunks"]
+
+P = TypeVar("P", bound=LeastSquares)
 
 _FEWEST = 64  # samples that K is averaged over, for groups of 8 to tell its error
 _HELD = 2**28  # bytes of projections up to which they are made once and kept
@@ -36,27 +38,39 @@ def chunked_problem(
     function("progress", progress, ("stage", "fraction"))
     if feedback_samples is not None:
         feedback_samples = positive_int("feedback_samples", feedback_samples, minimum=_FEWEST)
-    whole = _Chunked(surveyed(batches, classes, progress), classes)
+    whole = in_chunks(_Chunked, batches, classes, progress)
     if feedback_samples is None or feedback_samples >= whole.samples:
         return whole
     return _Subsampled(whole, feedback_samples)
 
 
+def in_chunks(
+    kind: type[P], batches: Any, classes: Sequence[Label] | None, progress: Callable[[str, float], None] | None
+) -> P:
+    """Return a problem of a kind whose samples come in chunks: what the first pass found stands in it."""
+    function("progress", progress, ("stage", "fraction"))
+    found, problem = surveyed(batches, classes, progress, squares=kind.SQUARES), kind.__new__(kind)
+    moments = found.moments
+    problem.inputs, problem.targets = cast(Any, found.rows), found.targets
+    problem.coding = VALUES if classes is None else Coding(tuple(classes))
+    _refuse(found)
+    problem._refuse_size()
+    problem.longest, problem.slope = moments.longest, moments.crossed / moments.samples
+    problem.gram = moments.gram / moments.samples if kind.SQUARES else None
+    problem._minima, problem._drawn = {}, {}
+    return problem
+
+
 class _Chunked(LeastSquares):
     """Least squares on chunks of samples: what the first pass found stands in the place of passes."""
 
-    def __init__(self, found: Survey, classes: Sequence[Label] | None) -> None:
-        self.inputs, self.targets, moments = cast(Any, found.rows), found.targets, found.moments
-        self.coding = VALUES if classes is None else Coding(tuple(classes))
-        _refuse(found)
-        self.longest = moments.longest
-        self._gram, self.slope = moments.gram / moments.samples, moments.crossed / moments.samples
-        self._minima, self._drawn = {}, {}
+    gram: Array
+    longest: float
 
     @cached_property
     def spectrum(self) -> Spectrum:
         """Curvatures and modes of what was summed."""
-        return spectrum(self.inputs, self._gram)
+        return spectrum(self.inputs, self.gram)
 
     @cached_property
     def projections(self) -> AnyArray:
@@ -144,4 +158,3 @@ def _refuse(found: Survey) -> None:
     refuse_magnitude("inputs", moments.largest_input, rows.dtype)
     refuse_magnitude("targets", moments.largest_target, found.targets.dtype)
     refuse_scales(moments.largest_input, moments.largest_target)
-    refuse_large(moments.features, moments.outputs)

@@ -208,14 +208,17 @@ class Survey:
     alike: bool
 
 
-def surveyed(batches: Any, classes: Any, progress: Progress | None) -> Survey:
-    """Pass over all chunks once: sums, targets, and marks by which the chunks are known again."""
+def surveyed(batches: Any, classes: Any, progress: Progress | None, *, squares: bool = True) -> Survey:
+    """Pass over all chunks once: sums, targets, and marks by which the chunks are known again.
+
+    Without `squares` x x^T is not summed: then no matrix of all inputs is made.
+    """
     _refuse_once(batches)
     named = None if classes is None else tuple(listed("classes", _counted(classes), "labels, as range(10)"))
     source, marks, targets, kinds = Source(batches, named), [], [], set()
     moments, first, alike = None, None, True
     for x, y in source.chunks():
-        moments = StreamingMoments(x.shape[1], y.shape[1]) if moments is None else moments
+        moments = StreamingMoments(x.shape[1], y.shape[1], squares=squares) if moments is None else moments
         moments.take(x, y)
         first = x[0].copy() if first is None else first
         alike = alike and bool((x == first).all())

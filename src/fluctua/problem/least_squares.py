@@ -7,7 +7,7 @@ every law is elementwise there (F2). Directions outside the range of A are never
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -103,6 +103,12 @@ class LeastSquares(Brief, ByValue, Samples):
     """Samples that K is averaged over, where those are stated to be some of all."""
     slope: Array | None = None
     """<r x^T> at weights of zero, (c, d), where it is known."""
+    gram: Array | None = None
+    """<x x^T>, (d, d), where it is known."""
+    longest: float | None = None
+    """The largest |x|^2, where it is known."""
+    SQUARES: ClassVar[bool] = True
+    """Whether <x x^T> is summed of samples that come in chunks."""
 
     def __init__(
         self,
@@ -121,9 +127,12 @@ class LeastSquares(Brief, ByValue, Samples):
         refuse_scale("inputs", self.inputs)
         refuse_scale("targets", self.targets)
         refuse_scales(magnitude(self.inputs), magnitude(self.targets))
-        refuse_large(self.features, self.outputs)
+        self._refuse_size()
         self._minima: dict[float, Minimum] = {}
         self._drawn: dict[Any, LeastSquares] = {}
+
+    def _refuse_size(self) -> None:
+        refuse_large(self.features, self.outputs)
 
     def _weigh(self, sample_weight: ArrayLike) -> None:
         """Multiply the rows by the square roots of weights of mean 1."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from .._arrays import AnyArray, Array
 from .._results import Brief, ByValue
 from .._validate.plain import Keywords
-from .._validate.values import as_array, positive_int, shaped, shown
+from .._validate.values import as_array, flag, positive_int, shaped, shown
 from ..errors import InvalidInput
 from .moments import blocks
 
@@ -33,6 +33,8 @@ class StreamingMoments(Brief, ByValue):
         Number of outputs, c.
     weights : array_like, (c, d), optional
         W that the residuals r = W x - y are of; None means zero, and no noise is summed.
+    squares : bool
+        Whether to sum `gram`, which is d x d.
 
     Attributes
     ----------
@@ -70,12 +72,13 @@ class StreamingMoments(Brief, ByValue):
     (6, 2, True)
     """
 
-    def __init__(self, features: int, outputs: int, weights: ArrayLike | None = None) -> None:
+    def __init__(self, features: int, outputs: int, weights: ArrayLike | None = None, *, squares: bool = True) -> None:
         self.features, self.outputs = positive_int("features", features), positive_int("outputs", outputs)
         shape = self.outputs, self.features
         self.weights: Array | None = None if weights is None else shaped("weights", weights, shape).astype(np.float64)
         self.samples = self.chunks = 0
-        self.gram, self.crossed = np.zeros((features, features)), np.zeros(shape)
+        self.squares = flag("squares", squares)
+        self.gram, self.crossed = np.zeros((features if squares else 0,) * 2), np.zeros(shape)
         self.products = np.zeros((outputs, outputs))
         self.largest_input = self.largest_target = self.longest = 0.0
 
@@ -114,9 +117,13 @@ class StreamingMoments(Brief, ByValue):
         StreamingMoments
             Itself.
         """
-        one = StreamingMoments(self.features, self.outputs, self.weights) if self.chunks else self
+        one = self._empty if self.chunks else self
         one._sum(inputs, targets)
         return self if one is self else self.merge(one)
+
+    @property
+    def _empty(self) -> StreamingMoments:
+        return StreamingMoments(self.features, self.outputs, self.weights, squares=self.squares)
 
     def _sum(self, x: AnyArray, y: AnyArray) -> None:
         """Add all samples of one chunk to sums that are zero."""
@@ -133,6 +140,8 @@ class StreamingMoments(Brief, ByValue):
         r = -y if self.weights is None else x @ self.weights.T - y
         self.crossed += r.T @ x
         self.products += r.T @ r
+        if not self.squares:
+            return
         if self.weights is not None:
             x *= np.sqrt(np.einsum("ij,ij->i", r, r))[:, None]
         self.gram += x.T @ x  # one operand twice: BLAS computes one triangle only
@@ -168,7 +177,7 @@ class StreamingMoments(Brief, ByValue):
         return self
 
     def _alike(self, other: StreamingMoments) -> bool:
-        sizes = (self.features, self.outputs) == (other.features, other.outputs)
+        sizes = (self.features, self.outputs, self.squares) == (other.features, other.outputs, other.squares)
         if self.weights is None or other.weights is None:
             return sizes and self.weights is other.weights
         return sizes and np.array_equal(self.weights, other.weights)
