@@ -28,6 +28,7 @@ from .accuracies import Accuracies, accuracies, refuse_unlabelled
 from .asking import Asked, ask
 from .head_predicted import predict_head
 from .helped import command
+from .leading_predicted import predict_leading
 from .loop_lines import loops, selection
 from .options import (
     LOSS_NAMES,
@@ -36,6 +37,7 @@ from .options import (
     held_out_targets_option,
     json_option,
     loss_option,
+    modes_option,
     recipe_options,
     theory_option,
     torch_option,
@@ -95,6 +97,7 @@ class _Answer:
 @data_options
 @recipe_options
 @loss_option
+@modes_option
 @theory_option
 @average_options
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
@@ -122,6 +125,9 @@ def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if options["loss"] != LOSS_NAMES[0]:
         return predict_head(held_out, as_json, options)
+    if options["modes"] is not None:
+        return predict_leading(held_out, as_json, options)
+    del options["modes"]
     question = _ask(held_out, options)
     answer = _compute(question)
     if as_json:

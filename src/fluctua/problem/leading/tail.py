@@ -44,7 +44,7 @@ class LeadingMinimum(Brief, ByValue):
         found = optimum((whole.inputs, whole.targets), whole.operator, known, whole.slope, weight_decay)
         self.weights, self.above = found.weights, found.above
         decayed = float(np.sum(found.weights**2))
-        self.loss = 0.5 * (float(found.squares.mean()) + weight_decay * decayed)
+        self.loss = float(0.5 * (found.squares.mean() + weight_decay * decayed))
         inside = found.weights @ whole.modes
         fit = Fit(found.weights, inside, found.residuals, found.squares, self.loss, False)
         self.inside = Minimum(whole, weight_decay, fit)
@@ -55,7 +55,7 @@ class LeadingMinimum(Brief, ByValue):
     @property
     def loss_bounds(self) -> tuple[float, float]:
         """L(W*) at least and at most."""
-        return max(self.loss - self.above, 0.0), self.loss
+        return max(float(self.loss - self.above), 0.0), self.loss
 
     @property
     def curvatures(self) -> Array:

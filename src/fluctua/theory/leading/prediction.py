@@ -129,14 +129,18 @@ class LeadingPrediction(ByValue, Tabular):
         problem, finite = self.solved.problem, [each if np.isfinite(each) else None for each in self.excess_loss_bounds]
         return {
             "theory": "exact",
+            "steps": None,
             "recipe": self.solved.sgd.to_dict(),
             **{name: getattr(problem, name) for name in ("samples", "features", "outputs")},
+            "rank": len(self.curvatures),
             "leading_modes": len(self.curvatures),
             "share_left": self.share_left,
             "optimum_loss": self.optimum_loss,
             "optimum_loss_bounds": list(self.optimum_loss_bounds),
             "excess_loss": self.excess_loss,
             "excess_loss_bounds": finite,
+            "excess_loss_error": None,
+            "relative_excess_loss": self.excess_loss / self.optimum_loss if self.optimum_loss else None,
             "covariance_error": self.covariance_error if np.isfinite(self.covariance_error) else None,
             **{name: getattr(self, name).tolist() for name in _PER_MODE},
         }
