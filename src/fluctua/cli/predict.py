@@ -125,9 +125,8 @@ def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if options["loss"] != LOSS_NAMES[0]:
         return predict_head(held_out, as_json, options)
-    if options["modes"] is not None:
-        return predict_leading(held_out, as_json, options)
-    del options["modes"]
+    if (modes := options.pop("modes")) is not None:
+        return predict_leading(held_out, as_json, {**options, "modes": modes})
     question = _ask(held_out, options)
     answer = _compute(question)
     if as_json:
@@ -281,8 +280,7 @@ def _sampled(prediction: Prediction) -> str:
 
 def _report(prediction: Prediction, limit: float, independent: bool) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
-    average = prediction.law.average
-    what = "" if average is None else f", {average.words}"
+    what = "" if (average := prediction.law.average) is None else f", {average.words}"
     share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
     reached = prediction.estimated_error
     known = f"modes to {reached.modes:.0e}, loss to {reached.loss:.0e}, in {reached.passes} passes" if reached else ""

@@ -52,7 +52,8 @@ def in_chunks(
     found, problem = surveyed(batches, classes, progress, squares=kind.SQUARES), kind.__new__(kind)
     moments = found.moments
     problem.inputs, problem.targets = cast(Any, found.rows), found.targets
-    problem.coding = VALUES if classes is None else Coding(tuple(classes))
+    labels = tuple(classes if classes is not None else getattr(batches, "classes", ()))
+    problem.coding = Coding(labels) if labels else VALUES
     _refuse(found)
     problem._refuse_size()
     problem.longest, problem.slope = moments.longest, moments.crossed / moments.samples

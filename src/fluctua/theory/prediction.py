@@ -92,7 +92,7 @@ class Prediction(ByValue, Tabular, Coordinates, Posterior):
     def excess_loss_error(self) -> float | None:
         """One standard error of `excess_loss`, where random epochs were measured; 0 where all of them were listed.
 
-        Where K is averaged over some samples (`feedback_samples`) it is that of their choice (F150). None where nothing
+        Where K is averaged over some samples (`feedback_samples`) it is that of their choice. None where nothing
         was sampled, and for one position of measured epochs: a law is as exact as its page says.
         """
         return None if self._found.error is None else self._found.error()

@@ -1,4 +1,4 @@
-"""What averaging K over some of the samples costs: one standard error, from groups of them (F150)."""
+"""What averaging K over some of the samples costs: one standard error, from groups of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GROUPS = 8
 
 
 def error_between_groups(problem: LeastSquares, weight_decay: float, value: Callable[[LeastSquares], float]) -> float:
-    r"""Return one standard error of `value` of a problem whose K is averaged over some of its N samples (F150).
+    r"""Return one standard error of `value` of a problem whose K is averaged over some of its N samples.
 
     The m samples fall into 8 groups, of each of which the value is found as if they were all that K is averaged over:
     their spread over sqrt(8), times sqrt(1 - m/N). Infinite where a group has no finite value.

@@ -13,7 +13,7 @@ from ..modes import rounding
 from ..moments import blocks
 from .curvature import Curvature
 
-__all__ = ["Found", "optimum"]
+__all__ = ["Found", "minimised"]
 
 _ENOUGH = 1e-9  # of the loss, that it may be above the least one
 _STEPS, _ROUNDS = 1_000, 6
@@ -41,7 +41,7 @@ class Found(NamedTuple):
     above: float
 
 
-def optimum(
+def minimised(
     data: tuple[Rows, AnyArray], curvature: Curvature, modes: tuple[Array, Array], slope: Array | None, decay: float
 ) -> Found:
     r"""Minimise the loss with weight decay, by its own gradient over all samples.

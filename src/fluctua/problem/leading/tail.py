@@ -11,7 +11,7 @@ from ..._results import Brief, ByValue
 from ..._validate.plain import Keywords
 from ..known_fit import Fit
 from ..minimum import Minimum
-from .optimum import optimum
+from .optimum import minimised
 
 if TYPE_CHECKING:
     from .leading_modes import LeadingModes
@@ -41,7 +41,7 @@ class LeadingMinimum(Brief, ByValue):
     def __init__(self, problem: LeadingModes, weight_decay: float) -> None:
         self.problem, self.weight_decay, whole = problem, weight_decay, problem.inside
         known = whole.curvatures, whole.modes
-        found = optimum((whole.inputs, whole.targets), whole.operator, known, whole.slope, weight_decay)
+        found = minimised((whole.inputs, whole.targets), whole.operator, known, whole.slope, weight_decay)
         self.weights, self.above = found.weights, found.above
         decayed = float(np.sum(found.weights**2))
         self.loss = float(0.5 * (found.squares.mean() + weight_decay * decayed))

@@ -17,7 +17,7 @@ from ...recipe.step import Step
 from ..source import BatchNoise
 from ..stability import limit_of
 from .pinched import Pinched, State
-from .ranges import Ranges, ranges
+from .ranges import Ranges, ranges_of
 
 __all__ = ["Limits"]
 
@@ -45,7 +45,7 @@ class Limits:
     step: Step
 
     def _ranges(self, lr: float) -> Ranges:
-        return ranges(self.pinched.problem.curvatures, self.decay, self.step, lr, self.noise.kappa)
+        return ranges_of(self.pinched.problem.curvatures, self.decay, self.step, lr, self.noise.kappa)
 
     def most(self) -> float:
         """Return a learning rate that the limit does not exceed: that of the leading modes, or of the mean."""

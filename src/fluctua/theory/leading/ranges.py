@@ -10,7 +10,7 @@ from ..._arrays import Array
 from ...kernels.momentum import step_kernel
 from ...recipe.step import Step
 
-__all__ = ["Ranges", "ranges"]
+__all__ = ["Ranges", "ranges_of"]
 
 _POINTS, _FLATTEST = 129, 1e-12  # of the curvatures beyond, over the last of the leading ones
 
@@ -40,7 +40,7 @@ class Ranges:
     positive: bool
 
 
-def ranges(curvatures: Array, decay: float, step: Step, lr: float, kappa: float) -> Ranges:
+def ranges_of(curvatures: Array, decay: float, step: Step, lr: float, kappa: float) -> Ranges:
     """Return the kernel of a step at a learning rate, given the leading curvatures without weight decay, (k,).
 
     Those beyond are anywhere between none and the last of these: the extremes are looked for at 129 of them, and

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ..._arrays import Array
+from ..._results import ByValue
 from ...problem.leading.leading_modes import LeadingModes
 from ...problem.leading.tail import LeadingMinimum
 from ...recipe.sgd import Recipe
@@ -16,15 +17,15 @@ from ..stable_limit import StableLimit
 from .balances import Balance, Unbounded
 from .limits import Limits
 from .pinched import Pinched, Residuals, State
-from .ranges import Ranges, ranges
+from .ranges import Ranges, ranges_of
 
 __all__ = ["Solved"]
 
 _FOUND = 1e-6  # what L(W*) may be above the least loss, relative, for the covariance to be bounded
 
 
-@dataclass(frozen=True)
-class Solved:
+@dataclass(frozen=True, eq=False)
+class Solved(ByValue):
     """What follows from the leading modes, found where it is asked for.
 
     Attributes
@@ -50,7 +51,7 @@ class Solved:
     def ranges(self) -> Ranges:
         """The kernel of a step."""
         decay, step, kappa = self.sgd.weight_decay, self.sgd.step, self.noise.kappa
-        return ranges(self.problem.curvatures, decay, step, self.sgd.lr, kappa)
+        return ranges_of(self.problem.curvatures, decay, step, self.sgd.lr, kappa)
 
     @cached_property
     def limit(self) -> StableLimit:
