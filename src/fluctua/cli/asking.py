@@ -26,6 +26,7 @@ from ..recipe.reading import read_recipe
 from ..recipe.schedules import SHAPES, Schedule, read_schedule
 from ..recipe.sgd import Recipe
 from .heads import head_words, posed_head
+from .large import is_large, large_problem
 from .options import LOSS_NAMES
 from .progress import progress_bar
 from .tempered import asked_sampler
@@ -111,6 +112,8 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, Any, Da
     modes = options.pop("modes", None)
     switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
     _refuse_split(test_size, held_out, targets)
+    if modes is not None and is_large(places["data"]):
+        return *large_problem(places, {**switches, "test_size": test_size}, modes), None
     with progress_bar() as progress:
         progress("data", 0.0)
         dataset, other = _load(places), None

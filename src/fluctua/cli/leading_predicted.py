@@ -16,6 +16,7 @@ from ..theory.leading import LeadingPrediction
 from ..theory.leading.verbs import predict_leading as solve
 from ..theory.stable_limit import StableLimit
 from .asking import Asked, ask
+from .large import reported_by
 from .progress import progress_bar
 from .tables import show
 
@@ -30,6 +31,7 @@ def predict_leading(held_out: str | None, as_json: bool, options: Keywords) -> i
     theory = options["theory"] or "exact"
     about = ask(options)
     with progress_bar() as progress:
+        reported_by(about.problem, progress)
         progress("theory", 0.0)
         found = solve(about.problem, about.sgd, theory=theory)
         progress("covariance", 0.0)

@@ -28,6 +28,7 @@ from .accuracies import Accuracies, accuracies, refuse_unlabelled
 from .asking import Asked, ask
 from .head_predicted import predict_head
 from .helped import command
+from .large import modes_asked
 from .leading_predicted import predict_leading
 from .loop_lines import loops, selection
 from .options import (
@@ -125,7 +126,7 @@ def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if options["loss"] != LOSS_NAMES[0]:
         return predict_head(held_out, as_json, options)
-    if (modes := options.pop("modes")) is not None:
+    if (modes := modes_asked(options)) is not None:
         return predict_leading(held_out, as_json, {**options, "modes": modes})
     question = _ask(held_out, options)
     answer = _compute(question)
@@ -259,8 +260,8 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     if advice := answer.conditioning.words:
         yield "advice        " + advice.replace("\n", "\n" + 14 * " ")
     if answer.spread is not None:
-        more = " or more" if answer.spread.uncertain else ""
-        yield f"spread        loss between runs: +-{answer.spread.std:.3g}{more} (Gaussian closure)"
+        std, more = answer.spread.std, " or more" * answer.spread.uncertain
+        yield f"spread        loss between runs: +-{std:.3g}{more} (Gaussian closure)"
     if (measured := answer.measured) is not None:
         yield (
             f"measured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
@@ -282,15 +283,15 @@ def _report(prediction: Prediction, limit: float, independent: bool) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
     what = "" if (average := prediction.law.average) is None else f", {average.words}"
     share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
-    reached = prediction.estimated_error
-    known = f"modes to {reached.modes:.0e}, loss to {reached.loss:.0e}, in {reached.passes} passes" if reached else ""
+    if reached := prediction.estimated_error:
+        known = f"modes to {reached.modes:.0e}, loss to {reached.loss:.0e}, in {reached.passes} passes"
     return "\n".join(
         (
             "",
             f"theory        {prediction.theory}, {prediction.when}{what}",
             f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
             f"excess loss   {prediction.excess_loss:.6g}{_sampled(prediction)}{share}",
-            *([f"computed      {known} over the samples, as estimated"] if known else []),
+            *([f"computed      {known} over the samples, as estimated"] if reached else []),
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
             f"relaxation    {counted(slow.min())} steps in the fastest mode, {counted(np.median(slow))} in the median, "
             f"{counted(slow.max())} in the slowest",
