@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from helpers.commands import check
 
 import fluctua as fl
 from fluctua.cli import large
+from helpers.commands import check
 
 
 def test_predict_prints_every_number_with_its_bounds(run):

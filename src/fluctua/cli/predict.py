@@ -235,7 +235,7 @@ def _predicted(question: _Question) -> Prediction:
 
 def _result(about: Asked, answer: _Answer) -> dict[str, Any]:
     """Everything, for JSON."""
-    name = "independent_max_stable_lr" if answer.independent else "max_stable_lr"
+    name = "independent_" * answer.independent + "max_stable_lr"
     result = {"kind": "prediction", "data": about.dataset.about, name: answer.limit, **answer.prediction.to_dict()}
     result["conditioning"] = answer.conditioning.to_dict()
     if answer.spread is not None:
@@ -259,9 +259,8 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     yield _report(answer.prediction, answer.limit, answer.independent)
     if advice := answer.conditioning.words:
         yield "advice        " + advice.replace("\n", "\n" + 14 * " ")
-    if answer.spread is not None:
-        std, more = answer.spread.std, " or more" * answer.spread.uncertain
-        yield f"spread        loss between runs: +-{std:.3g}{more} (Gaussian closure)"
+    if (spread := answer.spread) is not None:
+        yield f"spread        loss between runs: +-{spread.std:.3g}{' or more' * spread.uncertain} (Gaussian closure)"
     if (measured := answer.measured) is not None:
         yield (
             f"measured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
