@@ -3,9 +3,9 @@
     python benchmarks/out_of_core.py              # 1,000,000 samples
     python benchmarks/out_of_core.py 10000000
 
-Two passes for W*, the modes and the noise, one that picks the 20,000 samples which K is averaged over. Time is CPU time
-and grows in proportion to the samples; memory beyond the blocks is that of targets and residuals, 24 bytes a sample with
-one output. Progress is told on stderr, with the time left. benchmarks/results/scale.md has what was measured.
+Two passes for W*, the modes and the noise, one that picks the 20,000 samples which K is averaged over. Time is of the
+CPU and grows in proportion to the samples; memory beyond the blocks is that of targets and residuals, 24 bytes a sample
+with one output. Progress is told on stderr, with the time left. benchmarks/results/scale.md has what was measured.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 
 from .._arrays import AnyArray
 from .._half import HalfArray, Rows
-from .._validate.values import as_path
+from .._validate.values import as_path, shown
 from ..errors import CorruptData, DataUnavailable, InvalidInput
 from ..storage.paths import expanded, kind_of, printable
 from ..storage.stored import reading
@@ -45,6 +45,8 @@ def _is_saved(name: str) -> bool:
 
 def own_dataset(source: Any, targets: Any, wanted: Selection, keys: Keys, subset: str | None) -> Dataset:
     """Load a user's file or object; `fluctua.data.load` documents the rules."""
+    if subset is not None and not isinstance(subset, str):
+        raise InvalidInput(f"subset must be the name of a part, as 'train' or 'test', got {shown(subset)}.")
     rows = wanted.limit if wanted.classes is None else None  # with classes, the first so many are anywhere
     with ExitStack() as stack:
         held, files = _held(stack, source, subset, beside=False)
