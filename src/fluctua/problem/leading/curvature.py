@@ -6,6 +6,7 @@ import numpy as np
 
 from ..._arrays import Array
 from ..._half import Rows
+from ..modes import mean_square
 from ..moments import blocks
 
 __all__ = ["Curvature"]
@@ -25,7 +26,7 @@ class Curvature:
 
     def __init__(self, inputs: Rows, gram: Array | None = None) -> None:
         self.inputs, self.size = inputs, inputs.shape[1]
-        self.matrix = _made(inputs) if gram is None and self.size <= _SMALL else gram
+        self.matrix = mean_square(inputs) if gram is None and self.size <= _SMALL else gram
 
     def times(self, vectors: Array) -> Array:
         """Return A of the columns of `vectors`, (d, m)."""
@@ -36,12 +37,3 @@ class Curvature:
             x = self.inputs[rows].astype(np.float64)
             out += x.T @ (x @ vectors)
         return out / len(self.inputs)
-
-
-def _made(inputs: Rows) -> Array:
-    out = np.zeros((inputs.shape[1],) * 2)
-    for rows in blocks(*inputs.shape):
-        x = inputs[rows].astype(np.float64)
-        out += x.T @ x  # one operand twice: BLAS computes one triangle only
-    out /= len(inputs)
-    return out

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..._arrays import Array
+from ..._arrays import even
 from ...recipe.step import Step
 from ..source import BatchNoise
 from ..stability import limit_of
@@ -105,8 +105,4 @@ class Limits:
 
 def _unit(state: State) -> State:
     size = float(np.trace(state.inside))
-    return State(_symmetric(state.inside / size), state.beyond / size)
-
-
-def _symmetric(matrix: Array) -> Array:
-    return 0.5 * (matrix + matrix.T)
+    return State(even(state.inside / size), state.beyond / size)
