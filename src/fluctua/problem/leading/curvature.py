@@ -11,11 +11,11 @@ from ..moments import blocks
 
 __all__ = ["Curvature"]
 
-_SMALL = 6_144  # inputs up to which A is made: 288 MiB
+_SMALL = 8_192  # inputs up to which A is made: 512 MiB, and as much again while it is decomposed
 
 
 class Curvature:
-    """A of some inputs, (d, d), which is made where d is at most 6,144.
+    """A of some inputs, (d, d), which is made where d is at most 8,192.
 
     Parameters
     ----------

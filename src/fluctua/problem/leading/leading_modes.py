@@ -92,7 +92,7 @@ class LeadingModes(Brief, ByValue):
 
     Notes
     -----
-    Cost: some 30 products of A with 1.25 k vectors, 4 N d k flops each, or 2 d^2 k where A is made, up to 6,144 inputs;
+    Cost: some 30 products of A with 1.25 k vectors, 4 N d k flops each, or 2 d^2 k where A is made, up to 8,192 inputs;
     then 6 N k^2 for each of 10 to 30 rounds. Memory: the inputs, N k numbers, or a block of them where they
     are more than 1 GiB, and 5 d k; A where it is made.
 
