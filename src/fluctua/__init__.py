@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .planning.sweeping import sweep
     from .planning.swept import Sweep
     from .studies.draws import verify_draws
+    from .theory.leading import LeadingModes, LeadingPrediction
     from .theory.probe import ExpectedAccuracy, expected_accuracy
     from .verification.in_time.verdict import DynamicVerdict
     from .verification.in_time.verify import verify_dynamic
@@ -76,6 +77,8 @@ __all__ = [
     "GradientNoise",
     "HeadMeasurement",
     "HeldOutLoss",
+    "LeadingModes",
+    "LeadingPrediction",
     "LearnedShare",
     "LeastSquares",
     "LocalPrediction",
@@ -123,6 +126,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "LeadingModes": "theory.leading",
+    "LeadingPrediction": "theory.leading",
     "Conditioned": "planning.conditioned",
     "Conditioning": "planning.conditioned",
     "conditioning": "planning.conditioned",

@@ -23,6 +23,7 @@ PAGES = {
     "learning": range(114, 121),
     "coloring": range(121, 128),
     "diffusion": range(128, 138),
+    "large_data": range(150, 155),
 }
 CITED = re.compile(r"\bF(?:\d{1,2}|1\d\d)\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

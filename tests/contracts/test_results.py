@@ -68,6 +68,8 @@ def held():
         (sweep := fl.sweep(problem, sgd, lr=[0.01, 0.02, 9.0], batch_size=[4, 8], target=0.3, measure=True, **run)),
         sweep.cells[1],
         head,
+        (leading := fl.LeadingModes(data.inputs[:, 18:24], data.targets, 4)),
+        fl.predict(leading, sgd),
         fl.Logistic(data.inputs[:, 18:24], data.labels),
         fl.predict(head, decayed),
     ]

@@ -18,6 +18,7 @@ from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
 from ..planning.posed import least_squares_of
 from ..planning.usual_rate import default_rate, default_rate_of_head
+from ..problem.leading.leading_modes import LeadingModes
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.heads import Softmax
 from ..recipe.averages import EMA, Average, RunningAverage
@@ -25,6 +26,7 @@ from ..recipe.reading import read_recipe
 from ..recipe.schedules import SHAPES, Schedule, read_schedule
 from ..recipe.sgd import Recipe
 from .heads import head_words, posed_head
+from .large import is_large, large_problem
 from .options import LOSS_NAMES
 from .progress import progress_bar
 from .tempered import asked_sampler
@@ -107,8 +109,11 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, Any, Da
     """
     places, targets = {name: options.pop(name) for name in PLACES}, options.pop("held_out_targets", None)
     loss = choice("loss", options.pop("loss", LOSS_NAMES[0]), LOSS_NAMES)
+    modes = options.pop("modes", None)
     switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
     _refuse_split(test_size, held_out, targets)
+    if modes is not None and is_large(places["data"]):
+        return *large_problem(places, {**switches, "test_size": test_size}, modes), None
     with progress_bar() as progress:
         progress("data", 0.0)
         dataset, other = _load(places), None
@@ -121,10 +126,12 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, Any, Da
         preparation = Preparation(**switches)
         dataset = preparation.fit_transform(dataset)
         other = None if other is None else preparation.transform(other)
-    return dataset, _posed(dataset, loss), other
+    return dataset, _posed(dataset, loss, modes), other
 
 
-def _posed(dataset: Dataset, loss: str) -> LeastSquares | Softmax:
+def _posed(dataset: Dataset, loss: str, modes: int | None) -> LeastSquares | Softmax | LeadingModes:
+    if modes is not None:
+        return LeadingModes(dataset.inputs, dataset.targets, modes)
     return least_squares_of(dataset) if loss == LOSS_NAMES[0] else posed_head(dataset)
 
 
@@ -235,6 +242,8 @@ def _recipe(problem: Any, options: Keywords, steps: int | None) -> tuple[Recipe,
     checked = read_recipe({**given, "lr": 1.0 if lr is None else lr, "schedule": schedule})  # before h_max is found
     if lr is not None:
         return checked, None
+    if isinstance(problem, LeadingModes):
+        problem = problem.inside
     if not isinstance(problem, LeastSquares):
         usual_of_head = default_rate_of_head(problem, checked)
         return replace(checked, lr=usual_of_head.lr), usual_of_head.words
@@ -247,13 +256,15 @@ def _indented(words: str) -> str:
     return words.replace("\n", "\n          ")
 
 
-def posed_words(dataset: Dataset, problem: LeastSquares | Softmax) -> str:
+def posed_words(dataset: Dataset, problem: LeastSquares | Softmax | LeadingModes) -> str:
     """Return the data and what is made of them, in a line each."""
+    if isinstance(problem, LeadingModes):
+        return spectrum(dataset, problem.inside, problem.share_left)
     return spectrum(dataset, problem) if isinstance(problem, LeastSquares) else head_words(dataset, problem)
 
 
-def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
-    """Return the data, what their targets are, and their spectrum, in a line each."""
+def spectrum(dataset: Dataset, problem: LeastSquares, left: float = 0.0) -> str:
+    """Return the data, what their targets are, and their spectrum, in a line each; modes `left` out have a share."""
     h, done = _decomposed(problem), preparation_words(dataset.preparation)
     return "\n".join(
         (
@@ -261,7 +272,8 @@ def spectrum(dataset: Dataset, problem: LeastSquares) -> str:
             f"{problem.outputs} outputs",
             *([f"prepared  {done}"] if done else []),
             f"targets   {_indented(dataset.targets_words)}",
-            f"spectrum  {problem.rank} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, mean |x|^2 {h.sum():.4g}",
+            f"spectrum  {problem.rank}{' leading' * bool(left)} modes, curvature {h[0]:.4g} down to {h[-1]:.2g}, "
+            f"mean |x|^2 {h.sum() / (1 - left):.4g}{f', {left:.2%} of it in other modes' if left else ''}",
         )
     )
 

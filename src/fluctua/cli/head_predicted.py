@@ -22,6 +22,7 @@ __all__ = ["predict_head"]
 
 _NOT_COVERED = (
     "position",
+    "modes",
     "spread",
     "accuracy",
     "orders",

@@ -24,6 +24,7 @@ __all__ = [
     "json_option",
     "level_option",
     "loss_option",
+    "modes_option",
     "out_option",
     "recipe_options",
     "resolution_option",
@@ -138,6 +139,14 @@ loss_option = grouped(
         default=LOSS_NAMES[0],
         show_default=True,
         help=f"{' or '.join(LOSS_NAMES)}, that of a softmax head: DATA with labels.",
+    ),
+)
+modes_option = grouped(
+    "Data",
+    click.option(
+        "--modes",
+        type=int,
+        help="Of thousands of inputs: so many leading modes, and bounds of what the others may do; such as 256.",
     ),
 )
 average_options = grouped(

@@ -28,6 +28,8 @@ from .accuracies import Accuracies, accuracies, refuse_unlabelled
 from .asking import Asked, ask
 from .head_predicted import predict_head
 from .helped import command
+from .large import modes_asked
+from .leading_predicted import predict_leading
 from .loop_lines import loops, selection
 from .options import (
     LOSS_NAMES,
@@ -36,6 +38,7 @@ from .options import (
     held_out_targets_option,
     json_option,
     loss_option,
+    modes_option,
     recipe_options,
     theory_option,
     torch_option,
@@ -95,6 +98,7 @@ class _Answer:
 @data_options
 @recipe_options
 @loss_option
+@modes_option
 @theory_option
 @average_options
 @click.option("--steps", type=int, help="Predict after so many steps instead of the stationary state.")
@@ -122,6 +126,8 @@ def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the noise floor, mode by mode, and the largest stable learning rate of SGD on DATA."""
     if options["loss"] != LOSS_NAMES[0]:
         return predict_head(held_out, as_json, options)
+    if (modes := modes_asked(options)) is not None:
+        return predict_leading(held_out, as_json, {**options, "modes": modes})
     question = _ask(held_out, options)
     answer = _compute(question)
     if as_json:
@@ -229,7 +235,7 @@ def _predicted(question: _Question) -> Prediction:
 
 def _result(about: Asked, answer: _Answer) -> dict[str, Any]:
     """Everything, for JSON."""
-    name = "independent_max_stable_lr" if answer.independent else "max_stable_lr"
+    name = "independent_" * answer.independent + "max_stable_lr"
     result = {"kind": "prediction", "data": about.dataset.about, name: answer.limit, **answer.prediction.to_dict()}
     result["conditioning"] = answer.conditioning.to_dict()
     if answer.spread is not None:
@@ -253,9 +259,8 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     yield _report(answer.prediction, answer.limit, answer.independent)
     if advice := answer.conditioning.words:
         yield "advice        " + advice.replace("\n", "\n" + 14 * " ")
-    if answer.spread is not None:
-        more = " or more" if answer.spread.uncertain else ""
-        yield f"spread        loss between runs: +-{answer.spread.std:.3g}{more} (Gaussian closure)"
+    if (spread := answer.spread) is not None:
+        yield f"spread        loss between runs: +-{spread.std:.3g}{' or more' * spread.uncertain} (Gaussian closure)"
     if (measured := answer.measured) is not None:
         yield (
             f"measured      excess loss {measured.excess_loss:.6g} +- {measured.excess_loss_error:.2g}, "
@@ -275,18 +280,17 @@ def _sampled(prediction: Prediction) -> str:
 
 def _report(prediction: Prediction, limit: float, independent: bool) -> str:
     sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
-    average = prediction.law.average
-    what = "" if average is None else f", {average.words}"
+    what = "" if (average := prediction.law.average) is None else f", {average.words}"
     share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
-    reached = prediction.estimated_error
-    known = f"modes to {reached.modes:.0e}, loss to {reached.loss:.0e}, in {reached.passes} passes" if reached else ""
+    if reached := prediction.estimated_error:
+        known = f"modes to {reached.modes:.0e}, loss to {reached.loss:.0e}, in {reached.passes} passes"
     return "\n".join(
         (
             "",
             f"theory        {prediction.theory}, {prediction.when}{what}",
             f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
             f"excess loss   {prediction.excess_loss:.6g}{_sampled(prediction)}{share}",
-            *([f"computed      {known} over the samples, as estimated"] if known else []),
+            *([f"computed      {known} over the samples, as estimated"] if reached else []),
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
             f"relaxation    {counted(slow.min())} steps in the fastest mode, {counted(np.median(slow))} in the median, "
             f"{counted(slow.max())} in the slowest",

@@ -19,10 +19,12 @@ from .registry import REGISTRY
 from .selection import Selection, class_list, recoded
 
 __all__ = [
+    "Batches",
     "Dataset",
     "Entry",
     "Preparation",
     "available",
+    "batches",
     "data_home",
     "fetch",
     "load",
@@ -162,3 +164,12 @@ def load(
     if split is not None:
         raise InvalidInput(f"split belongs to a built-in data set, emnist, and {shown(name)} is read as your own.")
     return own_dataset(name, targets, wanted, Keys(inputs_key, targets_key), subset)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what reads files in chunks, which few need."""
+    if name not in ("Batches", "batches"):
+        raise AttributeError(f"module 'fluctua.data' has no attribute {name!r}")
+    from . import in_chunks  # noqa: PLC0415
+
+    return getattr(in_chunks, name)

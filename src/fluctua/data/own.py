@@ -15,18 +15,18 @@ import numpy as np
 
 from .._arrays import AnyArray
 from .._half import HalfArray, Rows
-from .._validate.values import as_path
+from .._validate.values import as_path, shown
 from ..errors import CorruptData, DataUnavailable, InvalidInput
 from ..storage.paths import expanded, kind_of, printable
 from ..storage.stored import reading
 from .dataset import Dataset
 from .readers import SUFFIXES, dataset_files, ending, is_dataset_folder, opened
-from .readers.held import Held, spelled
+from .readers.held import Held, Pair, spelled
 from .readers.objects import held_object
 from .readers.rule import Keys, in_part, inputs_of, refuse_counting, refuse_gaps, targets_of
 from .selection import Selection
 
-__all__ = ["existing", "looks_like_path", "own_dataset"]
+__all__ = ["existing", "held_of", "looks_like_path", "own_dataset", "pair_of"]
 
 
 def looks_like_path(name: object) -> bool:
@@ -45,6 +45,8 @@ def _is_saved(name: str) -> bool:
 
 def own_dataset(source: Any, targets: Any, wanted: Selection, keys: Keys, subset: str | None) -> Dataset:
     """Load a user's file or object; `fluctua.data.load` documents the rules."""
+    if subset is not None and not isinstance(subset, str):
+        raise InvalidInput(f"subset must be the name of a part, as 'train' or 'test', got {shown(subset)}.")
     rows = wanted.limit if wanted.classes is None else None  # with classes, the first so many are anywhere
     with ExitStack() as stack:
         held, files = _held(stack, source, subset, beside=False)
@@ -54,7 +56,14 @@ def own_dataset(source: Any, targets: Any, wanted: Selection, keys: Keys, subset
     return replace(wanted.dataset(name, inputs, y, {**files, **more}), columns=columns)
 
 
-def _held(stack: ExitStack, source: Any, subset: str | None, beside: bool) -> tuple[Held, dict[str, str]]:
+def held_of(stack: ExitStack, source: Any) -> Held:
+    """Return what is in a file or an object, no value of which is read."""
+    return _held(stack, source, None, beside=True, hashed=False)[0]
+
+
+def _held(
+    stack: ExitStack, source: Any, subset: str | None, beside: bool, hashed: bool = True
+) -> tuple[Held, dict[str, str]]:
     """Return what is in a file or an object, and the hashes of the files."""
     if not isinstance(source, str | os.PathLike):
         return in_part(held_object(source, subset), subset, beside), {}
@@ -63,7 +72,7 @@ def _held(stack: ExitStack, source: Any, subset: str | None, beside: bool) -> tu
     held = replace(held, name=printable(path.name))
     if path.is_dir():
         return held, {printable(f"{path.name}/{file.relative_to(path)}"): _hash(file) for file in _saved(path, held)}
-    return in_part(held, subset, beside), {printable(path.name): _hash(path)}
+    return in_part(held, subset, beside), {printable(path.name): _hash(path)} if hashed else {}
 
 
 def _saved(path: Path, held: Held) -> list[Path]:
@@ -84,8 +93,8 @@ def _read(
     named = held.table and held.named and len(x_names) > 1
     if named and like is not None and like.columns:
         x_names = _in_order(held, x_names, like)
-    first = _pair(held, x_names, y_names if other is None else [], rows)
-    second = first if other is None else _pair(other, [], y_names, None)
+    first = pair_of(held, x_names, y_names if other is None else [], rows)
+    second = first if other is None else pair_of(other, [], y_names, None)
     inputs, y = first[0], second[1]
     assert inputs is not None
     assert y is not None
@@ -107,7 +116,8 @@ def _in_order(held: Held, names: list[str], like: Dataset) -> list[str]:
     return list(like.columns)
 
 
-def _pair(held: Held, inputs: list[str], targets: list[str], rows: int | None) -> tuple[Rows | None, Rows | None, int]:
+def pair_of(held: Held, inputs: list[str], targets: list[str], rows: int | None) -> Pair:
+    """Return the first `rows` of the inputs and all of the targets; what goes wrong is the file's fault."""
     with reading(partial(_spoiled, held.name)):
         for name in (*inputs, *targets):
             if (entry := held.entries[name]).content == "other":

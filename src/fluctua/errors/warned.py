@@ -8,6 +8,7 @@ __all__ = [
     "DeficientRank",
     "FarDrift",
     "IndexColumn",
+    "LooseBounds",
     "MissingBias",
     "UncertainFloor",
     "UncertainLimit",
@@ -55,6 +56,26 @@ class UncertainFloor(UserWarning):
             f"the noise floor at lr = {lr:.4g} is uncertain and may be too low: it is {reason}. Use a smaller learning "
             f"rate, fl.semi_analytic with more orders, drop_last=True or a batch size that divides the samples, or "
             f"sampling='without_replacement', for which the law is exact."
+        )
+
+
+class LooseBounds(UserWarning):
+    """The leading modes do not tell whether there is a noise floor: no upper bound of it was found.
+
+    Attributes
+    ----------
+    lr : float
+        As given.
+    least, most : float
+        The largest stable learning rate is between them.
+    """
+
+    def __init__(self, lr: float, least: float, most: float) -> None:
+        self.lr, self.least, self.most = lr, least, most
+        super().__init__(
+            f"at lr = {lr:.4g} the noise floor has no upper bound: with these leading modes the largest stable "
+            f"learning rate is known to be from {least:.4g} to {most:.4g}, and lr is near or above the first. "
+            f"Use a smaller learning rate, or more modes."
         )
 
 

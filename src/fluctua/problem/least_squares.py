@@ -6,13 +6,13 @@ every law is elementwise there (F2). Directions outside the range of A are never
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._arrays import AnyArray, Array
+from .._arrays import Array
 from .._half import stored_as
 from .._results import Brief, ByValue, clipped
 from .._validate.arguments import stands_for
@@ -22,20 +22,12 @@ from .._validate.targets import VALUES, Coding, TargetsAre, read_targets
 from .._validate.values import real_number, sample_rows
 from .._validate.weights import hold_length, sample_weights
 from .minimum import Minimum
-from .modes import Spectrum
-from .rows import (
-    magnitude,
-    refuse_degenerate,
-    refuse_large,
-    refuse_nothing,
-    refuse_scale,
-    refuse_scales,
-    refuse_single,
-    rows_times,
-)
+from .rows import magnitude, refuse_degenerate, refuse_large, refuse_nothing, refuse_scale, refuse_scales, rows_times
 from .samples import Samples
 
 __all__ = ["LeastSquares", "Minimum", "magnitude"]
+
+Progress = Callable[[str, float], None]
 
 
 class LeastSquares(Brief, ByValue, Samples):
@@ -107,6 +99,16 @@ class LeastSquares(Brief, ByValue, Samples):
     sample_weight: Array | None = None
     drawn_by: Any = None
     """The sampling that these rows are as seen by, where it draws some more often than others."""
+    feedback_samples: int | None = None
+    """Samples that K is averaged over, where those are stated to be some of all."""
+    slope: Array | None = None
+    """<r x^T> at weights of zero, (c, d), where it is known."""
+    gram: Array | None = None
+    """<x x^T>, (d, d), where it is known."""
+    longest: float | None = None
+    """The largest |x|^2, where it is known."""
+    SQUARES: ClassVar[bool] = True
+    """Whether <x x^T> is summed of samples that come in chunks."""
 
     def __init__(
         self,
@@ -124,10 +126,13 @@ class LeastSquares(Brief, ByValue, Samples):
             self._weigh(sample_weight)
         refuse_scale("inputs", self.inputs)
         refuse_scale("targets", self.targets)
-        refuse_scales(self.inputs, self.targets)
-        refuse_large(self.features, self.outputs)
+        refuse_scales(magnitude(self.inputs), magnitude(self.targets))
+        self._refuse_size()
         self._minima: dict[float, Minimum] = {}
         self._drawn: dict[Any, LeastSquares] = {}
+
+    def _refuse_size(self) -> None:
+        refuse_large(self.features, self.outputs)
 
     def _weigh(self, sample_weight: ArrayLike) -> None:
         """Multiply the rows by the square roots of weights of mean 1."""
@@ -153,10 +158,72 @@ class LeastSquares(Brief, ByValue, Samples):
     def __hash__(self) -> int:
         return hash((self.inputs.shape, self.targets.shape))
 
+    @classmethod
+    def from_batches(
+        cls,
+        batches: Any,
+        *,
+        classes: Sequence[int | str] | None = None,
+        feedback_samples: int | None = None,
+        progress: Progress | None = None,
+    ) -> LeastSquares:
+        """Return the problem of samples that come in chunks, as they lie on a disk or are made, and never all at once.
+
+        Parameters
+        ----------
+        batches : callable or iterable
+            Gives pairs (inputs, targets) of arrays, (n, d) and (n, c) or (n,), the same ones in each pass: a function
+            that returns them anew, a list, `fluctua.data.batches(...)`, or any object that can be iterated again.
+        classes : sequence of int or str, optional
+            The labels, where targets are labels: an output each, in this order. They are asked for, since a chunk need
+            not have all of them.
+        feedback_samples : int, optional
+            Average K over so many samples, drawn once and kept, instead of passing over all of them for each
+            application; everything else is over all. Floors and limits then have a standard error.
+        progress : callable, optional
+            Is called with what is done, a text, and its share, which is 0 while the number of samples is not known.
+
+        Returns
+        -------
+        LeastSquares
+            Of the same numbers, to rounding, as of all samples in memory; to the last bit for the same chunks.
+
+        Raises
+        ------
+        InvalidInput
+            For what can be read only once, for NaN and other shapes, by chunk and row, for labels without `classes`,
+            and, in a later pass, for chunks that are not those of the first.
+
+        Notes
+        -----
+        Cost: two passes over the samples for W*, the modes and the noise, N d^2 flops each, and one for each
+        application of K, 2 N d r more than in memory where the projections, (N, r), take more than 256 MiB and are
+        made anew. Memory: some d x d matrices, targets and residuals, (N, c), and one block of samples.
+
+        Examples
+        --------
+        >>> import fluctua as fl
+        >>> data = fl.load("digits")
+        >>> def chunks():
+        ...     for k in range(0, 1797, 500):
+        ...         yield data.inputs[k : k + 500], data.targets[k : k + 500]
+        >>> problem = fl.LeastSquares.from_batches(chunks)
+        >>> print(f"{fl.predict(problem, fl.SGD(lr=0.05, batch_size=8)).excess_loss:.7f}")
+        0.0093549
+        """
+        from .chunked import chunked_problem  # noqa: PLC0415  (which is made of this)
+
+        return chunked_problem(batches, classes, feedback_samples, progress)
+
     @property
     def outputs(self) -> int:
         """Number of outputs, c."""
         return int(self.targets.shape[1])
+
+    @property
+    def second_pass_square(self) -> Array | None:
+        """Zeros for <|r|^2 x x^T>, (d, d), where it is summed while residuals are found; None where it is not."""
+        return None
 
     def minimum(self, weight_decay: float = 0.0) -> Minimum:
         """Return the minimiser of L(W) + gamma/2 |W|^2 and the gradient noise there; computed once per gamma.
@@ -223,36 +290,10 @@ class LeastSquares(Brief, ByValue, Samples):
             sample is ever drawn.
         """
         if by not in self._drawn:
-            self._drawn = {by: _Drawn(self, by, importance, factors)}
+            from .drawn import Drawn  # noqa: PLC0415  (which is made of this)
+
+            self._drawn = {by: Drawn(self, by, importance, factors)}
         return self._drawn[by]
-
-
-class _Drawn(LeastSquares):
-    """A problem as a sampling sees it: other rows, or the same rows of which some count more often."""
-
-    population = 0
-
-    def __init__(self, whole: LeastSquares, by: Any, importance: Array, factors: Array | None) -> None:
-        self.inputs, self.targets, self.coding = whole.inputs, whole.targets, whole.coding
-        self.sample_weight, self.population = whole.sample_weight, whole.population
-        self.importance, self.drawn_by = importance, by
-        self._minima, self._drawn = {}, {}
-        self._alike = whole if factors is None else None
-        if factors is not None:
-            self.inputs, self.targets = rows_times(factors, self.inputs), np.asarray(rows_times(factors, self.targets))
-            refuse_scale("inputs, as drawn,", self.inputs)
-            refuse_nothing(self.inputs)
-        refuse_single(int(np.count_nonzero(importance)))
-
-    @cached_property
-    def spectrum(self) -> Spectrum:
-        """Those of the whole, where the rows are the same."""
-        return super().spectrum if self._alike is None else self._alike.spectrum
-
-    @cached_property
-    def projections(self) -> AnyArray:
-        """Those of the whole, where the rows are the same."""
-        return super().projections if self._alike is None else self._alike.projections
 
 
 stands_for("problem", LeastSquares, "a problem, fluctua.LeastSquares(inputs, targets)")

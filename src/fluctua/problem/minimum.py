@@ -14,7 +14,7 @@ from .._validate.plain import Keywords
 from ..errors import BelowRounding, InvalidInput
 from .known_fit import Fit
 from .left_out import VISIBLE, shares_left_out
-from .moments import quadratic_form
+from .moments import difference, quadratic_form
 
 if TYPE_CHECKING:
     from .least_squares import LeastSquares
@@ -26,7 +26,6 @@ _EXACT_FIT = 8.0  # residuals over eps times their terms' root sum of squares, u
 # found up to 4 at 1,000 features, in exact fits of all conditions
 _SETTLED = 1e-10  # change of the residuals relative to them, of which L(W*) feels the square
 _KNOWN = 1e-2  # residuals known to less than this are worth one too
-_ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
 
 
 class Minimum(Brief, ByValue):
@@ -109,7 +108,7 @@ class Minimum(Brief, ByValue):
         self.mode_weights = np.zeros((problem.outputs, problem.rank))
         while True:  # each round halves the change or is the last, and below rounding it ends: 55 at most
             self.weights = self.mode_weights @ problem.modes.T
-            slope = self._measure_residuals()
+            slope = self._measure_residuals() if self.mode_weights.any() or problem.slope is None else self._at_zero()
             rounding = self._rounding()
             change = slope @ problem.modes / problem.curvatures
             size = float(np.sqrt(np.sum(problem.curvatures * change**2)))
@@ -122,6 +121,7 @@ class Minimum(Brief, ByValue):
         self.interpolates = problem.rank == problem.samples or (hidden and left <= VISIBLE * _spread(problem.targets))
         if self.interpolates:
             self.residuals[:] = self.squared_residuals[:] = 0.0
+            self._known_noise = None
 
     def _rounding(self) -> float:
         """What rounding makes of residuals, root mean square: eps times the root sum of squares of their terms."""
@@ -129,15 +129,30 @@ class Minimum(Brief, ByValue):
         power = np.sum(np.square(targets, dtype=np.float64)) / len(targets)
         return _EPS * float(np.sqrt(power + np.sum((self.problem.spectrum.scale * self.weights) ** 2)))
 
-    def _measure_residuals(self) -> Array:
-        """Residuals at the weights; returns <r x^T>, (c, d)."""
+    def _measure_residuals(self, step: Array | None = None) -> Array:
+        """Residuals at the weights, or -x `step`; returns <r x^T>, (c, d)."""
         problem, slope = self.problem, np.zeros_like(self.weights)
+        weights, square = self.weights if step is None else -step, problem.second_pass_square
         for rows in problem.blocks(problem.features):
             x = problem.inputs[rows].astype(np.float64)
-            r = x @ self.weights.T - problem.targets[rows]
+            r = x @ weights.T - (problem.targets[rows] if step is None else 0.0)
             self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
             slope += r.T @ x
+            if square is not None:  # while the samples are at hand: reading them again is dear
+                x *= np.sqrt(self.squared_residuals[rows])[:, None]
+                square += x.T @ x
+        if square is not None:
+            decay = self.weight_decay * self.mode_weights
+            scattered = problem.modes.T @ square @ problem.modes / problem.samples
+            self._known_noise = difference(scattered, decay.T @ decay, problem.inputs.dtype)
         return slope / problem.samples
+
+    def _at_zero(self) -> Array:
+        """The same at weights of zero, where <r x^T> is known."""
+        assert self.problem.slope is not None
+        self.residuals[:] = -self.problem.targets
+        self.squared_residuals[:] = np.square(self.problem.targets, dtype=np.float64).sum(axis=1)
+        return self.problem.slope
 
     def warn_below_rounding(self) -> None:
         """Warn, once, where a direction left out, or rounding, hides a visible part of the residuals."""
@@ -155,11 +170,8 @@ class Minimum(Brief, ByValue):
         problem = self.problem
         lost = bare.mode_weights * (self.weight_decay / self.curvatures)
         self.mode_weights = bare.mode_weights * (problem.curvatures / self.curvatures)
-        self.weights, step = self.mode_weights @ problem.modes.T, lost @ problem.modes.T
-        for rows in problem.blocks(problem.features):
-            x = problem.inputs[rows].astype(np.float64)
-            r = -x @ step.T if bare.interpolates else x @ self.weights.T - problem.targets[rows]
-            self.residuals[rows], self.squared_residuals[rows] = r, np.einsum("ij,ij->i", r, r)
+        self.weights = self.mode_weights @ problem.modes.T
+        self._measure_residuals(lost @ problem.modes.T if bare.interpolates else None)
         self.interpolates = bare.interpolates and not self.mode_weights.any()
 
     @property
@@ -198,7 +210,8 @@ class Minimum(Brief, ByValue):
         if self._known_noise is not None:
             return self._known_noise
         decay = self.weight_decay * self.mode_weights
-        return self._difference(self.problem.scatter(weights=self.squared_residuals), decay.T @ decay)
+        scattered = self.problem.scatter(weights=self.squared_residuals)
+        return difference(scattered, decay.T @ decay, self.problem.inputs.dtype)
 
     @property
     def noise_variances(self) -> Array:
@@ -209,13 +222,6 @@ class Minimum(Brief, ByValue):
             counted = squares if problem.importance is None else squares * problem.importance[rows]
             total += counted @ np.square(problem.projections[rows], dtype=np.float64)
         return np.asarray(total / problem.samples - np.sum((self.weight_decay * self.mode_weights) ** 2, axis=0))
-
-    def _difference(self, scattered: Array, decayed: Array) -> Array:
-        """Two parts of C that cancel where all gradients are equal: what rounding leaves of them there is zero."""
-        sizes = np.sqrt(np.abs(np.diag(scattered)))
-        rounding = _ROUNDED * np.finfo(self.problem.inputs.dtype).eps * np.multiply.outer(sizes, sizes)
-        out = scattered - decayed
-        return np.asarray(np.where((np.abs(out) <= rounding) & (decayed != 0), 0.0, out))
 
     @property
     def population(self) -> int:
@@ -249,6 +255,9 @@ class Minimum(Brief, ByValue):
         """
         if mean is None and not covariance.any():
             return self.noise  # at W*: known, and saves a pass over the samples
+        if self.problem.feedback_samples:  # C is of all samples
+            still = self.squared_mean(np.zeros_like(covariance), None)
+            return self.noise + still + self.fed_back(covariance, mean) - self.squared_mean(covariance, mean)
         weights = self.squared_residuals if mean is None else self.squared_residuals + self._crossed(mean)
         return self.problem.scatter(weights, covariance) - self.squared_mean(covariance, mean)
 

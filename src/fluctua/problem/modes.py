@@ -17,7 +17,7 @@ from .._arrays import Array
 from .._half import Rows
 from .moments import BLOCK_ELEMENTS, blocks
 
-__all__ = ["Spectrum", "rounding", "spectrum"]
+__all__ = ["Spectrum", "mean_square", "rounding", "spectrum"]
 
 _WELL_CONDITIONED = 1e-11  # smallest curvature over largest down to which the Gram matrix has it to 2e-5
 _FEW = 8  # columns for each direction without data, from which looking at these directions alone pays
@@ -45,8 +45,8 @@ class Spectrum(NamedTuple):
     scale: Array
 
 
-def spectrum(inputs: Rows) -> Spectrum:
-    """Return the modes of <x x^T> of `inputs`, (N, d).
+def spectrum(inputs: Rows, gram: Array | None = None) -> Spectrum:
+    """Return the modes of <x x^T> of `inputs`, (N, d), which is `gram` where it is known.
 
     Notes
     -----
@@ -54,7 +54,7 @@ def spectrum(inputs: Rows) -> Spectrum:
     directions without data are so to rounding. Otherwise 2 N d^2 more for the triangular factor and a singular value
     decomposition for each four orders of magnitude of the singular values.
     """
-    gram = _gram(inputs)
+    gram = mean_square(inputs) if gram is None else gram
     curvatures, modes = np.linalg.eigh(gram)
     # An eigenvalue of A carries an error of about eps h_max; below it a mode cannot be told from a null direction.
     kept = np.flatnonzero(curvatures > rounding(len(gram)) * curvatures[-1])[::-1]
@@ -76,12 +76,14 @@ def rounding(width: int) -> float:
     return max(width, 10) * float(np.finfo(float).eps)
 
 
-def _gram(inputs: Rows) -> Array:
+def mean_square(inputs: Rows) -> Array:
+    """Return <x x^T>, (d, d), in float64."""
     gram = np.zeros((inputs.shape[1],) * 2)
     for rows in blocks(*inputs.shape):
         x = inputs[rows].astype(np.float64)
         gram += x.T @ x  # one operand twice: BLAS computes one triangle only
-    return gram / len(inputs)
+    gram /= len(inputs)
+    return gram
 
 
 def _null(outside: Array, scale: Array, count: int) -> Array:

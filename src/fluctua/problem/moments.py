@@ -7,13 +7,23 @@ from math import log2
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
+from .._arrays import AnyArray, Array, DType
 
-__all__ = ["BLOCK_ELEMENTS", "bands", "blocks", "mirrored", "quadratic_form", "symmetric_form", "weighted_square"]
+__all__ = [
+    "BLOCK_ELEMENTS",
+    "bands",
+    "blocks",
+    "difference",
+    "mirrored",
+    "quadratic_form",
+    "symmetric_form",
+    "weighted_square",
+]
 
 BLOCK_ELEMENTS = 2**23
 """Of one block of samples: 32 MB in float32, enough for GEMM to run at full speed."""
 _BANDS = 4  # of rows of a symmetric matrix
+_ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
 _CACHED = 2**21  # elements of rows that are multiplied at once: a triangle is packed again for each
 
 
@@ -68,6 +78,14 @@ def weighted_square(z: AnyArray, q: Array) -> Array:
             root *= np.sqrt(np.abs(q[rows]) / unit).astype(z.dtype)[:, None]
             out += sign * (root.T @ root)
     return out * unit
+
+
+def difference(scattered: Array, taken: Array, dtype: DType) -> Array:
+    """Two parts of C that cancel where all gradients are equal: what rounding leaves of them there is zero."""
+    sizes = np.sqrt(np.abs(np.diag(scattered)))
+    rounding = _ROUNDED * np.finfo(dtype).eps * np.multiply.outer(sizes, sizes)
+    out = scattered - taken
+    return np.asarray(np.where((np.abs(out) <= rounding) & (taken != 0), 0.0, out))
 
 
 def _unit(values: Array) -> float:

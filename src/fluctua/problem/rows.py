@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
-from .._half import HalfArray, Rows
+from .._arrays import AnyArray, Array, DType
+from .._half import Rows
 from .._validate.sizes import refuse_bytes
 from ..errors import InvalidInput
 from .moments import blocks
@@ -14,6 +14,7 @@ __all__ = [
     "magnitude",
     "refuse_degenerate",
     "refuse_large",
+    "refuse_magnitude",
     "refuse_nothing",
     "refuse_scale",
     "refuse_scales",
@@ -26,7 +27,7 @@ _LARGEST = {8: 1e70, 4: 1e8}  # magnitude by bytes: fourth powers, and sums of m
 
 def rows_times(factors: Array, rows: Rows) -> Rows:
     """Return rows whose squares are multiplied by `factors`, in their own precision; those of 16 bits where read."""
-    if isinstance(rows, HalfArray):
+    if not isinstance(rows, np.ndarray):
         return rows.scaled(np.sqrt(factors))
     return np.asarray(rows * np.sqrt(factors)[:, None], rows.dtype)
 
@@ -41,17 +42,25 @@ def refuse_nothing(inputs: Rows) -> None:
 
 def refuse_scale(name: str, values: Rows) -> None:
     """Fourth powers of the inputs enter K, products of both the noise: they must stay inside the range of floats."""
-    largest, most = magnitude(values), _LARGEST[values.dtype.itemsize]
+    refuse_magnitude(name, magnitude(values), values.dtype)
+
+
+def refuse_magnitude(name: str, largest: float, dtype: DType) -> None:
+    """The same of values whose largest magnitude is known."""
+    most = _LARGEST[dtype.itemsize]
     if largest > most or 0 < largest < 1 / most:
         raise InvalidInput(
             f"{name} have a largest magnitude of {largest:.3g}, outside {1 / most:.0e} to {most:.0e}: products of four "
-            f"such {values.dtype} numbers leave the range of floats. Rescale them, to about 1."
+            f"such {dtype} numbers leave the range of floats. Rescale them, to about 1."
         )
 
 
-def refuse_scales(inputs: Rows, targets: AnyArray) -> None:
-    """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured."""
-    (x, y), most = (magnitude(inputs), magnitude(targets)), _LARGEST[8]
+def refuse_scales(x: float, y: float) -> None:
+    """The noise is as inputs times targets, the weights as targets over inputs; fourth powers of both are measured.
+
+    `x` and `y` are their largest magnitudes.
+    """
+    most = _LARGEST[8]
     if x and y and not (1 / most <= x * y <= most and 1 / most <= y / x <= most):
         raise InvalidInput(
             f"inputs of magnitude {x:.3g} and targets of {y:.3g} have a product {x * y:.3g} and a ratio {y / x:.3g}, "
@@ -62,7 +71,7 @@ def refuse_scales(inputs: Rows, targets: AnyArray) -> None:
 
 def magnitude(values: Rows) -> float:
     """Return the largest absolute value, without a copy of the array."""
-    if isinstance(values, HalfArray):
+    if not isinstance(values, np.ndarray):
         return max(magnitude(values[rows]) for rows in blocks(*values.shape))
     return max(float(values.max()), -float(values.min()))
 

@@ -14,7 +14,7 @@ from .least_squares import LeastSquares
 from .minimum import Minimum
 from .modes import Spectrum
 
-__all__ = ["combined", "part"]
+__all__ = ["chosen_rows", "combined", "fit_of", "groups", "part"]
 
 _ALL = slice(None)
 
@@ -56,17 +56,39 @@ def part(
     """
     if samples >= problem.samples and modes == _ALL:
         return problem, minimum
-    rows = np.sort(np.random.default_rng(0).permutation(problem.samples)[:samples])
-    fit = minimum.fit._replace(
+    return _of_rows(problem, minimum, chosen_rows(problem, samples), modes, own_noise)
+
+
+def chosen_rows(problem: LeastSquares, samples: int) -> Ints:
+    """Return which samples stand for all: so many, chosen at random, always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(problem.samples)[:samples])
+
+
+def groups(problem: LeastSquares, weight_decay: float, count: int) -> list[LeastSquares]:
+    """Return `count` problems that share out the samples which K is averaged over, and have all else of `problem`."""
+    minimum = problem.minimum(weight_decay)
+    chosen = [np.arange(k, problem.samples, count) for k in range(count)]
+    return [_of_rows(problem, minimum, rows, _ALL, False)[0] for rows in chosen]
+
+
+def fit_of(minimum: Minimum, rows: Ints, modes: slice = _ALL, *, own_noise: bool = False) -> Fit:
+    """Return what a minimum is made of, for some of its samples and modes."""
+    return minimum.fit._replace(
         mode_weights=minimum.mode_weights[:, modes],
         residuals=minimum.residuals[rows],
         squared_residuals=minimum.squared_residuals[rows],
         noise=None if own_noise else minimum.noise[modes, modes],
     )
+
+
+def _of_rows(
+    problem: LeastSquares, minimum: Minimum, rows: Ints, modes: slice, own_noise: bool
+) -> tuple[LeastSquares, Minimum]:
+    fits = {minimum.weight_decay: fit_of(minimum, rows, modes, own_noise=own_noise)}
     spectrum = problem.spectrum._replace(curvatures=problem.curvatures[modes], modes=problem.modes[:, modes])
     projections = np.ascontiguousarray(problem.projections[rows, modes])
-    chosen = problem.inputs[rows], problem.targets[rows]
-    small = _Derived(problem, chosen, rows, spectrum, projections, {minimum.weight_decay: fit})
+    inputs = projections if problem.feedback_samples else problem.inputs[rows]
+    small = _Derived(problem, (inputs, problem.targets[rows]), rows, spectrum, projections, fits)
     return small, small.minimum(minimum.weight_decay)
 
 

@@ -61,7 +61,7 @@ class Law(Heated):
     def __post_init__(self) -> None:
         object.__setattr__(self, "problem", self.sgd.seen(self.problem))
         if self.sgd.epochs:
-            refuse_beyond_shuffling(self.sgd, self.rung)
+            refuse_beyond_shuffling(self.sgd, self.rung, self.problem)
         self.refuse_uncovered()
 
     @cached_property

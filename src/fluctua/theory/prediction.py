@@ -27,6 +27,7 @@ from .posterior import Posterior
 from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled
 from .stability import warn_unstable
 from .stationary_state import at_rest
+from .subsampled import error_after
 from .transient import Relaxation
 
 __all__ = ["Prediction"]
@@ -91,7 +92,8 @@ class Prediction(ByValue, Tabular, Coordinates, Posterior):
     def excess_loss_error(self) -> float | None:
         """One standard error of `excess_loss`, where random epochs were measured; 0 where all of them were listed.
 
-        None where nothing was sampled, and for one position of measured epochs: a law is as exact as its page says.
+        Where K is averaged over some samples (`feedback_samples`) it is that of their choice. None where nothing
+        was sampled, and for one position of measured epochs: a law is as exact as its page says.
         """
         return None if self._found.error is None else self._found.error()
 
@@ -213,7 +215,8 @@ class Prediction(ByValue, Tabular, Coordinates, Posterior):
         averaged, losses = relaxation.average(wanted, weights if curve else None)
         found = Moments(averaged)
         if isinstance(relaxation, Relaxation):
-            found = replace(found, estimated_error=relaxation.estimated_error)
+            error = partial(error_after, law, wanted, begin, tolerance)
+            found = replace(found, estimated_error=relaxation.estimated_error, error=error)
         else:
             with overflowing():
                 mean, left = relaxation.means(wanted), mean_with_left(law, begin, np.array(wanted), relaxation)

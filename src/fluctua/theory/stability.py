@@ -20,6 +20,7 @@ from ..recipe.step import Step
 from .radius import unit_radius
 from .source import BatchNoise, M, Source
 from .stable_limit import StableLimit
+from .subsampled import error_between_groups
 
 __all__ = [
     "independent_batches",
@@ -99,7 +100,14 @@ def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
         from .reshuffling.limit import epoch_limit
 
         return epoch_limit(problem, sgd)
-    return StableLimit(limit_of(Source.of(problem, sgd), sgd.step), "exact")
+    limit = limit_of(Source.of(problem, sgd), sgd.step)
+    if problem.feedback_samples is None:
+        return StableLimit(limit, "exact")
+
+    def of_a_group(one: LeastSquares) -> float:
+        return limit_of(Source.of(one, sgd), sgd.step)
+
+    return StableLimit(limit, "some samples", error_between_groups(problem, sgd.weight_decay, of_a_group))
 
 
 def limit_of(source: BatchNoise[M], step: Step) -> float:

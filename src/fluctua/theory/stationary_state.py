@@ -19,6 +19,7 @@ from .reshuffling.measured import MeasuredEpochs
 from .reshuffling.measured_average import MeasuredAverage
 from .reshuffling.stationary import Cycle
 from .stability import max_stable_lr, mean_stable_lr
+from .subsampled import error_between_groups
 
 __all__ = ["at_rest"]
 
@@ -118,7 +119,19 @@ def _independent(law: Law) -> Moments:
     covariance = law.settled
     if law.kernel.components > 1 and not _positive(covariance):
         _refuse_beyond_limit(law)
-    return Moments(law.shown(covariance))
+    return Moments(law.shown(covariance), error=partial(_of_some_samples, law))
+
+
+def _of_some_samples(law: Law) -> float | None:
+    """The standard error of the stationary excess loss, where K is averaged over some of the samples."""
+    if law.problem.feedback_samples is None or not law.feeds_back:
+        return None
+    h = law.minimum.curvatures
+    return error_between_groups(
+        law.problem,
+        law.sgd.weight_decay,
+        lambda one: float(0.5 * h @ np.diag(at_rest(replace(law, problem=one)).covariance)),
+    )
 
 
 def _refuse_beyond_limit(law: Law) -> None:
