@@ -36,6 +36,7 @@ from .verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from . import plot
+    from .distributed import cluster
     from .planning.conditioned import Conditioned, Conditioning, conditioning
     from .planning.loops import torch_code
     from .planning.sweep_cells import Cell
@@ -96,6 +97,7 @@ __all__ = [
     "Verdict",
     "WeightedSampling",
     "batch_costs",
+    "cluster",
     "conditioning",
     "errors",
     "expected_accuracy",
@@ -123,6 +125,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "cluster": "distributed",
     "Conditioned": "planning.conditioned",
     "Conditioning": "planning.conditioned",
     "conditioning": "planning.conditioned",

@@ -17,6 +17,7 @@ import fluctua.report.explorer.ranges
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 PUBLIC = {
     "batch_costs",
+    "cluster",
     "conditioning",
     "BatchCost",
     "BatchCosts",

@@ -99,23 +99,24 @@ def writable_directory(path: Path | str) -> Path:
 
 
 @contextlib.contextmanager
-def output_directory(path: Path | str) -> Iterator[Path]:
+def output_directory(path: Path | str, *, alone: bool = True) -> Iterator[Path]:
     """Give a directory to one run alone, writable, before any work starts; if the run leaves nothing in it, none stays.
 
-    What killed runs left in it is cleared, and of the directories made on the way to it those that stay empty.
+    What killed runs left in it is cleared, and of the directories made on the way to it those that stay empty. Not
+    `alone` are jobs that write each its own files there, beside others of the kind: then an empty one stays.
 
     Raises
     ------
     OutputError
         If it cannot be written, or another run holds it.
     """
-    made = _missing(Path(path))
+    made = _missing(Path(path)) if alone else []
     try:
         directory = writable_directory(path)
     except OutputError:
         _remove_empty(made)
         raise
-    with only_run_in(directory):
+    with only_run_in(directory, alone=alone):
         clear_leftovers(directory)
         try:
             yield directory

@@ -1,0 +1,5 @@
+"""Executors that are handed in: processes of this machine, by joblib, and workers of a cluster, by Dask."""
+
+from .entry import cluster
+
+__all__ = ["cluster"]
