@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._optional import needed
-from ..errors import FluctuaError, InvalidInput, WorkersLost
+from ..errors import InvalidInput, WorkersLost
 from ..simulation.executors import Work
 from .pool import Piece, Pool
 from .remote import Answer, code
@@ -19,8 +19,7 @@ __all__ = ["DaskWorkers", "connected"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_WAIT = 10  # seconds for the scheduler to answer, and for a worker to be there
-_SILENT = 30.0  # seconds without a scheduler after which it is gone
+_WAIT = 10  # seconds for the scheduler to answer, at first and again, and for a worker to be there
 
 
 def connected(address: str) -> Client:
@@ -35,13 +34,24 @@ def connected(address: str) -> Client:
     """
     dask = needed("distributed", "a cluster", install="'fluctua[dask]'")
     try:
+        _spelled(address)
         client: Client = dask.Client(address, timeout=_WAIT, set_as_default=False)
-    except (OSError, ValueError, TypeError) as problem:
+    except (OSError, ValueError) as problem:
         raise InvalidInput(
             f"no Dask scheduler answers at {address!r} ({_reason(problem)}). Give the address that it printed when it "
             f"began, such as tcp://10.0.0.1:8786; `dask scheduler` begins one."
         ) from problem
     return client
+
+
+def _spelled(address: str) -> None:
+    """Raise ValueError for what is no address: a client of that would wait at its end for what it never had."""
+    from distributed.comm import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    parse_host_port(place)
 
 
 class DaskWorkers(Pool):
@@ -61,15 +71,26 @@ class DaskWorkers(Pool):
 
     def __init__(self, client: Client) -> None:
         super().__init__()
-        self.client, self._since = client, time.monotonic()
+        self.client = client
         self._where = str(client.scheduler.address) if client.scheduler is not None else "its address"
-        self._refuse_none()
-        self._refuse_others()
+        try:
+            self._refuse_none()
+            self._refuse_others()
+        except OSError as problem:  # CommClosedError is one
+            raise InvalidInput(
+                f"the connection to the Dask scheduler at {self._where} broke at once ({_reason(problem)}). Look "
+                f"whether it is still there, and call again."
+            ) from problem
         self._executor = client.get_executor(pure=False)
 
     def share(self, shared: Any) -> Future:
         """Bring it to every worker, so that it outlives each of them."""
-        return self.client.scatter(shared, broadcast=True, hash=False)
+        from distributed.comm import CommClosedError
+
+        try:
+            return self.client.scatter(shared, broadcast=True, hash=False)
+        except OSError as problem:  # as while it tries to connect again
+            raise CommClosedError(str(problem)) from problem
 
     def release(self, handle: Any) -> None:
         """Let the workers forget it."""
@@ -81,34 +102,40 @@ class DaskWorkers(Pool):
         return piece
 
     def lost(self) -> str | None:
-        """Say so where the scheduler is gone; a connection that comes back in time is none that was lost."""
-        if self.client.status == "running":
-            self._since = time.monotonic()
+        """Say so where the scheduler is gone; the client tries to connect again for as long as its timeout."""
+        if self.client.status in ("running", "connecting"):
             return None
-        if self.client.status == "connecting" and time.monotonic() - self._since < _SILENT:
-            return None
+        return self._silent
+
+    @property
+    def _silent(self) -> str:
         return f"the Dask scheduler at {self._where} does not answer any more:"
+
+    def drop(self, pieces: Iterable[Piece]) -> None:
+        """Cancel what is under way, where that can be said to someone."""
+        if self.client.status == "running":
+            super().drop(pieces)
 
     def wide(self) -> int:
         """Return the threads of all workers."""
-        return max(1, sum(int(each["nthreads"]) for each in self._workers().values()))
+        with suppress(OSError):  # who does not answer is noticed where it matters
+            return max(1, sum(map(int, self.client.nthreads().values())))
+        return 1
 
     def explained(self, problem: BaseException, finished: int, asked: int) -> WorkersLost | None:
         """Tell a worker that died again and again from an error of the work."""
         from distributed import KilledWorker
+        from distributed.comm import CommClosedError
 
+        if isinstance(problem, CommClosedError):
+            return WorkersLost(self._silent, finished, asked)
         if isinstance(problem, KilledWorker):
             what = (
                 "a piece of the work ended each worker that it was given to, most likely for lack of memory (give "
                 "workers more, or fewer threads):"
             )
             return WorkersLost(what, finished, asked)
-        if isinstance(problem, FluctuaError):
-            return None
-        return WorkersLost(f"{what}:", finished, asked) if (what := _of_dask(problem)) else None
-
-    def _workers(self) -> dict[str, Any]:
-        return dict(self.client.scheduler_info(n_workers=-1)["workers"])
+        return None
 
     def _refuse_none(self) -> None:
         from distributed import TimeoutError as Late
@@ -152,13 +179,6 @@ def _worked(ours: dict[str, str], how: Callable[..., Answer], work: Any, shared:
     worker = get_worker()
     refuse_other(ours, code(), worker.address)
     return how(work, worker.state.nthreads, shared, item)
-
-
-def _of_dask(problem: BaseException) -> str:
-    """Return the words of an error that is the network's and not the work's; otherwise nothing."""
-    from distributed.comm import CommClosedError
-
-    return f"the connection to the cluster broke ({_reason(problem)})" if isinstance(problem, CommClosedError) else ""
 
 
 def _reason(problem: BaseException) -> str:

@@ -88,8 +88,7 @@ class Pool(ABC):
                         yield number, result
                 self._refuse_lost(asked - len(missing), asked)
         finally:
-            for piece in pieces:
-                piece.cancel()
+            self.drop(pieces)
             if missing:
                 self.forget()
 
@@ -112,11 +111,12 @@ class Pool(ABC):
                     rounds += 1
                     if rounds == _ROUNDS:
                         raise _again_and_again(finished, len(queue))
-                    self._drop(pieces)
+                    self.drop(pieces)
+                    pieces.clear()
                     self.forget()
                     handle = self._shared(shared, finished, len(queue))
         finally:
-            self._drop(pieces)
+            self.drop(pieces)
 
     def _done(self, piece: Piece, look: Callable[[], None], finished: int, asked: int) -> bool:
         """Wait for a piece; return whether it came back."""
@@ -126,10 +126,10 @@ class Pool(ABC):
         look()
         return not self.gone(piece)
 
-    @staticmethod
-    def _drop(pieces: deque[Piece]) -> None:
-        while pieces:
-            pieces.popleft().cancel()
+    def drop(self, pieces: Iterable[Piece]) -> None:
+        """Cancel what is under way."""
+        for piece in pieces:
+            piece.cancel()
 
     def forget(self) -> None:
         """Let the workers forget what was shared last."""
