@@ -90,6 +90,30 @@ def test_errors_and_warnings_cross_from_process_to_process_with_their_numbers(na
     assert "pip install zarr" in str(missing)
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_command_prints_what_it_prints_in_this_process(run, features, loopback, tmp_path):
+    asked = (
+        "sweep",
+        features,
+        "--lr",
+        "0.01,0.1",
+        "--batch-size",
+        2,
+        "--steps",
+        40,
+        "--measure",
+        "--seed",
+        1,
+        "--json",
+    )
+    verified = ("verify", features, "--steps", 40, "--replicas", 16, "--seed", 1, "--json", "--no-report")
+    here, verdict = run(*asked), run(*verified)
+    for option in (("--processes", 2), ("--dask", loopback.address)):
+        assert run(*asked, *option, "--out", f"by{option[0]}") == here
+        assert run(*verified, *option, "--out", f"by{option[0]}") == verdict
+    assert not list(tmp_path.rglob("checkpoint.npz"))
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing(small_problem, alone):
     """The first worker ends when the first cell is there, the second when the first group of replicas is."""

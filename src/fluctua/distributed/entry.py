@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from .._validate.values import positive_int
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["cluster"]
 
 
-@contextmanager
-def cluster(workers: Client | str | int) -> Iterator[None]:
+def cluster(workers: Client | str | int) -> AbstractContextManager[None]:
     """Let other processes or machines do the independent pieces of what is computed in the body of a `with`.
 
     Those are the cells of `sweep`, and the replicas of `simulate` and of all that simulates by it. The numbers are
@@ -32,9 +31,10 @@ def cluster(workers: Client | str | int) -> Iterator[None]:
         A client of a Dask cluster, or the address of its scheduler; or a number of processes of this machine, which
         joblib begins.
 
-    Yields
-    ------
-    None
+    Returns
+    -------
+    context manager
+        For `with`; nothing is bound.
 
     Raises
     ------
@@ -64,19 +64,20 @@ def cluster(workers: Client | str | int) -> Iterator[None]:
     0.0321
     """
     if isinstance(workers, int) and not isinstance(workers, bool):
-        with _doing(Processes(positive_int("workers", workers))):
-            yield
-        return
+        return _doing(Processes(positive_int("workers", workers)))
     if isinstance(workers, str):
-        with connected(workers) as client, _doing(DaskWorkers(client)):
-            yield
-        return
-    if not all(hasattr(workers, name) for name in ("scatter", "get_executor", "scheduler_info")):
+        return _by_dask(workers)
+    if not all(callable(getattr(workers, name, None)) for name in ("scatter", "get_executor", "wait_for_workers")):
         raise InvalidInput(
             f"workers must be a distributed.Client, the address of a Dask scheduler or a number of processes, got "
             f"{type(workers).__name__}. With dask.distributed: Client(address), then cluster(client)."
         )
-    with _doing(DaskWorkers(workers)):
+    return _doing(DaskWorkers(workers))
+
+
+@contextmanager
+def _by_dask(address: str) -> Iterator[None]:
+    with connected(address) as client, _doing(DaskWorkers(client)):
         yield
 
 

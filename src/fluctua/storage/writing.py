@@ -103,24 +103,36 @@ def output_directory(path: Path | str, *, alone: bool = True) -> Iterator[Path]:
     """Give a directory to one run alone, writable, before any work starts; if the run leaves nothing in it, none stays.
 
     What killed runs left in it is cleared, and of the directories made on the way to it those that stay empty. Not
-    `alone` are jobs that write each its own files there, beside others of the kind: then an empty one stays.
+    `alone` are jobs that write each its own files there, beside others of the kind.
 
     Raises
     ------
     OutputError
         If it cannot be written, or another run holds it.
     """
-    made = _missing(Path(path)) if alone else []
+    made = _missing(Path(path))
     try:
         directory = writable_directory(path)
     except OutputError:
         _remove_empty(made)
         raise
-    with only_run_in(directory, alone=alone):
-        clear_leftovers(directory)
-        try:
-            yield directory
-        finally:
+    try:
+        with only_run_in(directory, alone=alone):
+            clear_leftovers(directory)
+            try:
+                yield directory
+            finally:
+                if alone:
+                    _remove_empty(made)
+    finally:
+        if not alone:
+            _remove_left(directory, made)
+
+
+def _remove_left(directory: Path, made: list[Path]) -> None:
+    """Remove what stays empty, where none of the jobs that shared it is there any more."""
+    with contextlib.suppress(OSError), locked(directory) as free:
+        if free:
             _remove_empty(made)
 
 
