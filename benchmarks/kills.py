@@ -7,6 +7,9 @@ random moment, or at the sight of the temporary name of a file that is being wri
 must be whole, and a cell that was finished must be the same file as before. After some kills the command runs to its
 end: its numbers must be the same, and nothing temporary must be left.
 
+Processes are forks of this one, in which everything is imported and compiled, and the runs of the reproduction are
+shortened: it is files that are tried here.
+
 Prints a line for each command, and ends with code 1 at the first file that is not whole or number that is another.
 
 RESULT
@@ -16,21 +19,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 
 import numpy as np
 
+import fluctua as fl
+from fluctua.cli import main as main_of_fluctua
+
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.fluctua")
 AFTER = 5  # kills after which a command may run to its end
-FLUCTUA = (sys.executable, "-m", "fluctua")
+FORK = multiprocessing.get_context("fork")
 LOOK = 2e-4  # seconds between looks for a write
 
 
@@ -49,18 +56,27 @@ def commands(folder: Path) -> list[Command]:
     """The four, each of some seconds."""
     data, runs = str(folder / "features.npz"), ("--seed", "1", "--json")
     return [
-        Command("verify", ("verify", data, "--steps", "8000", "--replicas", "128", *runs), ("--resume",)),
+        Command("verify", ("verify", data, "--steps", "4000", "--replicas", "128", *runs), ("--resume",)),
         Command(
             "sweep",
-            ("sweep", data, "--lr", "0.001:0.02:6", "--batch-size", "2,8", "--steps", "2000", "--measure", *runs),
+            (
+                "sweep",
+                data,
+                "--lr",
+                "0.001:0.02:6",
+                "--batch-size",
+                "2,8",
+                "--steps",
+                "500",
+                "--measure",
+                "--replicas",
+                "64",
+                *runs,
+            ),
             finished="cells/*.json",
         ),
-        Command(
-            "reproduce",
-            ("reproduce", "--quick", "--data", "digits", "--study", "learning", *runs),
-            finished="cells/*/result.*",
-        ),
-        Command("study", ("study", "adaptive", "spring", "--steps", "4000", "--replicas", "64", *runs), share=0.15),
+        Command("reproduce", ("reproduce", "--quick", "--data", "digits", *runs), finished="cells/*/result.json"),
+        Command("study", ("study", "adaptive", "spring", "--steps", "2000", "--replicas", "32", *runs), share=0.15),
     ]
 
 
@@ -75,7 +91,7 @@ class Trial:
     writes: int
     kills: int = 0
     caught: int = 0
-    early: int = 0
+    late: int = 0
     finished: dict[Path, tuple[int, int]] = field(default_factory=dict)
     done_before: int = 0
 
@@ -85,12 +101,16 @@ class Trial:
 
     def killed(self, rng: random.Random, aimed: bool) -> None:
         """Begin the command, kill it, and look at what it left."""
-        child = begun(self.command, self.out)
-        moment, write = rng.uniform(0, self.seconds), rng.randint(1, max(1, self.writes))
+        left = max(1, self.writes - len(self.finished))
+        share = left / self.writes  # of the work
+        child, moment, write = begun(self.command, self.out), rng.uniform(0, share * self.seconds), rng.randint(1, left)
         if not (wait_for_write(child, self.out, write) if aimed else wait_for(child, moment)):
-            self.early += 1  # it came to its end before
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
+            self.late += 1  # it came to its end before, and is no kill
+            child.join()
+            self.ended()
+            return
+        child.kill()
+        child.join()
         self.kills += 1
         self.caught += bool(temporary(self.out))
         self.look()
@@ -117,34 +137,62 @@ class Trial:
         self.finished = {}
 
 
-def begun(command: Command, out: Path) -> subprocess.Popen[bytes]:
+def begun(command: Command, out: Path) -> Process:
+    """Begin the command in a process of its own, a fork of this one, which has everything imported."""
     again = command.again if out.exists() else ()
-    whole = (*FLUCTUA, *command.arguments, *again, "--out", str(out))
-    return subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=out.parent)
+    child = FORK.Process(target=called, args=([*command.arguments, *again, "--out", str(out)], out.parent))
+    child.start()
+    return child
+
+
+def called(arguments: list[str], folder: Path) -> None:
+    """Run the command line; what it prints goes to a file."""
+    os.setpgid(0, 0)
+    for descriptor, name in ((1, "printed"), (2, "said")):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.stdout, sys.stderr = (os.fdopen(each, "w", closefd=False) for each in (1, 2))
+    code = 3
+    try:
+        main_of_fluctua(arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def run(command: Command, out: Path) -> object:
     """Return what the command prints when it is left alone."""
-    again = command.again if out.exists() else ()
-    whole = (*FLUCTUA, *command.arguments, *again, "--out", str(out))
-    ended = subprocess.run(whole, capture_output=True, check=False, cwd=out.parent)
-    if ended.returncode not in (0, 1):
-        raise SystemExit(f"{command.name} ended with {ended.returncode}: {ended.stderr.decode()}")
-    return json.loads(ended.stdout)
+    child = begun(command, out)
+    child.join()
+    if child.exitcode not in (0, 1):
+        raise SystemExit(f"{command.name} ended with {child.exitcode}: {(out.parent / 'said').read_text()}")
+    return json.loads((out.parent / "printed").read_text())
 
 
-def wait_for(child: subprocess.Popen[bytes], seconds: float) -> bool:
+def warmed() -> None:
+    """Import and compile what all commands need, before any fork."""
+    import matplotlib.pyplot  # noqa: F401
+
+    import fluctua.report.figures  # noqa: F401
+    from fluctua.studies import reproduction
+
+    reproduction._QUICK = {"steps": 200, "replicas": 64, "resolution": 0.5}
+    data = fl.load("digits", limit=150)
+    fl.verify(fl.LeastSquares(data.inputs, data.targets), fl.SGD(0.01, 8), steps=9, replicas=4, threads=1, rng=1)
+
+
+def wait_for(child: Process, seconds: float) -> bool:
     began = time.monotonic()
-    while child.poll() is None and time.monotonic() - began < seconds:
+    while child.is_alive() and time.monotonic() - began < seconds:
         time.sleep(LOOK)
-    return child.poll() is None
+    return child.is_alive()
 
 
-def wait_for_write(child: subprocess.Popen[bytes], out: Path, number: int) -> bool:
+def wait_for_write(child: Process, out: Path, number: int) -> bool:
     """Wait until the child is at its so many-th write; return whether it came to it."""
     seen: set[str] = set(temporary(out))
     number += len(seen)
-    while child.poll() is None:
+    while child.is_alive():
         seen.update(temporary(out))
         if len(seen) >= number:
             return True
@@ -197,7 +245,7 @@ def tried(command: Command, folder: Path, kills: int, rng: random.Random) -> str
     (folder / "out").rmdir()
     began, seen = time.monotonic(), set()
     child = begun(command, folder / "out")
-    while child.poll() is None:
+    while child.is_alive():
         seen.update(temporary(folder / "out"))
         time.sleep(LOOK)
     seconds = time.monotonic() - began
@@ -205,14 +253,14 @@ def tried(command: Command, folder: Path, kills: int, rng: random.Random) -> str
     trial = Trial(command, folder, run(command, folder / "out"), seconds, len(seen))
     clear(folder / "out")
     ends = 0
-    for number in range(kills):
-        trial.killed(rng, aimed=number % 2 == 1)
-        if (number + 1) % AFTER == 0 or number + 1 == kills:
+    while trial.kills < kills:
+        trial.killed(rng, aimed=trial.kills % 2 == 1)
+        if trial.kills % AFTER == 0 or trial.kills == kills:
             trial.ended()
             ends += 1
     return (
-        f"{command.name:<10}{trial.kills:>4} kills, {trial.caught:>3} of them in a write, {trial.early} too late; "
-        f"{ends:>2} times to the end with the same numbers, {trial.done_before} finished files taken as they were"
+        f"{command.name:<10}{trial.kills:>4} kills, {trial.caught:>3} of them in a write; {ends + trial.late:>3} times "
+        f"to the end, with the same numbers; {trial.done_before:>4} finished cells taken as they were"
     )
 
 
@@ -226,15 +274,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", help="One of the commands.")
     given = parser.parse_args(arguments)
     rng = random.Random(given.seed)
+    warmed()
     with tempfile.TemporaryDirectory() as place:
         features(Path(place))
         every = commands(Path(place))
         counts = [round(given.kills * each.share) for each in every]
         counts[1] += given.kills - sum(counts)
         for command, count in zip(every, counts, strict=True):
-            if count:
+            if count and given.only in (None, command.name):
                 print(tried(command, Path(place) / command.name, count, rng), flush=True)
 
 

@@ -62,12 +62,13 @@ def moments(inputs: DaskArray, targets: DaskArray, weights: ArrayLike | None = N
     """
     dask = needed("dask", "moments of chunked arrays", install="'fluctua[dask]'")
     x, y = _chunked(inputs, targets)
-    start = StreamingMoments(x.shape[1], y.shape[1], weights)
-    held, total = dask.delayed(start), dask.delayed(start)
+    empty = StreamingMoments(x.shape[1], y.shape[1], weights)
+    held, total = dask.delayed(empty.weights), None
     pieces = zip(x.to_delayed().ravel(), y.to_delayed().ravel(), strict=True)
     for number, (some, their) in enumerate(pieces):
-        part = dask.delayed(_summed, pure=False)(held, number, some, their)
-        total = dask.delayed(_merged, pure=False)(total, part)
+        part = dask.delayed(_summed, pure=False)(number, some, their, (empty.features, empty.outputs), held)
+        total = part if total is None else dask.delayed(_merged, pure=False)(total, part)
+    assert total is not None  # no Dask array is without a chunk
     client = getattr(elsewhere(), "client", None)
     found: StreamingMoments = total.compute() if client is None else total.compute(scheduler=client)
     return found
@@ -96,9 +97,9 @@ def _chunked(inputs: Any, targets: Any) -> tuple[Any, Any]:
     return inputs.rechunk({1: -1}), y.rechunk({0: inputs.chunks[0], 1: -1})
 
 
-def _summed(start: StreamingMoments, number: int, inputs: Any, targets: Any) -> StreamingMoments:
+def _summed(number: int, inputs: Any, targets: Any, sizes: tuple[int, int], weights: Any) -> StreamingMoments:
     """Return the sums of one chunk; an error names it as the so many-th."""
-    return deepcopy(start).add(*read_chunk(number, inputs, targets, (start.features, start.outputs)))
+    return StreamingMoments(*sizes, weights).add(*read_chunk(number, inputs, targets, sizes))
 
 
 def _merged(total: StreamingMoments, part: StreamingMoments) -> StreamingMoments:

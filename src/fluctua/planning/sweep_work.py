@@ -117,7 +117,7 @@ class Work:
     def measured(self, replicas: int | None, threads: int | None) -> tuple[Cell, ...]:
         """Return the cells, predicted and, below the limit, measured with so many replicas or as many as needed."""
         cells = dict(zip(self.mine, self.predicted(), strict=True))
-        self.shelf.put(_SEED, {"seed": seed_words(self.root)})
+        self._keep_seed()
         runs = {i: count for i, cell in cells.items() if (count := _runs(cell, replicas))}
         found = {i: self._measured_before(i, count) for i, count in runs.items()}
         missing = [i for i in runs if found[i] is None]
@@ -130,6 +130,12 @@ class Work:
                 self.shelf.put(self._key_of_runs(i, runs[i]), {"measured": measured.to_dict()})
         self.progress("runs", 1.0)
         return tuple(replace(cell, measured=found.get(i)) for i, cell in cells.items())
+
+    def _keep_seed(self) -> None:
+        """Keep the seed, for a next sweep that gives none, where it is not what is kept already."""
+        content: JsonObject = {"seed": seed_words(self.root)}
+        if self.shelf.get(_SEED) != content:
+            self.shelf.put(_SEED, content)
 
     def _cost(self, i: int) -> float:
         problem = self.forecast.problem
