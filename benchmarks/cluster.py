@@ -7,7 +7,9 @@ beginning; the table has the seconds of the processor (not of the clock, which o
 workers, of the scheduler, and of the process that asks. Then moments of 16 chunks are summed: seconds for a chunk, and
 for merging its d^2 numbers. From these follows how many workers are kept busy.
 
-RESULT
+Measured on two cores that eight people shared, two workers on loopback: a piece of work of 82 ms here costs a worker
+112 ms, and those who hand it out 12 ms (15 ms with one worker). A chunk of 4,096 samples costs 0.07, 0.32 and 0.88 s
+for d = 256, 1,024 and 2,048, drawing the samples included, and 8 ms to merge at 2,048.
 """
 
 from __future__ import annotations
@@ -35,9 +37,8 @@ def swept() -> fl.Sweep:
 
 
 def spent(client: Client) -> np.ndarray:
-    """Seconds of the processor so far: of the workers together, the scheduler, and this process."""
-    workers = sum(client.run(time.process_time).values())
-    return np.array([workers, client.run_on_scheduler(time.process_time), time.process_time()])
+    """Seconds of the processor so far: of the workers together, and of this process, which has the scheduler too."""
+    return np.array([sum(client.run(time.process_time).values()), time.process_time()])
 
 
 def on(workers: int, work: Callable[[], object]) -> tuple[np.ndarray, object]:
@@ -59,12 +60,12 @@ def cells() -> None:
     here = swept()
     alone, pieces = time.process_time() - before, len(RATES) * len(SIZES) + len(SIZES)
     pieces += sum(cell.measured is not None for cell in here.cells)
-    print(f"{pieces} pieces\nworkers  work  scheduler  caller  same numbers")
+    print(f"{pieces} pieces\nworkers  work  scheduler and caller  same numbers")
     print(f"{'none':>7}{alone:6.2f}")
     for workers in (1, 2):
-        (work, scheduler, caller), found = on(workers, swept)
-        print(f"{workers:>7}{work:6.2f}{scheduler:11.2f}{caller:8.2f}  {found == here}")
-        handing = (scheduler + caller) / pieces
+        (work, caller), found = on(workers, swept)
+        print(f"{workers:>7}{work:6.2f}{caller:22.2f}  {found == here}")
+        handing = caller / pieces
         print(f"         {1e3 * handing:.1f} ms to hand out a piece of {1e3 * work / pieces:.0f} ms")
 
 
@@ -73,7 +74,7 @@ def chunks(features: int) -> None:
 
     x = da.random.default_rng(1).normal(size=(CHUNK * CHUNKS, features), chunks=(CHUNK, features))
     y = x[:, :10]
-    (work, scheduler, caller), found = on(2, lambda: moments(x, y))
+    (work, caller), found = on(2, lambda: moments(x, y))
     one = StreamingMoments(features, 10).add(np.ones((CHUNK, features)), np.ones((CHUNK, 10)))
     before = time.process_time()
     for _ in range(5):
@@ -81,7 +82,7 @@ def chunks(features: int) -> None:
     merge = (time.process_time() - before) / 5
     print(
         f"d = {features:>5}: {work / CHUNKS:.2f} s a chunk of {CHUNK:,}, made and summed and merged, {merge:.3f} s to "
-        f"merge; scheduler and caller {(scheduler + caller) / CHUNKS:.3f} s; {found.gram.nbytes / 2**20:.1f} MiB each"
+        f"merge; scheduler and caller {caller / CHUNKS:.3f} s; {found.gram.nbytes / 2**20:.1f} MiB each"
     )
 
 
