@@ -54,11 +54,12 @@ def moments(inputs: DaskArray, targets: DaskArray, weights: ArrayLike | None = N
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from fluctua.distributed import moments  # doctest: +SKIP
-    >>> import dask.array as da  # doctest: +SKIP
-    >>> moments(da.ones((100, 3), chunks=(25, 3)), da.ones(100, chunks=25))  # doctest: +SKIP
-    StreamingMoments(100 samples in 4 chunks, 3 inputs, moments)
+    With Dask installed::
+
+        import dask.array as da
+        from fluctua.distributed import moments
+
+        moments(da.ones((100, 3), chunks=(25, 3)), da.ones(100, chunks=25))  # 100 samples in 4 chunks
     """
     dask = needed("dask", "moments of chunked arrays", install="'fluctua[dask]'")
     x, y = _chunked(inputs, targets)
