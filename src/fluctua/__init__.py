@@ -36,6 +36,7 @@ from .verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from . import plot
+    from .distributed import cluster
     from .planning.conditioned import Conditioned, Conditioning, conditioning
     from .planning.loops import torch_code
     from .planning.sweep_cells import Cell
@@ -99,6 +100,7 @@ __all__ = [
     "Verdict",
     "WeightedSampling",
     "batch_costs",
+    "cluster",
     "conditioning",
     "errors",
     "expected_accuracy",
@@ -128,6 +130,7 @@ __all__ = [
 _LATER = {
     "LeadingModes": "theory.leading",
     "LeadingPrediction": "theory.leading",
+    "cluster": "distributed",
     "Conditioned": "planning.conditioned",
     "Conditioning": "planning.conditioned",
     "conditioning": "planning.conditioned",

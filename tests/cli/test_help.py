@@ -99,7 +99,7 @@ def test_every_option_is_in_a_group_and_help_comes_last(path):
 
 def test_the_options_of_verify_are_grouped_by_what_they_are_of():
     found = sections(helped(("fluctua", "verify")))
-    groups = ["Data", "Preparation", "Recipe", "Sampler", "Average of the weights", "Run"]
+    groups = ["Data", "Preparation", "Recipe", "Sampler", "Average of the weights", "Many machines", "Run"]
     assert [*found] == [*groups, "Output", "Examples"]
     for group, options in {
         "Data": ["--targets-are", "--limit"],
@@ -107,6 +107,7 @@ def test_the_options_of_verify_are_grouped_by_what_they_are_of():
         "Recipe": ["--lr", "--weight-decay", "--sampling"],
         "Sampler": ["--method", "--noise-variance", "--friction"],
         "Average of the weights": ["--ema"],
+        "Many machines": ["--dask", "--processes"],
         "Run": ["--replicas", "--seed"],
         "Output": ["--out", "--json"],
     }.items():

@@ -17,6 +17,7 @@ import fluctua.report.explorer.ranges
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 PUBLIC = {
     "batch_costs",
+    "cluster",
     "conditioning",
     "BatchCost",
     "BatchCosts",
@@ -142,9 +143,11 @@ SIGNATURES = {
         "threads",
         "checkpoint",
         "reuse",
+        "shard",
         "progress",
         "others",
     ],
+    fl.cluster: ["workers"],
     fl.rehearse: ["problem", "found", "replicas", "rng", "start", "progress"],
     fl.batch_costs: ["problem", "batch_sizes", "target", "weight_decay", "start", "longest", "progress"],
     fl.held_out_loss: ["prediction", "inputs", "targets"],

@@ -195,7 +195,9 @@ def calls(tmp_path_factory):
             "longest": 100,
             "checkpoint": None,
             "reuse": True,
+            "shard": "1/1",
         },
+        fl.cluster: {"workers": 1},
         fl.rehearse: {"problem": problem, "found": found, "replicas": 16, "rng": 1, "start": "zero", "progress": None},
         fl.batch_costs: {
             "problem": problem,

@@ -71,6 +71,9 @@ VALUES = {
     "loss": ("mse", "cross-entropy", "squared-error"),
     "epochs": ("1", "2", "0"),
     "labels": ("y.npy", "x.npy", "absent.csv"),
+    "shard": ("1/1", "1/2", "2/2", "3/2", "0/4", "1/99"),
+    "processes": ("0",),
+    "dask": ("here", "tcp://"),
 }
 FLAGS = (
     "nesterov",
@@ -200,6 +203,9 @@ COMMANDS = {
         "measure",
         "fresh",
         "json",
+        "shard",
+        "processes",
+        "dask",
     ),
 }
 SMALL = {

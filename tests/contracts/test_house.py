@@ -20,6 +20,7 @@ ROOMS = {
     "_validate",
     "cli",
     "data",
+    "distributed",
     "errors",
     "kernels",
     "planning",

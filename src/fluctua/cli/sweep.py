@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -15,7 +14,6 @@ from .._validate.plain import Keywords
 from ..planning.grid import Grid, usual_rates
 from ..planning.sweeping import sweep as run
 from ..planning.swept import Sweep
-from ..storage.paths import kind_of
 from ..storage.writing import output_directory, save_text
 from .asking import Asked, ask, default_out
 from .heads import refuse_head
@@ -23,6 +21,7 @@ from .helped import command
 from .lists import numbers, whole_numbers
 from .options import average_options, data_options, json_option, loss_option, out_option, seed_option, shared_options
 from .progress import progress_bar
+from .spread_out import kept_in, shard_of, shard_option, spread_out, workers_options
 from .tables import saved_in, show
 
 __all__ = ["sweep"]
@@ -78,6 +77,8 @@ class _Question:
 @click.option("--replicas", type=int, help="Real runs of a cell.  [default: for an error of 2 %, 16 to 256]")
 @seed_option
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
+@workers_options
+@shard_option
 @out_option
 @click.option("--resume/--fresh", default=True, show_default=True, help="Take finished cells from --out, or none.")
 @json_option("Print the sweep as JSON (schema: fluctua schema sweep).")
@@ -85,16 +86,19 @@ def sweep(*, out: str | None, as_json: bool, **options: Any) -> int:
     """Predict the loss of every combination of learning rates, batch sizes and momenta on DATA, and measure it.
 
     Prints a table and writes sweep.json, sweep.npz, sweep.csv and the figure. Finished cells are kept in --out:
-    repeated with more values, or after an interrupt, the command computes what is new.
+    repeated with more values, or after an interrupt, the command computes what is new. With --shard it computes its
+    cells and writes no more.
 
     Exit code 0, or 1 where --measure finds another loss than predicted.
     """
-    with output_directory(default_out(out, options["data"])) as directory:
+    part = shard_of(options["shard"])
+    with output_directory(default_out(out, options["data"]), alone=part is None) as directory:
         question = _ask(options)
         if not as_json:
             show(question.words)
         found = _compute(question, directory)
-        _save(found, directory)
+        if part is None:
+            _save(found, directory)
     if as_json:
         click.echo(found.to_json())
     else:
@@ -133,7 +137,9 @@ def _with_defaults(about: Asked, values: dict[str, list[Any]]) -> dict[str, list
 def _compute(question: _Question, directory: Path) -> Sweep:
     about, options = question.about, {**question.cells, **question.values}
     seed, reuse = options.pop("seed"), options.pop("resume")
-    with progress_bar() as progress, _kept(directory / CELLS):
+    dask, processes = options.pop("dask"), options.pop("processes")
+    kept = kept_in(directory / CELLS, f"finished cells are kept in {directory / CELLS}; repeat the command to go on.")
+    with progress_bar() as progress, kept, spread_out(dask, processes):
         return run(
             about.problem,
             about.sgd,
@@ -144,17 +150,6 @@ def _compute(question: _Question, directory: Path) -> Sweep:
             progress=progress,
             **options,
         ).about(about.dataset.about)
-
-
-@contextmanager
-def _kept(cells: Path) -> Iterator[None]:
-    """Tell how to go on when a sweep is interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if kind_of(cells) == "directory" and any(cells.iterdir()):
-            click.echo(f"finished cells are kept in {cells}; repeat the command to go on.", err=True)
-        raise
 
 
 def _save(found: Sweep, directory: Path) -> None:
@@ -175,4 +170,7 @@ def _say(found: Sweep, directory: Path) -> None:
     show(f"\n{head}{above}{explained}\n{found.table}\n")
     best = found.best.sgd.words if found.best.stable else "none: every cell is beyond the limit of stability"
     show(f"found     {found.words}\nbest      {best}")
-    show(f"{directory}/: sweep.json, sweep.npz, sweep.csv, sweep.png, sweep.svg")
+    if found.shard is None:
+        show(f"{directory}/: sweep.json, sweep.npz, sweep.csv, sweep.png, sweep.svg")
+    else:
+        show(f"{directory}/: {CELLS}; when all shards have ended, repeat without --shard for the whole sweep")

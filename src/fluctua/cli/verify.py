@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from ..report.figures import save_figures
 from ..report.words import balance_words, local_facts, measured_words, run_words
 from ..simulation.steppers import DYNAMICS
 from ..storage.checkpoint import Checkpoint, kept_until_done
-from ..storage.paths import kind_of
 from ..storage.writing import output_directory
 from ..verification.equal_time import verify as run
 from ..verification.verdict import Verdict
@@ -41,6 +38,7 @@ from .options import (
 )
 from .progress import progress_bar
 from .report import found_in
+from .spread_out import kept_in, spread_out, workers_options
 from .stale import REPORT, clear_for
 from .tables import saved_in, show, show_ladder
 from .tempered import sampler_options
@@ -79,6 +77,7 @@ CHECKPOINT = "checkpoint.npz"
 @level_option
 @resolution_option
 @seed_option
+@workers_options
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
 @out_option
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
@@ -127,9 +126,19 @@ def _verify(*, out: str | None, report: bool, as_json: bool, resume: bool, **opt
     return 0 if verdict.passed else 1
 
 
-def _compute(asked: Asked, place: Checkpoint, *, seed: int | None, force: bool, **options: Any) -> Verdict:
+def _compute(
+    asked: Asked,
+    place: Checkpoint,
+    *,
+    seed: int | None,
+    force: bool,
+    dask: str | None,
+    processes: int | None,
+    **options: Any,
+) -> Verdict:
     """Simulate and compare; the verdict is saved before the checkpoint goes."""
-    with progress_bar() as progress, _kept(place), kept_until_done(place.path):
+    kept = kept_in(place.path, f"finished replicas are kept in {place.path}; repeat with --resume to go on.")
+    with progress_bar() as progress, kept, kept_until_done(place.path), spread_out(dask, processes):
         verdict = run(
             asked.problem,
             asked.sgd,
@@ -166,17 +175,6 @@ def _checkpoint(directory: Path, resume: bool) -> Checkpoint:
     if resume and not place.begun:
         click.echo(f"nothing to resume in {directory}: starting anew.", err=True)
     return place
-
-
-@contextmanager
-def _kept(place: Checkpoint) -> Iterator[None]:
-    """Tell how to go on when a run is interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if kind_of(place.path) == "file":
-            click.echo(f"finished replicas are kept in {place.path}; repeat with --resume to go on.", err=True)
-        raise
 
 
 def _say(verdict: Verdict, directory: Path, seconds: float) -> None:

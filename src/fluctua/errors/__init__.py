@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .carried import Carried
 from .warned import (
     AmbiguousTargets,
     BelowRounding,
@@ -52,10 +53,11 @@ __all__ = [
     "UnscaledData",
     "UnstableRates",
     "UnstableSGD",
+    "WorkersLost",
 ]
 
 
-class FluctuaError(Exception):
+class FluctuaError(Carried, Exception):
     """The common base: ``except fluctua.errors.FluctuaError`` catches all of them.
 
     Examples
@@ -243,6 +245,23 @@ class OutsideBowl(UnstableSGD):
 
 class OutputError(FluctuaError, OSError):
     """A result could not be written where it was asked for."""
+
+
+class WorkersLost(FluctuaError):
+    """The processes or machines that a computation was spread over are gone; what they had finished is kept.
+
+    Attributes
+    ----------
+    finished, asked : int
+        Pieces of work that had come back, and how many there were.
+    """
+
+    def __init__(self, what: str, finished: int, asked: int) -> None:
+        self.finished, self.asked = finished, asked
+        super().__init__(
+            f"{what} {finished} of {asked} pieces of the work had come back, and are kept where a checkpoint or --out "
+            f"was given. Call again, on a cluster that answers or without one: only what is missing is computed."
+        )
 
 
 class ResultError(FluctuaError):

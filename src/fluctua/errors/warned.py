@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .carried import Carried
+
 __all__ = [
     "AmbiguousTargets",
     "BelowRounding",
@@ -19,7 +21,7 @@ __all__ = [
 ]
 
 
-class UncertainLimit(UserWarning):
+class UncertainLimit(Carried, UserWarning):
     """The largest stable learning rate of shuffled epochs is known to no better than several per cent.
 
     Attributes
@@ -39,7 +41,7 @@ class UncertainLimit(UserWarning):
         )
 
 
-class UncertainFloor(UserWarning):
+class UncertainFloor(Carried, UserWarning):
     """The stationary fluctuation of shuffled epochs may be off, on the low side too.
 
     Attributes
@@ -59,7 +61,7 @@ class UncertainFloor(UserWarning):
         )
 
 
-class LooseBounds(UserWarning):
+class LooseBounds(Carried, UserWarning):
     """The leading modes do not tell whether there is a noise floor: no upper bound of it was found.
 
     Attributes
@@ -79,7 +81,7 @@ class LooseBounds(UserWarning):
         )
 
 
-class UncertainSpread(UserWarning):
+class UncertainSpread(Carried, UserWarning):
     """The spread of the loss between runs may be more than 1.5 times too small: weights have heavy tails.
 
     Attributes
@@ -98,7 +100,7 @@ class UncertainSpread(UserWarning):
         )
 
 
-class UnknownFloor(UserWarning):
+class UnknownFloor(Carried, UserWarning):
     """The stationary state of an average in shuffled epochs is not computed; runs of any length are.
 
     Attributes
@@ -119,7 +121,7 @@ class UnknownFloor(UserWarning):
         )
 
 
-class UnstableRates(UserWarning):
+class UnstableRates(Carried, UserWarning):
     """A schedule's learning rate is above the largest stable one at some steps; the run is finite and goes on.
 
     Attributes
@@ -142,7 +144,7 @@ class UnstableRates(UserWarning):
         )
 
 
-class BelowRounding(UserWarning):
+class BelowRounding(Carried, UserWarning):
     """Rounding hides a part of what the inputs or the targets say that the loss at the optimum shows.
 
     Attributes
@@ -174,11 +176,11 @@ class BelowRounding(UserWarning):
         )
 
 
-class AmbiguousTargets(UserWarning):
+class AmbiguousTargets(Carried, UserWarning):
     """Targets that may be meant otherwise than they were read; the text says how, and how to get the other."""
 
 
-class IndexColumn(UserWarning):
+class IndexColumn(Carried, UserWarning):
     """Columns of a frame are called as an index is, and count as features.
 
     Attributes
@@ -197,7 +199,7 @@ class IndexColumn(UserWarning):
         )
 
 
-class MissingBias(UserWarning):
+class MissingBias(Carried, UserWarning):
     """The inputs of a head have no constant column, and one would lower the loss visibly.
 
     Attributes
@@ -215,7 +217,7 @@ class MissingBias(UserWarning):
         )
 
 
-class FarDrift(UserWarning):
+class FarDrift(Carried, UserWarning):
     """The layers of a net drift so far along its manifold that the law, an expansion about the start, may be off.
 
     Attributes

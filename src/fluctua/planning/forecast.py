@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any, TypeVar
@@ -89,10 +89,18 @@ class Forecast:
 
     def limit(self, sgd: Recipe) -> StableLimit:
         """Return the largest stable learning rate, found once for all cells that differ in their rate alone."""
-        rest = json.dumps({**sgd.to_dict(), "lr": None, "schedule": None}, sort_keys=True)
-        if rest not in self._limits:
+        if (rest := _but_for_its_rate(sgd)) not in self._limits:
             self._limits[rest] = max_stable_lr(self.problem, sgd)
         return self._limits[rest]
+
+    def know(self, sgd: Recipe, limit: StableLimit) -> None:
+        """Take in a limit that was found elsewhere."""
+        self._limits[_but_for_its_rate(sgd)] = limit
+
+    def unknown_limits(self, recipes: Sequence[Recipe]) -> list[Recipe]:
+        """Return of these recipes one for each limit that is not known yet."""
+        found = {_but_for_its_rate(sgd): sgd for sgd in reversed(recipes)}
+        return [sgd for rest, sgd in reversed(found.items()) if rest not in self._limits]
 
     def begin(self, sgd: Recipe) -> Start | None:
         """Return the start, seen from the recipe's optimum."""
@@ -150,6 +158,10 @@ def _inflation(rest: Prediction | None) -> float | None:
     if rest is None or not rest.law.sgd.step.temperature:
         return None
     return float(max(rest.inflation, key=lambda each: abs(np.log(each))))
+
+
+def _but_for_its_rate(sgd: Recipe) -> str:
+    return json.dumps({**sgd.to_dict(), "lr": None, "schedule": None}, sort_keys=True)
 
 
 def _held(excess: float) -> float | None:

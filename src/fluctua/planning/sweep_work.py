@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import sha256
 
@@ -12,12 +12,15 @@ import numpy as np
 from .._validate.plain import JsonObject
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.base import Head
+from ..recipe.sgd import Recipe
 from ..simulation.batches import kept_seed
+from ..simulation.executors import Fractions, Report, current
 from ..simulation.identity import Size, fingerprint
 from ..simulation.replicas import simulate
 from ..storage.results import provenance
 from ..storage.shelf import Shelf, damaged, digest
 from ..storage.stored import reading
+from ..theory.stable_limit import StableLimit
 from .forecast import Forecast
 from .grid import Grid
 from .sweep_cells import Cell, Measured, Predicted
@@ -45,6 +48,8 @@ class Work:
     seed : SeedSequence or None
     progress : callable
         Told the stage and the fraction.
+    mine : sequence of int
+        Numbers of the cells that are asked for: all, or those of a shard.
     """
 
     forecast: Forecast
@@ -53,7 +58,7 @@ class Work:
     shelf: Shelf
     seed: np.random.SeedSequence | None
     progress: Callable[[str, float], None]
-    _found: list[Cell] = field(default_factory=list)
+    mine: Sequence[int]
 
     @cached_property
     def start(self) -> str:
@@ -94,31 +99,43 @@ class Work:
             return kept_seed(kept["seed"]["entropy"], kept["seed"]["spawn_key"])
 
     def predicted(self) -> tuple[Cell, ...]:
-        """Return the cells, predicted."""
-        if not self._found:
-            count = len(self.keys)
-            for i in range(count):
-                self.progress("theory", i / count)
-                self._found.append(self._cell(i))
-            self.progress("theory", 1.0)
-        return tuple(self._found)
+        """Return the cells, predicted: each is kept as soon as it is finished."""
+        known = {i: found for i in self.mine if (found := self._predicted_before(i)) is not None}
+        missing = [i for i in self.mine if i not in known]
+        recipes = [self.grid.recipes[i] for i in missing]
+        limits = self.forecast.unknown_limits(recipes)
+        told = Fractions([1.0] * (len(limits) + len(missing)), partial(self.progress, "theory"))
+        for k, limit in current().cells(_limit, self.forecast, limits, told):
+            self.forecast.know(limits[k], limit)
+        asked = [(sgd, self.budget[i], self.forecast.limit(sgd)) for i, sgd in zip(missing, recipes, strict=True)]
+        for k, predicted in current().cells(_predict, self.forecast, asked, told.after(len(limits))):
+            known[missing[k]] = predicted
+            self.shelf.put(self.keys[missing[k]], {"predicted": predicted.to_dict()})
+        self.progress("theory", 1.0)
+        return tuple(Cell(self.grid.recipes[i], self.budget[i], self.grid.values[i], known[i], None) for i in self.mine)
 
     def measured(self, replicas: int | None, threads: int | None) -> tuple[Cell, ...]:
         """Return the cells, predicted and, below the limit, measured with so many replicas or as many as needed."""
-        cells = list(self.predicted())
-        self.shelf.put(_SEED, {"seed": seed_words(self.root)})
-        runs = {i: count for i, cell in enumerate(cells) if (count := _runs(cell, replicas))}
-        known = {i: self._measured_before(i, count) for i, count in runs.items()}
-        costs = [0.0 if known[i] else self._cost(i) * count for i, count in runs.items()]
-        done, total = np.cumsum([0.0, *costs]), max(sum(costs), 1.0)
-        for at, (i, count) in enumerate(runs.items()):
-            share = partial(self._report, done[at] / total, costs[at] / total)
-            cells[i] = replace(cells[i], measured=known[i] or self._run(i, count, threads, share))
+        cells = dict(zip(self.mine, self.predicted(), strict=True))
+        self._keep_seed()
+        runs = {i: count for i, cell in cells.items() if (count := _runs(cell, replicas))}
+        found = {i: self._measured_before(i, count) for i, count in runs.items()}
+        missing = [i for i in runs if found[i] is None]
+        told = Fractions([self._cost(i) * runs[i] for i in missing], partial(self.progress, "runs"))
+        asked = [_Run(self.grid.recipes[i], self.budget[i] or 0, runs[i], self._seed_of(i), threads) for i in missing]
+        for k, measured in current().cells(_measure, self.forecast, asked, told):
+            i = missing[k]
+            found[i] = measured
+            if measured is not None:
+                self.shelf.put(self._key_of_runs(i, runs[i]), {"measured": measured.to_dict()})
         self.progress("runs", 1.0)
-        return tuple(cells)
+        return tuple(replace(cell, measured=found.get(i)) for i, cell in cells.items())
 
-    def _report(self, done: float, share: float, fraction: float) -> None:
-        self.progress("runs", done + share * fraction)
+    def _keep_seed(self) -> None:
+        """Keep the seed, for a next sweep that gives none, where it is not what is kept already."""
+        content: JsonObject = {"seed": seed_words(self.root)}
+        if self.shelf.get(_SEED) != content:
+            self.shelf.put(_SEED, content)
 
     def _cost(self, i: int) -> float:
         problem = self.forecast.problem
@@ -126,17 +143,14 @@ class Work:
             4.0 * (self.grid.recipes[i].batch_size or problem.rank) * problem.outputs * problem.features + _STEP
         )
 
-    def _cell(self, i: int) -> Cell:
-        sgd, steps, key = self.grid.recipes[i], self.budget[i], self.keys[i]
-        content = self.shelf.get(key)
+    def _predicted_before(self, i: int) -> Predicted | None:
+        """What is kept of a cell's prediction."""
+        content = self.shelf.get(self.keys[i])
         if content is None:
-            predicted = self.forecast.of(sgd, steps)
-            self.shelf.put(key, {"predicted": predicted.to_dict()})
-            return Cell(sgd, steps, self.grid.values[i], predicted, None)
-        about = {"scheduled": sgd.schedule is not None, "budget": steps is not None}
-        with reading(partial(damaged, self.shelf.place(key)), ours=True):
-            predicted = Predicted.of(content["predicted"], **about, target=self.forecast.target is not None)
-        return Cell(sgd, steps, self.grid.values[i], predicted, None)
+            return None
+        about = {"scheduled": self.grid.recipes[i].schedule is not None, "budget": self.budget[i] is not None}
+        with reading(partial(damaged, self.shelf.place(self.keys[i])), ours=True):
+            return Predicted.of(content["predicted"], **about, target=self.forecast.target is not None)
 
     def _key_of_runs(self, i: int, replicas: int) -> JsonObject:
         return {**self.keys[i], "replicas": replicas, "seed": seed_words(self.root)}
@@ -150,34 +164,56 @@ class Work:
         with reading(partial(damaged, self.shelf.place(key)), ours=True):
             return Measured.of(content["measured"])
 
-    def _run(self, i: int, replicas: int, threads: int | None, progress: Callable[[float], None]) -> Measured | None:
-        """Train for real; nothing where a run overflows."""
-        forecast, sgd, steps = self.forecast, self.grid.recipes[i], self.budget[i]
-        assert steps is not None
-        run = simulate(
-            forecast.problem,
-            sgd,
-            steps=steps,
-            replicas=replicas,
-            rng=self._seed_of(i),
-            start=forecast.start,
-            records=1,
-            average=forecast.average,
-            threads=threads,
-            progress=progress,
-        )
-        losses = run.replica_losses[:, -1]
-        if not np.isfinite(losses).all():
-            return None
-        found = Measured(float(losses.mean()), float(losses.std(ddof=1) / np.sqrt(replicas)), replicas)
-        self.shelf.put(self._key_of_runs(i, replicas), {"measured": found.to_dict()})
-        return found
-
     def _seed_of(self, i: int) -> np.random.SeedSequence:
         """A cell's own seed: the same in every sweep that has the cell."""
         name = digest(self.keys[i])
         words = [int(name[_LETTERS * k : _LETTERS * (k + 1)], 16) for k in range(_WORDS)]
         return np.random.SeedSequence(self.root.entropy, spawn_key=(*self.root.spawn_key, *words))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What fixes the real runs of a cell."""
+
+    sgd: Recipe
+    steps: int
+    replicas: int
+    seed: np.random.SeedSequence
+    threads: int | None
+
+
+def _limit(forecast: Forecast, sgd: Recipe, report: Report) -> StableLimit:
+    """Find a limit of stability."""
+    del report
+    return forecast.limit(sgd)
+
+
+def _predict(forecast: Forecast, asked: tuple[Recipe, int | None, StableLimit], report: Report) -> Predicted:
+    """Predict a cell whose limit is known."""
+    del report
+    sgd, steps, limit = asked
+    forecast.know(sgd, limit)
+    return forecast.of(sgd, steps)
+
+
+def _measure(forecast: Forecast, run: _Run, report: Report) -> Measured | None:
+    """Train for real; nothing where a run overflows."""
+    found = simulate(
+        forecast.problem,
+        run.sgd,
+        steps=run.steps,
+        replicas=run.replicas,
+        rng=run.seed,
+        start=forecast.start,
+        records=1,
+        average=forecast.average,
+        threads=run.threads,
+        progress=report,
+    )
+    losses = found.replica_losses[:, -1]
+    if not np.isfinite(losses).all():
+        return None
+    return Measured(float(losses.mean()), float(losses.std(ddof=1) / np.sqrt(run.replicas)), run.replicas)
 
 
 def seed_words(root: np.random.SeedSequence) -> JsonObject:

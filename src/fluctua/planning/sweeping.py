@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .._validate.arguments import door
 from .._validate.nouns import by_noun
+from .._validate.shards import Shard
 from .._validate.sizes import refuse_work
 from .._validate.values import as_path, positive_int, real_array, real_number
 from ..errors import InvalidInput
@@ -54,6 +55,7 @@ def sweep(
     threads: int | None = None,
     checkpoint: Path | str | None = None,
     reuse: bool = True,
+    shard: str | None = None,
     progress: Callable[[str, float], None] | None = None,
     **others: Sequence[Any],
 ) -> Sweep:
@@ -96,6 +98,9 @@ def sweep(
         from there what is the same: data, recipe, budget, start, and of the real runs their number and seed.
     reuse : bool
         Whether cells in `checkpoint` are taken; otherwise they are replaced.
+    shard : str, optional
+        "i/n", such as "2/8": only the cells of the i-th of n parts, for jobs that share a `checkpoint` and know nothing
+        of one another. The same call without it then finds all cells there.
     progress : callable, optional
         Called with the stage, "theory" or "runs", and the fraction of it that is done.
     **others : sequence
@@ -104,7 +109,7 @@ def sweep(
     Returns
     -------
     Sweep
-        The cells, with a table, columns and files; `fluctua.report.figures.draw` draws it.
+        The cells, with a table, columns and files; `fluctua.report.figures.draw` draws it. Of a shard, its cells alone.
 
     Raises
     ------
@@ -162,8 +167,14 @@ def sweep(
         _refuse_runs(problem, grid, budget, count or MOST, threads)
     place = None if checkpoint is None else as_path("checkpoint", checkpoint)
     seed = None if rng is None else seed_sequence(rng)
-    with shelf_in(place, reuse) as shelf:
-        work = Work(forecast, grid, budget, shelf, seed, progress or _silent)
+    part = _part(shard, measure and rng is None)
+    mine = range(len(grid.recipes)) if part is None else part.of(range(len(grid.recipes)))
+    if not mine:
+        raise InvalidInput(
+            f"shard = {part} has no cell: there are {len(grid.recipes)} cells. Use as many shards at most."
+        )
+    with shelf_in(place, reuse, alone=part is None) as shelf:
+        work = Work(forecast, grid, budget, shelf, seed, progress or _silent, mine)
         cells = work.measured(count, threads) if measure else work.predicted()
         identity = {**work.identity, "seed": seed_words(work.root) if measure else None}
     return Sweep(
@@ -178,10 +189,22 @@ def sweep(
         longest=longest,
         identity=identity,
         provenance=provenance(),
+        shard=None if part is None else str(part),
     )
 
 
 sweep.register(Head)(sweep.__wrapped__)  # type: ignore[attr-defined]
+
+
+def _part(shard: str | None, unseeded: bool) -> Shard | None:
+    """The part that is asked for; jobs that measure have one seed."""
+    part = None if shard is None else Shard.read("shard", shard)
+    if part is not None and unseeded:
+        raise InvalidInput(
+            f"shard = {part} is one of {part.count} jobs, which must have one seed between them: give rng, a whole "
+            f"number (--seed)."
+        )
+    return part
 
 
 def _silent(stage: str, fraction: float) -> None:

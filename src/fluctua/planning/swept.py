@@ -13,6 +13,7 @@ from .._arrays import Arrays
 from .._results import ByValue, Tables, Tabular, clipped
 from .._tables import Columns, html_table
 from .._validate.plain import Header, Json, JsonObject, Keywords
+from .._validate.shards import Shard
 from ..recipe.averages import Average, read_average
 from ..recipe.reading import read_recipe
 from ..recipe.sgd import Recipe
@@ -57,6 +58,8 @@ class Sweep(ByValue, Tabular, Saved):
         Empty.
     data : dict
         Name and hash of the data, where `about` attached them.
+    shard : str or None
+        "i/n" where the cells are those of the i-th of n parts.
 
     Examples
     --------
@@ -86,6 +89,7 @@ class Sweep(ByValue, Tabular, Saved):
     provenance: Mapping[str, str]
     arrays: Arrays = field(default_factory=dict)
     data: Header = field(default_factory=dict)
+    shard: str | None = None
 
     @property
     def measured(self) -> bool:
@@ -132,7 +136,8 @@ class Sweep(ByValue, Tabular, Saved):
     def words(self) -> str:
         """What was found, in a paragraph."""
         beyond = sum(not cell.stable for cell in self.cells)
-        parts = [f"{len(self.cells)} cells, {beyond} of them beyond the limit of stability"]
+        part = "" if self.shard is None else f" of shard {self.shard}"
+        parts = [f"{len(self.cells)} cells{part}, {beyond} of them beyond the limit of stability"]
         if self.budget:
             same = ", predicted and measured at the same step" if self.measured else ""
             parts.append(f"losses are those after {self.budget}{same}")
@@ -198,6 +203,7 @@ class Sweep(ByValue, Tabular, Saved):
             "identity": dict(self.identity),
             "provenance": dict(self.provenance),
             "data": dict(self.data),
+            **({} if self.shard is None else {"shard": self.shard}),
             "cells": [cell.to_dict() for cell in self.cells],
         }
         plain: JsonObject = finite(found)
@@ -215,6 +221,9 @@ class Sweep(ByValue, Tabular, Saved):
     @classmethod
     def _read(cls, header: Header, arrays: Arrays) -> Sweep:
         combinations = [dict(zip(header["axes"], each, strict=True)) for each in product(*header["axes"].values())]
+        shard = header.get("shard")
+        if shard is not None:
+            combinations = list(Shard.read("shard", shard).of(combinations))
         if [each["values"] for each in header["cells"]] != combinations:
             raise ValueError("its cells are not all combinations of its values")
         names = ("steps", "samples", "start", "target", "longest", "identity", "provenance", "data")
@@ -225,6 +234,7 @@ class Sweep(ByValue, Tabular, Saved):
             cells=tuple(_cell(header, each) for each in header["cells"]),
             average=None if average is None else read_average(average),
             arrays=arrays,
+            shard=shard,
             **{name: header[name] for name in names},
         )
 

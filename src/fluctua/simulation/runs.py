@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import singledispatch
+from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +20,11 @@ from .._validate.plain import Header
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
+from .executors import Report, elsewhere
 from .identity import EqualTimeRun, Size, fingerprint
 from .records import Window
 from .steppers import Dynamics
-from .workers import in_order
+from .workers import in_order, one_blas_thread
 
 __all__ = ["CONTROLS", "Asked", "Runs", "hold_problem", "runs_of"]
 
@@ -82,6 +84,12 @@ def hold_problem(problem: object) -> None:
         door(problem)
 
 
+def _chunk(runs: Runs, rngs: Rngs, _: Report) -> Any:
+    """Run a group of replicas in another process."""
+    with one_blas_thread():
+        return runs.chunk(rngs)
+
+
 @dataclass
 class Runs(ABC):
     """One simulation's constants, and the state that its workers share.
@@ -119,6 +127,10 @@ class Runs(ABC):
             "problem": Size.of(self.problem, self.sgd.weight_decay),
         }
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross to another process as what was asked for: threads and compiled steps stay at home."""
+        return runs_of, (self.problem, self.sgd, self.asked)
+
     def chunks(self, chunks: list[Rngs], progress: Callable[[float], None] | None) -> Generator[Any]:
         """Yield the chunks in order."""
         done, work = 1 - sum(map(len, chunks)) / self.asked.replicas, self.asked.replicas * self.window.steps
@@ -127,7 +139,20 @@ class Runs(ABC):
             if progress:
                 progress(done + self.replica_steps / work)
 
-        return in_order(self.chunk, chunks, self.asked.workers, self.stop, look)
+        if (executor := elsewhere()) is None:
+            return in_order(self.chunk, chunks, self.asked.workers, self.stop, look)
+        return self._counted(chunks, executor.in_order(_chunk, self, chunks, partial(self._look, look)))
+
+    def _look(self, look: Callable[[], None]) -> None:
+        look()
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    def _counted(self, chunks: list[Rngs], found: Generator[Any]) -> Generator[Any]:
+        with closing(found):
+            for rngs, chunk in zip(chunks, found, strict=True):
+                self.replica_steps += len(rngs) * self.window.steps
+                yield chunk
 
     def chunk(self, rngs: Rngs) -> Any:
         """Run one group of replicas from start to end."""

@@ -8,17 +8,19 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .._validate.values import positive_int
 from ..errors import InvalidInput
 
-__all__ = ["Clock", "in_order", "one_blas_thread", "workers_for"]
+__all__ = ["Clock", "cores", "in_order", "one_blas_thread", "workers_for"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _LOOK = 0.2  # seconds between two looks at `stop`
+_CORES: ContextVar[int | None] = ContextVar("cores", default=None)
 
 
 class _Limit:
@@ -111,17 +113,29 @@ def _result(future: Future[Result], stop: threading.Event, look: Callable[[], No
     return future.result()
 
 
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Let the body use so many cores, where nothing else is asked for: others of the machine have their own work."""
+    token = _CORES.set(count)
+    try:
+        yield
+    finally:
+        _CORES.reset(token)
+
+
 def workers_for(threads: int | None) -> int:
     """Return how many worker threads: as asked, or the cores this process may use."""
     from joblib import cpu_count
 
     if threads is not None:
         return positive_int("threads", threads)
+    if (given := _CORES.get()) is not None:
+        return given
     try:
         return int(cpu_count())
     except ValueError as error:  # its own word for how many
-        given = os.environ.get("LOKY_MAX_CPU_COUNT")
+        spelled = os.environ.get("LOKY_MAX_CPU_COUNT")
         raise InvalidInput(
-            f"the environment variable LOKY_MAX_CPU_COUNT must be a whole number, got {given!r}. "
+            f"the environment variable LOKY_MAX_CPU_COUNT must be a whole number, got {spelled!r}. "
             f"Correct or unset it, or say how many threads."
         ) from error

@@ -27,22 +27,24 @@ _BUSY = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int, wait: bool) -> None:
+    def _lock(descriptor: int, wait: bool, shared: bool) -> None:
+        if shared:
+            raise OSError(errno.ENOSYS, "no locks that several hold")
         msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(descriptor: int, wait: bool) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    def _lock(descriptor: int, wait: bool, shared: bool) -> None:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
 
 
-def lock(descriptor: int, *, wait: bool = False) -> bool | None:
+def lock(descriptor: int, *, wait: bool = False, shared: bool = False) -> bool | None:
     """Lock an open file until it is closed or its process ends; False if another holds it, None if there are no locks.
 
-    With `wait` it waits for the other.
+    With `wait` it waits for the other. A `shared` lock is one that others may share.
     """
     try:
-        _lock(descriptor, wait)
+        _lock(descriptor, wait, shared)
     except OSError as error:
         return False if error.errno in _BUSY else None
     return True
@@ -59,8 +61,8 @@ def locked(path: Path) -> Iterator[bool | None]:
 
 
 @contextlib.contextmanager
-def only_run_in(directory: Path) -> Iterator[None]:
-    """Hold `directory` for one run.
+def only_run_in(directory: Path, *, alone: bool = True) -> Iterator[None]:
+    """Hold `directory` for one run, or for several that are not `alone`: then against those that are.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def only_run_in(directory: Path) -> Iterator[None]:
         yield
         return
     try:
-        if lock(descriptor) is False:
+        if lock(descriptor, shared=not alone) is False:
             raise OutputError(
                 f"{printable(directory)} is in use: another run of fluctua writes its files there, and two would "
                 f"replace one another's. Wait for its end, or choose another --out."

@@ -79,8 +79,8 @@ def damaged(place: Path, reason: str) -> ResultError:
 
 
 @contextmanager
-def shelf_in(directory: Path | None, read: bool = True) -> Iterator[Shelf]:
-    """Give the shelf in a directory, made if it is missing, to one run alone; None keeps nothing.
+def shelf_in(directory: Path | None, read: bool = True, alone: bool = True) -> Iterator[Shelf]:
+    """Give the shelf in a directory, made if it is missing, to one run alone or to shards; None keeps nothing.
 
     Raises
     ------
@@ -90,5 +90,5 @@ def shelf_in(directory: Path | None, read: bool = True) -> Iterator[Shelf]:
     if directory is None:
         yield Shelf(None)
         return
-    with output_directory(directory) as place:
+    with output_directory(directory, alone=alone) as place:
         yield Shelf(place, read)

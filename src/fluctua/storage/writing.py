@@ -99,10 +99,11 @@ def writable_directory(path: Path | str) -> Path:
 
 
 @contextlib.contextmanager
-def output_directory(path: Path | str) -> Iterator[Path]:
+def output_directory(path: Path | str, *, alone: bool = True) -> Iterator[Path]:
     """Give a directory to one run alone, writable, before any work starts; if the run leaves nothing in it, none stays.
 
-    What killed runs left in it is cleared, and of the directories made on the way to it those that stay empty.
+    What killed runs left in it is cleared, and of the directories made on the way to it those that stay empty. Not
+    `alone` are jobs that write each its own files there, beside others of the kind.
 
     Raises
     ------
@@ -115,11 +116,23 @@ def output_directory(path: Path | str) -> Iterator[Path]:
     except OutputError:
         _remove_empty(made)
         raise
-    with only_run_in(directory):
-        clear_leftovers(directory)
-        try:
-            yield directory
-        finally:
+    try:
+        with only_run_in(directory, alone=alone):
+            clear_leftovers(directory)
+            try:
+                yield directory
+            finally:
+                if alone:
+                    _remove_empty(made)
+    finally:
+        if not alone:
+            _remove_left(directory, made)
+
+
+def _remove_left(directory: Path, made: list[Path]) -> None:
+    """Remove what stays empty, where none of the jobs that shared it is there any more."""
+    with contextlib.suppress(OSError), locked(directory) as free:
+        if free:
             _remove_empty(made)
 
 

@@ -6,29 +6,26 @@ reproduction that was interrupted goes on with the cells, and inside a cell with
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import ClassVar
 
 from .._validate.plain import Keywords
 from ..data import Dataset, load
-from ..errors import ResultError
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import SGD
 from ..report.explorer.ranges import surveyed
-from ..storage.checkpoint import Checkpoint, kept_until_done
-from ..storage.paths import kind_of
+from ..simulation.executors import Report
+from ..storage.checkpoint import Checkpoint
 from ..storage.results import provenance
-from ..storage.writing import clear_leftovers, writable_directory
-from ..verification.equal_time import Progress, verify
+from ..verification.equal_time import verify
 from ..verification.formats import shown
 from ..verification.verdict import Verdict
-from .rows import Keyed
+from .cells import Keyed, of_runs
 
-__all__ = ["SETS", "Cell", "cells", "machine", "run_cell", "summary"]
+__all__ = ["SETS", "Cell", "Posed", "cells", "machine", "posed", "summary"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,7 @@ _COLUMNS = (
     "catches, %",
     "verdict",
 )
+Posed = tuple[Dataset, LeastSquares]
 _LEVEL = 0.01 / 32  # of a cell: 1 % for a whole reproduction of up to 32
 _FULL: Keywords = {"steps": 2000, "replicas": None, "resolution": 0.05}
 _QUICK: Keywords = {"steps": 500, "replicas": 256, "resolution": 0.05}
@@ -88,6 +86,8 @@ class Cell(Keyed):
         Of the whole reproduction; every cell draws its own from it.
     """
 
+    FINDS: ClassVar[type[Verdict]] = Verdict
+
     data: str
     options: Keywords
     recipe: str
@@ -99,6 +99,19 @@ class Cell(Keyed):
     def stem(self) -> str:
         """The data set and what sets the recipe apart."""
         return f"{self.data}-{self.recipe}"
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """The data set and the recipe."""
+        return self.data, self.recipe
+
+    def made(self, shared: Posed, checkpoint: Checkpoint | None, report: Report) -> Verdict:
+        """Verify the recipe on its data; the base recipe's verdict has the survey of the explorer."""
+        data, problem = shared
+        verdict = verify(
+            problem, self.sgd, rng=self.entropy, checkpoint=checkpoint, progress=of_runs(report), **self.run
+        ).about(data.about)
+        return surveyed(verdict, problem) if self.base else verdict
 
     @property
     def fixed(self) -> Keywords:
@@ -137,39 +150,10 @@ def _recipes(chosen: _Set) -> Iterator[tuple[str, SGD]]:
         yield "shuffle", SGD(lr, size, sampling="shuffle")
 
 
-class Bench:
-    """Loads a data set when first asked for it and keeps the last one."""
-
-    def __init__(self, data_dir: str | None = None) -> None:
-        self.data_dir = data_dir
-        self._kept: tuple[tuple[str, str], Dataset, LeastSquares] | None = None
-
-    def problem(self, cell: Cell) -> tuple[Dataset, LeastSquares]:
-        """Return the data of a cell and the problem that they pose."""
-        wanted = cell.data, json.dumps(cell.options)
-        if self._kept is None or self._kept[0] != wanted:
-            data = load(cell.data, **cell.options, data_dir=self.data_dir)
-            self._kept = wanted, data, LeastSquares(data.inputs, data.targets)
-        return self._kept[1:]
-
-
-def run_cell(cell: Cell, directory: Path, bench: Bench, progress: Progress) -> tuple[Verdict, bool]:
-    """Return the verdict of a cell, and whether it was there already; otherwise it is made and kept in `directory`."""
-    place = directory / cell.key
-    if kind_of(place / "result.json", ResultError) == "file":  # the last file that is written
-        return Verdict.load(place), True
-    data, problem = bench.problem(cell)
-    checkpoint = writable_directory(place) / "checkpoint.npz"
-    clear_leftovers(place)
-    with kept_until_done(checkpoint):
-        verdict = verify(
-            problem, cell.sgd, rng=cell.entropy, checkpoint=Checkpoint(checkpoint), progress=progress, **cell.run
-        )
-        verdict = verdict.about(data.about)
-        if cell.base:
-            verdict = surveyed(verdict, problem)
-        verdict.save(place)
-    return verdict, False
+def posed(cell: Cell, data_dir: str | None) -> Posed:
+    """Return the data of a cell and the problem that they pose."""
+    data = load(cell.data, **cell.options, data_dir=data_dir)
+    return data, LeastSquares(data.inputs, data.targets)
 
 
 def summary(found: Sequence[tuple[Cell, Verdict]]) -> str:

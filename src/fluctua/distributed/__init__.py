@@ -1,0 +1,6 @@
+"""Executors that are handed in: processes of this machine, by joblib, and workers of a cluster, by Dask."""
+
+from .entry import cluster
+from .moments_of import moments
+
+__all__ = ["cluster", "moments"]
