@@ -314,8 +314,18 @@ def test_hooks_come_off():
     run.run(10)
     monitor.remove()
     run.run(first_look(1))
+    monitor.restart("later")
     assert monitor._steps == 10
     assert not run.optimizer._optimizer_step_pre_hooks
+
+
+def test_between_samples_there_is_no_hook_before_a_step():
+    run, seen = Training(plain), []
+    EquilibriumMonitor(run.optimizer, every=16)
+    for _ in range(48):
+        seen.append(len(run.optimizer._optimizer_step_pre_hooks))
+        run.run(1)
+    assert seen == [int(step % 16 == 8) for step in range(48)]
 
 
 @pytest.mark.parametrize("fused", [False, True])

@@ -61,7 +61,8 @@ class Clock:
 
     def observe(self, scale: Tensor | None, found: Tensor | None) -> bool:
         """Take up a step from before it; return whether that can be done."""
-        return all(part.observe(scale, found) for part in self.parts)
+        seen = [part.observe(scale, found) for part in self.parts]
+        return False not in seen
 
     def skip(self, found: Tensor) -> None:
         """Note on the device whether the step just made was none."""

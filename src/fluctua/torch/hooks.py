@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from operator import is_, itemgetter
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from ..errors import InvalidInput
 from ..verification.equilibrium.looks import PER_LOOK, look_lengths
@@ -48,15 +49,14 @@ class Hooked(ABC):
         self._rules = rules_of(self.optimizer)
         _refuse_weights(self.optimizer)
         self._every, self._kind, self._sketch = every, kind, sketch
-        self._steps, self._phase, self._middle = 0, 0, every // 2
-        self._stopped, self._refused = False, False
+        self._steps, self._stopped, self._removed = 0, False, False
         self._clock: Clock | None = None
+        self._watch: RemovableHandle | None = None
         self._read = itemgetter(*self._rules.settings)
         self._remember(self._settings())
-        self._handles = [
-            self.optimizer.register_step_pre_hook(self._pre_hook()),
-            self.optimizer.register_step_post_hook(self._post_hook()),
-        ]
+        self._counter = self.optimizer.register_step_post_hook(self._post_hook())
+        self._sampler = self._pre_hook()
+        self._mark(0)
 
     @abstractmethod
     def _look(self, clock: Clock, blocks: list[Piece]) -> None:
@@ -74,8 +74,9 @@ class Hooked(ABC):
 
     def remove(self) -> None:
         """Take the hooks off the optimiser; what was found stays."""
-        for handle in self._handles:
-            handle.remove()
+        self._removed = True
+        self._counter.remove()
+        self._aim()
 
     @property
     def _first(self) -> int:
@@ -90,93 +91,99 @@ class Hooked(ABC):
         return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch)
 
     def _pre_hook(self) -> Callable[..., Any]:
-        """What samples in the middle of a unit; other steps pay for three comparisons.
+        """What samples; it is on the optimiser for the steps that are sampled, and costs the others nothing.
 
         torch.compile leaves it alone, and it costs nothing more where nothing is compiled.
         """
         apart: Callable[..., Any] = torch.compiler.disable(self._before)  # type: ignore[no-untyped-call]
-        compiling, middle = torch.compiler.is_compiling, self._middle
+        compiling, before = torch.compiler.is_dynamo_compiling, self._before
 
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-            if compiling():
-                return apart(optimizer, args, kwargs)
-            if self._phase == middle or kwargs or len(args) > 1:
-                return self._before(optimizer, args, kwargs)
-            return None
+            return (apart if compiling() else before)(optimizer, args, kwargs)
 
         return call
 
     def _post_hook(self) -> Callable[..., Any]:
-        """What counts steps."""
+        """What counts steps, and asks little of most."""
         apart: Callable[..., Any] = torch.compiler.disable(self._after)  # type: ignore[no-untyped-call]
-        compiling, after = torch.compiler.is_compiling, self._after
+        compiling, after = torch.compiler.is_dynamo_compiling, self._after
 
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-            (apart if compiling() else after)(optimizer, args, kwargs)
+            if compiling():
+                apart(optimizer, args, kwargs)
+            elif self._steps + 1 >= self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
+                after(optimizer, args, kwargs)
+            else:
+                self._steps += 1
 
         return call
 
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """Sample in the middle of a unit."""
+        """Sample in the middle of a unit: a step with a closure of Lightning's when that has set the gradients."""
+        if self._clock is None or self._steps != self._middle:
+            return None
+        if (len(args) > 1 or kwargs) and (closure := closure_of(args, kwargs)) is not None:
+            observed = functools.partial(self._evaluated, closure)
+            return with_closure(args, kwargs, observed) if is_of_lightning(closure) else None
+        self._sample(optimizer)
+        return None
+
+    def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Count the step, refuse its closure, and end a unit."""
+        self._steps += 1
         if len(args) > 1 or kwargs:
-            return self._given(args, kwargs)
-        if self._phase == self._middle and self._clock is not None:
-            self._sample(optimizer)
-        return None
+            self._refuse(closure_of(args, kwargs))
+        if self._clock is not None and "found_inf" in optimizer.__dict__:
+            self._skip(optimizer.__dict__["found_inf"])
+        if self._steps >= self._end:
+            self._mark(self._steps)
+            self._turn_where_due()
+        else:
+            self._aim()
 
-    @_guarded
-    def _given(self, args: Any, kwargs: Any) -> Any:
-        """Sample a step that was given arguments: Lightning's closure when it has set the gradients, others never."""
-        closure = closure_of(args, kwargs)
-        if closure is not None and not is_of_lightning(closure):
-            self._refuse()
-        elif self._clock is not None and self._phase == self._middle:
-            if closure is not None:
-                return with_closure(args, kwargs, self._observed(closure))
-            self._sample(self.optimizer)
-        return None
+    def _mark(self, begun: int) -> None:
+        """Begin a unit after so many steps."""
+        self._begun, self._middle, self._end = begun, begun + self._every // 2, begun + self._every
+        self._aim()
 
-    def _refuse(self) -> None:
-        """Say that a step with a closure is not followed, and start no clock while there are such steps."""
-        self.restart(
-            f"step {self._steps + 1} was given a closure, and those are refused: an optimizer may evaluate one more "
-            f"than once, or not at all. Call loss.backward() and then optimizer.step() without one"
-        )
-        self._refused = True
+    def _aim(self) -> None:
+        """Find the next step after which anything is to be done, and put the hook on before one that is sampled."""
+        due = self._steps == self._middle and not self._removed
+        self._next = self._steps + 1 if due else self._middle if self._steps < self._middle else self._end
+        if due and self._watch is None:
+            self._watch = self.optimizer.register_step_pre_hook(self._sampler)
+        elif not due and self._watch is not None:
+            self._watch.remove()
+            self._watch = None
 
-    def _observed(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        def call() -> Any:
-            loss = closure()
-            self._sample(self.optimizer)
-            return loss
+    def _refuse(self, closure: Any) -> None:
+        """Say that a step with a closure is not followed, but for Lightning's; no unit ends while there are such."""
+        if closure is not None and not is_of_lightning(closure) and not self._stopped:
+            self.restart(
+                f"step {self._steps} was given a closure, and those are refused: an optimizer may evaluate one more "
+                f"than once, or not at all. Call loss.backward() and then optimizer.step() without one"
+            )
 
-        return call
+    def _evaluated(self, closure: Callable[[], Any]) -> Any:
+        loss = closure()
+        self._sample(self.optimizer)
+        return loss
 
     def _sample(self, optimizer: Optimizer) -> None:
         """Take up a step; here and not in `_guarded`, since to leave the graph aside costs as much as to sample."""
         try:
             held = optimizer.__dict__
-            if self._clock and not self._clock.observe(held.get("grad_scale"), held.get("found_inf")):
+            if self._clock is not None and not self._clock.observe(held.get("grad_scale"), held.get("found_inf")):
                 self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         except Exception as error:
             self._stop(_failed(error))
-
-    def _after(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        """Count the step, and end a unit."""
-        self._steps += 1
-        self._phase += 1
-        if self._clock is not None and "found_inf" in optimizer.__dict__:
-            self._skip(optimizer.__dict__["found_inf"])
-        if self._phase >= self._every:
-            self._phase = 0
-            self._end()
 
     @_guarded
     def _skip(self, found: torch.Tensor | None) -> None:
         if self._clock is not None and found is not None:
             self._clock.skip(found)
 
-    def _end(self) -> None:
+    def _turn_where_due(self) -> None:
         """End a unit; most have nothing to cut, and nothing has changed."""
         try:
             due = self._clock is None or self._clock.due()
@@ -190,22 +197,18 @@ class Hooked(ABC):
         """Begin, begin anew where anything changed, or cut, and look where a look is due."""
         if not (self._unmoved() and self._places() == self._pointers) and self._changed():
             return
-        if self._refused:
-            self._refused = False
-        elif self._clock is None:
+        if self._clock is None:
             self._begin()
         elif self._clock.is_due and (blocks := self._clock.cut()) is not None:
             self._look(self._clock, blocks)
 
     def _unmoved(self) -> bool:
-        """Whether settings and parameters are the very objects that they were, which is quickly said."""
-        groups = self.optimizer.param_groups
-        return len(groups) == len(self._objects) and all(
-            all(map(is_, self._read(group), values))
-            and len(group["params"]) == len(params)
-            and all(map(is_, group["params"], params))
-            for group, (values, params) in zip(groups, self._objects, strict=True)
-        )
+        """Whether settings and parameters are what they were, which is quickly said."""
+        return self._held() == self._objects
+
+    def _held(self) -> list[tuple[Any, list[int]]]:
+        """Settings and parameters of each group; of a setting that is a tensor, the very object is compared."""
+        return [(self._read(group), [*map(id, group["params"])]) for group in self.optimizer.param_groups]
 
     def _changed(self) -> bool:
         """Start the clock anew where a setting has another value, or a parameter other memory."""
@@ -218,11 +221,11 @@ class Hooked(ABC):
         return True
 
     def _places(self) -> list[int]:
-        return [each.data_ptr() for _, params in self._objects for each in params]
+        return [each.data_ptr() for group in self.optimizer.param_groups for each in group["params"]]
 
     def _remember(self, seen: tuple[Any, Any]) -> None:
         self._seen = seen
-        self._objects = [(self._read(group), list(group["params"])) for group in self.optimizer.param_groups]
+        self._objects = self._held()
         self._pointers = self._places()
 
     def _begin(self) -> None:

@@ -122,7 +122,7 @@ class EquilibriumMonitor(Hooked):
             return ""
         if self._reason:
             return self._reason
-        made = self._phase + (0 if self._clock is None else (self._clock.units + 1) * self._every)
+        made = self._steps - self._begun + (0 if self._clock is None else (self._clock.units + 1) * self._every)
         needed = self._first + self._every
         return f"the first look comes after {needed} steps at one learning rate; {made} have been made"
 
@@ -170,7 +170,8 @@ class EquilibriumMonitor(Hooked):
         reason : str, optional
             Said as `reason` until the next look.
         """
-        self._clock, self._states, self._reason, self._phase = None, {}, str(reason), 0
+        self._clock, self._states, self._reason = None, {}, str(reason)
+        self._mark(self._steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that later decisions depend on, for ``torch.save``: bit by bit the same after resuming."""
@@ -200,6 +201,7 @@ class EquilibriumMonitor(Hooked):
             restored(made, clock)
         for name in RESUMED:
             setattr(self, name, state[name])
+        self._mark(self._begun)
         self._remember((state["_seen"], identity(self.optimizer)))
         self._clock = made
         rows = zip(*state["looks"].values(), strict=True)
