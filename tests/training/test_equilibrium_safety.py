@@ -319,14 +319,6 @@ def test_hooks_come_off():
     assert not run.optimizer._optimizer_step_pre_hooks
 
 
-def test_between_samples_there_is_no_hook_before_a_step():
-    run, seen = Training(plain), []
-    EquilibriumMonitor(run.optimizer, every=16)
-    for _ in range(48):
-        seen.append(len(run.optimizer._optimizer_step_pre_hooks))
-        run.run(1)
-    assert seen == [int(step % 16 == 8) for step in range(48)]
-
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_steps_that_the_gradient_scaler_skips_are_not_counted(fused):

@@ -1,4 +1,4 @@
-"""The hooks on an optimiser: they sample, count, and start the clock anew where anything changed; they never raise."""
+"""The hook on an optimiser: it samples, counts, and starts the clock anew where anything changed; it never raises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from ..errors import InvalidInput
 from ..verification.equilibrium.looks import PER_LOOK, look_lengths
@@ -42,21 +41,19 @@ def _failed(error: Exception) -> str:
 
 
 class Hooked(ABC):
-    """What watches an optimiser through its hooks before and after a step."""
+    """What watches an optimiser through a hook before each step."""
 
     def __init__(self, optimizer: Optimizer, every: int, kind: str, sketch: int | str | None) -> None:
         self.optimizer = unwrapped(optimizer)
         self._rules = rules_of(self.optimizer)
         _refuse_weights(self.optimizer)
         self._every, self._kind, self._sketch = every, kind, sketch
-        self._steps, self._stopped, self._removed = 0, False, False
+        self._steps, self._stopped = 0, False
         self._clock: Clock | None = None
-        self._watch: RemovableHandle | None = None
         self._read = itemgetter(*self._rules.settings)
         self._remember(self._settings())
-        self._counter = self.optimizer.register_step_post_hook(self._post_hook())
-        self._sampler = self._pre_hook()
         self._mark(0)
+        self._handle = self.optimizer.register_step_pre_hook(self._hook())
 
     @abstractmethod
     def _look(self, clock: Clock, blocks: list[Piece]) -> None:
@@ -73,10 +70,9 @@ class Hooked(ABC):
         """
 
     def remove(self) -> None:
-        """Take the hooks off the optimiser; what was found stays."""
-        self._removed = True
-        self._counter.remove()
-        self._aim()
+        """Take the hook off the optimiser; what was found stays."""
+        self._settle()
+        self._handle.remove()
 
     @property
     def _first(self) -> int:
@@ -90,79 +86,61 @@ class Hooked(ABC):
     def _new_clock(self) -> Clock:
         return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch)
 
-    def _pre_hook(self) -> Callable[..., Any]:
-        """What samples; it is on the optimiser for the steps that are sampled, and costs the others nothing.
+    def _hook(self) -> Callable[..., Any]:
+        """What is called before each step: it counts, and asks little of most.
 
         torch.compile leaves it alone, and it costs nothing more where nothing is compiled.
         """
-        apart: Callable[..., Any] = torch.compiler.disable(self._before)  # type: ignore[no-untyped-call]
-        compiling, before = torch.compiler.is_dynamo_compiling, self._before
+        apart: Callable[..., Any] = torch.compiler.disable(self._met)  # type: ignore[no-untyped-call]
+        compiling, met = torch.compiler.is_dynamo_compiling, self._met
 
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-            return (apart if compiling() else before)(optimizer, args, kwargs)
-
-        return call
-
-    def _post_hook(self) -> Callable[..., Any]:
-        """What counts steps, and asks little of most."""
-        apart: Callable[..., Any] = torch.compiler.disable(self._after)  # type: ignore[no-untyped-call]
-        compiling, after = torch.compiler.is_dynamo_compiling, self._after
-
-        def call(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             if compiling():
-                apart(optimizer, args, kwargs)
-            elif self._steps + 1 >= self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
-                after(optimizer, args, kwargs)
-            else:
-                self._steps += 1
+                return apart(optimizer, args, kwargs)
+            if self._steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
+                return met(optimizer, args, kwargs)
+            self._steps += 1
+            return None
 
         return call
 
-    def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """Sample in the middle of a unit: a step with a closure of Lightning's when that has set the gradients."""
-        if self._clock is None or self._steps != self._middle:
-            return None
-        if (len(args) > 1 or kwargs) and (closure := closure_of(args, kwargs)) is not None:
-            observed = functools.partial(self._evaluated, closure)
-            return with_closure(args, kwargs, observed) if is_of_lightning(closure) else None
-        self._sample(optimizer)
-        return None
-
-    def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Count the step, refuse its closure, and end a unit."""
+    def _met(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """End the last unit, refuse a closure, sample in the middle of a unit, and count the step."""
+        self._settle()
+        closure = closure_of(args, kwargs) if kwargs or len(args) > 1 else None
+        given = None
+        if closure is not None and not is_of_lightning(closure):
+            self._refuse()
+        elif self._clock is not None:
+            if "found_inf" in optimizer.__dict__:
+                self._skip(optimizer.__dict__["found_inf"])
+            if self._steps == self._middle and closure is None:
+                self._sample(optimizer)
+            elif self._steps == self._middle:
+                given = with_closure(args, kwargs, functools.partial(self._evaluated, closure))
         self._steps += 1
-        if len(args) > 1 or kwargs:
-            self._refuse(closure_of(args, kwargs))
-        if self._clock is not None and "found_inf" in optimizer.__dict__:
-            self._skip(optimizer.__dict__["found_inf"])
+        self._next = self._middle if self._steps <= self._middle else self._end
+        return given
+
+    def _settle(self) -> None:
+        """End a unit whose last step was made: before the next step, or where anything is asked of the monitor."""
         if self._steps >= self._end:
             self._mark(self._steps)
             self._turn_where_due()
-        else:
-            self._aim()
 
     def _mark(self, begun: int) -> None:
         """Begin a unit after so many steps."""
         self._begun, self._middle, self._end = begun, begun + self._every // 2, begun + self._every
-        self._aim()
+        self._next = self._middle if self._steps <= self._middle else self._end
 
-    def _aim(self) -> None:
-        """Find the next step after which anything is to be done, and put the hook on before one that is sampled."""
-        due = self._steps == self._middle and not self._removed
-        self._next = self._steps + 1 if due else self._middle if self._steps < self._middle else self._end
-        if due and self._watch is None:
-            self._watch = self.optimizer.register_step_pre_hook(self._sampler)
-        elif not due and self._watch is not None:
-            self._watch.remove()
-            self._watch = None
-
-    def _refuse(self, closure: Any) -> None:
-        """Say that a step with a closure is not followed, but for Lightning's; no unit ends while there are such."""
-        if closure is not None and not is_of_lightning(closure) and not self._stopped:
+    def _refuse(self) -> None:
+        """Say that a step with a closure is not followed; no unit ends while there are such."""
+        if not self._stopped:
             self.restart(
-                f"step {self._steps} was given a closure, and those are refused: an optimizer may evaluate one more "
-                f"than once, or not at all. Call loss.backward() and then optimizer.step() without one"
+                f"step {self._steps + 1} was given a closure, and those are refused: an optimizer may evaluate one "
+                f"more than once, or not at all. Call loss.backward() and then optimizer.step() without one"
             )
+            self._mark(self._steps + 1)
 
     def _evaluated(self, closure: Callable[[], Any]) -> Any:
         loss = closure()
