@@ -120,8 +120,7 @@ class Clock:
         """Return the sums since the last cut, and begin new ones."""
         samples = self.units - self._cut
         steps = samples * self._every - self._lost
-        direct = [part.direct(steps / samples) for part in self.parts]
-        sampled = self._folded([each for each in direct if each is not None])
+        sampled = self._folded([each for part in self.parts if (each := part.direct(steps / samples)) is not None])
         weights = self._folded([part.weights() for part in self.parts])
         for one, origin in zip(weights, self._origin, strict=True):
             one.sub_(origin, alpha=samples)

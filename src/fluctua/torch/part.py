@@ -39,7 +39,7 @@ class Part:
         self.moved = torch.zeros((), dtype=torch.bool, device=self.device)
         self._numbers: list[Tensor] = []
         self._found: list[Tensor | None] = []
-        self._scales = rules.scales(group, self._states())
+        self._scales = rules.scales(group, self._states()) if rules.local else []
 
     @property
     def start(self) -> Tensor:
@@ -86,8 +86,9 @@ class Part:
         """Return the vector whose change since the last cut is the rest of the gradients' sum (F81)."""
         if self._buffer_sums is not None:
             self._buffer_sums.zero_()
-        self._scales = self._rules.scales(self.group, self._states())
-        self._rules.ended(self.group, self._sums, self._views, self._weights(), self._buffers())
+            self._scales = self._rules.scales(self.group, self._states())
+        buffers = self._buffers() if self._buffered else []
+        self._rules.ended(self.group, self._sums, self._views, self._weights(), buffers)
         return self._sums
 
     def counted(self, count: int) -> Tensor:
@@ -139,7 +140,7 @@ class Part:
 
     def _buffers(self) -> Tensors:
         """The optimiser's buffers, zero where it has none yet."""
-        return self._here([each.get(self._rules.buffer) for each in self._states()]) if self._buffered else []
+        return self._here([each.get(self._rules.buffer) for each in self._states()])
 
     def _states(self) -> list[dict[str, Any]]:
         return [self._optimizer.state.get(each, {}) for each in self.params]
