@@ -116,7 +116,7 @@ class Hooked(ABC):
                 self._skip(optimizer.__dict__["found_inf"])
             if self._steps == self._middle and closure is None:
                 self._sample(optimizer)
-            elif self._steps == self._middle:
+            elif self._steps == self._middle and closure is not None:
                 given = with_closure(args, kwargs, functools.partial(self._evaluated, closure))
         self._steps += 1
         self._next = self._middle if self._steps <= self._middle else self._end

@@ -37,7 +37,7 @@ def norms(tensors: list[Tensor]) -> list[Tensor]:
     return list(torch._foreach_norm(tensors))
 
 
-def put(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+def put(into: list[Tensor], values: list[Tensor]) -> None:
     """Write values into tensors."""
     if _one_by_one(into):
         for one, value in zip(into, values, strict=True):
@@ -46,7 +46,7 @@ def put(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:
         torch._foreach_copy_(into, values)
 
 
-def added(into: Sequence[Tensor], values: Sequence[Tensor], alpha: float = 1.0) -> None:
+def added(into: list[Tensor], values: list[Tensor], alpha: float = 1.0) -> None:
     """Add values, alpha times each, to tensors."""
     if _one_by_one(into):
         for one, value in zip(into, values, strict=True):
