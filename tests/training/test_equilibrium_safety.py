@@ -138,8 +138,9 @@ def test_nothing_waits_for_the_device_between_looks(make, groups):
     for one, steps in ((Training(make), first_look(10) - 1), (run, first_look(10) - 1), (run, 1)):
         with Synchronised() as seen:
             one.run(steps)
+            looks = len(monitor.evidence)  # a look is made when it is asked for, or before the next step
         counts.append(seen.count)
-    assert len(monitor.evidence) >= 1
+    assert looks >= 1
     assert counts[1] == counts[0]
     assert counts[2] > 0
 
@@ -314,6 +315,7 @@ def test_hooks_come_off():
     run.run(10)
     monitor.remove()
     run.run(first_look(1))
+    monitor.restart("later")
     assert monitor._steps == 10
     assert not run.optimizer._optimizer_step_pre_hooks
 

@@ -61,7 +61,8 @@ class Clock:
 
     def observe(self, scale: Tensor | None, found: Tensor | None) -> bool:
         """Take up a step from before it; return whether that can be done."""
-        return all(part.observe(scale, found) for part in self.parts)
+        seen = [part.observe(scale, found) for part in self.parts]
+        return False not in seen
 
     def skip(self, found: Tensor) -> None:
         """Note on the device whether the step just made was none."""
@@ -119,8 +120,7 @@ class Clock:
         """Return the sums since the last cut, and begin new ones."""
         samples = self.units - self._cut
         steps = samples * self._every - self._lost
-        direct = [part.direct(steps / samples) for part in self.parts]
-        sampled = self._folded([each for each in direct if each is not None])
+        sampled = self._folded([each for part in self.parts if (each := part.direct(steps / samples)) is not None])
         weights = self._folded([part.weights() for part in self.parts])
         for one, origin in zip(weights, self._origin, strict=True):
             one.sub_(origin, alpha=samples)

@@ -24,10 +24,9 @@ def with_closure(args: tuple[Any, ...], kwargs: dict[str, Any], closure: Any) ->
 
 def is_of_lightning(closure: Any) -> bool:
     """Whether Lightning made a closure: it wraps training step and backward, or nothing, and is evaluated once."""
-    pieces = [closure]
     if isinstance(closure, functools.partial):
-        pieces += [closure.func, getattr(closure.func, "__self__", None), *closure.args]
-    return any(_home(each) in _LIGHTNING for each in pieces)
+        return any(map(is_of_lightning, (closure.func, *closure.args)))
+    return any(_home(each) in _LIGHTNING for each in (closure, getattr(closure, "__self__", None)))
 
 
 def _home(value: Any) -> str:

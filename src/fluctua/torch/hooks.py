@@ -1,11 +1,11 @@
-"""The hooks on an optimiser: they sample, count, and start the clock anew where anything changed; they never raise."""
+"""The hook on an optimiser: it samples, counts, and starts the clock anew where anything changed; it never raises."""
 
 from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from operator import is_, itemgetter
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -41,22 +41,19 @@ def _failed(error: Exception) -> str:
 
 
 class Hooked(ABC):
-    """What watches an optimiser through its hooks before and after a step."""
+    """What watches an optimiser through a hook before each step."""
 
     def __init__(self, optimizer: Optimizer, every: int, kind: str, sketch: int | str | None) -> None:
         self.optimizer = unwrapped(optimizer)
         self._rules = rules_of(self.optimizer)
         _refuse_weights(self.optimizer)
         self._every, self._kind, self._sketch = every, kind, sketch
-        self._steps, self._phase, self._middle = 0, 0, every // 2
-        self._stopped, self._refused = False, False
+        self._steps, self._stopped = 0, False
         self._clock: Clock | None = None
         self._read = itemgetter(*self._rules.settings)
         self._remember(self._settings())
-        self._handles = [
-            self.optimizer.register_step_pre_hook(self._pre_hook()),
-            self.optimizer.register_step_post_hook(self._post_hook()),
-        ]
+        self._mark(0)
+        self._handle = self.optimizer.register_step_pre_hook(self._hook())
 
     @abstractmethod
     def _look(self, clock: Clock, blocks: list[Piece]) -> None:
@@ -73,9 +70,9 @@ class Hooked(ABC):
         """
 
     def remove(self) -> None:
-        """Take the hooks off the optimiser; what was found stays."""
-        for handle in self._handles:
-            handle.remove()
+        """Take the hook off the optimiser; what was found stays."""
+        self._settle()
+        self._handle.remove()
 
     @property
     def _first(self) -> int:
@@ -89,94 +86,82 @@ class Hooked(ABC):
     def _new_clock(self) -> Clock:
         return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch)
 
-    def _pre_hook(self) -> Callable[..., Any]:
-        """What samples in the middle of a unit; other steps pay for three comparisons.
+    def _hook(self) -> Callable[..., Any]:
+        """What is called before each step: it counts, and asks little of most.
 
         torch.compile leaves it alone, and it costs nothing more where nothing is compiled.
         """
-        apart: Callable[..., Any] = torch.compiler.disable(self._before)  # type: ignore[no-untyped-call]
-        compiling, middle = torch.compiler.is_compiling, self._middle
+        apart: Callable[..., Any] = torch.compiler.disable(self._met)  # type: ignore[no-untyped-call]
+        compiling, met = torch.compiler.is_dynamo_compiling, self._met
 
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
             if compiling():
                 return apart(optimizer, args, kwargs)
-            if self._phase == middle or kwargs or len(args) > 1:
-                return self._before(optimizer, args, kwargs)
+            if self._steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
+                return met(optimizer, args, kwargs)
+            self._steps += 1
             return None
 
         return call
 
-    def _post_hook(self) -> Callable[..., Any]:
-        """What counts steps."""
-        apart: Callable[..., Any] = torch.compiler.disable(self._after)  # type: ignore[no-untyped-call]
-        compiling, after = torch.compiler.is_compiling, self._after
-
-        def call(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-            (apart if compiling() else after)(optimizer, args, kwargs)
-
-        return call
-
-    def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """Sample in the middle of a unit."""
-        if len(args) > 1 or kwargs:
-            return self._given(args, kwargs)
-        if self._phase == self._middle and self._clock is not None:
-            self._sample(optimizer)
-        return None
-
-    @_guarded
-    def _given(self, args: Any, kwargs: Any) -> Any:
-        """Sample a step that was given arguments: Lightning's closure when it has set the gradients, others never."""
-        closure = closure_of(args, kwargs)
+    def _met(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """End the last unit, refuse a closure, sample in the middle of a unit, and count the step."""
+        self._settle()
+        closure = closure_of(args, kwargs) if kwargs or len(args) > 1 else None
+        given = None
         if closure is not None and not is_of_lightning(closure):
             self._refuse()
-        elif self._clock is not None and self._phase == self._middle:
-            if closure is not None:
-                return with_closure(args, kwargs, self._observed(closure))
-            self._sample(self.optimizer)
-        return None
+        elif self._clock is not None:
+            if "found_inf" in optimizer.__dict__:
+                self._skip(optimizer.__dict__["found_inf"])
+            if self._steps == self._middle and closure is None:
+                self._sample(optimizer)
+            elif self._steps == self._middle and closure is not None:
+                given = with_closure(args, kwargs, functools.partial(self._evaluated, closure))
+        self._steps += 1
+        self._next = self._middle if self._steps <= self._middle else self._end
+        return given
+
+    def _settle(self) -> None:
+        """End a unit whose last step was made: before the next step, or where anything is asked of the monitor."""
+        if self._steps >= self._end:
+            self._mark(self._steps)
+            self._turn_where_due()
+
+    def _mark(self, begun: int) -> None:
+        """Begin a unit after so many steps."""
+        self._begun, self._middle, self._end = begun, begun + self._every // 2, begun + self._every
+        self._next = self._middle if self._steps <= self._middle else self._end
 
     def _refuse(self) -> None:
-        """Say that a step with a closure is not followed, and start no clock while there are such steps."""
-        self.restart(
-            f"step {self._steps + 1} was given a closure, and those are refused: an optimizer may evaluate one more "
-            f"than once, or not at all. Call loss.backward() and then optimizer.step() without one"
-        )
-        self._refused = True
+        """Say that a step with a closure is not followed; no unit ends while there are such."""
+        if not self._stopped:
+            self.restart(
+                f"step {self._steps + 1} was given a closure, and those are refused: an optimizer may evaluate one "
+                f"more than once, or not at all. Call loss.backward() and then optimizer.step() without one"
+            )
+            self._mark(self._steps + 1)
 
-    def _observed(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        def call() -> Any:
-            loss = closure()
-            self._sample(self.optimizer)
-            return loss
-
-        return call
+    def _evaluated(self, closure: Callable[[], Any]) -> Any:
+        loss = closure()
+        self._sample(self.optimizer)
+        return loss
 
     def _sample(self, optimizer: Optimizer) -> None:
         """Take up a step; here and not in `_guarded`, since to leave the graph aside costs as much as to sample."""
         try:
             held = optimizer.__dict__
-            if self._clock and not self._clock.observe(held.get("grad_scale"), held.get("found_inf")):
+            if self._clock is not None and not self._clock.observe(held.get("grad_scale"), held.get("found_inf")):
                 self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         except Exception as error:
             self._stop(_failed(error))
-
-    def _after(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        """Count the step, and end a unit."""
-        self._steps += 1
-        self._phase += 1
-        if self._clock is not None and "found_inf" in optimizer.__dict__:
-            self._skip(optimizer.__dict__["found_inf"])
-        if self._phase >= self._every:
-            self._phase = 0
-            self._end()
 
     @_guarded
     def _skip(self, found: torch.Tensor | None) -> None:
         if self._clock is not None and found is not None:
             self._clock.skip(found)
 
-    def _end(self) -> None:
+    def _turn_where_due(self) -> None:
         """End a unit; most have nothing to cut, and nothing has changed."""
         try:
             due = self._clock is None or self._clock.due()
@@ -190,22 +175,18 @@ class Hooked(ABC):
         """Begin, begin anew where anything changed, or cut, and look where a look is due."""
         if not (self._unmoved() and self._places() == self._pointers) and self._changed():
             return
-        if self._refused:
-            self._refused = False
-        elif self._clock is None:
+        if self._clock is None:
             self._begin()
         elif self._clock.is_due and (blocks := self._clock.cut()) is not None:
             self._look(self._clock, blocks)
 
     def _unmoved(self) -> bool:
-        """Whether settings and parameters are the very objects that they were, which is quickly said."""
-        groups = self.optimizer.param_groups
-        return len(groups) == len(self._objects) and all(
-            all(map(is_, self._read(group), values))
-            and len(group["params"]) == len(params)
-            and all(map(is_, group["params"], params))
-            for group, (values, params) in zip(groups, self._objects, strict=True)
-        )
+        """Whether settings and parameters are what they were, which is quickly said."""
+        return self._held() == self._objects
+
+    def _held(self) -> list[tuple[Any, list[int]]]:
+        """Settings and parameters of each group; of a setting that is a tensor, the very object is compared."""
+        return [(self._read(group), [*map(id, group["params"])]) for group in self.optimizer.param_groups]
 
     def _changed(self) -> bool:
         """Start the clock anew where a setting has another value, or a parameter other memory."""
@@ -218,11 +199,11 @@ class Hooked(ABC):
         return True
 
     def _places(self) -> list[int]:
-        return [each.data_ptr() for _, params in self._objects for each in params]
+        return [each.data_ptr() for group in self.optimizer.param_groups for each in group["params"]]
 
     def _remember(self, seen: tuple[Any, Any]) -> None:
         self._seen = seen
-        self._objects = [(self._read(group), list(group["params"])) for group in self.optimizer.param_groups]
+        self._objects = self._held()
         self._pointers = self._places()
 
     def _begin(self) -> None:

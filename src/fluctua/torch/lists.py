@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["dots", "flat", "norms", "precise", "summed", "widest"]
+__all__ = ["added", "dots", "flat", "norms", "precise", "put", "summed", "widest"]
 
 
 def widest(device: torch.device) -> torch.dtype:
@@ -25,9 +25,34 @@ def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [each.detach().to(precise(each.dtype)) for each in tensors]
 
 
+def _one_by_one(tensors: Sequence[Tensor]) -> bool:
+    """Whether kernels for lists save nothing: on the CPU they are loops, and slower than the operations of a step."""
+    return tensors[0].is_cpu
+
+
 def norms(tensors: list[Tensor]) -> list[Tensor]:
     """Return the norm of each."""
+    if _one_by_one(tensors):
+        return [torch.linalg.vector_norm(each) for each in tensors]
     return list(torch._foreach_norm(tensors))
+
+
+def put(into: list[Tensor], values: list[Tensor]) -> None:
+    """Write values into tensors."""
+    if _one_by_one(into):
+        for one, value in zip(into, values, strict=True):
+            one.copy_(value)
+    else:
+        torch._foreach_copy_(into, values)
+
+
+def added(into: list[Tensor], values: list[Tensor], alpha: float = 1.0) -> None:
+    """Add values, alpha times each, to tensors."""
+    if _one_by_one(into):
+        for one, value in zip(into, values, strict=True):
+            one.add_(value, alpha=alpha)
+    else:
+        torch._foreach_add_(into, values, alpha=alpha)
 
 
 def dots(ones: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:

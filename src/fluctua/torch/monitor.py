@@ -30,7 +30,7 @@ class EquilibriumMonitor(Hooked):
     evaluated. The state is "equilibrated" where G is below `delta`, and "drifting" where it is above, at the level of
     the look (F86); the levels add up to `alpha`.
 
-    Everything attaches through hooks before and after ``optimizer.step``. After construction the monitor never raises
+    Everything attaches through a hook before ``optimizer.step``. After construction the monitor never raises
     in a training loop: it says "undecided" and, as `reason`, why.
 
     Assumptions: the optimiser alone moves the weights; the loss is near a quadratic within the windows. For Adam and
@@ -107,12 +107,14 @@ class EquilibriumMonitor(Hooked):
 
         Of several groups all have to be equilibrated, and one that drifts is enough for "drifting".
         """
+        self._settle()
         found = set(self._states.values()) or {UNDECIDED}
         return DRIFTING if DRIFTING in found else UNDECIDED if UNDECIDED in found else EQUILIBRATED
 
     @property
     def states(self) -> Mapping[str, str]:
         """The state of each group by its name, empty before the first look."""
+        self._settle()
         return dict(self._states)
 
     @property
@@ -122,7 +124,7 @@ class EquilibriumMonitor(Hooked):
             return ""
         if self._reason:
             return self._reason
-        made = self._phase + (0 if self._clock is None else (self._clock.units + 1) * self._every)
+        made = self._steps - self._begun + (0 if self._clock is None else (self._clock.units + 1) * self._every)
         needed = self._first + self._every
         return f"the first look comes after {needed} steps at one learning rate; {made} have been made"
 
@@ -155,11 +157,13 @@ class EquilibriumMonitor(Hooked):
     @property
     def skipped(self) -> int:
         """Samples left out until the last look, as a gradient was not finite."""
+        self._settle()
         return self._skipped
 
     @property
     def evidence(self) -> Evidence:
         """A row for each look and group; it has `to_dataframe` and `to_csv`."""
+        self._settle()
         return Evidence(tuple(self._looks))
 
     def restart(self, reason: str = "") -> None:
@@ -170,10 +174,13 @@ class EquilibriumMonitor(Hooked):
         reason : str, optional
             Said as `reason` until the next look.
         """
-        self._clock, self._states, self._reason, self._phase = None, {}, str(reason), 0
+        self._settle()
+        self._clock, self._states, self._reason = None, {}, str(reason)
+        self._mark(self._steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that later decisions depend on, for ``torch.save``: bit by bit the same after resuming."""
+        self._settle()
         kept = {name: getattr(self, name) for name in RESUMED}
         clock = None if self._clock is None else {"shapes": self._clock.shapes, **self._clock.state()}
         looks = {name: list(values) for name, values in self.evidence.columns().items()}
@@ -200,6 +207,7 @@ class EquilibriumMonitor(Hooked):
             restored(made, clock)
         for name in RESUMED:
             setattr(self, name, state[name])
+        self._mark(self._begun)
         self._remember((state["_seen"], identity(self.optimizer)))
         self._clock = made
         rows = zip(*state["looks"].values(), strict=True)
@@ -212,6 +220,7 @@ class EquilibriumMonitor(Hooked):
 
     def _last(self) -> Look | None:
         """The last look at all weights since the clock was started."""
+        self._settle()
         return self._looks[-1] if self._states and self._looks else None
 
     def _look(self, clock: Clock, blocks: list[Piece]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .lists import flat, precise, widest
+from .lists import added, flat, precise, put, widest
 from .rules import Group, Rules, Tensors
 
 __all__ = ["Part"]
@@ -39,7 +39,7 @@ class Part:
         self.moved = torch.zeros((), dtype=torch.bool, device=self.device)
         self._numbers: list[Tensor] = []
         self._found: list[Tensor | None] = []
-        self._scales = rules.scales(group, self._states())
+        self._scales = rules.scales(group, self._states()) if rules.local else []
 
     @property
     def start(self) -> Tensor:
@@ -49,23 +49,22 @@ class Part:
     def observe(self, scale: Tensor | None, skipped: Tensor | None) -> bool:
         """Take up one step from before it: weights, and gradients as they are applied; False where one is sparse."""
         found: list[Any] = [each.grad for each in self.params]
-        odd = [each is None or each.is_sparse or each.requires_grad for each in found]
-        if any(odd):
+        odd = True in [each is None or each.is_sparse or each.requires_grad for each in found]
+        if odd:
             if any(each is not None and each.is_sparse for each in found):
                 return False
             found = [None if each is None else each.detach() for each in found]
         if self._rate is not None:
             self.moved |= (self._rate != self.group["lr"]).to(self.device)
-        as_is = self._plain and scale is None and not any(odd)
-        gradients = found if as_is else self._gradients(found, scale)
-        here, buffers = self._weights(), self._buffers()
-        away: Tensors = []
+        gradients = found if self._plain and scale is None and not odd else self._gradients(found, scale)
+        here, away = self._weights(), list[Tensor]()
+        buffers = self._buffers() if self._buffered else []
         if self._rules.local:
-            torch._foreach_add_(self._more["_buffer_sums"], buffers)
+            added(self._more["_buffer_sums"], buffers)
             away = list(torch._foreach_sub(here, self._more["_start"]))
         self._numbers += self._rules.sampled(self.group, gradients, here, buffers, away, self._scales)
         self._found.append(skipped)
-        (torch._foreach_copy_ if self._empty else torch._foreach_add_)(self._views, here)
+        (put if self._empty else added)(self._views, here)
         self._empty = False
         return True
 
@@ -87,8 +86,9 @@ class Part:
         """Return the vector whose change since the last cut is the rest of the gradients' sum (F81)."""
         if self._buffer_sums is not None:
             self._buffer_sums.zero_()
-        self._scales = self._rules.scales(self.group, self._states())
-        self._rules.ended(self.group, self._sums, self._views, self._weights(), self._buffers())
+            self._scales = self._rules.scales(self.group, self._states())
+        buffers = self._buffers() if self._buffered else []
+        self._rules.ended(self.group, self._sums, self._views, self._weights(), buffers)
         return self._sums
 
     def counted(self, count: int) -> Tensor:
@@ -140,7 +140,7 @@ class Part:
 
     def _buffers(self) -> Tensors:
         """The optimiser's buffers, zero where it has none yet."""
-        return self._here([each.get(self._rules.buffer) for each in self._states()]) if self._buffered else []
+        return self._here([each.get(self._rules.buffer) for each in self._states()])
 
     def _states(self) -> list[dict[str, Any]]:
         return [self._optimizer.state.get(each, {}) for each in self.params]

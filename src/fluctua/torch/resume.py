@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["RESUMED", "copied", "refuse_other", "restored"]
 
 ARGUMENTS = ("_delta", "_alpha", "_every", "_kind", "_sketch")
-RESUMED = (*ARGUMENTS, "_steps", "_phase", "_stopped", "_states", "_skipped", "_reason")
+RESUMED = (*ARGUMENTS, "_steps", "_begun", "_stopped", "_states", "_skipped", "_reason")
 """Attributes that are saved as they are."""
 
 

@@ -16,7 +16,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InvalidInput
 from ..verification.equilibrium.unit import Rule
-from .lists import dots, norms, summed, widest
+from .lists import added, dots, norms, put, summed, widest
 
 __all__ = ["Rules", "rules_of", "unwrapped"]
 
@@ -108,10 +108,10 @@ class Descent(Rules):
             into.zero_()
             return
         of_displacement, of_buffers = rule.shares
-        torch._foreach_copy_(views, weights)
+        put(views, weights)
         into.mul_(-of_displacement)
         if buffers:
-            torch._foreach_add_(views, buffers, alpha=of_buffers)
+            added(views, buffers, of_buffers)
 
 
 class Adaptive(Rules):
@@ -147,7 +147,7 @@ class Adaptive(Rules):
     def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
         """Write the first moment over 1 - beta1; the rest of the sum is that of the first moment before each step."""
         del weights
-        torch._foreach_copy_(views, buffers)
+        put(views, buffers)
         into.mul_(1 / (1 - float(group["betas"][0])))
 
     def scales(self, group: Group, states: States) -> Tensors:
