@@ -41,14 +41,28 @@ def refuse_bytes(what: str, needed: float, remedy: str) -> None:
         )
 
 
-def refuse_work(what: str, flops: float, remedy: str) -> None:
-    """Raise `TooLarge` if `what` would take longer than 30 days on all cores, at 5e9 operations a second each."""
+def refuse_work(what: str, flops: float, remedy: str, rate: float | None = None, where: str = "") -> None:
+    """Raise `TooLarge` if `what` would take longer than 30 days.
+
+    Parameters
+    ----------
+    what : str
+        The subject of the sentence.
+    flops : float
+        Operations.
+    remedy : str
+        A sentence.
+    rate : float, optional
+        Operations a second; by default 5e9 on each core.
+    where : str
+        What makes them at that rate.
+    """
     cores = _cores()
-    days = flops / (_FLOPS * cores * _DAY)
+    days = flops / ((_FLOPS * cores if rate is None else rate) * _DAY)
     if days > _LONGEST:
         raise TooLarge(
-            f"{what} would take about {flops:.1e} operations, {_days(days)} on {cores} cores, and what takes longer "
-            f"than {_LONGEST:g} days is not begun. {remedy}",
+            f"{what} would take about {flops:.1e} operations, {_days(days)} on {where or f'{cores} cores'}, and what "
+            f"takes longer than {_LONGEST:g} days is not begun. {remedy}",
             days,
             _LONGEST,
         )

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
+from .._validate.devices import Device, device_of
 from .._validate.nouns import by_noun
-from .._validate.values import as_path, choice, positive_int
+from .._validate.values import as_path, choice, positive_int, shown
+from ..errors import InvalidInput
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
@@ -21,10 +24,11 @@ from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.results import load_arrays
 from ..storage.stored import reading
 from ..storage.writing import check_writable, remove
-from . import heads, squares  # noqa: F401  (each says to `runs_of` whose runs it has)
+from . import heads  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .batches import Rng, generators, kept_seed, seed_sequence
 from .interrupts import deferred
 from .measurement import Measurement
+from .on_device.runs import BATCHES
 from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .runs import CONTROLS, Asked, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
@@ -49,6 +53,8 @@ def simulate(
     threads: int | None = None,
     control: str | None = None,
     burn_in: int = 0,
+    device: Any = None,
+    batches: str | None = None,
     checkpoint: Checkpoint | Path | str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Measurement:
@@ -90,6 +96,15 @@ def simulate(
         `HeadMeasurement.controlled`.
     burn_in : int
         Of a head: steps before the recorded ones, at least, for a state that has settled.
+    device : str or torch.device, optional
+        "cuda", "cuda:1" or "cpu": the runs are made by torch on that device, all replicas at once; it needs
+        `pip install 'fluctua[torch]'`. The laws, the records and their precision are the same, and so are the errors.
+        Covered are the dynamics "sgd" and "gd" of least squares; None is the compiled loop, the faster one on a CPU.
+        The measurement's identity names the device.
+    batches : {"torch", "numpy"}, optional
+        With a device: "torch", the default, draws the batches there, from a stream of its own for each replica that
+        is the same on every device. "numpy" takes those of a run without a device, drawn here and sent there: then
+        the trajectories are that run's to rounding.
     checkpoint : path or Checkpoint, optional
         File that keeps the finished chunks of replicas: an interrupted run called again with the same arguments
         goes on from there and ends with the same numbers. Removed when the run is complete, unless it came as a
@@ -136,7 +151,9 @@ def simulate(
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     count = positive_int("replicas", replicas, minimum=2)
     burn = positive_int("burn_in", burn_in, minimum=0)
-    asked = Asked(steps, records, count, workers_for(threads), start, dynamics, average, dtype, control, burn)
+    place, drawn = _placed(device, batches, threads)
+    workers = workers_for(threads) if place is None else 1
+    asked = Asked(steps, records, count, workers, start, dynamics, average, dtype, control, burn, place, drawn)
     runs = runs_of(problem, sgd, asked)
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)
@@ -154,6 +171,23 @@ def simulate(
 
 
 simulate.register(Head)(simulate.__wrapped__)  # type: ignore[attr-defined]
+
+
+def _placed(device: Any, batches: str | None, threads: int | None) -> tuple[Device | None, str | None]:
+    """Return the device that was asked for, and where its batches are drawn."""
+    if device is None:
+        if batches is not None:
+            raise InvalidInput(
+                f"batches={shown(batches)} says where those of a device are drawn, and without one they are NumPy's. "
+                f"Give a device, or leave batches out."
+            )
+        return None, None
+    if threads is not None:
+        raise InvalidInput(
+            f"threads={shown(threads)} are workers of the compiled loop, and device={shown(device)} has its own. Leave "
+            f"one of them out."
+        )
+    return device_of(device), choice("batches", "torch" if batches is None else batches, BATCHES)
 
 
 def _begun(kept: Checkpoint | None) -> Path | None:

@@ -1,0 +1,164 @@
+"""The device of torch's that products and runs are made on, refused at the door where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._optional import needed
+from ..errors import InvalidInput, TooLarge
+from .sizes import available_bytes, refuse_work
+from .values import shown
+
+__all__ = ["Device", "device_of"]
+
+_EXPECTED = "'cpu', 'cuda' or 'cuda:1', one of torch's devices, or None for no torch at all"
+_CACHE = {"cpu": 2.0**21, "cuda": 2.0**25}
+"""Bytes that stay near the cores, where the device does not tell."""
+_RATES = {"cuda": 1e12}
+"""Operations a second, about, where they are not those of this machine's cores."""
+_SHARE = 0.8  # of what is free: what an estimate may take, beside what a library keeps for itself
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that is there and has float64.
+
+    Attributes
+    ----------
+    kind : {"cpu", "cuda"}
+    hardware : str
+        What it is called: two of the same name give the same numbers.
+    handle : torch.device
+    torch : module
+    """
+
+    kind: str
+    hardware: str
+    handle: Any = field(compare=False)
+    torch: Any = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.hardware if self.kind == "cpu" else f"{self.kind}, {self.hardware}"
+
+    @property
+    def free(self) -> float:
+        """Bytes of its memory that may still be taken."""
+        if self.kind == "cpu":
+            return available_bytes()
+        return float(self.torch.cuda.mem_get_info(self.handle)[0])
+
+    @property
+    def room(self) -> float:
+        """Bytes of it that runs may take."""
+        return _SHARE * self.free
+
+    @property
+    def cache(self) -> float:
+        """Bytes that its products find again without going to its memory."""
+        if self.kind == "cpu":
+            return _CACHE["cpu"]
+        told = getattr(self.torch.cuda.get_device_properties(self.handle), "L2_cache_size", 0)
+        return float(told or _CACHE["cuda"])
+
+    def refuse_bytes(self, what: str, needed: float, remedy: str) -> None:
+        """Raise `TooLarge` if `what` needs more bytes of the device's memory than may be taken."""
+        there = self.room
+        if needed > there:
+            raise TooLarge(
+                f"{what} would take about {needed / 2**30:.3g} GiB of the memory of device {self}, and "
+                f"{there / 2**30:.3g} GiB of it may be taken. {remedy}",
+                needed,
+                there,
+            )
+
+    def refuse_work(self, what: str, flops: float, remedy: str) -> None:
+        """Raise `TooLarge` if `what` would take longer than 30 days."""
+        refuse_work(what, flops, remedy, _RATES.get(self.kind), f"device {self}")
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Have float32 products in float32, never in fewer bits, and memory that ran out said as `TooLarge`."""
+        place = nullcontext() if self.kind == "cpu" else self.torch.cuda.device(self.handle)
+        try:
+            with self.torch.inference_mode(), _whole_products(self.torch), place:
+                yield
+        except self.torch.OutOfMemoryError as problem:
+            raise TooLarge(
+                f"the memory of device {self} ran out: {str(problem).splitlines()[0]} Use fewer replicas, records or "
+                f"samples, or free what other programs hold there.",
+                float("nan"),
+                self.free,
+            ) from problem
+
+
+@contextmanager
+def _whole_products(torch: Any) -> Iterator[None]:
+    """Give back afterwards what others had set: it is the process's."""
+    backends = [torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)]
+    if not all(hasattr(each, "fp32_precision") for each in backends):  # torch below 2.9
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+        return
+    kept = [each.fp32_precision for each in backends]
+    for each in backends:
+        each.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for each, former in zip(backends, kept, strict=True):
+            each.fp32_precision = former
+
+
+def device_of(value: object) -> Device:
+    """Return the device that a name, or a `torch.device`, stands for.
+
+    Raises
+    ------
+    InvalidInput
+        For what is no device's name, one that is not there, and one that cannot compute in float64.
+    MissingPackage
+        Where torch is not installed.
+    """
+    if not isinstance(value, str) and type(value).__module__.partition(".")[0] != "torch":
+        raise InvalidInput(f"device must be {_EXPECTED}, got {shown(value)}.")
+    torch = needed("torch", f"device={str(value)!r}", install="'fluctua[torch]'")
+    try:
+        handle = torch.device(value)
+    except (RuntimeError, TypeError) as problem:
+        raise InvalidInput(f"device must be {_EXPECTED}, got {shown(value)}.") from problem
+    if handle.type == "cpu":
+        return Device("cpu", "cpu", torch.device("cpu"), torch)
+    _refuse_kind(handle)
+    return _on_cuda(handle, torch)
+
+
+def _refuse_kind(handle: Any) -> None:
+    if handle.type == "mps":
+        raise InvalidInput(
+            "device='mps' has no float64, in which moments are summed and matrices diagonalised: float32 would show "
+            "its own rounding. Use device='cpu', or leave device out: the compiled loop is made for a CPU."
+        )
+    if handle.type != "cuda":
+        raise InvalidInput(f"device must be {_EXPECTED}, got '{handle}': nothing is known to run right there.")
+
+
+def _on_cuda(handle: Any, torch: Any) -> Device:
+    """A GPU of torch's, of AMD's too, which torch calls so."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        built = "was built without CUDA" if torch.version.cuda is None and not torch.version.hip else "sees no GPU"
+        raise InvalidInput(
+            f"device='{handle}' is not there: torch {torch.__version__} {built}. Use device='cpu', leave device out, or "
+            f"see torch.cuda.is_available()."
+        )
+    index = torch.cuda.current_device() if handle.index is None else handle.index
+    if index >= count:
+        raise InvalidInput(f"device='{handle}' is not there: the last of {count} is 'cuda:{count - 1}'.")
+    return Device("cuda", torch.cuda.get_device_name(index), torch.device("cuda", index), torch)
