@@ -7,13 +7,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from .._arrays import AnyArray, DType
+from .._half import HalfArray, Rows
 from .._optional import needed
 from ..errors import InvalidInput, TooLarge
 from .sizes import available_bytes, refuse_work
 from .values import shown
 
-__all__ = ["Device", "device_of"]
+__all__ = ["Device", "device_of", "refuse_device"]
 
+_INSTALL = "'fluctua[torch]'"
+_SENT = 2**23  # numbers at once
 _EXPECTED = "'cpu', 'cuda' or 'cuda:1', one of torch's devices, or None for no torch at all"
 _CACHE = {"cpu": 2.0**21, "cuda": 2.0**25}
 """Bytes that stay near the cores, where the device does not tell."""
@@ -32,13 +38,33 @@ class Device:
     hardware : str
         What it is called: two of the same name give the same numbers.
     handle : torch.device
-    torch : module
     """
 
     kind: str
     hardware: str
     handle: Any = field(compare=False)
-    torch: Any = field(compare=False)
+
+    @property
+    def torch(self) -> Any:
+        """The module."""
+        return needed("torch", "a device", install=_INSTALL)
+
+    def sent(self, values: AnyArray, dtype: DType | None = None) -> Any:
+        """Return a copy of an array on the device, of a type if it is said; rows go in blocks of some MB."""
+        torch, array = self.torch, np.asarray(values)
+        kind = getattr(torch, np.dtype(dtype or array.dtype).name)
+        out = torch.empty(array.shape, dtype=kind, device=self.handle)
+        few = max(1, _SENT * max(len(array), 1) // max(array.size, 1)) if array.ndim else 1
+        for rows in (slice(first, first + few) for first in range(0, len(array) if array.ndim else 0, few)):
+            out[rows].copy_(torch.from_numpy(np.array(array[rows])))
+        return out if array.ndim else out.fill_(array.item())
+
+    def sent_rows(self, rows: Rows) -> tuple[Any, Any]:
+        """Return rows of inputs, those of 16 bits in 16 bits, and what each is multiplied by, (N, 1), or None."""
+        if not isinstance(rows, HalfArray):
+            return self.sent(rows), None
+        factors = None if rows.factors is None else self.sent(rows.factors[:, None])
+        return self.sent(rows.contiguous.view(np.int16)).view(getattr(self.torch, rows.stored)), factors
 
     def __str__(self) -> str:
         return self.hardware if self.kind == "cpu" else f"{self.kind}, {self.hardware}"
@@ -128,13 +154,13 @@ def device_of(value: object) -> Device:
     """
     if not isinstance(value, str) and type(value).__module__.partition(".")[0] != "torch":
         raise InvalidInput(f"device must be {_EXPECTED}, got {shown(value)}.")
-    torch = needed("torch", f"device={str(value)!r}", install="'fluctua[torch]'")
+    torch = needed("torch", f"device={str(value)!r}", install=_INSTALL)
     try:
         handle = torch.device(value)
     except (RuntimeError, TypeError) as problem:
         raise InvalidInput(f"device must be {_EXPECTED}, got {shown(value)}.") from problem
     if handle.type == "cpu":
-        return Device("cpu", "cpu", torch.device("cpu"), torch)
+        return Device("cpu", "cpu", torch.device("cpu"))
     _refuse_kind(handle)
     return _on_cuda(handle, torch)
 
@@ -155,10 +181,16 @@ def _on_cuda(handle: Any, torch: Any) -> Device:
     if not count:
         built = "was built without CUDA" if torch.version.cuda is None and not torch.version.hip else "sees no GPU"
         raise InvalidInput(
-            f"device='{handle}' is not there: torch {torch.__version__} {built}. Use device='cpu', leave device out, or "
-            f"see torch.cuda.is_available()."
+            f"device='{handle}' is not there: torch {torch.__version__} {built}, as torch.cuda.is_available() says. "
+            f"Use device='cpu', or leave device out."
         )
     index = torch.cuda.current_device() if handle.index is None else handle.index
     if index >= count:
         raise InvalidInput(f"device='{handle}' is not there: the last of {count} is 'cuda:{count - 1}'.")
-    return Device("cuda", torch.cuda.get_device_name(index), torch.device("cuda", index), torch)
+    return Device("cuda", torch.cuda.get_device_name(index), torch.device("cuda", index))
+
+
+def refuse_device(device: object, what: str) -> None:
+    """Refuse a device for what is made without one; `what` is the subject of the sentence, in the plural."""
+    if device is not None:
+        raise InvalidInput(f"device={shown(device)}: {what} are made without a device. Leave it out.")

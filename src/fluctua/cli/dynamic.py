@@ -25,7 +25,7 @@ from .tables import saved_in, show
 __all__ = ["LAGS", "run_dynamic"]
 
 _STEPS = 1000
-_OF_THE_OTHER = ("theory", "ema", "tail", "average_every", "records", "start", "dynamics", "resume", "force")
+_OF_THE_OTHER = ("theory", "ema", "tail", "average_every", "records", "start", "dynamics", "resume", "force", "device")
 LAGS = "1,2,4,... up to 32"
 
 

@@ -60,7 +60,6 @@ class HeadRuns(Runs):
     def of(cls, problem: Head, sgd: Recipe, asked: Asked) -> HeadRuns:
         """Refuse what does not fit, and choose the precision."""
         _refuse_dynamics(asked)
-        asked.refuse_device("those of a softmax or logistic head")
         refuse_heat(sgd, "the law of a head is one of the noise of its batches")
         minimum = problem.minimum(sgd.weight_decay)
         basis = minimum.modes

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
-from .._validate.devices import Device, device_of
 from .._validate.nouns import by_noun
-from .._validate.values import as_path, choice, positive_int, shown
-from ..errors import InvalidInput
+from .._validate.values import as_path, choice, positive_int
 from ..problem.least_squares import LeastSquares
+from ..problem.on_device import on_device
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
@@ -28,7 +27,8 @@ from . import heads  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .batches import Rng, generators, kept_seed, seed_sequence
 from .interrupts import deferred
 from .measurement import Measurement
-from .on_device.runs import BATCHES
+from .on_device import runs as _device_runs  # noqa: F401  (it says to `runs_of` whose runs it has)
+from .on_device.asked import asked_device
 from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .runs import CONTROLS, Asked, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
@@ -125,6 +125,8 @@ def simulate(
         If `checkpoint` cannot be written.
     ResultError
         If `checkpoint` belongs to another run.
+    MissingPackage
+        With a device, where torch is not installed.
 
     Notes
     -----
@@ -145,13 +147,14 @@ def simulate(
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)
+    place, drawn = asked_device(device, batches, threads, dynamics)
     if control is not None:
         choice("control", control, CONTROLS)
-    problem = sgd.seen(problem)
+    problem = on_device(sgd.seen(problem), place)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     count = positive_int("replicas", replicas, minimum=2)
     burn = positive_int("burn_in", burn_in, minimum=0)
-    place, drawn = _placed(device, batches, threads)
+
     workers = workers_for(threads) if place is None else 1
     asked = Asked(steps, records, count, workers, start, dynamics, average, dtype, control, burn, place, drawn)
     runs = runs_of(problem, sgd, asked)
@@ -171,23 +174,6 @@ def simulate(
 
 
 simulate.register(Head)(simulate.__wrapped__)  # type: ignore[attr-defined]
-
-
-def _placed(device: Any, batches: str | None, threads: int | None) -> tuple[Device | None, str | None]:
-    """Return the device that was asked for, and where its batches are drawn."""
-    if device is None:
-        if batches is not None:
-            raise InvalidInput(
-                f"batches={shown(batches)} says where those of a device are drawn, and without one they are NumPy's. "
-                f"Give a device, or leave batches out."
-            )
-        return None, None
-    if threads is not None:
-        raise InvalidInput(
-            f"threads={shown(threads)} are workers of the compiled loop, and device={shown(device)} has its own. Leave "
-            f"one of them out."
-        )
-    return device_of(device), choice("batches", "torch" if batches is None else batches, BATCHES)
 
 
 def _begun(kept: Checkpoint | None) -> Path | None:

@@ -17,7 +17,6 @@ from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
 from .._validate.devices import Device
 from .._validate.plain import Header
-from ..errors import InvalidInput
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
@@ -30,6 +29,7 @@ __all__ = ["CONTROLS", "Asked", "Rngs", "Runs", "hold_problem", "runs_of"]
 
 Rngs = list[np.random.Generator]
 CONTROLS = ("quadratic",)
+_POLL_FLOPS = 2.5e8  # between two looks at the keyboard
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,6 @@ class Asked:
     burn_in: int = 0
     device: Device | None = None
     batches: str | None = None
-
-    def refuse_device(self, runs: str) -> None:
-        """Refuse a device for `runs` that are of the compiled loop alone."""
-        if self.device is not None:
-            raise InvalidInput(
-                f"device={self.device.kind!r} runs least squares, and {runs} run in the compiled loop alone. Leave "
-                f"device out."
-            )
 
     def refuse_beyond(self, sgd: Recipe, population: int) -> None:
         """Refuse a schedule and an average that end before the run."""
@@ -112,7 +104,7 @@ class Runs(ABC):
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
     step_flops: float = 1.0
-    poll_flops: float = 2.5e8  # between two looks at the keyboard
+    poll_flops: float = _POLL_FLOPS
     _IDENTITY: ClassVar[type[EqualTimeRun]] = EqualTimeRun
 
     def identity(self, root: np.random.SeedSequence) -> EqualTimeRun:

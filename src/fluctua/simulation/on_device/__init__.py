@@ -1,1 +1,1 @@
-"""Runs on a device of torch's: the same recipes, records and measurements as the compiled loop's, replicas in batches."""
+"""Runs on a device of torch's: the recipes, records and measurements of the compiled loop, all replicas at once."""

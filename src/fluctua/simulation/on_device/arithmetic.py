@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ..._arrays import AnyArray, Array, DType
-from ..._half import HalfArray, Rows
 from ..._validate.devices import Device
 from ..arithmetic import Arithmetic
 
@@ -39,18 +38,7 @@ class DeviceArithmetic(Arithmetic):
 
     def given(self, values: AnyArray, dtype: DType | None = None) -> Any:
         """Return values of the problem's as a tensor on the device, of a type if it is said."""
-        array = np.ascontiguousarray(values, dtype)
-        if not array.flags.writeable:  # torch warns of what it could write to
-            array = array.copy()
-        return self.torch.from_numpy(array).to(self.device.handle, copy=True)
-
-    def rows(self, rows: Rows) -> tuple[Any, Any]:
-        """Return rows of inputs, those of 16 bits in 16 bits, and what each is multiplied by, (N, 1), or None."""
-        if not isinstance(rows, HalfArray):
-            return self.given(rows), None
-        bits = self.given(rows.contiguous.view(np.int16))
-        factors = None if rows.factors is None else self.given(rows.factors[:, None])
-        return bits.view(getattr(self.torch, rows.stored)), factors
+        return self.device.sent(values, dtype)
 
     def wide(self, values: Any) -> Any:
         """Return the same in float64."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
+
 from ...problem.moments import blocks
 from ..steppers import Setting
 from .arithmetic import DeviceArithmetic
@@ -39,11 +41,20 @@ class OnDevice:
     """
 
     def __init__(self, setting: Setting, arithmetic: DeviceArithmetic, drawn: bool) -> None:
-        rows, residuals = setting.drawn if drawn else (setting.inputs, setting.residuals)
         self.setting, self.arithmetic, self.torch = setting, arithmetic, arithmetic.torch
-        self.rows, self.factors = arithmetic.rows(rows)
-        self.residuals, self.constant = arithmetic.given(residuals), arithmetic.given(setting.constant)
+        self.rows, self.factors = arithmetic.device.sent_rows(setting.inputs)
+        self.residuals, self.constant = arithmetic.given(setting.residuals), arithmetic.given(setting.constant)
         self.dtype = self.constant.dtype
+        if drawn and setting.problem.importance is not None:
+            self._weigh(arithmetic.given(np.sqrt(setting.problem.importance)[:, None], setting.dtype))
+
+    def _weigh(self, root: Any) -> None:
+        """Multiply rows and residuals by sqrt(rho): their gradient is what a draw of one adds."""
+        self.residuals *= root
+        if self.rows.dtype == self.dtype:
+            self.rows *= root
+        else:
+            self.factors = root if self.factors is None else self.factors * root
 
     def room(self, *shape: int) -> Any:
         """Return room for numbers of the runs' precision."""

@@ -9,7 +9,6 @@ from itertools import accumulate, chain
 from typing import Any
 
 from ..._validate.devices import Device
-from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares
 from ...problem.start import Start
 from ...recipe.sgd import Recipe
@@ -20,15 +19,12 @@ from ..steppers import Setting, Stepper
 from ..tally import Chunk
 from ..workers import in_order
 from .arithmetic import DeviceArithmetic
-from .draws import NumpyDraws, TorchDraws
+from .asked import BATCHES
 from .room import Room
 from .steps import DeviceSteps
 
-__all__ = ["BATCHES", "DeviceRuns"]
+__all__ = ["DeviceRuns"]
 
-BATCHES = {"torch": TorchDraws, "numpy": NumpyDraws}
-"""Where the batches come from."""
-_DYNAMICS = ("sgd", "gd")
 _POLL = {"cpu": 1e10, "cuda": 1e12}  # operations between two looks at the keyboard
 
 
@@ -48,7 +44,6 @@ class DeviceRuns(SquaresRuns):
     """Those of least squares on a device of torch's."""
 
     def _hold(self, begin: Start | None) -> None:
-        _refuse_dynamics(self.asked)
         self.whole = self.sgd.batch_size is None or self.asked.dynamics == "gd"
         self.room = Room.of(self.problem, self.sgd, self.window, self.dtype, self.asked, self.whole)
         self.poll_flops = _POLL[self.device.kind]
@@ -99,14 +94,6 @@ class DeviceRuns(SquaresRuns):
         """Show the replicas of each chunk to its book."""
         for each, part in zip(book.books, book.parts, strict=True):
             super().look(each, step, state[:, part])
-
-
-def _refuse_dynamics(asked: Asked) -> None:
-    if asked.dynamics not in _DYNAMICS:
-        raise InvalidInput(
-            f"dynamics={asked.dynamics!r} runs in the compiled loop alone, and on a device {' and '.join(_DYNAMICS)} "
-            f"do. Leave device out."
-        )
 
 
 def _squares(problem: LeastSquares, sgd: Recipe, asked: Asked) -> SquaresRuns:

@@ -1,7 +1,7 @@
 """The recipe's steps on a device: s' = B s + e g + f xi for all replicas at once, some steps in a row.
 
-The step is the recipe's (F11, F90), as in the compiled loop; nothing here knows the optimiser. What a row of steps reads
-lies in buffers that stay where they are, so that on a GPU the whole row is launched as one graph.
+The step is the recipe's (F11, F90), as in the compiled loop; nothing here knows the optimiser. What a row of steps
+reads lies in buffers that stay where they are, so that on a GPU the whole row is launched as one graph.
 """
 
 from __future__ import annotations
