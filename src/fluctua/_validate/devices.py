@@ -74,7 +74,9 @@ class Device:
         """Bytes of its memory that may still be taken."""
         if self.kind == "cpu":
             return available_bytes()
-        return float(self.torch.cuda.mem_get_info(self.handle)[0])
+        cuda = self.torch.cuda
+        kept = cuda.memory_reserved(self.handle) - cuda.memory_allocated(self.handle)  # by torch, for what comes next
+        return float(cuda.mem_get_info(self.handle)[0] + kept)
 
     @property
     def room(self) -> float:
@@ -108,10 +110,11 @@ class Device:
     def at_work(self) -> Iterator[None]:
         """Have float32 products in float32, never in fewer bits, and memory that ran out said as `TooLarge`."""
         place = nullcontext() if self.kind == "cpu" else self.torch.cuda.device(self.handle)
+        out_of_memory = getattr(self.torch, "OutOfMemoryError", self.torch.cuda.OutOfMemoryError)  # torch below 2.5
         try:
             with self.torch.inference_mode(), _whole_products(self.torch), place:
                 yield
-        except self.torch.OutOfMemoryError as problem:
+        except out_of_memory as problem:
             raise TooLarge(
                 f"the memory of device {self} ran out: {str(problem).splitlines()[0]} Use fewer replicas, records or "
                 f"samples, or free what other programs hold there.",
@@ -122,24 +125,28 @@ class Device:
 
 @contextmanager
 def _whole_products(torch: Any) -> Iterator[None]:
-    """Give back afterwards what others had set: it is the process's."""
+    """Have no product in fewer bits, and give back afterwards what others had set: it is the process's.
+
+    Since torch 2.9 it may be set in two ways; the older is not answered where the newer was used.
+    """
     backends = [torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)]
-    if not all(hasattr(each, "fp32_precision") for each in backends):  # torch below 2.9
+    newer = [each for each in backends if hasattr(each, "fp32_precision")]
+    kept = [each.fp32_precision for each in newer]
+    try:
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
-        return
-    kept = [each.fp32_precision for each in backends]
-    for each in backends:
-        each.fp32_precision = "ieee"
+    except RuntimeError:
+        before = None
+        for each in newer:
+            each.fp32_precision = "ieee"
     try:
         yield
     finally:
-        for each, former in zip(backends, kept, strict=True):
-            each.fp32_precision = former
+        if before is not None:
+            torch.set_float32_matmul_precision(before)
+        for each, former in zip(newer, kept, strict=True):
+            if each.fp32_precision != former:
+                each.fp32_precision = former
 
 
 def device_of(value: object) -> Device:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..._validate.devices import Device, device_of
 from ..._validate.values import choice, shown
 from ...errors import InvalidInput
-from .draws import NumpyDraws, TorchDraws
+from .draws import DeviceDraws, NumpyDraws, TorchDraws
 
 __all__ = ["BATCHES", "asked_device"]
 
-BATCHES = {"torch": TorchDraws, "numpy": NumpyDraws}
+BATCHES: dict[str, Callable[..., DeviceDraws]] = {"torch": TorchDraws, "numpy": NumpyDraws}
 """Where the batches come from."""
 _DYNAMICS = ("sgd", "gd")
 

@@ -71,7 +71,7 @@ class TorchDraws(DeviceDraws):
         seeds: Any = [rng.bit_generator.seed_seq for rng in rngs]
         beside = [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 0)) for seed in seeds]
         self._stream, self._heat = Stream(seeds, device), Stream(beside, device)
-        self._order: tuple[int, Any] = (-1, None)
+        self._order: tuple[int, Any] | None = None
         chance = None if sgd.batch_size is None else sgd.sampler.probabilities(samples)
         if chance is not None:
             reached = np.cumsum(chance)
@@ -114,11 +114,17 @@ class TorchDraws(DeviceDraws):
         return out
 
     def _sorted(self, begin: int, steps: int, size: int) -> Any:
-        return self._ordered(begin, steps)[..., :size].contiguous()
+        return self.torch.stack([self._orders(step, size) for step in range(begin, begin + steps)])
 
-    def _ordered(self, begin: int, steps: int) -> Any:
-        """All samples in a random order: that of as many random words."""
-        return self._stream.words(begin, steps, self.samples).argsort(-1)
+    def _orders(self, number: int, most: int) -> Any:
+        """The first of all samples in a random order, (R, most): that of as many random words.
+
+        Replicas are handled a few at a time, for which there is room to sort.
+        """
+        few, replicas = max(1, HELD // self.samples), len(self.rngs)
+        parts = (self._stream.part(slice(i, i + few)) for i in range(0, replicas, few))
+        words = (part.words(number, 1, self.samples)[0] for part in parts)
+        return self.torch.cat([each.argsort(-1)[:, :most].to(self.torch.int32) for each in words])
 
     def _of_epoch(self, begin: int, most: int) -> Any:
         sizes = self.sgd.batch_sizes(self.samples)
@@ -130,21 +136,19 @@ class TorchDraws(DeviceDraws):
         return run.reshape(len(self.rngs), -1, size).swapaxes(0, 1)
 
     def _order_of(self, epoch: int) -> Any:
+        """The order of an epoch, (R, N); number -1 is the data's own."""
         assert isinstance(self.sgd.sampler, Epochs)
         number = int(min(epoch, self.sgd.sampler.shuffles - 1))
-        if self._order[0] != number or self._order[1] is None:
-            self._order = number, self._drawn_order(number)
+        if self._order is None or self._order[0] != number:
+            self._order = None  # before there is another
+            order = self._data_order if number < 0 else self._orders(number, self.samples)
+            self._order = number, order
         return self._order[1]
 
-    def _drawn_order(self, number: int) -> Any:
-        """Number -1 is the data's own; drawn for some replicas at a time, which sorting takes room for."""
-        torch, keys = self.torch, self._stream.keys
-        out = torch.arange(self.samples, dtype=torch.int32, device=keys.device).repeat(len(keys), 1)
-        if number >= 0:
-            few = max(1, HELD // self.samples)
-            for part in (slice(i, i + few) for i in range(0, len(keys), few)):
-                out[part] = self._stream.part(part).words(number, 1, self.samples)[0].argsort(-1)
-        return out
+    @property
+    def _data_order(self) -> Any:
+        order = self.torch.arange(self.samples, device=self._stream.keys.device)
+        return order.expand(len(self.rngs), self.samples)
 
     def heat(self, begin: int, steps: int, shape: tuple[int, ...]) -> Any:
         """Return the numbers of some steps, in the precision of the runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..._validate.devices import Device
 
@@ -11,24 +12,23 @@ __all__ = ["recorded"]
 _WARM_UPS = 2  # runs before the recording: libraries choose their algorithms and take their workspaces then
 
 
-def recorded(work: Callable[[], None], restore: Callable[[], None], device: Device) -> Callable[[], None]:
-    """Return what does `work` again, on whatever its buffers then hold.
+def recorded(work: Callable[[], None], changed: Any, device: Device) -> Callable[[], None]:
+    """Return what does `work` on whatever its buffers hold when it is called; of these `work` changes one.
 
-    A GPU does a step of a few hundred replicas faster than Python asks for one: a graph asks once for many. `restore`
-    undoes what the runs before the recording did to the buffers.
+    A GPU makes a step of a few hundred replicas sooner than Python asks for the next: a graph asks once for many.
     """
     if device.kind != "cuda":
         return work
-    torch = device.torch
-    beside = torch.cuda.Stream(device.handle)
-    beside.wait_stream(torch.cuda.current_stream(device.handle))
+    torch, before = device.torch, changed.clone()
+    beside, now = torch.cuda.Stream(device.handle), torch.cuda.current_stream(device.handle)
+    beside.wait_stream(now)
     with torch.cuda.stream(beside):
         for _ in range(_WARM_UPS):
             work()
-    torch.cuda.current_stream(device.handle).wait_stream(beside)
+    now.wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):  # others may allocate meanwhile
         work()
-    restore()
+    changed.copy_(before)
     replay: Callable[[], None] = graph.replay
     return replay

@@ -45,13 +45,14 @@ class Room:
         c, d, r, n = problem.outputs, problem.features, problem.rank, problem.samples
         item, looks = float(dtype.itemsize), float(len(window.watched))
         stored = 2.0 if isinstance(problem.inputs, HalfArray) else item
-        drawn = _COPIES * _WIDE * (HELD + (KICKS if sgd.tempered else 0))
+        heat = c * d * sgd.tempered
+        drawn = _COPIES * _WIDE * (HELD + min(KICKS, asked.replicas * heat * STEPS))
         kept = slots(sgd, asked.average) + 1.0
         batches = 0.0 if whole else _WIDE * STEPS * sgd.batch_size
         order = 4.0 * n if sgd.epochs else 0.0
         return cls(
             common=n * (stored * d + item * c) + item * d * r + drawn,
-            replica=2 * kept * item * c * d + batches + order + _WIDE * (r + looks) + 3 * _WIDE * c * r,
+            replica=2 * kept * item * c * d + batches + order + _WIDE * (_COPIES * heat + r + looks + 3 * c * r),
             chunk=_WIDE * (3.0 * r**2 + looks * c * r),
         )
 

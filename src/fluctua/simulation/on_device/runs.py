@@ -61,8 +61,9 @@ class DeviceRuns(SquaresRuns):
     def _stepper(self) -> Stepper:
         setting = Setting(self.problem, self.sgd, self.dtype, self.asked.average)
         setting.look_up = self.look_up
-        steps: Any = DeviceSteps(setting, self._arithmetic(), self.whole)
-        advance: Stepper = steps.advance
+        engine: Any = DeviceSteps(setting, self._arithmetic(), self.whole)
+        advance: Stepper = engine.advance
+        self._forget = engine.forget
         return advance
 
     def _worked(self, chunks: list[Rngs], look: Callable[[], None]) -> Generator[Any]:
@@ -88,6 +89,7 @@ class DeviceRuns(SquaresRuns):
             state, _ = self.begun(ends[-1])
             books = _Books([self._book(len(chunk)) for chunk in chunks], list(map(slice, ends, ends[1:])))
             found: list[Chunk] = self._followed(draws, state, books)
+            self._forget()
         return found
 
     def look(self, book: Any, step: int, state: Any) -> None:

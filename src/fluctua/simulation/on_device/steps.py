@@ -1,7 +1,7 @@
-"""The recipe's steps on a device: s' = B s + e g + f xi for all replicas at once, some steps in a row.
+"""The recipe's steps on a device: s' = B s + e g + f xi for all replicas at once, some steps in a block.
 
-The step is the recipe's (F11, F90), as in the compiled loop; nothing here knows the optimiser. What a row of steps
-reads lies in buffers that stay where they are, so that on a GPU the whole row is launched as one graph.
+The step is the recipe's (F11, F90), as in the compiled loop; nothing here knows the optimiser. What a block of steps
+reads lies in buffers that stay where they are, so that on a GPU the whole block is launched as one graph.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .recorded import recorded
 
 __all__ = ["KICKS", "STEPS", "DeviceSteps"]
 
-STEPS = 16  # in a row: a few hundred launches in one
-KICKS = 2**26  # normal numbers of a row of steps, at most
+STEPS = 16  # in a block: a few hundred launches in one
+KICKS = 2**24  # normal numbers of a block of steps, at most
 
 
 class _Tables(NamedTuple):
-    """What the steps of a row have of their own: B, (T, k, k); e and f, (T, k); the average's share, (T,)."""
+    """What the steps of a block have of their own: B, (T, k, k); e and f, (T, k); the average's share, (T,)."""
 
     motion: Any
     push: Any
@@ -42,8 +42,8 @@ class _Tables(NamedTuple):
         return _Tables(*(each[steps] for each in self))
 
 
-class _Row:
-    """Some steps in a row of all replicas, on buffers that stay where they are."""
+class _Block:
+    """Some steps one after another of all replicas, on buffers that stay where they are."""
 
     def __init__(self, steps: int, state: Any, data: OnDevice, gradient: Gradient, size: int | None) -> None:
         self.state, self.data, self.gradient, self.torch = state, data, gradient, data.torch
@@ -62,8 +62,7 @@ class _Row:
             if mine is not None:
                 mine.copy_(given)
         if self._launch is None:
-            before = self.state.clone()
-            self._launch = recorded(self._steps, lambda: self.state.copy_(before), self.data.arithmetic.device)
+            self._launch = recorded(self._steps, self.state, self.data.arithmetic.device)
         self._launch()
 
     def _steps(self) -> None:
@@ -115,24 +114,29 @@ class DeviceSteps:
     def __init__(self, setting: Setting, arithmetic: DeviceArithmetic, whole: bool) -> None:
         self.setting, self.arithmetic, self.whole = setting, arithmetic, whole
         self.data = OnDevice(setting, arithmetic, drawn=not whole)
-        self._rows: dict[tuple[int, int | None], _Row] = {}
+        self._blocks: dict[tuple[int, int | None], _Block] = {}
         self._gradients: dict[int | None, Gradient] = {}
         self._state: Any = None
 
     def advance(self, state: Any, draws: DeviceDraws, steps: int, begin: int) -> None:
         """Advance a state, (slots, R, c, d), in place by steps numbered from `begin` on."""
         if self._state is not state:
+            self.forget()
             self._state = state
-            self._rows.clear()
-            self._gradients.clear()
         for batches, count in self._drawn(draws, steps, begin):
             tables = self._tables(begin, count)
-            for now in self._in_rows(count):
+            for now in self._cut(count):
                 self.setting.look_up()
                 few = None if batches is None else batches[now]
                 size = None if few is None else few.shape[-1]
-                self._row(now.stop - now.start, size).run(tables.part(now), few, self._kicks(draws, begin, now))
+                self._block(now.stop - now.start, size).run(tables.part(now), few, self._kicks(draws, begin, now))
             begin += count
+
+    def forget(self) -> None:
+        """Let go of the last state, and of the buffers for it."""
+        self._state = None
+        self._blocks.clear()
+        self._gradients.clear()
 
     def _drawn(self, draws: DeviceDraws, steps: int, begin: int) -> Iterator[tuple[Any, int]]:
         """Batches, and of how many steps they are."""
@@ -148,8 +152,8 @@ class DeviceSteps:
         found = motion, push, np.zeros_like(push) if heat is None else heat, share
         return _Tables(*(self.arithmetic.given(each, dtype) for each in found))
 
-    def _in_rows(self, count: int) -> Iterator[slice]:
-        """Cut steps into long rows and single ones: two lengths, each recorded once."""
+    def _cut(self, count: int) -> Iterator[slice]:
+        """Cut steps into long blocks and single ones: two lengths, each recorded once."""
         length = self._length
         longs = count // length * length
         yield from (slice(first, first + length) for first in range(0, longs, length))
@@ -160,15 +164,15 @@ class DeviceSteps:
         each = self._state[0].numel() if self.setting.sgd.tempered else 1
         return 1 if self.whole else max(1, min(STEPS, KICKS // each))
 
-    def _row(self, steps: int, size: int | None) -> _Row:
-        if (steps, size) not in self._rows:
+    def _block(self, steps: int, size: int | None) -> _Block:
+        if (steps, size) not in self._blocks:
             if size not in self._gradients:
                 replicas = self._state.shape[1]
                 self._gradients[size] = (
                     OfAll(self.data, replicas) if size is None else OfBatch(self.data, replicas, size)
                 )
-            self._rows[steps, size] = _Row(steps, self._state, self.data, self._gradients[size], size)
-        return self._rows[steps, size]
+            self._blocks[steps, size] = _Block(steps, self._state, self.data, self._gradients[size], size)
+        return self._blocks[steps, size]
 
     def _kicks(self, draws: DeviceDraws, begin: int, now: slice) -> Any:
         if not self.setting.sgd.tempered:
