@@ -94,6 +94,7 @@ class Listed:
         return self.rows[:, None].clone()
 
 
+@pytest.mark.any_seed
 @pytest.mark.parametrize(("samples", "size"), [(4, 1), (4, 2), (4, 3), (4, 4), (5, 3)])
 def test_every_subset_is_drawn_equally_often(samples, size):
     """All sequences that Floyd's algorithm may draw, listed: every subset follows from as many of them."""

@@ -8,13 +8,13 @@ from copy import copy
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import fluctua as fl
 from fluctua._validate.devices import Device
-from fluctua.cli import main
 from fluctua.errors import InvalidInput, TooLarge
 from fluctua.problem.on_device import DeviceProducts, on_device
+from fluctua.verification.verdict import Verdict
+from helpers.commands import SMALL, check
 
 torch = pytest.importorskip("torch")
 
@@ -48,9 +48,9 @@ def test_products_are_those_of_numpy(device, kind, scale):
     close(alike.projections, here.projections, RTOL[kind])
     rng = np.random.default_rng(0)
     for weights, size in ((None, 1.0), (rng.standard_normal(N), 1e-3), (np.zeros(N), 1e-30)):  # of both signs; none
-        form = size * (lambda a: a + a.T)(rng.standard_normal((D, D)))
-        close(alike.scatter(weights, form), here.scatter(weights, form), RTOL[kind])
-        found = alike.feedback(form)
+        form = size * rng.standard_normal((D, D))
+        found = alike.scatter(weights, form + form.T)
+        close(found, here.scatter(weights, form + form.T), RTOL[kind])
         np.testing.assert_array_equal(found, found.T)
     np.testing.assert_array_equal(alike.scatter(), 0)
 
@@ -110,32 +110,28 @@ def test_what_does_not_fit_is_refused_before(monkeypatch):
 # --- the commands ---
 
 
-@pytest.fixture(scope="module")
-def features(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "x.npz"
-    np.savez(path, X=posed().inputs, y=posed().targets)
-    return str(path)
+@pytest.fixture
+def asked(tmp_path):
+    """Data and recipe, as words of a command."""
+    np.savez(tmp_path / "x.npz", X=posed().inputs, y=posed().targets)
+    return str(tmp_path / "x.npz"), "--lr", "0.01", "--batch-size", "16"
 
 
-def told(*words):
-    result = CliRunner().invoke(main, [*words, "--json"])
-    assert result.exit_code in (0, 1), result.output
-    return json.loads(result.stdout)
-
-
-def test_predict_on_the_command_line(features):
-    words = "predict", features, "--lr", "0.01", "--batch-size", "16"
-    here, there = told(*words), told(*words, "--device", "cpu")
+def test_predict_on_the_command_line(run, asked):
+    here, there = (json.loads(run("predict", *asked, "--json", *more)[1]) for more in ([], ["--device", "cpu"]))
     assert there["excess_loss"] == pytest.approx(here["excess_loss"], rel=1e-9)
 
 
+@pytest.mark.usefixtures("curve_alone")
 @pytest.mark.statistical(alpha=1e-6)
-def test_verify_on_the_command_line_says_where_it_ran(features, tmp_path):
-    words = "verify", features, "--lr", "0.01", "--steps", "64", "--replicas", "16", "--seed", "1", "--no-report"
-    found = told(*words, "--level", "1e-6", "--device", "cpu", "--out", str(tmp_path / "out"))
+def test_verify_on_the_command_line_says_where_it_ran(run, asked, tmp_path):
+    code, out, _ = run("verify", *asked, *SMALL, "--device", "cpu", "--out", "found", "--json")
+    found = json.loads(out)
+    check(found, "verdict")
     assert found["consistent"]
+    assert code in (0, 1)
     assert (found["identity"]["device"], found["identity"]["batches"]) == ("cpu", "torch")
-    assert fl.load_result(tmp_path / "out" / "result.json").run.device == "cpu" if hasattr(fl, "load_result") else True
+    assert Verdict.load(tmp_path / "found" / "result.json").run.device == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +144,7 @@ def test_verify_on_the_command_line_says_where_it_ran(features, tmp_path):
         (["verify", "digits", "--loss", "cross-entropy", "--device", "cpu"], "a cross-entropy"),
     ],
 )
-def test_the_commands_refuse_by_name(words, said, tmp_path):
-    out = [] if words[0] == "predict" else ["--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(main, [*words, *out], standalone_mode=False)
-    assert said in str(result.exception) + result.output
+def test_the_commands_refuse_by_name(run, words, said):
+    code, _, err = run(*words)
+    assert code == 2
+    assert said in " ".join(err.split())

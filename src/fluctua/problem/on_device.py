@@ -121,8 +121,7 @@ class DeviceProducts(Products):
             )
             out = self._zeros(samples.rank)
             for rows in samples.blocks(samples.rank):
-                q = 0.0 if given is None else given[rows]
-                q = q if symmetric is None else q + self._form(z[rows], symmetric)
+                q = given[rows] if symmetric is None else given[rows] + self._form(z[rows], symmetric)
                 out += self._square(z[rows], q if often is None else q * often[rows])
             return np.asarray((0.5 * (out + out.T)).cpu().numpy())
 
