@@ -116,9 +116,8 @@ class DeviceProducts(Products):
         """Sum of rho_i q_i z_i z_i^T; products in the precision of the inputs, sums of blocks in float64."""
         with self.device.at_work():
             z, send = self._projected(samples), partial(self.device.sent, dtype=np.dtype(np.float64))
-            given, symmetric, often = (
-                None if each is None else send(each) for each in (weights, form, samples.importance)
-            )
+            given = send(np.zeros(samples.samples) if weights is None else weights)
+            symmetric, often = (None if each is None else send(each) for each in (form, samples.importance))
             out = self._zeros(samples.rank)
             for rows in samples.blocks(samples.rank):
                 q = given[rows] if symmetric is None else given[rows] + self._form(z[rows], symmetric)
