@@ -17,7 +17,7 @@ from fluctua.report.words import run_words
 from fluctua.simulation.batches import generators, seed_sequence
 from fluctua.simulation.on_device.arithmetic import DeviceArithmetic
 from fluctua.simulation.on_device.draws import TorchDraws
-from fluctua.simulation.on_device.recorded import recorded
+from fluctua.simulation.on_device.graphs import recorded
 from fluctua.simulation.on_device.room import Room
 from fluctua.simulation.on_device.runs import DeviceRuns
 from fluctua.simulation.on_device.steps import DeviceSteps

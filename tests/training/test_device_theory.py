@@ -12,7 +12,7 @@ import pytest
 import fluctua as fl
 from fluctua._validate.devices import Device
 from fluctua.errors import InvalidInput, TooLarge
-from fluctua.problem.on_device import DeviceProducts, on_device
+from fluctua.problem.device_products import DeviceProducts, on_device
 from fluctua.verification.verdict import Verdict
 from helpers.commands import SMALL, check
 

@@ -19,8 +19,8 @@ from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
 from ..planning.posed import least_squares_of
 from ..planning.usual_rate import default_rate, default_rate_of_head
+from ..problem.device_products import on_device
 from ..problem.least_squares import LeastSquares
-from ..problem.on_device import on_device
 from ..problem.softmax.heads import Softmax
 from ..recipe.averages import EMA, Average, RunningAverage
 from ..recipe.reading import read_recipe

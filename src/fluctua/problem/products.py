@@ -1,4 +1,4 @@
-"""The products over all samples, which cost what a problem costs: NumPy's. `on_device` has those of a device."""
+"""The products over all samples, which cost what a problem costs: NumPy's. `device_products` has those of a device."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from .._validate.arguments import door
 from .._validate.nouns import by_noun
 from .._validate.values import as_path, choice, positive_int
+from ..problem.device_products import on_device
 from ..problem.least_squares import LeastSquares
-from ..problem.on_device import on_device
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe

@@ -12,8 +12,8 @@ from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.nouns import by_noun
 from .._validate.values import choice, positive_int, real_number
+from ..problem.device_products import on_device
 from ..problem.least_squares import LeastSquares
-from ..problem.on_device import on_device
 from ..problem.start import Start
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe

@@ -14,8 +14,8 @@ from .._validate.arguments import door
 from .._validate.nouns import by_noun
 from .._validate.values import as_path, choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
+from ..problem.device_products import on_device
 from ..problem.least_squares import LeastSquares
-from ..problem.on_device import on_device
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng, seed_sequence

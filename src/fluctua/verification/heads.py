@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .._validate.arguments import door
 from .._validate.values import choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
-from ..problem.on_device import on_device
+from ..problem.device_products import on_device
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe

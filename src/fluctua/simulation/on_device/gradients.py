@@ -78,8 +78,11 @@ class Gradient(ABC):
     group: int
 
     @abstractmethod
-    def add(self, drawn: Any, v: Any, g: Any) -> None:
-        """Add the gradient of the loss at V, (n, c, d), to g, given what n replicas drew."""
+    def add(self, drawn: Any, v: Any, g: Any, kept: float) -> None:
+        """Set g to the gradient of the loss at V, (n, c, d), given what n replicas drew, and `kept` of what g was.
+
+        Of 0 times what it was nothing is left, whatever that is.
+        """
 
 
 class OfBatch(Gradient):
@@ -96,14 +99,14 @@ class OfBatch(Gradient):
         self._narrow = None if data.rows.dtype == data.dtype else self._rows.to(data.rows.dtype)
         self._factors = None if data.factors is None else data.factors.new_empty(self.group * size, 1)
 
-    def add(self, drawn: Any, v: Any, g: Any) -> None:
+    def add(self, drawn: Any, v: Any, g: Any, kept: float) -> None:
         """4 n b c d flops; n b rows are read from memory once."""
         index, count = drawn.reshape(-1), drawn.numel()
         x, e = (each[:count].view(len(drawn), self.size, -1) for each in (self._rows, self._errors))
         self._gather(index, count)
         self.data.torch.index_select(self.data.residuals, 0, index, out=self._errors[:count])
         e.baddbmm_(x, v.transpose(1, 2))
-        g.baddbmm_(e.transpose(1, 2), x, alpha=1 / self.size)
+        g.baddbmm_(e.transpose(1, 2), x, beta=kept, alpha=1 / self.size)
 
     def _gather(self, index: Any, count: int) -> None:
         wide, torch = self._rows[:count], self.data.torch
@@ -125,14 +128,15 @@ class OfAll(Gradient):
         rows = min(len(data.rows), self._blocks[0].stop)
         self.group = _even(replicas, _ERRORS / (self.outputs * rows))
 
-    def add(self, drawn: Any, v: Any, g: Any) -> None:
+    def add(self, drawn: Any, v: Any, g: Any, kept: float) -> None:
         """4 n N c d flops."""
         del drawn
         flat, out, torch = v.reshape(-1, v.shape[-1]), g.view(-1, g.shape[-1]), self.data.torch
         for rows in self._blocks:
             x, answers = self.data.some(rows), self.data.residuals[rows]
             errors = torch.addmm(answers.T.repeat(len(v), 1), flat, x.T)
-            out.addmm_(errors, x, alpha=1 / len(self.data.rows))
+            out.addmm_(errors, x, beta=kept, alpha=1 / len(self.data.rows))
+            kept = 1.0
 
 
 def _even(replicas: int, most: float) -> int:

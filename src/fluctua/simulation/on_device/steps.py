@@ -16,7 +16,7 @@ from ..thermal import factors_of
 from .arithmetic import DeviceArithmetic
 from .draws import DeviceDraws
 from .gradients import Gradient, OfAll, OfBatch, OnDevice
-from .recorded import recorded
+from .graphs import recorded
 
 __all__ = ["KICKS", "STEPS", "DeviceSteps"]
 
@@ -75,8 +75,11 @@ class _Block:
     def _step(self, step: int, part: slice) -> None:
         state = self.state[:, part]
         g, setting = self._g[: state.shape[1]], self.data.setting
-        self.torch.add(self.data.constant, state[0], alpha=setting.sgd.weight_decay, out=g)
-        self.gradient.add(None if self.batches is None else self.batches[step, part], state[0], g)
+        decay = setting.sgd.weight_decay
+        if decay:
+            self.torch.add(self.data.constant, state[0], alpha=decay, out=g)
+        drawn = None if self.batches is None else self.batches[step, part]
+        self.gradient.add(drawn, state[0], g, float(decay > 0))
         self._move(state, g, None if self.kicks is None else self.kicks[step, part], self.tables.part(step))
         if setting.average is not None:
             self._average(state, self.tables.share[step])

@@ -9,7 +9,7 @@ import numpy as np
 from ..._validate.arguments import door
 from ..._validate.values import choice
 from ...errors import InvalidInput, NotConverged, OutsideBowl
-from ...problem.on_device import on_device
+from ...problem.device_products import on_device
 from ...problem.softmax.base import Head
 from ...recipe.averages import Average
 from ...recipe.sgd import Recipe
