@@ -164,7 +164,7 @@ def device_of(value: object) -> Device:
     torch = needed("torch", f"device={str(value)!r}", install=_INSTALL)
     try:
         handle = torch.device(value)
-    except (RuntimeError, TypeError) as problem:
+    except (RuntimeError, TypeError, ValueError) as problem:
         raise InvalidInput(f"device must be {_EXPECTED}, got {shown(value)}.") from problem
     if handle.type == "cpu":
         return Device("cpu", "cpu", torch.device("cpu"))
