@@ -22,6 +22,7 @@ from fluctua.simulation.on_device.room import Room
 from fluctua.simulation.on_device.runs import DeviceRuns
 from fluctua.simulation.on_device.steps import DeviceSteps
 from fluctua.simulation.steppers import Setting, slots
+from fluctua.storage.checkpoint import Checkpoint
 from fluctua.storage.results import load_arrays
 
 torch = pytest.importorskip("torch")
@@ -103,7 +104,7 @@ def test_batches_drawn_there_follow_from_the_seed_and_the_number_of_the_replica(
     few, many = (run(problem, sgd, replicas, device=device, **more) for replicas in (9, 24))
     again = run(problem, sgd, 24, device=device, batches="torch", **more)
     assert_same(many, again)
-    monkeypatch.setattr(Room, "side_by_side", lambda self, sizes, device: [1] * len(sizes))  # noqa: ARG005
+    monkeypatch.setattr(Room, "side_by_side", lambda self, sizes, left: [1] * len(sizes))  # noqa: ARG005
     np.testing.assert_allclose(few.replica_losses, many.replica_losses[:9], rtol=1e-11)
     assert_same(many, run(problem, sgd, 24, device=device, **more), rtol=1e-11)
     assert len({tuple(row) for row in few.replica_variances}) == 9
@@ -141,7 +142,7 @@ def test_the_measurement_carries_the_device(problem, device):
 
 def test_an_interrupted_run_goes_on_where_it_was_and_nowhere_else(problem, device, tmp_path, monkeypatch):
     path, sgd = tmp_path / "kept.npz", fl.SGD(**GIVEN, sampling="shuffle")
-    monkeypatch.setattr(Room, "side_by_side", lambda self, sizes, device: [1] * len(sizes))  # noqa: ARG005
+    monkeypatch.setattr(Room, "side_by_side", lambda self, sizes, left: [1] * len(sizes))  # noqa: ARG005
     company, done = DeviceRuns._company, []
 
     def stopped(self, chunks):
@@ -161,6 +162,9 @@ def test_an_interrupted_run_goes_on_where_it_was_and_nowhere_else(problem, devic
     resumed = run(problem, sgd, 24, device=device, checkpoint=path)
     assert_same(run(problem, sgd, 24, device=device), resumed)
     assert not path.exists()
+    kept = Checkpoint(path, resume=True)  # which its owner keeps until the result is written
+    done = [run(problem, sgd, 24, device=device, checkpoint=kept) for _ in range(2)]
+    assert_same(*done)
 
 
 @pytest.mark.statistical(alpha=1e-6)
@@ -286,9 +290,9 @@ def test_memory_that_ran_out_is_said():
 
 def test_what_does_not_fit_is_refused_before(problem, monkeypatch):
     room = Room(common=100.0, replica=10.0, chunk=50.0)
-    place = device_of("cpu")
-    monkeypatch.setattr(Device, "room", 400.0)
-    assert room.side_by_side([8, 8, 8, 7], place) == [2, 2]
+    assert room.side_by_side([8, 8, 8, 7], 300.0) == [2, 2]
+    assert room.side_by_side([8, 8], 0.0) == [1, 1]
+    assert room.side_by_side([], 300.0) == []
     monkeypatch.setattr(Device, "room", 1e6)
     with pytest.raises(TooLarge, match="of the memory of device cpu") as caught:
         run(problem, fl.SGD(**GIVEN), device="cpu")

@@ -84,12 +84,15 @@ class SquaresRuns(Runs):
 
     def begun(self, replicas: int) -> tuple[Any, Book]:
         """Return a state at the start, and an empty book."""
+        return self._started(replicas), self._book(replicas)
+
+    def _started(self, replicas: int) -> Any:
         shape = slots(self.sgd, self.asked.average), replicas, self.problem.outputs, self.problem.features
         state = self.arithmetic.state(*shape, dtype=self.dtype)
         if self.begin is not None:
             state[0] += self.arithmetic.given(self.begin.displacement(self.problem.modes), self.dtype)
         self.observed(state)[:] = state[0]  # before the first update an average is the start
-        return state, self._book(replicas)
+        return state
 
     def _book(self, replicas: int) -> Book:
         return Book(self.problem.outputs, self.problem.rank, self.window, replicas, self.arithmetic)

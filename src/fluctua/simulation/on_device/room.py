@@ -56,13 +56,13 @@ class Room:
             chunk=_WIDE * (3.0 * r**2 + looks * c * r),
         )
 
-    def side_by_side(self, sizes: list[int], device: Device) -> list[int]:
-        """Return how many chunks, of so many replicas, run side by side, one company after another."""
-        left, companies = device.room - self.common, [0]
+    def side_by_side(self, sizes: list[int], left: float) -> list[int]:
+        """Return how many chunks, of so many replicas, run side by side in bytes that are left, company by company."""
+        companies: list[int] = []
         used = 0.0
         for size in sizes:
             needed = self.chunk + size * self.replica
-            if companies[-1] and used + needed > left:
+            if not companies or used + needed > left:
                 companies.append(0)
                 used = 0.0
             companies[-1] += 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 from ..._validate.devices import Device
@@ -13,6 +13,7 @@ from ...problem.least_squares import LeastSquares
 from ...problem.start import Start
 from ...recipe.sgd import Recipe
 from ..records import Book
+from ..resumed import chunk_sizes
 from ..runs import Asked, Rngs, runs_of
 from ..squares import SquaresRuns
 from ..steppers import Setting, Stepper
@@ -46,6 +47,8 @@ class DeviceRuns(SquaresRuns):
     def _hold(self, begin: Start | None) -> None:
         self.whole = self.sgd.batch_size is None or self.asked.dynamics == "gd"
         self.room = Room.of(self.problem, self.sgd, self.window, self.dtype, self.asked, self.whole)
+        self.room.refuse(self.device, max(chunk_sizes(self.asked.replicas)))
+        self.left = self.device.room - self.room.common  # before the samples are there
         self.poll_flops = _POLL[self.device.kind]
         super()._hold(begin)
 
@@ -68,27 +71,23 @@ class DeviceRuns(SquaresRuns):
 
     def _worked(self, chunks: list[Rngs], look: Callable[[], None]) -> Generator[Any]:
         """Yield what the chunks found; as many as there is room for run side by side."""
-        companies = list(self._companies(chunks))
+        ends = list(accumulate(self.room.side_by_side([len(chunk) for chunk in chunks], self.left), initial=0))
+        companies = (chunks[first:end] for first, end in pairwise(ends))
         with closing(in_order(self._company, companies, 1, self.stop, look)) as found:
             for each in found:
                 yield from each
 
-    def _companies(self, chunks: list[Rngs]) -> Iterator[list[Rngs]]:
-        sizes = [len(chunk) for chunk in chunks]
-        self.room.refuse(self.device, max(sizes, default=0))
-        first = 0
-        for count in self.room.side_by_side(sizes, self.device):
-            yield chunks[first : first + count]
-            first += count
+    def chunk(self, rngs: Rngs) -> Chunk:
+        """Run one group of replicas from start to end."""
+        return self._company([rngs])[0]
 
     def _company(self, chunks: list[Rngs]) -> list[Chunk]:
         """Run some chunks from start to end."""
         ends = list(accumulate(map(len, chunks), initial=0))
         with self.device.at_work():
             draws = BATCHES[str(self.asked.batches)](list(chain(*chunks)), self.rows, self.sgd, self.dtype, self.device)
-            state, _ = self.begun(ends[-1])
             books = _Books([self._book(len(chunk)) for chunk in chunks], list(map(slice, ends, ends[1:])))
-            found: list[Chunk] = self._followed(draws, state, books)
+            found: list[Chunk] = self._followed(draws, self._started(ends[-1]), books)
             self._forget()
         return found
 
