@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .._arrays import AnyArray, DType
 from .._half import HalfArray, Rows
 from .._optional import needed
 from ..errors import InvalidInput, TooLarge
+from .process_wide import WhileAsked
 from .sizes import available_bytes, refuse_work
 from .values import shown
 
@@ -112,7 +114,7 @@ class Device:
         place = nullcontext() if self.kind == "cpu" else self.torch.cuda.device(self.handle)
         out_of_memory = getattr(self.torch, "OutOfMemoryError", self.torch.cuda.OutOfMemoryError)  # torch below 2.5
         try:
-            with self.torch.inference_mode(), _whole_products(self.torch), place:
+            with self.torch.inference_mode(), _whole_products(), place:
                 yield
         except out_of_memory as problem:
             raise TooLarge(
@@ -124,11 +126,9 @@ class Device:
 
 
 @contextmanager
-def _whole_products(torch: Any) -> Iterator[None]:
-    """Have no product in fewer bits, and give back afterwards what others had set: it is the process's.
-
-    Since torch 2.9 it may be set in two ways; the older is not answered where the newer was used.
-    """
+def _set_whole() -> Iterator[None]:
+    """Have no product in fewer bits. Since torch 2.9 that is set in two ways, of which one may not be answered."""
+    torch = import_module("torch")
     backends = [torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)]
     newer = [each for each in backends if hasattr(each, "fp32_precision")]
     kept = [each.fp32_precision for each in newer]
@@ -147,6 +147,9 @@ def _whole_products(torch: Any) -> Iterator[None]:
         for each, former in zip(newer, kept, strict=True):
             if each.fp32_precision != former:
                 each.fp32_precision = former
+
+
+_whole_products = WhileAsked(_set_whole)
 
 
 def device_of(value: object) -> Device:
