@@ -15,7 +15,7 @@ from .._half import HalfArray, Rows
 from .._optional import needed
 from ..errors import InvalidInput, TooLarge
 from .process_wide import WhileAsked
-from .sizes import available_bytes, refuse_work
+from .sizes import available_bytes, gib, refuse_work
 from .values import shown
 
 __all__ = ["Device", "device_of", "refuse_device"]
@@ -53,13 +53,12 @@ class Device:
 
     def sent(self, values: AnyArray, dtype: DType | None = None) -> Any:
         """Return a copy of an array on the device, of a type if it is said; rows go in blocks of some MB."""
-        torch, array = self.torch, np.asarray(values)
-        kind = getattr(torch, np.dtype(dtype or array.dtype).name)
-        out = torch.empty(array.shape, dtype=kind, device=self.handle)
-        few = max(1, _SENT * max(len(array), 1) // max(array.size, 1)) if array.ndim else 1
-        for rows in (slice(first, first + few) for first in range(0, len(array) if array.ndim else 0, few)):
-            out[rows].copy_(torch.from_numpy(np.array(array[rows])))
-        return out if array.ndim else out.fill_(array.item())
+        torch, kind = self.torch, np.dtype(dtype or values.dtype).name
+        out = torch.empty(values.shape, dtype=getattr(torch, kind), device=self.handle)
+        few = max(1, _SENT * len(values) // max(values.size, 1))
+        for rows in (slice(first, first + few) for first in range(0, len(values), few)):
+            out[rows].copy_(torch.from_numpy(np.array(values[rows])))
+        return out
 
     def sent_rows(self, rows: Rows) -> tuple[Any, Any]:
         """Return rows of inputs, those of 16 bits in 16 bits, and what each is multiplied by, (N, 1), or None."""
@@ -98,8 +97,8 @@ class Device:
         there = self.room
         if needed > there:
             raise TooLarge(
-                f"{what} would take about {needed / 2**30:.3g} GiB of the memory of device {self}, and "
-                f"{there / 2**30:.3g} GiB of it may be taken. {remedy}",
+                f"{what} would take about {gib(needed)} of the memory of device {self}, and {gib(there)} of it may be "
+                f"taken. {remedy}",
                 needed,
                 there,
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import TooLarge
 
-__all__ = ["available_bytes", "refuse_bytes", "refuse_work"]
+__all__ = ["available_bytes", "gib", "refuse_bytes", "refuse_work"]
 
 _SMALL = 2.0**26  # bytes below which nobody asks
 _FLOPS = 5e9  # of one core in a second, about
@@ -35,7 +35,7 @@ def refuse_bytes(what: str, needed: float, remedy: str) -> None:
     there = available_bytes()
     if needed > there:
         raise TooLarge(
-            f"{what} would take about {_gib(needed)} of memory, and this machine has {_gib(there)} free. {remedy}",
+            f"{what} would take about {gib(needed)} of memory, and this machine has {gib(there)} free. {remedy}",
             needed,
             there,
         )
@@ -139,7 +139,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _gib(size: float) -> str:
+def gib(size: float) -> str:
+    """Return bytes as they are told."""
     return f"{size / 2**30:.3g} GiB" if size >= 2**28 else f"{size / 2**20:.3g} MiB"
 
 
