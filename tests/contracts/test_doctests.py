@@ -31,6 +31,7 @@ VERDICTS = {
 """Where an example makes a verdict."""
 KEPT = {
     "docs/studies/coloring.md",
+    "docs/howto/gpu.md",
     "docs/studies/learning.md",
     "fluctua.planning.rehearsal",
     "fluctua.report",
@@ -57,7 +58,7 @@ KEPT = {
     "fluctua.verification.verdict",
 }
 """Where an example keeps the numbers of one seed, or prints what holds for every seed."""
-TORCH = {"docs/howto/train_a_probe.md", "docs/monitor.md", "fluctua.recipe.schedules.recorded"}
+TORCH = {"docs/howto/gpu.md", "docs/howto/train_a_probe.md", "docs/monitor.md", "fluctua.recipe.schedules.recorded"}
 """Where an example needs torch, beside its own room."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import TooLarge
 
-__all__ = ["available_bytes", "refuse_bytes", "refuse_work"]
+__all__ = ["available_bytes", "gib", "refuse_bytes", "refuse_work"]
 
 _SMALL = 2.0**26  # bytes below which nobody asks
 _FLOPS = 5e9  # of one core in a second, about
@@ -35,20 +35,34 @@ def refuse_bytes(what: str, needed: float, remedy: str) -> None:
     there = available_bytes()
     if needed > there:
         raise TooLarge(
-            f"{what} would take about {_gib(needed)} of memory, and this machine has {_gib(there)} free. {remedy}",
+            f"{what} would take about {gib(needed)} of memory, and this machine has {gib(there)} free. {remedy}",
             needed,
             there,
         )
 
 
-def refuse_work(what: str, flops: float, remedy: str) -> None:
-    """Raise `TooLarge` if `what` would take longer than 30 days on all cores, at 5e9 operations a second each."""
+def refuse_work(what: str, flops: float, remedy: str, rate: float | None = None, where: str = "") -> None:
+    """Raise `TooLarge` if `what` would take longer than 30 days.
+
+    Parameters
+    ----------
+    what : str
+        The subject of the sentence.
+    flops : float
+        Operations.
+    remedy : str
+        A sentence.
+    rate : float, optional
+        Operations a second; by default 5e9 on each core.
+    where : str
+        What makes them at that rate.
+    """
     cores = _cores()
-    days = flops / (_FLOPS * cores * _DAY)
+    days = flops / ((_FLOPS * cores if rate is None else rate) * _DAY)
     if days > _LONGEST:
         raise TooLarge(
-            f"{what} would take about {flops:.1e} operations, {_days(days)} on {cores} cores, and what takes longer "
-            f"than {_LONGEST:g} days is not begun. {remedy}",
+            f"{what} would take about {flops:.1e} operations, {_days(days)} on {where or f'{cores} cores'}, and what "
+            f"takes longer than {_LONGEST:g} days is not begun. {remedy}",
             days,
             _LONGEST,
         )
@@ -125,7 +139,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _gib(size: float) -> str:
+def gib(size: float) -> str:
+    """Return bytes as they are told."""
     return f"{size / 2**30:.3g} GiB" if size >= 2**28 else f"{size / 2**20:.3g} MiB"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .._arrays import Array
+from .._validate.devices import device_of
 from .._validate.plain import JsonObject, Keywords
 from .._validate.values import choice, positive_int
 from ..data import Dataset, Preparation, load
@@ -18,6 +19,7 @@ from ..data.splitting import fresh_seed
 from ..errors import InvalidInput
 from ..planning.posed import least_squares_of
 from ..planning.usual_rate import default_rate, default_rate_of_head
+from ..problem.device_products import on_device
 from ..problem.leading.leading_modes import LeadingModes
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.heads import Softmax
@@ -93,10 +95,13 @@ class Asked:
 def ask(options: Keywords, steps: int | None = None, held_out: str | None = None) -> Asked:
     """Load the data, pose the problem and read the recipe of a run of `steps`.
 
-    Takes what `data_options`, `recipe_options` and `average_options` gave out of `options`.
+    Takes what `data_options`, `recipe_options` and `average_options` gave out of `options`. Where these have a device,
+    the problem's products are made there.
     """
-    named = _named(options)
+    named, device = _named(options), options.get("device")
+    place = None if device is None else device_of(device)
     dataset, problem, other = load_both(options, held_out)
+    problem = on_device(problem, place)
     sgd, usual = _recipe(problem, options, steps)
     average = _average(options, steps) if "ema" in options else None
     return Asked(dataset, problem, sgd, usual, average, other, named)

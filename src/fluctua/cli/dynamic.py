@@ -37,6 +37,7 @@ _OF_THE_OTHER = (
     "force",
     "dask",
     "processes",
+    "device",
 )
 LAGS = "1,2,4,... up to 32"
 

@@ -27,6 +27,7 @@ _NOT_COVERED = (
     "accuracy",
     "orders",
     "torch",
+    "device",
     "seed",
     "held_out_targets",
     "schedule",

@@ -20,6 +20,7 @@ __all__ = [
     "average_options",
     "data_dir_option",
     "data_options",
+    "device_option",
     "held_out_targets_option",
     "json_option",
     "level_option",
@@ -64,6 +65,10 @@ resolution_option = click.option(
 seed_option = click.option("--seed", type=int, help="Seed of the batches.  [default: fresh, recorded in the result]")
 out_option = grouped(
     OUTPUT, click.option("--out", type=Place(), help="Directory of the results.  [default: fluctua-DATA]")
+)
+device_option = click.option(
+    "--device",
+    help="cuda, cuda:1 or cpu of torch's for Gram matrix, K and runs.  [default: none: NumPy, compiled runs]",
 )
 data_options = grouped(
     "Data",

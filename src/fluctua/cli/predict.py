@@ -35,6 +35,7 @@ from .options import (
     LOSS_NAMES,
     average_options,
     data_options,
+    device_option,
     held_out_targets_option,
     json_option,
     loss_option,
@@ -120,6 +121,7 @@ class _Answer:
     help="Also the semi-analytic solution, from so many measured orders; for small data with --sampling shuffle.",
 )
 @click.option("--seed", type=int, help="Seed of the measured epochs.  [default: fresh]")
+@device_option
 @torch_option
 @json_option("Every mode's numbers too (schema: fluctua schema prediction).")
 def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
@@ -147,6 +149,7 @@ def _ask(held_out: str | None, options: Keywords) -> _Question:
         raise InvalidInput("--torch is a run from weights of zero: give it with --steps and --start zero.")
     selected = selection(options)
     about = ask(options, options["steps"], held_out)
+    del options["device"]  # the problem knows it
     question = _Question(about, **options, selected=selected)
     if question.accuracy:
         refuse_unlabelled(about.dataset)

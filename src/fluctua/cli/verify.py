@@ -27,6 +27,7 @@ from .helped import command
 from .options import (
     average_options,
     data_options,
+    device_option,
     json_option,
     level_option,
     loss_option,
@@ -79,6 +80,7 @@ CHECKPOINT = "checkpoint.npz"
 @seed_option
 @workers_options
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
+@device_option
 @out_option
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--report/--no-report", default=True, help="Also write the page report.html, with its explorer.")

@@ -8,6 +8,7 @@ below rounding is a direction in which the *scaled* columns depend on one anothe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from .moments import BLOCK_ELEMENTS, blocks
 
 __all__ = ["Spectrum", "mean_square", "rounding", "spectrum"]
 
+Eigh = Callable[[Array], tuple[Array, Array]]
 _WELL_CONDITIONED = 1e-11  # smallest curvature over largest down to which the Gram matrix has it to 2e-5
 _FEW = 8  # columns for each direction without data, from which looking at these directions alone pays
 _PURGES = 3
@@ -45,7 +47,7 @@ class Spectrum(NamedTuple):
     scale: Array
 
 
-def spectrum(inputs: Rows, gram: Array | None = None) -> Spectrum:
+def spectrum(inputs: Rows, gram: Array | None = None, eigh: Eigh = np.linalg.eigh) -> Spectrum:
     """Return the modes of <x x^T> of `inputs`, (N, d), which is `gram` where it is known.
 
     Notes
@@ -55,7 +57,7 @@ def spectrum(inputs: Rows, gram: Array | None = None) -> Spectrum:
     decomposition for each four orders of magnitude of the singular values.
     """
     gram = mean_square(inputs) if gram is None else gram
-    curvatures, modes = np.linalg.eigh(gram)
+    curvatures, modes = eigh(gram)
     # An eigenvalue of A carries an error of about eps h_max; below it a mode cannot be told from a null direction.
     kept = np.flatnonzero(curvatures > rounding(len(gram)) * curvatures[-1])[::-1]
     scale = np.sqrt(np.diag(gram))

@@ -10,8 +10,9 @@ import numpy as np
 from .._arrays import AnyArray, Array
 from .._half import Rows
 from .._validate.values import positive_int, shaped
-from .modes import Spectrum, spectrum
-from .moments import blocks, symmetric_form, weighted_square
+from .modes import Spectrum
+from .moments import blocks
+from .products import Products
 
 __all__ = ["Samples"]
 
@@ -29,6 +30,8 @@ class Samples:
 
     inputs: Rows
     importance: Array | None = None
+    products: Products = Products()
+    """What makes the passes over the samples that cost most."""
 
     @property
     def samples(self) -> int:
@@ -48,7 +51,7 @@ class Samples:
     @cached_property
     def spectrum(self) -> Spectrum:
         """Curvatures and modes, and what was left out as zero to within rounding; made at first use."""
-        return spectrum(self.inputs)
+        return self.products.spectrum(self)
 
     @property
     def curvatures(self) -> Array:
@@ -68,10 +71,7 @@ class Samples:
     @cached_property
     def projections(self) -> AnyArray:
         """Inputs in the modes, z_i = U^T x_i, (N, r), in the precision of `inputs`; float32 of those of 16 bits."""
-        out = np.empty((self.samples, self.rank), self.inputs.dtype)
-        for rows in self.blocks(self.features):
-            out[rows] = self.inputs[rows].astype(np.float64) @ self.modes
-        return out
+        return self.products.projections(self)
 
     @property
     def precision(self) -> float:
@@ -129,13 +129,8 @@ class Samples:
         """
         weights = None if weights is None else shaped("weights", weights, (self.samples,))
         quadratic = None if quadratic is None else shaped("quadratic", quadratic, (self.rank, self.rank))
-        out, form = np.zeros((self.rank, self.rank)), None if quadratic is None else 0.5 * (quadratic + quadratic.T)
-        for rows in self.blocks(self.rank):
-            z = self.projections[rows]
-            q = np.zeros(len(z)) if weights is None else weights[rows]
-            q = q if form is None else q + symmetric_form(z, form)
-            out += weighted_square(z, q if self.importance is None else q * self.importance[rows])
-        return out / self.samples
+        form = None if quadratic is None else 0.5 * (quadratic + quadratic.T)
+        return self.products.scattered(self, weights, form) / self.samples
 
     def largest_square(self, basis: Array | None = None) -> float:
         """Return the largest rho |x|^2 over the samples, or of the part that a basis has of x.

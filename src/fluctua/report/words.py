@@ -49,7 +49,8 @@ def run_words(verdict: Verdict) -> str:
     """What was run."""
     run = verdict.run
     average = "" if run.average is None else f", {run.average.words}"
-    return f"{run.steps} steps x {run.replicas} replicas from {run.start}{average}, seed {run.entropy}"
+    place = "" if run.device is None else f" on {run.device}"
+    return f"{run.steps} steps x {run.replicas} replicas from {run.start}{average}{place}, seed {run.entropy}"
 
 
 def measured_words(verdict: Verdict) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from hashlib import sha256
 from typing import Any, NamedTuple, Self
 
@@ -98,11 +98,18 @@ class NoiseRun:
     @classmethod
     def of(cls, identity: Header) -> Self:
         """Read what `to_dict` gave; raises `InvalidInput` where a recipe cannot be read."""
-        return cls(**{each.name: _READ.get(each.name, _as_is)(identity[each.name]) for each in fields(cls)})
+        told = (each for each in fields(cls) if each.name in identity or not _may_be_left_out(each))
+        return cls(**{each.name: _READ.get(each.name, _as_is)(identity[each.name]) for each in told})
 
     def to_dict(self) -> JsonObject:
         """Return the same as plain JSON types."""
-        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        told = ((each, getattr(self, each.name)) for each in fields(self))
+        return {each.name: _plain(value) for each, value in told if not (_may_be_left_out(each) and value is None)}
+
+
+def _may_be_left_out(field: Field[Any]) -> bool:
+    """Whether runs that have no such thing say nothing of it."""
+    return field.default is None
 
 
 def _as_is(value: Any) -> Any:
@@ -122,6 +129,8 @@ class EqualTimeRun(NoiseRun):
         Of the root of the randomness.
     start : str
         "optimum", "zero", or a fingerprint of the weights.
+    device, batches : str or None
+        The device of torch's on which it ran, and where its batches were drawn; None of the compiled loop.
     """
 
     dynamics: str
@@ -130,6 +139,8 @@ class EqualTimeRun(NoiseRun):
     dtype: str
     spawn_key: tuple[int, ...]
     start: str
+    device: str | None = field(default=None, kw_only=True)
+    batches: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from .._validate.devices import Device
 from .._validate.sizes import refuse_bytes, refuse_work
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
@@ -34,8 +35,10 @@ class Sized(Protocol):
         """Modes, r."""
 
 
-def refuse_runs(problem: Sized, window: Window, replicas: int, threads: int, rows: float) -> None:
-    """Refuse the runs of `simulate`, whose steps pass over `rows` samples each."""
+def refuse_runs(
+    problem: Sized, window: Window, replicas: int, threads: int, rows: float, device: Device | None = None
+) -> None:
+    """Refuse the runs of `simulate`, whose steps pass over `rows` samples each, on this machine's cores or a device."""
     c, d, r, looks = problem.outputs, problem.features, problem.rank, float(len(window.watched))
     kept = replicas * (_REPLICA + _FLOAT * (r + looks))
     refuse_bytes(f"replicas = {replicas} seen at {looks:,.0f} steps", kept, "Use fewer replicas or records.")
@@ -44,7 +47,8 @@ def refuse_runs(problem: Sized, window: Window, replicas: int, threads: int, row
     what = f"a run with {c:,} outputs, {r:,} modes and {looks:,.0f} looks on {busy} threads"
     refuse_bytes(what, _FLOAT * (busy + 2) * of_a_chunk, "Use fewer records, threads or outputs.")
     flops = float(window.steps) * replicas * (4.0 * rows * c * d + _STEP)
-    refuse_work(f"steps = {window.steps} of {replicas} replicas", flops, "Use fewer steps or replicas.")
+    refuse = refuse_work if device is None else device.refuse_work
+    refuse(f"steps = {window.steps} of {replicas} replicas", flops, "Use fewer steps or replicas.")
 
 
 def refuse_twins(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, modes: int, reach: int) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, Ints
+from .._arrays import Ints
 from .._validate.sizes import refuse_bytes
 from .._validate.values import positive_int
 from ..errors import InvalidInput
+from .arithmetic import Arithmetic
 from .tally import Chunk
 
 __all__ = ["Book", "Window", "quadratic_losses"]
@@ -92,33 +94,36 @@ class Window:
 
 
 class Book:
-    """The records of one chunk of replicas."""
+    """The records of one chunk of replicas, in the arrays of `arithmetic`."""
 
-    def __init__(self, outputs: int, rank: int, window: Window, replicas: int) -> None:
+    def __init__(
+        self, outputs: int, rank: int, window: Window, replicas: int, arithmetic: Arithmetic | None = None
+    ) -> None:
         self.window, self.replicas, self.looks = window, replicas, 0
+        self.arithmetic = arithmetic or Arithmetic()
         self.recorded = set(window.recorded.tolist())
-        watched = len(window.watched)
-        self.losses = np.empty((replicas, watched))
-        self.means = np.empty((watched, outputs, rank))
-        self.variances = np.zeros((replicas, rank))
-        self.covariance = np.zeros((rank, rank))
-        self.opening: Array | float = 0.0
-        self.ending = np.empty((rank, rank))
+        watched, zeros = len(window.watched), self.arithmetic.zeros
+        self.losses = zeros(replicas, watched)
+        self.means = zeros(watched, outputs, rank)
+        self.variances = zeros(replicas, rank)
+        self.covariance = zeros(rank, rank)
+        self.opening: Any = 0.0
+        self.ending = zeros(rank, rank)
 
-    def look(self, step: int, state: Array, losses: Array) -> None:
+    def look(self, step: int, state: Any, losses: Any) -> None:
         """Keep losses and means; at a recorded step add to the time averages, at the opening keep S.
 
         `state` is V in the modes, (R, c, r); `losses` are L(W) - L(W*), (R,).
         """
-        squares = np.einsum("rcp,rcp->rp", state, state)
-        self.means[self.looks] = state.mean(axis=0)
+        squares = self.arithmetic.contracted("rcp,rcp->rp", state, state)
+        self.means[self.looks] = state.mean(0)
         self.losses[:, self.looks] = losses
         self.looks += 1
         flat = state.reshape(-1, state.shape[-1])
         if step == self.window.opened and flat.any():  # at W* there is nothing to keep
             self.opening = flat.T @ flat
         if step in self.recorded:
-            np.matmul(flat.T, flat, out=self.ending)
+            self.arithmetic.product(flat.T, flat, out=self.ending)
             self.variances += squares
             self.covariance += self.ending
 
@@ -127,17 +132,11 @@ class Book:
         self.covariance /= self.window.records * self.replicas
         self.ending -= self.opening
         self.ending /= self.replicas
-        return Chunk(
-            self.variances / self.window.records,
-            self.losses,
-            self.means,
-            covariance=self.covariance,
-            change=self.ending,
-        )
+        found = self.variances / self.window.records, self.losses, self.means, self.covariance, self.ending
+        return Chunk(*map(self.arithmetic.kept, found))
 
 
-def quadratic_losses(state: Array, curvatures: Array) -> Array:
+def quadratic_losses(state: Any, curvatures: Any, arithmetic: Arithmetic) -> Any:
     """Return 1/2 sum h_p |V_p|^2 of each replica, (R,), of V in the modes, (R, c, r)."""
-    squares = np.einsum("rcp,rcp->rp", state, state)
-    # einsum, because a BLAS product rounds a row differently in different company
-    return np.asarray(0.5 * np.einsum("rp,p->r", squares, curvatures))
+    squares = arithmetic.contracted("rcp,rcp->rp", state, state)
+    return 0.5 * arithmetic.contracted("rp,p->r", squares, curvatures)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .._validate.arguments import door
 from .._validate.nouns import by_noun
 from .._validate.values import as_path, choice, positive_int
+from ..problem.device_products import on_device
 from ..problem.least_squares import LeastSquares
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
@@ -21,10 +23,12 @@ from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..storage.results import load_arrays
 from ..storage.stored import reading
 from ..storage.writing import check_writable, remove
-from . import heads, squares  # noqa: F401  (each says to `runs_of` whose runs it has)
+from . import heads  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .batches import Rng, generators, kept_seed, seed_sequence
 from .interrupts import deferred
 from .measurement import Measurement
+from .on_device import runs as _device_runs  # noqa: F401  (it says to `runs_of` whose runs it has)
+from .on_device.asked import asked_device
 from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .runs import CONTROLS, Asked, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
@@ -49,6 +53,8 @@ def simulate(
     threads: int | None = None,
     control: str | None = None,
     burn_in: int = 0,
+    device: Any = None,
+    batches: str | None = None,
     checkpoint: Checkpoint | Path | str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Measurement:
@@ -90,6 +96,15 @@ def simulate(
         `HeadMeasurement.controlled`.
     burn_in : int
         Of a head: steps before the recorded ones, at least, for a state that has settled.
+    device : str or torch.device, optional
+        "cuda", "cuda:1" or "cpu": the runs are made by torch on that device, all replicas at once; it needs
+        `pip install 'fluctua[torch]'`. The laws, the records and their precision are the same, and so are the errors.
+        Covered are the dynamics "sgd" and "gd" of least squares; None is the compiled loop, the faster one on a CPU.
+        The measurement's identity names the device.
+    batches : {"torch", "numpy"}, optional
+        With a device: "torch", the default, draws the batches there, from a stream of its own for each replica that
+        is the same on every device. "numpy" takes those of a run without a device, drawn here and sent there: then
+        the trajectories are that run's to rounding.
     checkpoint : path or Checkpoint, optional
         File that keeps the finished chunks of replicas: an interrupted run called again with the same arguments
         goes on from there and ends with the same numbers. Removed when the run is complete, unless it came as a
@@ -110,6 +125,8 @@ def simulate(
         If `checkpoint` cannot be written.
     ResultError
         If `checkpoint` belongs to another run.
+    MissingPackage
+        With a device, where torch is not installed.
 
     Notes
     -----
@@ -130,13 +147,16 @@ def simulate(
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = as_path("checkpoint", checkpoint)
     choice("dynamics", dynamics, DYNAMICS)
+    place, drawn = asked_device(device, batches, threads, dynamics)
     if control is not None:
         choice("control", control, CONTROLS)
-    problem = sgd.seen(problem)
+    problem = on_device(sgd.seen(problem), place)
     sgd.sampling_factor(problem.samples)  # refuses a batch larger than the data
     count = positive_int("replicas", replicas, minimum=2)
     burn = positive_int("burn_in", burn_in, minimum=0)
-    asked = Asked(steps, records, count, workers_for(threads), start, dynamics, average, dtype, control, burn)
+
+    workers = workers_for(threads) if place is None else 1
+    asked = Asked(steps, records, count, workers, start, dynamics, average, dtype, control, burn, place, drawn)
     runs = runs_of(problem, sgd, asked)
     with kept_until_done(checkpoint) as kept:
         root = _root(rng, kept)

@@ -84,7 +84,7 @@ def arrays_of_run(path: Path, identity: Header) -> dict[str, AnyArray]:
     header, arrays = load_arrays(path)
     kept, asked = checkpoint_identity(header, path), json.loads(json.dumps(identity))
     if kept != asked:
-        changed = [key for key in asked if kept.get(key) != asked[key]]
+        changed = [key for key in {**asked, **kept} if kept.get(key) != asked.get(key)]
         raise ResultError(
             f"{path} holds the beginning of another run (different: {', '.join(changed)}). Repeat the command that "
             f"was interrupted, or delete the file to start anew."

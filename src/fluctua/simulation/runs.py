@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
+from .._validate.devices import Device
 from .._validate.plain import Header
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
@@ -26,7 +27,7 @@ from .records import Window
 from .steppers import Dynamics
 from .workers import in_order, one_blas_thread
 
-__all__ = ["CONTROLS", "Asked", "Runs", "hold_problem", "runs_of"]
+__all__ = ["CONTROLS", "Asked", "Rngs", "Runs", "hold_problem", "runs_of"]
 
 Rngs = list[np.random.Generator]
 CONTROLS = ("quadratic",)
@@ -47,6 +48,10 @@ class Asked:
     dtype : dtype or None
     control : str or None
     burn_in : int
+    device : Device or None
+        Of torch's; None is the compiled loop.
+    batches : str or None
+        Where a device's batches are drawn.
     """
 
     steps: int
@@ -59,6 +64,8 @@ class Asked:
     dtype: DTypeLike | None
     control: str | None
     burn_in: int = 0
+    device: Device | None = None
+    batches: str | None = None
 
     def refuse_beyond(self, sgd: Recipe, population: int) -> None:
         """Refuse a schedule and an average that end before the run."""
@@ -105,6 +112,7 @@ class Runs(ABC):
     stop: threading.Event = field(default_factory=threading.Event)
     replica_steps: int = 0
     step_flops: float = 1.0
+    poll_flops: float = _POLL_FLOPS
     _IDENTITY: ClassVar[type[EqualTimeRun]] = EqualTimeRun
 
     def identity(self, root: np.random.SeedSequence) -> EqualTimeRun:
@@ -125,6 +133,8 @@ class Runs(ABC):
             "spawn_key": tuple(root.spawn_key),
             "start": start if isinstance(start, str) else f"weights {fingerprint(start)}",
             "problem": Size.of(self.problem, self.sgd.weight_decay),
+            "device": None if asked.device is None else str(asked.device),
+            "batches": asked.batches,
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -139,6 +149,10 @@ class Runs(ABC):
             if progress:
                 progress(done + self.replica_steps / work)
 
+        return self._worked(chunks, look)
+
+    def _worked(self, chunks: list[Rngs], look: Callable[[], None]) -> Generator[Any]:
+        """Yield what the chunks found, each by a worker of its own."""
         if (executor := elsewhere()) is None:
             return in_order(self.chunk, chunks, self.asked.workers, self.stop, look)
         return self._counted(chunks, executor.in_order(_chunk, self, chunks, partial(self._look, look)))
@@ -156,7 +170,10 @@ class Runs(ABC):
 
     def chunk(self, rngs: Rngs) -> Any:
         """Run one group of replicas from start to end."""
-        draws, (state, book) = Draws(rngs, self.rows, self.sgd), self.begun(len(rngs))
+        return self._followed(Draws(rngs, self.rows, self.sgd), *self.begun(len(rngs)))
+
+    def _followed(self, draws: Any, state: Any, book: Any) -> Any:
+        """Advance replicas from start to end, look at them on the way, and close their book."""
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
             now = 0
             for step in self.window.watched.tolist():
@@ -180,9 +197,9 @@ class Runs(ABC):
         observed: AnyArray = state[0] if self.asked.average is None else state[-1]
         return observed
 
-    def _steps(self, state: AnyArray, draws: Draws, now: int, until: int) -> None:
+    def _steps(self, state: AnyArray, draws: Any, now: int, until: int) -> None:
         replicas = len(draws.rngs)
-        poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
+        poll = max(1, int(self.poll_flops / (replicas * self.step_flops)))
         for begin in range(now, until, poll):
             self.look_up()
             block = min(poll, until - begin)

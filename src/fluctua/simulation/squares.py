@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from .._arrays import AnyArray, Array
 from .._validate.plain import Header
@@ -14,12 +13,13 @@ from ..kernels.flow import langevin_flow
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.sgd import Recipe
+from .arithmetic import Arithmetic
 from .batches import Draws
 from .needs import refuse_runs
 from .precision import simulation_dtype
 from .records import Book, quadratic_losses
-from .runs import Asked, Runs, runs_of
-from .steppers import slots, stepper
+from .runs import Asked, Runs
+from .steppers import Stepper, slots, stepper
 from .tally import Tally
 from .thermal import refuse_heat
 
@@ -50,7 +50,7 @@ class SquaresRuns(Runs):
         asked.refuse_beyond(sgd, problem.population)
         begin = Start.at(problem.minimum(sgd.weight_decay), asked.start)
         rows = (sgd.batch_size or problem.rank) if asked.dynamics == "sgd" else problem.samples
-        refuse_runs(problem, window, asked.replicas, asked.workers, rows)
+        refuse_runs(problem, window, asked.replicas, asked.workers, rows, asked.device)
         dtype = simulation_dtype(asked.dtype, problem, sgd, window.steps, begin, asked.average, asked.dynamics)
         found = cls(problem, sgd, asked, window, dtype)
         found.step_flops = 4.0 * rows * problem.outputs * problem.features
@@ -58,10 +58,20 @@ class SquaresRuns(Runs):
         return found
 
     def _hold(self, begin: Start | None) -> None:
-        asked = self.asked
         self.begin, self.minimum = begin, self.problem.minimum(self.sgd.weight_decay)
-        self.modes = self.problem.modes.astype(self.dtype)
-        self._move = stepper(self.problem, self.sgd, asked.dynamics, self.dtype, asked.average, self.look_up)
+        self.arithmetic = self._arithmetic()
+        self.modes = self.arithmetic.given(self.problem.modes, self.dtype)
+        self.curvatures = self.arithmetic.given(self.minimum.curvatures)
+        self._move = self._stepper()
+
+    def _stepper(self) -> Stepper:
+        """What moves the weights."""
+        asked = self.asked
+        return stepper(self.problem, self.sgd, asked.dynamics, self.dtype, asked.average, self.look_up)
+
+    def _arithmetic(self) -> Arithmetic:
+        """What the records are made with."""
+        return Arithmetic()
 
     @property
     def rows(self) -> int:
@@ -72,31 +82,37 @@ class SquaresRuns(Runs):
         """Advance a state, (`slots`, replicas, c, d), in place."""
         self._move(state, draws, steps, begin)
 
-    def begun(self, replicas: int) -> tuple[AnyArray, Book]:
+    def begun(self, replicas: int) -> tuple[Any, Book]:
         """Return a state at the start, and an empty book."""
-        shape = slots(self.sgd, self.asked.average), replicas, self.problem.outputs, self.problem.features
-        state = np.zeros(shape, self.dtype)
-        if self.begin is not None:
-            state[0] += self.begin.displacement(self.problem.modes)
-        self.observed(state)[:] = state[0]  # before the first update an average is the start
-        return state, Book(self.problem.outputs, self.problem.rank, self.window, replicas)
+        return self._started(replicas), self._book(replicas)
 
-    def observed(self, state: AnyArray) -> AnyArray:
+    def _started(self, replicas: int) -> Any:
+        shape = slots(self.sgd, self.asked.average), replicas, self.problem.outputs, self.problem.features
+        state = self.arithmetic.state(*shape, dtype=self.dtype)
+        if self.begin is not None:
+            state[0] += self.arithmetic.given(self.begin.displacement(self.problem.modes), self.dtype)
+        self.observed(state)[:] = state[0]  # before the first update an average is the start
+        return state
+
+    def _book(self, replicas: int) -> Book:
+        return Book(self.problem.outputs, self.problem.rank, self.window, replicas, self.arithmetic)
+
+    def observed(self, state: Any) -> Any:
         """What is looked at of a state: the weights that the step shows about W*, or their average."""
         if self.asked.average is not None or not self.sgd.tempered or len(state) == 1:
             return super().observed(state)
-        return np.tensordot(self.sgd.step.later.shown(self.sgd.lr).astype(self.dtype), state, 1)
+        return self.arithmetic.summed(self.sgd.step.later.shown(self.sgd.lr).astype(self.dtype), state)
 
-    def look(self, book: Book, step: int, state: AnyArray) -> None:
+    def look(self, book: Book, step: int, state: Any) -> None:
         """Show a chunk's replicas to its book, in the modes."""
-        v = self.observed(state)
-        inside = (v @ self.modes).astype(np.float64)
+        v, arithmetic = self.observed(state), self.arithmetic
+        inside = arithmetic.wide(v @ self.modes)
         outside = 0.0
         placed = self.begin is not None or self.sgd.tempered
         if placed and self.sgd.weight_decay:  # only weight decay knows what lies outside the modes
-            rest = np.einsum("rcd,rcd->r", v, v, dtype=np.float64) - np.einsum("rcp,rcp->r", inside, inside)
+            rest = arithmetic.contracted("rcd,rcd->r", v, v) - arithmetic.contracted("rcp,rcp->r", inside, inside)
             outside = 0.5 * self.sgd.weight_decay * rest
-        book.look(step, inside, quadratic_losses(inside, self.minimum.curvatures) + outside)
+        book.look(step, inside, quadratic_losses(inside, self.curvatures, arithmetic) + outside)
 
     def tally(self, kept: Path | None, identity: Header) -> Tally:
         """Return the sums over the chunks so far: those that a checkpoint holds, or none yet."""
@@ -113,6 +129,3 @@ class SquaresRuns(Runs):
             return None
         kernel = langevin_flow if asked.dynamics == "langevin" else gradient_step
         return kernel(self.minimum.curvatures, sgd.lr).gap()
-
-
-runs_of.register(LeastSquares, SquaresRuns.of)

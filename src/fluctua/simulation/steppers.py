@@ -28,6 +28,7 @@ from .thermal import factors_of, root_rows
 __all__ = [
     "DYNAMICS",
     "Dynamics",
+    "Setting",
     "Stepper",
     "in_modes",
     "minibatch_in_modes",
@@ -66,7 +67,7 @@ def stepper(
 
     Before each replica of a step that takes long it calls `look_up`, which may raise to end the run.
     """
-    setting = _Setting(problem, sgd, dtype, average)
+    setting = Setting(problem, sgd, dtype, average)
     setting.look_up = look_up
     return DYNAMICS[dynamics](setting)
 
@@ -83,9 +84,9 @@ def pushed_in_modes(problem: LeastSquares, sgd: Recipe, push: Floats) -> tuple[S
     return minibatches(setting), minibatches(pushed)
 
 
-def in_modes(problem: LeastSquares, sgd: Recipe) -> _Setting:
+def in_modes(problem: LeastSquares, sgd: Recipe) -> Setting:
     """Return data and constants of the minibatch steppers in the modes."""
-    setting = _Setting(problem, sgd, np.dtype(np.float64))
+    setting = Setting(problem, sgd, np.dtype(np.float64))
     if sgd.batch_size is None:
         setting.inputs, setting.constant = setting.inputs @ problem.modes, setting.constant @ problem.modes
         return setting
@@ -94,7 +95,7 @@ def in_modes(problem: LeastSquares, sgd: Recipe) -> _Setting:
     return setting
 
 
-class _Setting:
+class Setting:
     """Data and constants of one recipe in the precision of the simulation."""
 
     def __init__(self, problem: LeastSquares, sgd: Recipe, dtype: DType, average: Average | None = None) -> None:
@@ -207,7 +208,7 @@ def _parts(state: Floats, batches: Ints) -> Iterator[slice]:
     return (slice(first, first + size) for first in range(0, replicas, size))
 
 
-def _full_batch(setting: _Setting) -> Stepper:
+def _full_batch(setting: Setting) -> Stepper:
     """Gradient descent: the same step on all samples; 4 N d c flops."""
     shares = np.full(len(setting.residuals), 1 / len(setting.residuals), setting.dtype)
 
@@ -221,7 +222,7 @@ def _full_batch(setting: _Setting) -> Stepper:
     return advance
 
 
-def _langevin_state_dependent(setting: _Setting) -> Stepper:
+def _langevin_state_dependent(setting: Setting) -> Stepper:
     """SGD with Gaussian noise: covariance kappa times that of the per-sample gradients at the present V.
 
     Sample i enters the gradient with weight 1/N + sqrt(kappa/N) (n_i - mean n), n standard normal: the mean is the
@@ -239,7 +240,7 @@ def _langevin_state_dependent(setting: _Setting) -> Stepper:
     return advance
 
 
-def _langevin(setting: _Setting) -> Stepper:
+def _langevin(setting: Setting) -> Stepper:
     r"""Ornstein-Uhlenbeck process dV = -V H dt + noise of covariance eta kappa C dt, exact at every lr of time.
 
     One step multiplies by exp(-eta H) and adds the integral of exp(-H u) noise over 0 < u < eta, whose covariance is
@@ -281,7 +282,7 @@ def _refuse_epochs(sgd: Recipe) -> None:
     sgd.refuse_epochs("a Langevin process has noise that is independent from step to step")
 
 
-def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:
+def _gaussian_shares(rng: np.random.Generator, setting: Setting) -> Floats:
     n, rho = rng.standard_normal(len(setting.residuals)), setting.problem.importance
     if rho is None:
         shares = n - n.mean()
@@ -291,7 +292,7 @@ def _gaussian_shares(rng: np.random.Generator, setting: _Setting) -> Floats:
     return np.asarray(shares * np.sqrt(setting.kappa / len(n)), dtype=setting.dtype)
 
 
-DYNAMICS: dict[str, Callable[[_Setting], Stepper]] = {
+DYNAMICS: dict[str, Callable[[Setting], Stepper]] = {
     "sgd": minibatches,
     "gd": _full_batch,
     "langevin": _langevin,

@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from .._validate.process_wide import WhileAsked
 from .._validate.values import positive_int
 from ..errors import InvalidInput
 
@@ -23,35 +24,16 @@ _LOOK = 0.2  # seconds between two looks at `stop`
 _CORES: ContextVar[int | None] = ContextVar("cores", default=None)
 
 
-class _Limit:
-    """How many ask at present for one BLAS thread, and what gives back the many when none does."""
-
-    lock = threading.Lock()
-    users = 0
-    limiter: Any = None
-
-
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread while anyone in the process asks for it, then give back what was before.
-
-    The limit is the process's. If each caller restored what it had found, it would stay for good where two overlap: the
-    second finds one thread, and ends last.
-    """
+def _one_thread() -> Iterator[None]:
     from threadpoolctl import threadpool_limits
 
-    with _Limit.lock:
-        if _Limit.users == 0:
-            _Limit.limiter = threadpool_limits(1)
-        _Limit.users += 1
-    try:
+    with threadpool_limits(1):
         yield
-    finally:
-        with _Limit.lock:
-            _Limit.users -= 1
-            if _Limit.users == 0:
-                _Limit.limiter.restore_original_limits()
-                _Limit.limiter = None
+
+
+one_blas_thread = WhileAsked(_one_thread)
+"""Limit BLAS to one thread while anyone in the process asks for it: the limit is the process's."""
 
 
 @dataclass

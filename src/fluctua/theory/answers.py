@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +12,7 @@ from .._arrays import Array
 from .._validate.arguments import door
 from .._validate.nouns import by_noun
 from .._validate.values import choice, positive_int, real_number
+from ..problem.device_products import on_device
 from ..problem.least_squares import LeastSquares
 from ..problem.start import Start
 from ..recipe.averages import Average
@@ -33,6 +35,7 @@ def predict(
     theory: Rung = "exact",
     average: Average | None = None,
     check_stability: bool = True,
+    device: Any = None,
 ) -> Prediction:
     r"""Predict the stationary fluctuation of SGD around the optimum; `.after(steps)` gives it at finite time.
 
@@ -74,6 +77,9 @@ def predict(
         If False, a recipe beyond the stability limit gives infinite stationary values instead of an exception;
         `.after` stays exact. The stationary state is then solved where it is first asked for. With a schedule that
         is so too: the stationary values are those at `lr`, held.
+    device : str or torch.device, optional
+        "cuda", "cuda:1" or "cpu": the Gram matrix, its modes and K are made there by torch, in float64 and K in the
+        precision of the inputs; it needs `pip install 'fluctua[torch]'`. None is NumPy.
 
     Returns
     -------
@@ -90,6 +96,9 @@ def predict(
         limit and they are too large to measure; the text says which.
     NotConverged
         If the stationary state was not found to the accuracy stated.
+
+    MissingPackage
+        With a device, where torch is not installed.
 
     Warns
     -----
@@ -121,6 +130,7 @@ def predict(
     """
     door(problem, sgd, samplers=True, average=average, check_stability=check_stability)
     choice("theory", theory, rungs_of(sgd))
+    problem = on_device(sgd.seen(problem), device)
     prediction = Prediction(Law(problem, sgd, theory, average))
     if check_stability and sgd.schedule is None:
         prediction = replace(prediction, moments=at_rest(prediction.law, check=True))

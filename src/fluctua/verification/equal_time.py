@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -13,10 +14,12 @@ from .._validate.arguments import door
 from .._validate.nouns import by_noun
 from .._validate.values import as_path, choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
+from ..problem.device_products import on_device
 from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng, seed_sequence
+from ..simulation.on_device.asked import asked_device
 from ..simulation.replicas import simulate
 from ..simulation.steppers import DYNAMICS, Dynamics
 from ..storage.checkpoint import Checkpoint, kept_until_done
@@ -49,6 +52,7 @@ def verify(
     resolution: float = 0.05,
     dtype: DTypeLike | None = None,
     threads: int | None = None,
+    device: Any = None,
     checkpoint: Checkpoint | Path | str | None = None,
     check_stability: bool = True,
     progress: Progress | None = None,
@@ -92,6 +96,8 @@ def verify(
         As in `simulate`.
     threads : int, optional
         As in `simulate`.
+    device : str or torch.device, optional
+        As in `simulate`; the Gram matrix, its modes and K are made there too.
     checkpoint : path or Checkpoint, optional
         As in `simulate`, and kept until there is a verdict.
     check_stability : bool
@@ -117,6 +123,8 @@ def verify(
         If `checkpoint` cannot be written.
     ResultError
         If `checkpoint` belongs to another run.
+    MissingPackage
+        With a device, where torch is not installed.
 
     Notes
     -----
@@ -137,11 +145,13 @@ def verify(
     problem = sgd.seen(problem)
     refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     refuse_run(checkpoint, rng)
+    choice("dynamics", dynamics, DYNAMICS)
+    problem = on_device(problem, asked_device(device, None, threads, dynamics)[0])
     if theory is not None:
         choice("theory", theory, rungs_of(sgd))
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     cold = not sgd.step.temperature
-    if choice("dynamics", dynamics, DYNAMICS) == "gd" or (cold and sgd.sampling_factor(problem.samples) == 0):
+    if dynamics == "gd" or (cold and sgd.sampling_factor(problem.samples) == 0):
         raise InvalidInput(
             "full-batch gradient descent does not fluctuate, so there is no variance to verify. "
             "Use simulate(dynamics='gd') and learning_curve."
@@ -169,6 +179,7 @@ def verify(
             average=average,
             dtype=dtype,
             threads=threads,
+            device=device,
             checkpoint=kept,
             progress=partial(report, "simulation"),
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
 from .._validate.values import choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
+from ..problem.device_products import on_device
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
@@ -46,6 +48,7 @@ def verify_head(
     resolution: float = 0.05,
     dtype: DTypeLike | None = None,
     threads: int | None = None,
+    device: Any = None,
     control: str | None = "quadratic",
     checkpoint: Checkpoint | Path | str | None = None,
     check_stability: bool = True,
@@ -71,7 +74,7 @@ def verify_head(
         Rung under test.
     dynamics : "sgd"
         Real minibatches.
-    average : None
+    average, device : None
         Not covered.
     control : "quadratic" or None
         Twins on the same batches, whose law is known, take most of the chance out of the measurement.
@@ -92,6 +95,7 @@ def verify_head(
     """
     door(sgd=sgd, staged=progress, check_stability=check_stability)
     _refuse_uncovered(sgd, start, dynamics, average)
+    problem = on_device(problem, device)
     refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     refuse_run(checkpoint, rng)
     if control is not None:

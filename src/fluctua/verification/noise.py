@@ -106,7 +106,8 @@ def gradient_noise(
     """
     door(problem, sgd, progress=progress)
     problem = sgd.seen(problem)
-    _check(problem, sgd, steps, replicas, level, resolution)
+    level, resolution = false_alarm_level(level), resolution_share(resolution)
+    _check(problem, sgd, steps, replicas)
     root = seed_sequence(rng)
     run, draws = root.spawn(2)
     sums = NoiseSums(problem, sgd, replicas)
@@ -134,11 +135,9 @@ def gradient_noise(
     )
 
 
-def _check(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int, level: float, resolution: float) -> None:
+def _check(problem: LeastSquares, sgd: Recipe, steps: int, replicas: int) -> None:
     positive_int("steps", steps, minimum=LAGS + 1)
     positive_int("replicas", replicas, minimum=2)
-    false_alarm_level(level)
-    resolution_share(resolution)
     refuse_noise(problem, sgd, steps, replicas, LAGS)
     sgd.refuse_epochs("the noise is compared with that of independent batches, which has no memory")
     if sgd.sampling_factor(problem.samples) == 0:

@@ -48,6 +48,8 @@ def in_part(held: Held, subset: str | None, lenient: bool = False) -> Held:
 
     What has no parts is whole, where `lenient`: a file of labels beside one part of the inputs.
     """
+    if subset is not None and not isinstance(subset, str):
+        raise InvalidInput(f"subset must be the name of a part, such as 'train' or 'test', got {shown(subset)}.")
     if held.part or (held.table and (subset is None or lenient)):
         return held
     parts = {} if held.table else {name: _part_of(name) for name in held.entries}

@@ -99,8 +99,7 @@ def verify_chain(
     (True, ['exact'])
     """
     door(staged=progress)
-    false_alarm_level(level)
-    resolution_share(resolution)
+    level, resolution = false_alarm_level(level), resolution_share(resolution)
     if law is not None:
         instance("law", law, ChainLaw, "a ChainLaw, as fluctua.predict returns it, or None")
     own = predict_chain(chain)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..._validate.arguments import door
 from ..._validate.values import choice
 from ...errors import InvalidInput, NotConverged, OutsideBowl
+from ...problem.device_products import on_device
 from ...problem.softmax.base import Head
 from ...recipe.averages import Average
 from ...recipe.sgd import Recipe
@@ -30,6 +33,7 @@ def predict_head(
     theory: LocalRung | None = None,
     average: Average | None = None,
     check_stability: bool = True,
+    device: Any = None,
 ) -> LocalPrediction:
     r"""Predict the stationary fluctuation of SGD around the optimum of a softmax or logistic head.
 
@@ -57,6 +61,8 @@ def predict_head(
         Averages of the weights are not covered.
     check_stability : bool
         If False, nothing is refused: the floor of a rung is given wherever it has one, and is infinite elsewhere.
+    device : None
+        Devices are not covered.
 
     Returns
     -------
@@ -78,6 +84,7 @@ def predict_head(
     without where a lower rung is asked for. Above 2,000 modes the steepest alone are followed (F79).
     """
     door(sgd=sgd, average=average, check_stability=check_stability)
+    problem = on_device(problem, device)
     if theory is not None:
         choice("theory", theory, LOCAL_RUNGS)
     _refuse_uncovered(sgd, average, theory)
