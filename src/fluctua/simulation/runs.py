@@ -28,7 +28,8 @@ __all__ = ["CONTROLS", "Asked", "Runs", "hold_problem", "runs_of"]
 
 Rngs = list[np.random.Generator]
 CONTROLS = ("quadratic",)
-_POLL_FLOPS = 2.5e8  # between two looks at the keyboard
+_POLL_FLOPS = 8e9  # between two reports of progress; the steps look at the keyboard more often,
+_POLL_STEPS = 256  # and so many steps at most
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Runs(ABC):
 
     def _steps(self, state: AnyArray, draws: Draws, now: int, until: int) -> None:
         replicas = len(draws.rngs)
-        poll = max(1, int(_POLL_FLOPS / (replicas * self.step_flops)))
+        poll = max(1, min(_POLL_STEPS, int(_POLL_FLOPS / (replicas * self.step_flops))))
         for begin in range(now, until, poll):
             self.look_up()
             block = min(poll, until - begin)

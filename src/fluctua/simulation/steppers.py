@@ -23,6 +23,7 @@ from ..problem.rows import rows_times
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws, thermal_parts
+from .sparse import SparseRows, without_zeros
 from .thermal import factors_of, root_rows
 
 __all__ = [
@@ -121,14 +122,14 @@ class _Setting:
         return rows if isinstance(rows, HalfArray) else np.ascontiguousarray(rows, self.dtype)
 
     @property
-    def drawn(self) -> tuple[Rows, Floats]:
+    def drawn(self) -> tuple[Rows | SparseRows, Floats]:
         """Rows and residuals times sqrt(rho): the gradient (V x + r) x^T of one of them is what its draw adds."""
-        if self.problem.importance is None or self.sgd.batch_size is None:
-            return self.inputs, self.residuals
-        root = np.sqrt(self.problem.importance).astype(self.dtype)[:, None]
-        rows = self.inputs
-        drawn = rows_times(self.problem.importance, rows) if isinstance(rows, HalfArray) else rows * root
-        return drawn, self.residuals * root
+        rows, residuals = self.inputs, self.residuals
+        if self.problem.importance is not None and self.sgd.batch_size is not None:
+            root = np.sqrt(self.problem.importance).astype(self.dtype)[:, None]
+            rows = rows_times(self.problem.importance, rows) if isinstance(rows, HalfArray) else rows * root
+            residuals = residuals * root
+        return without_zeros(rows, residuals.shape[1]), residuals
 
     def summed(self, weights: Floats, shares: Floats) -> Floats:
         """Sum over all samples of the gradients (V x + r) x^T, each with its share; samples of 16 bits in blocks."""
