@@ -176,8 +176,8 @@ def descend(
         shares.astype(number),
         kicks if kicks is None else (_laid(x, kicks[0]), kicks[1]),
     )
-    if isinstance(x, SparseRows):
-        state[...] = x.unlaid(laid)
+    if laid is not state:
+        state[...] = x.unlaid(laid) if isinstance(x, SparseRows) else laid
 
 
 def _orders(batches: Ints) -> Ints:
@@ -190,7 +190,9 @@ def _orders(batches: Ints) -> Ints:
 
 def _laid(x: Rows | SparseRows, weights: AnyArray) -> AnyArray:
     """Weights, (..., c, d), as the steps on such rows take them."""
-    return x.laid(weights) if isinstance(x, SparseRows) else weights
+    if isinstance(x, SparseRows):
+        return x.laid(weights)
+    return weights if weights[0].flags.c_contiguous else np.ascontiguousarray(weights)
 
 
 def _readable(x: Rows | SparseRows) -> Any:

@@ -13,11 +13,12 @@ from numba.extending import overload
 from .._arrays import Floating, Ints, Real
 from .compiled_cache import OPTIONS, compiled
 from .compiled_errors import answer
-from .compiled_vectors import Value, Vectors, instruction, registers
+from .compiled_vectors import Value, Vectors, instruction, register_bytes
 
 __all__ = ["TILE", "of_rows"]
 
 TILE = 4  # samples handled at once
+_WIDE = 32  # bytes of a register: processors that have wider ones have 32 of them
 _PLACE = ir.IntType(64)
 _KEPT = np.arange(2 * TILE) % TILE  # where the samples of a tile are that is kept, and what would be read ahead
 
@@ -30,7 +31,7 @@ class _Tile:
         self.builder = builder
         self.weights, self.x, self.places, self.errors = self.vectors.arrays(signature, arguments)
         self.outputs, self.features = unpack_tuple(builder, self.weights.shape)
-        self.at_once = 5 if registers(context)[1] > 16 else 3  # outputs: 20 or 12 sums, as many as the registers hold
+        self.at_once = 5 if register_bytes(context) > _WIDE else 3  # outputs: 20 sums in 32 registers, or 12 in 16
 
     def samples(self, begin: int, many: int) -> list[Value]:
         """Return the rows of samples, as the places say."""

@@ -14,9 +14,10 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-__all__ = ["Value", "Vectors", "instruction", "registers"]
+__all__ = ["Value", "Vectors", "instruction", "register_bytes"]
 
 Value = Any
 """Of LLVM: what an instruction takes and gives."""
@@ -27,12 +28,12 @@ _BYTE_POINTER = ir.IntType(8).as_pointer()
 _SECOND_LEVEL = 2  # of the cache, which holds more than is read ahead
 
 
-def registers(context: Any) -> tuple[int, int]:
-    """Return the bytes of a vector register of the processor that is compiled for, and how many of them there are."""
-    features = context.codegen().magic_tuple()[2].split(",")
+def register_bytes(context: Any = None) -> int:
+    """Return the bytes of a vector register of the processor that is compiled for."""
+    features = (cpu_target.target_context if context is None else context).codegen().magic_tuple()[2].split(",")
     if "+avx512f" in features:
-        return 64, 32
-    return (32, 16) if {"+avx2", "+fma"} <= set(features) else (16, 16)
+        return 64
+    return 32 if {"+avx2", "+fma"} <= set(features) else 16
 
 
 def instruction(names: str, generate: Callable[[Any, Any, Any, Any], Value]) -> Any:
@@ -61,7 +62,7 @@ class Vectors:
 
     def __init__(self, context: Any, builder: Any, number: Any, lanes: int | None = None) -> None:
         self.context, self.builder = context, builder
-        self.lanes = 8 * registers(context)[0] // number.bitwidth if lanes is None else lanes
+        self.lanes = 8 * register_bytes(context) // number.bitwidth if lanes is None else lanes
         self._align = ir.Constant(_INT, number.bitwidth // 8)
         self.type = ir.VectorType(context.get_value_type(number), self.lanes)
         self.zero = ir.Constant(self.type, None)

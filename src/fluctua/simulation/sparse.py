@@ -9,7 +9,7 @@ import numpy as np
 from .._arrays import AnyArray, DType, Ints
 from .._half import HalfArray, Rows
 from .._validate.sizes import available_bytes
-from ..problem.moments import blocks
+from .compiling import compiled_module
 
 __all__ = ["WIDTHS", "SparseRows", "without_zeros"]
 
@@ -19,6 +19,7 @@ WIDTHS = (4, 8, 16)
 _DEARER = 2.2  # one number of a sparse row, times a vector of outputs, beside one of a whole row
 _LOOKED_AT = 256  # rows, before all of them are counted
 _LINE = 64  # bytes
+_NARROW = 2**16  # features whose numbers fit into 16 bits
 
 
 class SparseRows(NamedTuple):
@@ -66,22 +67,17 @@ def without_zeros(rows: Rows, outputs: int) -> Rows | SparseRows:
     most = outputs / (width * _DEARER)
     if isinstance(rows, HalfArray) or _share(rows[:: max(1, len(rows) // _LOOKED_AT)]) > most:
         return rows
-    counts = np.concatenate([np.count_nonzero(rows[part], axis=1) for part in blocks(*rows.shape)])
-    column: DType = np.dtype(np.uint16 if rows.shape[1] <= 2**16 else np.uint32)
-    needed = float(counts.sum()) * (column.itemsize + rows.itemsize)
-    if counts.sum() > most * rows.size or needed > 0.5 * available_bytes():
+    begins = compiled_module("compiled_rows").begins_of(rows)
+    column: DType = np.dtype(np.uint16 if rows.shape[1] <= _NARROW else np.uint32)
+    needed = float(begins[-1]) * (column.itemsize + rows.itemsize)
+    if begins[-1] > most * rows.size or needed > 0.5 * available_bytes():
         return rows
-    return _sparse(rows, counts, column, outputs, width)
+    return _sparse(rows, begins, column, outputs, width)
 
 
-def _sparse(rows: AnyArray, counts: Ints, column: DType, outputs: int, width: int) -> SparseRows:
-    begins = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    columns, values = np.empty(begins[-1], column), np.empty(begins[-1], rows.dtype)
-    for part in blocks(*rows.shape):
-        some = rows[part]
-        there = some != 0
-        now = slice(begins[part.start], begins[part.start + len(some)])
-        columns[now], values[now] = np.nonzero(there)[1], some[there]
+def _sparse(rows: AnyArray, begins: Ints, column: DType, outputs: int, width: int) -> SparseRows:
+    columns, values = np.empty(begins[-1] + 1, column), np.empty(begins[-1] + 1, rows.dtype)
+    compiled_module("compiled_rows").fill(rows, begins, columns, values)
     for each in (begins, columns, values):
         each.flags.writeable = False
     return SparseRows(begins, columns, values, outputs, width)
