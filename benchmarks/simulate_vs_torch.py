@@ -5,13 +5,12 @@ One training run of a linear model on MNIST (60,000 x 784, 10 outputs, batch 32,
 (a) loop     DataLoader(RandomSampler with replacement) + nn.Linear + optim.SGD, one run at a time: what people write
 (b) bmm      all replicas in one batched product, batches gathered with index_select, nothing recorded, at the number of
              replicas at which it is fastest
-(c) dense    fl.simulate, its records, error bars and set-up included, one record in 250 steps, on MNIST with 1/512
-             for every zero
+(c) dense    the steps of fl.simulate, batches drawn, nothing recorded, on MNIST with 1/512 for every zero
 (d) sparse   the same on MNIST as it is, 81 % zeros
+(e) simulate all of fl.simulate on MNIST, its set-up, records and error bars included, one record in 250 steps
 
 They take turns in the same process, on one thread, and are timed in CPU seconds; a ratio is taken within its round. The
-turns of fl.simulate are four times as long, since each begins a run anew, which takes a few tenths of a second. The last
-line is the arithmetic of a replica-step, 4 b c d flops, over the rate of a large float32 matrix product.
+last line is the arithmetic of a replica-step, 4 b c d flops, over the rate of a large float32 matrix product.
 
     python benchmarks/simulate_vs_torch.py [--rounds 5] [--seconds 1] [--avx2]
 
@@ -39,6 +38,7 @@ BMM_REPLICAS = (4, 8, 16, 32)
 STEPS_PER_RECORD = 250
 MATRIX = 2048
 RAISED = 1 / 512
+KEYS = ("loop", "bmm", "dense", "sparse", "simulate")
 
 
 def data():
@@ -108,12 +108,24 @@ def best_bmm(inputs, targets, sgd):
     return engines[best], best
 
 
-def simulated(inputs, targets, sgd):
-    """Return (c) and (d)."""
-    import fluctua as fl
+def stepped(problem, sgd):
+    """Return (c) or (d): the steps alone."""
+    from fluctua.simulation.batches import Draws, generators, seed_sequence
+    from fluctua.simulation.steppers import stepper
 
-    problem = fl.LeastSquares(inputs, targets)
-    problem.minimum()
+    advance = stepper(problem, sgd, "sgd", np.dtype(np.float32))
+    draws = Draws(generators(seed_sequence(1), REPLICAS), problem.samples, sgd)
+    state = np.zeros((1, REPLICAS, problem.outputs, problem.features), np.float32)
+
+    def run(steps):
+        advance(state, draws, -(-steps // REPLICAS), 0)
+
+    return run
+
+
+def simulated(problem, sgd):
+    """Return (e)."""
+    import fluctua as fl
 
     def run(steps):
         each = -(-steps // REPLICAS)
@@ -150,11 +162,13 @@ def measured(rounds, seconds):
     bmm, replicas = best_bmm(inputs, targets, sgd)
     block = REPLICAS * STEPS_PER_RECORD
     raised = np.where(inputs == 0, np.float32(RAISED), inputs)
+    whole, problem = fl.LeastSquares(raised, targets), fl.LeastSquares(inputs, targets)
     engines = {
         "loop": (torch_loop(inputs, targets, sgd), 50, 0.5),
         "bmm": (bmm, 1600, 1.0),
-        "dense": (simulated(raised, targets, sgd), block, 4.0),
-        "sparse": (simulated(inputs, targets, sgd), block, 4.0),
+        "dense": (stepped(whole, sgd), block, 1.0),
+        "sparse": (stepped(problem, sgd), block, 1.0),
+        "simulate": (simulated(problem, sgd), block, 4.0),
         "sgemm": (sgemm(), 17, 0.5),
     }
     counts = {key: (engine, count_for(engine, each * seconds, unit)) for key, (engine, unit, each) in engines.items()}
@@ -166,11 +180,12 @@ def measured(rounds, seconds):
         "torch": f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}",
         "rounds": rounds,
         "bmm replicas": replicas,
-        "replica-steps per CPU second": {key: spread(rates[key]) for key in ("loop", "bmm", "dense", "sparse")},
+        "replica-steps per CPU second": {key: spread(rates[key]) for key in KEYS},
         "SGEMM, GFLOP/s": spread(rates["sgemm"]),
         "dense over bmm": ratios(rates["dense"], rates["bmm"]),
         "sparse over bmm": ratios(rates["sparse"], rates["bmm"]),
-        "sparse over loop": ratios(rates["sparse"], rates["loop"]),
+        "simulate over bmm": ratios(rates["simulate"], rates["bmm"]),
+        "simulate over loop": ratios(rates["simulate"], rates["loop"]),
         "dense over SGEMM": ratios([flops * rate for rate in rates["dense"]], rates["sgemm"]),
     }
 
