@@ -1,4 +1,4 @@
-"""The benchmarks, by `nox -s bench`: each script of the page on benchmarks, then the page. They also run without nox."""
+"""The benchmarks, by `nox -s bench`: each script of the page on benchmarks, then the page. They also run without nox."""  # noqa: E501
 
 import nox
 

@@ -6,7 +6,7 @@ what a run or a prediction does once: with few steps that is most, which is why 
 arithmetic, 4 b c d a replica-step. Memory is the most that Python and NumPy held at once beyond the problem.
 
     python benchmarks/growth.py [--rounds 5]
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
