@@ -17,103 +17,25 @@ from .._half import HalfArray, Rows
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .compiled_cache import OPTIONS, compiled
-from .compiled_errors import Answers, answer
+from .compiled_errors import Answers
 from .compiled_kicks import kick_of, kicked
+from .compiled_sparse import of_sparse_rows
+from .compiled_tiles import TILE, of_rows
+from .sparse import SparseRows
 from .thermal import Kicks
 
 __all__ = ["descend"]
 
-_TILE = 4  # samples handled at once: 12 sums in the first product, as many as the registers hold
 
-
-@compiled
-def _dots(v: Real, x: Real, i: Ints, e: Real) -> None:
-    """e_ks = v_k . x_i(s) for one tile of samples."""
-    x0, x1, x2, x3 = x[i[0]], x[i[1]], x[i[2]], x[i[3]]
-    outputs, features = v.shape
-    for k in range(0, outputs - outputs % 3, 3):
-        v0, v1, v2 = v[k], v[k + 1], v[k + 2]
-        s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = v.dtype.type(0)
-        for j in range(features):
-            s00 += v0[j] * x0[j]
-            s01 += v0[j] * x1[j]
-            s02 += v0[j] * x2[j]
-            s03 += v0[j] * x3[j]
-            s10 += v1[j] * x0[j]
-            s11 += v1[j] * x1[j]
-            s12 += v1[j] * x2[j]
-            s13 += v1[j] * x3[j]
-            s20 += v2[j] * x0[j]
-            s21 += v2[j] * x1[j]
-            s22 += v2[j] * x2[j]
-            s23 += v2[j] * x3[j]
-        e[k, 0], e[k, 1], e[k, 2], e[k, 3] = s00, s01, s02, s03
-        e[k + 1, 0], e[k + 1, 1], e[k + 1, 2], e[k + 1, 3] = s10, s11, s12, s13
-        e[k + 2, 0], e[k + 2, 1], e[k + 2, 2], e[k + 2, 3] = s20, s21, s22, s23
-    for k in range(outputs - outputs % 3, outputs):
-        v0 = v[k]
-        s00 = s01 = s02 = s03 = v.dtype.type(0)
-        for j in range(features):
-            s00 += v0[j] * x0[j]
-            s01 += v0[j] * x1[j]
-            s02 += v0[j] * x2[j]
-            s03 += v0[j] * x3[j]
-        e[k, 0], e[k, 1], e[k, 2], e[k, 3] = s00, s01, s02, s03
-
-
-@compiled
-def _add_products(e: Real, x: Real, i: Ints, g: Real) -> None:
-    """g_k += sum_s e_ks x_i(s) for one tile of samples."""
-    x0, x1, x2, x3 = x[i[0]], x[i[1]], x[i[2]], x[i[3]]
-    for k in range(len(g)):
-        e0, e1, e2, e3, row = e[k, 0], e[k, 1], e[k, 2], e[k, 3], g[k]
-        for j in range(len(row)):
-            row[j] += e0 * x0[j] + e1 * x1[j] + e2 * x2[j] + e3 * x3[j]
-
-
-def _read(x: Any, tile: Ints, kept: Real) -> tuple[Real, Ints]:
-    """Return an array, and which of its rows are those samples; chosen by the type of x where it is compiled."""
+def _gradient(v: Real, x: Any, answers: Any, order: Ints, size: int, scale: Floating, g: Real) -> None:
+    """Add to g scale times the sum over a batch; chosen by the type of x where it is compiled."""
     raise NotImplementedError
 
 
-@overload(_read, strict=False, jit_options=OPTIONS)  # type: ignore[arg-type]
-def _reader(x: Any, tile: Any, kept: Any) -> Any:
-    del tile, kept
-    return _widened if isinstance(x, numba.types.BaseTuple) else _as_they_lie
-
-
-def _as_they_lie(x: Real, tile: Ints, kept: Real) -> tuple[Real, Ints]:  # noqa: ARG001
-    return x, tile
-
-
-def _widened(x: Any, tile: Ints, kept: Real) -> tuple[Real, Ints]:
-    """Numbers of 16 bits are widened in the order of the tile: (bits, what each means, factors of the rows)."""
-    bits, table, factors = x
-    for s in range(_TILE):
-        row, factor = bits[tile[s]], factors[tile[s]]
-        for j in range(kept.shape[1]):
-            kept[s, j] = table[row[j]] * factor
-    return kept, np.arange(_TILE)
-
-
-@compiled
-def _gradient(v: Real, x: Any, answers: Any, batch: Ints, scale: Floating, g: Real) -> None:
-    """Set g to scale times the sum over the batch of e_i x_i^T, e_i the error of sample i, such as V x_i + r_i."""
-    outputs, size = len(v), len(batch)
-    e, tile = np.empty((outputs, _TILE), v.dtype), np.empty(_TILE, np.int64)
-    kept = np.empty((_TILE, v.shape[1]), v.dtype)
-    g[:] = 0
-    for begin in range(0, size, _TILE):
-        for s in range(_TILE):  # the last tile may be short: its last sample again, with weight zero
-            tile[s] = batch[min(begin + s, size - 1)]
-        rows, places = _read(x, tile, kept)
-        _dots(v, rows, places, e)
-        for s in range(_TILE):
-            if begin + s < size:
-                answer(e, s, tile[s], answers, scale)
-            else:
-                e[:, s] = 0
-        _add_products(e, rows, places, g)
+@overload(_gradient, strict=False, jit_options=OPTIONS)  # type: ignore[arg-type]
+def _of_batch(v: Any, x: Any, answers: Any, order: Any, size: Any, scale: Any, g: Any) -> Any:
+    del v, answers, order, size, scale, g
+    return of_sparse_rows.py_func if isinstance(x, numba.types.NamedTuple) else of_rows.py_func
 
 
 @compiled
@@ -130,18 +52,39 @@ def _move(
     kicks: Any,
 ) -> None:
     """One replica's step s' = B s + e g + f xi on s = V, or (V, memory), and its average if `share` > 0."""
-    remembers = len(push) > 1
+    if len(push) > 1:
+        _move_both(weights, memory, g, constant, weight_decay, motion, push, kicks)
+    else:
+        _move_weights(weights, g, constant, weight_decay, motion[0, 0], push[0], kicks)
+    if share > 0:
+        for k in range(g.shape[0]):
+            for j in range(g.shape[1]):
+                average[k, j] += share * (weights[k, j] - average[k, j])
+
+
+@compiled
+def _move_weights(
+    weights: Real, g: Real, constant: Real, weight_decay: Floating, motion: Floating, push: Floating, kicks: Any
+) -> None:
+    for k in range(g.shape[0]):
+        for j in range(g.shape[1]):
+            v = weights[k, j]
+            gradient, g[k, j] = g[k, j] + weight_decay * v, constant[k, j]
+            weights[k, j] = kicked(motion * v + push * gradient, kicks, 0, k, j)
+
+
+@compiled
+def _move_both(
+    weights: Real, memory: Real, g: Real, constant: Real, weight_decay: Floating, motion: Real, push: Real, kicks: Any
+) -> None:
+    of_v, of_u, by = motion[0, 0], motion[0, 1], push[0]
+    of_v_later, of_u_later, by_later = motion[1, 0], motion[1, 1], push[1]
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
             v, u = weights[k, j], memory[k, j]
-            gradient = g[k, j] + weight_decay * v + constant[k, j]
-            if remembers:
-                weights[k, j] = kicked(motion[0, 0] * v + motion[0, 1] * u + push[0] * gradient, kicks, 0, k, j)
-                memory[k, j] = kicked(motion[1, 0] * v + motion[1, 1] * u + push[1] * gradient, kicks, 1, k, j)
-            else:
-                weights[k, j] = kicked(motion[0, 0] * v + push[0] * gradient, kicks, 0, k, j)
-            if share > 0:
-                average[k, j] += share * (weights[k, j] - average[k, j])
+            gradient, g[k, j] = g[k, j] + weight_decay * v, constant[k, j]
+            weights[k, j] = kicked(of_v * v + of_u * u + by * gradient, kicks, 0, k, j)
+            memory[k, j] = kicked(of_v_later * v + of_u_later * u + by_later * gradient, kicks, 1, k, j)
 
 
 @compiled
@@ -151,7 +94,9 @@ def _descend(
     w: Real,
     x: Any,
     answers: Any,
-    batches: Ints,
+    orders: Ints,
+    size: int,
+    g: Real,
     constant: Real,
     weight_decay: Floating,
     motion: Real,
@@ -159,18 +104,17 @@ def _descend(
     shares: Array,
     kicks: Any,
 ) -> None:
-    g = np.empty_like(constant)
-    scale = v.dtype.type(1 / batches.shape[2])
-    for step in range(len(batches)):
-        for replica in range(len(v)):
-            _gradient(v[replica], x, answers, batches[step, replica], scale, g)
+    scale = v.dtype.type(1 / size)
+    for replica in range(len(v)):
+        for step in range(len(shares)):
+            _gradient(v[replica], x, answers, orders[replica, step * size :], size, scale, g)
             kick, share = kick_of(kicks, step, replica), shares[step]
             _move(v[replica], u[replica], w[replica], g, constant, weight_decay, motion[step], push[step], share, kick)
 
 
 def descend(
     state: AnyArray,
-    x: Rows,
+    x: Rows | SparseRows,
     answers: Answers,
     batches: Ints,
     constant: AnyArray,
@@ -215,24 +159,46 @@ def descend(
     number, steps = state.dtype.type, np.arange(begin, begin + len(batches))
     shares = np.zeros(len(steps)) if average is None else average.weights(steps)
     motion, push = (each.astype(number) for each in sgd.step.along(sgd.rates(steps), begin))
+    laid, added = _laid(x, state), _laid(x, constant)
     _descend(
-        state[0],
-        state[sgd.step.slots - 1],
-        state[-1],
+        laid[0],
+        laid[sgd.step.slots - 1],
+        laid[-1],
         _readable(x),
         _readable_answers(answers),
-        batches,
-        constant,
+        _orders(batches),
+        batches.shape[2],
+        x.laid(constant) if isinstance(x, SparseRows) else constant.copy(),
+        added,
         number(sgd.weight_decay),
         motion,
         push,
         shares.astype(number),
-        kicks,
+        kicks if kicks is None else (_laid(x, kicks[0]), kicks[1]),
     )
+    if laid is not state:
+        state[...] = x.unlaid(laid) if isinstance(x, SparseRows) else laid
 
 
-def _readable(x: Rows) -> Any:
-    """What `_read` takes: the array, or bits, their meaning and a factor for each row."""
+def _orders(batches: Ints) -> Ints:
+    """The samples of each replica, batch after batch, and what is read ahead at the end, which nobody needs."""
+    steps, replicas, size = batches.shape
+    orders = np.zeros((replicas, steps * size + TILE), np.int64)
+    orders[:, : steps * size] = batches.swapaxes(0, 1).reshape(replicas, -1)
+    return orders
+
+
+def _laid(x: Rows | SparseRows, weights: AnyArray) -> AnyArray:
+    """Weights, (..., c, d), as the steps on such rows take them."""
+    if isinstance(x, SparseRows):
+        return x.laid(weights)
+    return weights if weights[0].flags.c_contiguous else np.ascontiguousarray(weights)
+
+
+def _readable(x: Rows | SparseRows) -> Any:
+    """What `_gradient` takes: the array, or bits, their meaning and a factor for each row."""
+    if isinstance(x, SparseRows):
+        return x
     if not isinstance(x, HalfArray):
         return _locked(x)
     factors = np.ones(len(x)) if x.factors is None else x.factors

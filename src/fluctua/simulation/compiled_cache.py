@@ -59,6 +59,12 @@ def _refuse_damaged(content: bytes) -> None:
         raise OSError("damaged")
 
 
+def _written(function: Any) -> str:
+    """The hash of what is written in the function's module and in this room's compiled ones, which it may call."""
+    sources = {Path(function.__code__.co_filename), *Path(__file__).parent.glob("compiled*.py")}
+    return sha256(b"".join(source.read_bytes() for source in sorted(sources))).hexdigest()
+
+
 class KeptCode(FunctionCache):
     """The cache of one function, whose files may be damaged, unreadable, or impossible to write."""
 
@@ -66,7 +72,7 @@ class KeptCode(FunctionCache):
         parent: Any = super()
         parent.__init__(function)
         kept, files = self._cache_file, cast(Any, _Files)
-        self._cache_file = files(kept._cache_path, kept._index_name.removesuffix(".nbi"), kept._source_stamp)
+        self._cache_file = files(kept._cache_path, kept._index_name.removesuffix(".nbi"), _written(function))
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the code for a signature; None where there is none that can be used."""
@@ -86,6 +92,6 @@ class KeptCode(FunctionCache):
 def compiled(function: Any) -> Any:
     """Compile a function for the types that it is called with, and keep the code."""
     dispatcher: Any = numba.njit(**OPTIONS)(function)
-    with suppress(RuntimeError):  # nowhere to keep the compiled code: compile it in every process
+    with suppress(RuntimeError, OSError):  # nowhere to keep the compiled code: compile it in every process
         dispatcher._cache = KeptCode(function)
     return dispatcher

@@ -14,6 +14,7 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
 from .runs import Asked
+from .sparse import SparseRows, without_zeros
 from .steppers import Stepper, minibatches
 
 __all__ = ["Shared", "head_steppers"]
@@ -25,7 +26,7 @@ class _Setting:
 
     sgd: Recipe
     average: Average | None
-    drawn: tuple[Rows, tuple[AnyArray, AnyArray, AnyArray, bool]]
+    drawn: tuple[Rows | SparseRows, tuple[AnyArray, AnyArray, AnyArray, bool]]
     constant: AnyArray
     look_up: Callable[[], None]
 
@@ -48,7 +49,8 @@ def head_steppers(
     """Return the stepper of the replicas and, with a control, that of their twins."""
     problem = minimum.problem
     average = None if asked.average is None else asked.average.in_steps(sgd, problem.population)
-    rows = problem.inputs if isinstance(problem.inputs, HalfArray) else np.ascontiguousarray(problem.inputs, dtype)
+    whole = problem.inputs if isinstance(problem.inputs, HalfArray) else np.ascontiguousarray(problem.inputs, dtype)
+    rows = without_zeros(whole, problem.outputs)
     constant = (sgd.weight_decay * minimum.weights).astype(dtype)
     answers = [_curved(minimum), *([] if asked.control is None else [_quadratic(minimum)])]
     typed = [(*(np.ascontiguousarray(each, dtype) for each in arrays), curved) for arrays, curved in answers]

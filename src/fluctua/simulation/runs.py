@@ -31,7 +31,8 @@ __all__ = ["CONTROLS", "Asked", "Rngs", "Runs", "hold_problem", "runs_of"]
 
 Rngs = list[np.random.Generator]
 CONTROLS = ("quadratic",)
-_POLL_FLOPS = 2.5e8  # between two looks at the keyboard
+_POLL_FLOPS = 8e9  # between two reports of progress; the steps look at the keyboard more often,
+_POLL_STEPS = 256  # and so many steps at most
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Runs(ABC):
     replica_steps: int = 0
     step_flops: float = 1.0
     poll_flops: float = _POLL_FLOPS
+    poll_steps: int = _POLL_STEPS
     _IDENTITY: ClassVar[type[EqualTimeRun]] = EqualTimeRun
 
     def identity(self, root: np.random.SeedSequence) -> EqualTimeRun:
@@ -199,7 +201,7 @@ class Runs(ABC):
 
     def _steps(self, state: AnyArray, draws: Any, now: int, until: int) -> None:
         replicas = len(draws.rngs)
-        poll = max(1, int(self.poll_flops / (replicas * self.step_flops)))
+        poll = max(1, min(self.poll_steps, int(self.poll_flops / (replicas * self.step_flops))))
         for begin in range(now, until, poll):
             self.look_up()
             block = min(poll, until - begin)

@@ -6,8 +6,6 @@ float32 the rounding is relative to the small V instead of to W, which keeps the
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Literal
@@ -23,6 +21,8 @@ from ..problem.rows import rows_times
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws, thermal_parts
+from .compiling import compiled_module
+from .sparse import SparseRows, without_zeros
 from .thermal import factors_of, root_rows
 
 __all__ = [
@@ -90,7 +90,7 @@ def in_modes(problem: LeastSquares, sgd: Recipe) -> Setting:
     if sgd.batch_size is None:
         setting.inputs, setting.constant = setting.inputs @ problem.modes, setting.constant @ problem.modes
         return setting
-    setting.inputs = setting.problem.projections.astype(np.float64, copy=False)
+    setting.inputs = np.ascontiguousarray(setting.problem.projections, np.float64)
     setting.constant = sgd.weight_decay * setting.problem.minimum(sgd.weight_decay).mode_weights
     return setting
 
@@ -117,19 +117,19 @@ class Setting:
         Of full batches as many rows as there are modes, with the same mean of x x^T.
         """
         if self.sgd.batch_size is None:
-            return root_rows(self.problem.curvatures, self.problem.modes).astype(self.dtype)
+            return np.ascontiguousarray(root_rows(self.problem.curvatures, self.problem.modes), self.dtype)
         rows = self.problem.inputs
         return rows if isinstance(rows, HalfArray) else np.ascontiguousarray(rows, self.dtype)
 
     @property
-    def drawn(self) -> tuple[Rows, Floats]:
+    def drawn(self) -> tuple[Rows | SparseRows, Floats]:
         """Rows and residuals times sqrt(rho): the gradient (V x + r) x^T of one of them is what its draw adds."""
-        if self.problem.importance is None or self.sgd.batch_size is None:
-            return self.inputs, self.residuals
-        root = np.sqrt(self.problem.importance).astype(self.dtype)[:, None]
-        rows = self.inputs
-        drawn = rows_times(self.problem.importance, rows) if isinstance(rows, HalfArray) else rows * root
-        return drawn, self.residuals * root
+        rows, residuals = self.inputs, self.residuals
+        if self.problem.importance is not None and self.sgd.batch_size is not None:
+            root = np.sqrt(self.problem.importance).astype(self.dtype)[:, None]
+            rows = rows_times(self.problem.importance, rows) if isinstance(rows, HalfArray) else rows * root
+            residuals = residuals * root
+        return without_zeros(rows, residuals.shape[1]), residuals
 
     def summed(self, weights: Floats, shares: Floats) -> Floats:
         """Sum over all samples of the gradients (V x + r) x^T, each with its share; samples of 16 bits in blocks."""
@@ -155,7 +155,7 @@ class Setting:
 
 def minibatches(setting: Any) -> Stepper:
     """SGD on real batches: rows and answers, a constant part of the gradient, the recipe and the average."""
-    descend, (inputs, answers) = _compiled_descent(), setting.drawn
+    descend, (inputs, answers) = compiled_module("compiled").descend, setting.drawn
 
     def advance(state: Floats, draws: Draws, steps: int, begin: int) -> None:
         for batches in draws.batches(steps):
@@ -178,26 +178,6 @@ def minibatches(setting: Any) -> Stepper:
             begin += len(batches)
 
     return advance
-
-
-def _compiled_descent() -> Callable[..., None]:
-    """Import the compiled steps: numba takes half a second, and has settings of its own, which may be wrong."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a setting that it does not understand, and leaves
-            from .compiled import descend
-    except ValueError as error:
-        raise _refused_settings(str(error)) from error
-    return descend
-
-
-def _refused_settings(reason: str) -> InvalidInput:
-    given = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
-    return InvalidInput(
-        f"numba, which compiles the steps of the runs, does not start with the settings it finds here: "
-        f"{reason} Correct or remove them: {', '.join(given) or 'none in the environment'}, or a file "
-        f".numba_config.yaml in the working directory."
-    )
 
 
 def _parts(state: Floats, batches: Ints) -> Iterator[slice]:

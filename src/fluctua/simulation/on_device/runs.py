@@ -49,7 +49,7 @@ class DeviceRuns(SquaresRuns):
         self.room = Room.of(self.problem, self.sgd, self.window, self.dtype, self.asked, self.whole)
         self.room.refuse(self.device, max(chunk_sizes(self.asked.replicas)))
         self.left = self.device.room - self.room.common  # before the samples are there
-        self.poll_flops = _POLL[self.device.kind]
+        self.poll_flops, self.poll_steps = _POLL[self.device.kind], self.window.steps
         super()._hold(begin)
 
     @property

@@ -1,0 +1,102 @@
+"""Rows that are mostly zeros, without the zeros: the compiled steps read these where it is less."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._arrays import AnyArray, DType, Ints
+from .._half import HalfArray, Rows
+from .._validate.sizes import available_bytes
+from .compiling import compiled_module
+
+__all__ = ["WIDTHS", "SparseRows", "without_zeros"]
+
+WIDTHS = (4, 8, 16)
+"""Numbers of one vector of outputs."""
+
+_DEARER = 2.2  # one number of a sparse row, times a vector of outputs, beside one of a whole row
+_LOOKED_AT = 256  # rows, before all of them are counted
+_LINE = 64  # bytes
+_NARROW = 2**16  # features whose numbers fit into 16 bits
+
+
+class SparseRows(NamedTuple):
+    """The numbers of rows that are not zero, row after row.
+
+    Attributes
+    ----------
+    begins : ndarray of int64, (N + 1,)
+        Where each row's numbers begin.
+    columns : ndarray of uint16 or uint32
+    values : ndarray
+    outputs : int
+        Of the weights, c.
+    width : int
+        Numbers of a feature's outputs in `laid`: c and zeros.
+    """
+
+    begins: Ints
+    columns: AnyArray
+    values: AnyArray
+    outputs: int
+    width: int
+
+    def laid(self, arrays: AnyArray) -> AnyArray:
+        """Return weights, (..., c, d), as a copy with each feature's outputs together, (..., 1, d width)."""
+        *others, _, features = arrays.shape
+        shape = (*others, features, self.width)
+        laid = _aligned(shape, arrays)
+        laid[..., : self.outputs] = arrays.swapaxes(-1, -2)
+        laid[..., self.outputs :] = 0
+        return laid.reshape(*others, 1, -1)
+
+    def unlaid(self, laid: AnyArray) -> AnyArray:
+        """Return weights, (..., c, d), as a view of what `laid` made of them."""
+        rows = laid.reshape(*laid.shape[:-2], -1, self.width)
+        return rows[..., : self.outputs].swapaxes(-1, -2)
+
+
+def without_zeros(rows: Rows, outputs: int) -> Rows | SparseRows:
+    """Return rows without their zeros if steps on weights of so many outputs are quicker with them; else the rows.
+
+    The copy takes 6 to 12 bytes for each number that is not zero.
+    """
+    width = _width(outputs)
+    most = outputs / (width * _DEARER)
+    if isinstance(rows, HalfArray) or _share(rows[:: max(1, len(rows) // _LOOKED_AT)]) > most:
+        return rows
+    begins = compiled_module("compiled_rows").begins_of(rows)
+    column: DType = np.dtype(np.uint16 if rows.shape[1] <= _NARROW else np.uint32)
+    needed = float(begins[-1]) * (column.itemsize + rows.itemsize)
+    if begins[-1] > most * rows.size or needed > 0.5 * available_bytes():
+        return rows
+    return _sparse(rows, begins, column, outputs, width)
+
+
+def _sparse(rows: AnyArray, begins: Ints, column: DType, outputs: int, width: int) -> SparseRows:
+    columns, values = np.empty(begins[-1] + 1, column), np.empty(begins[-1] + 1, rows.dtype)
+    compiled_module("compiled_rows").fill(rows, begins, columns, values)
+    for each in (begins, columns, values):
+        each.flags.writeable = False
+    return SparseRows(begins, columns, values, outputs, width)
+
+
+def _share(rows: AnyArray) -> float:
+    """Numbers that are not zero."""
+    return np.count_nonzero(rows) / max(rows.size, 1)
+
+
+def _width(outputs: int) -> int:
+    """Outputs and the zeros that fill the last vector of them."""
+    lanes = next((each for each in WIDTHS if each >= outputs), WIDTHS[-1])
+    return -(-outputs // lanes) * lanes
+
+
+def _aligned(shape: tuple[int, ...], like: AnyArray) -> AnyArray:
+    """Return an array that begins with a line of memory, so that no vector lies in two."""
+    size = int(np.prod(shape)) * like.itemsize
+    held = np.empty(size + _LINE, np.uint8)
+    begin = -held.ctypes.data % _LINE
+    return held[begin : begin + size].view(like.dtype).reshape(shape)
