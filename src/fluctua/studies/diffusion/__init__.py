@@ -1,0 +1,28 @@
+"""Diffusion: the samplers of diffusion models as linear stochastic maps (docs/studies/diffusion.md).
+
+The framework is that of Han, arXiv:2408.07285; formulas and numbers are our own.
+"""
+
+from __future__ import annotations
+
+from ..._validate.arguments import is_another
+from .gaussian import GaussianData
+from .prediction import DiffusionPrediction, predict_gaussian
+from .runs import simulate_gaussian
+from .sampled import DiffusionSamples
+from .sampler import DDIM
+from .schedule import Grid
+from .trial import verify_gaussian
+
+__all__ = [
+    "DDIM",
+    "DiffusionPrediction",
+    "DiffusionSamples",
+    "GaussianData",
+    "Grid",
+    "predict_gaussian",
+    "simulate_gaussian",
+    "verify_gaussian",
+]
+
+is_another("problem", GaussianData)
