@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from ..._validate.arguments import is_another
 from .gaussian import GaussianData
+from .noising import LinearNoising, LinearStep, predict_noising
 from .prediction import DiffusionPrediction, predict_gaussian
 from .runs import simulate_gaussian
 from .sampled import DiffusionSamples
 from .sampler import DDIM
 from .schedule import Grid
+from .sde import LinearSDE
 from .trial import verify_gaussian
 
 __all__ = [
@@ -20,9 +22,14 @@ __all__ = [
     "DiffusionSamples",
     "GaussianData",
     "Grid",
+    "LinearNoising",
+    "LinearSDE",
+    "LinearStep",
     "predict_gaussian",
+    "predict_noising",
     "simulate_gaussian",
     "verify_gaussian",
 ]
 
 is_another("problem", GaussianData)
+is_another("problem", LinearSDE)
