@@ -6,6 +6,7 @@ The framework is that of Han, arXiv:2408.07285; formulas and numbers are our own
 from __future__ import annotations
 
 from ..._validate.arguments import is_another
+from .budget import DiffusionPlan, plan
 from .gaussian import GaussianData
 from .noising import LinearNoising, LinearStep, predict_noising
 from .prediction import DiffusionPrediction, predict_gaussian
@@ -14,10 +15,12 @@ from .sampled import DiffusionSamples
 from .sampler import DDIM
 from .schedule import Grid
 from .sde import LinearSDE
+from .trained import Trained, TrainedPrediction
 from .trial import verify_gaussian
 
 __all__ = [
     "DDIM",
+    "DiffusionPlan",
     "DiffusionPrediction",
     "DiffusionSamples",
     "GaussianData",
@@ -25,6 +28,9 @@ __all__ = [
     "LinearNoising",
     "LinearSDE",
     "LinearStep",
+    "Trained",
+    "TrainedPrediction",
+    "plan",
     "predict_gaussian",
     "predict_noising",
     "simulate_gaussian",

@@ -18,7 +18,7 @@ _BETAS = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_
 _COVERED: Mapping[str, tuple[Any, ...]] = {
     "prediction_type": ("epsilon", "v_prediction", "sample"),
     "rescale_betas_zero_snr": (False,),
-    "variance_type": ("fixed_small", "fixed_small_log"),
+    "variance_type": ("fixed_small", "fixed_small_log", None),
     "algorithm_type": ("dpmsolver++",),
     "solver_type": ("midpoint",),
     "solver_order": (2,),
@@ -29,6 +29,7 @@ _COVERED: Mapping[str, tuple[Any, ...]] = {
     "use_beta_sigmas": (False, None),
     "use_flow_sigmas": (False, None),
     "use_lu_lambdas": (False, None),
+    "lambda_min_clipped": (-np.inf,),
     "use_karras_sigmas": (False, None),
 }
 """Settings of diffusers' schedulers, and the values that are covered; of another scheduler they are not there."""

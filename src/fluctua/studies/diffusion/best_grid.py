@@ -7,6 +7,8 @@ step of length h in log lambda is then g h^2, g = sum_p w_p cos^(2 eta^2)(theta)
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from ..._arrays import Array
@@ -15,10 +17,10 @@ from .gaussian import GaussianData
 
 __all__ = ["BestGrid"]
 
-_NODES = 3001
+_NODES = 1501
 _TAIL = 1e-4  # of the smallest variance that matters: lambda below it is integrated in closed form
 _MATTERS = 1e-9  # of the largest variance
-_TOLERANCE = 1e-10  # of the change of a loss in the last round
+_TOLERANCE = 1e-8  # of the change of a loss in the last round
 _ROUNDS = 100
 
 
@@ -41,6 +43,15 @@ class BestGrid:
         self.logs = np.linspace(np.log(low), np.log(largest), _NODES)
         ratio = np.exp(self.logs)[:, None] / self.variances
         self.losses = 0.25 * self.variances * ratio / (1 + ratio) ** (2 + eta**2)
+
+    @classmethod
+    def of(cls, data: GaussianData, largest: float, smallest: float, eta: float) -> BestGrid:
+        """Return the same, made once for each data set."""
+        key = (largest, smallest, eta)
+        if key not in data.grids:
+            data.grids.clear()
+            data.grids[key] = cls(data, largest, smallest, eta)
+        return cast("BestGrid", data.grids[key])
 
     def noise_to_signal(self, steps: int) -> Array:
         """Return lambda of the n + 1 levels, largest first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -134,6 +135,11 @@ class GaussianData(Brief, ByValue):
         variances, modes = variances[::-1], modes[:, ::-1]
         kept = variances > rounding(len(variances)) * max(float(variances[0]), 0.0)
         return np.where(kept, variances, 0.0), np.ascontiguousarray(modes)
+
+    @cached_property
+    def grids(self) -> dict[Any, Any]:
+        """The last of the predicted grids, by what it is for."""
+        return {}
 
     @property
     def variances(self) -> Array:

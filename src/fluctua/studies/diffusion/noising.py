@@ -199,7 +199,7 @@ class LinearNoising(Brief):
 
         Over a long time the exponential holds what decays beside what grows, and rounding would be all that is left.
         """
-        from scipy.linalg import expm  # noqa: PLC0415  (heavy)
+        from scipy.linalg import expm
 
         d, drift = self.sde.features, self.sde.drift_at(0.0)
         doublings = max(0, int(np.ceil(np.log2(np.linalg.norm(drift, 2) * self.sde.duration + 1e-300))) + 1)
@@ -321,11 +321,9 @@ def _symmetric_root(covariance: Array) -> Array:
 
 
 def _solved(slope: Any, start: float, to: float, first: Array, *, dense: bool) -> Any:
-    from scipy.integrate import solve_ivp  # noqa: PLC0415  (heavy)
+    from scipy.integrate import solve_ivp
 
-    found = solve_ivp(
-        slope, (start, to), first, method="DOP853", rtol=_RELATIVE, atol=_ABSOLUTE, dense_output=dense
-    )
+    found = solve_ivp(slope, (start, to), first, method="DOP853", rtol=_RELATIVE, atol=_ABSOLUTE, dense_output=dense)
     if not found.success or not np.isfinite(found.y[:, -1]).all():
         raise NotConverged(f"the linear SDE from time {start:g} to {to:g}", found.nfev, float("inf"), _RELATIVE)
     return found

@@ -17,13 +17,13 @@ from .pixels import chain_of
 from .prediction import DiffusionPrediction, predict_gaussian
 from .sampled import Moments, mode_variances
 from .sampler import DDIM
-from .schedule import Spacing
+from .schedule import Grid, Spacing
 
 __all__ = ["ARMS", "DRAWN", "ETAS", "GRIDS", "Pictured", "beside", "image_side", "pictured"]
 
 ETAS = (0.0, 0.5, 1.0)
 GRIDS: tuple[Spacing, ...] = ("leading", "karras", "predicted")
-DRAWN = ("asked", "predicted", "corrected")
+DRAWN = ("asked", "predicted", "flow")
 ARMS = ("steep", "middle", "flat")
 _IMAGES, _DOTS = 8, 400
 _SMALLEST_SIDE = 7  # pixels of an image
@@ -53,10 +53,7 @@ def pictured(prediction: DiffusionPrediction, found: Mapping[float, Moments], ro
     for eta in found:
         tables[f"measured at eta {eta:g}"] = ["mode_variance", f"measured_{eta:g}", f"measured_{eta:g}_error"]
     samples = _samples(prediction, root)
-    return {
-        "arrays": {**made, **samples},
-        "tables": {**tables, "samples": [f"sample_{name}" for name in DRAWN if f"sample_{name}" in samples]},
-    }
+    return {"arrays": {**made, **samples}, "tables": {**tables, "samples": [f"sample_{name}" for name in DRAWN]}}
 
 
 def _modes(prediction: DiffusionPrediction, found: Mapping[float, Moments]) -> dict[str, AnyArray]:
@@ -110,28 +107,33 @@ def _plain(sampler: DDIM) -> DDIM:
 
 
 def _samples(prediction: DiffusionPrediction, root: np.random.SeedSequence) -> dict[str, AnyArray]:
-    """Samples of the sampler, of the predicted grid and of the corrected sampler, from the same starts."""
+    """Samples of the sampler, of the predicted grid and of the probability flow, from the same starts."""
     data, sampler = prediction.data, prediction.sampler
     side = image_side(data.features)
-    start = np.random.default_rng([*_words(root), 1]).standard_normal((_IMAGES if side else _DOTS, data.features))
-    out: dict[str, AnyArray] = {
-        "sample_shape": np.array([len(start), data.features if side else min(2, data.features)])
-    }
-    for name, each in zip(DRAWN, (sampler, _predicted(sampler), _corrected(sampler)), strict=True):
-        try:
-            made = chain_of(data, each, each.grid(data)).run(start, np.random.default_rng(0))
-        except (InvalidInput, NotConverged):
-            continue
-        out[f"sample_{name}"] = (made if side else (made - data.mean) @ data.modes[:, :2]).ravel()
+    start = np.random.default_rng(_words(root)).standard_normal((_IMAGES if side else _DOTS, data.features))
+    made = {"asked": _run(data, sampler, prediction.grid, start)}
+    try:
+        made["predicted"] = _run(data, sampler, replace(_plain(sampler), spacing="predicted").grid(data), start)
+    except (InvalidInput, NotConverged):
+        made["predicted"] = made["asked"]
+    made["flow"] = _flowed(prediction, start)
+    wide = data.features if side else min(2, data.features)
+    out: dict[str, AnyArray] = {"sample_shape": np.array([len(start), wide])}
+    for name, each in made.items():
+        out[f"sample_{name}"] = (each if side else (each - data.mean) @ data.modes[:, :2]).ravel()
     return out
 
 
-def _predicted(sampler: DDIM) -> DDIM:
-    return replace(_plain(sampler), spacing="predicted")
+def _run(data: GaussianData, sampler: DDIM, grid: Grid, start: Array) -> Array:
+    return chain_of(data, sampler, grid).run(start, np.random.default_rng(0))
 
 
-def _corrected(sampler: DDIM) -> DDIM:
-    return replace(sampler, solver="corrected")
+def _flowed(prediction: DiffusionPrediction, start: Array) -> Array:
+    """The probability flow: every mode is stretched to the variance of the data, and the mean put right."""
+    data, first = prediction.data, np.sqrt(prediction.grid.alpha_bars[0])
+    stretched = (start - first * data.mean) @ data.modes
+    stretched *= np.sqrt(prediction.level_variances / replace(prediction, step=0).level_variances)
+    return np.asarray(np.sqrt(prediction.grid.alpha_bars[-1]) * data.mean + stretched @ data.modes.T)
 
 
 def _words(root: np.random.SeedSequence) -> list[int]:

@@ -58,6 +58,10 @@ class Chain:
         """Return samples, (R, d), of their starts."""
         raise NotImplementedError
 
+    def carried(self) -> tuple[Array, Array]:
+        """Return the mean, (d,), and the covariance, (d, d), of all samples: the whole matrices, step by step."""
+        raise NotImplementedError
+
 
 class OneStep(Chain):
     """x' = x A + b + z N at every level: one product of matrices, and a second one where the noise has a covariance."""
@@ -87,6 +91,13 @@ class OneStep(Chain):
                 x += noise * rng.standard_normal(x.shape)
         return x
 
+    def carried(self) -> tuple[Array, Array]:
+        mean, covariance = np.zeros(self.features), np.eye(self.features)
+        for move, noise in zip(self.moves, self.noises, strict=True):
+            fresh = noise.T @ noise if np.ndim(noise) else noise**2 * np.eye(self.features)
+            mean, covariance = move(mean), move.matrix.T @ covariance @ move.matrix + fresh
+        return mean, covariance
+
 
 class Multistep(Chain):
     """DPM-Solver++(2M), which remembers the guess of the step before."""
@@ -104,9 +115,14 @@ class Multistep(Chain):
             old = new
         return x
 
+    def carried(self) -> tuple[Array, Array]:
+        ends = self.run(np.vstack([np.zeros(self.features), np.eye(self.features)]), np.random.default_rng(0))
+        moved = ends[1:] - ends[0]
+        return ends[0], moved.T @ moved
+
 
 class Called(Chain):
-    """The user's own step, which is handed the noise that the best denoiser sees."""
+    """The user's own step, which is handed the noise that the best denoiser sees; nothing is known of it."""
 
     def __init__(self, data: GaussianData, grid: Grid, step: Step) -> None:
         super().__init__(data.features, grid.steps)

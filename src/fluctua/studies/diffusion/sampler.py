@@ -209,7 +209,7 @@ class DDIM(Brief, ByValue):
         if data is None:
             raise InvalidInput("the predicted spacing is the best one for data. Give the data: sampler.grid(data).")
         training, last = self.training_alpha_bars, self.last
-        best = BestGrid(data, _largest(training), (1 - last) / last, self.eta)
+        best = BestGrid.of(data, _largest(training), (1 - last) / last, self.eta)
         return spaced(1 / (1 + best.noise_to_signal(self.steps)[:-1]), training, last)
 
 

@@ -93,7 +93,7 @@ class LinearSDE(Brief):
 
     @property
     def features(self) -> int:
-        """d."""
+        """Number of coordinates, d."""
         return len(self.drift_at(0.0))
 
     @property
@@ -165,7 +165,7 @@ class LinearSDE(Brief):
     @property
     def equilibrium(self) -> Array:
         """The covariance that a constant SDE keeps, (d, d): F S + S F^T + G G^T = 0; refused where there is none."""
-        from scipy.linalg import solve_continuous_lyapunov  # noqa: PLC0415  (heavy)
+        from scipy.linalg import solve_continuous_lyapunov
 
         if not self.constant:
             raise InvalidInput(
@@ -206,7 +206,10 @@ class LinearSDE(Brief):
         count, beta = positive_int("features", features), _linear(beta_start, beta_end, duration)
         one = np.eye(count)
         return cls(
-            lambda t: -0.5 * beta(t) * one, lambda t: np.sqrt(beta(t)) * one, duration=duration, name="variance preserving"
+            lambda t: -0.5 * beta(t) * one,
+            lambda t: np.sqrt(beta(t)) * one,
+            duration=duration,
+            name="variance preserving",
         )
 
     @classmethod
@@ -247,7 +250,12 @@ class LinearSDE(Brief):
 
     @classmethod
     def cld(
-        cls, features: int = 1, *, beta: float = 4.0, mass: float = 0.25, friction: float | None = None,
+        cls,
+        features: int = 1,
+        *,
+        beta: float = 4.0,
+        mass: float = 0.25,
+        friction: float | None = None,
         duration: float = 1.0,
     ) -> Self:
         """Return critically damped Langevin dynamics: positions and velocities, noise in the velocities alone.

@@ -23,8 +23,8 @@ def facts_of(prediction: DiffusionPrediction) -> dict[str, str]:
     return {
         "Data": f"{data.words}; total variance {data.total_variance:.4f}",
         "Variance kept": f"{prediction.variance_kept:.4f}",
-        "W2 to the data": f"{prediction.w2:.4f}, of which the mean {np.linalg.norm(prediction.mode_mean_error):.4f}",
-        "KL to the data": f"{prediction.kl(_FLOOR):.4g} nats in the modes of variance above {_FLOOR:g}",
+        "Wasserstein distance": f"W2 = {prediction.w2:.4f}, of which the mean {np.linalg.norm(prediction.mode_mean_error):.4f}",
+        "Relative entropy": f"{prediction.kl(_FLOOR):.4g} nats in the modes of variance above {_FLOOR:g}",
         **_limit(prediction),
         **_better(prediction),
         **_empty(prediction),
