@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,15 +20,13 @@ from ..._arrays import Array, even
 from ..._results import Brief
 from ..._validate.plain import Keywords
 from ..._validate.values import flag, instance, real_number
-from ...errors import InvalidInput, NotConverged
+from ...errors import InvalidInput
 from ...theory.answers import predict
 from .gaussian import GaussianData
+from .linear_flow import LinearFlow
 from .sde import LinearSDE
 
 __all__ = ["LinearNoising", "LinearStep", "predict_noising"]
-
-_RELATIVE, _ABSOLUTE = 1e-12, 1e-14
-_SINGULAR = 1e-13  # of the largest eigenvalue
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,7 +93,7 @@ class LinearNoising(Brief):
         NotConverged
             Where the equations could not be followed.
         """
-        return self._covariance(self._time("time", time))
+        return self._flows.covariance(self._time("time", time))
 
     def circulation(self, time: float) -> Array:
         """Return J = (F S - S F^T)/2, the current of the noising beyond diffusion, (d, d) (F142).
@@ -118,7 +115,7 @@ class LinearNoising(Brief):
         NotConverged
             Where the equations could not be followed.
         """
-        turned = self.sde.drift_at(at := self._time("time", time)) @ self._covariance(at)
+        turned = self.sde.drift_at(at := self._time("time", time)) @ self._flows.covariance(at)
         return np.asarray(0.5 * (turned - turned.T))
 
     def step(self, start: float, to: float, *, noise: float = 0.0) -> LinearStep:
@@ -149,8 +146,8 @@ class LinearNoising(Brief):
                 f"to = {end:g} is later than start = {begin:g}: a sampler goes from noise back to data. Swap them."
             )
         share = real_number("noise", noise, minimum=0.0, maximum=1.0)
-        matrix = self._flow(begin, end, share)
-        spread = self._covariance(end) - matrix @ self._covariance(begin) @ matrix.T
+        matrix = self._flows.backward(begin, end, share)
+        spread = self._flows.covariance(end) - matrix @ self._flows.covariance(begin) @ matrix.T
         return LinearStep(matrix, even(spread) if share else np.zeros_like(spread))
 
     def root(self, time: float, *, principal: bool = False) -> Array:
@@ -178,82 +175,15 @@ class LinearNoising(Brief):
         """
         at, last = self._time("time", time), self.sde.duration
         if flag("principal", principal):
-            return _symmetric_root(self._covariance(at))
-        return np.asarray(self._flow(last, at, 0.0) @ _symmetric_root(self._covariance(last)))
+            return _symmetric_root(self._flows.covariance(at))
+        return np.asarray(self._flows.backward(last, at, 0.0) @ _symmetric_root(self._flows.covariance(last)))
 
     def _time(self, name: str, value: float) -> float:
         return real_number(name, value, minimum=0.0, maximum=self.sde.duration)
 
-    def _covariance(self, time: float) -> Array:
-        return even(self._forward(time)[1])
-
-    def _forward(self, time: float) -> tuple[Array, Array]:
-        """Propagator of the noising from 0, and the covariance, at a time."""
-        if self.sde.constant:
-            return self._constant(time)
-        both = self._followed.sol(time).reshape(2, self.sde.features, self.sde.features)
-        return both[0], both[1]
-
-    def _constant(self, time: float) -> tuple[Array, Array]:
-        """By the exponential of a matrix of twice the size (Van Loan) over a short time, which is then doubled.
-
-        Over a long time the exponential holds what decays beside what grows, and rounding would be all that is left.
-        """
-        from scipy.linalg import expm
-
-        d, drift = self.sde.features, self.sde.drift_at(0.0)
-        doublings = max(0, int(np.ceil(np.log2(np.linalg.norm(drift, 2) * self.sde.duration + 1e-300))) + 1)
-        block = np.block([[-drift, self.sde.source(0.0)], [np.zeros((d, d)), drift.T]])
-        grown = expm(block * (time / 2**doublings))
-        moved = grown[d:, d:].T
-        added = moved @ grown[:d, d:]
-        for _ in range(doublings):
-            moved, added = moved @ moved, added + moved @ added @ moved.T
-        return moved, moved @ self.start @ moved.T + added
-
     @cached_property
-    def _followed(self) -> Any:
-        """Propagator and covariance from 0 to the duration, as a function of the time."""
-        d, sde = self.sde.features, self.sde
-
-        def slope(time: float, flat: Array) -> Array:
-            moved, spread = flat.reshape(2, d, d)
-            drift = sde.drift_at(time)
-            turned = drift @ spread
-            return np.concatenate([(drift @ moved).ravel(), (turned + turned.T + sde.source(time)).ravel()])
-
-        return _solved(slope, 0.0, sde.duration, np.concatenate([np.eye(d).ravel(), self.start.ravel()]), dense=True)
-
-    def _flow(self, start: float, to: float, noise: float) -> Array:
-        """Psi(to, start); with l = 1 it is the regression of the earlier on the later x, S F^T S^-1."""
-        self._hold_regular(start)
-        if start == to:
-            return np.eye(self.sde.features)
-        if noise == 1:
-            return self._regression(start, to)
-        self._hold_regular(to)
-        d, sde, half = self.sde.features, self.sde, 0.5 * (1 + noise**2)
-
-        def slope(time: float, flat: Array) -> Array:
-            pushed = np.linalg.solve(self._covariance(time), flat.reshape(d, d))
-            return np.asarray(sde.drift_at(time) @ flat.reshape(d, d) + half * sde.source(time) @ pushed).ravel()
-
-        end = _solved(slope, start, to, np.eye(d).ravel(), dense=False)
-        return np.asarray(end.y[:, -1].reshape(d, d))
-
-    def _regression(self, start: float, to: float) -> Array:
-        late, early = self._forward(start), self._forward(to)
-        moved = np.linalg.solve(early[0].T, late[0].T).T
-        return np.asarray(np.linalg.solve(even(late[1]), moved @ even(early[1])).T)
-
-    def _hold_regular(self, time: float) -> None:
-        values = np.linalg.eigvalsh(self._covariance(time))
-        if values[0] <= _SINGULAR * values[-1]:
-            raise InvalidInput(
-                f"the covariance at time {time:g} is singular, its eigenvalues reach from {values[0]:.3g} to "
-                f"{values[-1]:.3g}: the score of a flat distribution does not exist. Use a later time, leave the "
-                f"directions without data out, or noise=1, which needs no score at the earlier time."
-            )
+    def _flows(self) -> LinearFlow:
+        return LinearFlow(self.sde, self.start)
 
     def _shown(self) -> Keywords:
         return {"sde": self.sde.name, "features": self.sde.features}
@@ -305,7 +235,7 @@ def predict_noising(problem: LinearSDE, data: GaussianData | ArrayLike) -> Linea
         )
     noising = LinearNoising(problem, given.covariance)
     with np.errstate(all="ignore"):
-        end = noising._forward(problem.duration)
+        end = noising._flows.forward(problem.duration)
     if not np.isfinite(end).all():
         raise InvalidInput(
             f"the covariance grows beyond all numbers before duration = {problem.duration:g}: the drift is unstable. "
@@ -318,12 +248,3 @@ def _symmetric_root(covariance: Array) -> Array:
     """U diag(sqrt) of a covariance U diag U^T."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
-
-
-def _solved(slope: Any, start: float, to: float, first: Array, *, dense: bool) -> Any:
-    from scipy.integrate import solve_ivp
-
-    found = solve_ivp(slope, (start, to), first, method="DOP853", rtol=_RELATIVE, atol=_ABSOLUTE, dense_output=dense)
-    if not found.success or not np.isfinite(found.y[:, -1]).all():
-        raise NotConverged(f"the linear SDE from time {start:g} to {to:g}", found.nfev, float("inf"), _RELATIVE)
-    return found

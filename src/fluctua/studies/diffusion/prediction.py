@@ -145,6 +145,13 @@ class DiffusionPrediction(ByValue, Tabular):
         """Share of each mode's variance that each step leaves out, (n, d) (F130); sin^2 of the turn at eta = 0."""
         return lost_of(self.data, self.sampler, self.grid, self.course)
 
+    @property
+    def entropy_production(self) -> float:
+        """Entropy, in nats, that noising these data up to the sampler's first level produces (F146)."""
+        from .thermodynamics import Thermodynamics  # noqa: PLC0415  (it imports this module)
+
+        return Thermodynamics(self.data, replace(self.sampler, solver="ddim")).noising
+
     def after(self, steps: int) -> DiffusionPrediction:
         """Return the same quantities after `steps` of the sampler's steps, against the noisy data of that level.
 
