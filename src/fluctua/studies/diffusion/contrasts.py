@@ -15,8 +15,7 @@ import numpy as np
 from ..._arrays import Array, Bools
 from ...verification.significance import bands
 from ...verification.statements import Measured
-from .gaussian import GaussianData
-from .sampled import Moments, mode_variances
+from .sampled import InModes
 
 __all__ = ["Contrasts", "Law"]
 
@@ -42,97 +41,104 @@ class Law:
     response: Array | None
 
 
+@dataclass(frozen=True)
 class Contrasts:
-    """What samples show, in units of a law that is right."""
+    """What samples show, in units of a law, and with the error bars that it implies.
 
-    def __init__(self, data: GaussianData, right: Law, moments: Moments, total: float) -> None:
-        self.data, self.right, self.moments, self.total = data, right, moments, total
-        self.found_variances = mode_variances(data, moments.covariance)
-        self.found_means = data.modes.T @ moments.mean_error
+    Attributes
+    ----------
+    shown : InModes
+        The samples.
+    law : Law
+    total : float
+        Variance that the data have at the end.
+    """
+
+    shown: InModes
+    law: Law
+    total: float
 
     @cached_property
     def alive(self) -> Bools:
         """Modes that have a variance at the end."""
-        return np.asarray(self.right.variances > _SAME * self.right.variances.max())
+        return np.asarray(self.law.variances > _SAME * np.abs(self.law.variances).max())
 
     @cached_property
-    def bands(self) -> list[slice]:
+    def bands(self) -> dict[str, slice]:
         """Bands of these modes, steepest first."""
-        return bands(int(self.alive.sum()))
+        parts = bands(int(self.alive.sum()))
+        return {f"modes {b.start + 1}-{b.stop}" if b.stop - b.start > 1 else "mode 1": b for b in parts}
+
+    @property
+    def statement(self) -> tuple[dict[str, float], dict[str, Measured]]:
+        """What the law says, and what was found."""
+        return self.said(self.law), self.found
 
     @cached_property
     def found(self) -> dict[str, Measured]:
-        """The numbers, with their error bars under the right law."""
-        n, ratios = self.moments.freedom, self._ratios(self.found_variances)
-        rank = len(ratios)
-        bar = np.sqrt(2 / n)
-        kept = float(bar * np.linalg.norm(self.right.variances) / self.total)
-        out = {"variance kept": Measured(float(self.found_variances.sum() / self.total), kept)}
-        for name, band in self._named_bands():
-            out[name] = Measured(float(ratios[band].mean()), float(bar / np.sqrt(len(ratios[band]))))
-        means = self._over(self.found_means - self.right.means) ** 2 * self.moments.count
-        out["modes"] = _root_of(float(np.sum((ratios - 1) ** 2) / bar**2), rank)
-        out["means"] = _root_of(float(means.sum()), rank)
-        return out | self._correlations(n) | self._fresh(n) | self._empty()
+        """The numbers, with their error bars under the law."""
+        ratios = self._ratios(self.shown.variances)
+        kept = float(self._bar * np.linalg.norm(self.law.variances) / self.total)
+        out = {"variance kept": Measured(float(self.shown.variances.sum() / self.total), kept)}
+        for name, band in self.bands.items():
+            out[name] = Measured(float(ratios[band].mean()), float(self._bar / np.sqrt(len(ratios[band]))))
+        out["modes"] = _root_of(float(np.sum(((ratios - 1) / self._bar) ** 2)), len(ratios))
+        out["means"] = _root_of(self._away(self.shown.means), len(ratios))
+        return out | self._correlations() | self._fresh() | self._empty()
 
     def said(self, law: Law) -> dict[str, float]:
-        """Return what a law says of the same numbers."""
+        """Return what another law says of the same numbers."""
         ratios = self._ratios(law.variances)
-        rank, n = len(ratios), self.moments.freedom
+        rank = len(ratios)
         out = {"variance kept": float(law.variances.sum() / self.total)}
-        out |= {name: float(ratios[band].mean()) for name, band in self._named_bands()}
-        away = self._over(law.means - self.right.means) ** 2 * self.moments.count
-        out["modes"] = _expected(rank, float(np.sum((ratios - 1) ** 2) * n / 2))
-        out["means"] = _expected(rank, float(away.sum()))
+        out |= {name: float(ratios[band].mean()) for name, band in self.bands.items()}
+        out["modes"] = _expected(rank, float(np.sum(((ratios - 1) / self._bar) ** 2)))
+        out["means"] = _expected(rank, self._away(law.means))
         if rank > 1:
-            out["correlations"] = _expected(_pairs(rank, n)[1], 0.0)
-        if law.response is not None:
+            out["correlations"] = _expected(_pairs(rank, self.shown.freedom)[1], 0.0)
+        if law.response is not None and self.law.response is not None:
             out["fresh noise"] = float(np.mean(self._ratios(law.variances - law.response**2)))
         if not self.alive.all():
             out["empty modes"] = float(law.variances[~self.alive].sum() / self.total)
         return out
 
-    def _named_bands(self) -> list[tuple[str, slice]]:
-        return [(f"modes {1 + b.start}-{b.stop}" if b.stop - b.start > 1 else "mode 1", b) for b in self.bands]
+    @property
+    def _bar(self) -> float:
+        """Standard error of a variance over what the law says of it."""
+        return float(np.sqrt(2 / self.shown.freedom))
 
     def _ratios(self, variances: Array) -> Array:
-        return np.asarray(variances[self.alive] / self.right.variances[self.alive])
+        return np.asarray(variances[self.alive] / self.law.variances[self.alive])
 
-    def _over(self, means: Array) -> Array:
-        return np.asarray(means[self.alive] / np.sqrt(self.right.variances[self.alive]))
+    def _away(self, means: Array) -> float:
+        """Sum of the squares of the deviations of means in standard errors."""
+        return self.shown.count * float(np.sum(self._ratios((means - self.law.means) ** 2)))
 
-    def _correlations(self, n: int) -> dict[str, Measured]:
+    def _correlations(self) -> dict[str, Measured]:
         """All pairs of modes: the sum of the squares of their covariances in units of the law."""
-        rank = int(self.alive.sum())
+        rank, n = int(self.alive.sum()), self.shown.freedom
         if rank < 2:
             return {}
-        modes = self.data.modes[:, self.alive] / np.sqrt(self.right.variances[self.alive])
-        pairs = modes.T @ self.moments.covariance @ modes
-        square = 0.5 * float(np.sum(pairs**2) - np.sum(np.diag(pairs) ** 2)) * n
+        unit = np.sqrt(self.law.variances[self.alive])
+        pairs = self.shown.covariance[np.ix_(self.alive, self.alive)] / np.outer(unit, unit)
         scale, freedom = _pairs(rank, n)
+        square = 0.5 * n * float(np.sum(pairs**2) - np.sum(np.diag(pairs) ** 2))
         return {"correlations": _root_of(square / scale, freedom)}
 
-    def _fresh(self, n: int) -> dict[str, Measured]:
-        """Share of the variance that the start does not explain, given the right response."""
-        if self.right.response is None:
+    def _fresh(self) -> dict[str, Measured]:
+        """Share of the variance that the start does not explain."""
+        if self.law.response is None:
             return {}
-        response, alive = self.right.response, self.alive
-        along = [np.einsum("ip,ip->p", self.data.modes, c @ self.data.modes) for c in self._with_start]
-        left = self._ratios(self.found_variances - 2 * response * along[0] + response**2 * along[1])
-        share = self._ratios(self.right.variances - response**2)
-        error = np.linalg.norm(share) * np.sqrt(2 / n) / alive.sum()
-        return {"fresh noise": Measured(float(left.mean()), float(max(error, _SHARE)))}
-
-    @property
-    def _with_start(self) -> tuple[Array, Array]:
-        return self.moments.cross_covariance, self.moments.start_covariance
+        share = self._ratios(self.law.variances - self.law.response**2)
+        error = float(np.linalg.norm(share) * self._bar / len(share))
+        return {"fresh noise": Measured(float(np.mean(self._ratios(self.shown.unexplained))), max(error, _SHARE))}
 
     def _empty(self) -> dict[str, Measured]:
         """Variance, and squared error of the mean, where there has to be none."""
         if self.alive.all():
             return {}
         dead = ~self.alive
-        off = self.found_variances[dead].sum() + np.sum((self.found_means - self.right.means)[dead] ** 2)
+        off = self.shown.variances[dead].sum() + np.sum((self.shown.means - self.law.means)[dead] ** 2)
         return {"empty modes": Measured(float(off / self.total), _EMPTY)}
 
 

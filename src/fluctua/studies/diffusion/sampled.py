@@ -16,7 +16,7 @@ from ..._validate.plain import Header
 from .gaussian import GaussianData
 from .sampler import DDIM
 
-__all__ = ["DiffusionSamples", "Moments"]
+__all__ = ["DiffusionSamples", "InModes", "Moments"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,44 @@ class Moments:
 
     def _about(self, square: Array, one: Array, other: Array) -> Array:
         return np.asarray((square - np.outer(one, other) / self.count) / self.freedom)
+
+
+@dataclass(frozen=True)
+class InModes:
+    """The same in the modes of the data.
+
+    Attributes
+    ----------
+    count : int
+    means : ndarray, (d,)
+        Means less those of the data.
+    covariance : ndarray, (d, d)
+    unexplained : ndarray, (d,)
+        Variance of each mode that its own start does not explain.
+    """
+
+    count: int
+    means: Array
+    covariance: Array
+    unexplained: Array
+
+    @classmethod
+    def of(cls, data: GaussianData, moments: Moments) -> InModes:
+        """Return the moments turned into the modes."""
+        modes = data.modes
+        covariance = modes.T @ moments.covariance @ modes
+        cross, start = (mode_variances(data, c) for c in (moments.cross_covariance, moments.start_covariance))
+        return cls(moments.count, modes.T @ moments.mean_error, covariance, np.diag(covariance) - cross**2 / start)
+
+    @property
+    def variances(self) -> Array:
+        """Variance of each mode, (d,)."""
+        return np.diag(self.covariance)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of a variance."""
+        return self.count - 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)

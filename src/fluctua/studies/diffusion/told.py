@@ -33,10 +33,9 @@ def facts_of(prediction: DiffusionPrediction) -> dict[str, str]:
 
 def frobenius_words(contrasts: Contrasts) -> dict[str, str]:
     """Return how far the whole covariance is off, beside what sampling alone gives."""
-    right, found = contrasts.right.variances, contrasts.moments.covariance
-    modes = contrasts.data.modes
-    off = np.linalg.norm(found - (modes * right) @ modes.T) / np.linalg.norm(right)
-    alone = np.sqrt((right.sum() ** 2 + right @ right) / contrasts.moments.freedom) / np.linalg.norm(right)
+    right, shown = contrasts.law.variances, contrasts.shown
+    off = np.linalg.norm(shown.covariance - np.diag(right)) / np.linalg.norm(right)
+    alone = np.sqrt((right.sum() ** 2 + right @ right) / shown.freedom) / np.linalg.norm(right)
     return {"Covariance": f"off by {off:.4f} of its Frobenius norm; sampling alone gives {alone:.4f}"}
 
 

@@ -25,7 +25,7 @@ from .pictured import beside, pictured
 from .pixels import Step, chain_of
 from .prediction import DiffusionPrediction, predict_gaussian
 from .runs import blocks_of, hold_step
-from .sampled import Moments
+from .sampled import InModes, Moments
 from .sampler import DDIM
 from .told import agreeing, facts_of, frobenius_words
 
@@ -130,7 +130,7 @@ def verify_gaussian(
     blocks = blocks_of(chain, count, root, workers, partial(report, "sampling"))
     moments = sum_of(blocks, data.mean)
     others = {} if step else _other_etas(prediction, max(count // _OTHERS, _FEWEST), root, workers)
-    contrasts = Contrasts(data, law_of(prediction), moments, float(prediction.level_variances.sum()))
+    contrasts = Contrasts(InModes.of(data, moments), law_of(prediction), float(prediction.level_variances.sum()))
     rows = list(rows_of(prediction, contrasts, level, resolution))
     return conclude(
         "diffusion",
@@ -176,11 +176,12 @@ def rows_of(
     prediction: DiffusionPrediction, contrasts: Contrasts, level: float, resolution: float
 ) -> Iterator[Statement]:
     """Yield the claim, the law made wrong, and the mutants and rungs that these samples can tell."""
-    right, found = contrasts.right, contrasts.found
-    claim = stated("exact", "claim", contrasts.said(right), found)
+    right, claim = contrasts.law, stated("exact", "claim", *contrasts.statement)
     yield claim
     for factor in (1 + resolution, 1 - resolution):
-        wrong = replace(right, variances=factor * right.variances, response=None)
-        yield stated(f"exact x {factor:.4g}", "mutant", contrasts.said(wrong), found)
-    for name, law in mutants_of(prediction):
-        yield stated(name, "rung", contrasts.said(law_of(law)), found).if_told(claim, level)
+        wrong = replace(contrasts, law=Law(factor * right.variances, right.means, None))
+        yield stated(f"exact x {factor:.4g}", "mutant", *wrong.statement)
+    for name, other in mutants_of(prediction):
+        law = law_of(other)
+        told = stated(name, "rung", contrasts.said(law), contrasts.found).if_told(claim, level)
+        yield stated(name, told.role, *replace(contrasts, law=law).statement)
