@@ -37,7 +37,7 @@ class Denoiser(Brief, ABC):
 def denoiser_of(value: object) -> Denoiser:
     """Return a denoiser; anything else is refused."""
     expected = "a fluctua.studies.diffusion.Trained(sgd), ClassMixture(inputs, labels) or TrainingSet(inputs)"
-    return instance("denoiser", value, Denoiser, expected)  # type: ignore[type-abstract]
+    return instance("denoiser", value, Denoiser, expected)
 
 
 def hold_alone(step: object) -> None:

@@ -26,7 +26,7 @@ from .gaussian import GaussianData, mapped, moments_of
 from .prediction import DiffusionPrediction
 from .sampler import DDIM
 
-__all__ = ["ClassMixture", "Score", "TrainingSet"]
+__all__ = ["ClassMixture", "Score", "TrainingSet", "scaled"]
 
 _FEWEST = 2  # samples of a class
 
@@ -116,7 +116,7 @@ class ClassMixture(Score, ByValue):
     scale: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        rows = _scaled("inputs", self.inputs, self.scale)
+        rows = scaled("inputs", self.inputs, self.scale)
         labels = read_labels("labels", np.asarray(self.labels))
         if labels.shape != (len(rows),):
             raise InvalidInput(f"labels must have a class for each of the {len(rows)} samples, got {labels.shape}.")
@@ -211,7 +211,7 @@ class TrainingSet(Score, ByValue):
     scale: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _scaled("inputs", self.inputs, self.scale))
+        object.__setattr__(self, "inputs", scaled("inputs", self.inputs, self.scale))
 
     @property
     def words(self) -> str:
@@ -242,8 +242,8 @@ class TrainingSet(Score, ByValue):
         return {"samples": len(self.inputs), "features": self.features}
 
 
-def _scaled(name: str, value: ArrayLike, scale: tuple[float, float] | None) -> Array:
-    """Samples between the numbers of `scale`, as `GaussianData.of` has them."""
+def scaled(name: str, value: ArrayLike, scale: tuple[float, float] | None) -> Array:
+    """Return samples between the numbers of `scale`, as `GaussianData.of` has them."""
     rows = np.asarray(sample_rows(name, value), np.float64)
     if len(rows) < _FEWEST:
         raise InvalidInput(f"{name} holds a single sample, and a sampler can only return it. Give at least two.")

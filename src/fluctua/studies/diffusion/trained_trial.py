@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._arrays import Array
+from ..._arrays import Array, Bools
 from ..._validate.values import positive_int
 from ...verification.conclusion import StatementVerdict, conclude
 from ...verification.equal_time import Progress
@@ -88,14 +88,14 @@ def _rows(right: TrainedPrediction, runs: TrainedRuns, level: float, resolution:
         yield stated(words, "rung", _said(right, alive, wrong.mode_variances), found).if_told(claim, level)
 
 
-def _contrasts(right: TrainedPrediction, alive: Array, variances: Array) -> dict[str, Array]:
+def _contrasts(right: TrainedPrediction, alive: Bools, variances: Array) -> dict[str, Array]:
     """Total variance, and mean ratios to the exact law in bands of modes, training by training."""
     ratios = variances[..., alive] / right.mode_variances[alive]
     banded = {f"modes {b.start + 1}-{b.stop}": ratios[..., b].mean(axis=-1) for b in bands(int(alive.sum()))}
     return {"total variance": variances.sum(axis=-1), **banded}
 
 
-def _said(right: TrainedPrediction, alive: Array, variances: Array) -> dict[str, float]:
+def _said(right: TrainedPrediction, alive: Bools, variances: Array) -> dict[str, float]:
     return {name: float(value) for name, value in _contrasts(right, alive, variances).items()}
 
 
