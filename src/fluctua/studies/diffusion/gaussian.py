@@ -118,14 +118,14 @@ class GaussianData(Brief, ByValue):
         if len(rows) < 2:
             raise InvalidInput("inputs holds a single sample, and one sample has no covariance. Give at least two.")
         low, high = _range(rows)
-        shift, factor = mapped(low, high, scale)
+        shift, factor = _mapped(low, high, scale)
         if scale is None and max(-low, high) > _WIDE:
             warnings.warn(
                 f"inputs reach from {low:g} to {high:g}, and noise schedules are made for data between -1 and 1: at "
                 f"other scales the start is no white noise. Give scale=(-1, 1), or scale them before.",
                 stacklevel=2,
             )
-        mean, covariance = moments_of(rows)
+        mean, covariance = _moments(rows)
         return cls(shift + factor * mean, factor**2 * covariance, samples=len(rows))
 
     @cached_property
@@ -204,7 +204,7 @@ def _range(rows: Rows) -> tuple[float, float]:
     return float(min(part.min() for part in parts)), float(max(part.max() for part in parts))
 
 
-def mapped(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:
+def _mapped(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:
     """Shift and factor of x -> shift + factor x."""
     if scale is None:
         return 0.0, 1.0
@@ -218,7 +218,7 @@ def mapped(low: float, high: float, scale: tuple[float, float] | None) -> tuple[
     return bottom - factor * low, factor
 
 
-def moments_of(rows: Rows) -> tuple[Array, Array]:
+def _moments(rows: Rows) -> tuple[Array, Array]:
     """Mean and covariance in two passes: the second about the mean, so that nothing cancels."""
     count, features = rows.shape
     mean = sum(np.asarray(rows[some], np.float64).sum(axis=0) for some in blocks(count, features)) / count
