@@ -1,8 +1,8 @@
 """diffusers' DDIMScheduler and DPMSolverMultistepScheduler, fed the exact linear noise, against fluctua's own chains.
 
-The steps are diffusers' from end to end; the data are the digits, as a Gaussian. Starts and noises are the same, so that
-samples must agree one by one. diffusers keeps alpha-bar, and DPM-Solver++ computes, in single precision: as they are
-they agree to 1e-5, and with their schedule, and the sample between two steps, in double precision to 1e-12.
+The steps are diffusers' from end to end; the data are the digits, as a Gaussian. Starts and noises are the same, so
+that samples must agree one by one. diffusers keeps alpha-bar, and DPM-Solver++ computes, in single precision: as they
+are they agree to 1e-5, and with their schedule, and the sample between two steps, in double precision to 1e-12.
 
     python validation/diffusers_samplers.py [--samples 200] [--wrong-by 0]
 
@@ -44,7 +44,7 @@ def ddim(spacing: str, steps: int, eta: float, double: bool) -> tuple[Any, Calla
         scheduler.final_alpha_cumprod = torch.tensor(1.0, dtype=torch.float64)
     scheduler.set_timesteps(steps)
 
-    def step(x, eps, t, t_prev, rng):  # noqa: ARG001  (diffusers knows where it goes)
+    def step(x, eps, t, t_prev, rng):
         noise = torch.tensor(rng.standard_normal(x.shape)) if eta and t_prev >= 0 else torch.zeros(x.shape)
         return scheduler.step(torch.tensor(eps), t, torch.tensor(x), eta=eta, variance_noise=noise).prev_sample
 

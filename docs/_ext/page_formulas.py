@@ -50,6 +50,12 @@ TITLES = {
     "F117": "The balance of fluctuation and learning",
     "F118": "Learning to a finite strength",
     "F119": "The Gaussian closure",
+    "F128": "A step of a sampler, mode by mode",
+    "F129": "The cosine law of DDIM",
+    "F131": "The most that any grid keeps",
+    "F132": "What steps lose, and what noise forgets, to leading order",
+    "F133": "The grid that loses least",
+    "F135": "Distances of Gaussians",
 }
 _DIRECTIVE = re.compile(r"^ *```\{formula\} (F\d+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 

@@ -30,7 +30,7 @@ import fluctua as fl
 from fluctua import report
 from fluctua.report import figures
 from fluctua.report.explorer import ranges
-from fluctua.studies import adaptive, layers
+from fluctua.studies import adaptive, diffusion, layers
 from fluctua.verification import conclusion
 from helpers.raising import ERRORS, constructed, raised
 
@@ -68,6 +68,7 @@ MODULES = {
     "fluctua.verification.conclusion": conclusion,
     "fluctua.report.explorer.ranges": ranges,
     "fluctua.studies.layers": layers,
+    "fluctua.studies.diffusion": diffusion,
 }
 if find_spec("torch"):
     MODULES["fluctua.torch"] = import_module("fluctua.torch")

@@ -18,12 +18,14 @@ import fluctua
 ROOT = Path(__file__).parents[2]
 VERDICTS = {
     "fluctua.studies.adaptive.verified",
+    "fluctua.studies.diffusion.trial",
     "fluctua.verification.in_time.verify",
     "fluctua.verification.noise",
     "fluctua.verification.noise_found",
     "fluctua.verification.equal_time",
     "docs/howto/verdict.md",
     "docs/studies/adaptive.md",
+    "docs/studies/diffusion.md",
 }
 """Where an example makes a verdict."""
 KEPT = {
@@ -37,6 +39,8 @@ KEPT = {
     "fluctua.simulation.replicas",
     "fluctua.studies.adaptive.runs",
     "fluctua.studies.adaptive.underdamped",
+    "fluctua.studies.diffusion.runs",
+    "fluctua.studies.diffusion.sampled",
     "fluctua.studies.learning.activity",
     "fluctua.studies.layers.measurement",
     "fluctua.studies.layers.runs",

@@ -97,3 +97,11 @@ def test_a_library_s_sgld_passes_and_with_a_temperature_ten_per_cent_off_it_fail
     assert "NOT consistent: variances" in capsys.readouterr().out
     made.main(DRAWS)
     assert "NOT consistent" not in capsys.readouterr().out
+
+
+@pytest.mark.any_seed
+def test_diffusers_samples_are_those_of_the_chains(capsys):
+    pytest.importorskip("diffusers")
+    assert script("diffusers_samplers").main(["--samples=20"]) == 0
+    assert script("diffusers_samplers").main(["--samples=20", "--wrong-by=1e-4"]) == 1
+    assert capsys.readouterr().out.count("DISAGREES") == 30

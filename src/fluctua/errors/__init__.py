@@ -12,6 +12,7 @@ from pathlib import Path
 from .warned import (
     AmbiguousTargets,
     BelowRounding,
+    DeficientRank,
     FarDrift,
     IndexColumn,
     MissingBias,
@@ -19,6 +20,7 @@ from .warned import (
     UncertainLimit,
     UncertainSpread,
     UnknownFloor,
+    UnscaledData,
     UnstableRates,
 )
 
@@ -27,6 +29,7 @@ __all__ = [
     "BelowRounding",
     "CorruptData",
     "DataUnavailable",
+    "DeficientRank",
     "FarDrift",
     "FluctuaError",
     "IndexColumn",
@@ -44,6 +47,7 @@ __all__ = [
     "UnknownFloor",
     "UnknownName",
     "UnknownRow",
+    "UnscaledData",
     "UnstableRates",
     "UnstableSGD",
 ]

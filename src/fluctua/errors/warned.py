@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "AmbiguousTargets",
     "BelowRounding",
+    "DeficientRank",
     "FarDrift",
     "IndexColumn",
     "MissingBias",
@@ -12,6 +13,7 @@ __all__ = [
     "UncertainLimit",
     "UncertainSpread",
     "UnknownFloor",
+    "UnscaledData",
     "UnstableRates",
 ]
 
@@ -209,4 +211,38 @@ class FarDrift(UserWarning):
             f"the balance of the layers drifts by {share:.1%} of its scale in {steps:,} steps: the start is far from "
             f"where noise leaves it, and a covariance about the start, instead of the replica mean, would show the "
             f"drift alone. Use fewer steps, a smaller learning rate, or split='noise'."
+        )
+
+
+class UnscaledData(UserWarning):
+    """Data of a diffusion model reach far beyond -1 and 1, between which noise schedules are made for.
+
+    Attributes
+    ----------
+    low, high : float
+        The smallest and the largest number.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+        super().__init__(
+            f"inputs reach from {low:g} to {high:g}, and noise schedules are made for data between -1 and 1: at other "
+            f"scales white noise is a wrong start. Give scale=(-1, 1), or scale them before."
+        )
+
+
+class DeficientRank(UserWarning):
+    """There are fewer samples than columns, so that a Gaussian of them leaves directions empty.
+
+    Attributes
+    ----------
+    samples, features, rank : int
+        Of the data; the rank of their covariance.
+    """
+
+    def __init__(self, samples: int, features: int, rank: int) -> None:
+        self.samples, self.features, self.rank = samples, features, rank
+        super().__init__(
+            f"inputs has {samples:,} samples in {features:,} columns: their covariance has rank {rank:,}, and a "
+            f"sampler of it never leaves the span of these samples. Use more samples, or fewer directions."
         )

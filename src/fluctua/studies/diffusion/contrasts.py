@@ -2,7 +2,7 @@
 
 Samples are independent and Gaussian, so that every error bar is known: sqrt(2/(R - 1)) for the ratio of a variance. A
 sum of squares of many modes, chi-square with k degrees of freedom, enters as (chi^2/k)^(1/3), which is normal with mean
-1 - 2/(9k) and variance 2/(9k) (Wilson and Hilferty).
+1 - 2/(9k) and variance 2/(9k) (Wilson and Hilferty), F137.
 """
 
 from __future__ import annotations

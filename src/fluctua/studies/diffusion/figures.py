@@ -177,8 +177,8 @@ present(
             "Relative entropy": "F135",
             "On the predicted grid": "F133",
         },
-        letters="s is the variance of a mode of the data and u that of the samples; a^2 = alpha-bar is the share of data "
-        "at a level, sigma^2 = 1 - a^2, lambda = sigma^2/a^2; eta is the noise of a step.",
+        letters="s is the variance of a mode of the data and u that of the samples; a^2 = alpha-bar is the share of "
+        "data at a level, sigma^2 = 1 - a^2, lambda = sigma^2/a^2; eta is the noise of a step.",
         reference="Han, arXiv:2408.07285, for the framework: the abstract was read; formulas and numbers are fluctua's "
         "own. Samplers: Song, Meng and Ermon, arXiv:2010.02502; Lu et al., arXiv:2211.01095.",
     )

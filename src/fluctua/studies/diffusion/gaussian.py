@@ -15,7 +15,7 @@ from ..._half import Rows
 from ..._results import Brief, ByValue
 from ..._validate.plain import Keywords
 from ..._validate.values import real_array, real_number, sample_rows
-from ...errors import InvalidInput
+from ...errors import DeficientRank, InvalidInput, UnscaledData
 from ...problem.modes import rounding
 from ...problem.moments import blocks
 
@@ -35,23 +35,19 @@ class GaussianData(Brief, ByValue):
         Their mean.
     covariance : array_like, (d, d)
         Their covariance, symmetric and without a negative direction.
+    samples : int, optional
+        How many they are the moments of.
 
     Attributes
     ----------
     mean : ndarray, (d,)
     covariance : ndarray, (d, d)
     samples : int or None
-        How many there were, where `of` made it.
 
     Raises
     ------
     InvalidInput
         For arrays of other shapes, and for a covariance that is none.
-
-    Warns
-    -----
-    UserWarning
-        By `of`, for data that nobody has scaled.
 
     Examples
     --------
@@ -107,8 +103,10 @@ class GaussianData(Brief, ByValue):
 
         Warns
         -----
-        UserWarning
+        UnscaledData
             Where numbers beyond 1.5 are left as they are: noise schedules are made for data between -1 and 1.
+        DeficientRank
+            For no more samples than columns.
 
         Notes
         -----
@@ -120,13 +118,12 @@ class GaussianData(Brief, ByValue):
         low, high = _range(rows)
         shift, factor = _mapped(low, high, scale)
         if scale is None and max(-low, high) > _WIDE:
-            warnings.warn(
-                f"inputs reach from {low:g} to {high:g}, and noise schedules are made for data between -1 and 1: at "
-                f"other scales the start is no white noise. Give scale=(-1, 1), or scale them before.",
-                stacklevel=2,
-            )
+            warnings.warn(UnscaledData(low, high), stacklevel=2)
         mean, covariance = _moments(rows)
-        return cls(shift + factor * mean, factor**2 * covariance, samples=len(rows))
+        made = cls(shift + factor * mean, factor**2 * covariance, samples=len(rows))
+        if len(rows) <= made.features:
+            warnings.warn(DeficientRank(len(rows), made.features, made.rank), stacklevel=2)
+        return made
 
     @cached_property
     def _spectrum(self) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What a sampler makes of every mode, level by level: three theories, each one function (F128 to F134).
+"""What a sampler makes of every mode, level by level: F128 and its two theories below, F132; F129, F130 and F134.
 
 A mode of variance s has the variance v = a^2 s + sigma^2 at each level; the sampler has u there, and a mean that is off
 by e. The start is white noise, u = 1 and e = -a_T mu.

@@ -19,7 +19,7 @@ from .sampled import Moments, mode_variances
 from .sampler import DDIM
 from .schedule import Grid, Spacing
 
-__all__ = ["ARMS", "DRAWN", "ETAS", "GRIDS", "Pictured", "beside", "image_side", "pictured"]
+__all__ = ["ARMS", "DRAWN", "ETAS", "GRIDS", "Pictured", "beside", "image_side", "picture_of"]
 
 ETAS = (0.0, 0.5, 1.0)
 GRIDS: tuple[Spacing, ...] = ("leading", "karras", "predicted")
@@ -42,7 +42,9 @@ def beside(sampler: DDIM) -> Iterator[DDIM]:
         yield from (replace(sampler, eta=eta) for eta in ETAS if eta != sampler.eta)
 
 
-def pictured(prediction: DiffusionPrediction, found: Mapping[float, Moments], root: np.random.SeedSequence) -> Pictured:
+def picture_of(
+    prediction: DiffusionPrediction, found: Mapping[float, Moments], root: np.random.SeedSequence
+) -> Pictured:
     """Return arrays and tables; `found` is what samples showed at an eta, if there are any."""
     made = _modes(prediction, found) | _arms(prediction) | _grids(prediction)
     tables = {

@@ -150,7 +150,7 @@ class DDIM(Brief, ByValue):
 
     @cached_property
     def training_alpha_bars(self) -> Array:
-        """alpha-bar after each training step, (T,)."""
+        """Share of the data, alpha-bar, after each training step, (T,)."""
         betas = self.betas
         if isinstance(betas, str):
             betas = named_betas(betas, self.train_steps, self.beta_start, self.beta_end)
@@ -158,7 +158,7 @@ class DDIM(Brief, ByValue):
 
     @property
     def last(self) -> float:
-        """alpha-bar at the end: 1, or that of the first training step."""
+        """Share of the data, alpha-bar, at the end: 1, or that of the first training step."""
         return 1.0 if self.set_alpha_to_one else float(self.training_alpha_bars[0])
 
     @property
@@ -183,7 +183,7 @@ class DDIM(Brief, ByValue):
         Returns
         -------
         Grid
-            steps + 1 levels.
+            With steps + 1 levels.
 
         Raises
         ------

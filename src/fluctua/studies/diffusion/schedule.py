@@ -27,12 +27,28 @@ _RHO, _SIGMA_MIN = 7.0, 0.002
 class Grid(Brief, ByValue):
     """The noise levels of a sampler, from the noisiest to the end.
 
+    Parameters
+    ----------
+    alpha_bars : array_like, (n + 1,)
+        Share of the data's variance at each level, a^2; n levels from which a step departs, and the end.
+    timesteps : array_like, (n + 1,)
+        The training step of each level, counted from 0; between two of them by the logarithm of lambda; -1 at the end.
+
     Attributes
     ----------
-    alpha_bars : ndarray, (n + 1,)
-        Share of the data's variance at each level, a^2; n levels from which a step departs, and the end.
-    timesteps : ndarray, (n + 1,)
-        The training step of each level, counted from 0; between two of them by the logarithm of lambda; -1 at the end.
+    alpha_bars, timesteps : ndarray, (n + 1,)
+        As given, in double precision.
+
+    Raises
+    ------
+    InvalidInput
+        For levels that do not rise from noise to data, or lie outside [0, 1].
+
+    Examples
+    --------
+    >>> from fluctua.studies import diffusion
+    >>> diffusion.Grid([0.1, 0.6, 1.0], [500, 200, -1]).steps
+    2
     """
 
     alpha_bars: Array

@@ -51,7 +51,7 @@ class Steps:
         return np.asarray(top / self.marginal(variances))
 
     def omitted(self, variances: Array) -> Array:
-        """Return g^2 Var(x0|x), the variance that a step leaves out, (n, d)."""
+        """Return g^2 Var(x0|x), the variance that a step leaves out, (n, d) (F136)."""
         posterior = variances * self.sigma[:, None] ** 2 / self.marginal(variances)
         return np.asarray(self.gain[:, None] ** 2 * posterior)
 
@@ -103,7 +103,7 @@ class TwoStep:
 
 
 def two_steps_of(grid: Grid) -> TwoStep:
-    """Return the numbers of DPM-Solver++(2M): the first step, and one to the data themselves, have no memory.
+    """Return the numbers of DPM-Solver++(2M), F134: the first step, and one to the data themselves, have no memory.
 
     The last of fewer than 15 steps has none either (`lower_order_final` of diffusers).
     """

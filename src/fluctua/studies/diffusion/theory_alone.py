@@ -13,7 +13,7 @@ from ...verification.conclusion import StatementVerdict, conclude
 from ...verification.statements import KNOWN, Measured, Statement, scaled, stated
 from .gaussian import GaussianData
 from .mutants import mutants_of
-from .pictured import pictured
+from .pictured import picture_of
 from .pixels import chain_of
 from .prediction import DiffusionPrediction, predict_gaussian
 from .sampled import mode_variances
@@ -51,7 +51,7 @@ def examine(
         replicas=0,
         entropy=str(root.entropy),
         asked={"sampler": sampler.to_dict(), "data": data.words, **(asked or {})},
-        **pictured(prediction, {}, root),
+        **picture_of(prediction, {}, root),
         facts=facts_of(prediction),
     )
 

@@ -23,7 +23,7 @@ def facts_of(prediction: DiffusionPrediction) -> dict[str, str]:
     return {
         "Data": f"{data.words}; total variance {data.total_variance:.4f}",
         "Variance kept": f"{prediction.variance_kept:.4f}",
-        "Wasserstein distance": f"W2 = {prediction.w2:.4f}, of which the mean {np.linalg.norm(prediction.mode_mean_error):.4f}",
+        "Wasserstein distance": f"W2 = {prediction.w2:.4f}; {prediction.w2_covariance:.4f} without the mean's error",
         "Relative entropy": f"{prediction.kl(_FLOOR):.4g} nats in the modes of variance above {_FLOOR:g}",
         **_limit(prediction),
         **_better(prediction),
