@@ -25,7 +25,7 @@ from .scores import ClassMixture, Score, TrainingSet
 
 __all__ = ["verify_score"]
 
-_SAMPLES, _FEWEST = 10_000, 1000
+_SAMPLES, _FEWEST = 5000, 1000
 _LEVELS = 6  # at which a step is looked at
 _BARELY = 0.01  # of the total variance: where less is left, rare events decide
 _METERED = (5, 10, 20, 50)
@@ -33,7 +33,7 @@ _FEWER = 5  # times fewer samples for each of these
 
 
 class Left(NamedTuple):
-    """What is unknown of the data at each of some levels: measured, of the score's own law, and of a linear denoiser."""
+    """What is unknown of the data at some levels: measured, of the score's own law, and of a linear denoiser."""
 
     names: list[str]
     noise_to_signal: Array
