@@ -39,7 +39,7 @@ _OPTIONS = (
     click.Option(
         ["--samples"],
         type=int,
-        help="How many, with --verify.  [default: 100,000; 10,000 with --score; 200 with --trained]",
+        help="How many, with --verify.  [default: 100,000; 5,000 with --score; 200 with --trained]",
     ),
     click.Option(["--accuracy"], type=float, help="Say how few steps lose no more than this share of the variance."),
     click.Option(["--raw"], is_flag=True, help="Leave the inputs as they are, instead of mapping them to [-1, 1]."),

@@ -52,6 +52,7 @@ def sample_data(
     wanted = None if accuracy is None else real_number("accuracy", accuracy, above=0.0, below=1.0)
     loaded = load(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
     scale = None if raw else (-1, 1)
+    gauss = GaussianData.of(loaded.inputs, scale=scale)
     inputs, gauss = components_of(scaled("inputs", loaded.inputs, scale), gauss, components)
     denoiser = chosen_of(inputs, loaded.labels, score=score, trained=trained, lr=lr, batch_size=batch_size)
     asked = dict(zip(_USUAL, (steps, eta, spacing, betas, solver), strict=True))

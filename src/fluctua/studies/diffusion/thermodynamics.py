@@ -1,8 +1,8 @@
 r"""Noising as an approach to equilibrium, and what its reversal costs (F146 to F148).
 
 A mode of variance s and mean mu has at the level alpha-bar = q the variance v = q s + 1 - q and the mean sqrt(q) mu.
-With -d log q the time, the noising produces entropy at the rate ((1 - v)^2/v + q mu^2)/2 per mode, in nats. Its integral is
-what the relative entropy to white noise falls by.
+With -d log q the time, the noising produces entropy at the rate ((1 - v)^2/v + q mu^2)/2 per mode, in nats. Its
+integral is what the relative entropy to white noise falls by.
 """
 
 from __future__ import annotations
