@@ -9,6 +9,7 @@ import click
 from ...verification.conclusion import StatementVerdict
 from ..reading import READING
 from ..study import Study
+from .chosen import CHOSEN
 from .schedule import BETAS, SPACINGS
 
 __all__ = ["STUDY"]
@@ -35,9 +36,14 @@ _OPTIONS = (
     _one_of("betas", BETAS, "The schedule of training; cosine is squaredcos_cap_v2 of diffusers."),
     _one_of("solver", _SOLVERS, "DDIM, DPM-Solver++(2M), or DDIM with the variance that a step leaves out."),
     click.Option(["--verify"], is_flag=True, help="Sample, and hold the law against the samples."),
-    click.Option(["--samples"], type=int, default=100_000, show_default=True, help="How many, with --verify."),
+    click.Option(
+        ["--samples"],
+        type=int,
+        help="How many, with --verify.  [default: 100,000; 5,000 with --score; 200 with --trained]",
+    ),
     click.Option(["--accuracy"], type=float, help="Say how few steps lose no more than this share of the variance."),
     click.Option(["--raw"], is_flag=True, help="Leave the inputs as they are, instead of mapping them to [-1, 1]."),
+    *CHOSEN,
     *READING,
 )
 
@@ -54,7 +60,14 @@ STUDY = Study(
         "fluctua study diffusion digits --steps 20 --eta 0",
         "fluctua study diffusion digits --steps 10 --spacing predicted --solver 2m --verify",
         "fluctua study diffusion digits --accuracy 0.01",
+        "fluctua study diffusion digits --score training",
+        "fluctua study diffusion digits --components 16 --steps 10 --trained 1000",
     ),
-    rows={"digits, 20 steps, eta 0": {"verify": True}, "digits, 20 steps, eta 1": {"eta": 1.0, "verify": True}},
+    rows={
+        "digits, 20 steps, eta 0": {"verify": True},
+        "digits, 20 steps, eta 1": {"eta": 1.0, "verify": True},
+        "digits, training set": {"score": "training"},
+        "digits, trained": {"components": 16, "steps": 10, "trained": 1000, "samples": 400},
+    },
     quick={"digits, 20 steps, eta 0": {"verify": True, "samples": 20_000}},
 )

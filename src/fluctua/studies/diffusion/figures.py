@@ -11,6 +11,7 @@ from ...report.figures.frame import NOTE, decades, drawable
 from ...report.figures.sheet import Sheet, remark
 from ...report.figures.studied import Drawn, StudyPage, present
 from ...verification.conclusion import StatementVerdict
+from .honest_figures import HONEST
 from .pictured import ARMS, DRAWN, GRIDS, image_side
 
 if TYPE_CHECKING:
@@ -160,8 +161,13 @@ present(
                 "steps on the predicted grid, and of the probability flow, which has no error of steps.",
                 ("samples",),
             ),
+            **HONEST,
         },
         formulas={
+            "variance left out": "F149",
+            "that of a linear denoiser": "F149",
+            "langevin": "F143",
+            "no weight noise": "F145",
             "exact": "F128",
             "cosine law": "F129",
             "first order": "F132",

@@ -116,10 +116,10 @@ class GaussianData(Brief, ByValue):
         if len(rows) < 2:
             raise InvalidInput("inputs holds a single sample, and one sample has no covariance. Give at least two.")
         low, high = _range(rows)
-        shift, factor = _mapped(low, high, scale)
+        shift, factor = mapped(low, high, scale)
         if scale is None and max(-low, high) > _WIDE:
             warnings.warn(UnscaledData(low, high), stacklevel=2)
-        mean, covariance = _moments(rows)
+        mean, covariance = moments_of(rows)
         made = cls(shift + factor * mean, factor**2 * covariance, samples=len(rows))
         if len(rows) <= made.features:
             warnings.warn(DeficientRank(len(rows), made.features, made.rank), stacklevel=2)
@@ -201,7 +201,7 @@ def _range(rows: Rows) -> tuple[float, float]:
     return float(min(part.min() for part in parts)), float(max(part.max() for part in parts))
 
 
-def _mapped(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:
+def mapped(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:
     """Shift and factor of x -> shift + factor x."""
     if scale is None:
         return 0.0, 1.0
@@ -215,7 +215,7 @@ def _mapped(low: float, high: float, scale: tuple[float, float] | None) -> tuple
     return bottom - factor * low, factor
 
 
-def _moments(rows: Rows) -> tuple[Array, Array]:
+def moments_of(rows: Rows) -> tuple[Array, Array]:
     """Mean and covariance in two passes: the second about the mean, so that nothing cancels."""
     count, features = rows.shape
     mean = sum(np.asarray(rows[some], np.float64).sum(axis=0) for some in blocks(count, features)) / count

@@ -16,6 +16,7 @@ from ..._validate.plain import JsonObject
 from ..._validate.values import choice, instance, positive_int, real_number
 from ...storage.results import finite
 from ...theory.answers import predict
+from .denoisers import Denoiser, denoiser_of
 from .gaussian import GaussianData
 from .law import THEORIES, Course, Theory, angles_of, course_of, lost_of, marginals_of
 from .sampler import DDIM
@@ -146,6 +147,13 @@ class DiffusionPrediction(ByValue, Tabular):
         """Share of each mode's variance that each step leaves out, (n, d) (F130); sin^2 of the turn at eta = 0."""
         return lost_of(self.data, self.sampler, self.grid, self.course)
 
+    @property
+    def entropy_production(self) -> float:
+        """Entropy, in nats, that noising these data up to the sampler's first level produces (F146)."""
+        from .thermodynamics import Thermodynamics  # noqa: PLC0415  (it imports this module)
+
+        return Thermodynamics(self.data, replace(self.sampler, solver="ddim")).noising
+
     def after(self, steps: int) -> DiffusionPrediction:
         """Return the same quantities after `steps` of the sampler's steps, against the noisy data of that level.
 
@@ -219,7 +227,9 @@ class DiffusionPrediction(ByValue, Tabular):
 
 
 @predict.register(GaussianData)
-def predict_gaussian(data: GaussianData, sampler: DDIM, *, theory: Theory = "exact") -> DiffusionPrediction:
+def predict_gaussian(
+    data: GaussianData, sampler: DDIM, *, theory: str = "exact", denoiser: Denoiser | None = None
+) -> DiffusionPrediction:
     """Predict what a sampler makes of Gaussian data, whose best denoiser is linear.
 
     ===========  ===============================================================================
@@ -235,7 +245,10 @@ def predict_gaussian(data: GaussianData, sampler: DDIM, *, theory: Theory = "exa
     sampler : DDIM
         Steps, noise, grid and solver.
     theory : str
-        Rung of the ladder, from the table; "first_order" is for solver="ddim".
+        Rung of the ladder, from the table; "first_order" is for solver="ddim". With a `Trained` denoiser "exact",
+        "discrete", "langevin" or "no_noise", what is said of its weights.
+    denoiser : Trained, optional
+        What stands in the place of the best denoiser.
 
     Returns
     -------
@@ -266,6 +279,8 @@ def predict_gaussian(data: GaussianData, sampler: DDIM, *, theory: Theory = "exa
     exact 0.6917
     """
     instance("sampler", sampler, DDIM, "a fluctua.studies.diffusion.DDIM(steps=..., eta=...)")
-    choice("theory", theory, THEORIES)
+    if denoiser is not None:
+        return denoiser_of(denoiser).predicted(data, sampler, theory)
+    rung: Any = choice("theory", theory, THEORIES)
     grid = sampler.grid(data)
-    return DiffusionPrediction(data, sampler, theory, grid, course_of(data, sampler, grid, theory), grid.steps)
+    return DiffusionPrediction(data, sampler, rung, grid, course_of(data, sampler, grid, rung), grid.steps)

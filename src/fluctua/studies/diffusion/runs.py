@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count as counting
 from threading import Event
+from typing import Any
 
 import numpy as np
 
 from ..._arrays import Array
 from ..._validate.arguments import door
+from ..._validate.plain import Keywords
 from ..._validate.sizes import refuse_bytes, refuse_work
 from ..._validate.values import function, instance, positive_int
 from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.replicas import simulate
 from ...simulation.workers import in_order, workers_for
+from .denoisers import Denoiser, denoiser_of, hold_alone
 from .gaussian import GaussianData
 from .pixels import Chain, Step, chain_of
 from .sampled import DiffusionSamples
@@ -34,9 +37,10 @@ def simulate_gaussian(
     samples: int = 1000,
     rng: Rng = None,
     step: Step | None = None,
+    denoiser: Denoiser | None = None,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
-) -> DiffusionSamples:
+) -> Any:
     """Sample Gaussian data with the exact denoiser, in the coordinates of the data.
 
     Parameters
@@ -51,6 +55,8 @@ def simulate_gaussian(
         None takes fresh entropy; the result records it.
     step : callable, optional
         Your own, step(x, eps, t, t_prev, rng) -> x at t_prev, in the place of the sampler's; x and eps are (R, d).
+    denoiser : ClassMixture, TrainingSet or Trained, optional
+        What stands in the place of the best linear denoiser.
     threads : int, optional
         By default as many as there are cores; a `step` of your own runs in one.
     progress : callable, optional
@@ -59,7 +65,7 @@ def simulate_gaussian(
     Returns
     -------
     DiffusionSamples
-        With their starts.
+        With their starts; of a `Trained` denoiser `TrainedRuns`, `samples` trainings whose samples are averaged over.
 
     Raises
     ------
@@ -88,6 +94,10 @@ def simulate_gaussian(
     door(progress=progress)
     hold_step(step)
     count, root = positive_int("samples", samples, minimum=_FEWEST), seed_sequence(rng)
+    if denoiser is not None:
+        hold_alone(step)
+        asked: Keywords = {"samples": count, "root": root, "threads": threads, "progress": progress}
+        return denoiser_of(denoiser).simulated(data, sampler, **asked)
     refuse_bytes(f"samples = {count}", 32.0 * count * data.features, "Use fewer; fl.verify keeps none.")
     chain = chain_of(data, sampler, sampler.grid(data), step)
     parts = list(blocks_of(chain, count, root, 1 if step else workers_for(threads), progress))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..._arrays import Array
 from ..._validate.arguments import door
+from ..._validate.plain import Keywords
 from ..._validate.values import false_alarm_level, instance, positive_int, resolution_share
 from ...simulation.batches import Rng, seed_sequence
 from ...simulation.workers import workers_for
@@ -17,6 +18,7 @@ from ...verification.conclusion import StatementVerdict, conclude
 from ...verification.equal_time import Progress, silent, verify
 from ...verification.statements import Statement, stated
 from .contrasts import Contrasts, Law
+from .denoisers import Denoiser, denoiser_of, hold_alone
 from .gaussian import GaussianData
 from .mutants import mutants_of
 from .pictured import beside, picture_of
@@ -30,6 +32,7 @@ from .told import agreeing, facts_of, frobenius_words
 __all__ = ["verify_gaussian"]
 
 _OTHERS = 10  # times fewer samples for an eta that is drawn only
+_SAMPLES = 100_000
 _FEWEST = 1000  # samples, above which the error bars are known well enough
 
 
@@ -38,9 +41,10 @@ def verify_gaussian(
     data: GaussianData,
     sampler: DDIM,
     *,
-    samples: int = 100_000,
+    samples: int | None = None,
     rng: Rng = None,
     step: Step | None = None,
+    denoiser: Denoiser | None = None,
     level: float = 0.01,
     resolution: float = 0.02,
     threads: int | None = None,
@@ -59,13 +63,15 @@ def verify_gaussian(
         What is sampled.
     sampler : DDIM
         Steps, noise, grid and solver.
-    samples : int
-        How many, at least 1,000.
+    samples : int, optional
+        How many, at least 1,000; by default 100,000, or 200 trainings of a `Trained` denoiser.
     rng : numpy.random.Generator, int or None
         None takes fresh entropy; the verdict records it.
     step : callable, optional
         Your own, step(x, eps, t, t_prev, rng) -> x at t_prev, which is verified in the place of the sampler's; x and
         the predicted noise eps are (R, d) in float64, t and t_prev training steps, t_prev -1 at the end.
+    denoiser : Trained, ClassMixture or TrainingSet, optional
+        What stands in the place of the best linear denoiser; of a `Trained` one, `samples` are trainings.
     level : float
         Family-wise probability that a true law is rejected.
     resolution : float
@@ -111,8 +117,13 @@ def verify_gaussian(
     instance("sampler", sampler, DDIM, "a fluctua.studies.diffusion.DDIM(steps=..., eta=...)")
     door(staged=progress)
     hold_step(step)
-    count, root = positive_int("samples", samples, minimum=_FEWEST), seed_sequence(rng)
-    level, resolution = false_alarm_level(level), resolution_share(resolution)
+    level, resolution, root = false_alarm_level(level), resolution_share(resolution), seed_sequence(rng)
+    if denoiser is not None:
+        hold_alone(step)
+        run: Keywords = {"samples": samples, "root": root, "threads": threads, "progress": progress}
+        strict: Keywords = {"level": level, "resolution": resolution, "name": name, "asked": asked}
+        return denoiser_of(denoiser).verified(data, sampler, **run, **strict)
+    count = positive_int("samples", _SAMPLES if samples is None else samples, minimum=_FEWEST)
     report, prediction = progress or silent, predict_gaussian(data, sampler)
     workers = 1 if step else workers_for(threads)
     chain = chain_of(data, sampler, prediction.grid, step)

@@ -1,0 +1,127 @@
+"""Beyond the best linear denoiser: general linear noisings, trained denoisers, entropies, and nonlinear scores."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.integrate import quad, solve_ivp
+
+import fluctua as fl
+from fluctua.studies import diffusion
+
+
+@cache
+def digits():
+    data = fl.load("digits")
+    return data, diffusion.GaussianData.of(data.inputs, scale=(-1, 1))
+
+
+@cache
+def top():
+    data = digits()[1]
+    return diffusion.GaussianData(mean=data.mode_mean[:16], covariance=np.diag(data.variances[:16]))
+
+
+def random_sde():
+    rng = np.random.default_rng(0)
+    drift, noise, root = rng.normal(size=(3, 4, 4))
+    return diffusion.LinearSDE(drift - (np.linalg.eigvals(drift).real.max() + 0.5) * np.eye(4), noise), root @ root.T
+
+
+CASES = {
+    "critically damped": lambda: (diffusion.critically_damped(), np.diag([0.3, 0.01])),
+    "random": random_sde,
+    "in time": lambda: (diffusion.blurring(2), np.diag([0.5, 0.2, 0.1, 0.4])),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
+def test_a_step_of_a_linear_noising_is_that_of_the_integral(case, noise):
+    sde, start = CASES[case]()
+    noising, d = fl.predict(sde, start), sde.features
+
+    def slope(time, flat):
+        psi, spread = flat.reshape(2, d, d)
+        pulled = sde.source(time) @ np.linalg.inv(noising.covariance(time))
+        motion = sde.drift_at(time) + 0.5 * (1 + noise**2) * pulled
+        moved = motion @ spread + spread @ motion.T - noise**2 * sde.source(time)
+        return np.concatenate([(motion @ psi).ravel(), moved.ravel()])
+
+    first = np.concatenate([np.eye(d).ravel(), np.zeros(d * d)])
+    end = solve_ivp(slope, (0.9, 0.1), first, method="DOP853", rtol=1e-12, atol=1e-14).y[:, -1].reshape(2, d, d)
+    step = noising.step(0.9, 0.1, noise=noise)
+    assert abs(step.matrix - end[0]).max() < 1e-9
+    assert abs(step.covariance - end[1]).max() < 1e-9
+    root = noising.root(0.1)
+    assert abs(root @ root.T - noising.covariance(0.1)).max() < 1e-9
+
+
+def test_circulation_of_critically_damped_dynamics_survives_at_equilibrium():
+    noising = fl.predict(diffusion.critically_damped(), np.diag([0.3, 0.01]))
+    found = [noising.circulation(t)[0, 1] for t in (0.02, 0.1, 0.3, 1.0)]
+    assert np.allclose(found, [1.589, 3.330, 3.973, 4.000], atol=5e-4)
+    assert abs(fl.predict(diffusion.variance_preserving(2), [[0.5, 0.1], [0.1, 0.2]]).circulation(0.3)).max() < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: diffusion.LinearSDE([[1.0, 2.0]], [[1.0]]), "square"),
+        (lambda: diffusion.LinearSDE([[1.0]], [[1.0], [1.0]]), "row for each"),
+        (lambda: diffusion.LinearSDE([[1.0]], [[1.0]]).equilibrium, "unstable"),
+        (lambda: fl.predict(diffusion.critically_damped(), np.diag([0.3, 0.0])).step(1.0, 0.0), "singular"),
+        (lambda: fl.predict(diffusion.critically_damped(), [[1.0]]), "shape"),
+        (lambda: diffusion.Trained(fl.SGD(lr=0.1, batch_size=8, sampling="shuffle")), "fresh"),
+        (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=diffusion.Trained(fl.SGD(lr=9.0, batch_size=8))), "lr <"),
+        (lambda: diffusion.Thermodynamics(top(), diffusion.DDIM(), floor=1e9), "smaller floor"),
+        (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=diffusion.TrainingSet(np.eye(16))), "not linear"),
+    ],
+)
+def test_bad_input_is_refused(call, words):
+    with pytest.raises(fl.InvalidInput, match=words):
+        call()
+
+
+def test_weight_noise_of_the_denoiser_refunds_what_the_sampler_drops():
+    sampler = diffusion.DDIM(steps=10)
+    said = {"exact": 11.616, "langevin": 11.528, "no_noise": 11.102}
+    for theory, value in said.items():
+        trained = diffusion.Trained(fl.SGD(lr=0.1, batch_size=8))
+        assert fl.predict(top(), sampler, denoiser=trained, theory=theory).mode_variances.sum() == pytest.approx(
+            value, abs=6e-4
+        )
+    long = diffusion.Trained(fl.SGD(lr=0.1, batch_size=8), steps=3000)
+    assert fl.predict(top(), sampler, denoiser=long).mode_variances.sum() == pytest.approx(11.61637, abs=1e-4)
+
+
+def test_entropy_production_of_noising_is_what_relative_entropy_falls_by():
+    cost = diffusion.Thermodynamics(digits()[1], diffusion.DDIM(steps=10, eta=0.5, spacing="trailing"))
+    end = diffusion.DDIM(steps=10, spacing="trailing").grid().alpha_bars[0]
+    edges = np.linspace(-40, np.log((1 - end) / end), 40)
+
+    def along(x):
+        return cost.rate(1 / (1 + np.exp(x))) * np.exp(x) / (1 + np.exp(x))
+
+    found = sum(quad(along, a, b, epsabs=1e-11)[0] for a, b in zip(edges[:-1], edges[1:], strict=True))
+    assert found == pytest.approx(cost.noising, abs=1e-6)
+    assert cost.noising == pytest.approx(88.8207, abs=1e-4)
+    assert cost.sampling == pytest.approx(4 * cost.noising)
+
+
+def test_paths_differ_by_no_less_than_their_ends():
+    cost = diffusion.Thermodynamics(digits()[1], diffusion.DDIM(steps=10, eta=1.0))
+    assert [round(cost.path_kl[-2], 1), round(cost.marginal_kl[-2], 1)] == [141.0, 16.8]
+    assert (cost.path_kl >= cost.marginal_kl - 1e-12).all()
+
+
+@pytest.mark.any_seed
+def test_samples_of_the_training_set_are_its_images():
+    data, gauss = digits()
+    training = diffusion.TrainingSet(data.inputs, scale=(-1, 1))
+    found = fl.simulate(gauss, diffusion.DDIM(steps=5), denoiser=training, samples=300, rng=1)
+    meter = diffusion.Memorisation.of(found, training)
+    assert meter.share == 1.0
+    assert np.median(meter.distances) < 1e-9
