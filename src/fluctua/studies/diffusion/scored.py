@@ -95,7 +95,7 @@ class ScoredChain(Chain):
         along = steps.kap / steps.sigma
 
         def step(k: int, x: Array, guess: Array, _old: Array, rng: np.random.Generator) -> Array:
-            moved = along[k] * x + steps.gain[k] * guess
+            moved: Array = along[k] * x + steps.gain[k] * guess
             return moved + steps.noise[k] * rng.standard_normal(x.shape) if steps.noise[k] else moved
 
         return step
