@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_circulation_of_critically_damped_dynamics_survives_at_equilibrium():
     ],
 )
 def test_bad_input_is_refused(call, words):
-    with pytest.raises(fl.InvalidInput, match=words):
+    with pytest.raises(fl.errors.InvalidInput, match=words):
         call()
 
 
@@ -105,7 +106,7 @@ def test_entropy_production_of_noising_is_what_relative_entropy_falls_by():
     def along(x):
         return cost.rate(1 / (1 + np.exp(x))) * np.exp(x) / (1 + np.exp(x))
 
-    found = sum(quad(along, a, b, epsabs=1e-11)[0] for a, b in zip(edges[:-1], edges[1:], strict=True))
+    found = sum(quad(along, a, b, epsabs=1e-11)[0] for a, b in pairwise(edges))
     assert found == pytest.approx(cost.noising, abs=1e-6)
     assert cost.noising == pytest.approx(88.8207, abs=1e-4)
     assert cost.sampling == pytest.approx(4 * cost.noising)
