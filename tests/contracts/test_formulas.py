@@ -21,6 +21,7 @@ PAGES = {
     "adaptive": range(100, 105),
     "layers": range(105, 114),
     "learning": range(114, 121),
+    "diffusion_sde": range(139, 150),
     "diffusion": range(128, 138),
 }
 CITED = re.compile(r"\bF(?:\d{1,2}|1\d\d)\b")
