@@ -22,6 +22,7 @@ PAGES = {
     "layers": range(105, 114),
     "learning": range(114, 121),
     "coloring": range(121, 128),
+    "diffusion_sde": range(139, 150),
     "diffusion": range(128, 138),
     "large_data": range(150, 155),
 }

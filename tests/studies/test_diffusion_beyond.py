@@ -82,11 +82,12 @@ def test_circulation_of_critically_damped_dynamics_survives_at_equilibrium():
     ],
 )
 def test_bad_input_is_refused(call, words):
-    with pytest.raises(fl.InvalidInput, match=words):
+    with pytest.raises(fl.errors.InvalidInput, match=words):
         call()
 
 
 def test_weight_noise_of_the_denoiser_refunds_what_the_sampler_drops():
+    """F143 without a number of steps, F144 with 3,000 of them, and F145 of both."""
     sampler = diffusion.DDIM(steps=10)
     said = {"exact": 11.616, "langevin": 11.528, "no_noise": 11.102}
     for theory, value in said.items():
@@ -126,3 +127,22 @@ def test_samples_of_the_training_set_are_its_images():
     meter = diffusion.Memorisation.of(found, training)
     assert meter.share == 1.0
     assert np.median(meter.distances) < 1e-9
+
+
+def test_guesses_of_nonlinear_scores_by_quadrature():
+    """F149: two images on a line, and a Gaussian about each, against sums over a fine grid."""
+    alpha_bar, x = 0.6, np.linspace(-2, 2, 7)
+    images = np.array([[-1.2], [-0.8], [0.7], [1.3]])
+    labels = [0, 0, 1, 1]
+    line = np.linspace(-4, 4, 40_001)
+    mixture = sum(np.exp(-0.5 * ((line - m) / r) ** 2) / r for m, r in ((-1.0, 0.2), (1.0, 0.3)))
+    cases = (
+        (diffusion.ClassMixture(images, labels), line, mixture),
+        (diffusion.TrainingSet(images), images.ravel(), np.ones(4)),
+    )
+    for score, places, weights in cases:
+        joint = weights * np.exp(-((x[:, None] - np.sqrt(alpha_bar) * places) ** 2) / (2 * (1 - alpha_bar)))
+        joint /= joint.sum(axis=1, keepdims=True)
+        mean, left = score.guess(x[:, None], alpha_bar)
+        assert np.allclose(mean[:, 0], joint @ places, atol=1e-10)
+        assert np.allclose(left, joint @ places**2 - (joint @ places) ** 2, atol=1e-10)

@@ -46,7 +46,7 @@ class Score(Denoiser):
 
     @abstractmethod
     def guess(self, x: Array, alpha_bar: float) -> tuple[Array, Array]:
-        """Return E[x0 | x], (R, d), and the trace of Cov(x0 | x), (R,), of samples x at a level."""
+        """Return E[x0 | x], (R, d), and the trace of Cov(x0 | x), (R,), of samples x at a level (F149)."""
 
     @abstractmethod
     def drawn(self, count: int, rng: np.random.Generator) -> Array:
@@ -149,7 +149,7 @@ class ClassMixture(Score, ByValue):
         return [_gaussian(self.inputs[self.labels == name]) for name in names]
 
     def guess(self, x: Array, alpha_bar: float) -> tuple[Array, Array]:
-        """Return E[x0 | x], (R, d), and the trace of Cov(x0 | x), (R,), of samples x at a level."""
+        """Return E[x0 | x], (R, d), and the trace of Cov(x0 | x), (R,), of samples x at a level (F149)."""
         a, noise = np.sqrt(alpha_bar), 1 - alpha_bar
         logs, guesses = np.empty((len(self._parts), len(x))), np.empty((len(self._parts), *x.shape))
         left = np.empty(len(self._parts))
@@ -224,7 +224,7 @@ class TrainingSet(Score, ByValue):
         return int(self.inputs.shape[1])
 
     def guess(self, x: Array, alpha_bar: float) -> tuple[Array, Array]:
-        """Return E[x0 | x], (R, d), and the trace of Cov(x0 | x), (R,), of samples x at a level."""
+        """Return E[x0 | x], (R, d), and the trace of Cov(x0 | x), (R,), of samples x at a level (F149)."""
         a, noise = np.sqrt(alpha_bar), 1 - alpha_bar
         weights = _softmax((a * (self.inputs @ x.T) - 0.5 * alpha_bar * self._lengths[:, None]) / noise)
         mean = weights.T @ self.inputs
