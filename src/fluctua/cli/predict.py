@@ -9,11 +9,10 @@ from functools import partial
 from typing import Any
 
 import click
-import numpy as np
 
 from .._validate.plain import Keywords
 from ..errors import InvalidInput
-from ..planning.conditioned import Conditioning, conditioning, counted
+from ..planning.conditioned import Conditioning, conditioning
 from ..planning.loops import torch_code
 from ..recipe.mse_loss import mse_words
 from ..storage.results import finite
@@ -44,6 +43,7 @@ from .options import (
     theory_option,
     torch_option,
 )
+from .predicted_numbers import numbers
 from .progress import progress_bar
 from .tables import show, show_code
 
@@ -259,7 +259,7 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
     """The report, a part at a time."""
     yield about.words
     yield f"torch     {mse_words(about.sgd, about.problem.outputs)}"
-    yield _report(answer.prediction, answer.limit, answer.independent)
+    yield numbers(answer.prediction, answer.limit, answer.independent)
     if advice := answer.conditioning.words:
         yield "advice        " + advice.replace("\n", "\n" + 14 * " ")
     if (spread := answer.spread) is not None:
@@ -274,30 +274,3 @@ def _words(about: Asked, answer: _Answer) -> Iterator[str]:
         yield f"held out      {about.held_out.name}: {words}"
     if answer.accuracies is not None:
         yield from answer.accuracies.words
-
-
-def _sampled(prediction: Prediction) -> str:
-    """One standard error, where epochs were sampled."""
-    return f" +- {prediction.excess_loss_error:.2g}" if prediction.excess_loss_error else ""
-
-
-def _report(prediction: Prediction, limit: float, independent: bool) -> str:
-    sgd, slow, hot = prediction.law.sgd, prediction.relaxation_steps, prediction.temperatures
-    what = "" if (average := prediction.law.average) is None else f", {average.words}"
-    share = f", {prediction.excess_loss / prediction.optimum_loss:.3%} of L(W*)" if prediction.optimum_loss else ""
-    if reached := prediction.estimated_error:
-        known = f"modes to {reached.modes:.0e}, loss to {reached.loss:.0e}, in {reached.passes} passes"
-    return "\n".join(
-        (
-            "",
-            f"theory        {prediction.theory}, {prediction.when}{what}",
-            f"optimum       L(W*) = {prediction.optimum_loss:.8g}",
-            f"excess loss   {prediction.excess_loss:.6g}{_sampled(prediction)}{share}",
-            *([f"computed      {known} over the samples, as estimated"] if reached else []),
-            f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
-            f"relaxation    {counted(slow.min())} steps in the fastest mode, {counted(np.median(slow))} in the median, "
-            f"{counted(slow.max())} in the slowest",
-            f"stability     lr is {sgd.lr / limit:.1%} of the largest stable one"
-            f"{' for independent batches' if independent else ''}, {limit:.7g}",
-        )
-    )
