@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import fluctua as fl
 from fluctua.simulation import sparse
 from fluctua.simulation.compiled import descend
+from fluctua.simulation.compiled_cache import _written
 from fluctua.simulation.sparse import SparseRows, without_zeros
 
 NARROW = {
@@ -108,6 +110,14 @@ def test_weights_that_do_not_lie_in_order_are_taken_as_they_are():
     descend(turned, *others[:4], PLAIN, None, 0)
     descend(state, *others[:4], PLAIN, None, 0)
     np.testing.assert_array_equal(turned, state)
+
+
+def test_code_is_compiled_anew_where_the_widths_of_its_vectors_are_written_anew(monkeypatch):
+    """The widths are constants of the compiled code, and stand beside the rows that are laid out by them."""
+    before, read = _written(descend), Path.read_bytes
+    changed = Path(sparse.__file__)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path == changed))
+    assert _written(descend) != before
 
 
 @pytest.mark.slow

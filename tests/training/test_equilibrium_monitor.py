@@ -217,6 +217,24 @@ def test_a_closure_of_lightnings_is_seen_when_it_has_set_the_gradients(make, by_
     assert monitors[0].evidence == monitors[1].evidence
 
 
+def test_what_is_asked_within_a_closure_is_of_the_steps_that_were_made():
+    """Lightning evaluates its training step within optimizer.step, and there the gain may be logged."""
+    plain, closed = (Training(lambda p: SGD(p, lr=0.02)) for _ in "ab")
+    monitors = [EquilibriumMonitor(each.optimizer, every=10) for each in (plain, closed)]
+    plain.run(first_look(10))
+    backward = closed.backward
+
+    def asking():
+        assert len(monitors[1].evidence) == 0
+        return backward()
+
+    closed.backward = asking
+    for _ in range(first_look(10)):
+        step_with(closed, False, True)
+    assert len(monitors[0].evidence) == 1
+    assert monitors[0].evidence == monitors[1].evidence
+
+
 @pytest.mark.parametrize("by_name", [False, True])
 @pytest.mark.parametrize("every", [1, 5])
 def test_other_closures_are_refused_in_words_and_training_goes_on(by_name, every):

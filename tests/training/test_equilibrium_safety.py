@@ -260,6 +260,45 @@ def test_a_rate_that_is_a_tensor_is_watched_on_its_device(device):
     assert reason.startswith("the learning rate changed; the clock started anew")
 
 
+@pytest.mark.parametrize("make", [plain, heavy])
+def test_a_look_that_is_due_is_of_the_rate_that_its_steps_were_made_with(make):
+    """Whether the monitor is asked before the rate changes or not, the look is the same."""
+    run, asked = Training(make), Training(make)
+    monitors = [EquilibriumMonitor(each.optimizer, every=10) for each in (run, asked)]
+    for each, monitor in zip((run, asked), monitors, strict=True):
+        each.run(first_look(10))
+        if each is asked:
+            assert len(monitor.evidence) == 1
+        each.optimizer.param_groups[0]["lr"] = 0.003
+        each.run(11)
+        assert each.optimizer.param_groups[0]["lr"] == 0.003
+    assert monitors[0].evidence.to_csv() == monitors[1].evidence.to_csv()
+    assert "the learning rate or another setting changed" in monitors[0].reason
+
+
+def test_no_look_is_made_with_a_tensors_new_rate(device):
+    run = Training(lambda params: SGD(params, lr=torch.tensor(0.05)), device=device)
+    monitor = EquilibriumMonitor(run.optimizer, every=4)
+    run.run(first_look(4))
+    run.optimizer.param_groups[0]["lr"].fill_(0.005)
+    assert len(monitor.evidence) == 0
+    assert monitor.reason.startswith("the learning rate changed; the clock started anew")
+
+
+def test_no_look_is_made_at_weights_that_others_moved():
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer, every=4)
+    run.run(first_look(4))
+    with torch.no_grad():
+        next(run.model.parameters()).add_(5)
+    monitor.restart("moved")
+    assert (len(monitor.evidence), monitor.reason) == (0, "moved")
+    run.run(first_look(4) - 1)
+    assert len(monitor.evidence) == 0
+    run.run(1)
+    assert len(monitor.evidence) == 1
+
+
 def test_a_rate_that_always_changes_never_starts_the_clock():
     run = Training(plain)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(run.optimizer, 0.999)
@@ -426,6 +465,22 @@ def test_a_resumed_monitor_decides_bit_by_bit_alike(make, at, tmp_path):
     assert (resumed.state, resumed.reason, resumed.gain) == (monitor.state, monitor.reason, monitor.gain)
 
 
+def test_a_resumed_monitor_finds_a_rate_that_was_changed_after_it_was_saved():
+    run, again = Training(plain), Training(plain)
+    monitor, resumed = (EquilibriumMonitor(each.optimizer, every=2) for each in (run, again))
+    run.run(first_look(2))
+    saved = monitor.state_dict()
+    run.optimizer.param_groups[0]["lr"] = 0.01
+    again.model.load_state_dict(run.model.state_dict())
+    again.optimizer.load_state_dict(run.optimizer.state_dict())
+    again.drawn.set_state(run.drawn.get_state())
+    resumed.load_state_dict(saved)
+    for each in (run, again):
+        each.run(first_look(2))
+    assert "changed at step" in resumed.reason
+    assert (resumed.reason, resumed.evidence.to_csv()) == (monitor.reason, monitor.evidence.to_csv())
+
+
 def test_a_state_is_a_copy():
     run = Training(plain)
     monitor = EquilibriumMonitor(run.optimizer, every=1)
@@ -450,6 +505,8 @@ def test_states_of_other_monitors_are_refused():
     former = {name: value for name, value in state["clock"].items() if name not in ("origin", "ends", "bins")}
     with pytest.raises(InvalidInput, match="another version of fluctua"):
         monitor.load_state_dict({**state, "clock": former, "_every": 5})
+    with pytest.raises(InvalidInput, match="another version of fluctua"):
+        monitor.load_state_dict({**{name: each for name, each in state.items() if name != "_begun"}, "_phase": 4})
     for broken in ({}, None, 3, {"_steps": 1}):
         with pytest.raises(InvalidInput, match="not that of an EquilibriumMonitor"):
             monitor.load_state_dict(broken)

@@ -108,7 +108,6 @@ class Hooked(ABC):
         """End the last unit, refuse a closure, sample in the middle of a unit, and count the step."""
         self._settle()
         closure = closure_of(args, kwargs) if kwargs or len(args) > 1 else None
-        given = None
         if closure is not None and not is_of_lightning(closure):
             self._refuse()
         elif self._clock is not None:
@@ -116,11 +115,14 @@ class Hooked(ABC):
                 self._skip(optimizer.__dict__["found_inf"])
             if self._steps == self._middle and closure is None:
                 self._sample(optimizer)
-            elif self._steps == self._middle and closure is not None:
-                given = with_closure(args, kwargs, functools.partial(self._evaluated, closure))
+        if closure is not None and is_of_lightning(closure):
+            return with_closure(args, kwargs, functools.partial(self._evaluated, closure))
+        self._count()
+        return None
+
+    def _count(self) -> None:
         self._steps += 1
         self._next = self._middle if self._steps <= self._middle else self._end
-        return given
 
     def _settle(self) -> None:
         """End a unit whose last step was made: before the next step, or where anything is asked of the monitor."""
@@ -143,8 +145,11 @@ class Hooked(ABC):
             self._mark(self._steps + 1)
 
     def _evaluated(self, closure: Callable[[], Any]) -> Any:
+        """Evaluate a closure, which may ask the monitor: its step has not been made and is counted afterwards."""
         loss = closure()
-        self._sample(self.optimizer)
+        if self._steps == self._middle:
+            self._sample(self.optimizer)
+        self._count()
         return loss
 
     def _sample(self, optimizer: Optimizer) -> None:
@@ -177,8 +182,23 @@ class Hooked(ABC):
             return
         if self._clock is None:
             self._begin()
-        elif self._clock.is_due and (blocks := self._clock.cut()) is not None:
-            self._look(self._clock, blocks)
+        else:
+            self._cut_where_due(self._clock)
+
+    def _cut_where_due(self, clock: Clock) -> None:
+        if clock.is_due and (blocks := clock.cut()) is not None:
+            self._look(clock, blocks)
+
+    def _cut_as_before(self, clock: Clock) -> None:
+        """End a unit with the settings that its steps were made with; others have taken their place since."""
+        groups, names, now = self.optimizer.param_groups, self._rules.settings, self._held()
+        try:
+            for group, (values, _) in zip(groups, self._objects, strict=True):
+                group.update(zip(names, values, strict=True))
+            self._cut_where_due(clock)
+        finally:
+            for group, (values, _) in zip(groups, now, strict=True):
+                group.update(zip(names, values, strict=True))
 
     def _unmoved(self) -> bool:
         """Whether settings and parameters are what they were, which is quickly said."""
@@ -191,6 +211,9 @@ class Hooked(ABC):
     def _changed(self) -> bool:
         """Start the clock anew where a setting has another value, or a parameter other memory."""
         seen, before = self._settings(), self._seen
+        alike = [ids for _, ids in self._held()] == [ids for _, ids in self._objects]
+        if seen != before and seen[1] == before[1] and alike and self._clock is not None:
+            self._cut_as_before(self._clock)
         self._remember(seen)
         if seen == before:
             return False

@@ -169,12 +169,13 @@ class EquilibriumMonitor(Hooked):
     def restart(self, reason: str = "") -> None:
         """Start the clock anew: the weights were moved by other means, or the loss has changed.
 
+        A look that is due is not made: it would read the weights where they were moved to.
+
         Parameters
         ----------
         reason : str, optional
             Said as `reason` until the next look.
         """
-        self._settle()
         self._clock, self._states, self._reason = None, {}, str(reason)
         self._mark(self._steps)
 
@@ -209,6 +210,8 @@ class EquilibriumMonitor(Hooked):
             setattr(self, name, state[name])
         self._mark(self._begun)
         self._remember((state["_seen"], identity(self.optimizer)))
+        if state["_seen"] != self._settings()[0]:
+            self._objects = []  # to be found changed where the unit ends
         self._clock = made
         rows = zip(*state["looks"].values(), strict=True)
         self._looks = [Look(*row) for row in rows]
@@ -227,14 +230,19 @@ class EquilibriumMonitor(Hooked):
         """Look, and begin anew where the windows are of no use."""
         found = gathered(blocks, clock.samples(blocks), clock.scopes)
         self._skipped += clock.missed()
+        if clock.moved:  # its gradients were read off with another rate than they were applied with
+            self._restart_at("the learning rate changed")
+            return
         at = level(self._alpha, clock.windows.look - 1)
         looks = [self._concluded(each, clock, at) for each in found]
         self._looks += looks
         self._states = {each.name: look.state for each, look in zip(clock.scopes, looks, strict=False)}
         self._reason = "; ".join(dict.fromkeys(look.reason for look in looks if look.reason))
-        if clock.moved or not math.isfinite(looks[-1].work):
-            why = "the learning rate changed" if clock.moved else self._reason
-            self.restart(f"{why}; the clock started anew at step {self._steps}")
+        if not math.isfinite(looks[-1].work):
+            self._restart_at(self._reason)
+
+    def _restart_at(self, why: str) -> None:
+        self.restart(f"{why}; the clock started anew at step {self._steps}")
 
     def _concluded(self, found: Gathered, clock: Clock, at: float) -> Look:
         read = found.read(local=self._rules.local)

@@ -54,8 +54,7 @@ class Part:
             if any(each is not None and each.is_sparse for each in found):
                 return False
             found = [None if each is None else each.detach() for each in found]
-        if self._rate is not None:
-            self.moved |= (self._rate != self.group["lr"]).to(self.device)
+        self._compare_rates()
         gradients = found if self._plain and scale is None and not odd else self._gradients(found, scale)
         here, away = self._weights(), list[Tensor]()
         buffers = self._buffers() if self._buffered else []
@@ -67,6 +66,11 @@ class Part:
         (put if self._empty else added)(self._views, here)
         self._empty = False
         return True
+
+    def _compare_rates(self) -> None:
+        """Note on the device whether a learning rate that is a tensor has changed."""
+        if self._rate is not None:
+            self.moved |= (self._rate != self.group["lr"]).to(self.device)
 
     def direct(self, share: Any) -> Tensor | None:
         """Return the part of the gradients' sum that is sampled, each sample for `share` steps; before `weights`."""
@@ -84,6 +88,7 @@ class Part:
 
     def ended(self) -> Tensor:
         """Return the vector whose change since the last cut is the rest of the gradients' sum (F81)."""
+        self._compare_rates()
         if self._buffer_sums is not None:
             self._buffer_sums.zero_()
             self._scales = self._rules.scales(self.group, self._states())

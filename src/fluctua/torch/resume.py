@@ -34,14 +34,15 @@ def copied(value: Any) -> Any:
 
 def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
     """Refuse the state of another kind of monitor."""
-    names = {*RESUMED, "_seen", "clock", "looks"}
+    earlier = isinstance(state, Mapping) and "_phase" in state
+    names = {*RESUMED, "_seen", "clock", "looks"} - ({"_begun"} if earlier else set())
     if (
         not isinstance(state, Mapping)
         or not names <= set(state)
         or set(state["looks"]) != {f.name for f in fields(Look)}
     ):
         raise InvalidInput(f"state is not that of an EquilibriumMonitor: {shown(state)}.")
-    if state["clock"] is not None and set(state["clock"]) != {"shapes", *SAVED}:
+    if earlier or (state["clock"] is not None and set(state["clock"]) != {"shapes", *SAVED}):
         raise InvalidInput(
             "the state was saved by another version of fluctua, whose sums were others: they cannot be gone on with. "
             "Load model and optimizer, and let the new monitor begin anew."
