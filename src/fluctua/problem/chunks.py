@@ -68,8 +68,8 @@ def _same_columns(number: int, before: list[Any] | None, here: list[Any] | None)
     place = next((k for k, (old, new) in enumerate(zip(before, here, strict=False)) if old != new), len(before))
     raise InvalidInput(
         f"chunk {number} (counted from 0) has the columns {shown(here)}, and the frames before it {shown(before)}: "
-        f"they differ from column {place} on, and inputs are added by place. Select the same columns in the same order, "
-        f"frame[names]."
+        f"they differ from column {place} on, and inputs are added by place. Select the same columns in the same "
+        f"order, frame[names]."
     )
 
 
