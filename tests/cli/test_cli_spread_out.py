@@ -87,7 +87,7 @@ def test_shards_share_a_directory_that_a_whole_run_has_alone(tmp_path, first):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--processes", 0), "workers must be at least 1, got 0"),
+        (("--processes", 0), "'--processes': 0 is not in the range"),
         (("--dask", "nowhere"), "no Dask scheduler answers at 'nowhere'"),
         (("--dask", "tcp://10.0.0.1:8786", "--processes", 2), "two ways to do the same work"),
     ],

@@ -57,11 +57,13 @@ def test_what_cannot_be_read_in_chunks_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((6, 2)))
     np.savez(tmp_path / "x.npz", X=np.ones((6, 2)), y=np.arange(6.0))
     (tmp_path / "short.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-8])
+    np.save(tmp_path / "number.npy", np.float64(3))
     y = np.arange(6.0)
     for name, targets, kind, words in (
         ("x.npz", None, InvalidInput, "cannot be read in chunks"),
         ("none.npy", y, DataUnavailable, "does not exist"),
         ("short.npy", y, CorruptData, "promises"),
+        ("number.npy", y, InvalidInput, "holds a single number"),
         ("x.npy", y[:5], InvalidInput, "6 samples and there are 5 targets"),
         ("x.npy", None, FluctuaError, "must hold labels or targets"),
     ):

@@ -94,6 +94,23 @@ def test_labels_are_outputs_by_their_classes(data):
         fl.LeastSquares.from_batches(labelled, classes=range(9))
 
 
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [([0, 0, 1, 2], "0 twice"), ([0, 1, 2.5], "2.5 is neither"), ([[0], [1]], r"\[0\] is neither")],
+)
+def test_classes_are_labels_each_once(classes, words):
+    with pytest.raises(InvalidInput, match=words):
+        fl.LeastSquares.from_batches([(ones(6), np.arange(6) % 3)], classes=classes)
+
+
+def test_frames_are_not_added_by_place_where_their_columns_differ():
+    pandas = pytest.importorskip("pandas")
+    here, there = (pandas.DataFrame(ones(6), columns=list(names)) for names in ("ab", "ba"))
+    assert fl.LeastSquares.from_batches([(here, ones(6)), (ones(6), ones(6)), (here, ones(6))]).samples == 18
+    with pytest.raises(InvalidInput, match=r"chunk 2 .* columns \['b', 'a'\].* differ from column 0 on"):
+        fl.LeastSquares.from_batches([(here, ones(6)), (ones(6), ones(6)), (there, ones(6))])
+
+
 def ones(rows, columns=2):
     return np.arange(rows * columns, dtype=float).reshape(rows, columns) ** 0.5
 

@@ -89,6 +89,26 @@ def test_all_modes_give_the_exact_numbers(data, whole):
     assert found.covariance_error < 1e-4
 
 
+def test_weight_decay_leaves_the_optimum_exact():
+    x, y = heavy()
+    decay = 0.1 * float(np.mean(np.sum(x**2, axis=1)))
+    sgd = fl.SGD(1e-3 / decay, 2, weight_decay=decay)
+    exact, found = fl.predict(fl.LeastSquares(x, y), sgd), fl.predict(fl.LeadingModes(x, y, modes=24), sgd)
+    np.testing.assert_allclose(found.optimum, exact.optimum, rtol=1e-9, atol=1e-12 * np.abs(exact.optimum).max())
+    least, most = found.mode_variances_bounds
+    assert (least <= exact.mode_variances * (1 + 1e-9)).all()
+    assert (exact.mode_variances <= most * (1 + 1e-9)).all()
+
+
+def test_bounds_hold_at_any_scale_where_nothing_is_left_out():
+    x, y = heavy()
+    x, y = x[:8, :4] * 1e-8, y[:8] * 1e8
+    decay = 0.1 * float(np.mean(np.sum(x**2, axis=1)))
+    limit = fl.max_stable_lr(exact := fl.LeastSquares(x, y), fl.SGD(1.0, 1, momentum=0.99, weight_decay=decay))
+    for modes in (1, 4):
+        agrees(exact, fl.LeadingModes(x, y, modes=modes), fl.SGD(0.3 * limit, 1, momentum=0.99, weight_decay=decay))
+
+
 def test_no_matrix_of_all_inputs_is_needed(data, whole, monkeypatch):
     monkeypatch.setattr(curvature, "_SMALL", 10)
     pieces = [(data.inputs[k : k + 500], data.targets[k : k + 500]) for k in range(0, 1797, 500)]
@@ -145,8 +165,9 @@ def test_beyond_the_limit_it_says_so(data):
         {"sgd": fl.SGD(0.05, 8), "theory": "discrete"},
         {"sgd": fl.SGD(0.05, 2000, sampling="without_replacement")},
         {"sgd": fl.SGLD(0.05, 8, temperature=0.1)},
+        {"sgd": fl.SGD(0.05, 8), "device": "cpu"},
     ],
-    ids=["epochs", "weights", "schedule", "average", "rung", "batch", "sampler"],
+    ids=["epochs", "weights", "schedule", "average", "rung", "batch", "sampler", "device"],
 )
 def test_what_the_bounds_do_not_hold_for_is_refused(data, given):
     with pytest.raises(InvalidInput):

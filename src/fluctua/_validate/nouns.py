@@ -39,6 +39,8 @@ def by_noun(function: Callable[Concatenate[Any, P], R_co]) -> Verb[P, R_co]:
             _refuse_another(function, problem, args, keywords)
         elif not args:  # by name, which the function of another noun may call otherwise
             args = (keywords.pop("problem"),)
+        if chosen is not function:
+            _refuse_uncovered(function, chosen, problem, keywords)
         return chosen(*args, **keywords)
 
     verb.register = known.register  # type: ignore[attr-defined]
@@ -55,6 +57,19 @@ def _refuse_another(function: Callable[..., Any], problem: object, args: Any, ke
     except TypeError:
         kind, taken = type(problem).__name__, ", ".join(f"fluctua.{verb}" for verb in others)
         raise InvalidInput(f"{kind} is not taken by fluctua.{function.__name__}. It is taken by {taken}.") from None
+
+
+def _refuse_uncovered(function: Callable[..., Any], chosen: Callable[..., Any], problem: object, given: Any) -> None:
+    """Raise for keywords that the verb takes with other nouns and not with this one."""
+    taken = signature(chosen).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        return
+    names = [name for name in signature(function).parameters if name in given and name not in taken]
+    if names:
+        raise InvalidInput(
+            f"{names[0]} = {given[names[0]]!r:.60} is nothing that fluctua.{function.__name__} takes with "
+            f"{type(problem).__name__}. Leave it out: {', '.join(list(taken)[1:])} are what it takes."
+        )
 
 
 def verbs_of(kind: type) -> list[str]:

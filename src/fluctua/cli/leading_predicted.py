@@ -59,6 +59,10 @@ def _result(about: Asked, result: dict[str, Any], limit: StableLimit) -> dict[st
     return {"kind": "prediction", "data": about.dataset.about, **known, **result}
 
 
+def _within(error: float) -> str:
+    return f"to {error:.2%}" if np.isfinite(error) else "are estimates: no bound was found"
+
+
 def _report(found: LeadingPrediction, limit: StableLimit) -> str:
     sgd, slow, hot = found.solved.sgd, found.relaxation_steps, found.temperatures
     (low, high), (least, most) = found.excess_loss_bounds, found.optimum_loss_bounds
@@ -69,7 +73,7 @@ def _report(found: LeadingPrediction, limit: StableLimit) -> str:
             f"theory        exact, stationary, bounded from {len(found.curvatures):,} leading modes",
             f"optimum       L(W*) = {most:.8g}, at least {least:.8g}",
             f"excess loss   {found.excess_loss:.6g}{share}, from {low:.6g} to {high:.6g}",
-            f"variances     of any direction of the leading modes to {found.covariance_error:.2%}",
+            f"variances     of any direction of the leading modes {_within(found.covariance_error)}",
             f"temperatures  {np.median(hot):.3g} in the median mode, from {hot.min():.3g} to {hot.max():.3g}",
             f"relaxation    {counted(slow.min())} steps in the fastest mode, {counted(np.median(slow))} in the median, "
             f"{counted(slow.max())} in the slowest of these",

@@ -21,7 +21,9 @@ workers_options = grouped(
     click.option(
         "--dask", metavar="ADDRESS", help="Let the workers of a Dask scheduler do it, as tcp://10.0.0.1:8786."
     ),
-    click.option("--processes", type=int, help="Let so many processes of this machine do it, a core each."),
+    click.option(
+        "--processes", type=click.IntRange(min=1), help="Let so many processes of this machine do it, a core each."
+    ),
 )
 shard_option = grouped(
     _GROUP, click.option("--shard", metavar="I/N", help="Only the I-th of N parts, in jobs that share --out.")

@@ -52,6 +52,8 @@ class Batches(Brief):
         self._path, self._kind, self._names = path, kind, names
         self.name = printable(path.name)
         shape = held.entries[names[0]].shape
+        if not shape:
+            raise InvalidInput(f"{self.name} holds a single number, and inputs are (N, d): a row for each sample.")
         self.samples, self._width = int(shape[0]), len(names) if len(names) > 1 else int(np.prod(shape[1:]))
         self.rows, self.labels = 1, None
         self.classes: tuple[Label, ...] = ()

@@ -31,9 +31,11 @@ class Source:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield inputs and targets, checked, from the first chunk on."""
-        sizes = None
+        sizes, names = None, None
         for number, given in enumerate(self._begun()):
-            chunk = read_chunk(number, *self._pair(number, given), sizes)
+            inputs, targets = self._pair(number, given)
+            names = _same_columns(number, names, _columns(inputs))
+            chunk = read_chunk(number, inputs, targets, sizes)
             sizes = chunk[0].shape[1], chunk[1].shape[1]
             yield chunk
 
@@ -52,6 +54,23 @@ class Source:
             kind = np.dtype(np.float32) if as_array("inputs", inputs).dtype == np.float32 else np.dtype(np.float64)
             return inputs, columns_of(f"targets of chunk {number}", targets, self.classes, kind, others)
         return inputs, _values(number, targets)
+
+
+def _columns(inputs: Any) -> list[Any] | None:
+    """What the columns of a frame are called; None of an array."""
+    return list(inputs.columns) if hasattr(inputs, "columns") and hasattr(inputs, "to_numpy") else None
+
+
+def _same_columns(number: int, before: list[Any] | None, here: list[Any] | None) -> list[Any] | None:
+    """Refuse frames whose columns are others than before, or in another order: they would be added by place."""
+    if before is None or here is None or before == here:
+        return before if here is None else here
+    place = next((k for k, (old, new) in enumerate(zip(before, here, strict=False)) if old != new), len(before))
+    raise InvalidInput(
+        f"chunk {number} (counted from 0) has the columns {shown(here)}, and the frames before it {shown(before)}: "
+        f"they differ from column {place} on, and inputs are added by place. Select the same columns in the same "
+        f"order, frame[names]."
+    )
 
 
 def _values(number: int, targets: Any) -> AnyArray:
@@ -214,7 +233,7 @@ def surveyed(batches: Any, classes: Any, progress: Progress | None, *, squares: 
     Without `squares` x x^T is not summed: then no matrix of all inputs is made.
     """
     _refuse_once(batches)
-    named = None if classes is None else tuple(listed("classes", _counted(classes), "labels, as range(10)"))
+    named = None if classes is None else _named(classes)
     source, marks, targets, kinds = Source(batches, named), [], [], set()
     moments, first, alike = None, None, True
     for x, y in source.chunks():
@@ -234,8 +253,16 @@ def surveyed(batches: Any, classes: Any, progress: Progress | None, *, squares: 
     return Survey(rows, np.concatenate(targets), moments, alike)
 
 
-def _counted(classes: Any) -> Any:
-    return list(classes) if isinstance(classes, range) else classes
+def _named(classes: Any) -> tuple[Label, ...]:
+    """Labels, each once."""
+    named = listed("classes", list(classes) if isinstance(classes, range) else classes, "labels, as range(10)")
+    kinds = int | str | np.integer | np.bool_
+    if others := [label for label in named if not isinstance(label, kinds)]:
+        raise InvalidInput(f"classes must be labels, whole numbers or text, and {shown(others[0])} is neither.")
+    twice = [label for k, label in enumerate(named) if label in named[:k]]
+    if twice:
+        raise InvalidInput(f"classes has {shown(twice[0])} twice, and every label has one output. Give each once.")
+    return tuple(named)
 
 
 def _refuse_once(batches: Any) -> None:

@@ -44,7 +44,7 @@ def on_device(problem: P, device: object) -> P:
         return problem
     place = device if isinstance(device, Device) else device_of(device)
     if not isinstance(problem, Samples):
-        refuse_device(str(place.handle), "the laws and the runs of a cross-entropy")
+        refuse_device(str(place.handle), f"the laws and the runs of {type(problem).__name__}")
     if not isinstance(problem.inputs, np.ndarray | HalfArray):
         refuse_device(str(place.handle), "problems of samples that come in chunks")
     if isinstance(problem.products, DeviceProducts) and problem.products.device.handle == place.handle:

@@ -15,7 +15,7 @@ from .curvature import Curvature
 
 __all__ = ["Found", "minimised"]
 
-_ENOUGH = 1e-9  # of the loss, that it may be above the least one
+_ENOUGH = 1e-14  # of the loss, that it may be above the least one: C is then good to its root, as modes are
 _STEPS, _ROUNDS = 1_000, 6
 _SHIFT = 10.0  # roundings added to A, which is then positive to its last digit
 
@@ -68,9 +68,10 @@ def minimised(
     c vectors, as the flat curvatures spread. Two passes over the samples or three.
     """
     h, u = modes
-    least = decay + rounding(curvature.size) * h[0]
+    rounded = rounding(curvature.size) * float(h[0])
+    least = decay + rounded
     weights = np.zeros((data[1].shape[1], curvature.size))
-    solve = _solver(curvature, modes, decay, least)
+    solve = _solver(curvature, modes, decay, rounded)
     best: Found | None = None
     last = np.inf
     for number in range(_ROUNDS):
@@ -104,21 +105,22 @@ def _looked_at(data: tuple[Rows, AnyArray], weights: Array, slope: Array | None)
     return -targets, np.square(targets, dtype=np.float64).sum(axis=1), slope.copy()
 
 
-def _solver(curvature: Curvature, modes: tuple[Array, Array], decay: float, least: float) -> Map:
+def _solver(curvature: Curvature, modes: tuple[Array, Array], decay: float, rounded: float) -> Map:
     """A map from g, (d, c), to H^-1 g, nearly."""
-    rough = _factored(curvature.matrix, least) if curvature.matrix is not None else _deflated(modes, decay)
+    matrix = curvature.matrix
+    rough = _deflated(modes, decay) if matrix is None else _factored(matrix, decay + _SHIFT * rounded)
 
     def solve(gradient: Array) -> Array:
-        return _conjugate_gradients(lambda v: curvature.times(v) + decay * v, rough, gradient, least)
+        return _conjugate_gradients(lambda v: curvature.times(v) + decay * v, rough, gradient, rounded)
 
     return solve
 
 
-def _factored(matrix: Array, least: float) -> Map:
+def _factored(matrix: Array, shift: float) -> Map:
     from scipy.linalg import cho_factor, cho_solve
 
     shifted = matrix.copy()
-    shifted.flat[:: len(matrix) + 1] += _SHIFT * least
+    shifted.flat[:: len(matrix) + 1] += shift
     factor = cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
 
     def rough(vectors: Array) -> Array:
@@ -138,14 +140,14 @@ def _deflated(modes: tuple[Array, Array], decay: float) -> Map:
     return rough
 
 
-def _conjugate_gradients(times: Map, rough: Map, right: Array, least: float) -> Array:
+def _conjugate_gradients(times: Map, rough: Map, right: Array, flat: float) -> Array:
     """Solve H x = right for each column, until what is left could raise no loss visibly."""
     found, left = np.zeros_like(right), right.copy()
     ahead = rough(left)
     along, product = ahead.copy(), np.sum(left * ahead, axis=0)
     enough = 1e-8 * float(np.sum(product))  # g . H^-1 g
     for _ in range(_STEPS):
-        if float(np.sum(left**2)) / least <= enough or not product.any():
+        if float(np.sum(left**2)) / flat <= enough or not product.any():
             break
         image = times(along)
         share = _over(product, np.sum(along * image, axis=0))

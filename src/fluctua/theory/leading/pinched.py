@@ -23,6 +23,8 @@ from ...problem.moments import symmetric_form
 
 __all__ = ["Pinched", "Residuals", "Side", "State"]
 
+_TINY, _FAR = 1e-280, 1e12  # what stands for 0 in a quotient; times 1 over the spread of delta, that theta may be
+
 Side = Literal[-1, 0, 1]
 """A lower bound, an estimate, an upper bound."""
 
@@ -100,7 +102,8 @@ class Pinched:
             total = float(left.sum())
             return State(inside, float(factors @ left) / total if total else 0.0)
         crossed = self._crossed(factors - factors.mean())
-        theta = _balanced(float(np.sum(weigh * crossed)), beyond)
+        usual = np.sqrt(self.problem.curvatures.sum() / max(float(np.trace(crossed)), _TINY))
+        theta = float(np.clip(_balanced(float(np.sum(weigh * crossed)), beyond), usual / _FAR, usual * _FAR))
         edge = float(factors.max() if side > 0 else factors.min())
         own = min(state.beyond, 0.0) if side > 0 else max(state.beyond, 0.0)  # of A E A beyond, from 0 to this
         return State(inside + side * theta * crossed, edge + side / theta - own * steep)
@@ -119,4 +122,4 @@ class Pinched:
 
 def _balanced(inside: float, beyond: float) -> float:
     """The theta that makes theta times one and the other over theta least."""
-    return float(np.sqrt(max(beyond, np.finfo(float).tiny) / max(inside, np.finfo(float).tiny)))
+    return float(np.sqrt(max(beyond, _TINY) / max(inside, _TINY)))

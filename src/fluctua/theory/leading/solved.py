@@ -21,7 +21,7 @@ from .ranges import Ranges, ranges_of
 
 __all__ = ["Solved"]
 
-_FOUND = 1e-6  # what L(W*) may be above the least loss, relative, for the covariance to be bounded
+_FOUND = 1e-10  # what L(W*) may be above the least loss, relative, for the covariance to be bounded
 
 
 @dataclass(frozen=True, eq=False)
