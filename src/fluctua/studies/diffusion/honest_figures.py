@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...report.figures.frame import INK, NOTE
+from ...report.figures.frame import INK, NOTE, decades
 from ...report.figures.sheet import Sheet, remark
 from ...report.figures.studied import Drawn
 from ...verification.conclusion import StatementVerdict
@@ -28,7 +28,10 @@ def memorisation(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     right.axhline(1.0, color=NOTE, linestyle=(0, (4, 1.2)))
     right.axhline(0.0, color=_RED, linestyle=(0, (1, 1.2)))
     right.errorbar(a["meter_steps"], a["meter_ratio"], 2 * a["meter_error"], fmt="o-", color=_BLUE)
-    right.set(xscale="log", xlabel="steps", ylabel="lost variance over a Gaussian's", ylim=(-0.1, 1.25))
+    right.set(xscale="log", xlabel="steps", ylabel="lost over a Gaussian's", ylim=(-0.1, 1.25))
+    right.set_xticks(a["meter_steps"], [f"{steps:g}" for steps in a["meter_steps"]])
+    right.set_xticks((), minor=True)
+    decades(left)
     remark(right, "1: linear; 0: memorised")
     sheet.legend(figure, left)
     return figure

@@ -61,6 +61,7 @@ def verify_trained(
         level=level,
         resolution=resolution,
         steps=sampler.steps,
+        steps_are_asked=True,
         replicas=count,
         entropy=str(root.entropy),
         asked={"sampler": sampler.to_dict(), "data": data.words, "denoiser": denoiser.words, **(asked or {})},

@@ -42,8 +42,11 @@ class TrainedRuns(ByValue, Tabular):
     Attributes
     ----------
     data : GaussianData
+        What is sampled.
     sampler : DDIM
+        Steps, noise and grid.
     denoiser : Trained
+        How the denoiser of each level was trained.
     covariances : ndarray, (R, d, d)
         Of the samples of each training.
     means : ndarray, (R, d)
