@@ -154,7 +154,7 @@ def rejected(verdict):
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-9)
 def test_the_verdict_on_trained_denoisers_passes_and_lower_rungs_do_not():
-    """3,200 trainings know the total variance to 1.5 %; discrete, the nearest, is 14 error bars off, and 5.3 are needed."""
+    """3,200 trainings know the total variance to 1.5 %; discrete, the nearest, is 14 error bars off; 5.3 are needed."""
     pair = diffusion.GaussianData(mean=[0.3, 0.0], covariance=[[1.0, 0.2], [0.2, 0.5]])
     trained = diffusion.Trained(fl.SGD(lr=0.3, batch_size=2), steps=30)
     asked = {"samples": 3200, "rng": 1, "level": 1e-6, "resolution": 0.5}

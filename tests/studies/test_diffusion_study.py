@@ -117,7 +117,6 @@ def hold_texts(figure):
         (("--score", "mixture", "--trained", "10"), "two denoisers"),
         (("--components", "62"), "components must be at most 61"),
         (("--trained", "0"), "steps must be at least 1"),
-        (("--trained", "10", "--lr", "9"), "lr"),
         (("--trained", "10", "--samples", "19"), "samples must be at least 20"),
         (("--score", "training", "--samples", "999"), "samples must be at least 1000"),
         (("--score", "training", "--solver", "corrected"), "solver='corrected'"),
@@ -134,6 +133,16 @@ def test_bad_options_are_refused(run, options, words):
     code, _, err = run("study", "diffusion", "digits", *options)
     assert code == 2
     assert words in " ".join(err.split())
+
+
+def test_a_mixture_needs_labels_and_training_needs_a_stable_lr(run, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).uniform(-1, 1, (20, 3)))
+    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npy"), "--score", "mixture")
+    assert code == 2
+    assert "the data have no labels" in " ".join(err.split())
+    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npy"), "--trained", "10", "--lr", "9")
+    assert code == 3
+    assert "lr <" in err
 
 
 @pytest.mark.any_seed
