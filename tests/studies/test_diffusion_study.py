@@ -136,11 +136,12 @@ def test_bad_options_are_refused(run, options, words):
 
 
 def test_a_mixture_needs_labels_and_training_needs_a_stable_lr(run, tmp_path):
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).uniform(-1, 1, (20, 3)))
-    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npy"), "--score", "mixture")
+    rows = np.random.default_rng(0).uniform(-1, 1, (20, 3))
+    np.savez(tmp_path / "rows.npz", X=rows, y=rows[:, 0])
+    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npz"), "--score", "mixture")
     assert code == 2
     assert "the data have no labels" in " ".join(err.split())
-    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npy"), "--trained", "10", "--lr", "9")
+    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npz"), "--trained", "10", "--lr", "9")
     assert code == 3
     assert "lr <" in err
 
