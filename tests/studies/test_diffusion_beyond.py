@@ -67,6 +67,12 @@ def test_circulation_of_critically_damped_dynamics_survives_at_equilibrium():
     assert abs(fl.predict(diffusion.variance_preserving(2), [[0.5, 0.1], [0.1, 0.2]]).circulation(0.3)).max() < 1e-14
 
 
+def unstable(lr):
+    """Ten steps from the best weights, which have grown but are numbers."""
+    return diffusion.Trained(fl.SGD(lr=lr, batch_size=8), steps=10)
+
+
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -77,6 +83,9 @@ def test_circulation_of_critically_damped_dynamics_survives_at_equilibrium():
         (lambda: fl.predict(diffusion.critically_damped(), [[1.0]]), "shape"),
         (lambda: diffusion.Trained(fl.SGD(lr=0.1, batch_size=8, sampling="shuffle")), "fresh"),
         (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=diffusion.Trained(fl.SGD(lr=9.0, batch_size=8))), "lr <"),
+        (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=unstable(9.0)), "lr <"),
+        (lambda: fl.simulate(top(), diffusion.DDIM(), denoiser=unstable(9.0), samples=20, rng=1), "diverged"),
+        (lambda: fl.verify(top(), diffusion.DDIM(), denoiser=unstable(1.0), samples=20, rng=1), "lr <"),
         (lambda: diffusion.Thermodynamics(top(), diffusion.DDIM(), floor=1e9), "smaller floor"),
         (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=diffusion.TrainingSet(np.eye(16))), "not linear"),
     ],
