@@ -67,6 +67,12 @@ def test_circulation_of_critically_damped_dynamics_survives_at_equilibrium():
     assert abs(fl.predict(diffusion.variance_preserving(2), [[0.5, 0.1], [0.1, 0.2]]).circulation(0.3)).max() < 1e-14
 
 
+def unstable(lr):
+    """Ten steps from the best weights, which have grown but are numbers."""
+    return diffusion.Trained(fl.SGD(lr=lr, batch_size=8), steps=10)
+
+
+@pytest.mark.any_seed
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -77,6 +83,9 @@ def test_circulation_of_critically_damped_dynamics_survives_at_equilibrium():
         (lambda: fl.predict(diffusion.critically_damped(), [[1.0]]), "shape"),
         (lambda: diffusion.Trained(fl.SGD(lr=0.1, batch_size=8, sampling="shuffle")), "fresh"),
         (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=diffusion.Trained(fl.SGD(lr=9.0, batch_size=8))), "lr <"),
+        (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=unstable(9.0)), "lr <"),
+        (lambda: fl.simulate(top(), diffusion.DDIM(), denoiser=unstable(9.0), samples=20, rng=1), "diverged"),
+        (lambda: fl.verify(top(), diffusion.DDIM(), denoiser=unstable(1.0), samples=20, rng=1), "lr <"),
         (lambda: diffusion.Thermodynamics(top(), diffusion.DDIM(), floor=1e9), "smaller floor"),
         (lambda: fl.predict(top(), diffusion.DDIM(), denoiser=diffusion.TrainingSet(np.eye(16))), "not linear"),
     ],
@@ -146,3 +155,57 @@ def test_guesses_of_nonlinear_scores_by_quadrature():
         mean, left = score.guess(x[:, None], alpha_bar)
         assert np.allclose(mean[:, 0], joint @ places, atol=1e-10)
         assert np.allclose(left, joint @ places**2 - (joint @ places) ** 2, atol=1e-10)
+
+
+def rejected(verdict):
+    return {row.name for row in verdict.rows if not row.consistent}
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-9)
+def test_the_verdict_on_trained_denoisers_passes_and_lower_rungs_do_not():
+    """3,200 trainings know the total variance to 1.5 %; discrete, the nearest, is 14 error bars off; 5.3 are needed."""
+    pair = diffusion.GaussianData(mean=[0.3, 0.0], covariance=[[1.0, 0.2], [0.2, 0.5]])
+    trained = diffusion.Trained(fl.SGD(lr=0.3, batch_size=2), steps=30)
+    asked = {"samples": 3200, "rng": 1, "level": 1e-6, "resolution": 0.5}
+    verdict = fl.verify(pair, diffusion.DDIM(steps=2, spacing="trailing"), denoiser=trained, **asked)
+    assert verdict.passed
+    assert rejected(verdict) == {"exact x 1.5", "exact x 0.5", "discrete", "langevin", "no weight noise"}
+    assert fl.plot.names(verdict) == ("refund", "statements")
+
+
+@pytest.mark.any_seed
+def test_an_unsharp_verdict_asks_for_trainings_and_no_other_sampler():
+    """20 trainings catch no error of 0.1 %, and more steps of the sampler would be another sampler."""
+    trained = diffusion.Trained(fl.SGD(lr=0.3, batch_size=2), steps=5)
+    line = diffusion.GaussianData(mean=[0.0], covariance=[[1.0]])
+    verdict = fl.verify(line, diffusion.DDIM(steps=2), denoiser=trained, samples=20, rng=1, level=1e-6, resolution=1e-3)
+    assert not verdict.sharp
+    assert "NOT sharp" in verdict.words
+    assert "at least" not in verdict.words
+
+
+def two_classes():
+    rng, labels = np.random.default_rng(0), np.arange(60) % 2
+    inputs = rng.normal(size=(60, 2)) * [0.15, 0.05] + np.where(labels, 0.5, -0.5)[:, None]
+    return diffusion.ClassMixture(inputs, labels), diffusion.GaussianData.of(inputs)
+
+
+class Boastful(diffusion.ClassMixture):
+    """It says that a tenth less is unknown of the data than is."""
+
+    def guess(self, x, alpha_bar):
+        mean, left = super().guess(x, alpha_bar)
+        return mean, 0.9 * left
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-9)
+def test_the_verdict_on_a_score_passes_and_one_that_knows_too_much_does_not():
+    """10,000 samples know what is left out to 0.4 %: 20 % are fifty error bars and 10 % are twenty; 5.3 are needed."""
+    mixture, data = two_classes()
+    asked = {"samples": 10_000, "rng": 1, "level": 1e-6, "resolution": 0.2}
+    verdict = fl.verify(data, diffusion.DDIM(steps=5), denoiser=mixture, **asked)
+    assert verdict.passed
+    assert rejected(verdict) >= {"that of a linear denoiser", "Gaussian theory of the samples"}
+    assert "memorised" in verdict.facts["Memorisation"]
+    wrong = Boastful(mixture.inputs, mixture.labels)
+    assert not fl.verify(data, diffusion.DDIM(steps=5), denoiser=wrong, **asked).consistent

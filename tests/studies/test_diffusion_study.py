@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import fluctua as fl
 from fluctua.report import render
@@ -14,6 +17,15 @@ from fluctua.studies.diffusion.pictured import image_side
 from fluctua.verification.conclusion import StatementVerdict
 from helpers.commands import check
 from helpers.pages import Page
+
+
+@pytest.fixture
+def points(tmp_path):
+    """A file of 60 rows, three columns and two classes."""
+    rows = np.random.default_rng(0).normal(size=(60, 3)) * [3.0, 1.0, 0.2]
+    text = "\n".join(",".join(map(str, [*row, k % 2])) for k, row in enumerate(rows))
+    (tmp_path / "points.csv").write_text(f"a,b,c,label\n{text}\n")
+    return tmp_path / "points.csv"
 
 
 @pytest.mark.any_seed
@@ -49,20 +61,65 @@ def test_the_command_samples_where_asked_and_its_json_obeys_the_schema(run):
 
 
 @pytest.mark.any_seed
-def test_any_file_is_sampled_and_two_columns_are_a_cloud(run, tmp_path):
-    rows = np.random.default_rng(0).normal(size=(60, 3)) * [3.0, 1.0, 0.2]
-    text = "\n".join(",".join(map(str, [*row, k % 2])) for k, row in enumerate(rows))
-    (tmp_path / "points.csv").write_text(f"a,b,c,label\n{text}\n")
-    code, _, err = run("study", "diffusion", str(tmp_path / "points.csv"), "--out", str(tmp_path / "out"))
+def test_any_file_is_sampled_and_two_columns_are_a_cloud(run, points, tmp_path):
+    code, _, err = run("study", "diffusion", str(points), "--out", str(tmp_path / "out"))
     assert code == 0, err
     verdict = StatementVerdict.load(tmp_path / "out")
     assert verdict.arrays["sample_shape"].tolist() == [400, 2]
     assert fl.plot.draw(verdict, "samples", figsize=3.4) is not None
 
 
+CHOSEN = {
+    "mixture": (("--score", "mixture", "--samples", "1000"), "mixture of 2 class Gaussians", "memorisation"),
+    "training": (
+        ("--score", "training", "--samples", "1000", "--components", "2"),
+        "training set of 60",
+        "memorisation",
+    ),
+    "trained": (("--trained", "20", "--lr", "0.05", "--batch-size", "4", "--samples", "20"), "20 steps from", "refund"),
+}
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("name", CHOSEN)
+def test_another_denoiser_is_sampled_repeated_and_drawn(run, points, tmp_path, name):
+    """Whatever the verdict: it says what repeats it, and no text of its figure is cut or over another one."""
+    options, words, figure = CHOSEN[name]
+    code, _, err = run("study", "diffusion", str(points), "--steps", "5", *options, "--seed", "1", "--out", "out")
+    verdict = StatementVerdict.load(tmp_path / "out")
+    assert code == (0 if verdict.passed else 1), err
+    assert words in verdict.title
+    assert fl.plot.names(verdict) == (figure, "statements")
+    assert " ".join(options[:2]) in verdict.identity["command"]
+    for drawn in (verdict, replace(verdict, title=f"{verdict.title}, " + "of a long name " * 9)):
+        hold_texts(fl.plot.draw(drawn, figure))
+
+
+def hold_texts(figure):
+    """Nothing is outside the figure, and no label of an axis's ticks is over the next one."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer, inside = canvas.get_renderer(), figure.bbox.padded(1)
+    for each in (*figure.axes, *figure.texts):
+        box = each.get_tightbbox(renderer) if each in figure.axes else each.get_window_extent(renderer)
+        assert inside.x0 <= box.x0 < box.x1 <= inside.x1
+        assert inside.y0 <= box.y0 < box.y1 <= inside.y1
+    for axes in figure.axes:
+        assert axes.yaxis.label.get_window_extent(renderer).height <= axes.get_window_extent(renderer).height
+        shown = [each for minor in (False, True) for each in axes.xaxis.get_ticklabels(minor=minor) if each.get_text()]
+        boxes = sorted((each.get_window_extent(renderer) for each in shown), key=lambda box: box.x0)
+        assert all(one.x1 < two.x0 for one, two in pairwise(boxes))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (("--score", "mixture", "--trained", "10"), "two denoisers"),
+        (("--components", "62"), "components must be at most 61"),
+        (("--trained", "0"), "steps must be at least 1"),
+        (("--trained", "10", "--samples", "19"), "samples must be at least 20"),
+        (("--score", "training", "--samples", "999"), "samples must be at least 1000"),
+        (("--score", "training", "--solver", "corrected"), "solver='corrected'"),
         (("--steps", "30"), "does not divide"),
         (("--eta", "-1"), "eta must be at least 0"),
         (("--eta", "2"), "more fresh noise"),
@@ -76,6 +133,17 @@ def test_bad_options_are_refused(run, options, words):
     code, _, err = run("study", "diffusion", "digits", *options)
     assert code == 2
     assert words in " ".join(err.split())
+
+
+def test_a_mixture_needs_labels_and_training_needs_a_stable_lr(run, tmp_path):
+    rows = np.random.default_rng(0).uniform(-1, 1, (20, 3))
+    np.savez(tmp_path / "rows.npz", X=rows, y=rows[:, 0])
+    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npz"), "--score", "mixture")
+    assert code == 2
+    assert "the data have no labels" in " ".join(err.split())
+    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npz"), "--trained", "10", "--lr", "9")
+    assert code == 2
+    assert "lr <" in err
 
 
 @pytest.mark.any_seed

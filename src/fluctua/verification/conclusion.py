@@ -106,6 +106,10 @@ class StatementVerdict(Judgement[Statement]):
         return self.run.replicas, 0
 
     @property
+    def _lengthened(self) -> bool:
+        return not self.identity.get("steps_are_asked", False)
+
+    @property
     def detectable(self) -> float:
         """Smallest relative error that every claim would have caught with probability 0.95, where it can catch any."""
         found = [row.detectable for row in self.claims if np.isfinite(row.detectable)]
@@ -211,6 +215,7 @@ def conclude(
     steps: int,
     replicas: int,
     entropy: str,
+    steps_are_asked: bool = False,
     asked: Header | None = None,
     arrays: Arrays | None = None,
     tables: Mapping[str, Sequence[str]] | None = None,
@@ -218,8 +223,9 @@ def conclude(
 ) -> StatementVerdict:
     """Return the verdict of statements, each at its share of the family-wise level: all claims share it.
 
-    `asked` is what repeats the run beside steps, replicas and seed, as plain JSON types; the others are the fields of
-    `StatementVerdict`.
+    `asked` is what repeats the run beside steps, replicas and seed, as plain JSON types. `steps_are_asked` says that
+    another number of steps is another question, so that only more replicas make the verdict sharp. The others are the
+    fields of `StatementVerdict`.
 
     Raises
     ------
@@ -231,13 +237,14 @@ def conclude(
     if not claims or len(set(names)) < len(names):
         raise InvalidInput(f"a verdict needs a claim, and statements of different names; got {', '.join(names)}.")
     share = false_alarm_level(level) / claims
+    fixed = {"steps_are_asked": True} if steps_are_asked else {}
     return StatementVerdict(
         study=study,
         title=title,
         level=level,
         resolution=resolution_share(resolution),
         rows=tuple(replace(row, level=share) for row in rows),
-        identity={"steps": steps, "replicas": replicas, "entropy": entropy, **(asked or {})},
+        identity={"steps": steps, "replicas": replicas, "entropy": entropy, **fixed, **(asked or {})},
         provenance=provenance(),
         arrays=dict(arrays or {}),
         tables={name: list(columns) for name, columns in (tables or {}).items()},

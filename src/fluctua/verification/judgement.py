@@ -151,6 +151,11 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
         count, groups = self.replicas
         return replicas_for(self.detectable, self.resolution, count, self.level / FAMILY, groups)
 
+    @property
+    def _lengthened(self) -> bool:
+        """Whether runs of more steps would answer the same question."""
+        return True
+
     def __repr__(self) -> str:
         name = f"{self.data['name']}: " if "name" in self.data else ""
         return clipped(f"{type(self).__name__}({name}{self.outcome}, would catch {caught(self.detectable)})")
@@ -165,7 +170,8 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
         if self.sharp:
             return first, second
         count, groups = self.replicas
-        longer = steps_for(self.detectable, self.resolution, count, self.run.steps, groups)
+        found = self.detectable, self.resolution, count, self.run.steps, groups
+        longer = steps_for(*found) if self._lengthened else None
         do = remedy(self.replicas_needed, count, longer) if self.consistent else ""
         return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{do}"
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sheet", "remark", "settle"]
 
+_LONGEST = 100  # letters of a line of a recipe on the usual width
 _SMALLEST = 0.75  # of the usual size of letters
 _PANEL = 2.4  # inches of width that a panel beside another needs
 _FLAT, _MORE = 0.55, 2.0  # share of the height that does not shrink with the width; inches of a panel put below
@@ -75,7 +76,7 @@ class Sheet:
             height += _MORE * (grid["nrows"] - before)
         title, recipe = (
             _broken(title, width, _BOLD * 10.5 * self.scale),
-            legible(_broken(recipe, width, 8.0 * self.scale)),
+            legible(_broken(_filled(recipe), width, 8.0 * self.scale)),
         )
         lines, line = recipe.count("\n"), self.scale / 6
         above = title.count("\n") * 1.3
@@ -161,6 +162,11 @@ def remark(axes: Axes, text: str) -> None:
         room = width / (1 if place is None else place.get_gridspec().ncols) - _MARGIN
         text = "\n".join(_broken(line, room, 8.0 * _SMALLEST) for line in text.split("\n"))
     axes.set_title(text, loc="left", color=NOTE)
+
+
+def _filled(text: str) -> str:
+    """Return the text in lines that fit the usual width."""
+    return "\n".join(textwrap.fill(line, _LONGEST, break_on_hyphens=False) for line in text.split("\n"))
 
 
 def _broken(text: str, inches: float, size: float) -> str:

@@ -23,15 +23,60 @@ class Denoiser(Brief, ABC):
 
     @abstractmethod
     def predicted(self, data: GaussianData, sampler: DDIM, theory: str) -> DiffusionPrediction:
-        """Return what a theory says of the samples."""
+        """Return what a theory says of the samples.
+
+        Parameters
+        ----------
+        data : GaussianData
+            What is sampled.
+        sampler : DDIM
+            Steps, noise, grid and solver.
+        theory : str
+            Rung of the ladder.
+
+        Returns
+        -------
+        DiffusionPrediction
+            Of the samples, averaged over what is random in the denoiser.
+        """
 
     @abstractmethod
     def simulated(self, data: GaussianData, sampler: DDIM, **run: Any) -> Any:
-        """Return what `samples`, `root`, `threads` and `progress` ask for."""
+        """Return samples, or trainings.
+
+        Parameters
+        ----------
+        data : GaussianData
+            What is sampled.
+        sampler : DDIM
+            Steps, noise, grid and solver.
+        **run
+            Their number, `samples`, and `root`, `threads` and `progress`.
+
+        Returns
+        -------
+        ScoredSamples or TrainedRuns
+            What was drawn.
+        """
 
     @abstractmethod
     def verified(self, data: GaussianData, sampler: DDIM, **run: Any) -> StatementVerdict:
-        """Return a verdict on it, with `level`, `resolution`, `name` and `asked` beside these."""
+        """Return a verdict on it.
+
+        Parameters
+        ----------
+        data : GaussianData
+            What is sampled.
+        sampler : DDIM
+            Steps, noise, grid and solver.
+        **run
+            As for `simulated`, and `level`, `resolution`, `name` and `asked`.
+
+        Returns
+        -------
+        StatementVerdict
+            The claim, its mutants and rungs.
+        """
 
 
 def denoiser_of(value: object) -> Denoiser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...report.figures.frame import INK, NOTE
+from ...report.figures.frame import INK, NOTE, decades
 from ...report.figures.sheet import Sheet, remark
 from ...report.figures.studied import Drawn
 from ...verification.conclusion import StatementVerdict
@@ -24,11 +24,15 @@ def memorisation(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     left.plot(a["left_lambda"], a["left_linear"], color=NOTE, linestyle=(0, (4, 1.2)), label="linear denoiser")
     left.plot(a["left_lambda"], a["left_score"], color=_BLUE, label="this score")
     left.errorbar(a["left_lambda"], a["left_measured"], 2 * a["left_error"], fmt="o", color=INK, label="measured")
-    left.set(xscale="log", xlabel="noise over signal, lambda", ylabel="E Var(x0|x) / total variance")
+    left.set(xscale="log", xlabel="noise over signal, lambda", ylabel="E Var(x0|x), share")
     right.axhline(1.0, color=NOTE, linestyle=(0, (4, 1.2)))
     right.axhline(0.0, color=_RED, linestyle=(0, (1, 1.2)))
     right.errorbar(a["meter_steps"], a["meter_ratio"], 2 * a["meter_error"], fmt="o-", color=_BLUE)
-    right.set(xscale="log", xlabel="steps", ylabel="lost variance over a Gaussian's", ylim=(-0.1, 1.25))
+    right.set(xscale="log", xlabel="steps", ylabel="lost over a Gaussian's")
+    right.set_ylim(-0.1, max(1.25, right.get_ylim()[1]))
+    right.set_xticks(a["meter_steps"], [f"{steps:g}" for steps in a["meter_steps"]])
+    right.set_xticks((), minor=True)
+    decades(left)
     remark(right, "1: linear; 0: memorised")
     sheet.legend(figure, left)
     return figure
@@ -43,7 +47,9 @@ def refund(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     axes.plot(s, a["trained_exact"], color=_BLUE, label="trained: exact law")
     bar = 2 * a["trained_error"]
     axes.errorbar(s, a["trained_measured"], bar, fmt="o", color=INK, markersize=3, label="trained: measured")
-    axes.set(xscale="log", xlabel="variance of the mode", ylabel="variance kept")
+    wide = s.max() > 10 * s.min()
+    axes.set(xscale="log" if wide else "linear", xlabel="variance of the mode, s", ylabel="share kept, u/s")
+    decades(axes)
     sheet.legend(figure, axes)
     return figure
 

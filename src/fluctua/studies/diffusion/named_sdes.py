@@ -21,9 +21,9 @@ def variance_preserving(
     Parameters
     ----------
     features : int
-        d.
+        Number of coordinates, d.
     beta_start, beta_end : float
-        beta at time 0 and at `duration`.
+        Values of beta at time 0 and at `duration`.
     duration : float
         Time at which sampling begins.
 
@@ -36,6 +36,16 @@ def variance_preserving(
     ------
     InvalidInput
         For values out of range.
+
+    Notes
+    -----
+    Cost: none; beta is a function of the time, called where a noising is followed.
+
+    Examples
+    --------
+    >>> from fluctua.studies import diffusion
+    >>> diffusion.variance_preserving().drift_at(1.0).tolist()
+    [[-10.0]]
     """
     count, beta = positive_int("features", features), _linear(beta_start, beta_end, duration)
     one = np.eye(count)
@@ -52,9 +62,9 @@ def variance_exploding(
     Parameters
     ----------
     features : int
-        d.
+        Number of coordinates, d.
     sigma_start, sigma_end : float
-        sigma at time 0 and at `duration`; the noise added by time t is sigma(t)^2 - sigma_start^2.
+        Values of sigma at time 0 and at `duration`; the noise added by time t is sigma(t)^2 - sigma_start^2.
     duration : float
         Time at which sampling begins.
 
@@ -67,6 +77,18 @@ def variance_exploding(
     ------
     InvalidInput
         For values out of range.
+
+    Notes
+    -----
+    Cost: none; sigma is a function of the time, called where a noising is followed.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import diffusion
+    >>> noising = fl.predict(diffusion.variance_exploding(), [[1.0]])
+    >>> print(f"{noising.covariance(1.0)[0, 0]:.3f}")
+    2501.000
     """
     count, length = positive_int("features", features), real_number("duration", duration, above=0.0)
     low = real_number("sigma_start", sigma_start, above=0.0)
@@ -107,6 +129,16 @@ def critically_damped(
     ------
     InvalidInput
         For values out of range.
+
+    Notes
+    -----
+    Cost: that of two matrices of (2 d, 2 d) numbers.
+
+    Examples
+    --------
+    >>> from fluctua.studies import diffusion
+    >>> diffusion.critically_damped().equilibrium.round(6).tolist()
+    [[1.0, -0.0], [-0.0, 0.25]]
     """
     count, speed = positive_int("features", features), real_number("beta", beta, above=0.0)
     inertia = real_number("mass", mass, above=0.0)
@@ -145,6 +177,16 @@ def blurring(
     ------
     InvalidInput
         For values out of range.
+
+    Notes
+    -----
+    Cost: d^2 numbers here, and d^3 flops for each time at which a noising is followed.
+
+    Examples
+    --------
+    >>> from fluctua.studies import diffusion
+    >>> diffusion.blurring(8).features
+    64
     """
     pixels, width = positive_int("side", side), real_number("blur", blur, minimum=0.0)
     beta, grown = _linear(beta_start, beta_end, duration), _integral(beta_start, beta_end, duration)

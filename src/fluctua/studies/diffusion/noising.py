@@ -31,7 +31,7 @@ __all__ = ["LinearNoising", "LinearStep", "predict_noising"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinearStep(Brief):
-    """One step of a sampler, x' ~ N(matrix x, covariance), exact over any length of time.
+    """One step of a sampler, x' ~ N(matrix x, covariance), exact over any length of time; made by `LinearNoising.step`.
 
     Attributes
     ----------
@@ -39,6 +39,14 @@ class LinearStep(Brief):
         Psi(t, s).
     covariance : ndarray, (d, d)
         P, zero without noise.
+
+    Examples
+    --------
+    >>> import fluctua as fl
+    >>> from fluctua.studies import diffusion
+    >>> step = fl.predict(diffusion.variance_preserving(), [[1.0]]).step(1.0, 0.0)
+    >>> step.matrix.round(9).tolist(), step.covariance.tolist()
+    ([[1.0]], [[0.0]])
     """
 
     matrix: Array
@@ -55,6 +63,7 @@ class LinearNoising(Brief):
     Attributes
     ----------
     sde : LinearSDE
+        The process.
     start : ndarray, (d, d)
         Covariance of the data.
 
@@ -62,12 +71,12 @@ class LinearNoising(Brief):
     --------
     >>> import fluctua as fl
     >>> from fluctua.studies import diffusion
-    >>> noising = fl.predict(diffusion.LinearSDE.cld(), [[0.5, 0.0], [0.0, 0.01]])
+    >>> noising = fl.predict(diffusion.critically_damped(), [[0.5, 0.0], [0.0, 0.01]])
     >>> for eta in (0.0, 1.0):
     ...     step = noising.step(1.0, 0.1, noise=eta)
     ...     print(f"{eta:.0f} {abs(step.covariance).max():.4f}")
     0 0.0000
-    1 0.5784
+    1 0.5489
     """
 
     sde: LinearSDE
@@ -126,7 +135,7 @@ class LinearNoising(Brief):
         start, to : float
             Times, to <= start.
         noise : float
-            l: 0 is the probability flow, 1 the reverse of the noising itself.
+            The l of the family: 0 is the probability flow, 1 the reverse of the noising itself.
 
         Returns
         -------
@@ -221,7 +230,7 @@ def predict_noising(problem: LinearSDE, data: GaussianData | ArrayLike) -> Linea
     --------
     >>> import fluctua as fl
     >>> from fluctua.studies import diffusion
-    >>> noising = fl.predict(diffusion.LinearSDE.vp(2), [[0.5, 0.1], [0.1, 0.2]])
+    >>> noising = fl.predict(diffusion.variance_preserving(2), [[0.5, 0.1], [0.1, 0.2]])
     >>> bool(abs(noising.circulation(0.3)).max() < 1e-15)
     True
     """

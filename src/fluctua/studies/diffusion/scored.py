@@ -31,7 +31,18 @@ class ScoredSamples(DiffusionSamples):
 
     Attributes
     ----------
+    data : GaussianData
+        Gaussian of the same mean and covariance.
+    sampler : DDIM
+        Steps, noise, grid and solver.
+    samples : ndarray, (R, d)
+        At the last level.
+    start : ndarray, (R, d)
+        The noise that each began as.
+    identity : dict
+        Entropy and number: what fixes the samples.
     denoiser : ClassMixture or TrainingSet
+        The law whose score was followed.
 
     Examples
     --------

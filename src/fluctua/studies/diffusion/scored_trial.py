@@ -83,6 +83,7 @@ def verify_score(
         level=level,
         resolution=resolution,
         steps=sampler.steps,
+        steps_are_asked=True,
         replicas=count,
         entropy=str(root.entropy),
         asked={"sampler": sampler.to_dict(), "data": data.words, "denoiser": score.words, **(asked or {})},

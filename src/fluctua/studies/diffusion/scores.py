@@ -46,14 +46,53 @@ class Score(Denoiser):
 
     @abstractmethod
     def guess(self, x: Array, alpha_bar: float) -> tuple[Array, Array]:
-        """Return E[x0 | x], (R, d), and the trace of Cov(x0 | x), (R,), of samples x at a level (F149)."""
+        """Return E[x0 | x] and the trace of Cov(x0 | x), of samples x at a level (F149).
+
+        Parameters
+        ----------
+        x : ndarray, (R, d)
+            Noisy samples.
+        alpha_bar : float
+            Share of the data at that level, between 0 and 1.
+
+        Returns
+        -------
+        mean : ndarray, (R, d)
+            The best guess of the data.
+        left : ndarray, (R,)
+            What is unknown of them, summed over the features.
+        """
 
     @abstractmethod
     def drawn(self, count: int, rng: np.random.Generator) -> Array:
-        """Return samples of the law itself, (count, d)."""
+        """Return samples of the law itself.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        rng : numpy.random.Generator
+            Where they are drawn from.
+
+        Returns
+        -------
+        ndarray, (count, d)
+            One sample in a row.
+        """
 
     def fits(self, data: GaussianData) -> None:
-        """Refuse data of other size."""
+        """Refuse data of other size.
+
+        Parameters
+        ----------
+        data : GaussianData
+            That a sampler is asked for.
+
+        Raises
+        ------
+        InvalidInput
+            If they have another number of features.
+        """
         if self.features != data.features:
             raise InvalidInput(
                 f"the denoiser has {self.features} features and the data have {data.features}. Make both of the same "

@@ -17,8 +17,10 @@ from ...verification.statements import Statement, scaled, stated
 from .gaussian import GaussianData
 from .prediction import predict_gaussian
 from .sampler import DDIM
+from .steps import steps_of
 from .trained import Trained, TrainedPrediction, predict_trained
 from .trainings import TrainedRuns, train
+from .weight_noise import hold_stable
 
 __all__ = ["verify_trained"]
 
@@ -45,11 +47,13 @@ def verify_trained(
     Raises
     ------
     InvalidInput
-        For a number of trainings below 20, and for what `predict_trained` and `train` refuse.
+        For a number of trainings below 20, where the weights have no stationary variance, and for what
+        `predict_trained` and `train` refuse.
     TooLarge
         If it would take more than 30 days.
     """
     count = positive_int("samples", _TRAININGS if samples is None else samples, minimum=_FEWEST)
+    hold_stable(steps_of(sampler.grid(data), sampler.eta).marginal(data.variances), denoiser.sgd)
     right = predict_trained(data, sampler, denoiser, "exact")
     told = partial(progress, "training") if progress else None
     runs = train(data, sampler, denoiser, samples=count, root=root, threads=threads, progress=told)
@@ -61,6 +65,7 @@ def verify_trained(
         level=level,
         resolution=resolution,
         steps=sampler.steps,
+        steps_are_asked=True,
         replicas=count,
         entropy=str(root.entropy),
         asked={"sampler": sampler.to_dict(), "data": data.words, "denoiser": denoiser.words, **(asked or {})},

@@ -25,6 +25,7 @@ from .sampler import DDIM
 from .schedule import Grid
 from .steps import steps_of
 from .trained import Trained
+from .weight_noise import LARGEST
 
 __all__ = ["TrainedRuns", "train"]
 
@@ -42,8 +43,11 @@ class TrainedRuns(ByValue, Tabular):
     Attributes
     ----------
     data : GaussianData
+        What is sampled.
     sampler : DDIM
+        Steps, noise and grid.
     denoiser : Trained
+        How the denoiser of each level was trained.
     covariances : ndarray, (R, d, d)
         Of the samples of each training.
     means : ndarray, (R, d)
@@ -143,7 +147,7 @@ def train(
         if progress:
             progress(next(done) / len(sizes))
     spreads, means = (np.concatenate(each) for each in zip(*parts, strict=True))
-    if not np.isfinite(spreads).all():
+    if not (abs(spreads) < LARGEST).all():
         raise InvalidInput(f"the training diverged at lr = {denoiser.sgd.lr:g}. Use a smaller lr, or a larger batch.")
     identity = {"samples": samples, "entropy": str(root.entropy), "spawn_key": list(root.spawn_key)}
     return TrainedRuns(data, sampler, denoiser, spreads, means, identity)

@@ -139,6 +139,7 @@ def verify_gaussian(
         level=level,
         resolution=resolution,
         steps=sampler.steps,
+        steps_are_asked=True,
         replicas=count,
         entropy=str(root.entropy),
         asked={"sampler": sampler.to_dict(), "data": data.words, **(asked or {})},

@@ -20,10 +20,12 @@ from ...errors import InvalidInput
 from ...kernels.momentum import step_kernel
 from ...recipe.sgd import SGD
 
-__all__ = ["NOISES", "WeightNoise", "WeightTheory", "noise_after", "stationary_noise"]
+__all__ = ["LARGEST", "NOISES", "WeightNoise", "WeightTheory", "hold_stable", "noise_after", "stationary_noise"]
 
 WeightTheory = Literal["exact", "discrete", "langevin", "no_noise"]
 NOISES: tuple[WeightTheory, ...] = ("exact", "discrete", "langevin", "no_noise")
+LARGEST = 1e120
+"""Of a variance: its square, and sums of those, are numbers still."""
 
 
 class WeightNoise(NamedTuple):
@@ -58,8 +60,7 @@ def stationary_noise(variances: Array, sgd: SGD, theory: WeightTheory) -> Array:
     if theory == "discrete":
         return phi * kappa * variances
     gain = _gain(variances, phi, kappa)
-    if not _stable(variances, sgd, sgd.lr):
-        _refuse_unstable(variances, sgd)
+    hold_stable(variances, sgd)
     per_residual = gain / variances
     return np.asarray(per_residual / (1 - gain.sum(axis=1, keepdims=True)))
 
@@ -82,6 +83,18 @@ def _stable(variances: Array, sgd: SGD, lr: float) -> bool:
     if (kappa * phi * variances**2 >= 1).any():
         return False
     return bool((_gain(variances, phi, kappa).sum(axis=1) < 1).all())
+
+
+def hold_stable(variances: Array, sgd: SGD) -> None:
+    """Refuse a recipe whose weights grow without bound at a level of `variances`, (n, d).
+
+    Raises
+    ------
+    InvalidInput
+        With the largest lr that would do.
+    """
+    if not _stable(variances, sgd, sgd.lr):
+        _refuse_unstable(variances, sgd)
 
 
 def _refuse_unstable(variances: Array, sgd: SGD) -> None:
@@ -130,7 +143,7 @@ def noise_after(variances: Array, residuals: Array, sgd: SGD, steps: int, begun:
             moves = motion + variances[..., None, None] * np.multiply.outer(push, np.eye(slots)[0])
             mean = np.einsum("lpij,lpj->lpi", moves, mean)
             square = _moved(square, moves, push, variances, scale, 1 / sgd.batch_size)
-    if not np.isfinite(square).all():
+    if not (abs(square) < LARGEST).all():
         _refuse_unstable(variances, sgd)
     shown = square[..., 0, 0]
     return WeightNoise(shown * residuals[..., None] if begun is None else shown, mean[..., 0])
