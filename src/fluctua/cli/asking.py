@@ -114,7 +114,7 @@ def load_both(options: Keywords, held_out: str | None) -> tuple[Dataset, Any, Da
     """
     places, targets = {name: options.pop(name) for name in PLACES}, options.pop("held_out_targets", None)
     loss = choice("loss", options.pop("loss", LOSS_NAMES[0]), LOSS_NAMES)
-    modes = options.pop("modes", None)
+    modes = options.pop("leading_modes", None)
     switches, test_size = {name: options.pop(name) for name in SWITCHES}, options.pop("test_size")
     _refuse_split(test_size, held_out, targets)
     if modes is not None and is_large(places["data"]):

@@ -35,7 +35,7 @@ def is_large(data: Any) -> bool:
             size = sum(file.stat().st_size for file in path.rglob("*")) if is_zarr(path) else 0
         else:
             size = path.stat().st_size if ending(path) in SLICED else 0
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RuntimeError):  # the last of a user that there is not
         return False
     return size > _SHARE * available_bytes()
 

@@ -129,7 +129,7 @@ def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
     if options["loss"] != LOSS_NAMES[0]:
         return predict_head(held_out, as_json, options)
     if (modes := modes_asked(options)) is not None:
-        return predict_leading(held_out, as_json, {**options, "modes": modes})
+        return predict_leading(held_out, as_json, {**options, "leading_modes": modes})
     question = _ask(held_out, options)
     answer = _compute(question)
     if as_json:

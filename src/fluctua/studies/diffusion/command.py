@@ -58,7 +58,7 @@ STUDY = Study(
     run,
     (
         "fluctua study diffusion digits --steps 20 --eta 0",
-        "fluctua study diffusion digits --steps 10 --spacing predicted --solver 2m --verify",
+        "fluctua study diffusion digits --spacing predicted --solver 2m --verify",
         "fluctua study diffusion digits --accuracy 0.01",
         "fluctua study diffusion digits --score training",
         "fluctua study diffusion digits --components 16 --steps 10 --trained 1000",
