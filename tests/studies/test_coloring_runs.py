@@ -130,6 +130,15 @@ def test_energies_are_those_of_the_colourings(move, flags):
 
 
 @pytest.mark.any_seed
+@pytest.mark.parametrize(("order", "said"), [("random", "at random"), ("sequential", "as in the published code")])
+def test_a_large_verdict_says_the_order_and_draws_no_curve_that_takes_long(order, said):
+    star = coloring.Graph([[0, leaf] for leaf in range(1, 261)], colors=3)
+    verdict = fl.verify(star, coloring.SGDLike(0.5, order=order), sweeps=200, replicas=4, rng=1)
+    assert said in verdict.facts["Order"]
+    assert "temperature_tree" not in verdict.arrays
+
+
+@pytest.mark.any_seed
 def test_a_full_batch_is_descent_that_may_be_simulated():
     graph = coloring.planted(200, colors=5, degree=12, rng=1)
     runs = fl.simulate(graph, coloring.SGDLike(1.0), sweeps=20, replicas=3, rng=1, burn_in=0)

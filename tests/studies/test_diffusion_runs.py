@@ -90,6 +90,14 @@ def test_the_law_passes_and_mutants_do_not(digits, steps, asked):
     assert any(name.startswith("eta") for name in rejected(verdict)) == (asked.get("solver") != "2m")
 
 
+@pytest.mark.any_seed
+def test_a_first_order_without_any_variance_is_rejected():
+    flat = diffusion.GaussianData(mean=[0.0, 0.0], covariance=np.diag([3e-3, 1e-3]))
+    sampler = diffusion.DDIM(steps=5, eta=0.5)
+    assert (fl.predict(flat, sampler, theory="first_order").mode_variances < 0).all()
+    assert "first order" in rejected(fl.verify(flat, sampler, samples=2000))
+
+
 @pytest.mark.slow
 @pytest.mark.statistical(alpha=3e-6, miss=3e-6)
 def test_more_steps_and_noises_with_all_samples(digits):

@@ -14,6 +14,7 @@ import fluctua as fl
 from fluctua.report import render
 from fluctua.studies import diffusion
 from fluctua.studies.diffusion.pictured import image_side
+from fluctua.studies.diffusion.told import facts_of
 from fluctua.verification.conclusion import StatementVerdict
 from helpers.commands import check
 from helpers.pages import Page
@@ -127,6 +128,10 @@ def hold_texts(figure):
         (("--spacing", "even"), "leading"),
         (("--accuracy", "1.5"), "accuracy must be less than 1"),
         (("--verify", "--samples", "10"), "samples must be at least 1000"),
+        (("--samples", "5000"), "--samples draws nothing without --verify"),
+        (("--lr", "5"), "none is trained"),
+        (("--score", "training", "--batch-size", "4"), "none is trained"),
+        (("--accuracy", "1e-9"), "reaches 0.999999999 of the variance"),
     ],
 )
 def test_bad_options_are_refused(run, options, words):
@@ -170,3 +175,10 @@ def test_the_verdict_of_python_is_kept_and_drawn(tmp_path):
 
 def test_square_images_are_told_from_other_data():
     assert [image_side(n) for n in (64, 784, 3072, 3, 16, 65)] == [8, 28, 32, 0, 0, 0]
+
+
+def test_the_first_order_method_is_named_beside_the_second_order_one():
+    data = diffusion.GaussianData([0.0, 0.0], np.diag([1.0, 0.1]))
+    one, two = (fl.predict(data, diffusion.DDIM(steps=5, spacing="predicted", solver=each)) for each in ("ddim", "2m"))
+    words = facts_of(fl.predict(data, diffusion.DDIM(steps=5, solver="2m")))["On the predicted grid"]
+    assert words == f"W2 = {one.w2:.4f}; with DPM-Solver++(2M) {two.w2:.4f}"

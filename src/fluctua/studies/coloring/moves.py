@@ -72,7 +72,7 @@ class SGDLike(Move):
         "visit": a batch of its own for every visit of a vertex, as in the published code. "sweep": one batch for N
         visits, so that both ends of an edge see the same flag.
     order : str
-        Vertices "random" or "sequential".
+        Vertices "random", or "sequential" as in the published code; the energy of the stationary state is another.
     strict : bool
         Accept only if the energy of the batch falls: a mutant.
 

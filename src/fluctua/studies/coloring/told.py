@@ -22,7 +22,12 @@ __all__ = ["Evidence", "curve_of", "curves", "facts_of", "temperature_curve", "t
 Evidence = tuple[dict[str, AnyArray], dict[str, list[str]]]
 """Arrays, and the tables that they make."""
 _CURVE = 30  # sweeps of the curves of small graphs
+_ORDERS = {
+    "sequential": "vertices in order, as in the published code",
+    "random": "vertices at random; the published code visits them in order, whose energy is another",
+}
 _BATCHES = np.linspace(0.05, 0.95, 37)
+_DEAREST = 5e4  # numbers in the tables of one temperature, where a curve of them is drawn
 _SEEN = 100  # accepted moves of a kind, below which its temperature is not shown
 
 
@@ -72,10 +77,12 @@ def _spread(own: Proposals, change: int) -> float:
 
 
 def temperature_curve(asked: Asked, matched: float) -> Evidence:
-    """Return T(B) of the closure, T0, and the temperature whose energy was measured."""
+    """Return T(B) of the closure, T0, and the temperature whose energy was measured; nothing where that takes long."""
     if not isinstance(asked.move, SGDLike):
         return {}, {}
     closure = Closure.of(asked.graph)
+    if closure.poisson is None and len(closure.degrees) * float(closure.conflicts) ** 2 > _DEAREST:
+        return {}, {}
     moves = [SGDLike(float(batch)) for batch in _BATCHES]
     curve: dict[str, AnyArray] = {
         "batch": _BATCHES,
@@ -96,6 +103,8 @@ def facts_of(prediction: ColoringPrediction, runs: ColoringRuns, more: Mapping[s
         f"predicted {prediction.energy:.6g} ({prediction.theory})",
         "Temperature": f"{prediction.temperature:.6g} predicted, T0 is {prediction.zero_temperature:.6g}",
     }
+    if prediction.theory != "exact" and isinstance(runs.move, SGDLike):
+        said["Order"] = _ORDERS[runs.move.order]
     said |= more
     found = [f"T_{k} {value:.4g}" for k, value in list(runs.temperatures.items())[:4]]
     if found:

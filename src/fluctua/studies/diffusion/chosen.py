@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .denoisers import Denoiser
     from .gaussian import GaussianData
 
-__all__ = ["CHOSEN", "chosen_of", "chosen_words", "components_of"]
+__all__ = ["CHOSEN", "chosen_of", "chosen_words", "components_of", "refuse_idle"]
 
 _SCORES = ("mixture", "training")
 _LR, _BATCH = 0.1, 8
@@ -56,6 +56,16 @@ def chosen_of(
     if labels is None:
         raise InvalidInput("--score mixture needs classes, and the data have no labels. Use --score training.")
     return ClassMixture(inputs, labels)
+
+
+def refuse_idle(
+    samples: int | None, verify: bool, score: str | None, trained: int | None, lr: float, batch_size: int
+) -> None:
+    """Refuse options that would change nothing."""
+    if samples is not None and not verify and score is None and trained is None:
+        raise InvalidInput("--samples draws nothing without --verify, --score or --trained. Add one of them.")
+    if trained is None and (lr, batch_size) != (_LR, _BATCH):
+        raise InvalidInput("--lr and --batch-size are of --trained denoisers, and none is trained. Add --trained.")
 
 
 def components_of(inputs: Array, data: GaussianData, components: int | None) -> tuple[Array, GaussianData]:

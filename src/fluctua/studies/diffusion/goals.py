@@ -56,7 +56,8 @@ class Goal:
             )
         if accuracy is not None:
             most = real_number("accuracy", accuracy, above=0.0, below=1.0)
-            return cls(f"{1 - most:.6g} of the variance", None, lambda found: found.misplaced, most)
+            share = f"{round(1 - most, 15):.15g} of the variance"
+            return cls(share, None, lambda found: found.misplaced, most)
         if w2 is not None:
             most = real_number("w2", w2, above=0.0)
             return cls(f"W2 <= {most:g}", None, lambda found: found.w2, most)

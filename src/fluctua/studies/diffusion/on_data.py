@@ -11,7 +11,7 @@ from ...data import load
 from ...verification.conclusion import StatementVerdict
 from ..reading import reading_words
 from .budget import plan, plan_words
-from .chosen import chosen_of, chosen_words, components_of
+from .chosen import chosen_of, chosen_words, components_of, refuse_idle
 from .gaussian import GaussianData
 from .sampler import DDIM, Solver
 from .schedule import Betas, Spacing
@@ -49,6 +49,7 @@ def sample_data(
 ) -> StatementVerdict:
     """Load the data, predict what the sampler makes of them, and sample where that is asked for."""
     sampler = DDIM(steps=steps, eta=eta, spacing=spacing, betas=betas, solver=solver)
+    refuse_idle(samples, verify, score, trained, lr, batch_size)
     wanted = None if accuracy is None else real_number("accuracy", accuracy, above=0.0, below=1.0)
     loaded = load(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
     scale = None if raw else (-1, 1)
@@ -60,13 +61,11 @@ def sample_data(
     words = f"diffusion {quote(data)}{reading_words(inputs_key, targets_key)}{given}{' --raw' * raw}"
     words += chosen_words(score, trained, lr, batch_size, components)
     words += f" --accuracy {accuracy:g}" if accuracy is not None else ""
+    told = {} if wanted is None else plan_words(plan(gauss, accuracy=wanted, betas=betas))
     if verify or denoiser is not None:
         said = {"command": f"{words}{' --verify' * verify}{'' if samples is None else f' --samples {samples}'}"}
         common |= {"samples": samples, "denoiser": denoiser, "progress": progress}
         verdict = verify_gaussian(gauss, sampler, name=loaded.name, asked=said, **common)
     else:
         verdict = examine(gauss, sampler, name=loaded.name, asked={"command": words}, **common)
-    if wanted is not None:
-        told = plan_words(plan(gauss, accuracy=wanted, betas=betas))
-        verdict = replace(verdict, facts={**verdict.facts, **told})
-    return verdict.about(loaded.about)
+    return replace(verdict, facts={**verdict.facts, **told}).about(loaded.about)

@@ -65,7 +65,8 @@ def _better(prediction: DiffusionPrediction) -> dict[str, str]:
     """The same number of steps on the predicted grid, with and without memory."""
     if prediction.sampler.spacing == "predicted":
         return {}
-    data, sampler = prediction.data, replace(prediction.sampler, spacing="predicted", steps_offset=0)
+    data, solver = prediction.data, "ddim" if prediction.sampler.solver == "2m" else prediction.sampler.solver
+    sampler = replace(prediction.sampler, solver=solver, spacing="predicted", steps_offset=0)
     try:
         one = predict_gaussian(data, sampler)
         two = predict_gaussian(data, replace(sampler, eta=0.0, solver="2m"))

@@ -185,4 +185,6 @@ def rows_of(
     for name, other in mutants_of(prediction):
         law = law_of(other)
         told = stated(name, "rung", contrasts.said(law), contrasts.found).if_told(claim, level)
-        yield stated(name, told.role, *replace(contrasts, law=law).statement)
+        own = replace(contrasts, law=law)
+        # a first order that leaves no variance has no error bars of its own
+        yield stated(name, told.role, *own.statement) if own.alive.any() else told
