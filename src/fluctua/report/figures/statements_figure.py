@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["scores"]
 
 _COLOURS = {"claim": "#0072B2", "mutant": "#D55E00"}
+_TICKS = 3  # powers of ten to either side, at most
 _LINEAR = 3.0  # standard errors up to which the axis is linear
 
 
@@ -39,10 +41,20 @@ def scores(verdict: StatementVerdict, sheet: Sheet) -> Figure:
     axes.axvspan(-bar, bar, color="#0072B2", alpha=0.12, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.6)
     axes.set_xscale("symlog", linthresh=_LINEAR)
+    (low, high) = limits = axes.get_xlim()
+    axes.set_xticks(_ticks(max(-low, high)))
+    axes.set_xlim(limits)
     axes.set_yticks(range(len(rows)), [legible(f"{row.name} ({row.role})") for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("deviation, standard errors")
     return figure
+
+
+def _ticks(largest: float) -> list[float]:
+    """Zero and some powers of ten to either side, so few that their labels stand apart."""
+    decades = max(1, ceil(log10(max(largest, 10.0))))
+    powers = [10.0**k for k in range(1, decades + 1) if k % ceil(decades / _TICKS) == 0]
+    return [*(-power for power in reversed(powers)), 0.0, *powers]
 
 
 def _threshold(verdict: StatementVerdict) -> float:
