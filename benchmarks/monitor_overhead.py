@@ -7,14 +7,14 @@ looks. The overhead is the median over the pieces of the ratio of two neighbours
 
     python benchmarks/monitor_overhead.py [pieces]
 
-Measured with CPU time on two cores that were shared with ten to fifteen other processes, medians over pieces of 50 or
-100 steps, quartiles in brackets; before, with `every=5` and on the same machine, in double brackets:
+Measured with CPU time on a quiet core, medians of 30 pieces, whose quartiles are 1 to 3 % away; in double brackets with
+`every=5` on two cores shared with ten to fifteen other processes:
 
-linear 784-10  SGD +9.7, +8.7 % (5 to 13) from step 2,080 on [[+27 % early, +18 % late]]; momentum +10 % (6 to 15)
-perceptron     SGD +4.8 % (2 to 9) from step 2,080 on [[+13 % early, +8.6 % late]]
+linear 784-10  SGD +6.5 % early, +6.2 % late [[+27 %, +18 %]]; momentum +6.8 %, +5.9 %
+perceptron     SGD +4.8 % early, +2.8 % late [[+13 %, +8.6 %]]; momentum +3.9 %, +3.5 %
 
 The aim of 5 % is met by the perceptron, and not by the linear model. There the time is that of code and data that are
-not in the caches: what a sample does takes 10 us in a tight loop, and 80 us once in 16 steps.
+not in the caches: what a sample does takes 10 us in a tight loop, and 57 us once in 16 steps.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ and of the excess loss against rtol 1e-8.
     python benchmarks/predict_passes.py mnist-6200 # the first 6,200: what stands for all beside rtol 1e-8, in minutes
 
 MNIST (rank 712), one quiet core (AVX-512), one thread of BLAS, passes and time in passes, from the optimum and from
-zero: 8,000 plain steps 3 and 4 passes, 5.8 and 7.2; momentum 7 and 9, 15.9 and 20.0; cosine with momentum 6 and 12,
-21.0 and 37.0. Of the first 6,200, of an earlier version, beside rtol 1e-7: plain 3 and 4 passes, modes 6e-7 and 2e-5
+zero: 8,000 plain steps 3 and 4 passes, 5.9 and 7.1; momentum 7 and 9, 15.0 and 20.0; cosine with momentum 6 and 12,
+19.4 and 35.3. Of the first 6,200, of an earlier version, beside rtol 1e-7: plain 3 and 4 passes, modes 6e-7 and 2e-5
 off, the loss 7e-10 and 1e-7; momentum 5 and 6 passes, modes 3e-6 and 7e-6, the loss 2e-7.
 """
 
