@@ -32,6 +32,11 @@ class Flow(Kernel):
     def _first_injection(self) -> Array:
         return self.injection()
 
+    @property
+    def stationary_variances(self) -> Array:
+        """The diagonal of `stationary`, (r,)."""
+        return np.asarray(self.drive**2 / (2 * self.rate))
+
     def gap(self, rows: slice = _ALL, columns: slice = _ALL) -> Array:
         """1 - m_p m_q for the given rows, from the rates."""
         return np.asarray(-np.expm1(-(self.rate[rows, None] + self.rate[columns])))
