@@ -39,6 +39,7 @@ def test_the_command_predicts_and_writes_what_it_found(run, tmp_path):
     assert [row.name for row in verdict.claims] == ["exact", "cosine law"]
     assert {row.name for row in verdict.mutants} >= {"exact x 1.02", "ode", "first order", "eta 0.05"}
     assert "0.8085" in out
+    assert "no deviation beyond rounding" in out  # nothing was sampled
     assert "DPM-Solver++(2M), 31 steps, predicted grid" in out
     assert "predicted 283" in out
     assert fl.plot.names(verdict) == ("kept", "circle", "grids", "samples", "statements")

@@ -163,13 +163,12 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
     def _said(self, fault: str) -> tuple[str, str]:
         """Whether it is consistent, else its `fault`; and whether it is sharp, else what was asked and would do."""
         level = f"family-wise level {100 * self.level:.3g} %"
-        first = (
-            f"consistent: no deviation beyond sampling at {level}" if self.consistent else f"NOT consistent: {fault}"
-        )
+        count, groups = self.replicas
+        least = "sampling" if count else "rounding"  # without replicas two calculations were held against each other
+        first = f"consistent: no deviation beyond {least} at {level}" if self.consistent else f"NOT consistent: {fault}"
         second = f"sharp: would have caught {caught(self.detectable)} (with probability {POWER:g})"
         if self.sharp:
             return first, second
-        count, groups = self.replicas
         found = self.detectable, self.resolution, count, self.run.steps, groups
         longer = steps_for(*found) if self._lengthened else None
         do = remedy(self.replicas_needed, count, longer) if self.consistent else ""
