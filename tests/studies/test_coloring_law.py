@@ -416,3 +416,13 @@ def test_files_that_hold_no_edges_are_refused(tmp_path):
     np.savez(tmp_path / "two.npz", a=np.zeros((2, 2)), b=np.ones((2, 2)))
     with pytest.raises(InvalidInput, match="called edges or edge_index"):
         coloring.Graph(tmp_path / "two.npz", colors=3)
+
+
+def test_lonely_vertices_that_change_in_step_are_named():
+    """Of two colours, visits in order keep two vertices without an edge alike, or unlike, for ever."""
+    in_order = coloring.SGDLike(batch=0.5, order="sequential")
+    with pytest.raises(fl.errors.InvalidInput, match=r"2 vertices have no edge \(3, 4\).*leave them out"):
+        fl.predict(coloring.Graph([[0, 1], [1, 2]], colors=2, vertices=5), in_order, theory="exact")
+    one = fl.predict(coloring.Graph([[0, 1], [1, 2]], colors=2, vertices=4), in_order, theory="exact")
+    without = fl.predict(coloring.Graph([[0, 1], [1, 2]], colors=2), in_order, theory="exact")
+    assert one.energy == pytest.approx(without.energy, abs=1e-12)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..._arrays import Array, Ints
+from ...errors import InvalidInput
 from ...theory.markov import MarkovChain
 from .graph import Graph
 from .moves import Move, SGDLike
@@ -108,8 +109,21 @@ def chain_of(states: States, move: Move, table: Array) -> MarkovChain:
     """Return the chain of single visits: their average over the vertices, or one after another."""
     count = int(states.graph.vertices)
     if move.sequential:
+        _refuse_lonely(states.graph)
         return MarkovChain.of(*(_visits(states, [vertex], table) for vertex in range(count)))
     return MarkovChain.of(_visits(states, range(count), table))
+
+
+def _refuse_lonely(graph: Graph) -> None:
+    """Refuse several vertices without an edge where they change in step: of two colours, each visit takes the other."""
+    lonely = np.flatnonzero(graph.degrees == 0)
+    if graph.colors == 2 and len(lonely) > 1:
+        first = ", ".join(map(str, lonely[:3].tolist())) + ", .." * (len(lonely) > 3)
+        raise InvalidInput(
+            f"{len(lonely):,} vertices have no edge ({first}): of two colours, visits in order give all of them the "
+            f"other one, and whether two are alike depends on the start for ever. They have no energy: leave them out, "
+            f"or use order='random'."
+        )
 
 
 def _visits(states: States, vertices: Any, table: Array) -> Any:
