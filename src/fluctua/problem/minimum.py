@@ -214,16 +214,6 @@ class Minimum(Brief, ByValue):
         return difference(scattered, decay.T @ decay, self.problem.inputs.dtype)
 
     @property
-    def noise_variances(self) -> Array:
-        """The diagonal of C, (r,), without the rest of it: 2 N r flops."""
-        problem, total = self.problem, np.zeros(self.problem.rank)
-        for rows in problem.blocks(problem.rank):
-            squares = self.squared_residuals[rows]
-            counted = squares if problem.importance is None else squares * problem.importance[rows]
-            total += counted @ np.square(problem.projections[rows], dtype=np.float64)
-        return np.asarray(total / problem.samples - np.sum((self.weight_decay * self.mode_weights) ** 2, axis=0))
-
-    @property
     def population(self) -> int:
         """Number of samples that batches are drawn from, N."""
         return self.problem.population

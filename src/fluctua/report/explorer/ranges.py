@@ -17,6 +17,7 @@ import numpy as np
 from ..._arrays import AnyArray, Array, Arrays
 from ..._validate.plain import Keywords
 from ...errors import InvalidInput
+from ...problem.decayed import decayed_moments
 from ...problem.least_squares import LeastSquares
 from ...recipe.sampling import EPOCHS, Sampling, WeightedSampling
 from ...recipe.sgd import Recipe
@@ -34,7 +35,6 @@ _PREFIX = "explorer_"
 _INDEPENDENT: dict[Sampling, Sampling] = dict.fromkeys(EPOCHS, "without_replacement")
 _DECADES = 5  # of weight decay, in steps of 1-2-5
 _STEEPEST_DECAY = 0.1  # the largest weight decay, in units of h_max
-_SHARE = 0.3  # of the time, about, that the weight decays take; the rest is the exact balance's
 
 
 @dataclass(frozen=True)
@@ -119,21 +119,16 @@ def survey(
 ) -> Survey:
     """Survey `problem` around the recipe `sgd`, whose exact stationary excess loss may be known already.
 
-    Cost: for each of 17 weight decays the residuals, 2 N d c flops, and the diagonal of C, 2 N r; and what
-    `reduced_balance` and, in shuffled epochs, `epoch_factors` cost.
+    Cost: one pass over the samples, of 2 N r (c + 1) flops for each of 17 weight decays; and what `reduced_balance`
+    and, in shuffled epochs, `epoch_factors` cost.
     """
     if isinstance(sgd.sampling, WeightedSampling):
         raise InvalidInput("the explorer redraws batches of equally likely samples: it has no WeightedSampling.")
     decays = np.array(_weight_decays(float(problem.curvatures[0]), sgd.weight_decay))
-    report = progress or (lambda _: None)
-    minima, noise = [], []
-    for done, gamma in enumerate(decays.tolist()):
-        report(_SHARE * done / len(decays))
-        minima.append(problem.minimum(gamma))
-        noise.append(minima[-1].noise_variances)
+    losses, noise = decayed_moments(problem, decays)
     constant = replace(sgd, schedule=None)
     still = replace(constant, drop_last=False, sampling=_INDEPENDENT.get(sgd.sampling, sgd.sampling))
-    exact = reduced_balance(problem, decays, still, lambda fraction: report(_SHARE + (1 - _SHARE) * fraction))
+    exact = reduced_balance(problem, decays, still, progress)
     discrete = predict(problem, still, theory="discrete", check_stability=False)
     floor = known_floor(problem, constant) if np.isnan(noise_floor) else noise_floor
     exact, limit, miss = _matched(exact, problem, still, discrete.excess_loss, np.nan if sgd.epochs else floor)
@@ -141,10 +136,10 @@ def survey(
         samples=problem.samples,
         outputs=problem.outputs,
         curvatures=problem.curvatures,
-        signal=np.sum((minima[0].mode_weights * minima[0].curvatures) ** 2, axis=0),
+        signal=np.sum((problem.minimum(0.0).mode_weights * problem.curvatures) ** 2, axis=0),
         weight_decays=decays,
-        optimum_losses=np.array([minimum.loss for minimum in minima]),
-        noise=np.array(noise),
+        optimum_losses=losses,
+        noise=noise,
         relaxation_steps=discrete.relaxation_steps,
         limit=limit,
         floor=floor,
@@ -193,8 +188,9 @@ def surveyed(verdict: Verdict, problem: LeastSquares) -> Verdict:
 
     Notes
     -----
-    Cost: for each of 17 weight decays 2 N d c + 2 N r flops, and some forty K on at most 128 modes and some thousand
-    samples: half a second on digits. For a run in shuffled epochs also a few predictions of such runs.
+    Cost: one pass over the samples, of 2 N r (c + 1) flops for each of 17 weight decays, and some forty K on at most
+    128 modes and some thousand samples: half a second on digits. For a run in shuffled epochs also a few
+    predictions of such runs.
 
     Examples
     --------

@@ -12,6 +12,7 @@ import numpy as np
 from ..._arrays import Array
 from ...errors import NotConverged, UnstableSGD
 from ...problem.least_squares import LeastSquares
+from ...problem.minimum import Minimum
 from ...problem.subsample import part
 from ...recipe.sgd import SGD, Recipe
 from ...theory.answers import predict
@@ -72,8 +73,9 @@ class _Reduction:
         samples = int(max(_WORK / modes**2, _FEWEST))
         if rank <= _MODES and self.problem.samples <= samples:
             return [self.problem] * len(self.weight_decays)
-        minima = map(self.problem.minimum, map(float, self.weight_decays))
-        return [part(self.problem, each, samples, slice(0, modes), own_noise=True)[0] for each in minima]
+        some, bare = part(self.problem, self.problem.minimum(0.0), samples, own_noise=True)  # with W* of all of them
+        minima = (Minimum(some, float(gamma)) if gamma else bare for gamma in self.weight_decays)
+        return [part(some, each, samples, slice(0, modes), own_noise=True)[0] for each in minima]
 
     @cached_property
     def noises(self) -> Array:
