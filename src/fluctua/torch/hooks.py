@@ -56,7 +56,7 @@ class Hooked(ABC):
         self._handle = self.optimizer.register_step_pre_hook(self._hook())
 
     @abstractmethod
-    def _look(self, clock: Clock, blocks: list[Piece]) -> None:
+    def _look(self, clock: Clock, blocks: list[list[Piece]]) -> None:
         """Look at two windows."""
 
     @abstractmethod

@@ -226,7 +226,7 @@ class EquilibriumMonitor(Hooked):
         self._settle()
         return self._looks[-1] if self._states and self._looks else None
 
-    def _look(self, clock: Clock, blocks: list[Piece]) -> None:
+    def _look(self, clock: Clock, blocks: list[list[Piece]]) -> None:
         """Look, and begin anew where the windows are of no use."""
         found = gathered(blocks, clock.samples(blocks), clock.scopes)
         self._skipped += clock.missed()

@@ -25,8 +25,12 @@ class Gathered:
     Attributes
     ----------
     name : str
-    gram : ndarray
-        Products of the blocks' means, first of weights and then of gradients, (4m, 4m).
+    products : ndarray
+        Products of the blocks' mean weights with their mean gradients, (2m, 2m).
+    gradients : ndarray
+        Products of the blocks' mean gradients with each other, (2m, 2m).
+    weights : ndarray or None
+        Products of the blocks' mean weights with each other, (2m, 2m); None where vectors were not folded.
     floors, squares : ndarray
         Means over each block of the floor's samples and of |g|^2, (2m,).
     samples : ndarray
@@ -38,7 +42,9 @@ class Gathered:
     """
 
     name: str
-    gram: Array
+    products: Array
+    gradients: Array
+    weights: Array | None
     floors: Array
     squares: Array
     samples: Array
@@ -47,31 +53,28 @@ class Gathered:
 
     def read(self, *, local: bool) -> Reading:
         """Return W, F and their errors."""
-        half = len(self.floors)
-        short = self.samples if len(self.samples) > half else None
-        return reading(self.gram[:half, half:], self.floors, local=local, sketch=self.sketch, samples=short)
+        short = self.samples if len(self.samples) > len(self.floors) else None
+        return reading(self.products, self.floors, local=local, sketch=self.sketch, samples=short)
 
     @property
     def sketch(self) -> float:
         """Standard error of W from folding."""
-        if self.width is None:
+        if self.width is None or self.weights is None:
             return self.others
-        gone, both = np.zeros((2, len(self.gram)))
         quarter = len(self.floors) // 2
-        gone[: 2 * quarter] = np.repeat([1, -1], quarter) / quarter
-        both[2 * quarter :] = 1 / quarter
-        step, gradient, product = gone @ self.gram @ gone, both @ self.gram @ both, gone @ self.gram @ both
+        gone, both = np.repeat([1, -1], quarter) / quarter, np.full(2 * quarter, 1 / quarter)
+        step, gradient, product = gone @ self.weights @ gone, both @ self.gradients @ both, gone @ self.products @ both
         return float(sketch_error(step, gradient, product, self.width))
 
     @property
     def noise_scale(self) -> float:
         """Variance of a batch's gradient over the square of its mean; infinite where no mean is seen."""
-        half = len(self.floors)
-        total, common = float(self.squares.mean()), float(self.gram[half : half + half // 2, half + half // 2 :].mean())
+        half = len(self.floors) // 2
+        total, common = float(self.squares.mean()), float(self.gradients[:half, half:].mean())
         return total / common - 1 if common > 0 else float("nan" if np.isnan(total) else "inf")
 
 
-def gathered(blocks: Sequence[Piece], samples: Tensor, scopes: Sequence[Scope]) -> list[Gathered]:
+def gathered(blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope]) -> list[Gathered]:
     """Return what a look knows of each scope, and of all together as the last where there are several.
 
     `samples` are sums of the floor's samples in bins, and how many there are, (n, 2, scopes).
@@ -81,33 +84,75 @@ def gathered(blocks: Sequence[Piece], samples: Tensor, scopes: Sequence[Scope]) 
         return found if len(found) == 1 else [*found, _together(found)]
 
 
-def _scopes(blocks: Sequence[Piece], samples: Tensor, scopes: Sequence[Scope]) -> Iterator[Gathered]:
-    tallies = torch.stack([each.tally for each in blocks])
-    steps = torch.stack([torch.as_tensor(each.steps, dtype=tallies.dtype).to(tallies.device) for each in blocks])
-    grams = [_gram(blocks, number).to(tallies.device) for number in range(len(scopes))]
-    there = [tallies, samples, steps, *grams]
-    host = torch.cat([each.reshape(-1) for each in there]).cpu().numpy().astype(np.float64)
-    sums, bins, counts, *products = np.split(host, np.cumsum([each.numel() for each in there])[:-1])
-    per_block, per_bin = sums.reshape(tallies.shape), bins.reshape(samples.shape)
+def _scopes(blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope]) -> Iterator[Gathered]:
+    pieces = [each for block in blocks for each in block]
+    first = np.cumsum([0, *map(len, blocks[:-1])])
+    tallies = torch.stack([each.tally for each in pieces])
+    grams = [_products(blocks, number, scope.fold.width) for number, scope in enumerate(scopes)]
+    there = [tallies, samples, _counts(pieces, tallies), *(each for gram in grams for each in gram)]
+    sums, bins, counts, *products = _on_host(there, tallies.device)
+    per_block = np.add.reduceat(sums, first)
     means = per_block[:, :-1] / per_block[:, -1:]
-    short = per_bin[:, 0] / per_bin[:, 1]
+    short = bins[:, 0] / bins[:, 1]
     short = short[np.isfinite(short).all(-1)]
-    over = 1 / np.concatenate([[each.samples for each in blocks], counts])
-    for place, (scope, gram) in enumerate(zip(scopes, products, strict=True)):
+    steps = 1 / np.add.reduceat(counts, first)
+    many = 1 / np.add.reduceat([each.samples for each in pieces], first)
+    found = iter(products)
+    for place, scope in enumerate(scopes):
         floors, squares = means[:, :, scope.places].sum(-1).T
-        both = gram.reshape(len(over), len(over)) * over[:, None] * over
-        yield Gathered(scope.name, both, floors, squares, short[:, place], scope.fold.width)
+        crossed = np.add.reduceat(next(found), first) * many[:, None] * steps
+        gradients = next(found) * steps[:, None] * steps
+        weights = None
+        if scope.fold.width is not None:
+            weights = np.add.reduceat(np.add.reduceat(next(found), first), first, axis=1) * many[:, None] * many
+        own = short[:, place]
+        yield Gathered(scope.name, crossed, gradients, weights, floors, squares, own, scope.fold.width)
 
 
-def _gram(blocks: Sequence[Piece], number: int) -> Tensor:
-    """Products of the sums of all blocks of one scope, weights and then gradients, on its device."""
-    rows = torch.stack([getattr(each, name)[number] for name in ("weights", "gradients") for each in blocks])
-    rows = rows.to(widest(rows.device))
-    return rows @ rows.T
+def _counts(pieces: Sequence[Piece], like: Tensor) -> Tensor:
+    """The steps in each piece; those of which the device says that they were none are known there."""
+    steps = [each.steps for each in pieces]
+    if any(isinstance(each, Tensor) for each in steps):
+        return torch.stack([torch.as_tensor(each, dtype=like.dtype).to(like.device) for each in steps])
+    return torch.tensor(steps, dtype=like.dtype, device=like.device)
+
+
+def _on_host(tensors: Sequence[Tensor], device: torch.device) -> list[Array]:
+    """Arrays of tensors, in one transfer."""
+    host = torch.cat([each.reshape(-1).to(device) for each in tensors]).cpu().numpy().astype(np.float64)
+    parts = np.split(host, np.cumsum([each.numel() for each in tensors])[:-1])
+    return [one.reshape(each.shape) for one, each in zip(parts, tensors, strict=True)]
+
+
+def _products(blocks: Sequence[Sequence[Piece]], number: int, width: int | None) -> list[Tensor]:
+    """Products of one scope's sums, on its device: of the weights of pieces with the gradients of blocks, (n, 2m).
+
+    Then of the gradients with each other, and where vectors are folded of the weights with each other, (n, n).
+    """
+    rows = _rows(blocks, number)
+    weights, gradients = rows[: -len(blocks)], rows[-len(blocks) :]
+    found = list((rows @ gradients.T).split([len(weights), len(gradients)]))
+    return found if width is None else [*found, weights @ weights.T]
+
+
+def _rows(blocks: Sequence[Sequence[Piece]], number: int) -> Tensor:
+    """The weights of each piece, and then the gradients of each block, written once."""
+    weights = [each.weights[number] for block in blocks for each in block]
+    like = weights[0]
+    whole = like.new_empty((len(weights) + len(blocks), len(like)), dtype=widest(like.device))
+    rows = whole.unbind()
+    for row, each in zip(rows, weights, strict=False):
+        row.copy_(each)
+    for row, block in zip(rows[len(weights) :], blocks, strict=True):
+        torch.sub(block[-1].ends[number], block[0].starts[number], out=row)
+        for one in block:
+            if one.sampled:
+                row.add_(one.sampled[number])
+    return whole
 
 
 def _together(found: Sequence[Gathered]) -> Gathered:
-    gram, floors, squares, samples = (
-        np.asarray(sum(getattr(each, name) for each in found)) for name in ("gram", "floors", "squares", "samples")
-    )
-    return Gathered(ALL, gram, floors, squares, samples, None, float(np.linalg.norm([each.sketch for each in found])))
+    names = ("products", "gradients", "floors", "squares", "samples")
+    products, gradients, *rest = (np.asarray(sum(getattr(each, name) for each in found)) for name in names)
+    error = float(np.linalg.norm([each.sketch for each in found]))
+    return Gathered(ALL, products, gradients, None, *rest, None, error)
