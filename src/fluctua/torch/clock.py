@@ -38,6 +38,8 @@ class Clock:
         Since the start.
     parts : list of Part
         One for each parameter group.
+    factor : float
+        What gives the sums of the gradients from the differences of the pieces' ends.
     scopes : list of Scope
     windows : Windows
     bins : Bins
@@ -46,6 +48,7 @@ class Clock:
     def __init__(self, optimizer: Optimizer, rules: Rules, every: int, kind: str, sketch: int | str | None) -> None:
         self._every = every
         self.parts = [Part(rules, optimizer, group) for group in optimizer.param_groups if group["params"]]
+        self.factor = self._shared_factor()
         self.scopes = scopes_of(kind, self.parts, sketch)
         self.device = self.parts[0].device
         self._shortest = shortest_look(rules, [part.group for part in self.parts], every)
@@ -59,10 +62,21 @@ class Clock:
         self._sampled = 0
         self._untallied: list[Piece] = []
 
+    def _shared_factor(self) -> float:
+        """The factor of all parts, which a look applies; else 1, and each part has its own in its vectors."""
+        factors = {part.factor for part in self.parts}
+        if len(factors) == 1:
+            return factors.pop()
+        for part in self.parts:
+            part.own_factor = part.factor
+        return 1.0
+
     def observe(self, scale: Tensor | None, found: Tensor | None) -> bool:
         """Take up a step from before it; return whether that can be done."""
-        seen = [part.observe(scale, found) for part in self.parts]
-        return False not in seen
+        seen = True
+        for part in self.parts:
+            seen = part.observe(scale, found) and seen
+        return seen
 
     def skip(self, found: Tensor) -> None:
         """Note on the device whether the step just made was none."""
@@ -71,18 +85,23 @@ class Clock:
     def due(self) -> bool:
         """Count a unit; return whether the sums have to be cut after it."""
         self.units += 1
-        return self.is_due
+        return self.units >= self.windows.due
 
     @property
     def is_due(self) -> bool:
         """Whether the sums have to be cut now."""
         return self.units >= self.windows.due
 
+    @property
+    def is_look_due(self) -> bool:
+        """Whether that makes a look."""
+        return self.units == self.windows.open[0].ends
+
     def cut(self) -> list[list[Piece]] | None:
         """Cut the sums; return the pieces of each block of a look that is due."""
         piece = self._piece()
         self._untallied.append(piece)
-        if self.units == self.windows.open[0].ends or sum(each.samples for each in self._untallied) >= _WAITING:
+        if self.is_look_due or sum(each.samples for each in self._untallied) >= _WAITING:
             self._tally()
         return self.windows.take(piece)
 

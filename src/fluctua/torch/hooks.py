@@ -168,10 +168,13 @@ class Hooked(ABC):
 
     def _turn_where_due(self) -> None:
         """End a unit; most have nothing to cut, and nothing has changed."""
+        clock = self._clock
         try:
-            due = self._clock is None or self._clock.due()
-            if due or not self._unmoved():
+            due = clock is None or clock.due()
+            if not self._unmoved():
                 self._turn()
+            elif due:
+                self._turn() if clock is None or clock.is_look_due or self._places() != self._pointers else clock.cut()
         except Exception as error:
             self._stop(_failed(error))
 
@@ -202,7 +205,10 @@ class Hooked(ABC):
 
     def _unmoved(self) -> bool:
         """Whether settings and parameters are what they were, which is quickly said."""
-        return self._held() == self._objects
+        for group, (values, params) in zip(self.optimizer.param_groups, self._objects, strict=False):
+            if self._read(group) != values or [*map(id, group["params"])] != params:
+                return False
+        return len(self.optimizer.param_groups) == len(self._objects)
 
     def _held(self) -> list[tuple[Any, list[int]]]:
         """Settings and parameters of each group; of a setting that is a tensor, the very object is compared."""

@@ -228,7 +228,7 @@ class EquilibriumMonitor(Hooked):
 
     def _look(self, clock: Clock, blocks: list[list[Piece]]) -> None:
         """Look, and begin anew where the windows are of no use."""
-        found = gathered(blocks, clock.samples(blocks), clock.scopes)
+        found = gathered(blocks, clock.samples(blocks), clock.scopes, clock.factor)
         self._skipped += clock.missed()
         if clock.moved:  # its gradients were read off with another rate than they were applied with
             self._restart_at("the learning rate changed")

@@ -48,7 +48,17 @@ class Rules(ABC):
 
     @abstractmethod
     def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
-        """Write the vector whose change is the sum of the gradients, of Adam what is left of it; `views` are of it."""
+        """Write the vector whose change gives the sum of the gradients, of Adam what is left of it; `views` are of it."""
+
+    def factor(self, group: Group) -> float:
+        """Return what the change of the vector of `ended` is multiplied by to give the sum of the gradients."""
+        del group
+        return 1.0
+
+    def quick(self, group: Group) -> bool:
+        """Whether a sample is the norms of the gradients as they are, and of the buffers, and no more."""
+        del group
+        return False
 
     @abstractmethod
     def memory(self, group: Group) -> float:
@@ -102,16 +112,26 @@ class Descent(Rules):
         return _memory(group["momentum"])
 
     def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
-        """Write what the gradients add up to from the start on, but for a constant (F81)."""
-        rule = _rule(group)
-        if not isinstance(rule.lr, Tensor) and rule.lr == 0:  # nothing moves, whatever the gradients are
+        """Write what the gradients add up to from the start on, but for a constant and the factor (F81)."""
+        if _still(group):  # nothing moves, whatever the gradients are
             into.zero_()
             return
-        of_displacement, of_buffers = rule.shares
+        (of_displacement, of_buffers), factor = _rule(group).shares, self.factor(group)
         put(views, weights)
-        into.mul_(-of_displacement)
+        if factor == 1:
+            into.mul_(-of_displacement)
         if buffers:
-            added(views, buffers, of_buffers)
+            added(views, buffers, of_buffers / factor)
+
+    def factor(self, group: Group) -> float:
+        """Return that of the displacement, but for a rate that only its device knows."""
+        if isinstance(group["lr"], Tensor) or _still(group):
+            return 1.0
+        return -_rule(group).shares[0] or 1.0
+
+    def quick(self, group: Group) -> bool:
+        """Whether there is neither weight decay nor Nesterov's step."""
+        return not group["weight_decay"] and not group["nesterov"]
 
 
 class Adaptive(Rules):
@@ -172,8 +192,14 @@ def _memory(momentum: Any) -> float:
     return 1 / (1 - float(momentum)) if float(momentum) < 1 else 1.0
 
 
+def _still(group: Group) -> bool:
+    return not isinstance(group["lr"], Tensor) and group["lr"] == 0
+
+
 def _rule(group: Group) -> Rule:
-    return Rule(group["lr"], group["momentum"], group["dampening"], group["nesterov"])
+    rate = group["lr"]
+    rate = rate.detach() if isinstance(rate, Tensor) else rate
+    return Rule(rate, group["momentum"], group["dampening"], group["nesterov"])
 
 
 def unwrapped(optimizer: object) -> Optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,12 +26,9 @@ class Gathered:
     Attributes
     ----------
     name : str
-    products : ndarray
-        Products of the blocks' mean weights with their mean gradients, (2m, 2m).
-    gradients : ndarray
-        Products of the blocks' mean gradients with each other, (2m, 2m).
-    weights : ndarray or None
-        Products of the blocks' mean weights with each other, (2m, 2m); None where vectors were not folded.
+    gram : ndarray
+        Products of the blocks' means, first of weights and then of gradients, with the gradients, (4m, 2m); with all,
+        (4m, 4m), where vectors are folded.
     floors, squares : ndarray
         Means over each block of the floor's samples and of |g|^2, (2m,).
     samples : ndarray
@@ -42,9 +40,7 @@ class Gathered:
     """
 
     name: str
-    products: Array
-    gradients: Array
-    weights: Array | None
+    gram: Array
     floors: Array
     squares: Array
     samples: Array
@@ -53,60 +49,61 @@ class Gathered:
 
     def read(self, *, local: bool) -> Reading:
         """Return W, F and their errors."""
-        short = self.samples if len(self.samples) > len(self.floors) else None
-        return reading(self.products, self.floors, local=local, sketch=self.sketch, samples=short)
+        half = len(self.floors)
+        short = self.samples if len(self.samples) > half else None
+        return reading(self.gram[:half, -half:], self.floors, local=local, sketch=self.sketch, samples=short)
 
     @property
     def sketch(self) -> float:
         """Standard error of W from folding."""
-        if self.width is None or self.weights is None:
+        if self.width is None:
             return self.others
+        gone, both = np.zeros((2, len(self.gram)))
         quarter = len(self.floors) // 2
-        gone, both = np.repeat([1, -1], quarter) / quarter, np.full(2 * quarter, 1 / quarter)
-        step, gradient, product = gone @ self.weights @ gone, both @ self.gradients @ both, gone @ self.products @ both
+        gone[: 2 * quarter] = np.repeat([1, -1], quarter) / quarter
+        both[2 * quarter :] = 1 / quarter
+        step, gradient, product = gone @ self.gram @ gone, both @ self.gram @ both, gone @ self.gram @ both
         return float(sketch_error(step, gradient, product, self.width))
 
     @property
     def noise_scale(self) -> float:
         """Variance of a batch's gradient over the square of its mean; infinite where no mean is seen."""
-        half = len(self.floors) // 2
-        total, common = float(self.squares.mean()), float(self.gradients[:half, half:].mean())
+        half, quarter = len(self.floors), len(self.floors) // 2
+        total, common = float(self.squares.mean()), float(self.gram[half : half + quarter, -quarter:].mean())
         return total / common - 1 if common > 0 else float("nan" if np.isnan(total) else "inf")
 
 
-def gathered(blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope]) -> list[Gathered]:
+def gathered(
+    blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope], factor: float
+) -> list[Gathered]:
     """Return what a look knows of each scope, and of all together as the last where there are several.
 
-    `samples` are sums of the floor's samples in bins, and how many there are, (n, 2, scopes).
+    `samples` are sums of the floor's samples in bins, and how many there are, (n, 2, scopes); `factor` is what gives
+    sums of gradients from the differences of the pieces' ends.
     """
     with np.errstate(all="ignore"):
-        found = list(_scopes(blocks, samples, scopes))
+        found = list(_scopes(blocks, samples, scopes, factor))
         return found if len(found) == 1 else [*found, _together(found)]
 
 
-def _scopes(blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope]) -> Iterator[Gathered]:
+def _scopes(
+    blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope], factor: float
+) -> Iterator[Gathered]:
     pieces = [each for block in blocks for each in block]
     first = np.cumsum([0, *map(len, blocks[:-1])])
     tallies = torch.stack([each.tally for each in pieces])
     grams = [_products(blocks, number, scope.fold.width) for number, scope in enumerate(scopes)]
-    there = [tallies, samples, _counts(pieces, tallies), *(each for gram in grams for each in gram)]
-    sums, bins, counts, *products = _on_host(there, tallies.device)
-    per_block = np.add.reduceat(sums, first)
+    sums, bins, counts, *grams = _on_host([tallies, samples, _counts(pieces, tallies), *grams], tallies.device)
+    per_block, half = np.add.reduceat(sums, first), len(blocks)
     means = per_block[:, :-1] / per_block[:, -1:]
     short = bins[:, 0] / bins[:, 1]
     short = short[np.isfinite(short).all(-1)]
-    steps = 1 / np.add.reduceat(counts, first)
-    many = 1 / np.add.reduceat([each.samples for each in pieces], first)
-    found = iter(products)
-    for place, scope in enumerate(scopes):
+    over = 1 / np.add.reduceat([each.samples for each in pieces], first), factor / np.add.reduceat(counts, first)
+    for place, (scope, gram) in enumerate(zip(scopes, grams, strict=True)):
         floors, squares = means[:, :, scope.places].sum(-1).T
-        crossed = np.add.reduceat(next(found), first) * many[:, None] * steps
-        gradients = next(found) * steps[:, None] * steps
-        weights = None
-        if scope.fold.width is not None:
-            weights = np.add.reduceat(np.add.reduceat(next(found), first), first, axis=1) * many[:, None] * many
-        own = short[:, place]
-        yield Gathered(scope.name, crossed, gradients, weights, floors, squares, own, scope.fold.width)
+        both = gram * np.concatenate(over)[:, None]
+        both *= over[1] if scope.fold.width is None else np.concatenate(over)
+        yield Gathered(scope.name, both, floors, squares, short[:, place], scope.fold.width)
 
 
 def _counts(pieces: Sequence[Piece], like: Tensor) -> Tensor:
@@ -124,35 +121,24 @@ def _on_host(tensors: Sequence[Tensor], device: torch.device) -> list[Array]:
     return [one.reshape(each.shape) for one, each in zip(parts, tensors, strict=True)]
 
 
-def _products(blocks: Sequence[Sequence[Piece]], number: int, width: int | None) -> list[Tensor]:
-    """Products of one scope's sums, on its device: of the weights of pieces with the gradients of blocks, (n, 2m).
+def _products(blocks: Sequence[Sequence[Piece]], number: int, width: int | None) -> Tensor:
+    """Products of one scope's sums over blocks, weights and then gradients, on its device: (4m, 2m) with the gradients.
 
-    Then of the gradients with each other, and where vectors are folded of the weights with each other, (n, n).
+    Where vectors are folded they are products with all, (4m, 4m).
     """
-    rows = _rows(blocks, number)
-    weights, gradients = rows[: -len(blocks)], rows[-len(blocks) :]
-    found = list((rows @ gradients.T).split([len(weights), len(gradients)]))
-    return found if width is None else [*found, weights @ weights.T]
-
-
-def _rows(blocks: Sequence[Sequence[Piece]], number: int) -> Tensor:
-    """The weights of each piece, and then the gradients of each block, written once."""
-    weights = [each.weights[number] for block in blocks for each in block]
-    like = weights[0]
-    whole = like.new_empty((len(weights) + len(blocks), len(like)), dtype=widest(like.device))
-    rows = whole.unbind()
-    for row, each in zip(rows, weights, strict=False):
-        row.copy_(each)
-    for row, block in zip(rows[len(weights) :], blocks, strict=True):
-        torch.sub(block[-1].ends[number], block[0].starts[number], out=row)
-        for one in block:
-            if one.sampled:
-                row.add_(one.sampled[number])
-    return whole
+    weights = [functools.reduce(torch.add, [each.weights[number] for each in block]) for block in blocks]
+    gradients = [block[-1].ends[number] - block[0].starts[number] for block in blocks]
+    for total, more in ((one, each) for one, block in zip(gradients, blocks, strict=True) for each in block):
+        if more.sampled:
+            total.add_(more.sampled[number])
+    rows = torch.stack([*weights, *gradients])
+    rows = rows.to(widest(rows.device))
+    return rows @ (rows[len(blocks) :] if width is None else rows).T
 
 
 def _together(found: Sequence[Gathered]) -> Gathered:
-    names = ("products", "gradients", "floors", "squares", "samples")
-    products, gradients, *rest = (np.asarray(sum(getattr(each, name) for each in found)) for name in names)
-    error = float(np.linalg.norm([each.sketch for each in found]))
-    return Gathered(ALL, products, gradients, None, *rest, None, error)
+    floors, squares, samples = (
+        np.asarray(sum(getattr(each, name) for each in found)) for name in ("floors", "squares", "samples")
+    )
+    gram = np.asarray(sum(each.gram[:, -len(floors) :] for each in found))  # some are folded, and others not
+    return Gathered(ALL, gram, floors, squares, samples, None, float(np.linalg.norm([each.sketch for each in found])))

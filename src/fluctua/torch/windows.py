@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,6 +25,9 @@ _FIRST = PER_LOOK // 2
 """Blocks before the windows of a look."""
 _LONGEST = 256
 """Units after which sums are cut in any case: float32 adds so many weights without a loss that matters."""
+
+
+_NONE = torch.empty(())  # made once: to make one takes as long as to add weights
 
 
 @dataclass(eq=False)
@@ -46,7 +49,7 @@ class Piece:
     sampled : list of tensor
         What is to be added to that; empty where there is nothing.
     tally : tensor
-        Sums of the samples, (3, n) for n tensors; empty until the clock has counted them, before a look.
+        Sums of the samples, (3, n) for n tensors; one number until the clock has counted them, before a look.
     """
 
     unit: int
@@ -56,7 +59,7 @@ class Piece:
     starts: list[Tensor]
     ends: list[Tensor]
     sampled: list[Tensor]
-    tally: Tensor = field(default_factory=lambda: torch.empty(0))
+    tally: Tensor = _NONE
 
     def plus(self, other: Piece) -> Piece:
         """Return the sums of both, the other being the later."""
