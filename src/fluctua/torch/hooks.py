@@ -97,9 +97,10 @@ class Hooked(ABC):
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
             if compiling():
                 return apart(optimizer, args, kwargs)
-            if self._steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
+            steps = self._steps
+            if steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
                 return met(optimizer, args, kwargs)
-            self._steps += 1
+            self._steps = steps + 1
             return None
 
         return call
@@ -126,9 +127,18 @@ class Hooked(ABC):
 
     def _settle(self) -> None:
         """End a unit whose last step was made: before the next step, or where anything is asked of the monitor."""
-        if self._steps >= self._end:
-            self._mark(self._steps)
-            self._turn_where_due()
+        if self._steps < self._end:
+            return
+        self._mark(self._steps)
+        clock = self._clock
+        try:
+            due = clock is None or clock.due()
+            if not self._unmoved():
+                self._turn()
+            elif due:  # most units have nothing to cut, and most cuts make no look
+                self._turn() if clock is None or clock.is_look_due or self._places() != self._pointers else clock.cut()
+        except Exception as error:
+            self._stop(_failed(error))
 
     def _mark(self, begun: int) -> None:
         """Begin a unit after so many steps."""
@@ -165,18 +175,6 @@ class Hooked(ABC):
     def _skip(self, found: torch.Tensor | None) -> None:
         if self._clock is not None and found is not None:
             self._clock.skip(found)
-
-    def _turn_where_due(self) -> None:
-        """End a unit; most have nothing to cut, and nothing has changed."""
-        clock = self._clock
-        try:
-            due = clock is None or clock.due()
-            if not self._unmoved():
-                self._turn()
-            elif due:
-                self._turn() if clock is None or clock.is_look_due or self._places() != self._pointers else clock.cut()
-        except Exception as error:
-            self._stop(_failed(error))
 
     @_guarded
     def _turn(self) -> None:

@@ -50,7 +50,8 @@ class Part:
         self._numbers: list[Tensor] = []
         self._found: list[Tensor | None] = []
         self._scales = rules.scales(group, self._states()) if rules.local else []
-        self.factor, self.own_factor = rules.factor(group), 1.0
+        self.factor, self._of_weights, self._of_buffers = rules.shares(group)
+        self.own_factor = 1.0
         self._quick = self._plain and self._rate is None and self.device.type == "cpu" and rules.quick(group)
         self._pairs = list(zip(self._views, self._aliases, strict=True))
 
@@ -132,8 +133,15 @@ class Part:
         if self._buffer_sums is not None:
             self._buffer_sums.zero_()
             self._scales = self._rules.scales(self.group, self._states())
-        buffers = self._buffers() if self._buffered else []
-        self._rules.ended(self.group, self._sums, self._views, self._weights(), buffers)
+        scale = self._of_weights if isinstance(self._of_weights, Tensor) else None
+        if scale is None and self._of_weights == 0:
+            self._sums.zero_()
+        else:
+            put(self._views, self._weights())
+        if scale is not None:
+            self._sums.mul_(scale)
+        if self._buffered and self._of_buffers:
+            added(self._views, self._buffers(), self._of_buffers)
         return self._sums if self.own_factor == 1 else self._sums.mul_(self.own_factor)
 
     def counted(self, count: int) -> Tensor:

@@ -42,9 +42,11 @@ class Scope:
 
     def vector(self, parts: Sequence[Tensor]) -> Tensor:
         """Return a vector of its own from those of the groups, which are changed where it is folded."""
-        found = [parts[number] if span == WHOLE else parts[number][span] for number, span in self.spans]
-        home = found[0]
-        return self.fold(home if len(found) == 1 else torch.cat([each.to(home) for each in found]))
+        if len(self.spans) == 1:
+            number, span = self.spans[0]
+            return self.fold(parts[number] if span == WHOLE else parts[number][span])
+        home = parts[self.spans[0][0]]
+        return self.fold(torch.cat([parts[number][span].to(home) for number, span in self.spans]))
 
 
 def scopes_of(kind: str, parts: Sequence[Part], sketch: int | str | None) -> list[Scope]:

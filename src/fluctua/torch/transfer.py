@@ -92,9 +92,9 @@ def _scopes(
     pieces = [each for block in blocks for each in block]
     first = np.cumsum([0, *map(len, blocks[:-1])])
     tallies = torch.stack([each.tally for each in pieces])
-    grams = [_products(blocks, number, scope.fold.width) for number, scope in enumerate(scopes)]
-    sums, bins, counts, *grams = _on_host([tallies, samples, _counts(pieces, tallies), *grams], tallies.device)
-    per_block, half = np.add.reduceat(sums, first), len(blocks)
+    products = [_products(blocks, number, scope.fold.width) for number, scope in enumerate(scopes)]
+    sums, bins, counts, *grams = _on_host([tallies, samples, _counts(pieces, tallies), *products], tallies.device)
+    per_block = np.add.reduceat(sums, first)
     means = per_block[:, :-1] / per_block[:, -1:]
     short = bins[:, 0] / bins[:, 1]
     short = short[np.isfinite(short).all(-1)]
