@@ -123,27 +123,32 @@ class Hooked(ABC):
 
     def _count(self) -> None:
         self._steps += 1
-        self._next = self._middle if self._steps <= self._middle else self._end
+        self._aim()
 
     def _settle(self) -> None:
-        """End a unit whose last step was made: before the next step, or where anything is asked of the monitor."""
-        if self._steps < self._end:
-            return
-        self._mark(self._steps)
-        clock = self._clock
-        try:
-            due = clock is None or clock.due()
-            if not self._unmoved():
-                self._turn()
-            elif due:  # most units have nothing to cut, and most cuts make no look
-                self._turn() if clock is None or clock.is_look_due or self._places() != self._pointers else clock.cut()
-        except Exception as error:
-            self._stop(_failed(error))
+        """End units whose last step was made: before the next step, or where anything is asked of the monitor."""
+        while self._steps >= self._end:
+            clock, quiet = self._clock, self._quiet
+            self._mark(self._end if quiet else self._steps)
+            try:
+                due = clock is None or clock.due()
+                if not quiet and not self._unmoved():
+                    self._turn()
+                elif due:  # most cuts make no look
+                    moved = self._places() != self._pointers
+                    self._turn() if clock is None or clock.is_look_due or moved else clock.cut()
+            except Exception as error:
+                self._stop(_failed(error))
 
     def _mark(self, begun: int) -> None:
         """Begin a unit after so many steps."""
-        self._begun, self._middle, self._end = begun, begun + self._every // 2, begun + self._every
-        self._next = self._middle if self._steps <= self._middle else self._end
+        self._begun, self._middle, self._end, self._quiet = begun, begun + self._every // 2, begun + self._every, False
+        self._aim()
+
+    def _aim(self) -> None:
+        """Find the step before which there is something to do: to sample, or to end a unit that is not quiet."""
+        after = self._end + self._every // 2 if self._quiet else self._end
+        self._next = self._middle if self._steps <= self._middle else after
 
     def _refuse(self) -> None:
         """Say that a step with a closure is not followed; no unit ends while there are such."""
@@ -163,10 +168,17 @@ class Hooked(ABC):
         return loss
 
     def _sample(self, optimizer: Optimizer) -> None:
-        """Take up a step; here and not in `_guarded`, since to leave the graph aside costs as much as to sample."""
+        """Take up a step; here and not in `_guarded`, since to leave the graph aside costs as much as to sample.
+
+        A unit is quiet where nothing has changed, and nothing is to be cut at its end: that is not visited.
+        """
+        held, clock = optimizer.__dict__, self._clock
         try:
-            held = optimizer.__dict__
-            if self._clock is not None and not self._clock.observe(held.get("grad_scale"), held.get("found_inf")):
+            if clock is None:
+                return
+            if clock.observe(held.get("grad_scale"), held.get("found_inf")):
+                self._quiet = clock.units + 1 < clock.windows.due and self._unmoved()
+            else:
                 self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         except Exception as error:
             self._stop(_failed(error))

@@ -209,6 +209,8 @@ class EquilibriumMonitor(Hooked):
         for name in RESUMED:
             setattr(self, name, state[name])
         self._mark(self._begun)
+        self._quiet = state["_quiet"]
+        self._aim()
         self._remember((state["_seen"], identity(self.optimizer)))
         if state["_seen"] != self._settings()[0]:
             self._objects = []  # to be found changed where the unit ends
