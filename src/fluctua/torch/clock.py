@@ -16,7 +16,7 @@ from .lists import widest
 from .part import Part
 from .rules import Group, Rules
 from .scopes import scopes_of
-from .windows import Piece, Windows
+from .windows import Piece, Windows, moved
 
 __all__ = ["SAVED", "Clock", "identity", "settings", "shortest_look"]
 
@@ -38,6 +38,8 @@ class Clock:
         Since the start.
     parts : list of Part
         One for each parameter group.
+    factor : float
+        What gives the sums of the gradients from the differences of the pieces' ends.
     scopes : list of Scope
     windows : Windows
     bins : Bins
@@ -46,6 +48,7 @@ class Clock:
     def __init__(self, optimizer: Optimizer, rules: Rules, every: int, kind: str, sketch: int | str | None) -> None:
         self._every = every
         self.parts = [Part(rules, optimizer, group) for group in optimizer.param_groups if group["params"]]
+        self.factor = self._shared_factor()
         self.scopes = scopes_of(kind, self.parts, sketch)
         self.device = self.parts[0].device
         self._shortest = shortest_look(rules, [part.group for part in self.parts], every)
@@ -59,10 +62,21 @@ class Clock:
         self._sampled = 0
         self._untallied: list[Piece] = []
 
+    def _shared_factor(self) -> float:
+        """The factor of all parts, which a look applies; else 1, and each part has its own in its vectors."""
+        factors = {part.factor for part in self.parts}
+        if len(factors) == 1:
+            return factors.pop()
+        for part in self.parts:
+            part.own_factor = part.factor
+        return 1.0
+
     def observe(self, scale: Tensor | None, found: Tensor | None) -> bool:
         """Take up a step from before it; return whether that can be done."""
-        seen = [part.observe(scale, found) for part in self.parts]
-        return False not in seen
+        seen = True
+        for part in self.parts:
+            seen = part.observe(scale, found) and seen
+        return seen
 
     def skip(self, found: Tensor) -> None:
         """Note on the device whether the step just made was none."""
@@ -71,25 +85,30 @@ class Clock:
     def due(self) -> bool:
         """Count a unit; return whether the sums have to be cut after it."""
         self.units += 1
-        return self.is_due
+        return self.units >= self.windows.due
 
     @property
     def is_due(self) -> bool:
         """Whether the sums have to be cut now."""
         return self.units >= self.windows.due
 
-    def cut(self) -> list[Piece] | None:
-        """Cut the sums; return the blocks of a look that is due."""
+    @property
+    def is_look_due(self) -> bool:
+        """Whether that makes a look."""
+        return self.units == self.windows.open[0].ends
+
+    def cut(self) -> list[list[Piece]] | None:
+        """Cut the sums; return the pieces of each block of a look that is due."""
         piece = self._piece()
         self._untallied.append(piece)
-        if self.units == self.windows.open[0].ends or sum(each.samples for each in self._untallied) >= _WAITING:
+        if self.is_look_due or sum(each.samples for each in self._untallied) >= _WAITING:
             self._tally()
         return self.windows.take(piece)
 
-    def samples(self, blocks: Sequence[Piece]) -> Tensor:
+    def samples(self, blocks: Sequence[Sequence[Piece]]) -> Tensor:
         """Return the floor's samples in the windows of these blocks, in bins, and forget those before the next."""
-        begin = blocks[0].unit - (blocks[1].unit - blocks[0].unit)
-        found = self.bins.between(begin, blocks[-1].unit)
+        first, second, last = (blocks[place][-1].unit for place in (0, 1, -1))
+        found = self.bins.between(2 * first - second, last)
         self.bins.forget(self.windows.open[0].begins, bin_width(self.windows.open[0].length, self._shortest))
         return found
 
@@ -124,12 +143,9 @@ class Clock:
         weights = self._folded([part.weights() for part in self.parts])
         for one, origin in zip(weights, self._origin, strict=True):
             one.sub_(origin, alpha=samples)
-        ends = self._folded([part.ended() for part in self.parts])
-        gradients = [now - before for now, before in zip(ends, self._ends, strict=True)]
-        for one, more in zip(gradients, sampled, strict=False):
-            one.add_(more)
+        before, ends = self._ends, self._folded([part.ended() for part in self.parts])
         self._ends, self._cut, self._lost = ends, self.units, 0
-        return Piece(self.units, samples, steps, weights, gradients)
+        return Piece(self.units, samples, steps, weights, before, ends, sampled)
 
     def _folded(self, vectors: Sequence[Tensor]) -> list[Tensor]:
         """A vector for each scope from those of the parts, which are written over; none from none."""
@@ -162,7 +178,7 @@ class Clock:
         """Take up what was saved of weights of the same shapes."""
         self.units, devices = state["units"], [self.parts[each.spans[0][0]].device for each in self.scopes]
         for name in _KEPT:
-            setattr(self, f"_{name}", _there(state[name], devices))
+            setattr(self, f"_{name}", moved(state[name], devices))
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load(saved)
         self.windows = Windows.loaded(state["windows"], devices)
@@ -171,17 +187,7 @@ class Clock:
 
 _KEPT = ("cut", "lost", "sampled", "counts", "origin", "ends")
 SAVED = frozenset(("units", *_KEPT, "parts", "windows", "bins"))
-"""Names of what a clock saves; earlier versions saved others."""
-
-
-def _there(saved: Any, devices: Sequence[torch.device]) -> Any:
-    """Copies of tensors, one for each scope on its device; other lists of tensors, and one alone, on the first."""
-    if isinstance(saved, Tensor):
-        return saved.to(devices[0], copy=True)
-    if isinstance(saved, list):
-        homes = devices if len(saved) == len(devices) else [devices[0]] * len(saved)
-        return [each.to(home, copy=True) for each, home in zip(saved, homes, strict=True)]
-    return saved
+"""Names of what a clock saves; earlier versions saved others, here or in the windows."""
 
 
 def shortest_look(rules: Rules, groups: Sequence[Group], every: int) -> int:

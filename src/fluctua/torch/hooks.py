@@ -56,7 +56,7 @@ class Hooked(ABC):
         self._handle = self.optimizer.register_step_pre_hook(self._hook())
 
     @abstractmethod
-    def _look(self, clock: Clock, blocks: list[Piece]) -> None:
+    def _look(self, clock: Clock, blocks: list[list[Piece]]) -> None:
         """Look at two windows."""
 
     @abstractmethod
@@ -97,9 +97,10 @@ class Hooked(ABC):
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
             if compiling():
                 return apart(optimizer, args, kwargs)
-            if self._steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
+            steps = self._steps
+            if steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
                 return met(optimizer, args, kwargs)
-            self._steps += 1
+            self._steps = steps + 1
             return None
 
         return call
@@ -122,18 +123,32 @@ class Hooked(ABC):
 
     def _count(self) -> None:
         self._steps += 1
-        self._next = self._middle if self._steps <= self._middle else self._end
+        self._aim()
 
     def _settle(self) -> None:
-        """End a unit whose last step was made: before the next step, or where anything is asked of the monitor."""
-        if self._steps >= self._end:
-            self._mark(self._steps)
-            self._turn_where_due()
+        """End units whose last step was made: before the next step, or where anything is asked of the monitor."""
+        while self._steps >= self._end:
+            clock, quiet = self._clock, self._quiet
+            self._mark(self._end if quiet else self._steps)
+            try:
+                due = clock is None or clock.due()
+                if not quiet and not self._unmoved():
+                    self._turn()
+                elif due:  # most cuts make no look
+                    moved = self._places() != self._pointers
+                    self._turn() if clock is None or clock.is_look_due or moved else clock.cut()
+            except Exception as error:
+                self._stop(_failed(error))
 
     def _mark(self, begun: int) -> None:
         """Begin a unit after so many steps."""
-        self._begun, self._middle, self._end = begun, begun + self._every // 2, begun + self._every
-        self._next = self._middle if self._steps <= self._middle else self._end
+        self._begun, self._middle, self._end, self._quiet = begun, begun + self._every // 2, begun + self._every, False
+        self._aim()
+
+    def _aim(self) -> None:
+        """Find the step before which there is something to do: to sample, or to end a unit that is not quiet."""
+        after = self._end + self._every // 2 if self._quiet else self._end
+        self._next = self._middle if self._steps <= self._middle else after
 
     def _refuse(self) -> None:
         """Say that a step with a closure is not followed; no unit ends while there are such."""
@@ -153,10 +168,17 @@ class Hooked(ABC):
         return loss
 
     def _sample(self, optimizer: Optimizer) -> None:
-        """Take up a step; here and not in `_guarded`, since to leave the graph aside costs as much as to sample."""
+        """Take up a step; here and not in `_guarded`, since to leave the graph aside costs as much as to sample.
+
+        A unit is quiet where nothing has changed, and nothing is to be cut at its end: that is not visited.
+        """
+        held, clock = optimizer.__dict__, self._clock
         try:
-            held = optimizer.__dict__
-            if self._clock is not None and not self._clock.observe(held.get("grad_scale"), held.get("found_inf")):
+            if clock is None:
+                return
+            if clock.observe(held.get("grad_scale"), held.get("found_inf")):
+                self._quiet = clock.units + 1 < clock.windows.due and self._unmoved()
+            else:
                 self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         except Exception as error:
             self._stop(_failed(error))
@@ -165,15 +187,6 @@ class Hooked(ABC):
     def _skip(self, found: torch.Tensor | None) -> None:
         if self._clock is not None and found is not None:
             self._clock.skip(found)
-
-    def _turn_where_due(self) -> None:
-        """End a unit; most have nothing to cut, and nothing has changed."""
-        try:
-            due = self._clock is None or self._clock.due()
-            if due or not self._unmoved():
-                self._turn()
-        except Exception as error:
-            self._stop(_failed(error))
 
     @_guarded
     def _turn(self) -> None:
@@ -202,7 +215,10 @@ class Hooked(ABC):
 
     def _unmoved(self) -> bool:
         """Whether settings and parameters are what they were, which is quickly said."""
-        return self._held() == self._objects
+        for group, (values, params) in zip(self.optimizer.param_groups, self._objects, strict=False):
+            if self._read(group) != values or [*map(id, group["params"])] != params:
+                return False
+        return len(self.optimizer.param_groups) == len(self._objects)
 
     def _held(self) -> list[tuple[Any, list[int]]]:
         """Settings and parameters of each group; of a setting that is a tensor, the very object is compared."""

@@ -209,6 +209,8 @@ class EquilibriumMonitor(Hooked):
         for name in RESUMED:
             setattr(self, name, state[name])
         self._mark(self._begun)
+        self._quiet = state["_quiet"]
+        self._aim()
         self._remember((state["_seen"], identity(self.optimizer)))
         if state["_seen"] != self._settings()[0]:
             self._objects = []  # to be found changed where the unit ends
@@ -226,9 +228,9 @@ class EquilibriumMonitor(Hooked):
         self._settle()
         return self._looks[-1] if self._states and self._looks else None
 
-    def _look(self, clock: Clock, blocks: list[Piece]) -> None:
+    def _look(self, clock: Clock, blocks: list[list[Piece]]) -> None:
         """Look, and begin anew where the windows are of no use."""
-        found = gathered(blocks, clock.samples(blocks), clock.scopes)
+        found = gathered(blocks, clock.samples(blocks), clock.scopes, clock.factor)
         self._skipped += clock.missed()
         if clock.moved:  # its gradients were read off with another rate than they were applied with
             self._restart_at("the learning rate changed")

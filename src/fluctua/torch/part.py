@@ -8,15 +8,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from .lists import added, flat, precise, put, widest
 from .rules import Group, Rules, Tensors
 
 __all__ = ["Part"]
 
+_NOTHING: dict[str, Any] = {}
+
 
 class Part:
     """Sums over the steps of one parameter group since the last cut, each one vector on its device.
+
+    Attributes
+    ----------
+    factor : float
+        What gives the sum of the gradients from the change of the vector of `ended`.
+    own_factor : float
+        What of it is in that vector already: all of it where parts differ.
 
     Memory: one copy of the weights in the precision of the sums; for Adam two more. They are made once. A vector that
     a cut hands over is of use until the next call: all are written over the same numbers.
@@ -40,6 +50,10 @@ class Part:
         self._numbers: list[Tensor] = []
         self._found: list[Tensor | None] = []
         self._scales = rules.scales(group, self._states()) if rules.local else []
+        self.factor, self._of_weights, self._of_buffers = rules.shares(group)
+        self.own_factor = 1.0
+        self._quick = self._plain and self._rate is None and self.device.type == "cpu" and rules.quick(group)
+        self._pairs = list(zip(self._views, self._aliases, strict=True))
 
     @property
     def start(self) -> Tensor:
@@ -48,6 +62,9 @@ class Part:
 
     def observe(self, scale: Tensor | None, skipped: Tensor | None) -> bool:
         """Take up one step from before it: weights, and gradients as they are applied; False where one is sparse."""
+        if self._quick and scale is None and self._observed_quickly():
+            self._found.append(skipped)
+            return True
         found: list[Any] = [each.grad for each in self.params]
         odd = True in [each is None or each.is_sparse or each.requires_grad for each in found]
         if odd:
@@ -65,6 +82,30 @@ class Part:
         self._found.append(skipped)
         (put if self._empty else added)(self._views, here)
         self._empty = False
+        return True
+
+    def _observed_quickly(self) -> bool:
+        """Take up weights and norms alone, with as few calls as can be: between samples all code leaves the caches."""
+        found, dtype = [], self.dtype
+        for each in self.params:
+            gradient = each.grad
+            if gradient is None or gradient.requires_grad or gradient.is_sparse or gradient.dtype is not dtype:
+                return False
+            found.append(vector_norm(gradient))
+        if self._buffered:
+            states, name = self._optimizer.state, self._rules.buffer
+            for each in self.params:
+                buffer = states.get(each, _NOTHING).get(name)
+                if buffer is None or buffer.dtype is not dtype:
+                    return False
+                found.append(vector_norm(buffer))
+        self._numbers += found
+        if self._empty:
+            put(self._views, self._aliases)
+            self._empty = False
+        else:
+            for view, weights in self._pairs:
+                view.add_(weights)
         return True
 
     def _compare_rates(self) -> None:
@@ -92,9 +133,16 @@ class Part:
         if self._buffer_sums is not None:
             self._buffer_sums.zero_()
             self._scales = self._rules.scales(self.group, self._states())
-        buffers = self._buffers() if self._buffered else []
-        self._rules.ended(self.group, self._sums, self._views, self._weights(), buffers)
-        return self._sums
+        scale = self._of_weights if isinstance(self._of_weights, Tensor) else None
+        if scale is None and self._of_weights == 0:
+            self._sums.zero_()
+        else:
+            put(self._views, self._weights())
+        if scale is not None:
+            self._sums.mul_(scale)
+        if self._buffered and self._of_buffers:
+            added(self._views, self._buffers(), self._of_buffers)
+        return self._sums if self.own_factor == 1 else self._sums.mul_(self.own_factor)
 
     def counted(self, count: int) -> Tensor:
         """Return the next samples of the floor, of |g|^2, and ones, (3, count, n) for n tensors.
@@ -148,7 +196,7 @@ class Part:
         return self._here([each.get(self._rules.buffer) for each in self._states()])
 
     def _states(self) -> list[dict[str, Any]]:
-        return [self._optimizer.state.get(each, {}) for each in self.params]
+        return [self._optimizer.state.get(each, _NOTHING) for each in self.params]
 
     def state(self) -> dict[str, Any]:
         """Return what has to be saved, tensors by name."""

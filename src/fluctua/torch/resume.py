@@ -10,7 +10,9 @@ from torch import Tensor
 
 from .._validate.values import shown
 from ..errors import InvalidInput
-from .clock import SAVED, Clock
+from . import clock as clocks
+from . import windows
+from .clock import Clock
 from .evidence import Look
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["RESUMED", "copied", "refuse_other", "restored"]
 
 ARGUMENTS = ("_delta", "_alpha", "_every", "_kind", "_sketch")
-RESUMED = (*ARGUMENTS, "_steps", "_begun", "_stopped", "_states", "_skipped", "_reason")
+RESUMED = (*ARGUMENTS, "_steps", "_begun", "_quiet", "_stopped", "_states", "_skipped", "_reason")
 """Attributes that are saved as they are."""
+LATER = {"_begun", "_quiet"}
+"""Those that earlier versions did not save."""
 
 
 def copied(value: Any) -> Any:
@@ -34,15 +38,15 @@ def copied(value: Any) -> Any:
 
 def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
     """Refuse the state of another kind of monitor."""
-    earlier = isinstance(state, Mapping) and "_phase" in state
-    names = {*RESUMED, "_seen", "clock", "looks"} - ({"_begun"} if earlier else set())
+    missing = {*RESUMED, "_seen", "clock", "looks"} - set(state if isinstance(state, Mapping) else ())
+    earlier = bool(missing) and missing <= LATER
     if (
         not isinstance(state, Mapping)
-        or not names <= set(state)
+        or missing - LATER
         or set(state["looks"]) != {f.name for f in fields(Look)}
     ):
         raise InvalidInput(f"state is not that of an EquilibriumMonitor: {shown(state)}.")
-    if earlier or (state["clock"] is not None and set(state["clock"]) != {"shapes", *SAVED}):
+    if earlier or (state["clock"] is not None and not _of_now(state["clock"])):
         raise InvalidInput(
             "the state was saved by another version of fluctua, whose sums were others: they cannot be gone on with. "
             "Load model and optimizer, and let the new monitor begin anew."
@@ -53,6 +57,11 @@ def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
                 f"the state is of a monitor with {name[1:]} = {state[name]}, and this one has "
                 f"{getattr(monitor, name)}: its decisions would not be the same. Make it with the same arguments."
             )
+
+
+def _of_now(clock: Mapping[str, Any]) -> bool:
+    """Whether a clock was saved by a version whose sums were these."""
+    return set(clock) == {"shapes", *clocks.SAVED} and set(clock["windows"]) == set(windows.SAVED)
 
 
 def restored(clock: Clock, saved: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InvalidInput
 from ..verification.equilibrium.unit import Rule
-from .lists import added, dots, norms, put, summed, widest
+from .lists import dots, norms, summed, widest
 
 __all__ = ["Rules", "rules_of", "unwrapped"]
 
@@ -47,8 +47,16 @@ class Rules(ABC):
         """Return samples of the floor and of the squared gradient, (k, n) each, from numbers (k, rows, n)."""
 
     @abstractmethod
-    def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
-        """Write the vector whose change is the sum of the gradients, of Adam what is left of it; `views` are of it."""
+    def shares(self, group: Group) -> tuple[float, Any, float]:
+        """Return three numbers, of which the sum of the gradients is the first times the change of a vector.
+
+        The vector is the weights times the second, which is 1, 0 or a tensor, and the buffers times the third.
+        """
+
+    def quick(self, group: Group) -> bool:
+        """Whether a sample is the norms of the gradients as they are, and of the buffers, and no more."""
+        del group
+        return False
 
     @abstractmethod
     def memory(self, group: Group) -> float:
@@ -101,17 +109,18 @@ class Descent(Rules):
         """Return that of the momentum."""
         return _memory(group["momentum"])
 
-    def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
-        """Write what the gradients add up to from the start on, but for a constant (F81)."""
-        rule = _rule(group)
-        if not isinstance(rule.lr, Tensor) and rule.lr == 0:  # nothing moves, whatever the gradients are
-            into.zero_()
-            return
-        of_displacement, of_buffers = rule.shares
-        put(views, weights)
-        into.mul_(-of_displacement)
-        if buffers:
-            added(views, buffers, of_buffers)
+    def shares(self, group: Group) -> tuple[float, Any, float]:
+        """Return those of what the gradients add up to from the start on, but for a constant (F81)."""
+        if not isinstance(group["lr"], Tensor) and group["lr"] == 0:  # nothing moves, whatever the gradients are
+            return 1.0, 0, 0.0
+        of_displacement, of_buffers = _rule(group).shares
+        if isinstance(of_displacement, Tensor):  # only its device knows it
+            return 1.0, -of_displacement, of_buffers
+        return (-of_displacement, 1, -of_buffers / of_displacement) if of_displacement else (1.0, 0, of_buffers)
+
+    def quick(self, group: Group) -> bool:
+        """Whether there is neither weight decay nor Nesterov's step."""
+        return not group["weight_decay"] and not group["nesterov"]
 
 
 class Adaptive(Rules):
@@ -144,11 +153,9 @@ class Adaptive(Rules):
         """Return that of the first moment."""
         return _memory(float(group["betas"][0]))
 
-    def ended(self, group: Group, into: Tensor, views: Tensors, weights: Tensors, buffers: Tensors) -> None:
-        """Write the first moment over 1 - beta1; the rest of the sum is that of the first moment before each step."""
-        del weights
-        put(views, buffers)
-        into.mul_(1 / (1 - float(group["betas"][0])))
+    def shares(self, group: Group) -> tuple[float, Any, float]:
+        """Return that of the first moment; the rest of the sum is that of the first moment before each step."""
+        return 1.0, 0, 1 / (1 - float(group["betas"][0]))
 
     def scales(self, group: Group, states: States) -> Tensors:
         """Return weight_decay D of now, where the decay is decoupled."""
@@ -173,7 +180,8 @@ def _memory(momentum: Any) -> float:
 
 
 def _rule(group: Group) -> Rule:
-    return Rule(group["lr"], group["momentum"], group["dampening"], group["nesterov"])
+    rate: Any = group["lr"].detach() if isinstance(group["lr"], Tensor) else group["lr"]
+    return Rule(rate, group["momentum"], group["dampening"], group["nesterov"])
 
 
 def unwrapped(optimizer: object) -> Optimizer:

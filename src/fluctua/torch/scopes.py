@@ -16,6 +16,8 @@ __all__ = ["ALL", "KINDS", "Scope", "scopes_of"]
 
 ALL = "all"
 KINDS = ("global", "param_group", "tensor")
+WHOLE = slice(None)
+"""Where all tensors of a group are in its vector."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,21 @@ class Scope:
 
     def vector(self, parts: Sequence[Tensor]) -> Tensor:
         """Return a vector of its own from those of the groups, which are changed where it is folded."""
-        found = [parts[number][span] for number, span in self.spans]
-        home = found[0]
-        return self.fold(home if len(found) == 1 else torch.cat([each.to(home) for each in found]))
+        if len(self.spans) == 1:
+            number, span = self.spans[0]
+            return self.fold(parts[number] if span == WHOLE else parts[number][span])
+        home = parts[self.spans[0][0]]
+        return self.fold(torch.cat([parts[number][span].to(home) for number, span in self.spans]))
 
 
 def scopes_of(kind: str, parts: Sequence[Part], sketch: int | str | None) -> list[Scope]:
     """Return the scopes of a kind, in the order of the groups."""
-    everything, made, place = slice(None), list[Scope](), 0
+    made, place = list[Scope](), 0
     for number, part in enumerate(parts):
         sizes = [each.numel() for each in part.params]
         if kind == "param_group":
             places = range(place, place + len(sizes))
-            made.append(_scope(f"group {number}", places, [(number, everything)], sum(sizes), part, sketch))
+            made.append(_scope(f"group {number}", places, [(number, WHOLE)], sum(sizes), part, sketch))
         elif kind == "tensor":
             ends = list(itertools.accumulate(sizes))
             for own, (end, size) in enumerate(zip(ends, sizes, strict=True)):
@@ -62,7 +66,7 @@ def scopes_of(kind: str, parts: Sequence[Part], sketch: int | str | None) -> lis
     if kind != "global":
         return made
     size = sum(each.numel() for part in parts for each in part.params)
-    return [_scope(ALL, range(place), [(k, everything) for k in range(len(parts))], size, parts[0], sketch)]
+    return [_scope(ALL, range(place), [(k, WHOLE) for k in range(len(parts))], size, parts[0], sketch)]
 
 
 def _scope(

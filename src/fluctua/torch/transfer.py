@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ class Gathered:
     ----------
     name : str
     gram : ndarray
-        Products of the blocks' means, first of weights and then of gradients, (4m, 4m).
+        Products of the blocks' means, first of weights and then of gradients, with the gradients, (4m, 2m); with all,
+        (4m, 4m), where vectors are folded.
     floors, squares : ndarray
         Means over each block of the floor's samples and of |g|^2, (2m,).
     samples : ndarray
@@ -49,7 +51,7 @@ class Gathered:
         """Return W, F and their errors."""
         half = len(self.floors)
         short = self.samples if len(self.samples) > half else None
-        return reading(self.gram[:half, half:], self.floors, local=local, sketch=self.sketch, samples=short)
+        return reading(self.gram[:half, -half:], self.floors, local=local, sketch=self.sketch, samples=short)
 
     @property
     def sketch(self) -> float:
@@ -66,48 +68,77 @@ class Gathered:
     @property
     def noise_scale(self) -> float:
         """Variance of a batch's gradient over the square of its mean; infinite where no mean is seen."""
-        half = len(self.floors)
-        total, common = float(self.squares.mean()), float(self.gram[half : half + half // 2, half + half // 2 :].mean())
+        half, quarter = len(self.floors), len(self.floors) // 2
+        total, common = float(self.squares.mean()), float(self.gram[half : half + quarter, -quarter:].mean())
         return total / common - 1 if common > 0 else float("nan" if np.isnan(total) else "inf")
 
 
-def gathered(blocks: Sequence[Piece], samples: Tensor, scopes: Sequence[Scope]) -> list[Gathered]:
+def gathered(
+    blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope], factor: float
+) -> list[Gathered]:
     """Return what a look knows of each scope, and of all together as the last where there are several.
 
-    `samples` are sums of the floor's samples in bins, and how many there are, (n, 2, scopes).
+    `samples` are sums of the floor's samples in bins, and how many there are, (n, 2, scopes); `factor` is what gives
+    sums of gradients from the differences of the pieces' ends.
     """
     with np.errstate(all="ignore"):
-        found = list(_scopes(blocks, samples, scopes))
+        found = list(_scopes(blocks, samples, scopes, factor))
         return found if len(found) == 1 else [*found, _together(found)]
 
 
-def _scopes(blocks: Sequence[Piece], samples: Tensor, scopes: Sequence[Scope]) -> Iterator[Gathered]:
-    tallies = torch.stack([each.tally for each in blocks])
-    steps = torch.stack([torch.as_tensor(each.steps, dtype=tallies.dtype).to(tallies.device) for each in blocks])
-    grams = [_gram(blocks, number).to(tallies.device) for number in range(len(scopes))]
-    there = [tallies, samples, steps, *grams]
-    host = torch.cat([each.reshape(-1) for each in there]).cpu().numpy().astype(np.float64)
-    sums, bins, counts, *products = np.split(host, np.cumsum([each.numel() for each in there])[:-1])
-    per_block, per_bin = sums.reshape(tallies.shape), bins.reshape(samples.shape)
+def _scopes(
+    blocks: Sequence[Sequence[Piece]], samples: Tensor, scopes: Sequence[Scope], factor: float
+) -> Iterator[Gathered]:
+    pieces = [each for block in blocks for each in block]
+    first = np.cumsum([0, *map(len, blocks[:-1])])
+    tallies = torch.stack([each.tally for each in pieces])
+    products = [_products(blocks, number, scope.fold.width) for number, scope in enumerate(scopes)]
+    sums, bins, counts, *grams = _on_host([tallies, samples, _counts(pieces, tallies), *products], tallies.device)
+    per_block = np.add.reduceat(sums, first)
     means = per_block[:, :-1] / per_block[:, -1:]
-    short = per_bin[:, 0] / per_bin[:, 1]
+    short = bins[:, 0] / bins[:, 1]
     short = short[np.isfinite(short).all(-1)]
-    over = 1 / np.concatenate([[each.samples for each in blocks], counts])
-    for place, (scope, gram) in enumerate(zip(scopes, products, strict=True)):
+    over = 1 / np.add.reduceat([each.samples for each in pieces], first), factor / np.add.reduceat(counts, first)
+    for place, (scope, gram) in enumerate(zip(scopes, grams, strict=True)):
         floors, squares = means[:, :, scope.places].sum(-1).T
-        both = gram.reshape(len(over), len(over)) * over[:, None] * over
+        both = gram * np.concatenate(over)[:, None]
+        both *= over[1] if scope.fold.width is None else np.concatenate(over)
         yield Gathered(scope.name, both, floors, squares, short[:, place], scope.fold.width)
 
 
-def _gram(blocks: Sequence[Piece], number: int) -> Tensor:
-    """Products of the sums of all blocks of one scope, weights and then gradients, on its device."""
-    rows = torch.stack([getattr(each, name)[number] for name in ("weights", "gradients") for each in blocks])
+def _counts(pieces: Sequence[Piece], like: Tensor) -> Tensor:
+    """The steps in each piece; those of which the device says that they were none are known there."""
+    steps = [each.steps for each in pieces]
+    if any(isinstance(each, Tensor) for each in steps):
+        return torch.stack([torch.as_tensor(each, dtype=like.dtype).to(like.device) for each in steps])
+    return torch.tensor(steps, dtype=like.dtype, device=like.device)
+
+
+def _on_host(tensors: Sequence[Tensor], device: torch.device) -> list[Array]:
+    """Arrays of tensors, in one transfer."""
+    host = torch.cat([each.reshape(-1).to(device) for each in tensors]).cpu().numpy().astype(np.float64)
+    parts = np.split(host, np.cumsum([each.numel() for each in tensors])[:-1])
+    return [one.reshape(each.shape) for one, each in zip(parts, tensors, strict=True)]
+
+
+def _products(blocks: Sequence[Sequence[Piece]], number: int, width: int | None) -> Tensor:
+    """Products of one scope's sums over blocks, weights and then gradients, on its device: (4m, 2m) with the gradients.
+
+    Where vectors are folded they are products with all, (4m, 4m).
+    """
+    weights = [functools.reduce(torch.add, [each.weights[number] for each in block]) for block in blocks]
+    gradients = [block[-1].ends[number] - block[0].starts[number] for block in blocks]
+    for total, more in ((one, each) for one, block in zip(gradients, blocks, strict=True) for each in block):
+        if more.sampled:
+            total.add_(more.sampled[number])
+    rows = torch.stack([*weights, *gradients])
     rows = rows.to(widest(rows.device))
-    return rows @ rows.T
+    return rows @ (rows[len(blocks) :] if width is None else rows).T
 
 
 def _together(found: Sequence[Gathered]) -> Gathered:
-    gram, floors, squares, samples = (
-        np.asarray(sum(getattr(each, name) for each in found)) for name in ("gram", "floors", "squares", "samples")
+    floors, squares, samples = (
+        np.asarray(sum(getattr(each, name) for each in found)) for name in ("floors", "squares", "samples")
     )
+    gram = np.asarray(sum(each.gram[:, -len(floors) :] for each in found))  # some are folded, and others not
     return Gathered(ALL, gram, floors, squares, samples, None, float(np.linalg.norm([each.sketch for each in found])))

@@ -1,14 +1,15 @@
-"""The windows of the looks to come: sums over blocks of steps, at most some forty vectors however long the run is.
+"""The windows of the looks to come: sums over blocks of steps, at most some forty pieces however long the run is.
 
 A look at the time t needs 2m blocks of the length t/32 after t/2, and nothing before. Looks are a factor of 1.14 to 1.5
-apart, so that two to five of them are open at any time. Sums are cut where a block of any of them ends; a look adds
-the pieces up to its blocks.
+apart, so that two to five of them are open at any time. Sums are cut where a block of any of them ends; products of the
+pieces are added up to those of the blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,12 +17,17 @@ from torch import Tensor
 
 from ..verification.equilibrium.looks import PER_LOOK, look_lengths
 
-__all__ = ["Piece", "Window", "Windows"]
+__all__ = ["SAVED", "Piece", "Window", "Windows", "moved"]
 
+SAVED = ("look", "due", "shortest", "lengths", "starts", "pieces")
+"""Names of what is saved; earlier versions saved others."""
 _FIRST = PER_LOOK // 2
 """Blocks before the windows of a look."""
 _LONGEST = 256
 """Units after which sums are cut in any case: float32 adds so many weights without a loss that matters."""
+
+
+_NONE = torch.empty(())  # made once: to make one takes as long as to add weights
 
 
 @dataclass(eq=False)
@@ -36,18 +42,24 @@ class Piece:
         Of the weights.
     steps : int or tensor
         How many.
-    weights, gradients : list of tensor
-        A vector for each scope.
+    weights : list of tensor
+        A vector for each scope, as all that follow.
+    starts, ends : list of tensor
+        The gradients add up to the ends less the starts, which are the ends of the piece before.
+    sampled : list of tensor
+        What is to be added to that; empty where there is nothing.
     tally : tensor
-        Sums of the samples, (3, n) for n tensors; empty until the clock has counted them, before a look.
+        Sums of the samples, (3, n) for n tensors; one number until the clock has counted them, before a look.
     """
 
     unit: int
     samples: int
     steps: Any
     weights: list[Tensor]
-    gradients: list[Tensor]
-    tally: Tensor = field(default_factory=lambda: torch.empty(0))
+    starts: list[Tensor]
+    ends: list[Tensor]
+    sampled: list[Tensor]
+    tally: Tensor = _NONE
 
     def plus(self, other: Piece) -> Piece:
         """Return the sums of both, the other being the later."""
@@ -56,7 +68,9 @@ class Piece:
             self.samples + other.samples,
             self.steps + other.steps,
             [one + two for one, two in zip(self.weights, other.weights, strict=True)],
-            [one + two for one, two in zip(self.gradients, other.gradients, strict=True)],
+            self.starts,
+            other.ends,
+            [one + two for one, two in zip(self.sampled, other.sampled, strict=True)],
             self.tally + other.tally,
         )
 
@@ -85,10 +99,10 @@ class Window:
         """Return the first unit after this one at which one of its blocks begins or ends."""
         return max(self.begins, (unit // self.length + 1) * self.length)
 
-    def blocks(self, pieces: list[Piece]) -> list[Piece]:
-        """Return the sums over each of its blocks."""
+    def blocks(self, pieces: list[Piece]) -> list[list[Piece]]:
+        """Return the pieces of each of its blocks."""
         inside = [each for each in pieces if self.begins < each.unit <= self.ends]
-        return list(_merged(inside, lambda unit: unit % self.length == 0))
+        return list(_split(inside, lambda unit: unit % self.length == 0))
 
 
 class Windows:
@@ -118,33 +132,28 @@ class Windows:
     def _needed(self, unit: int) -> bool:
         return any(each.cut_at(unit) for each in self.open)
 
-    def take(self, piece: Piece) -> list[Piece] | None:
-        """Add sums; return the blocks of a look that is due."""
+    def take(self, piece: Piece) -> list[list[Piece]] | None:
+        """Add sums; return the pieces of each block of a look that is due."""
         if piece.unit > self.open[0].begins:
             self.pieces.append(piece)
         blocks = self._looked() if piece.unit == self.open[0].ends else None
         self._plan(piece.unit)
         return blocks
 
-    def _looked(self) -> list[Piece]:
+    def _looked(self) -> list[list[Piece]]:
         """Return the blocks of the first window, and keep what the others need."""
         blocks = self.open[0].blocks(self.pieces)
         self.look += 1
         self.open.pop(0)
         later = [each for each in self.pieces if each.unit > self.open[0].begins]
-        self.pieces = list(_merged(later, self._needed))
+        self.pieces = [functools.reduce(Piece.plus, some) for some in _split(later, self._needed)]
         return blocks
 
     def state(self) -> dict[str, Any]:
         """Return what has to be saved."""
-        lengths = [each.length for each in self.open]
-        return {
-            "look": self.look,
-            "due": self.due,
-            "shortest": self._shortest,
-            "lengths": lengths,
-            "pieces": [vars(each) for each in self.pieces],
-        }
+        lengths, starts = [each.length for each in self.open], self.pieces[0].starts if self.pieces else []
+        values = self.look, self.due, self._shortest, lengths, starts, [_saved(each) for each in self.pieces]
+        return dict(zip(SAVED, values, strict=True))
 
     @classmethod
     def loaded(cls, state: dict[str, Any], devices: list[torch.device]) -> Windows:
@@ -152,32 +161,44 @@ class Windows:
         made = cls(state["shortest"])
         made.look, made.due = state["look"], state["due"]
         made.open = [Window(each) for each in state["lengths"]]
-        made.pieces = [_loaded(each, devices) for each in state["pieces"]]
+        ends = moved(state["starts"], devices)
+        for each in state["pieces"]:
+            made.pieces.append(_loaded(each, ends, devices))
+            ends = made.pieces[-1].ends
         made._lengths = look_lengths(state["shortest"])
         while next(made._lengths) < made.open[-1].length:
             pass
         return made
 
 
-def _merged(pieces: list[Piece], needed: Callable[[int], bool]) -> Iterator[Piece]:
-    """Yield the sums of pieces between units where a cut is needed, and of what is left."""
-    gathered: Piece | None = None
+def _split(pieces: list[Piece], needed: Callable[[int], bool]) -> Iterator[list[Piece]]:
+    """Yield pieces between units where a cut is needed, and those that are left."""
+    some: list[Piece] = []
     for each in pieces:
-        gathered = each if gathered is None else gathered.plus(each)
+        some.append(each)
         if needed(each.unit):
-            yield gathered
-            gathered = None
-    if gathered is not None:
-        yield gathered
+            yield some
+            some = []
+    if some:
+        yield some
 
 
-def _loaded(saved: dict[str, Any], devices: list[torch.device]) -> Piece:
-    def there(values: Any, device: torch.device) -> Any:
-        return values.to(device, copy=True) if isinstance(values, Tensor) else values
+def _saved(piece: Piece) -> dict[str, Any]:
+    """What is saved of a piece: it starts where the one before it ends."""
+    return {name: value for name, value in vars(piece).items() if name != "starts"}
 
-    weights, gradients = (
-        [there(one, device) for one, device in zip(saved[name], devices, strict=True)]
-        for name in ("weights", "gradients")
-    )
-    steps, tally = (there(saved[name], devices[0]) for name in ("steps", "tally"))
-    return Piece(saved["unit"], saved["samples"], steps, weights, gradients, tally)
+
+def _loaded(saved: dict[str, Any], starts: list[Tensor], devices: list[torch.device]) -> Piece:
+    steps, tally = (moved(saved[name], devices[:1]) for name in ("steps", "tally"))
+    weights, ends, sampled = (moved(saved[name], devices) for name in ("weights", "ends", "sampled"))
+    return Piece(saved["unit"], saved["samples"], steps, weights, starts, ends, sampled, tally)
+
+
+def moved(saved: Any, devices: Sequence[torch.device]) -> Any:
+    """Copies of tensors, one for each scope on its device; other lists of tensors, and one alone, on the first."""
+    if isinstance(saved, Tensor):
+        return saved.to(devices[0], copy=True)
+    if isinstance(saved, list):
+        homes = devices if len(saved) == len(devices) else [devices[0]] * len(saved)
+        return [each.to(home, copy=True) for each, home in zip(saved, homes, strict=True)]
+    return saved
