@@ -28,6 +28,7 @@ __all__ = ["LeadingModes"]
 
 _MODES = 256
 _HELD = 2**30  # bytes of projections up to which they are made once and kept
+_PROBES = 8
 _BLOCKS = 4.0  # of d times the block of modes, that are held at once
 
 
@@ -202,6 +203,16 @@ class LeadingModes(Brief, ByValue):
         """What the leading modes leave out of mean |x|^2, as a share of it."""
         left = float(self.lengths_left.mean())
         return left / (left + float(self.curvatures.sum()))
+
+    @cached_property
+    def curvature_left(self) -> float:
+        """What stands for the curvatures beyond the leading modes: <h^2>/<h> of them, from eight random vectors."""
+        probes = np.random.default_rng(0).standard_normal((self.features, _PROBES))
+        probes -= self.modes @ (self.modes.T @ probes)
+        image = self.inside.operator.times(probes)
+        image -= self.modes @ (self.modes.T @ image)
+        total = float(np.sum(probes * image))
+        return float(np.sum(image**2)) / total if total > 0 else 0.0
 
     def minimum(self, weight_decay: float = 0.0) -> LeadingMinimum:
         """Return the minimiser and what is known of the noise there; found once per weight decay.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from .limits import Limits
 from .pinched import Pinched, Residuals, State
 from .ranges import Ranges, ranges_of
 
-__all__ = ["Solved"]
+__all__ = ["Solved", "relative_error"]
 
 _FOUND = 1e-10  # what L(W*) may be above the least loss, relative, for the covariance to be bounded
+_ROUNDED = 1e-14  # of the largest variance, which is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,13 @@ class Solved(ByValue):
 
     problem: LeadingModes
     sgd: Recipe
+    steps: ClassVar[None] = None
+    """No step: the stationary state."""
+
+    @property
+    def at_rest(self) -> Solved:
+        """Itself."""
+        return self
 
     @cached_property
     def minimum(self) -> LeadingMinimum:
@@ -72,7 +81,8 @@ class Solved(ByValue):
         """The balance of the weights' covariance (F154)."""
         inside, h = self.minimum.inside, self.minimum.curvatures
         decayed = self.sgd.weight_decay * inside.mode_weights
-        known = Residuals(inside.squared_residuals, inside.residuals, decayed)
+        slope = float(np.linalg.eigvalsh(inside.residual_products(None))[-1]) * bool(self.sgd.weight_decay)
+        known = Residuals(inside.squared_residuals, inside.residuals, decayed, slope)
         left = 0.5 * float(self.problem.lengths_left.mean())
         pinched = Pinched(self.problem, known)
         return Balance(pinched, self.ranges, inside.noise, (0.0, 0.0), np.diag(0.5 * h), left)
@@ -131,11 +141,16 @@ class Solved(ByValue):
         """The largest share by which the variance of any direction of the leading modes may be off."""
         if not self.noise.kappa:
             return 0.0
-        least, most = self.covariance_bounds
-        if not np.isfinite(most).all():
-            return np.inf
-        scale = 1 / np.sqrt(np.diag(self.covariance))
-        scaled = [each * np.multiply.outer(scale, scale) for each in (self.covariance, least, most)]
-        root = np.linalg.inv(np.linalg.cholesky(scaled[0]))
-        off = [np.linalg.eigvalsh(root @ (each - scaled[0]) @ root.T) for each in scaled[1:]]
-        return float(max(np.abs(each).max() for each in off))
+        return relative_error(self.covariance, *self.covariance_bounds)
+
+
+def relative_error(found: Array, least: Array, most: Array) -> float:
+    """The largest share by which any direction's variance may be off, given bounds of a covariance, (k, k) each."""
+    if not np.isfinite(most).all():
+        return np.inf
+    scale = 1 / np.sqrt(np.maximum(np.diag(found), np.finfo(float).tiny))
+    scaled = [each * np.multiply.outer(scale, scale) for each in (found, least, most)]
+    values, vectors = np.linalg.eigh(scaled[0])
+    root = vectors / np.sqrt(np.maximum(values, _ROUNDED * max(float(values[-1]), np.finfo(float).tiny)))
+    off = [np.linalg.eigvalsh(root.T @ (each - scaled[0]) @ root) for each in scaled[1:]]
+    return float(max(np.abs(each).max() for each in off))
