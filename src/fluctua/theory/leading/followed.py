@@ -48,12 +48,18 @@ class Followed:
         Which of them.
     rtol : float
         Of the march.
+    off : float
+        What the mean may be off by, in the product of H.
+    quiet : bool
+        Leave K out, which leaves a lower bound.
     """
 
     solved: Solved
     start: Drifting | None
     side: Side
     rtol: float
+    off: float = 0.0
+    quiet: bool = False
     passes: int = field(default=0, init=False)
     loudest: Array = field(init=False)
     """The largest x . S x + |r|^2 met of each sample, (N,)."""
@@ -111,20 +117,22 @@ class Followed:
     def _source(self, step: int, covariance: Array) -> Array:
         """Kappa times what the modes are fed at a step, bounded."""
         self.passes += 1
-        if self.passes > _PASSES or not np.isfinite(covariance).all():
+        if self.passes > _PASSES or not np.abs(covariance).max(initial=0.0) < np.inf:
             raise Unbounded
         a, known = self.problem.curvatures, self._residuals(step)
+        covariance = covariance * (not self.quiet)
         state = State(covariance[self._bounded, self._bounded], self._outer(np.diag(covariance)[self._beyond]))
         pinched = Pinched(self.problem, known)
-        factors = pinched.factors(state) + known.squares
+        factors = known.squares if self.quiet else known.squares + pinched.factors(state)
         self.loudest = np.maximum(self.loudest, factors)
         fed = self.problem.inside.scatter(weights=factors) - a[:, None] * state.inside * a
         fed -= known.decayed.T @ known.decayed
         out = np.zeros_like(covariance)
         out[self._bounded, self._bounded] = out[self._exact, self._exact] = fed
-        more = self._coupled(pinched, factors, state.beyond, np.diag(fed))
-        out[self._bounded, self._bounded] += more.inside
-        out[self._beyond, self._beyond] = np.diag(self.flat * more.beyond)
+        if not self.quiet:
+            more = self._coupled(pinched, factors, state.beyond, np.diag(fed))
+            out[self._bounded, self._bounded] += more.inside
+            out[self._beyond, self._beyond] = np.diag(self.flat * more.beyond)
         return np.asarray(self.solved.noise.kappa * out)
 
     def _coupled(self, pinched: Pinched, factors: Array, held: float, kept: Array) -> State:
@@ -152,7 +160,8 @@ class Followed:
         inside, whole, decay = self.minimum.inside, self.problem.inside, self.sgd.weight_decay
         decayed = decay * inside.mode_weights
         if self.start is None:
-            return Residuals(inside.squared_residuals, inside.residuals, decayed, self._slope(inside.residuals))
+            squares, each = self._doubted(inside.squared_residuals), inside.residuals
+            return Residuals(squares, each, decayed, self._slope(each))
         mean, beyond = self.start.after(step, self.sgd)
         weights = mean @ self.problem.modes.T + beyond @ self.start.vectors.T
         squares, each = np.empty(self.problem.samples), np.empty_like(inside.residuals)
@@ -160,7 +169,13 @@ class Followed:
             r = inside.residuals[rows] + whole.inputs[rows].astype(np.float64) @ weights.T
             each[rows], squares[rows] = r, np.einsum("ij,ij->i", r, r)
         slope = self._slope(each) if decay else float(np.linalg.norm(beyond, 2) ** 2)
-        return Residuals(squares, each, decayed - mean * self.problem.curvatures, slope)
+        return Residuals(self._doubted(squares), each, decayed - mean * self.problem.curvatures, slope)
+
+    def _doubted(self, squares: Array) -> Array:
+        """|r|^2 at least or at most, where the mean may be off by so much in no sample but one."""
+        if not self.side:
+            return squares
+        return np.maximum(np.sqrt(squares) + self.side * self.off * np.sqrt(len(squares)), 0.0) ** 2
 
     def _slope(self, each: AnyArray) -> float:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,11 +10,13 @@ import numpy as np
 
 from ..._arrays import Array
 from ..._results import ByValue
+from ...errors import Unconverged
 from ...kernels.momentum import step_kernel
 from ...problem.leading.leading_modes import LeadingModes
 from ...problem.leading.tail import LeadingMinimum
 from ...recipe.sgd import Recipe
 from ..control import loss_rtol
+from ..readings import spelled
 from ..transient import Relaxation
 from .balances import Unbounded
 from .drifting import Drifting
@@ -25,8 +28,7 @@ from .solved import Solved, relative_error
 __all__ = ["InTime"]
 
 _SIDES: tuple[Side, Side] = (-1, 1)
-_FOUND = 1e-10  # what L(W*) may be above the least loss, relative, for upper bounds
-_DRIFTED = 1e-3  # what the mean beyond the leading modes may be off, over the root of the loss, for bounds of the noise
+_ROUGH = 0.5  # of the estimate, below which a lower bound is tried without K
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,25 +68,48 @@ class InTime(ByValue):
         return self.at_rest.minimum
 
     @cached_property
-    def _runs(self) -> dict[Side, tuple[Array, float]]:
-        return {}
+    def _least(self) -> tuple[Array, float]:
+        """A lower bound: with K, or without it where it is told of the state too roughly."""
+        inside, beyond = self._followed(-1)
+        if self._weighed(inside) > _ROUGH * self._weighed(self._estimate[0]):
+            return inside, beyond
+        alone = self._followed(-1, quiet=True)
+        return alone if self._weighed(alone[0]) > self._weighed(inside) else (inside, beyond)
 
-    def _run(self, side: Side) -> tuple[Array, float]:
+    @cached_property
+    def _estimate(self) -> tuple[Array, float]:
+        return self._followed(0)
+
+    @cached_property
+    def _most(self) -> tuple[Array, float]:
+        return self._followed(1)
+
+    def _spread(self, side: Side) -> tuple[Array, float]:
         """Spread of the weights in the leading modes, (k, k), and its loss beyond them."""
-        if side not in self._runs:
-            run = Followed(self.at_rest, self.start, side, self.rtol)
-            try:
-                inside, beyond = run.averaged(self.steps)
-                if side > 0:
-                    beyond = self._loss_beyond(float((run.loudest * self.problem.lengths_left).mean()))
-            except Unbounded:
-                inside, beyond = self._nothing(side)
-            self._runs[side] = inside, beyond
-        return self._runs[side]
+        return (self._estimate, self._most, self._least)[side]
+
+    def _followed(self, side: Side, quiet: bool = False) -> tuple[Array, float]:
+        off = self._moved[2] + float(np.sqrt(2 * self.minimum.above))
+        run = Followed(self.at_rest, self.start, side, self.rtol, off, quiet)
+        try:
+            inside, beyond = run.averaged(self.steps)
+        except Unbounded:
+            if side > 0:
+                what, advice = f"the upper bound after {spelled(self.steps)} steps", "It is infinite. Use more modes."
+                warnings.warn(Unconverged(what, run.passes, np.inf, advice), stacklevel=2)
+            return self._nothing(side)
+        if side > 0:
+            beyond = self._loss_beyond(float((run.loudest * self.problem.lengths_left).mean()))
+        return inside, beyond
+
+    def _weighed(self, inside: Array) -> float:
+        """Loss of a covariance in the leading modes."""
+        return 0.5 * float(self.minimum.curvatures @ np.diag(inside))
 
     def _nothing(self, side: Side) -> tuple[Array, float]:
-        k = len(self.minimum.curvatures)
-        return np.full((k, k), 0.0 if side < 0 else np.inf), 0.0 if side < 0 else np.inf
+        """What is known where nothing was found."""
+        least, k = side < 0, len(self.minimum.curvatures)
+        return np.full((k, k), 0.0 if least else np.inf), 0.0 if least else np.inf
 
     def _loss_beyond(self, noise: float) -> float:
         """What noise of a trace beyond the leading modes makes of loss there, at most (F156)."""
@@ -110,18 +135,13 @@ class InTime(ByValue):
     def _loss(self, side: Side) -> float:
         """Excess loss: of the mean, and of the spread about it."""
         moved, drifting, off = self._moved
-        inside, beyond = self._run(side)
-        if self._vague:
-            inside, beyond = (inside, beyond) if not side else self._nothing(side)
-        spread = (0.5 * float(self.minimum.curvatures @ np.diag(inside)) + beyond) * (1 + side * loss_rtol(self.rtol))
-        root = max(np.sqrt(drifting) + side * off / np.sqrt(2.0), 0.0)
-        return 0.5 * float(self.minimum.curvatures @ np.diag(moved)) + root**2 + spread
-
-    @property
-    def _vague(self) -> bool:
-        """Whether W* or the mean beyond the leading modes is not known well enough for bounds of the noise."""
-        off = self.minimum.above > _FOUND * self.minimum.loss
-        return bool(self.at_rest.noise.kappa) and (off or self._moved[2] > _DRIFTED * np.sqrt(self.minimum.loss))
+        inside, beyond = self._spread(side)
+        spread = self._weighed(inside) + beyond
+        spread += side * loss_rtol(self.rtol) * abs(spread)
+        root = float(np.sqrt(self._weighed(moved) + drifting))
+        return max(root + side * (off / float(np.sqrt(2.0)) + float(np.sqrt(self.minimum.above))), 0.0) ** 2 + max(
+            spread, 0.0
+        )
 
     @cached_property
     def floor(self) -> float:
@@ -137,14 +157,14 @@ class InTime(ByValue):
     @cached_property
     def covariance(self) -> Array:
         """S in the leading modes, the square of the mean included, were all modes beyond alike, (k, k)."""
-        return np.asarray(self._moved[0] + self._run(0)[0])
+        return np.asarray(self._moved[0] + self._estimate[0])
 
     @cached_property
     def covariance_bounds(self) -> tuple[Array, Array]:
         """S in the leading modes: less the first and the second less it are positive; infinite where none was found."""
-        least, most = (self._nothing(side)[0] if self._vague else self._run(side)[0] for side in _SIDES)
-        timed = self.rtol * np.diag(np.diag(self._run(0)[0]))
-        return self._moved[0] + least - timed, self._moved[0] + most + timed
+        least, most = (self._spread(side) for side in _SIDES)
+        timed = [self.rtol * np.diag(np.abs(np.diag(each))) for each, _ in (least, most)]
+        return self._moved[0] + least[0] - timed[0], self._moved[0] + most[0] + timed[1]
 
     @cached_property
     def covariance_error(self) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from ..._arrays import Array
 from ..._results import ByValue
 from ...problem.leading.leading_modes import LeadingModes
-from ...problem.leading.tail import LeadingMinimum
+from ...problem.leading.tail import ENOUGH, LeadingMinimum
 from ...recipe.sgd import Recipe
 from ..source import BatchNoise
 from ..stable_limit import StableLimit
@@ -22,7 +22,6 @@ from .ranges import Ranges, ranges_of
 
 __all__ = ["Solved", "relative_error"]
 
-_FOUND = 1e-10  # what L(W*) may be above the least loss, relative, for the covariance to be bounded
 _ROUNDED = 1e-14  # of the largest variance, which is none
 
 
@@ -121,7 +120,7 @@ class Solved(ByValue):
     def covariance_bounds(self) -> tuple[Array, Array]:
         """S in the leading modes: less the first and the second less it are positive; infinite where none was found."""
         nothing, endless = np.zeros_like(self.covariance), np.full_like(self.covariance, np.inf)
-        if self.minimum.above > _FOUND * self.minimum.loss:
+        if self.minimum.above > ENOUGH * self.minimum.loss:
             return nothing, endless
         least = self._covariance(self._weights.lower())
         try:
