@@ -128,7 +128,7 @@ def test_modes_are_the_steepest_whatever_the_spectrum():
     for scales in (np.arange(1, 201) ** -1.5, np.r_[1e4, np.ones(20), 0.5 * np.ones(179)], np.ones(200)):
         x = rng.standard_normal((600, 200)) * scales
         operator = Curvature(x)
-        h, modes = steepest_modes(operator, 24, 1e-13)
+        h, modes, *_ = steepest_modes(operator, 24, 1e-13)
         reference = np.linalg.eigvalsh(operator.matrix)[::-1][:24]
         np.testing.assert_allclose(h, reference[: len(h)], rtol=1e-9)
         assert len(h) == 24

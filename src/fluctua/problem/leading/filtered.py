@@ -73,21 +73,19 @@ def steepest_modes(curvature: Curvature, count: int, rounding: float) -> Steepes
     block = np.random.default_rng(0).standard_normal((d, width))
     found, modes = np.empty(0), np.empty((d, 0))
     h, block, off = _ritz(curvature, np.linalg.qr(curvature.times(np.linalg.qr(block)[0]))[0], rounding)
-    for number in range(_ROUNDS):  # noqa: B007  (what it took)
+    for number in range(1, _ROUNDS + 1):
         done = len(h) if (off <= 1).all() else int(np.argmax(off > 1))
         found, modes = np.concatenate([found, h[:done]]), np.concatenate([modes, block[:, :done]], axis=1)
-        if len(found) >= count or done == len(h):
+        if len(found) >= count or done == len(h) or number == _ROUNDS:
             break
         block = _filtered(curvature, block[:, done:], (found, modes), h[done], h[-1])
         h, block, off = _ritz(curvature, np.linalg.qr(_outside(_outside(block, modes), modes))[0], rounding)
-    else:
-        done = 0
     missing = max(count - len(found), 0)
     left = float(off[done]) if missing and done < len(off) else 0.0
     if not len(found):
-        raise NotConverged("steepest mode", number + 1, left, 1.0, "Its neighbours are as steep: ask for more modes.")
+        raise NotConverged("steepest mode", number, left, 1.0, "Its neighbours are as steep: ask for more modes.")
     kept = min(count, int(np.count_nonzero(found > rounding * found[0])))
-    return SteepestModes(found[:kept], np.ascontiguousarray(modes[:, :kept]), number + 1, missing, left)
+    return SteepestModes(found[:kept], np.ascontiguousarray(modes[:, :kept]), number, missing, left)
 
 
 def _outside(block: Array, modes: Array) -> Array:

@@ -175,7 +175,7 @@ class Followed:
         """|r|^2 at least or at most, where the mean may be off by so much in no sample but one."""
         if not self.side:
             return squares
-        return np.maximum(np.sqrt(squares) + self.side * self.off * np.sqrt(len(squares)), 0.0) ** 2
+        return np.asarray(np.maximum(np.sqrt(squares) + self.side * self.off * np.sqrt(len(squares)), 0.0) ** 2)
 
     def _slope(self, each: AnyArray) -> float:
         return (

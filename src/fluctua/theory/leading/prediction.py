@@ -31,8 +31,8 @@ _PER_MODE = ("curvatures", "mode_variances", "temperatures", "relaxation_steps")
 class LeadingPrediction(ByValue, Tabular):
     r"""What SGD's weights do around the optimum, as the leading modes tell it; made by `predict`.
 
-    Of independent batches, stationary, or after some steps. Numbers without bounds are estimates in which all modes beyond the leading ones
-    are alike; the exact number lies within the bounds (F152 to F157).
+    Of independent batches, stationary, or after some steps. Numbers without bounds are estimates in which all modes
+    beyond the leading ones are alike; the exact number lies within the bounds (F152 to F157).
 
     Attributes
     ----------
@@ -100,13 +100,18 @@ class LeadingPrediction(ByValue, Tabular):
         return self.solved.steps
 
     @property
+    def when(self) -> str:
+        """The time it is for, in words."""
+        return "stationary" if self.steps is None else f"after {spelled(self.steps)} steps"
+
+    @property
     def excess_loss(self) -> float:
         """E L(W) - L(W*), estimated; within `excess_loss_bounds`."""
         return self.solved.floor
 
     @property
     def excess_loss_bounds(self) -> tuple[float, float]:
-        """E L(W) - L(W*) at least and at most (F152); infinite at most where nothing proves that there is a floor."""
+        """E L(W) - L(W*) at least and at most (F152, F157); infinite at most where nothing proves that there is one."""
         return self.solved.floor_bounds
 
     @property
@@ -173,7 +178,7 @@ class LeadingPrediction(ByValue, Tabular):
     @property
     def limit(self) -> StableLimit:
         """The largest stable learning rate: a lower bound, and what it is at most (F153)."""
-        return self.solved.limit
+        return self.solved.at_rest.limit
 
     def to_dict(self) -> JsonObject:
         """Return the scalars, their bounds and the per-mode vectors as plain JSON types."""
