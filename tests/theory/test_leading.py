@@ -160,14 +160,13 @@ def test_beyond_the_limit_it_says_so(data):
     [
         {"sgd": fl.SGD(0.05, 8, sampling="shuffle")},
         {"sgd": fl.SGD(0.05, 8, sampling=fl.WeightedSampling(np.ones(1797)))},
-        {"sgd": fl.SGD(0.05, 8, schedule=fl.schedules.StepLR(10))},
         {"sgd": fl.SGD(0.05, 8), "average": fl.EMA(0.9)},
         {"sgd": fl.SGD(0.05, 8), "theory": "discrete"},
         {"sgd": fl.SGD(0.05, 2000, sampling="without_replacement")},
         {"sgd": fl.SGLD(0.05, 8, temperature=0.1)},
         {"sgd": fl.SGD(0.05, 8), "device": "cpu"},
     ],
-    ids=["epochs", "weights", "schedule", "average", "rung", "batch", "sampler", "device"],
+    ids=["epochs", "weights", "average", "rung", "batch", "sampler", "device"],
 )
 def test_what_the_bounds_do_not_hold_for_is_refused(data, given):
     with pytest.raises(InvalidInput):

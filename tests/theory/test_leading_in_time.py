@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.errors import InvalidInput, NotConverged, Unconverged
+from fluctua.errors import InvalidInput, NotConverged, Unconverged, UnstableRates
 from fluctua.problem.leading import curvature, filtered, solving
 from fluctua.theory.leading import drifting, followed
 
@@ -75,8 +75,9 @@ def made(kind, rng):
         ("fewer samples", {"batch_size": 2, "momentum": 0.9}, 0.3, 40, "zero"),
         ("fewer samples", {"batch_size": 2, "weight_decay": 0.02, "sampling": "without_replacement"}, 0.5, 40, "given"),
         ("loud", {"batch_size": 4}, 1.2, 20, "optimum"),
+        ("loud", {"batch_size": 2, "momentum": 0.5, "schedule": fl.schedules.StepLR(7, 0.5)}, 0.5, [9, 25], "zero"),
     ],
-    ids=["deficient", "repeated", "close to the limit", "fewer samples", "null directions", "beyond the limit"],
+    ids=["deficient", "repeated", "close to the limit", "fewer samples", "null directions", "beyond", "schedule"],
 )
 def test_no_data_are_too_nasty(kind, recipe, share, steps, start):
     rng = np.random.default_rng(7)
@@ -103,6 +104,12 @@ def test_an_upper_bound_that_is_not_found_is_infinite_and_said_so(digits, monkey
         low, high = found.excess_loss_bounds
     assert high == np.inf
     assert low >= 0
+
+
+def test_rates_above_the_limit_are_said(digits):
+    sgd = fl.SGD(0.3, 8, schedule=fl.schedules.StepLR(2, 0.1))
+    with pytest.warns(UnstableRates, match="from step 0 to step 1"):
+        fl.predict(digits[1][20], sgd).after(4)
 
 
 def test_what_a_run_is_asked_is_checked(digits):

@@ -17,10 +17,11 @@ from ..._arrays import Array, even
 from ..._validate.values import choice, real_array
 from ...errors import InvalidInput
 from ...kernels.constant import Kernel
-from ...kernels.momentum import step_kernel
+from ...kernels.time_varying import Course
 from ...problem.leading.curvature import Curvature
 from ...problem.leading.tail import LeadingMinimum
 from ...recipe.sgd import Recipe
+from .ranges import motion_of
 
 __all__ = ["Drifting"]
 
@@ -76,37 +77,37 @@ class Drifting:
             inside, problem.curvatures, *_spanned(problem.inside.operator, modes, rest, minimum.weight_decay, edge)
         )
 
-    def after(self, step: int, sgd: Recipe) -> tuple[Array, Array]:
+    def motion(self, sgd: Recipe, steps: int) -> Kernel | Course:
+        """Return what steps do to the leading modes and to the vectors beyond."""
+        return motion_of(np.concatenate([self.leading, self.curvatures]) + sgd.weight_decay, sgd, steps)
+
+    def after(self, step: int, motion: Kernel | Course) -> tuple[Array, Array]:
         """Return E V after so many steps, in the leading modes, (c, k), and in the vectors beyond, (c, l)."""
-        drift = self.kernel(sgd).drift(step)
+        drift = motion.drift(step)
         k = self.inside.shape[1]
         return self.inside * drift[:k], self.beyond * drift[k:]
 
-    def second(self, steps: tuple[int, ...], sgd: Recipe) -> Array:
+    def second(self, steps: tuple[int, ...], motion: Kernel | Course) -> Array:
         """Return the mean over steps of products of two factors of the mean, (k + l, k + l)."""
-        kernel, total = self.kernel(sgd), np.zeros(())
+        total = np.zeros(())
         for begin in range(0, len(steps), _AT_ONCE):
-            drift = kernel.drift(np.array(steps[begin : begin + _AT_ONCE]))
+            drift = motion.drift(np.array(steps[begin : begin + _AT_ONCE]))
             total = total + drift.T @ drift
         return np.asarray(total / len(steps))
 
-    def uncertain(self, last: int, sgd: Recipe) -> float:
+    def uncertain(self, last: int, sgd: Recipe, motion: Kernel | Course) -> float:
         """Return what V beyond the leading modes may be off by up to the last step, in the product of H (F157).
 
         The vectors leave out what A makes of them outside; from there on it moves no more than in the flattest mode.
         """
         if not self.leaving.size or not last:
             return 0.0
-        kernel, k = self.kernel(sgd), self.inside.shape[1]
+        k = self.inside.shape[1]
         times = np.unique(np.r_[0 : min(last, 64), np.geomspace(1, last, 256).astype(int)])
-        left = np.array([np.linalg.norm((self.beyond * each[k:]) @ self.leaving) for each in kernel.drift(times)])
-        gaps = np.diff(np.append(times, last))
-        return float(sgd.step.effective_lr(sgd.lr) * np.sum(gaps * np.maximum(left, np.append(left[1:], left[-1]))))
-
-    def kernel(self, sgd: Recipe) -> Kernel:
-        """Of the leading modes and of the vectors beyond."""
-        every = np.concatenate([self.leading, self.curvatures]) + sgd.weight_decay
-        return step_kernel(every, sgd.step, sgd.lr)
+        left = np.array([np.linalg.norm((self.beyond * each[k:]) @ self.leaving) for each in motion.drift(times)])
+        most = np.maximum(left, np.append(left[1:], left[-1]))
+        rate = sgd.lr if sgd.schedule is None else float(sgd.rates(np.arange(last)).max())
+        return float(sgd.step.effective_lr(rate) * np.sum(np.diff(np.append(times, last)) * most)) if rate else 0.0
 
 
 def _spanned(

@@ -17,14 +17,14 @@ import numpy as np
 
 from ..._arrays import AnyArray, Array
 from ...kernels.constant import Kernel
-from ...kernels.momentum import step_kernel
+from ...kernels.time_varying import Course
 from ..control import Controller
 from ..march import March, Stretch
 from ..overflow import overflowing
 from .balances import Unbounded
 from .drifting import Drifting
 from .pinched import Pinched, Residuals, Side, State
-from .ranges import flat_curvatures
+from .ranges import flat_curvatures, motion_of
 from .solved import Solved
 
 __all__ = ["Followed"]
@@ -42,6 +42,8 @@ class Followed:
     ----------
     solved : Solved
         Problem and recipe; its kernel is what the bounds of K are weighed by.
+    last : int
+        Step that is followed to.
     start : Drifting or None
         Where the mean begins; None is W*.
     side : {-1, 0, 1}
@@ -55,6 +57,7 @@ class Followed:
     """
 
     solved: Solved
+    last: int
     start: Drifting | None
     side: Side
     rtol: float
@@ -78,11 +81,16 @@ class Followed:
         return flat_curvatures(self.problem.curvatures)[::_EVERY]
 
     @cached_property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> Kernel | Course:
         """Of the leading modes, of curvatures beyond, and of the leading modes again, fed exactly."""
         a = self.problem.curvatures
         every = np.concatenate([a, self.flat, a] if self.side else [a, self.flat])
-        return step_kernel(every + self.sgd.weight_decay, self.sgd.step, self.sgd.lr)
+        return motion_of(every + self.sgd.weight_decay, self.sgd, self.last)
+
+    @cached_property
+    def mean(self) -> Kernel | Course | None:
+        """Of what the mean is followed in."""
+        return None if self.start is None else self.start.motion(self.sgd, self.last)
 
     def averaged(self, steps: tuple[int, ...]) -> tuple[Array, float]:
         """Return S in the leading modes averaged over sorted steps, (k, k), and the loss beyond, of an estimate.
@@ -104,7 +112,7 @@ class Followed:
         nothing = np.zeros((self.kernel.modes,) * 2)
         weights = np.zeros(self.kernel.modes)
         weights[self._exact] = self.minimum.curvatures
-        margin = _MARGIN if self.kernel.components > 1 else 1.0
+        margin = _MARGIN if isinstance(self.kernel, Course) or self.kernel.components > 1 else 1.0
         quiet = float(np.abs(np.diag(self._source(0, nothing))).sum())
         control = Controller(self.kernel, self.rtol, quiet, weights, margin)
         with overflowing():
@@ -159,10 +167,10 @@ class Followed:
         """Residuals at the mean of the weights, and its gradient."""
         inside, whole, decay = self.minimum.inside, self.problem.inside, self.sgd.weight_decay
         decayed = decay * inside.mode_weights
-        if self.start is None:
+        if self.start is None or self.mean is None:
             squares, each = self._doubted(inside.squared_residuals), inside.residuals
             return Residuals(squares, each, decayed, self._slope(each))
-        mean, beyond = self.start.after(step, self.sgd)
+        mean, beyond = self.start.after(step, self.mean)
         weights = mean @ self.problem.modes.T + beyond @ self.start.vectors.T
         squares, each = np.empty(self.problem.samples), np.empty_like(inside.residuals)
         for rows in whole.blocks(self.problem.features):

@@ -11,7 +11,6 @@ import numpy as np
 from ..._arrays import Array
 from ..._results import ByValue
 from ...errors import Unconverged
-from ...kernels.momentum import step_kernel
 from ...problem.leading.leading_modes import LeadingModes
 from ...problem.leading.tail import LeadingMinimum
 from ...recipe.sgd import Recipe
@@ -22,7 +21,7 @@ from .balances import Unbounded
 from .drifting import Drifting
 from .followed import Followed
 from .pinched import Side
-from .ranges import extremes, flat_curvatures
+from .ranges import extremes, flat_curvatures, motion_of
 from .solved import Solved, relative_error
 
 __all__ = ["InTime"]
@@ -90,7 +89,7 @@ class InTime(ByValue):
 
     def _followed(self, side: Side, quiet: bool = False) -> tuple[Array, float]:
         off = self._moved[2] + float(np.sqrt(2 * self.minimum.above))
-        run = Followed(self.at_rest, self.start, side, self.rtol, off, quiet)
+        run = Followed(self.at_rest, max(self.steps), self.start, side, self.rtol, off, quiet)
         try:
             inside, beyond = run.averaged(self.steps)
         except Unbounded:
@@ -116,7 +115,7 @@ class InTime(ByValue):
         if not noise or max(self.steps) == 0:
             return 0.0
         h = flat_curvatures(self.problem.curvatures) + self.sgd.weight_decay
-        kernel = step_kernel(h, self.sgd.step, self.sgd.lr)
+        kernel = motion_of(h, self.sgd, max(self.steps))
         fed, nothing = self.at_rest.noise.kappa * np.eye(len(h)), np.zeros((len(h),) * 2)
         answer = np.diag(Relaxation(kernel, fed, fed, nothing, None, self.rtol).average(self.steps)[0])
         return extremes(0.5 * h * answer * noise)[1]
@@ -127,10 +126,12 @@ class InTime(ByValue):
         k = len(self.minimum.curvatures)
         if self.start is None:
             return np.zeros((k, k)), 0.0, 0.0
-        drift = self.start.second(self.steps, self.sgd)
+        last = max(self.steps)
+        motion = self.start.motion(self.sgd, last)
+        drift = self.start.second(self.steps, motion)
         inside = self.start.inside.T @ self.start.inside * drift[:k, :k]
         beyond = 0.5 * float(np.sum(np.sum(self.start.beyond**2, axis=0) * np.diag(drift)[k:]))
-        return inside, beyond, self.start.uncertain(max(self.steps), self.sgd)
+        return inside, beyond, self.start.uncertain(last, self.sgd, motion)
 
     def _loss(self, side: Side) -> float:
         """Excess loss: of the mean, and of the spread about it."""

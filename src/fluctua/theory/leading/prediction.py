@@ -80,17 +80,20 @@ class LeadingPrediction(ByValue, Tabular):
 
         Warns
         -----
+        UnstableRates
+            Where a schedule's rate is above what the stability limit is at most.
         Unconverged
             Where no upper bound was found, with what stood in the way.
 
         Notes
         -----
         Cost: as a rule 20 to 200 passes of 6 N k^2 flops for each bound, found where they are asked for. A late step
-        costs its logarithm. From another start some 30 products of A with c vectors as well.
+        costs its logarithm, but with a schedule. From another start some 30 products of A with c vectors as well.
         """
         wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))
         tolerance = real_number("rtol", rtol, above=0.0)
         rest = self.solved.at_rest
+        rest.warn_of_rates(wanted[-1])
         found = InTime(rest, wanted, Drifting.at(rest.minimum, start), max(tolerance, _FINEST))
         return replace(self, solved=found)
 

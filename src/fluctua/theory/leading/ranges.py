@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._arrays import Array
+from ...kernels.constant import Kernel
 from ...kernels.momentum import step_kernel
+from ...kernels.time_varying import Course, course
+from ...recipe.sgd import Recipe
 from ...recipe.step import Step
 
-__all__ = ["Ranges", "extremes", "flat_curvatures", "ranges_of"]
+__all__ = ["Ranges", "extremes", "flat_curvatures", "motion_of", "ranges_of"]
 
 _POINTS, _FLATTEST = 129, 1e-12  # of the curvatures beyond, over the last of the leading ones
 
@@ -54,6 +57,14 @@ def ranges_of(curvatures: Array, decay: float, step: Step, lr: float, kappa: flo
     noise, loss = (extremes(each * own) for each in (flat, flat + decay))
     k = len(curvatures)
     return Ranges(phi[:k, :k], noise, loss, bool(kernel.contracts), bool((phi > 0).all()))
+
+
+def motion_of(curvatures: Array, sgd: Recipe, steps: int) -> Kernel | Course:
+    """Return what the first steps of a recipe do to modes, a schedule's rates included."""
+    if sgd.schedule is None:
+        return step_kernel(curvatures, sgd.step, sgd.lr)
+    sgd.schedule.refuse_beyond(steps)
+    return course(curvatures, sgd, None, steps)
 
 
 def flat_curvatures(curvatures: Array) -> Array:

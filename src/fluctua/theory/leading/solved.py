@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -10,6 +11,8 @@ import numpy as np
 
 from ..._arrays import Array
 from ..._results import ByValue
+from ...errors import UnstableRates
+from ...kernels.time_varying import refuse_long
 from ...problem.leading.leading_modes import LeadingModes
 from ...problem.leading.tail import ENOUGH, LeadingMinimum
 from ...recipe.sgd import Recipe
@@ -62,11 +65,30 @@ class Solved(ByValue):
         return ranges_of(self.problem.curvatures, decay, step, self.sgd.lr, kappa)
 
     @cached_property
+    def _limits(self) -> Limits:
+        return Limits(Pinched(self.problem), self.noise, self.sgd.weight_decay, self.sgd.step)
+
+    @cached_property
+    def most(self) -> float:
+        """A learning rate that the limit does not exceed."""
+        return self._limits.most()
+
+    @cached_property
     def limit(self) -> StableLimit:
         """The largest stable learning rate, at least and at most (F153)."""
-        limits = Limits(Pinched(self.problem), self.noise, self.sgd.weight_decay, self.sgd.step)
-        most = limits.most()
-        return StableLimit(limits.least(most), "leading modes", at_most=most)
+        return StableLimit(self._limits.least(self.most), "leading modes", at_most=self.most)
+
+    def warn_of_rates(self, steps: int) -> None:
+        """Warn where a schedule's rate is above what the limit is at most in the first steps."""
+        if self.sgd.schedule is None or not steps:
+            return
+        self.sgd.schedule.refuse_beyond(steps)
+        refuse_long(steps)
+        rates = self.sgd.rates(np.arange(steps))
+        above = np.flatnonzero(rates > self.most)
+        if above.size:
+            found = UnstableRates(int(above[0]), int(above[-1]), above.size, float(rates[above[0]]), self.most)
+            warnings.warn(found, stacklevel=3)
 
     @cached_property
     def _loss(self) -> Balance:
