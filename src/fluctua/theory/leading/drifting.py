@@ -3,7 +3,7 @@ r"""The mean of the weights as it comes to rest, from any start, also beyond the
 In the leading modes it is known. What the start has beyond them, V_Q, moves within the space that A spans from it, and
 Lanczos' vectors reduce that to a small matrix: of its own modes the mean is a sum whose factors are those of the kernel
 at their curvatures. Orthogonal is meant in the product of H, in which flat directions of large weights count little,
-and in which half the square is the loss itself.
+and in which half the square is the loss itself (F157).
 """
 
 from __future__ import annotations

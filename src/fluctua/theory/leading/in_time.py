@@ -32,7 +32,7 @@ _ROUGH = 0.5  # of the estimate, below which a lower bound is tried without K
 
 @dataclass(frozen=True, eq=False)
 class InTime(ByValue):
-    """What `Solved` has, at some steps.
+    """What `Solved` has, at some steps (F155, F156).
 
     Attributes
     ----------

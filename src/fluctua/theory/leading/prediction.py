@@ -77,6 +77,8 @@ class LeadingPrediction(ByValue, Tabular):
         ------
         InvalidInput
             For arguments out of range.
+        NotConverged
+            Where the limit that a schedule's rates are compared with was not found.
 
         Warns
         -----
