@@ -33,12 +33,25 @@ def test_json_keeps_to_its_schema(run):
 
 
 @pytest.mark.parametrize(
-    "more", [["--steps", "5"], ["--held-out", "x.npz"], ["--sampling", "shuffle"], ["--loss", "cross-entropy"]]
+    "more", [["--start", "zero"], ["--held-out", "x.npz"], ["--sampling", "shuffle"], ["--loss", "cross-entropy"]]
 )
 def test_what_needs_all_modes_is_refused(run, more):
     code, _, err = run("predict", "digits", "--modes", "5", *more)
     assert code == 2
-    assert "modes" in err
+    assert more[0] in err or "modes" in err
+
+
+def test_a_run_is_predicted_with_its_bounds(run):
+    asked = ["predict", "digits", "--lr", "0.05", "--modes", "40", "--steps", "30", "--start", "zero"]
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert "exact, after 30 steps, bounded from 40 leading modes" in out
+    found = json.loads(run(*asked, "--json")[1])
+    check(found, "prediction")
+    assert found["steps"] == [30]
+    low, high = found["excess_loss_bounds"]
+    exact = json.loads(run(*asked[:4], *asked[6:], "--json")[1])
+    assert low < exact["excess_loss"] < high < 1.001 * low
 
 
 def test_a_file_that_is_too_large_is_read_in_chunks(run, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ PAGES = {
     "coloring": range(121, 128),
     "diffusion_sde": range(139, 150),
     "diffusion": range(128, 138),
-    "large_data": range(150, 155),
+    "large_data": range(150, 158),
 }
 CITED = re.compile(r"\bF(?:\d{1,2}|1\d\d)\b")
 SECTION = re.compile(r"\.md\)?,?\s+sections?\s+\d", re.IGNORECASE)

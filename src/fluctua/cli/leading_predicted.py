@@ -17,23 +17,26 @@ from ..theory.leading.verbs import predict_leading as solve
 from ..theory.stable_limit import StableLimit
 from .asking import Asked, ask
 from .large import reported_by
+from .options import refuse_start
 from .progress import progress_bar
 from .tables import show
 
 __all__ = ["predict_leading"]
 
-_NOT_COVERED = ("steps", "position", "spread", "accuracy", "orders", "torch", "seed", "held_out_targets", "ema", "tail")
+_NOT_COVERED = ("position", "spread", "accuracy", "orders", "torch", "seed", "held_out_targets", "ema", "tail")
 
 
 def predict_leading(held_out: str | None, as_json: bool, options: Keywords) -> int:
     """Print what the leading modes say of SGD on DATA, with bounds."""
     _refuse({"held_out": held_out, **{name: options.get(name) for name in _NOT_COVERED}})
-    theory = options["theory"] or "exact"
-    about = ask(options)
+    theory, steps, start = options["theory"] or "exact", options["steps"], options["start"]
+    refuse_start(steps, start)
+    about = ask(options, steps)
     with progress_bar() as progress:
         reported_by(about.problem, progress)
         progress("theory", 0.0)
         found = solve(about.problem, about.sgd, theory=theory)
+        found = found if steps is None else found.after(steps, start=start)
         progress("covariance", 0.0)
         result = found.to_dict()
         progress("limit", 0.0)
@@ -50,7 +53,7 @@ def _refuse(given: Keywords) -> None:
         if value:
             raise InvalidInput(
                 f"--{name.replace('_', '-')} needs all modes, and --modes asks for the leading ones: their bounds are "
-                f"of the stationary state. Leave one of the two out."
+                f"of the weights, stationary or after --steps. Leave one of the two out."
             )
 
 
@@ -70,7 +73,7 @@ def _report(found: LeadingPrediction, limit: StableLimit) -> str:
     return "\n".join(
         (
             "",
-            f"theory        exact, stationary, bounded from {len(found.curvatures):,} leading modes",
+            f"theory        exact, {found.when}, bounded from {len(found.curvatures):,} leading modes",
             f"optimum       L(W*) = {most:.8g}, at least {least:.8g}",
             f"excess loss   {found.excess_loss:.6g}{share}, from {low:.6g} to {high:.6g}",
             f"variances     of any direction of the leading modes {_within(found.covariance_error)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .._validate.targets import KINDS
+from ..errors import InvalidInput
 from ..recipe.reading import OPTIMISERS
 from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SAMPLINGS
@@ -28,6 +29,7 @@ __all__ = [
     "modes_option",
     "out_option",
     "recipe_options",
+    "refuse_start",
     "resolution_option",
     "sampling_option",
     "seed_option",
@@ -192,3 +194,9 @@ torch_option = grouped(
 def json_option(words: str) -> Decorator:
     """Return --json, which prints what `words` say instead of a report."""
     return grouped(OUTPUT, click.option("--json", "as_json", is_flag=True, help=words))
+
+
+def refuse_start(steps: int | None, start: str) -> None:
+    """Refuse a start without --steps."""
+    if steps is None and start != "optimum":
+        raise InvalidInput(f"--start {start} needs --steps: the stationary state has forgotten where it began.")

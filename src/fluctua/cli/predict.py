@@ -40,6 +40,7 @@ from .options import (
     loss_option,
     modes_option,
     recipe_options,
+    refuse_start,
     theory_option,
     torch_option,
 )
@@ -141,10 +142,7 @@ def predict(*, held_out: str | None, as_json: bool, **options: Any) -> int:
 
 
 def _ask(held_out: str | None, options: Keywords) -> _Question:
-    if options["steps"] is None and options["start"] != "optimum":
-        raise InvalidInput(
-            f"--start {options['start']} needs --steps: the stationary state has forgotten where it began."
-        )
+    refuse_start(options["steps"], options["start"])
     if options["torch"] is not None and options["start"] != "zero":
         raise InvalidInput("--torch is a run from weights of zero: give it with --steps and --start zero.")
     selected = selection(options)

@@ -15,6 +15,7 @@ __all__ = [
     "UncertainFloor",
     "UncertainLimit",
     "UncertainSpread",
+    "Unconverged",
     "UnknownFloor",
     "UnscaledData",
     "UnstableRates",
@@ -78,6 +79,28 @@ class LooseBounds(Carried, UserWarning):
             f"at lr = {lr:.4g} the noise floor has no upper bound: with these leading modes the largest stable "
             f"learning rate is known to be from {least:.4g} to {most:.4g}, and lr is near or above the first. "
             f"Use a smaller learning rate, or more modes."
+        )
+
+
+class Unconverged(Carried, UserWarning):
+    """An iteration ended before it had converged; what it found is kept, and what bounds can be given hold.
+
+    Attributes
+    ----------
+    what : str
+        The iteration.
+    rounds : int
+        What it was given.
+    residual : float
+        What was left, over what was to be left at most.
+    advice : str
+        What that costs, and what helps.
+    """
+
+    def __init__(self, what: str, rounds: int, residual: float, advice: str) -> None:
+        self.what, self.rounds, self.residual, self.advice = what, rounds, residual, advice
+        super().__init__(
+            f"{what} ended after {rounds:,} rounds with {residual:.2g} times what was to be left. {advice}"
         )
 
 

@@ -13,6 +13,8 @@ __all__ = ["Curvature"]
 
 _SMALL = 8_192  # inputs up to which A is made: 512 MiB, and as much again while it is decomposed
 
+_FEW, _CACHED = 64, 2**20  # vectors whose products wait for memory, and elements of samples that stay in a cache then
+
 
 class Curvature:
     """A of some inputs, (d, d), which is made where d is at most 8,192.
@@ -32,8 +34,11 @@ class Curvature:
         """Return A of the columns of `vectors`, (d, m)."""
         if self.matrix is not None:
             return self.matrix @ vectors
-        out = np.zeros_like(vectors)
+        out, few = np.zeros(vectors.shape[::-1]), vectors.shape[1] <= _FEW
         for rows in blocks(*self.inputs.shape):
-            x = self.inputs[rows].astype(np.float64)
-            out += x.T @ (x @ vectors)
-        return out / len(self.inputs)
+            read = self.inputs[rows]
+            step = max(1, _CACHED // self.size) if few else len(read)
+            for begin in range(0, len(read), step):
+                x = read[begin : begin + step].astype(np.float64)
+                out += (x @ vectors).T @ x
+        return out.T / len(self.inputs)

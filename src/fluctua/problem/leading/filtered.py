@@ -7,12 +7,15 @@ what is wanted, so that the last mode is far from what is filtered away.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..._arrays import Array
+from ...errors import NotConverged
 from .curvature import Curvature
 
-__all__ = ["steepest_modes"]
+__all__ = ["SteepestModes", "steepest_modes"]
 
 _SPARE, _LEAST_SPARE = 0.25, 16  # of the block, beyond what is wanted
 _LARGEST, _STEEPEST = 12, 1e10  # degree at most, and what the polynomial may be at the top over 1: QR must hold both
@@ -20,8 +23,31 @@ _ROUNDS = 40
 _CONVERGED = 1e-7  # |A u - h u| over the flattest curvature of the block: what is set aside must not spoil that
 
 
-def steepest_modes(curvature: Curvature, count: int, rounding: float) -> tuple[Array, Array]:
-    """Return the steepest curvatures, (k,), and their modes, (d, k): `count` of them, or those that have converged.
+class SteepestModes(NamedTuple):
+    """The steepest modes, and how they were found.
+
+    Attributes
+    ----------
+    curvatures : ndarray, (k,)
+        Largest first.
+    modes : ndarray, (d, k)
+    rounds : int
+        Polynomials that it took.
+    missing : int
+        Modes that were wanted and had not converged when rounds ended; what A has no more of is not missing.
+    residual : float
+        |A u - h u| of the next mode over what is allowed; 0 where none is missing.
+    """
+
+    curvatures: Array
+    modes: Array
+    rounds: int
+    missing: int
+    residual: float
+
+
+def steepest_modes(curvature: Curvature, count: int, rounding: float) -> SteepestModes:
+    """Return the steepest modes: `count` of them, or those that have converged, which the result says.
 
     Parameters
     ----------
@@ -32,6 +58,11 @@ def steepest_modes(curvature: Curvature, count: int, rounding: float) -> tuple[A
     rounding : float
         Of the largest curvature, what is none.
 
+    Raises
+    ------
+    NotConverged
+        Where not even one has.
+
     Notes
     -----
     Cost: as a rule 20 to 40 products of A with 1.25 k vectors. The first vectors are random, always the same ones.
@@ -41,16 +72,20 @@ def steepest_modes(curvature: Curvature, count: int, rounding: float) -> tuple[A
     width = min(d, count + max(_LEAST_SPARE, int(_SPARE * count)))
     block = np.random.default_rng(0).standard_normal((d, width))
     found, modes = np.empty(0), np.empty((d, 0))
-    h, block, good = _ritz(curvature, np.linalg.qr(curvature.times(np.linalg.qr(block)[0]))[0], rounding)
-    for _ in range(_ROUNDS):
-        done = len(h) if good.all() else int(np.argmin(good))
+    h, block, off = _ritz(curvature, np.linalg.qr(curvature.times(np.linalg.qr(block)[0]))[0], rounding)
+    for number in range(1, _ROUNDS + 1):
+        done = len(h) if (off <= 1).all() else int(np.argmax(off > 1))
         found, modes = np.concatenate([found, h[:done]]), np.concatenate([modes, block[:, :done]], axis=1)
-        if len(found) >= count or done == len(h):
+        if len(found) >= count or done == len(h) or number == _ROUNDS:
             break
         block = _filtered(curvature, block[:, done:], (found, modes), h[done], h[-1])
-        h, block, good = _ritz(curvature, np.linalg.qr(_outside(_outside(block, modes), modes))[0], rounding)
+        h, block, off = _ritz(curvature, np.linalg.qr(_outside(_outside(block, modes), modes))[0], rounding)
+    missing = max(count - len(found), 0)
+    left = float(off[done]) if missing and done < len(off) else 0.0
+    if not len(found):
+        raise NotConverged("steepest mode", number, left, 1.0, "Its neighbours are as steep: ask for more modes.")
     kept = min(count, int(np.count_nonzero(found > rounding * found[0])))
-    return found[:kept], np.ascontiguousarray(modes[:, :kept])
+    return SteepestModes(found[:kept], np.ascontiguousarray(modes[:, :kept]), number, missing, left)
 
 
 def _outside(block: Array, modes: Array) -> Array:
@@ -58,13 +93,13 @@ def _outside(block: Array, modes: Array) -> Array:
 
 
 def _ritz(curvature: Curvature, block: Array, rounding: float) -> tuple[Array, Array, Array]:
-    """Curvatures and modes within the span of an orthonormal block, steepest first, and which have converged."""
+    """Curvatures and modes in the span of an orthonormal block, steepest first; residuals over what is allowed."""
     images = curvature.times(block)
     h, turned = np.linalg.eigh(0.5 * (block.T @ images + images.T @ block))
     h, turned = h[::-1], turned[:, ::-1]
     block, images = block @ turned, images @ turned
     left = np.linalg.norm(images - block * h, axis=0)
-    return h, block, left <= _CONVERGED * h[-1] + rounding * h[0]
+    return h, block, left / max(_CONVERGED * h[-1] + rounding * h[0], np.finfo(float).tiny)
 
 
 def _filtered(curvature: Curvature, block: Array, known: tuple[Array, Array], top: float, edge: float) -> Array:

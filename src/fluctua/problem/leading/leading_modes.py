@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -17,17 +18,19 @@ from ..._validate.plain import Keywords
 from ..._validate.sizes import refuse_bytes
 from ..._validate.targets import TargetsAre
 from ..._validate.values import positive_int, real_number
+from ...errors import Unconverged
 from ..least_squares import LeastSquares, Progress
 from ..modes import Spectrum, rounding
 from ..projected import ProjectedRows
 from .curvature import Curvature
-from .filtered import steepest_modes
+from .filtered import SteepestModes, steepest_modes
 from .tail import LeadingMinimum
 
 __all__ = ["LeadingModes"]
 
 _MODES = 256
 _HELD = 2**30  # bytes of projections up to which they are made once and kept
+_PROBES = 8
 _BLOCKS = 4.0  # of d times the block of modes, that are held at once
 
 
@@ -48,8 +51,20 @@ class Inside(LeastSquares):
     @cached_property
     def spectrum(self) -> Spectrum:
         """The steepest curvatures and their modes."""
-        h, modes = steepest_modes(self.operator, min(self.wanted, self.features), rounding(self.features))
+        h, modes = self.steepest[:2]
         return Spectrum(h, modes, np.empty((self.features, 0)), np.zeros(self.features))
+
+    @cached_property
+    def steepest(self) -> SteepestModes:
+        """The same, and how they were found."""
+        found = steepest_modes(self.operator, min(self.wanted, self.features), rounding(self.features))
+        if found.missing:
+            advice = (
+                "Bounds are wider for it, and hold. Modes as steep as each other converge late: ask for more modes."
+            )
+            what = f"the search for {self.wanted:,} modes, of which {len(found.curvatures):,} are kept,"
+            warnings.warn(Unconverged(what, found.rounds, found.residual, advice), stacklevel=2)
+        return found
 
     @cached_property
     def projections(self) -> AnyArray:
@@ -89,6 +104,9 @@ class LeadingModes(Brief, ByValue):
         For labels of which some are negative, and floats that look like labels.
     IndexColumn
         For a frame of inputs with a column that is called as an index is.
+    Unconverged
+        Where modes are first needed and fewer than asked for were found, and where W* was not found to what its bounds
+        need.
 
     Notes
     -----
@@ -188,6 +206,11 @@ class LeadingModes(Brief, ByValue):
         """Their curvatures, eigenvalues of <x x^T>, largest first, (k,)."""
         return self.inside.curvatures
 
+    @property
+    def steepest(self) -> SteepestModes:
+        """The modes and how they were found: rounds, how many that were asked for are missing, and the residual."""
+        return self.inside.steepest
+
     @cached_property
     def lengths_left(self) -> Array:
         """|x|^2 less what the leading modes have of it, of every sample, (N,)."""
@@ -202,6 +225,16 @@ class LeadingModes(Brief, ByValue):
         """What the leading modes leave out of mean |x|^2, as a share of it."""
         left = float(self.lengths_left.mean())
         return left / (left + float(self.curvatures.sum()))
+
+    @cached_property
+    def curvature_left(self) -> float:
+        """What stands for the curvatures beyond the leading modes: <h^2>/<h> of them, from eight random vectors."""
+        probes = np.random.default_rng(0).standard_normal((self.features, _PROBES))
+        probes -= self.modes @ (self.modes.T @ probes)
+        image = self.inside.operator.times(probes)
+        image -= self.modes @ (self.modes.T @ image)
+        total = float(np.sum(probes * image))
+        return float(np.sum(image**2)) / total if total > 0 else 0.0
 
     def minimum(self, weight_decay: float = 0.0) -> LeadingMinimum:
         """Return the minimiser and what is known of the noise there; found once per weight decay.

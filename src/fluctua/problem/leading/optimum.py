@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +11,13 @@ from ..._half import Rows
 from ..modes import rounding
 from ..moments import blocks
 from .curvature import Curvature
+from .solving import Solver
 
 __all__ = ["Found", "minimised"]
 
 _ENOUGH = 1e-14  # of the loss, that it may be above the least one: C is then good to its root, as modes are
-_STEPS, _ROUNDS = 1_000, 6
-_SHIFT = 10.0  # roundings added to A, which is then positive to its last digit
-
-Map = Callable[[Array], Array]
+_SHARE = 0.25  # of that, which conjugate gradients may leave: their residual is recalled, not seen
+_ROUNDS = 6
 
 
 class Found(NamedTuple):
@@ -33,12 +31,15 @@ class Found(NamedTuple):
         Of the residuals, summed over outputs.
     above : float
         What the loss at `weights` is above the least one at most (F150).
+    products : int
+        Products of A with c vectors that it took.
     """
 
     weights: Array
     residuals: AnyArray
     squares: Array
     above: float
+    products: int = 0
 
 
 def minimised(
@@ -71,7 +72,7 @@ def minimised(
     rounded = rounding(curvature.size) * float(h[0])
     least = decay + rounded
     weights = np.zeros((data[1].shape[1], curvature.size))
-    solve = _solver(curvature, modes, decay, rounded)
+    solve = Solver(curvature, modes, decay, rounded)
     best: Found | None = None
     last = np.inf
     for number in range(_ROUNDS):
@@ -85,9 +86,9 @@ def minimised(
         loss = 0.5 * (float(squares.mean()) + decay * float(np.sum(weights**2)))
         if number and (above <= _ENOUGH * loss or above > 0.5 * last):
             break
-        last, weights = above, weights - solve(gradient.T).T
+        last, weights = above, weights - solve(gradient.T, _SHARE * _ENOUGH * loss).T
     assert best is not None
-    return best
+    return best._replace(products=solve.products)
 
 
 def _looked_at(data: tuple[Rows, AnyArray], weights: Array, slope: Array | None) -> tuple[AnyArray, Array, Array]:
@@ -103,62 +104,3 @@ def _looked_at(data: tuple[Rows, AnyArray], weights: Array, slope: Array | None)
     if slope is None:
         return residuals, squares, gradient / len(inputs)
     return -targets, np.square(targets, dtype=np.float64).sum(axis=1), slope.copy()
-
-
-def _solver(curvature: Curvature, modes: tuple[Array, Array], decay: float, rounded: float) -> Map:
-    """A map from g, (d, c), to H^-1 g, nearly."""
-    matrix = curvature.matrix
-    rough = _deflated(modes, decay) if matrix is None else _factored(matrix, decay + _SHIFT * rounded)
-
-    def solve(gradient: Array) -> Array:
-        return _conjugate_gradients(lambda v: curvature.times(v) + decay * v, rough, gradient, rounded)
-
-    return solve
-
-
-def _factored(matrix: Array, shift: float) -> Map:
-    from scipy.linalg import cho_factor, cho_solve
-
-    shifted = matrix.copy()
-    shifted.flat[:: len(matrix) + 1] += shift
-    factor = cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
-
-    def rough(vectors: Array) -> Array:
-        return np.asarray(cho_solve(factor, vectors, check_finite=False))
-
-    return rough
-
-
-def _deflated(modes: tuple[Array, Array], decay: float) -> Map:
-    h, u = modes
-    flat = 1 / (h[-1] + decay)
-
-    def rough(vectors: Array) -> Array:
-        shares = u.T @ vectors
-        return np.asarray(flat * vectors + u @ ((1 / (h + decay) - flat)[:, None] * shares))
-
-    return rough
-
-
-def _conjugate_gradients(times: Map, rough: Map, right: Array, flat: float) -> Array:
-    """Solve H x = right for each column, until what is left could raise no loss visibly."""
-    found, left = np.zeros_like(right), right.copy()
-    ahead = rough(left)
-    along, product = ahead.copy(), np.sum(left * ahead, axis=0)
-    enough = 1e-8 * float(np.sum(product))  # g . H^-1 g
-    for _ in range(_STEPS):
-        if float(np.sum(left**2)) / flat <= enough or not product.any():
-            break
-        image = times(along)
-        share = _over(product, np.sum(along * image, axis=0))
-        found += share * along
-        left -= share * image
-        ahead = rough(left)
-        before, product = product, np.sum(left * ahead, axis=0)
-        along = ahead + _over(product, before) * along
-    return found
-
-
-def _over(above: Array, below: Array) -> Array:
-    """Quotient; zero where a column is done."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

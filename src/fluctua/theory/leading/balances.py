@@ -7,11 +7,13 @@ Bounds of K by `Pinched` keep both within a matrix of the leading modes and a nu
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..._arrays import Array
+from ...errors import Unconverged
 from .pinched import Pinched, Side, State
 from .ranges import Ranges
 
@@ -19,6 +21,7 @@ __all__ = ["Balance", "Unbounded"]
 
 _ROUNDS, _CLOSE = 200, 1e-6  # of substitution, and the relative change at which a bound is tried
 _ROUNDED = 1e-9  # of what is compared
+_SOMETIMES = 8  # rounds, after which an estimate goes where the last two point
 _AMPLE = 2.0  # times what the next rounds would add
 _DIVERGED = 1e12
 
@@ -79,14 +82,17 @@ class Balance:
         return float(np.sum(self.weigh * state.inside)) + self.weigh_beyond * state.beyond
 
     def _substituted(self, side: Side) -> State:
-        """Substitute until what changes is small, and, of an upper bound, until it is proved."""
+        """Substitute until what changes is small, and, of an upper bound, until it is proved.
+
+        A lower bound is one after each round; of an estimate that has not settled by the last round, a warning says so.
+        """
         state, change = State(np.zeros_like(self.source), 0.0), np.inf
-        for _ in range(_ROUNDS):
+        for number in range(1, _ROUNDS + 1):
             then = self.image(state, side)
             before, change = change, abs(self.value(then) - self.value(state))
             size = abs(self.value(then))
             if not size < _DIVERGED * max(abs(float(np.sum(self.weigh * self.ranges.phi * self.source))), 1e-300):
-                break
+                break  # there is nothing that it would settle at
             ratio = min(change / before, 0.999) if np.isfinite(before) and before else 0.0
             if change <= _CLOSE * size:
                 if side <= 0:
@@ -94,7 +100,12 @@ class Balance:
                 ample = _further(state, then, _AMPLE * ratio / (1 - ratio))
                 if self._proved(ample):
                     return ample
-            state = then
+            ahead = not side and not number % _SOMETIMES
+            state = _further(state, then, ratio / (1 - ratio)) if ahead else then
+        else:
+            if not side:
+                advice = "It is too small, within its bounds. Use a smaller learning rate, further from the limit."
+                warnings.warn(Unconverged("the estimate", _ROUNDS, change / (_CLOSE * size), advice), stacklevel=3)
         if side > 0:
             raise Unbounded
         return state

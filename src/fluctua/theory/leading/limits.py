@@ -56,7 +56,10 @@ class Limits:
         return inside if self._ranges(min(inside, 0.999 * edge)).positive else edge
 
     def least(self, most: float) -> float:
-        """Return a learning rate up to which runs are surely stable, given one that the limit does not exceed."""
+        """Return a learning rate up to which runs are surely stable, given one that the limit does not exceed.
+
+        What was proved of any round holds; where rounds end before the two are close, their distance says so.
+        """
         if not self.noise.kappa:
             return most
         found, grows, lr = 0.0, most, _FIRST * most

@@ -44,12 +44,15 @@ class Residuals(NamedTuple):
     squares : ndarray, (N,)
     each : ndarray, (N, c)
     decayed : ndarray, (c, k)
-        gamma W* in the leading modes.
+        gamma W* in the leading modes, or less the gradient of the mean where that is not at rest.
+    slope : float
+        What times A the squares of mean gradients beyond the leading modes are at most.
     """
 
     squares: Array
     each: AnyArray
     decayed: Array
+    slope: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,18 +98,46 @@ class Pinched:
             What one times A beyond costs.
         """
         factors = self.factors(state)
-        inside, steep = self.feedback(state, factors), float(self.problem.curvatures[-1])
+        inside = self.feedback(state, factors)
         left = self.problem.lengths_left
         factors = factors if self.residuals is None else factors + self.residuals.squares
         if not side:
             total = float(left.sum())
             return State(inside, float(factors @ left) / total if total else 0.0)
+        more, outer = self.coupled(factors, state.beyond, side, (weigh, beyond))
+        return State(inside + more, outer)
+
+    def coupled(
+        self, factors: Array, held: float, side: Side, costs: tuple[Array, float], kept: Array | None = None
+    ) -> State:
+        """What the coupling adds inside, at most or at least, and what multiplies A beyond (F151).
+
+        Parameters
+        ----------
+        factors : ndarray, (N,)
+            x . E x, and |r|^2 where C is bounded too.
+        held : float
+            What multiplies 1 in E beyond the leading modes.
+        side : {-1, 1}
+            Which of them.
+        costs : (ndarray, float)
+            As in `bounded`.
+        kept : ndarray, (k,), optional
+            Variances of which no more than half is taken.
+        """
+        (weigh, beyond), steep = costs, float(self.problem.curvatures[-1])
         crossed = self._crossed(factors - factors.mean())
         usual = np.sqrt(self.problem.curvatures.sum() / max(float(np.trace(crossed)), _TINY))
         theta = float(np.clip(_balanced(float(np.sum(weigh * crossed)), beyond), usual / _FAR, usual * _FAR))
-        edge = float(factors.max() if side > 0 else factors.min())
-        own = min(state.beyond, 0.0) if side > 0 else max(state.beyond, 0.0)  # of A E A beyond, from 0 to this
-        return State(inside + side * theta * crossed, edge + side / theta - own * steep)
+        if kept is not None:
+            theta = min(theta, 0.5 * float((kept / np.maximum(np.diag(crossed), _TINY)).min()))
+        edge = float(factors.max() if side > 0 else factors.min() - self._slope)
+        own = min(held, 0.0) if side > 0 else max(held, 0.0)  # of A E A beyond, from 0 to this
+        return State(side * theta * crossed, edge + side / theta - own * steep)
+
+    @property
+    def _slope(self) -> float:
+        return 0.0 if self.residuals is None else self.residuals.slope
 
     def _crossed(self, delta: Array) -> Array:
         """<y y^T> of y = delta z, and of the mean gradients that weight decay holds against, (k, k)."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from ..._arrays import Array
 from ..._results import ByValue
+from ...errors import UnstableRates
+from ...kernels.time_varying import refuse_long
 from ...problem.leading.leading_modes import LeadingModes
-from ...problem.leading.tail import LeadingMinimum
+from ...problem.leading.tail import ENOUGH, LeadingMinimum
 from ...recipe.sgd import Recipe
 from ..source import BatchNoise
 from ..stable_limit import StableLimit
@@ -19,9 +23,9 @@ from .limits import Limits
 from .pinched import Pinched, Residuals, State
 from .ranges import Ranges, ranges_of
 
-__all__ = ["Solved"]
+__all__ = ["Solved", "relative_error"]
 
-_FOUND = 1e-10  # what L(W*) may be above the least loss, relative, for the covariance to be bounded
+_ROUNDED = 1e-14  # of the largest variance, which is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,13 @@ class Solved(ByValue):
 
     problem: LeadingModes
     sgd: Recipe
+    steps: ClassVar[None] = None
+    """No step: the stationary state."""
+
+    @property
+    def at_rest(self) -> Solved:
+        """Itself."""
+        return self
 
     @cached_property
     def minimum(self) -> LeadingMinimum:
@@ -54,11 +65,30 @@ class Solved(ByValue):
         return ranges_of(self.problem.curvatures, decay, step, self.sgd.lr, kappa)
 
     @cached_property
+    def _limits(self) -> Limits:
+        return Limits(Pinched(self.problem), self.noise, self.sgd.weight_decay, self.sgd.step)
+
+    @cached_property
+    def most(self) -> float:
+        """A learning rate that the limit does not exceed."""
+        return self._limits.most()
+
+    @cached_property
     def limit(self) -> StableLimit:
         """The largest stable learning rate, at least and at most (F153)."""
-        limits = Limits(Pinched(self.problem), self.noise, self.sgd.weight_decay, self.sgd.step)
-        most = limits.most()
-        return StableLimit(limits.least(most), "leading modes", at_most=most)
+        return StableLimit(self._limits.least(self.most), "leading modes", at_most=self.most)
+
+    def warn_of_rates(self, steps: int) -> None:
+        """Warn where a schedule's rate is above what the limit is at most in the first steps."""
+        if self.sgd.schedule is None or not steps:
+            return
+        self.sgd.schedule.refuse_beyond(steps)
+        refuse_long(steps)
+        rates = self.sgd.rates(np.arange(steps))
+        above = np.flatnonzero(rates > self.most)
+        if above.size:
+            found = UnstableRates(int(above[0]), int(above[-1]), above.size, float(rates[above[0]]), self.most)
+            warnings.warn(found, stacklevel=3)
 
     @cached_property
     def _loss(self) -> Balance:
@@ -72,7 +102,8 @@ class Solved(ByValue):
         """The balance of the weights' covariance (F154)."""
         inside, h = self.minimum.inside, self.minimum.curvatures
         decayed = self.sgd.weight_decay * inside.mode_weights
-        known = Residuals(inside.squared_residuals, inside.residuals, decayed)
+        slope = float(np.linalg.eigvalsh(inside.residual_products(None))[-1]) * bool(self.sgd.weight_decay)
+        known = Residuals(inside.squared_residuals, inside.residuals, decayed, slope)
         left = 0.5 * float(self.problem.lengths_left.mean())
         pinched = Pinched(self.problem, known)
         return Balance(pinched, self.ranges, inside.noise, (0.0, 0.0), np.diag(0.5 * h), left)
@@ -111,7 +142,7 @@ class Solved(ByValue):
     def covariance_bounds(self) -> tuple[Array, Array]:
         """S in the leading modes: less the first and the second less it are positive; infinite where none was found."""
         nothing, endless = np.zeros_like(self.covariance), np.full_like(self.covariance, np.inf)
-        if self.minimum.above > _FOUND * self.minimum.loss:
+        if self.minimum.above > ENOUGH * self.minimum.loss:
             return nothing, endless
         least = self._covariance(self._weights.lower())
         try:
@@ -131,11 +162,16 @@ class Solved(ByValue):
         """The largest share by which the variance of any direction of the leading modes may be off."""
         if not self.noise.kappa:
             return 0.0
-        least, most = self.covariance_bounds
-        if not np.isfinite(most).all():
-            return np.inf
-        scale = 1 / np.sqrt(np.diag(self.covariance))
-        scaled = [each * np.multiply.outer(scale, scale) for each in (self.covariance, least, most)]
-        root = np.linalg.inv(np.linalg.cholesky(scaled[0]))
-        off = [np.linalg.eigvalsh(root @ (each - scaled[0]) @ root.T) for each in scaled[1:]]
-        return float(max(np.abs(each).max() for each in off))
+        return relative_error(self.covariance, *self.covariance_bounds)
+
+
+def relative_error(found: Array, least: Array, most: Array) -> float:
+    """The largest share by which any direction's variance may be off, given bounds of a covariance, (k, k) each."""
+    if not np.isfinite(most).all():
+        return np.inf
+    scale = 1 / np.sqrt(np.maximum(np.diag(found), np.finfo(float).tiny))
+    scaled = [each * np.multiply.outer(scale, scale) for each in (found, least, most)]
+    values, vectors = np.linalg.eigh(scaled[0])
+    root = vectors / np.sqrt(np.maximum(values, _ROUNDED * max(float(values[-1]), np.finfo(float).tiny)))
+    off = [np.linalg.eigvalsh(root.T @ (each - scaled[0]) @ root) for each in scaled[1:]]
+    return float(max(np.abs(each).max() for each in off))

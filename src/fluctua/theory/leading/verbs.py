@@ -38,7 +38,7 @@ def predict_leading(
     problem : LeadingModes
         The data.
     sgd : SGD
-        The recipe: independent batches, and a learning rate that is held.
+        The recipe: independent batches. Of a schedule the stationary state is that of `lr`, held; `.after` follows it.
     theory : {"exact"}
         The rungs below are of all modes.
     average : None
@@ -49,7 +49,7 @@ def predict_leading(
     Returns
     -------
     LeadingPrediction
-        The stationary state.
+        The stationary state; `.after` is of a run.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def predict_leading(
     choice("theory", theory, ("exact",))
     _refuse_uncovered(problem, sgd, average)
     solved = Solved(problem, sgd)
-    if check_stability and not np.isfinite(solved.floor_bounds[1]):
+    if check_stability and sgd.schedule is None and not np.isfinite(solved.floor_bounds[1]):
         limit = solved.limit
         if sgd.lr >= (limit.at_most or 0.0):
             raise UnstableSGD(sgd.lr, limit.at_most or 0.0, larger_batch=solved.noise.kappa > 0)
@@ -116,12 +116,11 @@ def _refuse_uncovered(problem: LeadingModes, sgd: Recipe, average: Average | Non
     sgd.batch_sizes(problem.samples) if sgd.epochs else sgd.sampling_factor(problem.samples)
     given = {
         f"sampling = {sgd.sampling!r}": sgd.epochs or isinstance(sgd.sampling, WeightedSampling),
-        "a schedule": sgd.schedule is not None,
         "an average of the weights": average is not None,
     }
     for what, refused in given.items():
         if refused:
             raise InvalidInput(
                 f"{what} is not covered by the bounds from leading modes, which are of independent batches, drawn "
-                f"evenly, at a learning rate that is held. Use fluctua.LeastSquares, which has all modes."
+                f"evenly. Use fluctua.LeastSquares, which has all modes."
             )
