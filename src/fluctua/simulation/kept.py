@@ -158,6 +158,8 @@ def keeping(checkpoint: Checkpoint | None, part: Shard | None = None, *, always:
             yield keep
         finally:
             _HANDED.reset(token)
+            if part is None and not any(checkpoint.path.glob("*.npz")):  # it was cut before there was a group
+                emptied(checkpoint.path)
 
 
 def _is_kept(place: Path) -> bool:
