@@ -12,6 +12,7 @@ import click
 from .._validate.plain import Keywords
 from .._validate.values import shown
 from ..errors import InvalidInput
+from ..simulation.kept import GROUPS
 from ..simulation.parts import Part
 from ..storage.checkpoint import Checkpoint
 from ..storage.writing import output_directory
@@ -28,7 +29,6 @@ from .tables import saved_in, show
 __all__ = ["LAGS", "run_dynamic"]
 
 _STEPS = 1000
-GROUPS = "groups-in-time"
 _OF_THE_OTHER = ("theory", "ema", "tail", "average_every", "records", "start", "dynamics", "force", "device")
 LAGS = "1,2,4,... up to 32"
 
@@ -47,7 +47,7 @@ def run_dynamic(options: Keywords) -> int:
         asked = ask(options, options["steps"])
         if not as_json:
             show(asked.words)
-        place = Checkpoint(directory / GROUPS, options.pop("resume"))
+        place = Checkpoint(directory / f"{GROUPS}-in-time", options.pop("resume"))
         verdict = _compute(asked, place, **options)
         if isinstance(verdict, Part):
             say_part(verdict, place.path, as_json)

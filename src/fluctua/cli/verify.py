@@ -17,6 +17,7 @@ from ..report import save_report
 from ..report.explorer.ranges import with_survey
 from ..report.figures import save_figures
 from ..report.words import balance_words, local_facts, measured_words, run_words
+from ..simulation.kept import GROUPS
 from ..simulation.parts import Part
 from ..simulation.steppers import DYNAMICS
 from ..storage.checkpoint import Checkpoint
@@ -50,7 +51,7 @@ from .tempered import sampler_options
 
 __all__ = ["verify"]
 
-CHECKPOINT, GROUPS = "checkpoint.npz", "groups"
+CHECKPOINT = "checkpoint.npz"
 
 
 @command(

@@ -20,7 +20,13 @@ GroupWork = Callable[[Any, Any, Clock], Pack]
 
 
 def in_groups(
-    work: GroupWork, shared: Any, items: Sequence[Any], threads: int, clock: Clock, key: JsonObject | None = None
+    work: GroupWork,
+    shared: Any,
+    items: Sequence[Any],
+    threads: int,
+    clock: Clock,
+    key: JsonObject | None = None,
+    kept: bool = True,
 ) -> Packs:
     """Yield what groups found, in their order; those that are kept are not made again.
 
@@ -38,8 +44,10 @@ def in_groups(
         Of all groups; a group ticks as often as any other.
     key : mapping, optional
         What fixes the numbers of the run; by default the hash of what it is made of.
+    kept : bool
+        Whether they are kept where the run keeps its groups; not what takes longer to write than to make.
     """
-    keep = current_keep()
+    keep = current_keep() if kept else None
     keys = None if keep is None else _keys(work, shared, items, key)
     each, mine = clock.steps // max(len(items), 1), len(items)
     if keep is not None and keep.part is not None:

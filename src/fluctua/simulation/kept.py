@@ -29,12 +29,14 @@ from ..storage.shelf import Shelf, damaged, emptied, shelf_in
 from ..storage.stored import reading
 from .batches import kept_seed, seed_sequence
 
-__all__ = ["Keep", "Pack", "Packs", "asked_part", "current_keep", "keeping"]
+__all__ = ["GROUPS", "Keep", "Pack", "Packs", "asked_part", "current_keep", "keeping"]
 
 Item = TypeVar("Item")
 Pack = tuple[AnyArray, ...]
 """What a group of replicas found."""
 Packs = Generator[Pack]
+GROUPS = "groups"
+"""Name of the directory, beside the results, in which a command keeps them."""
 _RUN = {"last": "run"}  # the key that the identity of the run is kept under
 
 
@@ -94,6 +96,20 @@ class Keep:
                 f"Repeat the command with the options that the shards had, choose another --out, or delete the "
                 f"directory to start anew."
             )
+
+    def seed(self, asked: JsonObject, rng: int | None) -> int:
+        """Return the seed of a run that was asked for: as given, or that of the same run when it was cut.
+
+        What another run left is dropped.
+        """
+        told, kept = json.loads(json.dumps(asked, default=str)), self._identity()
+        if kept is not None and kept.get("asked") == told and (rng is None or kept.get("entropy") == str(rng)):
+            return int(kept["entropy"])
+        if self.shelf.directory is not None:
+            emptied(self.shelf.directory)
+        entropy = np.random.SeedSequence().entropy if rng is None else rng
+        self.shelf.put(_RUN, {"identity": {"asked": told, "entropy": str(entropy)}})
+        return int(str(entropy))
 
     @property
     def shared(self) -> bool:
