@@ -70,8 +70,8 @@ def runs_of_studies(problem):
     return [
         fl.simulate(adaptive.Langevin("spring", lr=0.3, temperature=0.1), steps=20, **short).final,
         fl.simulate(coloring.named("K4", colors=3), coloring.SGDLike(batch=0.8), sweeps=9, **short).curve,
-        fl.simulate(line, diffusion.DDIM(steps=3), samples=30, rng=1).samples,
-        fl.simulate(line, diffusion.DDIM(steps=3), denoiser=trained, samples=30, rng=1).traces,
+        fl.simulate(line, diffusion.DDIM(steps=2), samples=30, rng=1).samples,
+        fl.simulate(line, diffusion.DDIM(steps=2), denoiser=trained, samples=30, rng=1).traces,
         fl.simulate(layers.TwoLayer(problem, hidden=3), fl.SGD(lr=0.01, batch_size=4), steps=9, **short).replica_excess,
         watch(begin(net, 9, (4, 4), np.random.SeedSequence(1), 1)).lagged,
     ]
