@@ -83,15 +83,8 @@ def commands(folder: Path) -> list[Command]:
         ),
         Command("shards", verify, finished=groups, share=0.15, shards=("1/2", "2/3", "2/2", "1/3", "3/3")),
         Command("in time", dynamic, ("--resume",), finished=groups, share=0.15),
-        Command(
-            "reproduce", ("reproduce", "--quick", "--data", "digits", *runs), finished="cells/*/result.json", share=0.2
-        ),
-        Command(
-            "study",
-            ("study", "adaptive", "spring", "--steps", "2000", "--replicas", "32", *runs),
-            finished=groups,
-            share=0.1,
-        ),
+        Command("reproduce", reproduce, finished="cells/*/result.json", share=0.2),
+        Command("study", study, finished=groups, share=0.1),
     ]
 
 
