@@ -76,7 +76,7 @@ def _run(one: Study, *, out: str | None, report: bool, as_json: bool, **options:
     """Run the study, write what it found, and say so."""
     began = time.monotonic()
     with output_directory(out or f"fluctua-study-{one.name}") as directory:
-        place = Checkpoint(directory / GROUPS)
+        place = Checkpoint(directory / f"{GROUPS}-of-study")
         verdict = _compute(one, place, **options)
         save_statements(verdict, directory, report)
         place.remove()

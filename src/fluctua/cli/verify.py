@@ -17,11 +17,10 @@ from ..report import save_report
 from ..report.explorer.ranges import with_survey
 from ..report.figures import save_figures
 from ..report.words import balance_words, local_facts, measured_words, run_words
-from ..simulation.kept import GROUPS
+from ..simulation.kept import GROUPS, is_kept
 from ..simulation.parts import Part
 from ..simulation.steppers import DYNAMICS
 from ..storage.checkpoint import Checkpoint
-from ..storage.paths import kind_of
 from ..storage.writing import output_directory
 from ..verification.equal_time import verify as run
 from ..verification.verdict import Verdict
@@ -200,7 +199,7 @@ def _checkpoint(directory: Path, resume: bool, part: Shard | None) -> Checkpoint
     What shards have made is taken in any case.
     """
     groups = directory / GROUPS
-    if part is not None or kind_of(groups) == "directory":
+    if part is not None or is_kept(groups):
         return Checkpoint(groups, resume)
     place = Checkpoint(directory / CHECKPOINT, resume)
     if resume and not place.begun:

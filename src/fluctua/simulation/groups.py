@@ -10,7 +10,7 @@ from typing import Any
 
 from .._validate.plain import JsonObject
 from .executors import Report, elsewhere
-from .kept import Pack, Packs, current_keep
+from .kept import Pack, Packs, current_keep, numbered
 from .workers import Clock, in_order, one_blas_thread
 
 __all__ = ["GroupWork", "in_groups"]
@@ -91,7 +91,7 @@ def _counted(found: Generator[Pack], groups: int, clock: Clock) -> Packs:
 def _keys(work: GroupWork, shared: Any, items: Sequence[Any], key: JsonObject | None) -> list[JsonObject] | None:
     """What fixes the numbers of each group; nothing where functions of the user's do, which have no content."""
     if key is not None:
-        return [{**key, "group": number} for number in range(len(items))]
+        return numbered(key, len(items))
     from joblib import hash as hashed
 
     try:

@@ -29,7 +29,7 @@ from ..storage.shelf import Shelf, damaged, emptied, shelf_in
 from ..storage.stored import reading
 from .batches import kept_seed, seed_sequence
 
-__all__ = ["GROUPS", "Keep", "Pack", "Packs", "asked_part", "current_keep", "keeping"]
+__all__ = ["GROUPS", "Keep", "Pack", "Packs", "asked_part", "current_keep", "is_kept", "keeping", "numbered"]
 
 Item = TypeVar("Item")
 Pack = tuple[AnyArray, ...]
@@ -141,6 +141,11 @@ class Keep:
                     yield self.shelf.arrays(named[number])
 
 
+def numbered(fixed: JsonObject, groups: int) -> list[JsonObject]:
+    """Return the keys of a run's groups: what fixes its numbers, and each group's number."""
+    return [{**fixed, "group": number} for number in range(groups)]
+
+
 _HANDED: ContextVar[Keep | None] = ContextVar("keep", default=None)
 
 
@@ -162,7 +167,7 @@ def keeping(checkpoint: Checkpoint | None, part: Shard | None = None, *, always:
     ResultError
         If what is there is damaged.
     """
-    if checkpoint is None or not (always or part or _is_kept(checkpoint.path)):
+    if checkpoint is None or not (always or part or is_kept(checkpoint.path)):
         yield None
         return
     with shelf_in(checkpoint.path, alone=part is None) as shelf:
@@ -178,6 +183,6 @@ def keeping(checkpoint: Checkpoint | None, part: Shard | None = None, *, always:
                 emptied(checkpoint.path)
 
 
-def _is_kept(place: Path) -> bool:
-    """Whether there is a directory in which groups are kept."""
+def is_kept(place: Path) -> bool:
+    """Return whether there is a directory in which groups are kept."""
     return kind_of(place, ResultError) == "directory" and Shelf(place).get(_RUN) is not None

@@ -26,7 +26,7 @@ from ..storage.writing import check_writable, remove
 from . import heads  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .batches import Rng, generators, kept_seed, seed_sequence
 from .interrupts import deferred
-from .kept import Keep, Packs, asked_part, keeping
+from .kept import Keep, Packs, asked_part, keeping, numbered
 from .measurement import Measurement
 from .on_device import runs as _device_runs  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .on_device.asked import asked_device
@@ -193,7 +193,7 @@ def _from_groups(runs: Runs, keep: Keep, rng: Rng, progress: Callable[[float], N
     """Run the groups that are missing, of all or of a part, each kept by itself; sum them up where all are there."""
     root = keep.root(rng)
     identity, gap = runs.identity(root).to_dict(), runs.gap
-    keep.hold(identity)
+    keep.hold(fixed := runs.fixed(root))
     total, sizes, chunks = (
         runs.tally(None, identity),
         chunk_sizes(runs.asked.replicas),
@@ -206,7 +206,7 @@ def _from_groups(runs: Runs, keep: Keep, rng: Rng, progress: Callable[[float], N
             for chunk in found:
                 yield runs.packed(chunk)
 
-    with deferred(runs.stop), closing(keep.through(runs.keys(root, len(chunks)), make)) as packs:
+    with deferred(runs.stop), closing(keep.through(numbered(fixed, len(chunks)), make)) as packs:
         for pack in packs:
             total.add(runs.unpacked(pack), gap)
     return total.measurement(identity, gap) if keep.part is None else Part.made(keep.part, sizes)

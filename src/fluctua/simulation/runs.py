@@ -145,10 +145,9 @@ class Runs(ABC):
         """Cross to another process as what was asked for: threads and compiled steps stay at home."""
         return runs_of, (self.problem, self.sgd, self.asked)
 
-    def keys(self, root: np.random.SeedSequence, groups: int) -> list[JsonObject]:
-        """What fixes the numbers of each chunk: the run, the samples themselves, and its number."""
-        run = {**self.identity(root).to_dict(), "samples": content(self.problem)}
-        return [{**run, "group": number} for number in range(groups)]
+    def fixed(self, root: np.random.SeedSequence) -> JsonObject:
+        """What fixes its numbers, and what the samples themselves are."""
+        return {**self.identity(root).to_dict(), "samples": content(self.problem)}
 
     def packed(self, chunk: Any) -> Pack:
         """Return what a chunk found as arrays."""

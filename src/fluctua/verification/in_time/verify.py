@@ -184,11 +184,11 @@ def verify_dynamic(
         rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
         groups = [list(each) for each in np.array_split(np.array(rngs, dtype=object), min(GROUPS, count))]
         run = _identity(problem, sgd, agenda, count, len(groups), root).to_dict()
-        fixed = {**run, "entropy production": entropic}
+        fixed = {**run, "entropy production": entropic, "samples": content(problem)}
         if keep is not None:
             keep.hold(fixed)
-        twins, key = Twins(problem, sgd, agenda, expectation.forms), {**fixed, "samples": content(problem)}
-        found = watch(twins, groups, workers_for(threads), lambda fraction: report("simulation", fraction), key)
+        twins = Twins(problem, sgd, agenda, expectation.forms)
+        found = watch(twins, groups, workers_for(threads), lambda fraction: report("simulation", fraction), fixed)
         if part is not None:
             return Part.made(part, [len(each) for each in groups])
         report("comparison", 0.0)
