@@ -90,7 +90,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("kind", RUNS)
+@pytest.mark.parametrize("kind", [pytest.param("head", marks=pytest.mark.slow), "squares", "in time"])
 def test_shards_make_the_groups_of_one_verification_whose_numbers_are_those_of_one_process(
     run, features, monkeypatch, tmp_path, kind
 ):

@@ -41,6 +41,8 @@ def test_sums_are_those_of_one_process_whoever_makes_them(samples, weights, loop
             np.testing.assert_array_equal(getattr(found, name), getattr(here, name), err_msg=name)
 
 
+@pytest.mark.slow
+@pytest.mark.any_seed
 def test_passes_for_k_are_made_where_the_chunks_are_with_the_bits_of_one_process(samples, loopback, monkeypatch):
     """In blocks that cross the chunks; a process that makes none itself finds the same floor."""
     monkeypatch.setattr("fluctua.problem.chunked._HELD", 0)
