@@ -1,23 +1,19 @@
-"""A hundred kill -9 at random moments of verify, sweep, reproduce and study, half of them aimed at a write.
+"""A hundred kill -9 at random moments of verify, its shards, sweep, reproduce and study, half of them aimed at a write.
 
     python benchmarks/kills.py [--kills 100] [--seed 1]
 
 Each command is run to its end once, for its numbers. Then it is begun again and again in one directory and killed: at a
 random moment, or at the sight of the temporary name of a file that is being written. After each kill every file there
-must be whole, and a cell that was finished must be the same file as before. After some kills the command runs to its
-end: its numbers must be the same, and nothing temporary must be left.
+must be whole, and a cell or a group of replicas that was finished must be the same file as before. After some kills the
+command runs to its end: its numbers must be the same, and nothing temporary must be left. Of shards each call is one of
+two or one of three, and the end is the command without --shard.
 
 Processes are forks of this one, in which everything is imported and compiled, and the runs of the reproduction are
 shortened: it is files that are tried here.
 
 Prints a line for each command, and ends with code 1 at the first file that is not whole or number that is another.
 
-Measured: of 100 kills 50 in a write, seed 1. No file was cut, no number another, nothing finished made again.
-
-    verify      25 kills,  12 of them in a write;  16 times to the end
-    sweep       35 kills,  17 of them in a write;  12 times to the end;  200 finished cells taken as they were
-    study       15 kills,   9 of them in a write;   3 times to the end
-    reproduce   25 kills,  12 of them in a write;   9 times to the end;   60 finished cells taken as they were
+MEASURED
 """
 
 from __future__ import annotations
@@ -55,13 +51,18 @@ class Command:
     again: tuple[str, ...] = ()
     finished: str = ""
     share: float = 0.25
+    shards: tuple[str, ...] = ()
 
 
 def commands(folder: Path) -> list[Command]:
-    """The four, each of some seconds."""
+    """The six, each of some seconds."""
     data, runs = str(folder / "features.npz"), ("--seed", "1", "--json")
+    verify, groups = ("verify", data, "--steps", "4000", "--replicas", "128", *runs), "groups*/*.npz"
+    dynamic = ("verify", data, "--dynamic", "--steps", "200", "--replicas", "64", "--modes", "4", "--no-entropy", *runs)
+    reproduce = ("reproduce", "--quick", "--data", "digits", *runs)
+    study = ("study", "adaptive", "spring", "--steps", "2000", "--replicas", "32", *runs)
     return [
-        Command("verify", ("verify", data, "--steps", "4000", "--replicas", "128", *runs), ("--resume",)),
+        Command("verify", verify, ("--resume",), share=0.15),
         Command(
             "sweep",
             (
@@ -80,8 +81,10 @@ def commands(folder: Path) -> list[Command]:
             ),
             finished="cells/*.json",
         ),
-        Command("reproduce", ("reproduce", "--quick", "--data", "digits", *runs), finished="cells/*/result.json"),
-        Command("study", ("study", "adaptive", "spring", "--steps", "2000", "--replicas", "32", *runs), share=0.15),
+        Command("shards", verify, finished=groups, share=0.15, shards=("1/2", "2/3", "2/2", "1/3", "3/3")),
+        Command("in time", dynamic, ("--resume",), finished=groups, share=0.15),
+        Command("reproduce", reproduce, finished="cells/*/result.json", share=0.2),
+        Command("study", study, finished=groups, share=0.1),
     ]
 
 
@@ -109,11 +112,13 @@ class Trial:
         """Begin the command, kill it, and look at what it left."""
         left = max(1, self.writes - len(self.finished))
         share = left / self.writes  # of the work
-        child, moment, write = begun(self.command, self.out), rng.uniform(0, share * self.seconds), rng.randint(1, left)
+        part = ("--shard", rng.choice(self.command.shards)) if self.command.shards else ()
+        child, moment = begun(self.command, self.out, part), rng.uniform(0, share * self.seconds)
+        write = rng.randint(1, max(1, left // 2) if part else left)
         if not (wait_for_write(child, self.out, write) if aimed else wait_for(child, moment)):
             self.late += 1  # it came to its end before, and is no kill
             child.join()
-            self.ended()
+            self.look() if part else self.ended()
             return
         child.kill()
         child.join()
@@ -127,10 +132,15 @@ class Trial:
             read(path)
         now = {path: stamp(path) for path in self.out.glob(self.command.finished)} if self.command.finished else {}
         for path, stamped in self.finished.items():
-            if now.get(path) != stamped:
+            if now.get(path) != stamped and not (path not in now and self.concluded):
                 raise SystemExit(f"{self.command.name}: {path.name} was finished and is made again")
         self.finished = now
         self.count_chunks()
+
+    @property
+    def concluded(self) -> bool:
+        """Whether the result is there, after which groups of replicas are removed."""
+        return any((self.out / f"{stem}.json").exists() for stem in ("result", "dynamic", "study"))
 
     def count_chunks(self) -> None:
         """Hold the groups of replicas that a checkpoint keeps never to become fewer while there is one."""
@@ -153,10 +163,10 @@ class Trial:
         self.finished = {}
 
 
-def begun(command: Command, out: Path) -> Process:
+def begun(command: Command, out: Path, part: tuple[str, ...] = ()) -> Process:
     """Begin the command in a process of its own, a fork of this one, which has everything imported."""
     again = command.again if out.exists() else ()
-    child = FORK.Process(target=called, args=([*command.arguments, *again, "--out", str(out)], out.parent))
+    child = FORK.Process(target=called, args=([*command.arguments, *again, *part, "--out", str(out)], out.parent))
     child.start()
     return child
 
@@ -290,7 +300,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="One of the commands.")
+    parser.add_argument("--only", action="append", help="One of the commands; may be repeated.")
     given = parser.parse_args(arguments)
     rng = random.Random(given.seed)
     warmed()
@@ -300,7 +310,7 @@ def main(arguments: list[str] | None = None) -> None:
         counts = [round(given.kills * each.share) for each in every]
         counts[1] += given.kills - sum(counts)
         for command, count in zip(every, counts, strict=True):
-            if count and given.only in (None, command.name):
+            if count and (given.only is None or command.name in given.only):
                 print(tried(command, Path(place) / command.name, count, rng), flush=True)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
+import numpy as np
 import pytest
 
 import fluctua as fl
@@ -60,12 +62,18 @@ def test_a_shard_of_a_sweep_is_saved_and_read_as_what_it_is(small_problem, tmp_p
         ("9/99", "has no cell: there are 6 cells"),
     ],
 )
-@pytest.mark.parametrize("command", ["sweep", "reproduce"])
+@pytest.mark.parametrize("command", ["sweep", "reproduce", "verify"])
 def test_shards_that_are_none_are_refused_and_leave_nothing(run, features, tmp_path, command, given, words):
-    asked = {"sweep": (features, *GRID, "--seed", 1), "reproduce": ("--quick", "--data", "digits")}[command]
+    asked = {
+        "sweep": (features, *GRID, "--seed", 1),
+        "reproduce": ("--quick", "--data", "digits"),
+        "verify": (features, "--replicas", 6, "--seed", 1),
+    }[command]
     code, _, err = run(command, *asked, f"--shard={given}", "--out", "out")
     assert code == 2
-    assert words.replace("6 cells", "8 cells") in err if command == "reproduce" else words in err
+    others = {"reproduce": "there are 8 cells", "verify": "there are 6 groups"}
+    words = words.replace("there are 6 cells", others.get(command, "there are 6 cells"))
+    assert words.replace("no cell", "no group of replicas" if command == "verify" else "no cell") in err
     assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
 
 
@@ -73,6 +81,134 @@ def test_shards_that_measure_have_one_seed(run, features):
     code, _, err = run("sweep", features, *GRID, "--shard", "1/2")
     assert code == 2
     assert "must have one seed between them" in err
+
+
+RUNS = {
+    "squares": ("verify", "--steps", 40, "--replicas", 20, "--momentum", 0.5),
+    "head": ("verify", "--loss", "cross-entropy", "--weight-decay", 0.1, "--steps", 40, "--replicas", 8),
+    "in time": ("verify", "--dynamic", "--steps", 40, "--replicas", 12, "--modes", 3),
+}
+
+
+@pytest.mark.parametrize("kind", [pytest.param("head", marks=pytest.mark.slow), "squares", "in time"])
+def test_shards_make_the_groups_of_one_verification_whose_numbers_are_those_of_one_process(
+    run, features, monkeypatch, tmp_path, kind
+):
+    """Whatever parts they were asked for in: the halves of one, then eighths of another; and once again."""
+    command, *options = RUNS[kind]
+    asked = (command, features, *options, "--seed", 1, "--json", "--no-report")
+    whole = run(*asked, "--out", "whole")
+    groups = set()
+    for shard in ("2/4", "1/8", "1/2", "2/2", "2/2"):
+        code, out, err = run(*asked, "--out", "shared", "--shard", shard)
+        part = json.loads(out)
+        assert (code, err, part["kind"], part["shard"]) == (0, "", "part", shard)
+        groups |= set(part["groups"])
+    assert groups == set(range(part["of"]))
+    monkeypatch.setattr("fluctua.simulation.runs.Runs.chunk", None)
+    monkeypatch.setattr("fluctua.simulation.twins._watched", None)
+    assert run(*asked, "--out", "shared") == whole
+    names = [sorted(path.name for path in (tmp_path / each).iterdir()) for each in ("shared", "whole")]
+    assert names[0] == names[1]
+    for name in names[0]:
+        assert (tmp_path / "shared" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_shards_of_other_runs_are_refused_in_one_directory(run, features, tmp_path):
+    asked = ("verify", features, "--steps", 20, "--replicas", 12, "--no-report", "--out", "shared")
+    assert run(*asked, "--seed", 1, "--shard", "1/2")[0] == 0
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    for options, differs in (
+        (("--seed", 2, "--shard", "2/2"), "entropy"),
+        (("--seed", 1, "--shard", "2/2", "--lr", 0.011), "recipe"),
+        (("--seed", 1, "--steps", 30), "steps, records"),
+    ):
+        code, _, err = run(*asked, *options)
+        assert code == 2
+        assert f"holds groups of replicas of another run (different: {differs})" in err
+        assert "choose another --out, or delete the directory" in err
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+    assert run(*asked, "--shard", "1/2")[2].count("must have one seed between them") == 1
+    code, out, _ = run(*asked)  # the seed is that of the shards
+    assert code in (0, 1)
+    assert "seed 1" in out
+
+
+@pytest.mark.parametrize("spoiled", ["cut", "another's", "changed"])
+def test_a_group_that_is_damaged_is_named(run, features, tmp_path, spoiled):
+    asked = ("verify", features, "--steps", 20, "--replicas", 8, "--seed", 1, "--no-report", "--out", "shared")
+    assert run(*asked, "--shard", "1/2")[0] == 0
+    one, other, *_ = sorted((tmp_path / "shared" / "groups").glob("*.npz"))
+    if spoiled == "cut":
+        one.write_bytes(one.read_bytes()[:-40])
+    elif spoiled == "another's":
+        one.write_bytes(other.read_bytes())
+    else:
+        with np.load(one) as arrays:
+            np.savez(one, **{**arrays, "0": arrays["0"][:, :2]})
+    code, _, err = run(*asked)
+    assert code == 2
+    assert one.name in err
+    assert "Delete it and run again" in err
+
+
+CUT = {
+    "in time": ("fluctua.simulation.twins._watched", ("verify", "features.npz", *RUNS["in time"][1:], "--threads", 1)),
+    "study": (
+        "fluctua.studies.coloring.runs.run_replica",
+        ("study", "coloring", "K4", "--sweeps", 60, "--replicas", 9),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+@pytest.mark.usefixtures("features")
+def test_what_was_finished_of_a_run_that_is_cut_is_not_done_again(run, monkeypatch, tmp_path, kind):
+    """Cut at its fourth group. The seed is that of the first call, where none is given."""
+    place, asked = CUT[kind]
+    module, name = place.rsplit(".", 1)
+    work, done, last = getattr(import_module(module), name), [], 3
+
+    def counted(*given):
+        if len(done) == last:
+            raise KeyboardInterrupt
+        done.append(given)
+        return work(*given)
+
+    counted.__module__, counted.__qualname__ = work.__module__, work.__qualname__
+    monkeypatch.setattr(place, counted)
+    code, _, err = run(*asked, "--no-report", "--out", "out")
+    assert code == 130
+    assert "finished replicas are kept in out" in err
+    kept, last = len(list((tmp_path / "out").rglob("*.npz"))), None
+    done.clear()
+    again = ("--json", "--no-report")
+    code, out, _ = run(*asked, *again, *(() if kind == "study" else ("--resume",)), "--out", "out")
+    found, rest = json.loads(out), len(done)
+    assert code in (0, 1)
+    assert kept >= 2
+    assert json.loads(run(*asked, *again, "--seed", found["identity"]["entropy"], "--out", "whole")[1]) == found
+    assert len(done) == 2 * rest + kept
+    assert not list((tmp_path / "out").glob("groups*"))
+
+
+def test_shards_in_python_are_parts_and_the_same_call_without_is_the_whole(small_problem, tmp_path):
+    sgd, place = fl.SGD(0.05, 4), tmp_path / "groups"
+    asked = {"steps": 30, "replicas": 12, "rng": 1}
+    part = fl.simulate(small_problem, sgd, **asked, checkpoint=place, shard=" 2/3 ")
+    assert repr(part) == "Part(shard='2/3', groups=(1, 4, 7), of=8, replicas=4)"
+    assert fl.verify(small_problem, sgd, **asked, checkpoint=place, shard="1/3").groups == (0, 3, 6)
+    assert fl.verify(small_problem, sgd, **asked, checkpoint=place) == fl.verify(small_problem, sgd, **asked)
+    assert not place.exists()
+    assert fl.simulate(small_problem, sgd, **asked, checkpoint=place, shard="1/1").replicas == 12
+    assert fl.simulate(small_problem, sgd, **asked, checkpoint=place) == fl.simulate(small_problem, sgd, **asked)
+    with pytest.raises(InvalidInput, match="give checkpoint, a directory that all 3 jobs share"):
+        fl.simulate(small_problem, sgd, **asked, shard="1/3")
+    with pytest.raises(InvalidInput, match="shard must be i/n"):
+        fl.verify_dynamic(small_problem, sgd, rng=1, checkpoint=place, shard=2)
+    (tmp_path / "file").write_text("of someone's")
+    with pytest.raises(OutputError, match="cannot write to"):
+        fl.simulate(small_problem, sgd, **asked, checkpoint=tmp_path / "file", shard="1/3")
 
 
 @pytest.mark.parametrize("first", [True, False])

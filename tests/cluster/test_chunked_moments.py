@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
-from fluctua.distributed import moments
+from fluctua.distributed import batches, moments
 from fluctua.errors import InvalidInput
 from fluctua.problem.streaming import StreamingMoments
 
@@ -39,6 +39,29 @@ def test_sums_are_those_of_one_process_whoever_makes_them(samples, weights, loop
     for found in (there, parted, moments(x, y, weights)):
         for name in SUMS:
             np.testing.assert_array_equal(getattr(found, name), getattr(here, name), err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.any_seed
+def test_passes_for_k_are_made_where_the_chunks_are_with_the_bits_of_one_process(samples, loopback, monkeypatch):
+    """In blocks that cross the chunks; a process that makes none itself finds the same floor."""
+    monkeypatch.setattr("fluctua.problem.chunked._HELD", 0)
+    monkeypatch.setattr("fluctua.problem.moments.BLOCK_ELEMENTS", 1)
+    x, y = (array.from_array(np.tile(each, (4, 1)), chunks=(4 * CHUNKS, -1)) for each in samples)
+    sgd = fl.SGD(0.01, 4)
+
+    def found():
+        problem = fl.LeastSquares.from_batches(batches(x, y))
+        return fl.predict(problem, sgd).excess_loss, problem.feedback(np.eye(9))
+
+    here = found()
+    with fl.cluster(loopback.address), monkeypatch.context() as patch:
+        patch.setattr("fluctua.problem.products.Products.scattered", None)
+        there = found()
+    assert here[0] == there[0]
+    np.testing.assert_array_equal(here[1], there[1])
+    whole = fl.LeastSquares(x.compute(), y.compute())
+    np.testing.assert_allclose(here[0], fl.predict(whole, sgd).excess_loss, rtol=1e-5)
 
 
 def test_what_cannot_be_summed_is_named(samples):

@@ -32,6 +32,10 @@ def simulated(problem, **options):
     return fl.simulate(problem, SGD, steps=40, replicas=20, rng=2, **options)
 
 
+def in_time(problem, **options):
+    return fl.verify_dynamic(problem, SGD, steps=24, replicas=8, modes=3, rng=1, entropy=False, **options)
+
+
 def refuses(cluster, words):
     with pytest.raises(InvalidInput, match=words), fl.cluster(cluster.address):
         pass
@@ -51,6 +55,40 @@ def test_cells_and_replicas_are_those_of_this_process_to_the_last_bit(small_prob
     assert head == fl.simulate(fl.Softmax(np.eye(12).repeat(2, 0), [0, 1] * 12), SGD, steps=20, replicas=4, rng=1)
     assert swept(small_problem, checkpoint=tmp_path, progress=None) == sweep
     assert len(list(tmp_path.iterdir())) == 4 + 4 + 1  # predicted, measured, and the seed
+
+
+def runs_of_studies(problem):
+    """Of each study some runs."""
+    from fluctua.studies import adaptive, coloring, diffusion, layers, learning
+    from fluctua.studies.learning.beginning import begin
+    from fluctua.studies.learning.runs import watch
+
+    short = {"replicas": 16, "rng": 1}
+    line = diffusion.GaussianData(mean=[0.0, 1.0], covariance=[[1.0, 0.5], [0.5, 1.0]])
+    trained = diffusion.Trained(fl.SGD(lr=0.1, batch_size=8), steps=5)
+    net = learning.RateNetwork(np.roll(0.5 * np.eye(4), 1, axis=0), gain=0.9, noise=0.05, dt=0.1)
+    return [
+        fl.simulate(adaptive.Langevin("spring", lr=0.3, temperature=0.1), steps=20, **short).final,
+        fl.simulate(coloring.named("K4", colors=3), coloring.SGDLike(batch=0.8), sweeps=9, **short).curve,
+        fl.simulate(line, diffusion.DDIM(steps=2), samples=30, rng=1).samples,
+        fl.simulate(line, diffusion.DDIM(steps=2), denoiser=trained, samples=30, rng=1).traces,
+        fl.simulate(layers.TwoLayer(problem, hidden=3), fl.SGD(lr=0.01, batch_size=4), steps=9, **short).replica_excess,
+        watch(begin(net, 9, (4, 4), np.random.SeedSequence(1), 1)).lagged,
+    ]
+
+
+def test_groups_in_time_are_those_of_this_process_to_the_last_bit(small_problem, workers):
+    with fl.cluster(workers):
+        there = in_time(small_problem)
+    assert there == in_time(small_problem)
+
+
+@pytest.mark.slow
+def test_groups_of_studies_are_those_of_this_process_to_the_last_bit(small_problem, workers):
+    with fl.cluster(workers):
+        there = runs_of_studies(small_problem)
+    for mine, theirs in zip(runs_of_studies(small_problem), there, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_what_a_worker_warns_of_and_what_it_refuses_is_said_here(workers):
@@ -150,6 +188,22 @@ def test_where_the_scheduler_is_gone_what_was_finished_is_kept(small_problem, al
     kept = len(list((tmp_path / "cells").iterdir()))
     assert kept == lost.value.finished >= 1
     assert swept(small_problem, **asked, checkpoint=tmp_path / "cells") == swept(small_problem, **asked)
+
+
+@pytest.mark.slow
+def test_groups_in_time_are_kept_where_the_scheduler_is_gone(small_problem, alone, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_workers, "_WAIT", 2)
+    alone.worker()
+
+    def kill(stage, fraction):
+        if stage == "simulation" and fraction > 0.5 and alone.scheduler.poll() is None:
+            alone.kill(alone.scheduler)
+
+    with pytest.raises(WorkersLost, match=r"does not answer any more: \d of 8") as lost, fl.cluster(alone.address):
+        in_time(small_problem, checkpoint=tmp_path / "groups", progress=kill)
+    assert len(list((tmp_path / "groups").glob("*.npz"))) == lost.value.finished >= 4
+    assert in_time(small_problem, checkpoint=tmp_path / "groups") == in_time(small_problem)
+    assert not (tmp_path / "groups").exists()
 
 
 def test_processes_that_are_killed_are_replaced(small_problem):

@@ -41,7 +41,8 @@ def count_calls(module, name, counts):
             _streams += bool(counts(*args, **options))
             super().__init__(*args, **options)
 
-    Counted.__name__ = original.__name__  # a stream's state carries it
+    Counted.__name__ = Counted.__qualname__ = original.__name__  # a stream's state carries it,
+    Counted.__module__ = module.__name__  # and pickle finds it there
     setattr(module, name, Counted)
 
 

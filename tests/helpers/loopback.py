@@ -25,10 +25,13 @@ class Loopback:
     """
 
     def __init__(self, folder: Path) -> None:
+        from distributed import Client
+
         self.folder, self.workers = folder, []
         self.file = folder / "scheduler.json"
         self.scheduler = self._begin("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", self.file)
         _until(self.file.exists)
+        Client(self.address, timeout=_LONGEST, set_as_default=False).close()  # it listens before it answers
 
     @property
     def address(self) -> str:

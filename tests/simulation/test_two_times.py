@@ -18,9 +18,9 @@ import fluctua as fl
 from fluctua.errors import InvalidInput, ResultError
 from fluctua.kernels.constant import gradient_step
 from fluctua.simulation import steppers as dynamics
-from fluctua.simulation.agenda import Agenda, Forms
+from fluctua.simulation.agenda import Agenda, Forms, Found
 from fluctua.simulation.batches import Draws, generators, seed_sequence
-from fluctua.simulation.twins import watch
+from fluctua.simulation.twins import Twins, watch
 from fluctua.theory.entropy import Chain, gaussian_entropy, inverse_on_range, path_entropy, sweeping_error
 from fluctua.verification.in_time.verdict import FDT, NO_CURRENT
 from helpers.enumeration import Enumeration, error, tiny
@@ -72,7 +72,7 @@ def test_on_every_sequence_of_batches_the_averages_are_the_enumerated_ones(monke
     weights = Forms(skew - skew.T, np.array([skew[k : k + r, k : k + r] for k in range(0, c * r, r)]))
     agenda = Agenda(4, 2, 1, (1, 2), r, np.array([0.3, 2.0]), direction, optimum, (0, 1))
     rngs = generators(seed_sequence(1), len(sequences))
-    found = watch(problem, sgd, agenda, weights, [rngs], 1)
+    found = Found.gathered(watch(Twins(problem, sgd, agenda, weights), [rngs], 1))
 
     *_, before = truth.moments(truth.optimum, 2)
     mean, size = truth.maps.mean(axis=0), truth.optimum.size

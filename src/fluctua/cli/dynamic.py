@@ -12,33 +12,24 @@ import click
 from .._validate.plain import Keywords
 from .._validate.values import shown
 from ..errors import InvalidInput
+from ..simulation.kept import GROUPS
+from ..simulation.parts import Part
+from ..storage.checkpoint import Checkpoint
 from ..storage.writing import output_directory
 from ..verification.formats import shown as number_text
 from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.in_time.verify import verify_dynamic
-from .asking import Asked, ask, default_out
+from .asking import Asked, ask, default_out, refuse_lost_split
 from .progress import progress_bar
 from .report import found_in
+from .spread_out import kept_in, say_part, shard_of, spread_out
 from .stale import REPORT, clear_for
 from .tables import saved_in, show
 
 __all__ = ["LAGS", "run_dynamic"]
 
 _STEPS = 1000
-_OF_THE_OTHER = (
-    "theory",
-    "ema",
-    "tail",
-    "average_every",
-    "records",
-    "start",
-    "dynamics",
-    "resume",
-    "force",
-    "dask",
-    "processes",
-    "device",
-)
+_OF_THE_OTHER = ("theory", "ema", "tail", "average_every", "records", "start", "dynamics", "force", "device")
 LAGS = "1,2,4,... up to 32"
 
 
@@ -49,12 +40,20 @@ def run_dynamic(options: Keywords) -> int:
     out, as_json, paged = (options.pop(name) for name in ("out", "as_json", "report"))
     options["steps"] = _STEPS if options["steps"] is None else options["steps"]
     options["lags"] = _lags(options["lags"])
-    with output_directory(default_out(out, options["data"])) as directory:
+    if options["resume"]:
+        refuse_lost_split(options)
+    part = shard_of(options["shard"])
+    with output_directory(default_out(out, options["data"]), alone=part is None) as directory:
         asked = ask(options, options["steps"])
         if not as_json:
             show(asked.words)
-        verdict = _compute(asked, **options)
+        place = Checkpoint(directory / f"{GROUPS}-in-time", options.pop("resume"))
+        verdict = _compute(asked, place, **options)
+        if isinstance(verdict, Part):
+            say_part(verdict, place.path, as_json)
+            return 0
         _save(verdict, directory, paged)
+        place.remove()
     if as_json:
         click.echo(verdict.to_json())
     else:
@@ -62,10 +61,15 @@ def run_dynamic(options: Keywords) -> int:
     return 0 if verdict.passed else 1
 
 
-def _compute(asked: Asked, *, seed: int | None, **options: Any) -> DynamicVerdict:
-    with progress_bar() as progress:
-        verdict = verify_dynamic(asked.problem, asked.sgd, rng=seed, progress=progress, **options)
-    return verdict.about(asked.about)
+def _compute(
+    asked: Asked, place: Checkpoint, *, seed: int | None, dask: str | None, processes: int | None, **options: Any
+) -> DynamicVerdict | Part:
+    again = f"finished replicas are kept in {place.path}; repeat with --resume, or the shard as it was, to go on."
+    with progress_bar() as progress, kept_in(place.path, again), spread_out(dask, processes):
+        found: DynamicVerdict | Part = verify_dynamic(
+            asked.problem, asked.sgd, rng=seed, checkpoint=place, progress=progress, **options
+        )
+    return found if isinstance(found, Part) else found.about(asked.about)
 
 
 def _save(verdict: DynamicVerdict, directory: Path, paged: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ import click
 
 from .._validate.shards import Shard
 from ..errors import InvalidInput, WorkersLost
+from ..simulation.parts import Part
 from ..storage.paths import kind_of
 from .helped import grouped
+from .tables import show
 
-__all__ = ["kept_in", "shard_of", "shard_option", "spread_out", "workers_options"]
+__all__ = ["kept_in", "say_part", "shard_of", "shard_option", "spread_out", "workers_options"]
 
 _GROUP = "Many machines"
 workers_options = grouped(
@@ -54,6 +57,15 @@ def spread_out(dask: str | None, processes: int | None) -> Iterator[None]:
 def shard_of(given: str | None) -> Shard | None:
     """Read --shard."""
     return None if given is None else Shard.read("--shard", given)
+
+
+def say_part(part: Part, place: Path, as_json: bool) -> None:
+    """Say what a shard has made, and what comes next."""
+    if as_json:
+        click.echo(json.dumps(part.to_dict(), indent=2))
+    else:
+        show(f"\nshard     {part.shard}: {part.words}")
+        show(f"{place}/: when all shards have ended, repeat without --shard for the verdict")
 
 
 @contextmanager

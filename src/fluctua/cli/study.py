@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ..simulation.kept import GROUPS, keeping
+from ..storage.checkpoint import Checkpoint
 from ..storage.writing import output_directory, remove
 from ..studies import find, names
 from ..studies import show as show_figures
@@ -18,6 +20,7 @@ from .helped import OUTPUT, HelpedGroup, command, grouped
 from .options import json_option, level_option, seed_option
 from .place import Place
 from .progress import progress_bar
+from .spread_out import kept_in, spread_out, workers_options
 from .stale import REPORT
 from .tables import saved_in, show
 
@@ -55,6 +58,7 @@ def _command_of(one: Study) -> click.Command:
     @level_option
     @click.option("--resolution", type=float, help="Error that the run must reject.  [default: the study's]")
     @seed_option
+    @workers_options
     @grouped(
         OUTPUT,
         click.option("--out", type=Place(), help=f"Directory of the results.  [default: fluctua-study-{one.name}]"),
@@ -68,19 +72,30 @@ def _command_of(one: Study) -> click.Command:
     return made
 
 
-def _run(one: Study, *, out: str | None, report: bool, as_json: bool, seed: int | None, **options: Any) -> int:
+def _run(one: Study, *, out: str | None, report: bool, as_json: bool, **options: Any) -> int:
     """Run the study, write what it found, and say so."""
     began = time.monotonic()
-    asked = {name: value for name, value in options.items() if value is not None or name not in _STRICTNESS}
     with output_directory(out or f"fluctua-study-{one.name}") as directory:
-        with progress_bar() as progress:
-            verdict = one.run(**asked, rng=seed, progress=progress)
+        place = Checkpoint(directory / f"{GROUPS}-of-study")
+        verdict = _compute(one, place, **options)
         save_statements(verdict, directory, report)
+        place.remove()
     if as_json:
         click.echo(verdict.to_json())
     else:
         say_statements(verdict, directory, time.monotonic() - began)
     return 0 if verdict.passed else 1
+
+
+def _compute(
+    one: Study, place: Checkpoint, *, seed: int | None, dask: str | None, processes: int | None, **options: Any
+) -> StatementVerdict:
+    """Run the study; groups of replicas that are finished are kept until it is saved."""
+    asked = {name: value for name, value in options.items() if value is not None or name not in _STRICTNESS}
+    told = kept_in(place.path, f"finished replicas are kept in {place.path}; repeat the command to go on.")
+    with progress_bar() as progress, told, spread_out(dask, processes), keeping(place, always=True) as keep:
+        assert keep is not None
+        return one.run(**asked, rng=keep.seed({"study": one.name, **asked}, seed), progress=progress)
 
 
 def save_statements(verdict: StatementVerdict, directory: Path, paged: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import click
 
 from .._validate.plain import Keywords
+from .._validate.shards import Shard
 from ..errors import InvalidInput
 from ..report import save_report
 from ..report.explorer.ranges import with_survey
 from ..report.figures import save_figures
 from ..report.words import balance_words, local_facts, measured_words, run_words
+from ..simulation.kept import GROUPS, is_kept
+from ..simulation.parts import Part
 from ..simulation.steppers import DYNAMICS
-from ..storage.checkpoint import Checkpoint, kept_until_done
+from ..storage.checkpoint import Checkpoint
 from ..storage.writing import output_directory
 from ..verification.equal_time import verify as run
 from ..verification.verdict import Verdict
@@ -39,7 +43,7 @@ from .options import (
 )
 from .progress import progress_bar
 from .report import found_in
-from .spread_out import kept_in, spread_out, workers_options
+from .spread_out import kept_in, say_part, shard_of, shard_option, spread_out, workers_options
 from .stale import REPORT, clear_for
 from .tables import saved_in, show, show_ladder
 from .tempered import sampler_options
@@ -59,6 +63,7 @@ CHECKPOINT = "checkpoint.npz"
         "fluctua verify digits --dynamic",
         "fluctua verify features.npz --loss cross-entropy",
         "fluctua verify x.npz --method ula --lr .1 --temperature 1",
+        "fluctua verify features.npz --seed 1 --shard 2/8 --out shared",
     ),
 )
 @data_options
@@ -79,6 +84,7 @@ CHECKPOINT = "checkpoint.npz"
 @resolution_option
 @seed_option
 @workers_options
+@shard_option
 @click.option("--threads", type=int, help="Worker threads.  [default: the cores]")
 @device_option
 @out_option
@@ -95,6 +101,8 @@ def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool 
 
     With --dynamic the command tests the theorem in time: the response to a push is a correlation of the unpushed
     weights. Writes dynamic.json, dynamic.npz and their figures (schema: dynamic).
+
+    With --shard the command makes its groups of replicas and keeps them in --out; repeated without it, it finds them.
 
     Exit code 0 if passed, 1 if failed or inconclusive (consistent, and too short to be sharp), 2 for bad input.
     """
@@ -115,17 +123,21 @@ def _verify(*, out: str | None, report: bool, as_json: bool, resume: bool, **opt
     began = time.monotonic()
     if resume:
         refuse_lost_split(options)
-    with output_directory(default_out(out, options["data"])) as directory:
+    part = shard_of(options["shard"])
+    with output_directory(default_out(out, options["data"]), alone=part is None) as directory:
         asked = ask(options, options["steps"])
         if not as_json:
             show(asked.words)
-        verdict = _compute(asked, _checkpoint(directory, resume), **options)
-        _save(asked, verdict, directory, report)
+        found = _compute(asked, _checkpoint(directory, resume, part), **options)
+        if isinstance(found, Part):
+            say_part(found, directory / GROUPS, as_json)
+            return 0
+        _save(asked, found, directory, report)
     if as_json:
-        click.echo(verdict.to_json())
+        click.echo(found.to_json())
     else:
-        _say(verdict, directory, time.monotonic() - began)
-    return 0 if verdict.passed else 1
+        _say(found, directory, time.monotonic() - began)
+    return 0 if found.passed else 1
 
 
 def _compute(
@@ -137,11 +149,10 @@ def _compute(
     dask: str | None,
     processes: int | None,
     **options: Any,
-) -> Verdict:
-    """Simulate and compare; the verdict is saved before the checkpoint goes."""
-    kept = kept_in(place.path, f"finished replicas are kept in {place.path}; repeat with --resume to go on.")
-    with progress_bar() as progress, kept, kept_until_done(place.path), spread_out(dask, processes):
-        verdict = run(
+) -> Verdict | Part:
+    """Simulate and compare; the verdict is saved before the checkpoint goes. Of a shard no more than its runs."""
+    with progress_bar() as progress, _told(place), spread_out(dask, processes):
+        found: Verdict | Part = run(
             asked.problem,
             asked.sgd,
             rng=seed,
@@ -150,10 +161,21 @@ def _compute(
             check_stability=not force,
             progress=progress,
             **options,
-        ).about(asked.about)
+        )
+        if isinstance(found, Part):
+            return found
+        verdict = found.about(asked.about)
         clear_for(verdict, place.path.parent)
         verdict.save(place.path.parent)
+        for each in (place, Checkpoint(place.path.with_name(CHECKPOINT))):
+            each.remove()
     return verdict
+
+
+def _told(place: Checkpoint) -> AbstractContextManager[None]:
+    """Tell how to go on with what is kept."""
+    again = "repeat with --resume" if place.path.name == CHECKPOINT else "repeat the command"
+    return kept_in(place.path, f"finished replicas are kept in {place.path}; {again} to go on.")
 
 
 def _save(asked: Asked, verdict: Verdict, directory: Path, report: bool) -> None:
@@ -171,8 +193,14 @@ def _save(asked: Asked, verdict: Verdict, directory: Path, report: bool) -> None
                 save_report([verdict, *found_in(directory)[1:]], directory / REPORT)
 
 
-def _checkpoint(directory: Path, resume: bool) -> Checkpoint:
-    """Return the checkpoint; without --resume what an earlier run left there is dropped when this one's runs begin."""
+def _checkpoint(directory: Path, resume: bool, part: Shard | None) -> Checkpoint:
+    """Return the checkpoint; without --resume what an earlier run left there is dropped when this one's runs begin.
+
+    What shards have made is taken in any case.
+    """
+    groups = directory / GROUPS
+    if part is not None or is_kept(groups):
+        return Checkpoint(groups, resume)
     place = Checkpoint(directory / CHECKPOINT, resume)
     if resume and not place.begun:
         click.echo(f"nothing to resume in {directory}: starting anew.", err=True)

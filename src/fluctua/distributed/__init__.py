@@ -2,5 +2,6 @@
 
 from .entry import cluster
 from .moments_of import moments
+from .passes import batches
 
-__all__ = ["cluster", "moments"]
+__all__ = ["batches", "cluster", "moments"]

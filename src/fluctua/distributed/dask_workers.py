@@ -88,9 +88,10 @@ class DaskWorkers(Pool):
         from distributed.comm import CommClosedError
 
         try:
-            return self.client.scatter(shared, broadcast=True, hash=False)
+            (handle,) = self.client.scatter([shared], broadcast=True, hash=False)  # it takes a tuple apart
         except OSError as problem:  # as while it tries to connect again
             raise CommClosedError(str(problem)) from problem
+        return handle
 
     def release(self, handle: Any) -> None:
         """Let the workers forget it."""

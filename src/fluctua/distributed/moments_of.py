@@ -16,7 +16,7 @@ from ..simulation.executors import elsewhere
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
 
-__all__ = ["moments"]
+__all__ = ["chunked", "moments"]
 
 
 def moments(inputs: DaskArray, targets: DaskArray, weights: ArrayLike | None = None) -> StreamingMoments:
@@ -62,7 +62,7 @@ def moments(inputs: DaskArray, targets: DaskArray, weights: ArrayLike | None = N
         moments(da.ones((100, 3), chunks=(25, 3)), da.ones(100, chunks=25))  # 100 samples in 4 chunks
     """
     dask = needed("dask", "moments of chunked arrays", install="'fluctua[dask]'")
-    x, y = _chunked(inputs, targets)
+    x, y = chunked(inputs, targets)
     empty = StreamingMoments(x.shape[1], y.shape[1], weights)
     held, total = dask.delayed(empty.weights), None
     pieces = zip(x.to_delayed().ravel(), y.to_delayed().ravel(), strict=True)
@@ -75,8 +75,8 @@ def moments(inputs: DaskArray, targets: DaskArray, weights: ArrayLike | None = N
     return found
 
 
-def _chunked(inputs: Any, targets: Any) -> tuple[Any, Any]:
-    """Both in the same chunks of rows, all columns together."""
+def chunked(inputs: Any, targets: Any) -> tuple[Any, Any]:
+    """Return both in the same chunks of rows, all columns together; refuses what cannot be."""
     array = needed("dask.array", "moments of chunked arrays", install="'fluctua[dask]'")
     for name, each in (("inputs", inputs), ("targets", targets)):
         if not isinstance(each, array.Array):

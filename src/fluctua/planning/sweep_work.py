@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from hashlib import sha256
 
 import numpy as np
 
 from .._validate.plain import JsonObject
-from ..problem.least_squares import LeastSquares
-from ..problem.softmax.base import Head
 from ..recipe.sgd import Recipe
 from ..simulation.batches import kept_seed
 from ..simulation.executors import Fractions, Report, current
-from ..simulation.identity import Size, fingerprint
+from ..simulation.identity import Size, content, fingerprint
 from ..simulation.replicas import simulate
 from ..storage.results import provenance
 from ..storage.shelf import Shelf, damaged, digest
@@ -28,7 +25,6 @@ from .sweep_cells import Cell, Measured, Predicted
 __all__ = ["Work", "seed_words"]
 
 _STEP = 1e4  # operations that a step costs beside its arithmetic
-_ROWS = 4096  # of the inputs that are hashed at once
 _SEED = {"last": "seed"}  # the key that the seed of the last sweep is kept under
 _WORDS, _LETTERS = 4, 8  # of a cell's name, which its seed is made of
 
@@ -70,7 +66,7 @@ class Work:
     def identity(self) -> JsonObject:
         """What tells the problem from others."""
         size = Size.of(self.forecast.problem, self.grid.base.weight_decay).to_list()
-        return {"problem": size, "fingerprint": _fingerprint(self.forecast.problem)}
+        return {"problem": size, "fingerprint": content(self.forecast.problem)}
 
     @cached_property
     def keys(self) -> list[JsonObject]:
@@ -224,14 +220,3 @@ def seed_words(root: np.random.SeedSequence) -> JsonObject:
 def _runs(cell: Cell, replicas: int | None) -> int:
     """How many real runs a cell has: none beyond the limit, and where nothing was found of its end."""
     return replicas or cell.predicted.replicas or 0 if cell.stable and cell.excess_loss is not None else 0
-
-
-def _fingerprint(problem: LeastSquares | Head) -> str:
-    """Tell problems apart: the inputs, the targets and the weights of the samples, in 32 letters."""
-    found = sha256(b"" if isinstance(problem, LeastSquares) else type(problem).__name__.encode())
-    for array in (problem.inputs, problem.targets, problem.sample_weight, getattr(problem, "factors", None)):
-        if array is not None:
-            found.update(f"{array.dtype}{array.shape}".encode())
-            for begin in range(0, len(array), _ROWS):
-                found.update(np.ascontiguousarray(array[begin : begin + _ROWS]).tobytes())
-    return found.hexdigest()[:32]

@@ -16,6 +16,7 @@ from .chunks import Survey, surveyed
 from .least_squares import LeastSquares
 from .minimum import Minimum
 from .modes import Spectrum, spectrum
+from .products import Products
 from .projected import ProjectedRows
 from .rows import refuse_magnitude, refuse_scales, refuse_single
 from .subsample import chosen_rows, fit_of
@@ -59,6 +60,8 @@ def in_chunks(
     problem.longest, problem.slope = moments.longest, moments.crossed / moments.samples
     problem.gram = moments.gram / moments.samples if kind.SQUARES else None
     problem._minima, problem._drawn = {}, {}
+    if isinstance(own := getattr(batches, "products", None), Products):
+        problem.products = own
     return problem
 
 

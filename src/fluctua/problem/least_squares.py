@@ -173,7 +173,8 @@ class LeastSquares(Brief, ByValue, Samples):
         ----------
         batches : callable or iterable
             Gives pairs (inputs, targets) of arrays, (n, d) and (n, c) or (n,), the same ones in each pass: a function
-            that returns them anew, a list, `fluctua.data.batches(...)`, or any object that can be iterated again.
+            that returns them anew, a list, `fluctua.data.batches(...)`, `fluctua.distributed.batches(...)` of Dask
+            arrays, or any object that can be iterated again.
         classes : sequence of int or str, optional
             The labels, where targets are labels: an output each, in this order. They are asked for, since a chunk need
             not have all of them.

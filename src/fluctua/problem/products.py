@@ -13,7 +13,7 @@ from .moments import symmetric_form, weighted_square
 if TYPE_CHECKING:
     from .samples import Samples
 
-__all__ = ["Products"]
+__all__ = ["Products", "scattered_rows"]
 
 
 class Products:
@@ -34,8 +34,13 @@ class Products:
         """Sum of rho_i q_i z_i z_i^T, q_i = weights_i + z_i^T form z_i of a symmetric form; at most 4 N r^2 flops."""
         out = np.zeros((samples.rank, samples.rank))
         for rows in samples.blocks(samples.rank):
-            z = samples.projections[rows]
-            q = np.zeros(len(z)) if weights is None else weights[rows]
-            q = q if form is None else q + symmetric_form(z, form)
-            out += weighted_square(z, q if samples.importance is None else q * samples.importance[rows])
+            weight, counted = (None if each is None else each[rows] for each in (weights, samples.importance))
+            out += scattered_rows(samples.projections[rows], weight, form, counted)
         return out
+
+
+def scattered_rows(z: AnyArray, weights: Array | None, form: Array | None, importance: Array | None) -> Array:
+    """Return what some rows add to `Products.scattered`."""
+    q = np.zeros(len(z)) if weights is None else weights
+    q = q if form is None else q + symmetric_form(z, form)
+    return weighted_square(z, q if importance is None else q * importance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from .batches import Draws
 from .head_losses import HeadLosses
 from .head_measurement import HeadRun, HeadTally
 from .head_steps import Shared, head_steppers
+from .kept import Pack
 from .needs import refuse_runs
 from .precision import asked_dtype
 from .records import Book
@@ -110,6 +112,15 @@ class HeadRuns(Runs):
             assert kept is not None
             inside = v.reshape(len(v), 1, -1).astype(np.float64) @ self.basis
             kept.look(step, inside, losses(v))
+
+    def packed(self, chunk: tuple[Chunk, Chunk | None]) -> Pack:
+        """Return what a chunk and its twins found as arrays."""
+        return tuple(array for each in chunk if each is not None for array in super(HeadRuns, self).packed(each))
+
+    def unpacked(self, pack: Pack) -> tuple[Chunk, Chunk | None]:
+        """Return what was packed."""
+        size = len(fields(Chunk))
+        return Chunk(*pack[:size]), Chunk(*pack[size:]) if len(self.steppers) > 1 else None
 
     def tally(self, kept: Path | None, identity: Header) -> HeadTally:
         """Return the sums over the chunks so far: those that a checkpoint holds, or none yet."""

@@ -12,11 +12,14 @@ from numpy.typing import ArrayLike
 
 from .._validate.plain import Header, JsonObject
 from ..problem.least_squares import LeastSquares
+from ..problem.softmax.base import Head
 from ..recipe.averages import Average, read_average
 from ..recipe.reading import read_recipe
 from ..recipe.sgd import Recipe
 
-__all__ = ["EqualTimeRun", "InTimeRun", "NoiseRun", "Size", "fingerprint"]
+__all__ = ["EqualTimeRun", "InTimeRun", "NoiseRun", "Size", "content", "fingerprint"]
+
+_ROWS = 4096  # of the inputs that are hashed at once
 
 
 class Size(NamedTuple):
@@ -52,6 +55,17 @@ class Size(NamedTuple):
 def fingerprint(values: ArrayLike) -> str:
     """Tell arrays apart, in 16 letters."""
     return sha256(np.ascontiguousarray(values, dtype=np.float64).tobytes()).hexdigest()[:16]
+
+
+def content(problem: LeastSquares | Head) -> str:
+    """Tell problems apart: the inputs, the targets and the weights of the samples, in 32 letters."""
+    found = sha256(b"" if isinstance(problem, LeastSquares) else type(problem).__name__.encode())
+    for array in (problem.inputs, problem.targets, problem.sample_weight, getattr(problem, "factors", None)):
+        if array is not None:
+            found.update(f"{array.dtype}{array.shape}".encode())
+            for begin in range(0, len(array), _ROWS):
+                found.update(np.ascontiguousarray(array[begin : begin + _ROWS]).tobytes())
+    return found.hexdigest()[:32]
 
 
 def _average(given: Header | None) -> Average | None:

@@ -26,17 +26,20 @@ from ..storage.writing import check_writable, remove
 from . import heads  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .batches import Rng, generators, kept_seed, seed_sequence
 from .interrupts import deferred
+from .kept import Keep, Packs, asked_part, keeping, numbered
 from .measurement import Measurement
 from .on_device import runs as _device_runs  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .on_device.asked import asked_device
+from .parts import Part, in_parts
 from .resumed import checkpoint_identity, chunk_sizes, damaged
-from .runs import CONTROLS, Asked, hold_problem, runs_of
+from .runs import CONTROLS, Asked, Rngs, Runs, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
 from .workers import workers_for
 
 __all__ = ["simulate"]
 
 
+@in_parts
 @by_noun
 def simulate(
     problem: LeastSquares | Head,
@@ -56,8 +59,9 @@ def simulate(
     device: Any = None,
     batches: str | None = None,
     checkpoint: Checkpoint | Path | str | None = None,
+    shard: str | None = None,
     progress: Callable[[float], None] | None = None,
-) -> Measurement:
+) -> Measurement | Part:
     r"""Run independent replicas of a training run and measure their fluctuation about W*.
 
     Parameters
@@ -108,23 +112,28 @@ def simulate(
     checkpoint : path or Checkpoint, optional
         File that keeps the finished chunks of replicas: an interrupted run called again with the same arguments
         goes on from there and ends with the same numbers. Removed when the run is complete, unless it came as a
-        `fluctua.storage.checkpoint.Checkpoint`, which its owner keeps until the result is written.
+        `fluctua.storage.checkpoint.Checkpoint`, which its owner keeps until the result is written. With `shard`, and
+        of the run whose shards have made their parts, the directory that all share.
+    shard : str, optional
+        "i/n", such as "2/8": only every n-th group of replicas from the i-th on, for jobs that share a `checkpoint` and
+        know nothing of one another. The same call without it finds all groups there, makes those that are missing, and
+        returns the numbers of one process to the last bit. On a device they are the same to rounding.
     progress : callable, optional
         Called with the fraction done, from the calling thread.
 
     Returns
     -------
-    Measurement
-        Losses and mode variances of every replica, and moments over all of them.
+    Measurement or Part
+        Losses and mode variances of every replica, and moments over all of them. Of a shard what it has made.
 
     Raises
     ------
     InvalidInput
         Before any work, for arguments out of range, and where the runs would not fit into memory or not end in time.
     OutputError
-        If `checkpoint` cannot be written.
+        If `checkpoint` cannot be written, or another run holds it.
     ResultError
-        If `checkpoint` belongs to another run.
+        If `checkpoint` belongs to another run, or what it keeps is damaged.
     MissingPackage
         With a device, where torch is not installed.
 
@@ -155,22 +164,58 @@ def simulate(
     count = positive_int("replicas", replicas, minimum=2)
     burn = positive_int("burn_in", burn_in, minimum=0)
 
+    part = asked_part(shard, checkpoint, rng, len(chunk_sizes(count)))
     workers = workers_for(threads) if place is None else 1
     asked = Asked(steps, records, count, workers, start, dynamics, average, dtype, control, burn, place, drawn)
     runs = runs_of(problem, sgd, asked)
-    with kept_until_done(checkpoint) as kept:
-        root = _root(rng, kept)
-        identity, gap = runs.identity(root).to_dict(), runs.gap
-        total = runs.tally(_begun(kept), identity)
-        rngs, sizes = generators(root, count), chunk_sizes(count)
-        chunks = [rngs[i - size : i] for i, size in zip(np.cumsum(sizes), sizes, strict=True)][total.chunks :]
-        with deferred(runs.stop), closing(runs.chunks(chunks, progress)) as found:
-            for chunk in found:
-                total.add(chunk, gap)
-                if kept is not None:
-                    total.save(kept.path, identity)
-        measured: Measurement = total.measurement(identity, gap)
+    with kept_until_done(checkpoint, part) as kept, keeping(kept, part) as keep:
+        measured: Measurement | Part = (
+            _summed(runs, kept, rng, progress) if keep is None else _from_groups(runs, keep, rng, progress)
+        )
         return measured
+
+
+def _summed(runs: Runs, kept: Checkpoint | None, rng: Rng, progress: Callable[[float], None] | None) -> Any:
+    """Run all groups, and keep the sums of those that are finished."""
+    root = _root(rng, kept)
+    identity, gap = runs.identity(root).to_dict(), runs.gap
+    total = runs.tally(_begun(kept), identity)
+    chunks = _chunks(root, runs.asked.replicas)[total.chunks :]
+    with deferred(runs.stop), closing(runs.chunks(chunks, progress, runs.asked.replicas)) as found:
+        for chunk in found:
+            total.add(chunk, gap)
+            if kept is not None:
+                total.save(kept.path, identity)
+    return total.measurement(identity, gap)
+
+
+def _from_groups(runs: Runs, keep: Keep, rng: Rng, progress: Callable[[float], None] | None) -> Any:
+    """Run the groups that are missing, of all or of a part, each kept by itself; sum them up where all are there."""
+    root = keep.root(rng)
+    identity, gap = runs.identity(root).to_dict(), runs.gap
+    keep.hold(fixed := runs.fixed(root))
+    total, sizes, chunks = (
+        runs.tally(None, identity),
+        chunk_sizes(runs.asked.replicas),
+        _chunks(root, runs.asked.replicas),
+    )
+    mine = sizes if keep.part is None else keep.part.of(sizes)
+
+    def make(missing: list[int]) -> Packs:
+        with closing(runs.chunks([chunks[number] for number in missing], progress, sum(mine))) as found:
+            for chunk in found:
+                yield runs.packed(chunk)
+
+    with deferred(runs.stop), closing(keep.through(numbered(fixed, len(chunks)), make)) as packs:
+        for pack in packs:
+            total.add(runs.unpacked(pack), gap)
+    return total.measurement(identity, gap) if keep.part is None else Part.made(keep.part, sizes)
+
+
+def _chunks(root: np.random.SeedSequence, replicas: int) -> list[Rngs]:
+    """The generators of each group's replicas."""
+    rngs, sizes = generators(root, replicas), chunk_sizes(replicas)
+    return [rngs[end - size : end] for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
 
 
 simulate.register(Head)(simulate.__wrapped__)  # type: ignore[attr-defined]

@@ -17,14 +17,16 @@ from numpy.typing import ArrayLike, DTypeLike
 from .._arrays import AnyArray, Array, DType
 from .._validate.arguments import door
 from .._validate.devices import Device
-from .._validate.plain import Header
+from .._validate.plain import Header, JsonObject
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .batches import Draws
 from .executors import Report, elsewhere
-from .identity import EqualTimeRun, Size, fingerprint
+from .identity import EqualTimeRun, Size, content, fingerprint
+from .kept import Pack
 from .records import Window
 from .steppers import Dynamics
+from .tally import Chunk
 from .workers import in_order, one_blas_thread
 
 __all__ = ["CONTROLS", "Asked", "Rngs", "Runs", "hold_problem", "runs_of"]
@@ -143,9 +145,21 @@ class Runs(ABC):
         """Cross to another process as what was asked for: threads and compiled steps stay at home."""
         return runs_of, (self.problem, self.sgd, self.asked)
 
-    def chunks(self, chunks: list[Rngs], progress: Callable[[float], None] | None) -> Generator[Any]:
-        """Yield the chunks in order."""
-        done, work = 1 - sum(map(len, chunks)) / self.asked.replicas, self.asked.replicas * self.window.steps
+    def fixed(self, root: np.random.SeedSequence) -> JsonObject:
+        """What fixes its numbers, and what the samples themselves are."""
+        return {**self.identity(root).to_dict(), "samples": content(self.problem)}
+
+    def packed(self, chunk: Any) -> Pack:
+        """Return what a chunk found as arrays."""
+        return tuple(vars(chunk).values())
+
+    def unpacked(self, pack: Pack) -> Any:
+        """Return what was packed."""
+        return Chunk(*pack)
+
+    def chunks(self, chunks: list[Rngs], progress: Callable[[float], None] | None, of: int) -> Generator[Any]:
+        """Yield the chunks in order; with those that are there already they have `of` replicas."""
+        done, work = 1 - sum(map(len, chunks)) / of, of * self.window.steps
 
         def look() -> None:
             if progress:

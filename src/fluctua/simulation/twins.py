@@ -8,50 +8,83 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .._arrays import AnyArray, Array, Ints
+from .._validate.plain import JsonObject
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from .agenda import BINS, EDGE, Agenda, Forms, Found
 from .batches import Draws, Parts
+from .groups import in_groups
 from .interrupts import deferred
+from .kept import Pack
 from .steppers import pushed_in_modes, slots
 from .thermal import Kicks
-from .workers import Clock, in_order
+from .workers import Clock
 
-__all__ = ["watch"]
+__all__ = ["Twins", "watch"]
 
 Rngs = list[np.random.Generator]
 
 
+@dataclass(frozen=True)
+class Twins:
+    """What all groups of replicas and their twins share.
+
+    Attributes
+    ----------
+    problem : LeastSquares
+    sgd : Recipe
+    agenda : Agenda
+    forms : Forms
+    """
+
+    problem: LeastSquares
+    sgd: Recipe
+    agenda: Agenda
+    forms: Forms
+
+    @cached_property
+    def steppers(self) -> Any:
+        """What moves replicas and kicked twins, and what moves those with new targets."""
+        projections = self.problem.projections
+        return pushed_in_modes(self.problem, self.sgd, projections @ self.agenda.optimum.T.astype(projections.dtype))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross to another process without the steppers, which stay at home."""
+        return Twins, (self.problem, self.sgd, self.agenda, self.forms)
+
+
 def watch(
-    problem: LeastSquares,
-    sgd: Recipe,
-    agenda: Agenda,
-    forms: Forms,
+    twins: Twins,
     groups: Sequence[Rngs],
     threads: int,
     progress: Callable[[float], None] | None = None,
-) -> Found:
-    """Run every group of replicas from W*, with its twins, and look at it as planned.
+    key: JsonObject | None = None,
+) -> list[Found]:
+    """Run every group of replicas from W*, with its twins, look at it as planned, and return what each found.
+
+    Where groups are kept, `key` is what fixes the numbers of the run; of a part the groups that were made come back.
 
     Notes
     -----
     Cost per replica and step of the window: 4 b c r flops for itself and for each of 2 + m s/c twins, s = 1, with
     momentum 2; 2 c m^2 for each lag of an origin.
     """
-    steppers = pushed_in_modes(problem, sgd, problem.projections @ agenda.optimum.T.astype(problem.projections.dtype))
-    clock = Clock(len(groups) * agenda.steps, progress)
+    clock = Clock(len(groups) * twins.agenda.steps, progress)
+    with deferred(clock.stop), closing(in_groups(_watched, twins, groups, threads, clock, key)) as found:
+        return [Found(*each) for each in found]
 
-    def run(rngs: Rngs) -> Found:
-        return _Group(problem, sgd, agenda, forms, steppers, rngs).run(clock)
 
-    with deferred(clock.stop), closing(in_order(run, groups, threads, clock.stop, clock.look)) as found:
-        return Found.gathered(list(found))
+def _watched(twins: Twins, rngs: Rngs, clock: Clock) -> Pack:
+    """Run a group."""
+    group = _Group(twins.problem, twins.sgd, twins.agenda, twins.forms, twins.steppers, rngs)
+    return tuple(vars(group.run(clock)).values())
 
 
 class _Shared(Draws):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import ResultError
 from .paths import kind_of, refuse_irregular
+from .shelf import cleared
 from .writing import remove
 
 __all__ = ["Checkpoint", "kept_until_done"]
@@ -21,6 +22,7 @@ class Checkpoint:
     Attributes
     ----------
     path : Path
+        A file; or a directory, where groups of replicas are kept one by one.
     resume : bool
         Whether to go on with what is there; otherwise it is dropped when the runs begin.
     """
@@ -34,13 +36,24 @@ class Checkpoint:
         refuse_irregular(self.path, ResultError)
         return self.resume and kind_of(self.path, ResultError) == "file"
 
+    def remove(self) -> None:
+        """Remove what is kept there; raises `OutputError`."""
+        if kind_of(self.path, ResultError) == "directory":
+            cleared(self.path)
+        else:
+            remove(self.path)
+
 
 @contextmanager
-def kept_until_done(checkpoint: Checkpoint | Path | str | None) -> Iterator[Checkpoint | None]:
-    """Give the checkpoint to the body; one that came as a path is removed when the body ends, unless it raises."""
+def kept_until_done(checkpoint: Checkpoint | Path | str | None, part: object = None) -> Iterator[Checkpoint | None]:
+    """Give the checkpoint to the body; one that came as a path is removed when the body ends, unless it raises.
+
+    That of a part stays, for the others.
+    """
     if checkpoint is None or isinstance(checkpoint, Checkpoint):
         yield checkpoint
         return
     place = Checkpoint(Path(checkpoint))
     yield place
-    remove(place.path)
+    if part is None:
+        place.remove()

@@ -16,15 +16,16 @@ import numpy as np
 from .._validate.plain import Keywords
 from ..errors import ResultError
 from ..simulation.executors import Fractions, Report, current
+from ..simulation.kept import GROUPS
 from ..storage.checkpoint import Checkpoint
 from ..storage.locking import only_run_in
 from ..storage.paths import kind_of
-from ..storage.writing import clear_leftovers, remove, writable_directory
+from ..storage.writing import clear_leftovers, writable_directory
 from ..verification.conclusion import StatementVerdict
 from ..verification.equal_time import Progress
 from ..verification.verdict import Verdict
 
-__all__ = ["Done", "Keyed", "finished", "of_runs"]
+__all__ = ["Done", "Keyed", "finished", "groups_beside", "of_runs"]
 
 _CHECKPOINT = "checkpoint.npz"
 AnyVerdict = Verdict | StatementVerdict
@@ -112,8 +113,14 @@ def finished(cells: Sequence[Keyed], directory: Path, pose: Callable[[Keyed], An
     for k, (verdict, seconds) in executor.cells(_made, shared, asked, told):
         place = writable_directory(directory / cells[missing[k]].key)
         verdict.save(place)
-        remove(place / _CHECKPOINT)
+        for begun in (Checkpoint(place / _CHECKPOINT), groups_beside(Checkpoint(place / _CHECKPOINT))):
+            begun.remove()
         yield Done(missing[k], verdict, seconds)
+
+
+def groups_beside(checkpoint: Checkpoint) -> Checkpoint:
+    """Return where a cell keeps its groups of replicas one by one."""
+    return Checkpoint(checkpoint.path.with_name(GROUPS))
 
 
 def of_runs(report: Report) -> Progress:

@@ -109,7 +109,7 @@ class Cell(Keyed):
         """Verify the recipe on its data; the base recipe's verdict has the survey of the explorer."""
         data, problem = shared
         verdict = verify(
-            problem, self.sgd, rng=self.entropy, checkpoint=checkpoint, progress=of_runs(report), **self.run
+            problem, self.sgd, rng=self.entropy, checkpoint=checkpoint, shard=None, progress=of_runs(report), **self.run
         ).about(data.about)
         return surveyed(verdict, problem) if self.base else verdict
 

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 from .._validate.plain import Keywords
 from ..simulation.executors import Report
+from ..simulation.kept import keeping
 from ..storage.checkpoint import Checkpoint
 from ..verification.conclusion import StatementVerdict
 from ..verification.formats import caught, shown
 from . import find
-from .cells import Keyed, of_runs
+from .cells import Keyed, groups_beside, of_runs
 
 __all__ = ["StudyCell", "study_cells", "study_summary"]
 
@@ -56,10 +57,11 @@ class StudyCell(Keyed):
         return self.study, self.row
 
     def made(self, shared: None, checkpoint: Checkpoint | None, report: Report) -> StatementVerdict:
-        """Run the row from its beginning: studies keep no replicas."""
-        del shared, checkpoint
-        run = find(self.study).run
-        return run(**self.options, rng=self.entropy, level=_LEVEL, progress=of_runs(report))
+        """Run the row; its finished groups of replicas are kept beside where a checkpoint would be."""
+        del shared
+        run, place = find(self.study).run, None if checkpoint is None else groups_beside(checkpoint)
+        with keeping(place, always=True):
+            return run(**self.options, rng=self.entropy, level=_LEVEL, progress=of_runs(report))
 
 
 def study_cells(studies: Sequence[str], *, quick: bool, seed: int) -> list[StudyCell]:

@@ -19,8 +19,11 @@ from ..problem.least_squares import LeastSquares
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng, seed_sequence
+from ..simulation.kept import asked_part
 from ..simulation.on_device.asked import asked_device
+from ..simulation.parts import Part, in_parts
 from ..simulation.replicas import simulate
+from ..simulation.resumed import chunk_sizes
 from ..simulation.steppers import DYNAMICS, Dynamics
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.answers import predict
@@ -35,6 +38,7 @@ Progress = Callable[[str, float], None]
 _BLOCK = 2**16  # steps whose rates are looked at together
 
 
+@in_parts
 @by_noun
 def verify(
     problem: LeastSquares,
@@ -54,9 +58,10 @@ def verify(
     threads: int | None = None,
     device: Any = None,
     checkpoint: Checkpoint | Path | str | None = None,
+    shard: str | None = None,
     check_stability: bool = True,
     progress: Progress | None = None,
-) -> Verdict:
+) -> Verdict | Part:
     r"""Simulate the recipe and hold the prediction against the measurement.
 
     The verdict has two parts. *Consistent*: no contrast of a small family (excess loss; mode variances in bands)
@@ -100,6 +105,8 @@ def verify(
         As in `simulate`; the Gram matrix, its modes and K are made there too.
     checkpoint : path or Checkpoint, optional
         As in `simulate`, and kept until there is a verdict.
+    shard : str, optional
+        As in `simulate`.
     check_stability : bool
         If False, simulate even where no stationary state exists, as is always done with a schedule.
     progress : callable, optional
@@ -107,8 +114,8 @@ def verify(
 
     Returns
     -------
-    Verdict
-        Both parts, and the table behind them.
+    Verdict or Part
+        Both parts, and the table behind them. Of a shard what it has made.
 
     Raises
     ------
@@ -120,9 +127,9 @@ def verify(
     NotConverged
         Before any simulation, if the stationary state was not found to the accuracy stated.
     OutputError
-        If `checkpoint` cannot be written.
+        If `checkpoint` cannot be written, or another run holds it.
     ResultError
-        If `checkpoint` belongs to another run.
+        If `checkpoint` belongs to another run, or what it keeps is damaged.
     MissingPackage
         With a device, where torch is not installed.
 
@@ -160,18 +167,20 @@ def verify(
         problem.minimum(sgd.weight_decay).refuse_interpolation()
     if sgd.schedule is not None:
         _refuse_rest(sgd, steps)
+    count = default_replicas(problem, sgd, positive_int("steps", steps)) if replicas is None else replicas
+    part = asked_part(shard, checkpoint, rng, len(chunk_sizes(count)))
     tested = LAW_OF[dynamics] if theory is None else theory
     report = progress or silent
     report("theory", 0.0)
     check = check_stability and sgd.schedule is None  # a schedule may well begin above the limit
     stationary = predict(problem, sgd, theory=tested, average=average, check_stability=check)
-    share = share_of_limit(problem, sgd, positive_int("steps", steps)) if stationary.law.feeds_back else None
-    with kept_until_done(checkpoint) as kept:
+    share = share_of_limit(problem, sgd, steps) if stationary.law.feeds_back else None
+    with kept_until_done(checkpoint, part) as kept:
         measurement = simulate(
             problem,
             sgd,
             steps=steps,
-            replicas=default_replicas(problem, sgd, steps) if replicas is None else replicas,
+            replicas=count,
             rng=rng,
             start=start,
             records=records,
@@ -181,8 +190,11 @@ def verify(
             threads=threads,
             device=device,
             checkpoint=kept,
+            shard=shard,
             progress=partial(report, "simulation"),
         )
+        if isinstance(measurement, Part):
+            return measurement
         return Trial(stationary, measurement, start, level, resolution, share, partial(report, "comparison")).verdict()
 
 

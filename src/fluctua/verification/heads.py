@@ -17,7 +17,10 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..simulation.batches import Rng
 from ..simulation.head_measurement import HeadMeasurement
+from ..simulation.kept import asked_part
+from ..simulation.parts import Part
 from ..simulation.replicas import simulate
+from ..simulation.resumed import chunk_sizes
 from ..simulation.runs import CONTROLS
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.local.heads import predict_head
@@ -51,9 +54,10 @@ def verify_head(
     device: Any = None,
     control: str | None = "quadratic",
     checkpoint: Checkpoint | Path | str | None = None,
+    shard: str | None = None,
     check_stability: bool = True,
     progress: Progress | None = None,
-) -> Verdict:
+) -> Verdict | Part:
     r"""Simulate the recipe on a softmax or logistic head, and hold the local theory against the measurement.
 
     The rung under test is the one that `predict` gives, or `theory`. It states its own error,
@@ -66,7 +70,7 @@ def verify_head(
         The data.
     sgd : SGD
         The recipe, of independent batches at a constant rate.
-    steps, replicas, rng, records, level, resolution, dtype, threads, checkpoint, progress
+    steps, replicas, rng, records, level, resolution, dtype, threads, checkpoint, shard, progress
         As for least squares.
     start : "optimum"
         The theory is of the surroundings of W*, and so are the runs that test it.
@@ -83,7 +87,7 @@ def verify_head(
 
     Returns
     -------
-    Verdict
+    Verdict or Part
         As for least squares; its identity has the anharmonicity, the limit and the theory's own error.
 
     Raises
@@ -103,6 +107,8 @@ def verify_head(
     if theory is not None:
         choice("theory", theory, LOCAL_RUNGS)
     level, resolution = false_alarm_level(level), resolution_share(resolution)
+    count = _replicas(problem, sgd, steps) if replicas is None else replicas
+    part = asked_part(shard, checkpoint, rng, len(chunk_sizes(count)))
     report = progress or silent
     report("theory", 0.0)
     stationary = predict_head(problem, sgd, theory=theory, check_stability=check_stability)
@@ -113,12 +119,12 @@ def verify_head(
             f"steps = {steps} are too few: there is no law at finite time here, the flattest mode settles in about "
             f"{settled:,} steps, and the runs are looked at after that. Use at least {2 * settled:,}."
         )
-    with kept_until_done(checkpoint) as kept:
+    with kept_until_done(checkpoint, part) as kept:
         measured = simulate(
             problem,
             sgd,
             steps=steps,
-            replicas=_replicas(problem, sgd, steps) if replicas is None else replicas,
+            replicas=count,
             rng=rng,
             records=records,
             dtype=dtype,
@@ -126,8 +132,11 @@ def verify_head(
             control=control if follows and sgd.lr < float(stationary.limit) else None,
             burn_in=0 if follows else settled,
             checkpoint=kept,
+            shard=shard,
             progress=partial(report, "simulation"),
         )
+        if isinstance(measured, Part):
+            return measured
         assert isinstance(measured, HeadMeasurement)
         return HeadTrial(stationary, measured, level, resolution, partial(report, "comparison")).verdict()
 

@@ -37,7 +37,7 @@ def setting(request):
     watch = dynamic.watch
 
     def once(given, *arguments):
-        if given is not problem:
+        if given.problem is not problem:
             return watch(given, *arguments)
         if not runs:
             runs.append(watch(given, *arguments))

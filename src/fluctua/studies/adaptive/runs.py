@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -16,7 +17,11 @@ from ..._validate.plain import Header
 from ..._validate.values import function, instance, positive_int, real_number
 from ...errors import InvalidInput
 from ...simulation.batches import Rng, generators, seed_sequence
+from ...simulation.groups import in_groups
+from ...simulation.interrupts import deferred
+from ...simulation.kept import Pack
 from ...simulation.replicas import simulate
+from ...simulation.workers import Clock
 from .chain import Langevin, moves
 from .grid import grid_of
 from .law import ChainLaw
@@ -28,6 +33,7 @@ __all__ = ["ChainRuns", "counted", "drawn", "silent", "simulate_chain", "table_o
 LEAST = 8  # replicas that make an error bar
 BINS = 512
 _POWERS = {"E x": 1, "E x^2": 2, "E q": 1, "E q^2": 2}
+_GROUP = 8  # runs that are kept together
 _MARGIN = 0.25  # of the domain, on each side: what the splines cover more
 
 
@@ -239,8 +245,6 @@ def _in_a_line(
     progress: Callable[[float], None],
 ) -> tuple[dict[str, Array], Array, Array, Ints]:
     """One dimension, compiled: means, last places, edges and counts."""
-    from .compiled import march  # noqa: PLC0415  (numba is slow to load)
-
     rngs = generators(root, runs)
     grid = grid_of(chain, None, None) if start is None else None
     low, high = chain.domain if grid is None else grid.x[[0, -1]]
@@ -248,17 +252,31 @@ def _in_a_line(
         drawn(grid.x, grid.stationary, rngs) if grid is not None else np.full(runs, real_number("start", start))
     )
     table, span = table_of(partial(moves, chain), min(low, places.min()), max(high, places.max()))
-    sums, counts = np.zeros((runs, 5)), np.zeros((runs, BINS), np.int64)
-    for k, (place, one) in enumerate(zip(places, rngs, strict=True)):
-        if unseen:
-            place = march(place, one, unseen, table, span, np.zeros(5), np.zeros(BINS, np.int64))  # noqa: PLW2901
-        places[k] = march(place, one, steps, table, span, sums[k], counts[k])
-        progress((k + 1) / runs)
+    groups = [(places[first : first + _GROUP], rngs[first : first + _GROUP]) for first in range(0, runs, _GROUP)]
+    clock = Clock(len(groups) * _GROUP, progress)
+    with deferred(clock.stop), closing(in_groups(_marched, (table, span, steps, unseen), groups, 1, clock)) as parts:
+        places, sums, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
     sums[np.isnan(places)] = np.nan
     means = (sums / steps).T
     g = 1 / (2 * chain.temperature * chain.lr)
     found = {"E x": means[0], "E x^2": means[1], "E g": g * means[2], "E g x": g * means[3], "E g x^2": g * means[4]}
     return found, places, np.linspace(*span, BINS + 1), counts
+
+
+def _marched(
+    shared: tuple[Array, tuple[float, float], int, int], group: tuple[Array, list[np.random.Generator]], clock: Clock
+) -> Pack:
+    """Last places, sums and counts of some runs."""
+    from .compiled import march  # noqa: PLC0415  (numba is slow to load)
+
+    (table, span, steps, unseen), (begin, rngs) = shared, group
+    places, sums, counts = begin.copy(), np.zeros((len(begin), 5)), np.zeros((len(begin), BINS), np.int64)
+    for k, (place, one) in enumerate(zip(begin, rngs, strict=True)):
+        if unseen:
+            place = march(place, one, unseen, table, span, np.zeros(5), np.zeros(BINS, np.int64))  # noqa: PLW2901
+        places[k] = march(place, one, steps, table, span, sums[k], counts[k])
+        clock.tick()
+    return places, sums, counts
 
 
 def table_of(functions: Any, low: float, high: float) -> tuple[Array, tuple[float, float]]:

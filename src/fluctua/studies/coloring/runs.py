@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from ..._validate.sizes import refuse_bytes, refuse_work
 from ..._validate.values import flag, function, positive_int
 from ...errors import InvalidInput
 from ...simulation.batches import Rng, generators, seed_sequence
-from ...simulation.workers import Clock, in_order, workers_for
+from ...simulation.groups import in_groups
+from ...simulation.workers import Clock, workers_for
 from .asked import hold_move
 from .graph import Graph
 from .moves import Move, refuse_table
 from .proposals import Proposals
-from .replica import Replica
+from .replica import Replica, run_replica
 
 __all__ = ["ColoringRuns", "simulate_graph"]
 
@@ -213,8 +214,8 @@ def simulate_graph(
     root, begin = seed_sequence(rng), _starts(graph, start, runs)
     times = np.unique(np.round(np.linspace(1, count + unseen, min(_POINTS, count + unseen)))).astype(np.int64)
     clock = Clock(runs * (count + unseen), progress)
-    one = partial(Replica(graph, move, bool(flags), unseen, count, times, clock).run, begin)
-    found = list(in_order(one, enumerate(generators(root, runs)), workers, clock.stop, clock.look))
+    one, each = Replica(graph, move, bool(flags), unseen, count, times, begin), list(enumerate(generators(root, runs)))
+    found = list(in_groups(run_replica, one, each, workers, clock))
     identity = {
         "sweeps": count,
         "replicas": runs,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count as counting
-from threading import Event
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,13 @@ from ..._validate.plain import Keywords
 from ..._validate.sizes import refuse_bytes, refuse_work
 from ..._validate.values import function, instance, positive_int
 from ...simulation.batches import Rng, generators, seed_sequence
+from ...simulation.groups import in_groups
+from ...simulation.kept import Pack
 from ...simulation.replicas import simulate
-from ...simulation.workers import in_order, workers_for
+from ...simulation.workers import Clock, in_order, workers_for
 from .denoisers import Denoiser, denoiser_of, hold_alone
 from .gaussian import GaussianData
-from .pixels import Chain, Step, chain_of
+from .pixels import Called, Chain, Step, chain_of
 from .sampled import DiffusionSamples
 from .sampler import DDIM
 
@@ -124,14 +125,18 @@ def blocks_of(
     refuse_work(f"samples = {samples} of {chain.steps} steps", flops, "Use fewer.")
     rows = max(_ELEMENTS // chain.features, 64)
     sizes = [min(rows, samples - first) for first in range(0, samples, rows)]
-    done = counting(1)
+    jobs, clock = list(zip(sizes, generators(root, len(sizes)), strict=True)), Clock(len(sizes), progress)
+    if isinstance(chain, Called):  # a function of the user's may remember its calls
+        made = in_order(lambda job: _block(chain, job, clock), jobs, threads, clock.stop, clock.look)
+    else:
+        made = in_groups(_block, chain, jobs, threads, clock, kept=False)
+    with closing(made) as found:
+        yield from ((ends, starts) for ends, starts in found)
 
-    def work(job: tuple[int, np.random.Generator]) -> tuple[Array, Array]:
-        size, rng = job
-        start = rng.standard_normal((size, chain.features))
-        return chain.run(start, rng), start
 
-    for block in in_order(work, zip(sizes, generators(root, len(sizes)), strict=True), threads, Event()):
-        yield block
-        if progress:
-            progress(next(done) / len(sizes))
+def _block(chain: Chain, job: tuple[int, np.random.Generator], clock: Clock) -> Pack:
+    size, rng = job
+    start = rng.standard_normal((size, chain.features))
+    end = chain.run(start, rng)
+    clock.tick()
+    return end, start

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count as counting
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,9 @@ from ..._validate.plain import Header
 from ..._validate.sizes import refuse_work
 from ...errors import InvalidInput
 from ...simulation.batches import generators
-from ...simulation.workers import in_order, workers_for
+from ...simulation.groups import in_groups
+from ...simulation.kept import Pack
+from ...simulation.workers import Clock, workers_for
 from .gaussian import GaussianData
 from .pixels import guess_of
 from .sampler import DDIM
@@ -136,16 +136,8 @@ def train(
     drawn = float(samples) * length * grid.steps * denoiser.sgd.batch_size * data.features
     refuse_work(f"{samples} trainings", drawn * (4 * data.features + _OWN_FLOPS), "Use fewer, or fewer steps.")
     sizes = [min(_GROUP, samples - first) for first in range(0, samples, _GROUP)]
-    done = counting(1)
-
-    def work(job: tuple[int, np.random.Generator]) -> tuple[Array, Array]:
-        return _group(data, grid, sampler.eta, denoiser, *job)
-
-    parts = []
-    for part in in_order(work, zip(sizes, generators(root, len(sizes)), strict=True), workers_for(threads), Event()):
-        parts.append(part)
-        if progress:
-            progress(next(done) / len(sizes))
+    jobs, clock = list(zip(sizes, generators(root, len(sizes)), strict=True)), Clock(len(sizes), progress)
+    parts = in_groups(_group, (data, grid, sampler.eta, denoiser), jobs, workers_for(threads), clock)
     spreads, means = (np.concatenate(each) for each in zip(*parts, strict=True))
     if not (abs(spreads) < LARGEST).all():
         raise InvalidInput(f"the training diverged at lr = {denoiser.sgd.lr:g}. Use a smaller lr, or a larger batch.")
@@ -154,9 +146,10 @@ def train(
 
 
 def _group(
-    data: GaussianData, grid: Grid, eta: float, denoiser: Trained, size: int, rng: np.random.Generator
-) -> tuple[Array, Array]:
+    shared: tuple[GaussianData, Grid, float, Trained], job: tuple[int, np.random.Generator], clock: Clock
+) -> Pack:
     """Covariances and mean errors of the samples of some trainings."""
+    (data, grid, eta, denoiser), (size, rng) = shared, job
     steps = steps_of(grid, eta)
     spread = np.repeat(np.eye(data.features)[None], size, axis=0)
     mean = np.repeat(-steps.a[0] * data.mean[None], size, axis=0)
@@ -167,6 +160,7 @@ def _group(
             move = steps.gain[k] * weight + steps.kap[k] / steps.sigma[k] * np.eye(data.features)
             spread = move @ spread @ move.transpose(0, 2, 1) + steps.noise[k] ** 2 * np.eye(data.features)
             mean = np.einsum("rij,rj->ri", move, mean)
+    clock.tick()
     return spread, mean
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +14,10 @@ from ..._validate.values import positive_int, step_list
 from ...errors import InvalidInput
 from ...recipe.sgd import SGD
 from ...simulation.batches import Draws, Rng, generators, seed_sequence
+from ...simulation.groups import in_groups
+from ...simulation.kept import Pack
 from ...simulation.replicas import simulate
-from ...simulation.workers import in_order, workers_for
+from ...simulation.workers import Clock, workers_for
 from .covered import refuse_uncovered
 from .frame import balance_of
 from .measurement import LayersMeasurement
@@ -128,53 +129,47 @@ def measured_over(
     )
     identity = {"recipe": sgd.to_dict(), "entropy": str(root.entropy), "spawn_key": list(root.spawn_key)}
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is a finding, not a warning
-        weights = np.concatenate(_Runs(net, sgd, steps, workers, progress).all(generators(root, replicas)), axis=1)
+        weights = _weights(_Runs(net, sgd, steps), generators(root, replicas), workers, progress)
         return [
             LayersMeasurement(net, identity, window, **_measured(net, weights[np.searchsorted(steps, window)]))
             for window in windows
         ]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Runs:
     """What the workers share."""
 
     net: TwoLayer
     sgd: SGD
     recorded: Ints
-    workers: int
-    progress: Callable[[float], None] | None
-    done: int = 0
 
-    def all(self, rngs: list[np.random.Generator]) -> list[Array]:
-        """The weights of all replicas at the recorded steps, in chunks of (n, replicas, h r + c h)."""
-        self.stop = threading.Event()
-        chunks = [rngs[first : first + _CHUNK] for first in range(0, len(rngs), _CHUNK)]
-        total = len(rngs) * int(self.recorded[-1])
 
-        def look() -> None:
-            if self.progress:
-                self.progress(self.done / total)
+def _weights(
+    runs: _Runs, rngs: list[np.random.Generator], workers: int, progress: Callable[[float], None] | None
+) -> Array:
+    """The weights of all replicas at the recorded steps, (n, replicas, h r + c h)."""
+    chunks = [rngs[first : first + _CHUNK] for first in range(0, len(rngs), _CHUNK)]
+    clock = Clock(len(chunks) * int(runs.recorded[-1]), progress)
+    return np.concatenate([part for (part,) in in_groups(_chunk, runs, chunks, workers, clock)], axis=1)
 
-        return list(in_order(self._chunk, chunks, self.workers, self.stop, look))
 
-    def _chunk(self, rngs: list[np.random.Generator]) -> Array:
-        from .stepper import descend  # noqa: PLC0415  (numba)
+def _chunk(runs: _Runs, rngs: list[np.random.Generator], clock: Clock) -> Pack:
+    from .stepper import descend  # noqa: PLC0415  (numba)
 
-        net, samples = self.net, self.net.samples
-        x = np.ascontiguousarray(samples.inputs)
-        y = x @ net.problem.minimum().mode_weights.T - samples.residuals
-        first, second = (np.repeat(each[None], len(rngs), axis=0) for each in (net.first, net.second))
-        draws, now, looks = Draws(rngs, len(x), self.sgd), 0, []
-        for step in self.recorded.tolist():
-            for batches in draws.batches(step - now):
-                if self.stop.is_set():
-                    raise InterruptedError("the simulation was stopped")
-                descend(first, second, x, y, np.ascontiguousarray(batches), self.sgd.lr)
-                self.done += len(batches) * len(rngs)
-            now = step
-            looks.append(np.concatenate([first.reshape(len(rngs), -1), second.reshape(len(rngs), -1)], axis=1))
-        return np.array(looks)
+    net, samples = runs.net, runs.net.samples
+    x = np.ascontiguousarray(samples.inputs)
+    y = x @ net.problem.minimum().mode_weights.T - samples.residuals
+    first, second = (np.repeat(each[None], len(rngs), axis=0) for each in (net.first, net.second))
+    draws, now, looks = Draws(rngs, len(x), runs.sgd), 0, []
+    for step in runs.recorded.tolist():
+        for batches in draws.batches(step - now):
+            clock.done += len(batches) - 1
+            clock.tick()
+            descend(first, second, x, y, np.ascontiguousarray(batches), runs.sgd.lr)
+        now = step
+        looks.append(np.concatenate([first.reshape(len(rngs), -1), second.reshape(len(rngs), -1)], axis=1))
+    return (np.array(looks),)
 
 
 def _measured(net: TwoLayer, weights: Array) -> dict[str, Array]:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ..._arrays import Array
 from ...simulation.batches import generators
+from ...simulation.groups import in_groups
 from ...simulation.interrupts import deferred
-from ...simulation.workers import Clock, in_order
+from ...simulation.kept import Pack
+from ...simulation.workers import Clock
 from .network import RateNetwork
 from .tasks import Tasks
 
@@ -25,6 +28,7 @@ GROUPS = 32
 _BLOCK = 32  # steps whose noise is drawn at once
 
 Report = Callable[[float], None] | None
+_Work = Callable[["Begun", np.random.Generator, int, Clock], Pack]
 
 
 @dataclass(frozen=True)
@@ -98,24 +102,29 @@ def learn(begun: Begun, tasks: Tasks, curve: Sequence[float], progress: Report =
     -----
     Cost per replica and step: 4 n^2 flops for each task, 2 n^2 for each input and 4 n^2 for each strength.
     """
-
-    def one(begun: Begun, rng: np.random.Generator, size: int, clock: Clock) -> tuple[Array, Array]:
-        return _Learning(begun, tasks, curve, rng, size).run(clock)
-
-    speeds, overlaps = zip(*_all(begun, one, progress), strict=True)
+    found = _all(begun, partial(_learned, tasks, tuple(curve)), progress)
+    speeds, overlaps = zip(*found, strict=True)
     return np.array(speeds), np.array(overlaps)
 
 
-def _all(begun: Begun, work: Callable[..., tuple[Array, ...]], progress: Report) -> list[tuple[Array, ...]]:
+def _all(begun: Begun, work: _Work, progress: Report) -> list[Pack]:
     """Every group's part of a run, in order."""
     clock = Clock(len(begun.sizes) * (begun.burn + begun.steps), progress)
     groups = list(zip(generators(begun.entropy, len(begun.sizes)), begun.sizes, strict=True))
-
-    def run(group: tuple[np.random.Generator, int]) -> tuple[Array, ...]:
-        return work(begun, *group, clock)
-
-    with deferred(clock.stop), closing(in_order(run, groups, begun.threads, clock.stop, clock.look)) as found:
+    shared = replace(begun, threads=1), work
+    with deferred(clock.stop), closing(in_groups(_group, shared, groups, begun.threads, clock)) as found:
         return list(found)
+
+
+def _group(shared: tuple[Begun, _Work], group: tuple[np.random.Generator, int], clock: Clock) -> Pack:
+    begun, work = shared
+    return work(begun, *group, clock)
+
+
+def _learned(
+    tasks: Tasks, curve: Sequence[float], begun: Begun, rng: np.random.Generator, size: int, clock: Clock
+) -> Pack:
+    return _Learning(begun, tasks, curve, rng, size).run(clock)
 
 
 def _noise(begun: Begun, rng: np.random.Generator, size: int) -> Iterator[Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,15 +12,18 @@ from ..._validate.values import false_alarm_level, listed, positive_int, resolut
 from ...errors import InvalidInput
 from ...problem.least_squares import LeastSquares
 from ...recipe.sgd import Recipe
-from ...simulation.agenda import Agenda
+from ...simulation.agenda import Agenda, Found
 from ...simulation.batches import Rng, generators, seed_sequence
-from ...simulation.identity import InTimeRun, Size
+from ...simulation.identity import InTimeRun, Size, content
+from ...simulation.kept import asked_part, keeping
 from ...simulation.needs import refuse_twins
+from ...simulation.parts import Part, in_parts
 from ...simulation.steppers import slots
-from ...simulation.twins import watch
+from ...simulation.twins import Twins, watch
 from ...simulation.workers import workers_for
+from ...storage.checkpoint import Checkpoint, kept_until_done
 from ...theory.answers import Prediction, predict
-from ..equal_time import Progress, default_replicas, silent
+from ..equal_time import Progress, default_replicas, refuse_run, silent
 from ..near_limit import share_of_limit
 from .expectation import Expectation
 from .findings import GROUPS
@@ -33,6 +37,7 @@ _MOST, _AFFORDABLE = 1000, 1e13  # weights looked at together; flops of the theo
 _MODES, _LAGS, _ORIGINS = 20, (1, 2, 4, 8, 16, 32), 512
 
 
+@in_parts
 def verify_dynamic(
     problem: LeastSquares,
     sgd: Recipe,
@@ -46,8 +51,10 @@ def verify_dynamic(
     resolution: float = 0.05,
     entropy: bool | None = None,
     threads: int | None = None,
+    checkpoint: Checkpoint | Path | str | None = None,
+    shard: str | None = None,
     progress: Progress | None = None,
-) -> DynamicVerdict:
+) -> DynamicVerdict | Part:
     r"""Hold the fluctuation-dissipation theorem in time against real training runs (F20 to F23).
 
     Replicas start at W*. In the second half of a run, correlations E[V(t)^T V(t+k)] are measured in the steepest
@@ -98,13 +105,18 @@ def verify_dynamic(
         0 < nu < 1, whose weights are not the chain that it is of.
     threads : int, optional
         As in `simulate`.
+    checkpoint : path or Checkpoint, optional
+        Directory that keeps the finished groups of replicas: an interrupted call repeated with the same arguments goes
+        on with those that are missing, and ends with the same numbers. They are removed when there is a verdict.
+    shard : str, optional
+        As in `simulate`: jobs that share a `checkpoint` make a part of the groups each.
     progress : callable, optional
         Called with the name of the stage and the fraction of it done.
 
     Returns
     -------
-    DynamicVerdict
-        The statements, and what the runs could have told.
+    DynamicVerdict or Part
+        The statements, and what the runs could have told. Of a shard what it has made.
 
     Raises
     ------
@@ -113,6 +125,10 @@ def verify_dynamic(
         fluctuates.
     NotConverged
         Before any run, if the stationary state was not found to the accuracy stated.
+    OutputError
+        If `checkpoint` cannot be written, or another run holds it.
+    ResultError
+        If `checkpoint` belongs to another run, or what it keeps is damaged.
 
     Notes
     -----
@@ -143,6 +159,8 @@ def verify_dynamic(
     if lags is not None:
         lags = [positive_int("lags", lag) for lag in listed("lags", lags, "steps")]
     level, resolution = false_alarm_level(level), resolution_share(resolution)
+    refuse_run(checkpoint, rng)
+    part = asked_part(shard, checkpoint, rng, GROUPS if replicas is None else min(GROUPS, replicas))
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput(
             "a full batch has no noise of batches: gradient descent does not fluctuate, and of a sampler the twins "
@@ -154,26 +172,28 @@ def verify_dynamic(
     stationary = predict(problem, sgd)
     stationary.response(1)  # refuses what has no law in time, before any run
     seen = _modes(stationary, modes)
-    root = seed_sequence(rng)
-    agenda = _agenda(stationary, positive_int("steps", steps, minimum=8), lags, seen, root)
+    length = positive_int("steps", steps, minimum=8)
     count = _replicas(problem, sgd, steps, seen) if replicas is None else positive_int("replicas", replicas, minimum=2)
-    refuse_twins(problem, sgd, agenda.steps, count, seen, agenda.reach)
-    expectation = Expectation(stationary, agenda, _entropic(problem, sgd, seen, entropy))
-    share = share_of_limit(problem, sgd, agenda.steps)
-    rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
-    groups = [list(part) for part in np.array_split(np.array(rngs, dtype=object), min(GROUPS, count))]
-    found = watch(
-        problem,
-        sgd,
-        agenda,
-        expectation.forms,
-        groups,
-        workers_for(threads),
-        lambda fraction: report("simulation", fraction),
-    )
-    report("comparison", 0.0)
-    run = _identity(problem, sgd, agenda, count, len(groups), root)
-    return verdict_of(expectation, found, level, resolution, {**run.to_dict(), "share_of_limit": share})
+    entropic = _entropic(problem, sgd, seen, entropy)
+    with kept_until_done(checkpoint, part) as kept, keeping(kept, part, always=True) as keep:
+        root = seed_sequence(rng) if keep is None else keep.root(rng)
+        agenda = _agenda(stationary, length, lags, seen, root)
+        refuse_twins(problem, sgd, agenda.steps, count, seen, agenda.reach)
+        expectation = Expectation(stationary, agenda, entropic)
+        share = share_of_limit(problem, sgd, agenda.steps)
+        rngs = generators(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 0)), count)
+        groups = [list(each) for each in np.array_split(np.array(rngs, dtype=object), min(GROUPS, count))]
+        run = _identity(problem, sgd, agenda, count, len(groups), root).to_dict()
+        fixed = {**run, "entropy production": entropic, "samples": content(problem)}
+        if keep is not None:
+            keep.hold(fixed)
+        twins = Twins(problem, sgd, agenda, expectation.forms)
+        found = watch(twins, groups, workers_for(threads), lambda fraction: report("simulation", fraction), fixed)
+        if part is not None:
+            return Part.made(part, [len(each) for each in groups])
+        report("comparison", 0.0)
+        identity = {**run, "share_of_limit": share}
+        return verdict_of(expectation, Found.gathered(found), level, resolution, identity)
 
 
 def _identity(
