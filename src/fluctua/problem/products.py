@@ -8,7 +8,7 @@ import numpy as np
 
 from .._arrays import AnyArray, Array
 from .modes import Spectrum, spectrum
-from .moments import symmetric_form, weighted_square
+from .moments import add_weighted_square, symmetric_form
 
 if TYPE_CHECKING:
     from .samples import Samples
@@ -37,5 +37,5 @@ class Products:
             z = samples.projections[rows]
             q = np.zeros(len(z)) if weights is None else weights[rows]
             q = q if form is None else q + symmetric_form(z, form)
-            out += weighted_square(z, q if samples.importance is None else q * samples.importance[rows])
+            add_weighted_square(out, z, q if samples.importance is None else q * samples.importance[rows])
         return out

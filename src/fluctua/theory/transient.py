@@ -189,7 +189,7 @@ class Relaxation:
         source, last = self.recalled, steps[-1]
         if not isinstance(source, SpannedSource) or self.rtol < _FINEST:
             return None
-        asked, everywhere = Asked(source.minimum, source.witnesses), curve or steps[0] < last
+        asked, everywhere = Asked(source.minimum, source.witnesses, self.covariance), curve or steps[0] < last
         kappa, warm = source.source.kappa, self.thermal if self._heated else None
         found = Sweeps(self.kernel, asked, kappa, self.covariance, self.mean, self.rtol, last, everywhere, warm)
         with np.errstate(over="ignore", invalid="ignore"):
