@@ -93,12 +93,12 @@ def _crossing(
     """The learning rate at which <Z, Phi o Z> = <Z, S>; `edge` if none is, `otherwise` while S is far from positive."""
     from scipy.optimize import brentq
 
-    norm, squares = float(np.vdot(z, s)), z * z
+    norm, squares = float(np.vdot(z, s)), [z * z]
     if norm < 0:
         return otherwise
 
     def excess(place: float) -> float:
-        return kernel(edge * np.exp(place)).weighed(squares) / norm - 1
+        return kernel(edge * np.exp(place)).weighed(squares[0]) / norm - 1
 
     most = float(np.log1p(-_END))
     low = high = min(float(np.log(otherwise / edge)), most)
@@ -112,7 +112,7 @@ def _crossing(
         return edge
     if low < high:
         otherwise = edge * float(np.exp(brentq(excess, low, high, xtol=sure, rtol=1e-13)))
-    del squares  # brentq leaves a cycle that holds `excess`
+    squares.clear()  # brentq leaves a cycle that holds `excess`
     return otherwise
 
 
