@@ -230,7 +230,7 @@ class Law(Heated):
         """Whether the source depends on S."""
         return self.rung in ("exact", "equilibrium") and self.source.kappa > 0
 
-    @cached_property
+    @property
     def noise(self) -> Array:
         """The source at W*, kappa C, (r, r); for "hessian" the common stand-in for it."""
         return self.source.noise if self.rung != "hessian" else self.source.noise_of_the_loss

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from .._arrays import AnyArray, Array
-from ..problem.moments import mirrored
+from ..problem.moments import mirror
 from .made import Made
 from .skeleton import Skeleton
 
@@ -48,7 +48,8 @@ class Reach:
 
         What is `added` to the diagonal of the source at the nodes, (nodes, r), adds to the diagonal.
         """
-        out = mirrored(self.made(shares, begun=bool(self.begun.any())).matrix(self.begun, [noise, *felt], noise.dtype))
+        made = self.made(shares, begun=bool(self.begun.any()))
+        out = mirror(made.matrix(self.begun, [noise, *felt], noise.dtype))
         np.fill_diagonal(out, np.diag(out) + self.adds(added))
         return out
 

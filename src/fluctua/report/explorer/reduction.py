@@ -12,7 +12,7 @@ import numpy as np
 from ..._arrays import Array
 from ...errors import NotConverged, UnstableSGD
 from ...problem.least_squares import LeastSquares
-from ...problem.subsample import part
+from ...problem.subsample import part_of_all
 from ...recipe.sgd import SGD, Recipe
 from ...theory.answers import predict
 from ...theory.stability import max_stable_lr
@@ -72,8 +72,8 @@ class _Reduction:
         samples = int(max(_WORK / modes**2, _FEWEST))
         if rank <= _MODES and self.problem.samples <= samples:
             return [self.problem] * len(self.weight_decays)
-        minima = map(self.problem.minimum, map(float, self.weight_decays))
-        return [part(self.problem, each, samples, slice(0, modes), own_noise=True)[0] for each in minima]
+        minima = [self.problem.minimum(float(gamma)) for gamma in self.weight_decays]
+        return [part_of_all(self.problem, minima, samples, slice(0, modes))] * len(minima)
 
     @cached_property
     def noises(self) -> Array:
