@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from time import perf_counter
 
 import click
@@ -15,6 +16,7 @@ __all__ = ["tell_long_work"]
 
 _LONG = 2e12  # operations, some 20 seconds of a core
 _WIDE = 1024  # inputs, below which modes are few as they are
+_FEW = 90  # seconds, and minutes
 _TRIED = 1024  # rows of a product that tells the rate here
 
 
@@ -45,7 +47,7 @@ def _rate() -> float:
 
 
 def _told(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} seconds"
+    if seconds < _FEW:
+        return f"{ceil(seconds)} seconds"
     minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    return f"{minutes:.0f} minutes" if minutes < _FEW else f"{minutes / 60:.1f} hours"

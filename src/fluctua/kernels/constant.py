@@ -236,22 +236,18 @@ class Kernel(TwoTimes):
         b = (n - a)/(n g), by series where n |g| is small (the differences would cancel); g < 0 where a mode grows.
         """
         a, g, small, y = self._summed(n := steps, rows, columns)
-        if n == 1:
-            return a, np.zeros_like(g)
         b = (n - a) / (n * g)
         b[small] = (n - 1) / 2 * alternating(n, y, 2)
         return a, b
 
     def _summed(self, steps: int, rows: slice, columns: slice) -> tuple[Array, Array, Bools, Array]:
         """The first of `sums`; the gap, which is 1 where it is small; where that is, and what the gap is there."""
-        n, g = steps, self.gap(rows, columns)
-        small = np.abs(n * g) < _SMALL
+        g = self.gap(rows, columns)
+        small = np.abs(steps * g) < _SMALL
         y = g[small]
         g[small] = 1.0
-        if n == 1:
-            return np.ones_like(g), g, small, y
-        a = self._lost(n, rows, columns) / g
-        a[small] = n * alternating(n, y, 1)
+        a = np.ones_like(g) if steps == 1 else self._lost(steps, rows, columns) / g
+        a[small] = steps * alternating(steps, y, 1)
         return a, g, small, y
 
     def moments(self, steps: int, count: int, rows: slice = _ALL, columns: slice = _ALL) -> Iterator[Array]:

@@ -100,6 +100,7 @@ def mean_square(inputs: Rows) -> Array:
     for rows in blocks(*inputs.shape):
         x = inputs[rows].astype(np.float64)
         gram += x.T @ x  # one operand twice: BLAS computes one triangle only
+        del x
     gram /= len(inputs)
     return gram
 

@@ -10,13 +10,14 @@ from .._half import HalfArray
 from .._validate.sizes import refuse_bytes
 from ..problem.device_products import DeviceProducts
 from ..problem.least_squares import LeastSquares
+from .radius import vectors_held
 
 __all__ = ["Needs", "needs_of", "refuse_dense"]
 
 _SPECTRUM, _SOLVED, _A_ROUND = 3.2, 8.5, 0.55  # matrices (r, r) of float64: of the modes; of a balance; of a round
-_LIMIT, _LIMIT_ROUNDS = 15.0, 8  # the same of the largest stable learning rate; its rounds
-_ROUNDS = 5, 10  # of the balance, without momentum and with it
-_BLOCK = 3 * 2.0**26  # bytes of a block of samples and what is made of it
+_A_VECTOR, _LIMIT = 1.07, 6.6  # the same of what the largest stable learning rate is found by: of each vector; beside
+_ROUNDS, _LIMIT_ROUNDS = (5, 10), 8  # of the balance, without momentum and with it; of the limit
+_BLOCK = 2.0**26  # bytes of a block of samples in float64
 _MADE, _DECOMPOSED, _PASS = 7.5, 30.0, 3.5  # flops over N d^2, d^3 and N r^2, as if all were at the rate of a product
 
 
@@ -51,7 +52,7 @@ def needs_of(problem: LeastSquares, components: int = 1, *, limit: bool = False)
     r, inside = min(n, d), isinstance(problem.inputs, np.ndarray | HalfArray)
     fresh, projected = "spectrum" not in known, "projections" not in known and inside
     rounds = _ROUNDS[components > 1]
-    matrices = max(_SOLVED + _A_ROUND * (rounds if components > 1 else 0), _LIMIT * limit)
+    matrices = max(_SOLVED + _A_ROUND * rounds * (components > 1), (_LIMIT + _A_VECTOR * vectors_held(int(r))) * limit)
     kept = 8 * d * r * fresh + n * r * problem.inputs.dtype.itemsize * projected
     size = max(8 * _SPECTRUM * d**2 * fresh, kept + 8 * matrices * r**2) + _BLOCK
     flops = (

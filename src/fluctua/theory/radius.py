@@ -17,7 +17,7 @@ from ..errors import NotConverged
 from ..kernels.constant import Kernel
 from .triangle import Triangle, positive
 
-__all__ = ["unit_radius"]
+__all__ = ["unit_radius", "vectors_held"]
 
 _ROUNDS = 300
 _HELD, _FEWEST, _MOST = 2**25, 8, 40  # elements of a basis and its images together; vectors that it has
@@ -82,6 +82,11 @@ def unit_radius(
     raise NotConverged("the largest stable learning rate", _ROUNDS, residual, tolerance)
 
 
+def vectors_held(modes: int) -> int:
+    """Return how many matrices (r, r) the Krylov space has at most, each with its image."""
+    return int(np.clip(_HELD // (2 * modes**2), _FEWEST, _MOST))
+
+
 def _phi(kernel: Callable[[float], Kernel], lr: float, edge: float) -> Array:
     """Phi at a learning rate, or as near to `edge` as it exists."""
     return kernel(min(lr, edge * (1 - _END))).stationary
@@ -126,7 +131,7 @@ class _Space:
 
     def __init__(self, modes: int, precision: float) -> None:
         self.least = max(1e-12, precision)  # of a new direction: what is shorter is rounding, and splits what coincides
-        self.most = int(np.clip(_HELD // (2 * modes**2), _FEWEST, _MOST))
+        self.most = vectors_held(modes)
         self.size, self.triangle = 0, Triangle(modes)
         self._basis, self._images = np.empty((2, self.most, self.triangle.size))
 
