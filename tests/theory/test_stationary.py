@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fluctua.theory.fixed_points import NoStationaryState, solve
+from fluctua.theory.triangle import Triangle, positive
 
 
 def problem(rank, strength=0.5, seed=0):
@@ -105,3 +106,40 @@ def test_few_applications_of_the_feedback_are_enough(strength):
     calls = []
     solve(phi, sources(8)["covariance"], lambda s: (calls.append(1), feedback(s))[1], rtol=1e-12)
     assert len(calls) <= 40
+
+
+@pytest.mark.parametrize("kind", ["covariance", "cross", "single"])
+@pytest.mark.parametrize("rank", [1, 2, 6])
+def test_with_modes_in_antiphase_the_solution_is_that_of_a_dense_solve(rank, kind):
+    phi, feedback, _ = problem(rank, 0.3)
+    phi = phi * np.where(np.add.outer(np.arange(rank), np.arange(rank)) % 3 == 1, -1.0, 1.0)
+    source = sources(rank)[kind]
+    found, expected = solve(phi, source, feedback, rtol=1e-13), dense(phi, source, feedback)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13 * np.abs(expected).max())
+
+
+def test_the_last_substitution_applies_the_feedback_no_more():
+    """One mode is one equation: conjugate gradients have it after one application."""
+    phi, feedback, _ = problem(1, 0.5)
+    calls = []
+    solve(phi, np.ones((1, 1)), lambda s: (calls.append(1), feedback(s))[1], rtol=1e-12)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("rank", [1, 2, 17, 40])
+def test_vectors_of_symmetric_matrices_have_their_products(rank):
+    rng, triangle = np.random.default_rng(3), Triangle(rank)
+    one, other, phi = (root + root.T for root in rng.standard_normal((3, rank, rank)))
+    assert triangle.size <= rank * (rank + rank / 8 + 2) / 2 or rank < 16
+    np.testing.assert_allclose(triangle.matrix(triangle.vector(one)), one, rtol=1e-15)
+    assert triangle.vector(one) @ triangle.vector(other) == pytest.approx(np.vdot(one, other), rel=1e-12, abs=1e-12)
+    np.testing.assert_allclose(triangle.factors(phi) * triangle.vector(one), triangle.vector(phi * one), rtol=1e-14)
+    loose = rng.standard_normal((rank, rank))
+    np.testing.assert_allclose(triangle.vector(loose), triangle.vector(0.5 * (loose + loose.T)), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("lowest", "expected"), [(1e-3, True), (0.0, True), (-0.9e-4, True), (-1.1e-4, False)])
+def test_a_matrix_is_positive_up_to_a_share_of_its_largest_eigenvalue(lowest, expected):
+    """With all on the diagonal 0.2 of the largest eigenvalue, Cholesky's factors alone would refuse one of these."""
+    basis = np.linalg.qr(np.column_stack([np.ones(5), np.random.default_rng(2).standard_normal((5, 4))]))[0]
+    assert positive((basis * [1.0, lowest, 1e-3, 1e-3, 1e-3]) @ basis.T, 1e-4) is expected

@@ -10,11 +10,12 @@ from fluctua.kernels.constant import gradient_step
 from fluctua.kernels.coupled import CoupledKernel
 from fluctua.kernels.momentum import step_kernel
 from fluctua.kernels.time_varying import course
-from fluctua.problem.moments import bands, mirrored, quadratic_form, symmetric_form, weighted_square
+from fluctua.problem.moments import add_weighted_square, bands, mirrored, quadratic_form, symmetric_form
 from fluctua.theory import spanned
 from fluctua.theory.asked import Asked
 from fluctua.theory.combined import Combined
 from fluctua.theory.loop import Loop
+from fluctua.theory.made import Made
 from fluctua.theory.panels import Panels, thinned
 from fluctua.theory.reach import Reach
 from fluctua.theory.skeleton import Skeleton
@@ -171,10 +172,10 @@ def test_a_closed_loop_comes_back_as_it_is(name):
     problem = noisy(rng)
     minimum = problem.minimum()
     sgd = replace(SPEEDS[name], lr=0.01)
-    asked = Asked(minimum, Witnesses(minimum, 300))
+    asked = Asked(minimum, Witnesses(minimum, 300), np.zeros_like(minimum.noise))
     for _ in range(3):
         root = rng.standard_normal((problem.rank, problem.rank))
-        asked.ask(root @ root.T, None)
+        asked.ask(made(minimum, root @ root.T), None)
     timeline = Timeline.over(
         step_kernel(problem.curvatures, sgd.step, sgd.lr), 0.1, np.zeros_like(minimum.noise), 300, 1e-4
     )
@@ -216,7 +217,10 @@ def test_bands_are_all_of_a_symmetric_matrix():
 def test_weights_of_either_sign_are_summed_by_their_signs(shift):
     rng = np.random.default_rng(8)
     z, q = rng.standard_normal((60, 5)), shift + rng.uniform(-1, 1, 60)
-    np.testing.assert_allclose(weighted_square(z, q), np.einsum("i,ij,ik->jk", q, z, z), rtol=1e-11, atol=1e-12)
+    total = np.eye(5)
+    add_weighted_square(total, z, q)
+    expected = np.eye(5) + np.einsum("i,ij,ik->jk", q, z, z)
+    np.testing.assert_allclose(total, expected, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [*SPEEDS, "chain", "cosine"])
@@ -236,21 +240,46 @@ def test_what_is_picked_is_a_sum_of_nodes_without_what_was_asked():
     """Once it is asked, nothing is left of the sums that matter, and the forms know the state that was asked."""
     rng = np.random.default_rng(12)
     minimum = noisy(rng).minimum()
-    asked, r = Asked(minimum, Witnesses(minimum, 300)), minimum.problem.rank
+    asked, r = Asked(minimum, Witnesses(minimum, 300), np.zeros_like(minimum.noise)), minimum.problem.rank
     states = [root @ root.T for root in rng.standard_normal((6, r, r))]
-    asked.ask(states.pop(), None)
+    asked.ask(made(minimum, states.pop()), None)
     bare, matter = np.array([asked.seen(state, None) for state in states]), rng.standard_normal((2, 5))
     picked = Combined(asked, bare)
     for _ in range(2):
         picked.pick(matter, asked.shares(bare, picked.seen)[1])
-    found = list(picked.states(states, [None] * 5))
+    found = list(picked.states([made(minimum, state) for state in states], [None] * 5))
     for seen, (state, mean) in zip(picked.seen, found, strict=True):
         assert mean is None
-        np.testing.assert_allclose(asked.seen(state, None), seen, atol=1e-9 * np.abs(bare).max())
+        np.testing.assert_allclose(asked.seen(asked.state(state), None), seen, atol=1e-9 * np.abs(bare).max())
         np.testing.assert_allclose(asked.shares(seen[None])[0], 0, atol=1e-6)
         asked.ask(state, None)
-    before, left = (matter @ asked.shares(bare)[1] for asked in (Asked(minimum, asked.witnesses), asked))
+    before, left = (matter @ asked.shares(bare)[1] for asked in (Asked(minimum, asked.witnesses, asked.begun), asked))
     assert np.abs(left).max() < 1e-9 * np.abs(before).max()
+
+
+def made(minimum, state):
+    """Any S as a sum over elements of C."""
+    r = len(state)
+    return Made(np.eye(r), (state / minimum.noise)[None], np.zeros(0), np.zeros((0, r)), np.zeros(r))
+
+
+def test_a_sum_of_sums_is_the_sum_of_their_states():
+    """With S(0), sources known at different times, and heat."""
+    rng = np.random.default_rng(15)
+    r, few = 9, 4
+    begun, *sources = (part @ part.T for part in rng.standard_normal((4, r, r)))
+    carried, parts, states = rng.standard_normal((few, r)), [], []
+    for count in (1, 3, 2):
+        forms, (drift, warm) = rng.standard_normal((count, few, few)), rng.standard_normal((2, r))
+        forms = forms + forms.transpose(0, 2, 1)
+        parts.append(Made(carried, forms, np.ones(1), drift[None], warm))
+        summed = sum(carried.T @ form @ carried * source for form, source in zip(forms, sources, strict=False))
+        states.append(np.outer(drift, drift) * begun + summed + np.diag(warm))
+    shares = rng.standard_normal(3)
+    whole = Made.sum(shares, parts)
+    found = mirrored(whole.matrix(begun, sources, np.dtype(np.float64)))
+    np.testing.assert_allclose(found, np.tensordot(shares, states, 1), rtol=1e-12, atol=1e-12)
+    assert whole.matrix(begun, sources, np.dtype(np.float32)).dtype == np.float32
 
 
 def test_a_reach_sums_sources_over_nodes():
@@ -409,9 +438,9 @@ def test_a_sum_of_states_that_were_asked_is_not_picked_again():
     """Of rests that are no state's, a sum of nodes knows nothing: what is new in it is rounding."""
     rng = np.random.default_rng(13)
     minimum = noisy(rng).minimum()
-    asked, r = Asked(minimum, Witnesses(minimum, 300)), minimum.problem.rank
+    asked, r = Asked(minimum, Witnesses(minimum, 300), np.zeros_like(minimum.noise)), minimum.problem.rank
     states = [root @ root.T for root in rng.standard_normal((2, r, r))]
-    asked.ask(states[0], None)
+    asked.ask(made(minimum, states[0]), None)
     bare = np.array([asked.seen(a * states[0] + b * states[1], None) for a, b in ((1, 0), (1, 1), (2, -1))])
     picked, rests = Combined(asked, bare), rng.standard_normal((3, 300))
     assert picked.pick(rng.standard_normal((2, 3)), rests)

@@ -29,6 +29,7 @@ from ..recipe.schedules import SHAPES, Schedule, read_schedule
 from ..recipe.sgd import Recipe
 from .heads import head_words, posed_head
 from .large import is_large, large_problem
+from .long_work import tell_long_work
 from .options import LOSS_NAMES
 from .progress import progress_bar
 from .tempered import asked_sampler
@@ -92,15 +93,17 @@ class Asked:
         return f"{self.data_words}\nrecipe    {_indented(recipe)}"
 
 
-def ask(options: Keywords, steps: int | None = None, held_out: str | None = None) -> Asked:
+def ask(options: Keywords, steps: int | None = None, held_out: str | None = None, *, warned: bool = False) -> Asked:
     """Load the data, pose the problem and read the recipe of a run of `steps`.
 
     Takes what `data_options`, `recipe_options` and `average_options` gave out of `options`. Where these have a device,
-    the problem's products are made there.
+    the problem's products are made there. Who is to be `warned` is told first what all modes take.
     """
     named, device = _named(options), options.get("device")
     place = None if device is None else device_of(device)
     dataset, problem, other = load_both(options, held_out)
+    if warned and place is None:
+        tell_long_work(problem, 1 + bool(options["momentum"]))
     problem = on_device(problem, place)
     sgd, usual = _recipe(problem, options, steps)
     average = _average(options, steps) if "ema" in options else None

@@ -146,7 +146,7 @@ def _ask(held_out: str | None, options: Keywords) -> _Question:
     if options["torch"] is not None and options["start"] != "zero":
         raise InvalidInput("--torch is a run from weights of zero: give it with --steps and --start zero.")
     selected = selection(options)
-    about = ask(options, options["steps"], held_out)
+    about = ask(options, options["steps"], held_out, warned=True)
     del options["device"]  # the problem knows it
     question = _Question(about, **options, selected=selected)
     if question.accuracy:

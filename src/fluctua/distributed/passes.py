@@ -10,7 +10,7 @@ import numpy as np
 from .._arrays import AnyArray, Array, DType
 from .._optional import needed
 from ..problem.chunks import ChunkedRows
-from ..problem.products import Products, scattered_rows
+from ..problem.products import Products, add_scattered
 from ..problem.projected import ProjectedRows
 from ..problem.samples import Samples
 from ..simulation.executors import elsewhere
@@ -118,7 +118,9 @@ class _OfChunks(Products):
 def _block(inputs: AnyArray, dtype: DType, modes: Array, form: Array | None, own: list[Array | None]) -> Array:
     """What one block of samples adds."""
     z = ProjectedRows(np.asarray(inputs).astype(dtype, copy=False), modes)[:]
-    return scattered_rows(z, own[0], form, own[1])
+    out = np.zeros((modes.shape[1],) * 2)
+    add_scattered(out, z, own[0], form, own[1])
+    return out
 
 
 def _by() -> dict[str, Any]:

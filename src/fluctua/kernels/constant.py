@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
+from .._arrays import AnyArray, Array, Bools
 from .series import alternating, falling, lost
 from .two_times import TwoTimes
 
@@ -235,24 +235,31 @@ class Kernel(TwoTimes):
         adds i o kappa (a G_0 + b (G_n - G_0)). Closed forms in the gap g = 1 - x: a = (1 - x^n)/g and
         b = (n - a)/(n g), by series where n |g| is small (the differences would cancel); g < 0 where a mode grows.
         """
-        n, g = steps, self.gap(rows, columns)
-        if n == 1:
-            return np.ones_like(g), np.zeros_like(g)
-        small = np.abs(n * g) < _SMALL
+        a, g, small, y = self._summed(n := steps, rows, columns)
+        b = (n - a) / (n * g)
+        b[small] = (n - 1) / 2 * alternating(n, y, 2)
+        return a, b
+
+    def _summed(self, steps: int, rows: slice, columns: slice) -> tuple[Array, Array, Bools, Array]:
+        """The first of `sums`; the gap, which is 1 where it is small; where that is, and what the gap is there."""
+        g = self.gap(rows, columns)
+        small = np.abs(steps * g) < _SMALL
         y = g[small]
         g[small] = 1.0
-        a = self._lost(n, rows, columns) / g
-        b = (n - a) / (n * g)
-        a[small], b[small] = n * alternating(n, y, 1), (n - 1) / 2 * alternating(n, y, 2)
-        return a, b
+        a = np.ones_like(g) if steps == 1 else self._lost(steps, rows, columns) / g
+        a[small] = steps * alternating(steps, y, 1)
+        return a, g, small, y
 
     def moments(self, steps: int, count: int, rows: slice = _ALL, columns: slice = _ALL) -> Iterator[Array]:
         r"""Yield sum_j x^(n-1-j) C(j, k)/C(n, k) for k = 0..count - 1: k = 0, 1 are `sums`.
 
         With M_k: g M_k = 1 - k/(n - k + 1) M_(k-1), by series where n |g| is small.
         """
-        yield from (found := self.sums(steps, rows, columns))[:count]
-        if count <= 2:
+        if count == 1:  # of a constant source
+            yield self._summed(steps, rows, columns)[0]
+            return
+        yield from (found := self.sums(steps, rows, columns))
+        if count == 2:
             return
         n, g, last = steps, self.gap(rows, columns), found[1]
         small = np.abs(n * g) < _SMALL_HIGHER

@@ -68,13 +68,13 @@ def in_chunks(
 class _Chunked(LeastSquares):
     """Least squares on chunks of samples: what the first pass found stands in the place of passes."""
 
-    gram: Array
     longest: float
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """Curvatures and modes of what was summed."""
-        return spectrum(self.inputs, self.gram)
+        """Curvatures and modes of what was summed, which they take the place of."""
+        gram, self.gram = self.gram, None
+        return spectrum(self.inputs, gram)
 
     @cached_property
     def projections(self) -> AnyArray:

@@ -24,6 +24,7 @@ Eigh = Callable[[Array], tuple[Array, Array]]
 _WELL_CONDITIONED = 1e-11  # smallest curvature over largest down to which the Gram matrix has it to 2e-5
 _FEW = 8  # columns for each direction without data, from which looking at these directions alone pays
 _PURGES = 3
+_LARGE = 1024  # inputs from which a copy of a matrix is dear
 _SCALE = 1e-4  # singular values over the largest that one decomposition finds to 1e-12
 
 
@@ -47,8 +48,22 @@ class Spectrum(NamedTuple):
     scale: Array
 
 
-def spectrum(inputs: Rows, gram: Array | None = None, eigh: Eigh = np.linalg.eigh) -> Spectrum:
-    """Return the modes of <x x^T> of `inputs`, (N, d), which is `gram` where it is known.
+def eigh_in_place(matrix: Array) -> tuple[Array, Array]:
+    """Return eigenvalues, smallest first, and eigenvectors of a symmetric matrix, in whose place these may be.
+
+    NumPy copies the matrix twice, which a large one has no room for. SciPy's routine is the same, divide and conquer.
+    """
+    if len(matrix) < _LARGE:
+        values, vectors = np.linalg.eigh(matrix)
+    else:
+        from scipy.linalg import eigh
+
+        values, vectors = eigh(matrix.T, overwrite_a=True, driver="evd", check_finite=False)
+    return values, vectors
+
+
+def spectrum(inputs: Rows, gram: Array | None = None, eigh: Eigh = eigh_in_place) -> Spectrum:
+    """Return the modes of <x x^T> of `inputs`, (N, d), which is `gram` where it is known; that may be lost.
 
     Notes
     -----
@@ -57,11 +72,12 @@ def spectrum(inputs: Rows, gram: Array | None = None, eigh: Eigh = np.linalg.eig
     decomposition for each four orders of magnitude of the singular values.
     """
     gram = mean_square(inputs) if gram is None else gram
+    scale = np.sqrt(np.diag(gram))
     curvatures, modes = eigh(gram)
     # An eigenvalue of A carries an error of about eps h_max; below it a mode cannot be told from a null direction.
     kept = np.flatnonzero(curvatures > rounding(len(gram)) * curvatures[-1])[::-1]
-    scale = np.sqrt(np.diag(gram))
-    found = Spectrum(curvatures[kept], np.ascontiguousarray(modes[:, kept]), np.empty((len(gram), 0)), scale)
+    steep = modes[:, ::-1] if len(kept) == len(gram) else modes[:, kept]
+    found = Spectrum(curvatures[kept], np.ascontiguousarray(steep), np.empty((len(gram), 0)), scale)
     missing = int(np.count_nonzero(scale)) - len(kept)
     if found.curvatures[-1] > _WELL_CONDITIONED * found.curvatures[0]:
         if not missing:
@@ -84,6 +100,7 @@ def mean_square(inputs: Rows) -> Array:
     for rows in blocks(*inputs.shape):
         x = inputs[rows].astype(np.float64)
         gram += x.T @ x  # one operand twice: BLAS computes one triangle only
+        del x
     gram /= len(inputs)
     return gram
 

@@ -11,20 +11,22 @@ from .._arrays import AnyArray, Array, DType
 
 __all__ = [
     "BLOCK_ELEMENTS",
+    "add_weighted_square",
     "bands",
     "blocks",
     "difference",
+    "is_symmetric",
+    "mirror",
     "mirrored",
     "quadratic_form",
     "symmetric_form",
-    "weighted_square",
 ]
 
 BLOCK_ELEMENTS = 2**23
 """Of one block of samples: 32 MB in float32, enough for GEMM to run at full speed."""
 _BANDS = 4  # of rows of a symmetric matrix
 _ROUNDED = 16.0  # epsilons of the precision, up to which a difference is rounding
-_CACHED = 2**19  # elements that stay in a cache between two products
+_CACHED = 2**19  # elements that stay in a cache between two passes
 
 
 def blocks(samples: int, width: int, elements: int = 0) -> Iterator[slice]:
@@ -34,18 +36,27 @@ def blocks(samples: int, width: int, elements: int = 0) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
-def bands(r: int) -> Iterator[tuple[slice, slice]]:
-    """Yield some rows of a symmetric matrix, and its columns from their diagonal on."""
-    height = -(-r // _BANDS)
+def bands(r: int, count: int = _BANDS) -> Iterator[tuple[slice, slice]]:
+    """Yield some rows of a symmetric matrix, and its columns from their diagonal on, at most `count` times."""
+    height = -(-r // count)
     yield from ((slice(top, min(top + height, r)), slice(top, None)) for top in range(0, r, height))
+
+
+def is_symmetric(matrix: Array) -> bool:
+    """Whether a matrix equals its transpose, told without a copy."""
+    return all(bool((matrix[rows, columns] == matrix[columns, rows].T).all()) for rows, columns in bands(len(matrix)))
 
 
 def mirrored(matrix: AnyArray) -> Array:
     """The symmetric matrix, in float64, of which only `bands` are given."""
-    out = np.array(matrix, np.float64)
-    for rows, columns in bands(len(out)):
-        out[columns, rows] = out[rows, columns].T
-    return out
+    return mirror(np.array(matrix, np.float64))
+
+
+def mirror(matrix: Array, count: int = _BANDS) -> Array:
+    """Fill in what `bands` leave out of a symmetric matrix, and return it."""
+    for rows, columns in bands(len(matrix), count):
+        matrix[columns, rows] = matrix[rows, columns].T
+    return matrix
 
 
 def quadratic_form(z: AnyArray, matrix: Array) -> Array:
@@ -72,21 +83,23 @@ def symmetric_form(z: AnyArray, matrix: AnyArray) -> Array:
     return out * unit
 
 
-def weighted_square(z: AnyArray, q: Array) -> Array:
-    """sum_i q_i z_i z_i^T of one block, less those of q < 0: BLAS computes one triangle of either."""
-    unit = _unit(q)
-    out = np.zeros((z.shape[1],) * 2)
+def add_weighted_square(out: Array, z: AnyArray, q: Array) -> None:
+    """Add sum_i q_i z_i z_i^T of one block to `out`, as one number to each: BLAS computes a triangle for either sign."""
+    unit, squares = _unit(q), []
     for sign in (1, -1):
         rows = np.flatnonzero(sign * q > 0)
         if rows.size:
             root = z[rows]
             root *= np.sqrt(np.abs(q[rows]) / unit).astype(z.dtype)[:, None]
-            out += sign * (root.T @ root)
-    return out * unit
+            squares.append((sign * unit, root.T @ root))
+    for some in blocks(len(out), len(out), _CACHED):
+        out[some] += sum(factor * square[some].astype(np.float64, copy=False) for factor, square in squares)
 
 
 def difference(scattered: Array, taken: Array, dtype: DType) -> Array:
     """Two parts of C that cancel where all gradients are equal: what rounding leaves of them there is zero."""
+    if not taken.any():
+        return scattered
     sizes = np.sqrt(np.abs(np.diag(scattered)))
     rounding = _ROUNDED * np.finfo(dtype).eps * np.multiply.outer(sizes, sizes)
     out = scattered - taken

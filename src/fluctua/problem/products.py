@@ -8,12 +8,12 @@ import numpy as np
 
 from .._arrays import AnyArray, Array
 from .modes import Spectrum, spectrum
-from .moments import symmetric_form, weighted_square
+from .moments import add_weighted_square, symmetric_form
 
 if TYPE_CHECKING:
     from .samples import Samples
 
-__all__ = ["Products", "scattered_rows"]
+__all__ = ["Products", "add_scattered"]
 
 
 class Products:
@@ -35,12 +35,12 @@ class Products:
         out = np.zeros((samples.rank, samples.rank))
         for rows in samples.blocks(samples.rank):
             weight, counted = (None if each is None else each[rows] for each in (weights, samples.importance))
-            out += scattered_rows(samples.projections[rows], weight, form, counted)
+            add_scattered(out, samples.projections[rows], weight, form, counted)
         return out
 
 
-def scattered_rows(z: AnyArray, weights: Array | None, form: Array | None, importance: Array | None) -> Array:
-    """Return what some rows add to `Products.scattered`."""
+def add_scattered(out: Array, z: AnyArray, weights: Array | None, form: Array | None, importance: Array | None) -> None:
+    """Add what some rows are of `Products.scattered`."""
     q = np.zeros(len(z)) if weights is None else weights
     q = q if form is None else q + symmetric_form(z, form)
-    return weighted_square(z, q if importance is None else q * importance)
+    add_weighted_square(out, z, q if importance is None else q * importance)

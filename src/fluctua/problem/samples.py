@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
+from .._arrays import AnyArray, Array, even
 from .._half import Rows
 from .._validate.values import positive_int, shaped
 from .modes import Spectrum
-from .moments import blocks
+from .moments import blocks, is_symmetric
 from .products import Products
 
 __all__ = ["Samples"]
@@ -101,7 +101,10 @@ class Samples:
         Cost: one pass over the samples, 4 N r^2 flops.
         """
         curvatures, covariance = self.curvatures, shaped("covariance", covariance, (self.rank, self.rank))
-        return self.scatter(quadratic=covariance) - curvatures[:, None] * covariance * curvatures
+        found = self.scatter(quadratic=covariance)
+        for rows in blocks(self.rank, self.rank):
+            found[rows] -= curvatures[rows, None] * covariance[rows] * curvatures
+        return found
 
     def scatter(self, weights: Array | None = None, quadratic: Array | None = None) -> Array:
         """Return <q_i z_i z_i^T> with q_i = weights_i + z_i^T quadratic z_i; the one pass over the samples.
@@ -129,8 +132,10 @@ class Samples:
         """
         weights = None if weights is None else shaped("weights", weights, (self.samples,))
         quadratic = None if quadratic is None else shaped("quadratic", quadratic, (self.rank, self.rank))
-        form = None if quadratic is None else 0.5 * (quadratic + quadratic.T)
-        return self.products.scattered(self, weights, form) / self.samples
+        form = quadratic if quadratic is None or is_symmetric(quadratic) else even(quadratic)
+        found = self.products.scattered(self, weights, form)
+        found /= self.samples
+        return found
 
     def largest_square(self, basis: Array | None = None) -> float:
         """Return the largest rho |x|^2 over the samples, or of the part that a basis has of x.

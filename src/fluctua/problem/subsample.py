@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .least_squares import LeastSquares
 from .minimum import Minimum
 from .modes import Spectrum
 
-__all__ = ["chosen_rows", "combined", "fit_of", "groups", "part"]
+__all__ = ["chosen_rows", "combined", "fit_of", "groups", "part", "part_of_all"]
 
 _ALL = slice(None)
 
@@ -56,7 +56,13 @@ def part(
     """
     if samples >= problem.samples and modes == _ALL:
         return problem, minimum
-    return _of_rows(problem, minimum, chosen_rows(problem, samples), modes, own_noise)
+    small = _of_rows(problem, [minimum], chosen_rows(problem, samples), modes, own_noise)
+    return small, small.minimum(minimum.weight_decay)
+
+
+def part_of_all(problem: LeastSquares, minima: Sequence[Minimum], samples: int, modes: slice) -> LeastSquares:
+    """Return such a part with its own noise and the minima at several weight decays, which share its samples."""
+    return _of_rows(problem, minima, chosen_rows(problem, samples), modes, True)
 
 
 def chosen_rows(problem: LeastSquares, samples: int) -> Ints:
@@ -68,7 +74,7 @@ def groups(problem: LeastSquares, weight_decay: float, count: int) -> list[Least
     """Return `count` problems that share out the samples which K is averaged over, and have all else of `problem`."""
     minimum = problem.minimum(weight_decay)
     chosen = [np.arange(k, problem.samples, count) for k in range(count)]
-    return [_of_rows(problem, minimum, rows, _ALL, False)[0] for rows in chosen]
+    return [_of_rows(problem, [minimum], rows, _ALL, False) for rows in chosen]
 
 
 def fit_of(minimum: Minimum, rows: Ints, modes: slice = _ALL, *, own_noise: bool = False) -> Fit:
@@ -82,14 +88,13 @@ def fit_of(minimum: Minimum, rows: Ints, modes: slice = _ALL, *, own_noise: bool
 
 
 def _of_rows(
-    problem: LeastSquares, minimum: Minimum, rows: Ints, modes: slice, own_noise: bool
-) -> tuple[LeastSquares, Minimum]:
-    fits = {minimum.weight_decay: fit_of(minimum, rows, modes, own_noise=own_noise)}
+    problem: LeastSquares, minima: Sequence[Minimum], rows: Ints, modes: slice, own_noise: bool
+) -> LeastSquares:
+    fits = {minimum.weight_decay: fit_of(minimum, rows, modes, own_noise=own_noise) for minimum in minima}
     spectrum = problem.spectrum._replace(curvatures=problem.curvatures[modes], modes=problem.modes[:, modes])
     projections = np.ascontiguousarray(problem.projections[rows, modes])
     inputs = projections if problem.feedback_samples else problem.inputs[rows]
-    small = _Derived(problem, (inputs, problem.targets[rows]), rows, spectrum, projections, fits)
-    return small, small.minimum(minimum.weight_decay)
+    return _Derived(problem, (inputs, problem.targets[rows]), rows, spectrum, projections, fits)
 
 
 def combined(problem: LeastSquares, minimum: Minimum, coefficients: Array) -> LeastSquares:

@@ -19,6 +19,7 @@ from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .ladder import Rung, rungs_of
 from .law import Law
+from .needs import refuse_dense
 from .prediction import Prediction
 from .readings import outside, refuse_curve
 from .stability import warn_unstable
@@ -90,7 +91,7 @@ def predict(
     ------
     InvalidInput
         For arguments out of range, for batches larger than the data, for what the law of shuffled epochs does not
-        cover, and for a sampler whose posterior is improper.
+        cover, and for a sampler whose posterior is improper; `TooLarge` where all modes do not fit into memory.
     UnstableSGD
         If no stationary state exists (F12), or the expansion of shuffled epochs fails close to the
         limit and they are too large to measure; the text says which.
@@ -131,6 +132,7 @@ def predict(
     door(problem, sgd, samplers=True, average=average, check_stability=check_stability)
     choice("theory", theory, rungs_of(sgd))
     problem = on_device(sgd.seen(problem), device)
+    refuse_dense(problem, sgd.step.slots)
     prediction = Prediction(Law(problem, sgd, theory, average))
     if check_stability and sgd.schedule is None:
         prediction = replace(prediction, moments=at_rest(prediction.law, check=True))

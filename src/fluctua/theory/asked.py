@@ -9,6 +9,8 @@ import numpy as np
 
 from .._arrays import AnyArray, Array
 from ..problem.minimum import Minimum
+from ..problem.moments import mirrored
+from .made import Made
 from .witnesses import Witnesses
 
 __all__ = ["Asked", "Node"]
@@ -26,14 +28,14 @@ class Node:
         What `Asked` sees of S and E V.
     bare : ndarray, (n + r,)
         The same without what the witnesses' own mean made: it moves with them, and S would be told from itself.
-    state : ndarray, (r, r)
-        S without it, in the precision of the inputs; below the diagonal it is not filled.
+    made : Made
+        S without it.
     """
 
     variances: Array
     seen: Array
     bare: Array
-    state: AnyArray
+    made: Made
 
 
 class Asked:
@@ -48,16 +50,23 @@ class Asked:
     telling : list of ndarray, (r, r)
         Q of the forms tr(Q S) that tell the shares: one for each state, of what is new in it.
 
+    Parameters
+    ----------
+    minimum : Minimum
+    witnesses : Witnesses
+    begun : ndarray, (r, r)
+        S(0).
+
     Notes
     -----
     Cost: 4 N r^2 flops a state.
     """
 
-    def __init__(self, minimum: Minimum, witnesses: Witnesses) -> None:
-        self.minimum, self.witnesses = minimum, witnesses
+    def __init__(self, minimum: Minimum, witnesses: Witnesses, begun: Array) -> None:
+        self.minimum, self.witnesses, self.begun = minimum, witnesses, begun
         self.felt: list[AnyArray] = []
         self._seen: list[Array] = []
-        self._states: list[tuple[AnyArray, Array | None]] = []
+        self._states: list[tuple[Made, Array | None]] = []
         self._variances: list[Array] = []
         self.telling: list[AnyArray] = []
         self._triangle = np.zeros((0, 0))
@@ -82,28 +91,33 @@ class Asked:
         """The same of a diagonal S, (r,), without a mean."""
         return np.concatenate([self.witnesses.squares @ variances, self.minimum.problem.curvatures**2 * variances])
 
-    def ask(self, covariance: Array, mean: Array | None) -> None:
+    def state(self, made: Made) -> AnyArray:
+        """S of a sum, its `bands`, (r, r), in the precision of the inputs."""
+        return made.matrix(self.begun, [self.minimum.noise, *self.felt], self.minimum.problem.inputs.dtype)
+
+    def ask(self, made: Made, mean: Array | None) -> None:
         """Pass over all samples."""
-        minimum, kind = self.minimum, self.minimum.problem.inputs.dtype
-        still = minimum.squared_mean(np.zeros_like(covariance), None)
-        felt = minimum.fed_back(covariance, mean) + still - minimum.squared_mean(covariance, mean)
-        self.felt.append(felt.astype(kind))
+        minimum, covariance = self.minimum, mirrored(self.state(made))
+        felt = minimum.fed_back(covariance, mean)
+        felt -= minimum.squared_mean(covariance, mean)
+        if minimum.weight_decay:
+            felt += minimum.squared_mean(np.zeros_like(covariance), None)
+        self.felt.append(felt.astype(minimum.problem.inputs.dtype))
         self._variances.append(np.diag(felt).copy())
         self._seen.append(self.seen(covariance, mean))
-        self._states.append((covariance.astype(kind), mean))
+        self._states.append((made, mean))
         self._tell()
 
     def recalled(self, shares: Array) -> Array:
         """What the witnesses see of a sum of those asked, (n + r,)."""
         return np.asarray(shares @ np.array(self._seen)) if len(shares) else np.zeros(len(self.weights))
 
-    def less(self, covariance: Array, mean: Array | None, shares: Array) -> tuple[Array, Array | None]:
-        """(S, E V) and a sum of those asked; changed in place."""
-        for share, (state, former) in zip(shares, self._states, strict=True):
-            covariance += share * state
+    def less(self, made: Made, mean: Array | None, shares: Array) -> tuple[Made, Array | None]:
+        """(S, E V) and a sum of those asked; E V is changed in place."""
+        for share, (_, former) in zip(shares, self._states, strict=True):
             if mean is not None and former is not None:
                 mean += share * former
-        return covariance, mean
+        return Made.sum([1.0, *shares], [made, *(state for state, _ in self._states)]), mean
 
     def _tell(self) -> None:
         """Of the states so far, an orthonormal basis on the witnesses, and the forms that are products with it."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
-from ..problem.moments import mirrored
+from .._arrays import Array
 from .asked import Asked
+from .made import Made
 
 __all__ = ["Combined"]
 
@@ -63,11 +63,8 @@ class Combined:
         self._nodes = np.vstack([self._nodes, leading - new @ self._nodes])
         return True
 
-    def states(self, nodes: Sequence[AnyArray], means: Sequence[Array | None]) -> Iterator[tuple[Array, Array | None]]:
-        """Yield (S, E V) of each that was picked, from the `bands` of S at the nodes, (r, r), and E V there."""
+    def states(self, nodes: Sequence[Made], means: Sequence[Array | None]) -> Iterator[tuple[Made, Array | None]]:
+        """Yield (S, E V) of each that was picked, from S and E V at the nodes."""
         for shares, former in zip(self._nodes, self._former, strict=True):
-            total = np.zeros_like(nodes[0])
-            for share, state in zip(shares, nodes, strict=True):
-                total += share.astype(state.dtype) * state
             mean = None if means[0] is None else np.tensordot(shares, np.array(means), 1)
-            yield self.asked.less(mirrored(total), mean, former)
+            yield self.asked.less(Made.sum(shares, nodes), mean, former)

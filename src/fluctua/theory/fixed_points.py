@@ -9,6 +9,7 @@ import numpy as np
 
 from .._arrays import AnyArray, Array
 from ..errors import FluctuaError, NotConverged
+from .triangle import Triangle
 
 __all__ = ["NoStationaryState", "fixed_point", "solve"]
 
@@ -16,6 +17,7 @@ Affine = Callable[[AnyArray], AnyArray]
 _SUBSTITUTIONS, _SLOW = 12, 0.2  # rounds at most, and the factor between two from which Krylov spaces are better
 _POLISHED, _CORRECTION = 20, 1e-5  # corrections by Krylov spaces, at most, and the relative residual of each
 _ROUNDS, _RESTART, _RESTARTS, _FEW_RESTARTS = 500, 40, 12, 4  # of conjugate gradients; of GMRES
+_SPANNED = 1e-14  # of an image: what a Krylov space that holds it leaves of it
 
 
 class NoStationaryState(FluctuaError, ArithmeticError):
@@ -58,41 +60,89 @@ def solve(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: f
 
     Notes
     -----
-    Cost: one `feedback` per round, 3 to 10 rounds at MNIST size, more near the stability limit.
+    Cost: one `feedback` per round, 3 to 10 rounds at MNIST size, more near the stability limit; the last substitution
+    follows from the residual. Memory: six halves of matrices (r, r), with momentum one for each round, and what
+    `feedback` takes.
     """
-    flat = (_conjugate_gradients if (phi > 0).all() else _minimal_residual)(phi, source, feedback, rtol)
-    s = flat.reshape(phi.shape)
-    solution = phi * (source + feedback(0.5 * (s + s.T)))
-    return np.asarray(0.5 * (solution + solution.T))
+    triangle = Triangle(len(phi))
+    factors, left, fed = triangle.factors(phi), triangle.vector(source), _Fed(triangle, feedback)
+    del phi  # matrices make way for K's
+    ways = _conjugate_gradients if (factors > 0).all() else _minimal_residual
+    return triangle.matrix(ways(factors, left, fed, rtol))
 
 
-def _conjugate_gradients(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: float) -> Array:
-    from scipy.sparse.linalg import LinearOperator, cg
+class _Fed:
+    """K of vectors of symmetric matrices."""
 
-    def balance(flat: Array) -> Array:
-        s = flat.reshape(phi.shape)
-        out = (s / phi - feedback(s)).ravel()
-        if flat @ out < 0:
+    def __init__(self, triangle: Triangle, feedback: Callable[[Array], Array]) -> None:
+        self.triangle, self.feedback = triangle, feedback
+
+    def __call__(self, flat: Array) -> Array:
+        return self.triangle.vector(self.feedback(self.triangle.matrix(flat)))
+
+
+def _conjugate_gradients(phi: Array, left: Array, fed: _Fed, rtol: float) -> Array:
+    """S from the residual `left` of S = 0, changed in place; phi times the last residual is the last substitution."""
+    found, allowed = np.zeros_like(left), rtol * float(np.linalg.norm(left))
+    ahead, before = np.zeros_like(left), 1.0
+    for _ in range(_ROUNDS):
+        steepest = phi * left
+        if (norm := float(np.linalg.norm(left))) <= allowed:
+            found += steepest
+            return found
+        size = float(np.vdot(left, steepest))
+        ahead *= size / before
+        ahead += steepest
+        before = size
+        del steepest  # while K takes memory
+        image = fed(ahead)
+        np.subtract(ahead / phi, image, out=image)
+        curved = float(np.vdot(ahead, image))
+        if curved < 0:
             raise NoStationaryState
-        return out
-
-    shape = (phi.size,) * 2
-    operator = LinearOperator(shape, matvec=balance, dtype=np.float64)
-    scaling = LinearOperator(shape, matvec=lambda flat: phi.ravel() * flat.ravel(), dtype=np.float64)
-    return _finished(cg(operator, source.ravel(), rtol=rtol, maxiter=_ROUNDS, M=scaling), operator, source, rtol)
+        found += size / curved * ahead
+        image *= size / curved
+        left -= image
+    raise NotConverged("the stationary state", _ROUNDS, norm / allowed * rtol, rtol)
 
 
-def _minimal_residual(phi: Array, source: Array, feedback: Callable[[Array], Array], rtol: float) -> Array:
-    from scipy.sparse.linalg import LinearOperator, gmres
+def _minimal_residual(phi: Array, source: Array, fed: _Fed, rtol: float) -> Array:
+    """S of S - phi o K[S] = phi o source by GMRES: S and its residual are the last substitution."""
+    source *= phi
+    allowed, found, left = rtol * float(np.linalg.norm(source)), np.zeros_like(source), source.copy()
+    for _ in range(_RESTARTS):
+        if (norm := float(np.linalg.norm(left))) <= allowed:
+            found += left
+            return found
+        space, heights = _arnoldi(phi, left, fed, allowed)
+        shares = np.linalg.lstsq(heights, norm * np.eye(len(heights))[0], rcond=None)[0]
+        for share, each in zip(shares, space, strict=False):
+            found += share * each
+        for share, each in zip(heights @ shares, space, strict=True):
+            left -= share * each
+    raise NotConverged("the stationary state", _RESTARTS * _RESTART, norm / allowed * rtol, rtol)
 
-    def balance(flat: Array) -> Array:
-        s = flat.reshape(phi.shape)
-        return (s - phi * feedback(s)).ravel()
 
-    operator = LinearOperator((phi.size,) * 2, matvec=balance, dtype=np.float64)
-    right = phi * source
-    found = gmres(operator, right.ravel(), rtol=rtol, restart=_RESTART, maxiter=_RESTARTS)
-    return _finished(found, operator, right, rtol)
+def _arnoldi(phi: Array, left: Array, fed: _Fed, allowed: float) -> tuple[list[Array], Array]:
+    """An orthonormal basis of a Krylov space of S - phi o K[S], and what that makes of it, until enough is known."""
+    norm = float(np.linalg.norm(left))
+    space, heights = [left / norm], np.zeros((_RESTART + 1, _RESTART))
+    for k in range(_RESTART):
+        image = fed(space[k])
+        image *= -phi
+        image += space[k]
+        size = float(np.linalg.norm(image))
+        for place, each in enumerate(space):
+            heights[place, k] = np.vdot(each, image)
+            image -= heights[place, k] * each
+        heights[k + 1, k] = rest = float(np.linalg.norm(image))
+        space.append(image / (rest or 1.0))
+        known = heights[: k + 2, : k + 1]
+        right = norm * np.eye(k + 2)[0]
+        short = np.linalg.norm(right - known @ np.linalg.lstsq(known, right, rcond=None)[0])
+        if short <= allowed or rest <= _SPANNED * size:
+            break
+    return space, known
 
 
 def _finished(outcome: tuple[AnyArray, int], operator: Any, right: AnyArray, rtol: float) -> AnyArray:

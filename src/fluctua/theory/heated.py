@@ -99,9 +99,10 @@ class Heated:
     @cached_property
     def settled(self) -> Array:
         """Stationary S at which gradients are taken, of both noises."""
+        if self.thermal.silent:
+            return self.stationary_state(self.noise, self.problem.precision)
         theta = self._theta()
-        source = self.noise if self.thermal.silent else self.source_at(theta)
-        return theta + self.stationary_state(source, self.problem.precision)
+        return theta + self.stationary_state(self.source_at(theta), self.problem.precision)
 
     def _theta(self) -> Array:
         """Theta, (r, r)."""

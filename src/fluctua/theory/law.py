@@ -230,7 +230,7 @@ class Law(Heated):
         """Whether the source depends on S."""
         return self.rung in ("exact", "equilibrium") and self.source.kappa > 0
 
-    @cached_property
+    @property
     def noise(self) -> Array:
         """The source at W*, kappa C, (r, r); for "hessian" the common stand-in for it."""
         return self.source.noise if self.rung != "hessian" else self.source.noise_of_the_loss
@@ -254,10 +254,10 @@ class Law(Heated):
 
     def stationary_state(self, source: Array, rtol: float) -> Array:
         """Stationary S with `source` in the place of kappa C, to a relative residual of `rtol`."""
-        phi = self.kernel.stationary
         if not self.feeds_back:
-            return phi * source
-        return stationary.solve(phi, source, self.source.feedback, rtol=max(rtol, self.problem.precision))
+            return self.kernel.stationary * source
+        accuracy = max(rtol, self.problem.precision)
+        return stationary.solve(self.kernel.stationary, source, self.source.feedback, rtol=accuracy)
 
     def odd_state(self, source: Array) -> Array:
         """Stationary S with an antisymmetric `source`, (r, r): there K[S] = -A S A, elementwise."""

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from .._arrays import Array
 from ..errors import NotConverged
 from ..kernels.constant import Kernel
+from .triangle import Triangle, positive
 
-__all__ = ["unit_radius"]
+__all__ = ["unit_radius", "vectors_held"]
 
 _ROUNDS = 300
 _HELD, _FEWEST, _MOST = 2**25, 8, 40  # elements of a basis and its images together; vectors that it has
@@ -58,7 +59,7 @@ def unit_radius(
 
     Notes
     -----
-    Cost: one `feedback` a round, about ten rounds at MNIST size. Memory: twice 8 to 40 matrices (r, r).
+    Cost: one `feedback` a round, about ten rounds at MNIST size. Memory: 8 to 40 matrices (r, r).
     """
     space, s = _Space(modes, precision), np.eye(modes) / np.sqrt(modes)
     lr, tolerance, width, sure = edge, max(_RESIDUAL, 10 * precision), _WIDTH, max(_SURE, _SURE_OF * precision)
@@ -67,16 +68,23 @@ def unit_radius(
         grown = space.extend(s, feedback)
         s, z = space.leading(phi)
         before, lr = lr, _crossing(s, z, kernel, edge, lr, width, sure)
+        del phi  # matrices make way for K's
         if lr == before == edge and number:
             return edge
         width = float(np.clip(abs(np.log(lr / before)), 10 * sure, _WIDTH))  # the next move is hardly larger
         phi = _phi(kernel, lr, edge)
-        s, then = phi * z, s
-        residual = float(np.linalg.norm(s - then))
+        z *= phi
+        residual, s = float(np.linalg.norm(z - s)), z
+        del z
         settled = residual < tolerance or not grown  # a space that holds its image leaves rounding alone
         if settled and abs(lr / before - 1) < 10 * precision and _positive(s):
             return lr
     raise NotConverged("the largest stable learning rate", _ROUNDS, residual, tolerance)
+
+
+def vectors_held(modes: int) -> int:
+    """Return how many matrices (r, r) the Krylov space has at most, each with its image."""
+    return int(np.clip(_HELD // (2 * modes**2), _FEWEST, _MOST))
 
 
 def _phi(kernel: Callable[[float], Kernel], lr: float, edge: float) -> Array:
@@ -90,12 +98,12 @@ def _crossing(
     """The learning rate at which <Z, Phi o Z> = <Z, S>; `edge` if none is, `otherwise` while S is far from positive."""
     from scipy.optimize import brentq
 
-    norm, squares = float(np.vdot(z, s)), z * z
+    norm, squares = float(np.vdot(z, s)), [z * z]
     if norm < 0:
         return otherwise
 
     def excess(place: float) -> float:
-        return kernel(edge * np.exp(place)).weighed(squares) / norm - 1
+        return kernel(edge * np.exp(place)).weighed(squares[0]) / norm - 1
 
     most = float(np.log1p(-_END))
     low = high = min(float(np.log(otherwise / edge)), most)
@@ -107,13 +115,15 @@ def _crossing(
         low, high, width = high, min(high + width, most), 8 * width
     if high == most and excess(most) < 0:
         return edge
-    return edge * float(np.exp(brentq(excess, low, high, xtol=sure, rtol=1e-13))) if low < high else otherwise
+    if low < high:
+        otherwise = edge * float(np.exp(brentq(excess, low, high, xtol=sure, rtol=1e-13)))
+    squares.clear()  # brentq leaves a cycle that holds `excess`
+    return otherwise
 
 
 def _positive(s: Array) -> bool:
     """Whether no eigenvalue is clearly negative."""
-    values = np.linalg.eigvalsh(0.5 * (s + s.T))
-    return bool(values[0] >= -_INDEFINITE * values[-1])
+    return positive(0.5 * (s + s.T), _INDEFINITE)
 
 
 class _Space:
@@ -121,51 +131,50 @@ class _Space:
 
     def __init__(self, modes: int, precision: float) -> None:
         self.least = max(1e-12, precision)  # of a new direction: what is shorter is rounding, and splits what coincides
-        self.most = int(np.clip(_HELD // (2 * modes**2), _FEWEST, _MOST))
-        self.size, self.modes = 0, modes
-        self._basis, self._images = np.empty((2, self.most, modes * modes))
-
-    @property
-    def basis(self) -> Array:
-        """(k, r, r)."""
-        return self._basis[: self.size].reshape(-1, self.modes, self.modes)
-
-    @property
-    def images(self) -> Array:
-        """(k, r, r)."""
-        return self._images[: self.size].reshape(-1, self.modes, self.modes)
+        self.most = vectors_held(modes)
+        self.size, self.triangle = 0, Triangle(modes)
+        self._basis, self._images = np.empty((2, self.most, self.triangle.size))
 
     def extend(self, s: Array, feedback: Callable[[Array], Array]) -> bool:
         """Add the direction of `s`, unless the basis has it already; return whether it had not."""
-        flat = (s / np.linalg.norm(s)).ravel() if s.any() else s.ravel()
+        flat, basis = self.triangle.vector(s), self._basis[: self.size]
+        flat /= float(np.linalg.norm(flat)) or 1.0
         for _ in range(2):  # Gram and Schmidt, twice: once leaves rounding
-            flat = flat - (self._basis[: self.size] @ flat) @ self._basis[: self.size]
+            flat -= (basis @ flat) @ basis
         rest = float(np.linalg.norm(flat))
         if rest < self.least:
             return False
-        self._basis[self.size] = flat / rest
-        self._images[self.size] = feedback(self._basis[self.size].reshape(s.shape)).ravel()
+        flat /= rest
+        self._basis[self.size] = flat
+        self._images[self.size] = self.triangle.vector(feedback(self.triangle.matrix(flat)))
         self.size += 1
         return True
 
     def leading(self, phi: Array) -> tuple[Array, Array]:
         """The Ritz vector of the largest eigenvalue of Phi o kappa K, of unit norm, and its image; makes room."""
-        projected = self._basis[: self.size] @ (phi.ravel() * self._images[: self.size]).T
-        values, vectors = np.linalg.eig(projected)
+        values, vectors = np.linalg.eig(self._projected(self.triangle.factors(phi)))
         order = np.argsort(-values.real)
         if self.size == self.most:
             self._keep(vectors[:, order[: self.most // 2]])
             return self.leading(phi)
         shares = vectors[:, order[0]].real
         shares = shares / np.linalg.norm(shares)
-        s, z = (np.tensordot(shares, each, 1) for each in (self.basis, self.images))
-        sign = np.sign(np.trace(s)) or 1.0
-        return sign * s, sign * z
+        s, z = (self.triangle.matrix(shares @ each[: self.size]) for each in (self._basis, self._images))
+        if np.trace(s) < 0:
+            s *= -1
+            z *= -1
+        return s, z
+
+    def _projected(self, phi: Array) -> Array:
+        """<basis, Phi o images>, (k, k)."""
+        basis = self._basis[: self.size]
+        return np.stack([basis @ (phi * image) for image in self._images[: self.size]], axis=1)
 
     def _keep(self, vectors: NDArray[np.complex128]) -> None:
         """Shrink to the span of some Ritz vectors; their images are known."""
         shares, _ = np.linalg.qr(np.hstack([vectors.real, vectors.imag]))
         shares = shares[:, : np.linalg.matrix_rank(np.hstack([vectors.real, vectors.imag]))]
         count = shares.shape[1]
-        self._basis[:count], self._images[:count] = shares.T @ self._basis, shares.T @ self._images
+        for each in (self._basis, self._images):
+            each[:count] = shares.T @ each
         self.size = count

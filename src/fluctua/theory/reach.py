@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from .._arrays import AnyArray, Array
-from ..problem.moments import bands, mirrored
+from ..problem.moments import mirror
+from .made import Made
 from .skeleton import Skeleton
 
 __all__ = ["Reach"]
@@ -48,7 +48,8 @@ class Reach:
 
         What is `added` to the diagonal of the source at the nodes, (nodes, r), adds to the diagonal.
         """
-        out = mirrored(self.beside(self.still(noise), shares, felt))
+        made = self.made(shares, begun=bool(self.begun.any()))
+        out = mirror(made.matrix(self.begun, [noise, *felt], noise.dtype))
         np.fill_diagonal(out, np.diag(out) + self.adds(added))
         return out
 
@@ -56,32 +57,19 @@ class Reach:
         """What is added to S_pp, (r,), where so much is to the diagonal of the source at the nodes, (nodes, r)."""
         return np.asarray(np.einsum("pj,jp->p", self.flow, added))
 
-    def beside(self, still: AnyArray, shares: Array, felt: Sequence[AnyArray]) -> AnyArray:
-        """S from `still`, what the start and a constant source make of it: its `bands`, in that precision."""
-        out, kind = still.copy(), felt[0].dtype if felt else still.dtype
-        pairs = [self._pairs(weights, kind) for weights in (self.weights[:, None] * (self.basis @ shares)).T]
-        for band, right in bands(len(out)):
-            for (before, after), each in zip(pairs, felt, strict=True):
-                part = before[:, band].T @ after[:, right]
-                part *= each[band, right]
-                out[band, right] += part
-        return out
-
-    def still(self, noise: Array) -> Array:
-        """S under the constant source `noise`, its `bands`, (r, r)."""
-        out = np.zeros_like(self.begun)
-        before, after = self._pairs(self.weights, np.dtype(np.float64))
-        for band, right in bands(len(out)):
-            out[band, right] = (before[:, band].T @ after[:, right]) * noise[band, right]
-            out[band, right] += self.drift[band, None] * self.begun[band, right] * self.drift[right]
-        return out
-
-    def _pairs(self, weights: Array, kind: np.dtype[Any]) -> tuple[AnyArray, AnyArray]:
-        """Two matrices whose product is sum_t weights_t R_p(t) R_q(t), (n, r) both or less."""
+    def made(self, shares: Array, *, begun: bool, warm: Array | None = None) -> Made:
+        """S as a sum, from S(0) where it has `begun` with any, under the source C + sum_k a_k felt_k."""
+        weights, count = (self.weights[:, None] * self._of_all(shares)).T, int(begun)
         if self.skeleton is None:
-            return (self.responses * weights[:, None]).astype(kind), self.responses.astype(kind)
-        carried = self.skeleton.carried
-        return carried.astype(kind), ((self.few * weights[:, None]).T @ self.few @ carried).astype(kind)
+            carried, forms = self.responses, [np.diag(each) for each in weights]
+        else:
+            carried, forms = self.skeleton.carried, [(self.few * each[:, None]).T @ self.few for each in weights]
+        still = np.zeros(len(self.drift)) if warm is None else warm
+        return Made(carried, np.array(forms), np.ones(count), self.drift[None][:count], still)
+
+    def _of_all(self, shares: Array) -> Array:
+        """What C, one of it, and each state contribute to the source at each of the steps, (n, 1 + m)."""
+        return np.concatenate([np.ones((len(self.weights), 1)), self.basis @ shares], axis=1)
 
     def told(self, forms: Array) -> Array:
         """What a unit of a source at each node adds to its forms by a skeleton, (k, L (L + 1)/2): (nodes, k)."""

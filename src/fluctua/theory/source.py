@@ -74,7 +74,7 @@ class BatchNoise(Generic[M]):
         """Covariance of a batch mean in units of the per-sample one; 0 for a full batch, which has no noise."""
         return self.sampler.kappa(self.minimum.population, self.size)
 
-    @cached_property
+    @property
     def noise(self) -> Array:
         """Kappa C, at W*, (r, r)."""
         return np.asarray(self.kappa * self.minimum.noise)

@@ -17,6 +17,7 @@ from ..kernels.time_varying import refuse_long
 from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from ..recipe.step import Step
+from .needs import refuse_dense
 from .radius import unit_radius
 from .source import BatchNoise, M, Source
 from .stable_limit import StableLimit
@@ -100,6 +101,7 @@ def max_stable_lr(problem: LeastSquares, sgd: Recipe) -> StableLimit:
         from .reshuffling.limit import epoch_limit
 
         return epoch_limit(problem, sgd)
+    refuse_dense(sgd.seen(problem), sgd.step.slots, limit=True)
     limit = limit_of(Source.of(problem, sgd), sgd.step)
     if problem.feedback_samples is None:
         return StableLimit(limit, "exact")

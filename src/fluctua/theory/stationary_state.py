@@ -20,6 +20,7 @@ from .reshuffling.measured_average import MeasuredAverage
 from .reshuffling.stationary import Cycle
 from .stability import max_stable_lr, mean_stable_lr
 from .subsampled import error_between_groups
+from .triangle import positive
 
 __all__ = ["at_rest"]
 
@@ -149,5 +150,4 @@ def _positive(covariance: Array) -> bool:
     The map Phi o K keeps positive matrices positive, so its leading left eigenvector Y is one, and with a leading
     eigenvalue above 1 the solution has tr(Y S) < 0.
     """
-    lowest, *_, highest = np.linalg.eigvalsh(covariance) if len(covariance) > 1 else [covariance[0, 0]] * 2
-    return bool(lowest >= -1e-9 * abs(highest))
+    return positive(covariance, 1e-9)

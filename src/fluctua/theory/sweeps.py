@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from .._arrays import AnyArray, Array
+from .._arrays import Array
 from ..kernels.constant import Kernel
 from ..kernels.thermal import Thermal
 from ..kernels.time_varying import Course
@@ -78,7 +78,7 @@ class Sweeps:
     Cost: some six passes over the samples from W*, twice as many from zero, independent of the number of steps, and for
     each of some hundred visits of a node 2 (m L + n) r^2 flops, m the states asked, L, some tens, the modes of the
     skeleton and n the witnesses.
-    Memory: two matrices (r, r) for each node and three for each state asked, in the precision of the inputs.
+    Memory: two matrices (r, r) for each state asked, in the precision of the inputs, and what a pass takes.
     """
 
     kernel: Kernel | Course
@@ -98,7 +98,6 @@ class Sweeps:
     _shares: Array = field(init=False)
     _added: Array = field(init=False)
     _nodes: list[Node] = field(init=False)
-    _still: dict[int, AnyArray] = field(init=False, default_factory=dict)
     _kept: dict[int, Node] = field(init=False, default_factory=dict)
 
     def solve(self) -> bool:
@@ -141,20 +140,18 @@ class Sweeps:
         """What is known of a node under the source as it stands."""
         if self._time.steps[place] in self._kept:
             return self._kept[self._time.steps[place]]
-        reach, step, kind = self._time.reaches[place], self._time.steps[place], self.asked.minimum.problem.inputs.dtype
-        if step not in self._still:
-            self._still[step] = self._warmed(step, reach.still(self.asked.minimum.noise)).astype(kind)
-        state = reach.beside(self._still[step], self._shares, self.asked.felt) if step else self.covariance.astype(kind)
-        added = reach.adds(self._added)
+        reach, step = self._time.reaches[place], self._time.steps[place]
+        made = reach.made(self._shares, begun=bool(self.covariance.any()), warm=self._warm(step))
+        state, added = self.asked.state(made), reach.adds(self._added)
         bare = self.asked.seen(state, self._mean(place))
         seen = bare + self.asked.seen_diagonal(added) if added.any() else bare
-        return Node(np.diag(state) + added, seen, bare, state)
+        return Node(np.diag(state) + added, seen, bare, made)
 
-    def _warmed(self, step: int, still: Array) -> Array:
-        """S under a constant source with what thermal noise adds to it."""
-        if self.thermal is None:
-            return still
-        return still + np.diag(self.thermal.variances(self.thermal.after(step)) * np.ones(len(still)))
+    def _warm(self, step: int) -> Array | None:
+        """What thermal noise adds to the variances."""
+        if self.thermal is None or not step:
+            return None
+        return np.asarray(self.thermal.variances(self.thermal.after(step)) * np.ones(self.kernel.modes))
 
     def _mean(self, place: int) -> Array | None:
         return None if self.mean is None else self.mean * self._time.reaches[place].drift
@@ -239,8 +236,8 @@ class Sweeps:
                 break
             left, rests = self._left_out(allowed, picked)
         means = [self._mean(place) for place in range(len(self._nodes))]
-        for state, mean in list(picked.states([node.state for node in self._nodes], means)):
-            self.asked.ask(state, mean)
+        for made, mean in list(picked.states([node.made for node in self._nodes], means)):
+            self.asked.ask(made, mean)
         return left, before * bool(len(picked.seen))
 
     def _left_out(self, allowed: Allowance, picked: Combined) -> tuple[Array, Array]:

@@ -134,22 +134,23 @@ class Relaxation:
         curve: list[Array] = [np.empty(0)] if observable is None else [self._begun(observable)]
         if later and (swept := self._swept(later, curve=observable is not None)):
             for state in swept.states(later):
-                total = total + state
+                total += state
             curve += [] if observable is None else [_seen(observable, swept.variances())]
         elif later:
             with overflowing():
                 for stretch in (march := self._march(later)):
-                    total = total + stretch.passed
+                    total += stretch.passed
                     if observable is not None:
                         curve.append(_seen(observable, stretch.variances))
             self._reached.append(self._estimated(march.worst))
         losses = np.concatenate(curve)
         if self.thermal is not None and not self.thermal.silent:
             warm = self.thermal.variances(self.thermal.mean(wanted), shown=True)
-            total = total + len(wanted) * np.diag(warm)
+            total += len(wanted) * np.diag(warm)
         if observable is not None:
             losses = losses + self._warm(range(len(losses)), observable)
-        return overflown(total / len(wanted)), overflown(losses)
+        total /= len(wanted)
+        return overflown(total), overflown(losses)
 
     @property
     def _heated(self) -> bool:
@@ -189,7 +190,7 @@ class Relaxation:
         source, last = self.recalled, steps[-1]
         if not isinstance(source, SpannedSource) or self.rtol < _FINEST:
             return None
-        asked, everywhere = Asked(source.minimum, source.witnesses), curve or steps[0] < last
+        asked, everywhere = Asked(source.minimum, source.witnesses, self.covariance), curve or steps[0] < last
         kappa, warm = source.source.kappa, self.thermal if self._heated else None
         found = Sweeps(self.kernel, asked, kappa, self.covariance, self.mean, self.rtol, last, everywhere, warm)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,13 +48,13 @@ class Trial:
         self.progress(0.0)
         tested = self._at_records(self.stationary, curve=True)
         assert tested.curve is not None
-        rungs = self._rungs(tested)
+        rows, predicted = self._rows(tested)
         balance, elements = self._balance()
         return Verdict(
             theory=tested.theory,
             level=self.level,
             resolution=self.resolution,
-            rows=tuple(self._rows(tested, rungs)),
+            rows=tuple(rows),
             balance=balance,
             identity={**measured.identity, "share_of_limit": self.share},
             provenance=provenance(),
@@ -67,34 +67,38 @@ class Trial:
                 **curve_of(tested.curve, epochs=tested.law.sgd.epochs),
                 **elements,
                 **({"target": tested.target} if tested.law.sgd.step.temperature else {}),
-                **{f"predicted_{name}": rung.mode_variances for name, rung in rungs.items()},
+                **predicted,
             },
         )
 
-    def _rungs(self, tested: Prediction) -> dict[str, Prediction]:
-        """The ladder at the recorded steps, and in epochs the law of independent batches."""
+    def _rungs(self, tested: Prediction) -> Iterator[tuple[str, Prediction]]:
+        """Yield the ladder at the recorded steps, and in epochs the law of independent batches."""
         law = tested.law
         timed = law.average is not None or law.sgd.schedule is not None or law.sgd.epochs
         names = [name for name in rungs_of(law.sgd) if not (timed and name in FLOWS)]
-        rungs: dict[str, Prediction] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnstableRates)  # said of the law under test; each rung has its own limit
-            for name in reversed(names):
-                self.progress((1 + len(rungs)) / (1 + len(names)))  # the curve of the one under test is done
-                rungs[name] = self._rung(name, tested)
+            for done, name in enumerate(reversed(names), 1):
+                self.progress(done / (1 + len(names)))  # the curve of the one under test is done
+                yield name, self._rung(name, tested)
             if law.sgd.epochs:
-                rungs[INDEPENDENT] = self._independent(law)
-        return rungs
+                yield INDEPENDENT, self._independent(law)
 
-    def _rows(self, tested: Prediction, rungs: Mapping[str, Prediction]) -> Iterator[Row]:
-        """Every rung, the stationary law, and the theory under test made wrong in either direction."""
-        for name, rung in rungs.items():
+    def _rows(self, tested: Prediction) -> tuple[list[Row], dict[str, Array]]:
+        """Every rung, the stationary law, and the theory under test made wrong in either direction; variances of rungs.
+
+        These are copies: views would keep the matrices.
+        """
+        rows, predicted = [], {}
+        for name, rung in self._rungs(tested):
             role: Role = "claim" if name == tested.theory else "reference" if name == INDEPENDENT else "rung"
-            yield self._row(name, role, rung)
+            rows.append(self._row(name, role, rung))
+            predicted[f"predicted_{name}"] = rung.mode_variances.copy()
         if tested.law.sgd.schedule is None:
-            yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
-        for factor in (1 + self.resolution, 1 - self.resolution):
-            yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor)
+            rows.append(self._row(f"{tested.theory}, stationary", "reference", self.stationary))
+        wrong = (1 + self.resolution, 1 - self.resolution)
+        rows += [self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor) for factor in wrong]
+        return rows, predicted
 
     def _balance(self) -> tuple[Balance | None, dict[str, Array]]:
         """F0 along the trajectory, from W* and where the measurement has it; and what its figure shows."""

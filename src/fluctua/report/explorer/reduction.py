@@ -13,7 +13,7 @@ from ..._arrays import Array
 from ...errors import NotConverged, UnstableSGD
 from ...problem.least_squares import LeastSquares
 from ...problem.minimum import Minimum
-from ...problem.subsample import part
+from ...problem.subsample import part, part_of_all
 from ...recipe.sgd import SGD, Recipe
 from ...theory.answers import predict
 from ...theory.stability import max_stable_lr
@@ -74,8 +74,8 @@ class _Reduction:
         if rank <= _MODES and self.problem.samples <= samples:
             return [self.problem] * len(self.weight_decays)
         some, bare = part(self.problem, self.problem.minimum(0.0), samples, own_noise=True)  # with W* of all of them
-        minima = (Minimum(some, float(gamma)) if gamma else bare for gamma in self.weight_decays)
-        return [part(some, each, samples, slice(0, modes), own_noise=True)[0] for each in minima]
+        minima = [Minimum(some, float(gamma)) if gamma else bare for gamma in self.weight_decays]
+        return [part_of_all(some, minima, samples, slice(0, modes))] * len(minima)
 
     @cached_property
     def noises(self) -> Array:
