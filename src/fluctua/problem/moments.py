@@ -16,6 +16,7 @@ __all__ = [
     "difference",
     "mirrored",
     "quadratic_form",
+    "squared_mean",
     "symmetric_form",
     "weighted_square",
 ]
@@ -52,6 +53,15 @@ def quadratic_form(z: AnyArray, matrix: Array) -> Array:
     """z_i^T matrix z_i for each row; the products in the precision of z."""
     unit = _unit(matrix)
     return np.asarray(np.einsum("ij,ij->i", z @ (matrix / unit).astype(z.dtype), z), dtype=np.float64) * unit
+
+
+def squared_mean(curvatures: Array, decay: Array, covariance: Array, mean: Array | None) -> Array:
+    """E[p^T p] of the mean gradient p = V A - decay, (r, r), for E[V^T V] and E V in the modes."""
+    out = curvatures[:, None] * covariance * curvatures + decay.T @ decay
+    if mean is not None:
+        cross = decay.T @ (mean * curvatures)
+        out -= cross + cross.T
+    return np.asarray(out)
 
 
 def symmetric_form(z: AnyArray, matrix: AnyArray) -> Array:

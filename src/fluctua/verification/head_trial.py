@@ -11,12 +11,14 @@ import numpy as np
 from .._arrays import Array
 from ..simulation.head_measurement import HeadMeasurement
 from ..storage.results import provenance
+from ..theory.local.epoch_error import LeftOut
 from ..theory.local.heads import stationary_state
-from ..theory.local.ladder import EXPANDED, LOCAL_RUNGS, LocalRung
+from ..theory.local.ladder import EXPANDED, FEEDING, LOCAL_RUNGS, LocalRung
+from ..theory.local.own_error import share_of
 from ..theory.local.prediction import LocalPrediction
 from .judgement import Role
 from .pictured import curve_of, measured_of
-from .significance import compare
+from .significance import bands, compare
 from .verdict import Row, Verdict
 
 __all__ = ["HeadTrial", "own_error"]
@@ -100,6 +102,22 @@ class HeadTrial:
         error, share = own_error(self.stationary), self._share
         return error if self.stationary.theory not in EXPANDED else error + self._added(share)
 
+    @cached_property
+    def allowances(self) -> float | Array:
+        """What each contrast may be off by, the loss and then the bands of modes; one number with independent batches.
+
+        In epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
+        nor what the law of epochs leaves out is small. So each band has errors of its own, by the rules for the loss.
+        """
+        balance, rung = self.stationary.balance, self.stationary.theory
+        if balance.epochs is None or rung not in FEEDING:
+            return self.own_error
+        left_out = LeftOut(balance)
+        rest, quadratic = self._predicted("anharmonic").mode_variances, self._predicted("multiplicative").mode_variances
+        bent = share_of(balance, rung) * np.abs(_ratio(rest, quadratic) - 1)
+        beyond = bent + np.maximum(left_out.of_variances() - left_out.of_loss(), 0.0)
+        return self.own_error + np.array([0.0, *(beyond[band].mean() for band in bands(len(beyond)))])
+
     def _added(self, share: float) -> float:
         """What may be wrong with what a rung adds to "multiplicative" on the way: nothing at its beginning and end."""
         return abs(self._beyond(self.stationary)) * share * (1 - share)
@@ -132,7 +150,7 @@ class HeadTrial:
         steps = self.measurement.recorded.tolist()
         if not self.follows:
             return {name: self._predicted(name) for name in self.rungs if name not in EXPANDED}
-        for name in LOCAL_RUNGS:
+        for name in self.rungs:
             if name in EXPANDED:
                 continue
             self.progress(len(found) / len(LOCAL_RUNGS))
@@ -167,8 +185,13 @@ class HeadTrial:
 
     @cached_property
     def rungs(self) -> tuple[LocalRung, ...]:
-        """Those that are known."""
-        return LOCAL_RUNGS if self.follows else tuple(name for name in LOCAL_RUNGS if name != "closure")
+        """Those that are known; epochs have steps, and their batches depend on one another."""
+        missing = ("langevin", "closure") if self._epochs else () if self.follows else ("closure",)
+        return tuple(name for name in LOCAL_RUNGS if name not in missing)
+
+    @property
+    def _epochs(self) -> bool:
+        return self.stationary.balance.sgd.epochs
 
     def _curve(self) -> Array:
         """The predicted learning curve of the rung under test, from W*; its floor alone where that is what is known."""
@@ -181,12 +204,14 @@ class HeadTrial:
     def _rows(self, tested: LocalPrediction) -> Iterator[Row]:
         for name in self.rungs:
             role: Role = "claim" if name == tested.theory else "rung"
-            yield self._row(name, role, self._rung(name), allowance=self.own_error if role == "claim" else 0.0)
+            yield self._row(name, role, self._rung(name), allowance=self.allowances if role == "claim" else 0.0)
         yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
         for factor in (1 + self.resolution, 1 - self.resolution):
-            yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor, self.own_error)
+            yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor, self.allowances)
 
-    def _row(self, name: str, role: Role, theory: LocalPrediction, factor: float = 1.0, allowance: float = 0.0) -> Row:
+    def _row(
+        self, name: str, role: Role, theory: LocalPrediction, factor: float = 1.0, allowance: float | Array = 0.0
+    ) -> Row:
         """A rung, made wrong by a `factor`, against the measurement."""
         excess_loss = theory.excess_loss * factor
         covariance = theory.mode_covariance * factor

@@ -65,7 +65,7 @@ def verify_head(
     problem : Softmax or Logistic
         The data.
     sgd : SGD
-        The recipe, of independent batches at a constant rate.
+        The recipe, at a constant rate.
     steps, replicas, rng, records, level, resolution, dtype, threads, checkpoint, progress
         As for least squares.
     start : "optimum"
@@ -139,12 +139,6 @@ def _refuse_uncovered(sgd: Recipe, start: ArrayLike | str, dynamics: str, averag
         raise InvalidInput(f"dynamics must be 'sgd' for heads, got {dynamics!r}: their runs are of real minibatches.")
     if average is not None:
         raise InvalidInput(f"average = {average!r}: averages of the weights are not covered for heads. Leave it out.")
-    if sgd.epochs:
-        raise InvalidInput(
-            f"sampling = {sgd.sampling!r}: of shuffled epochs the local floor is an approximation, a few per cent low "
-            f"on digits, and its flat modes are off by more, so that a verdict would reject it. Use independent "
-            f"batches, or measure by simulate."
-        )
     if sgd.schedule is not None:
         raise InvalidInput("a schedule has no stationary state, and the theory of heads is of one: use a constant lr.")
 
