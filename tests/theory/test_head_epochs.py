@@ -17,7 +17,9 @@ GAMMA = 0.05
 
 def drawn(samples, features, classes, seed=2):
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(samples, features)), rng.permutation(samples) % classes
+    return np.column_stack([rng.normal(size=(samples, features - 1)), np.ones(samples)]), rng.permutation(
+        samples
+    ) % classes
 
 
 def squares_of(head):
@@ -34,7 +36,7 @@ def test_a_head_of_one_row_is_least_squares(momentum):
     head = fl.Logistic(*drawn(60, 3, 2))
     sgd = fl.SGD(lr=0.5 * (1 - momentum), batch_size=7, weight_decay=GAMMA, momentum=momentum, sampling="shuffle")
     law, found = Law(squares_of(head), sgd, "exact"), twin_epochs(head.minimum(GAMMA).picture, sgd)
-    np.testing.assert_allclose(found.minimum.noise, law.minimum.noise, atol=1e-12)
+    np.testing.assert_allclose(np.abs(found.minimum.noise), np.abs(law.minimum.noise), atol=1e-12)  # modes have no sign
     for one, other in zip(Cycle(found).settled_at(None), Cycle(law.shuffle).settled_at(None), strict=True):
         np.testing.assert_allclose(np.abs(one), np.abs(other), rtol=1e-4, atol=2e-3 * np.abs(other).max())
     steps = [3, 9, 40]
@@ -75,8 +77,7 @@ def test_a_sample_to_come_lacks_its_own_push():
 
 def test_without_third_derivatives_the_two_laws_are_one():
     """Even chances and inputs of both signs: t and T g vanish."""
-    x = np.repeat(drawn(20, 2, 2)[0], 2, axis=0)
-    head = fl.Logistic(np.concatenate([x]), np.arange(40) % 2)
+    head = fl.Logistic(np.repeat(drawn(20, 2, 2)[0], 2, axis=0), np.arange(40) % 2)
     assert np.abs(head.minimum(GAMMA).weights).max() < 1e-12
     balance = Balance(head, fl.SGD(lr=0.5, batch_size=4, weight_decay=GAMMA, sampling="shuffle"))
     bent, quadratic = (balance.state(rung).covariance for rung in ("anharmonic", "multiplicative"))
@@ -92,7 +93,7 @@ def test_what_is_left_out_is_of_second_order():
     found = fl.predict(few, sgd)
     left = LeftOut(found.balance)
     assert left.of_loss() >= crowding_of(few.minimum(GAMMA).picture) ** 2
-    assert found.stated_error > left.of_loss() > fl.predict(many, sgd).stated_error
+    assert found.stated_error > left.of_loss() > 10 * LeftOut(fl.predict(many, sgd).balance).of_loss()
 
 
 def test_a_schedule_in_epochs_is_followed():

@@ -11,6 +11,7 @@ import numpy as np
 from .._arrays import Array
 from ..simulation.head_measurement import HeadMeasurement
 from ..storage.results import provenance
+from ..theory.local.balance import Balance
 from ..theory.local.epoch_error import LeftOut
 from ..theory.local.heads import stationary_state
 from ..theory.local.ladder import EXPANDED, FEEDING, LOCAL_RUNGS, LocalRung
@@ -19,7 +20,7 @@ from ..theory.local.prediction import LocalPrediction
 from .judgement import Role
 from .pictured import curve_of, measured_of
 from .significance import bands, compare
-from .verdict import Row, Verdict
+from .verdict import INDEPENDENT, Row, Verdict
 
 __all__ = ["HeadTrial", "own_error"]
 
@@ -178,6 +179,14 @@ class HeadTrial:
         excess = reached.excess_loss * (1 + self._beyond(rest) * self._share)
         return replace(rest, state=replace(rest.state, covariance=covariance, excess_loss=excess), steps=reached.steps)
 
+    def _independent(self) -> LocalPrediction:
+        """What independent batches of the same size would do: the quadratic at the recorded steps, or when settled."""
+        balance = self.stationary.balance
+        sgd = replace(balance.sgd, sampling="without_replacement", drop_last=False)
+        other = Balance(balance.problem, sgd)
+        found = LocalPrediction(other, "multiplicative", stationary_state(other, "multiplicative"))
+        return found.after(self.measurement.recorded.tolist(), rtol=_RTOL) if self.follows else found
+
     @cached_property
     def follows(self) -> bool:
         """Whether the law at finite time is known; otherwise the runs are looked at when they have settled."""
@@ -205,6 +214,8 @@ class HeadTrial:
         for name in self.rungs:
             role: Role = "claim" if name == tested.theory else "rung"
             yield self._row(name, role, self._rung(name), allowance=self.allowances if role == "claim" else 0.0)
+        if self._epochs:
+            yield self._row(INDEPENDENT, "reference", self._independent())
         yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
         for factor in (1 + self.resolution, 1 - self.resolution):
             yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor, self.allowances)
