@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_type
+from typing import assert_type
 
 import fluctua as fl
-
-if TYPE_CHECKING:
-    from fluctua.studies.coloring import Graph
-    from fluctua.studies.diffusion import GaussianData
+from fluctua.studies.coloring import Graph
+from fluctua.studies.coloring.prediction import ColoringPrediction
+from fluctua.studies.diffusion import GaussianData
+from fluctua.studies.diffusion.budget import DiffusionPlan
 
 
 def of_squares(problem: fl.LeastSquares, sgd: fl.SGD) -> None:
@@ -34,8 +34,8 @@ def of_heads(problem: fl.Softmax, other: fl.Logistic, sgd: fl.SGD) -> None:
 
 def of_studies(graph: Graph, data: GaussianData) -> None:
     """So have the nouns of studies."""
-    assert_type(fl.predict(graph, "metropolis"), "ColoringPrediction")
-    assert_type(fl.plan(data, 5), "DiffusionPlan")
+    assert_type(fl.predict(graph, "metropolis"), ColoringPrediction)
+    assert_type(fl.plan(data, 5), DiffusionPlan)
 
 
 def of_others(problem: str, sgd: fl.SGD) -> None:

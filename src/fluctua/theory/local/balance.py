@@ -61,10 +61,13 @@ class Balance:
     ----------
     problem : Softmax or Logistic
     sgd : Recipe
+    rough : bool
+        Whether F44 is all that batches of shuffled epochs remember: cheap, off by up to the mean leverage.
     """
 
     problem: Head
     sgd: Recipe
+    rough: bool = False
 
     @cached_property
     def minimum(self) -> HeadMinimum:
@@ -95,7 +98,9 @@ class Balance:
 
     @cached_property
     def epochs(self) -> HeadShuffle | None:
-        """The law of one epoch of the quadratic twin, where batches come in shuffled ones."""
+        """The law of one epoch of the quadratic twin, where batches come in shuffled ones, unless roughly."""
+        if self.rough:
+            return None
         return twin_epochs(self.picture, self.sgd) if self.sgd.epochs and self.source.kappa > 0 else None
 
     @cached_property

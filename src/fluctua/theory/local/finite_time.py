@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +22,7 @@ from ..reshuffling.transient import EPOCHS_RTOL, Epochs
 from ..transient import Relaxation, SourceOf
 from .balance import Balance
 from .ladder import FEEDING, LocalRung
-from .twin_epochs import HeadShuffle
+from .twin_epochs import twin_epochs
 
 __all__ = [
     "LocalStart",
@@ -118,8 +118,8 @@ def followed(
     """Return the run of the quadratic over `last` steps (F78)."""
     picture, source = balance.picture, balance.source
     mean = None if start is None else start.modes[None]
-    if balance.epochs is not None:
-        return _in_epochs(balance, balance.epochs, rung, mean, last, rtol)
+    if balance.sgd.epochs and source.kappa > 0:
+        return _in_epochs(balance, rung, mean, last, rtol)
     covariance = np.zeros((picture.rank,) * 2) if mean is None else mean.T @ mean
 
     def felt(s: Array, drifted: Array | None) -> Array:
@@ -133,11 +133,10 @@ def followed(
     return Relaxation(kernel, source_of, source.noise, covariance, mean, tolerance, picture.curvatures)
 
 
-def _in_epochs(
-    balance: Balance, shuffle: HeadShuffle, rung: LocalRung, mean: Array | None, last: int, rtol: float
-) -> FollowedRun:
-    if rung not in FEEDING or mean is not None:
-        shuffle = replace(shuffle, feels=rung in FEEDING, near=mean is None)
+def _in_epochs(balance: Balance, rung: LocalRung, mean: Array | None, last: int, rtol: float) -> FollowedRun:
+    feels, shuffle = rung in FEEDING, balance.epochs
+    if shuffle is None or not feels or mean is not None:
+        shuffle = twin_epochs(balance.picture, balance.sgd, feels=feels, near=mean is None)
     if balance.sgd.schedule is None:
         return Epochs(shuffle, mean, max(rtol, EPOCHS_RTOL))
     way = motion(balance, rung, balance.picture.curvatures, last)

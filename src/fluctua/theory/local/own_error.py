@@ -15,7 +15,7 @@ from ...problem.softmax.picture import Picture
 from ...problem.softmax.sums import logits_of
 from ..fixed_points import NoStationaryState
 from .balance import Balance
-from .epoch_error import LeftOut
+from .epoch_error import LeftOut, crowding_of
 from .ladder import FEEDING, LocalRung
 
 __all__ = ["EDGE", "share_of", "stated_error"]
@@ -34,8 +34,14 @@ def stated_error(balance: Balance, rung: LocalRung) -> float:
     u = abs(balance.anharmonicity)
     if rung not in FEEDING or not np.isfinite(u):
         return 0.0 if rung not in FEEDING else u
-    in_epochs = 0.0 if balance.epochs is None else LeftOut(balance).of_loss()
-    return max(share_of(balance, rung) * u, *map(abs, _unseen(balance))) + in_epochs
+    return max(share_of(balance, rung) * u, *map(abs, _unseen(balance))) + _of_epochs(balance)
+
+
+def _of_epochs(balance: Balance) -> float:
+    """What batches remember of one another beyond the law; where F44 is the law, all that follows it."""
+    if not balance.sgd.epochs or balance.source.kappa == 0.0:
+        return 0.0
+    return crowding_of(balance.picture) if balance.rough else LeftOut(balance).of_loss()
 
 
 def share_of(balance: Balance, rung: LocalRung) -> float:
