@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from .._arrays import Array
+from ..recipe.sgd import Recipe
 from ..simulation.head_measurement import HeadMeasurement
 from ..storage.results import provenance
 from ..theory.local.balance import Balance
@@ -50,13 +51,16 @@ def settled_after(prediction: LocalPrediction) -> int:
 
 @dataclass(frozen=True)
 class HeadTrial:
-    """One measurement, and the rungs called to answer it; `stationary` is the one under test.
+    """One measurement of `sgd`, and the rungs called to answer it; `stationary` is the one under test.
+
+    With a schedule it is that of the largest rate, held.
 
     Rungs up to "multiplicative" are followed exactly to the recorded steps. What those above add to it is of second
     order in S: on the way from W* it is less by the square of the share of its own that "multiplicative" has reached.
     """
 
     stationary: LocalPrediction
+    sgd: Recipe
     measurement: HeadMeasurement
     level: float
     resolution: float
@@ -99,9 +103,21 @@ class HeadTrial:
 
     @cached_property
     def own_error(self) -> float:
-        """Of the rung under test; on the way from W* also of what third derivatives have added by then."""
+        """Of the rung under test; on the way from W* also of what third derivatives have added by then.
+
+        In epochs, of the modes that have most of the loss there: with rates that fall flat ones come to have it.
+        """
         error, share = own_error(self.stationary), self._share
+        if self.left_out is not None and self.follows:
+            reached = self._followed["multiplicative"].mode_variances
+            error += max(self.left_out.of_loss(reached) - self.left_out.of_loss(), 0.0)
         return error if self.stationary.theory not in EXPANDED else error + self._added(share)
+
+    @cached_property
+    def left_out(self) -> LeftOut | None:
+        """What the law of epochs leaves out of the rung under test, where there are epochs."""
+        balance = self.stationary.balance
+        return None if balance.epochs is None or self.stationary.theory not in FEEDING else LeftOut(balance)
 
     @cached_property
     def allowances(self) -> float | Array:
@@ -110,13 +126,11 @@ class HeadTrial:
         In epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
         nor what the law of epochs leaves out is small. So each band has errors of its own, by the rules for the loss.
         """
-        balance, rung = self.stationary.balance, self.stationary.theory
-        if balance.epochs is None or rung not in FEEDING:
+        if (left_out := self.left_out) is None:
             return self.own_error
-        left_out = LeftOut(balance)
         rest, quadratic = self._predicted("anharmonic").mode_variances, self._predicted("multiplicative").mode_variances
-        bent = share_of(balance, rung) * np.abs(_ratio(rest, quadratic) - 1)
-        beyond = bent + np.maximum(left_out.of_variances() - left_out.of_loss(), 0.0)
+        bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(_ratio(rest, quadratic) - 1)
+        beyond = bent + np.maximum(left_out.of_variances - left_out.of_loss(), 0.0)
         return self.own_error + np.array([0.0, *(beyond[band].mean() for band in bands(len(beyond)))])
 
     def _added(self, share: float) -> float:
@@ -155,8 +169,13 @@ class HeadTrial:
             if name in EXPANDED:
                 continue
             self.progress(len(found) / len(LOCAL_RUNGS))
-            found[name] = self._predicted(name).after(steps, rtol=_RTOL, curve=name == "multiplicative")
+            found[name] = self._moving(name).after(steps, rtol=_RTOL, curve=name == "multiplicative")
         return found
+
+    def _moving(self, name: LocalRung) -> LocalPrediction:
+        """A rung of the recipe as it was run."""
+        held = self._predicted(name)
+        return held if self.sgd.schedule is None else replace(held, balance=replace(held.balance, sgd=self.sgd))
 
     def _predicted(self, name: LocalRung) -> LocalPrediction:
         if name == self.stationary.theory:
@@ -181,9 +200,8 @@ class HeadTrial:
 
     def _independent(self) -> LocalPrediction:
         """What independent batches of the same size would do: the quadratic at the recorded steps, or when settled."""
-        balance = self.stationary.balance
-        sgd = replace(balance.sgd, sampling="without_replacement", drop_last=False)
-        other = Balance(balance.problem, sgd)
+        sgd = replace(self.sgd, sampling="without_replacement", drop_last=False)
+        other = Balance(self.stationary.balance.problem, sgd)
         found = LocalPrediction(other, "multiplicative", stationary_state(other, "multiplicative"))
         return found.after(self.measurement.recorded.tolist(), rtol=_RTOL) if self.follows else found
 
@@ -194,8 +212,9 @@ class HeadTrial:
 
     @cached_property
     def rungs(self) -> tuple[LocalRung, ...]:
-        """Those that are known; epochs have steps, and their batches depend on one another."""
-        missing = ("langevin", "closure") if self._epochs else () if self.follows else ("closure",)
+        """Those that are known; schedules and epochs have steps, and batches of epochs depend on one another."""
+        missing = {"langevin"} if self._epochs or self.sgd.schedule is not None else set()
+        missing |= {"closure"} if self._epochs or not self.follows else set()
         return tuple(name for name in LOCAL_RUNGS if name not in missing)
 
     @property
@@ -216,7 +235,8 @@ class HeadTrial:
             yield self._row(name, role, self._rung(name), allowance=self.allowances if role == "claim" else 0.0)
         if self._epochs:
             yield self._row(INDEPENDENT, "reference", self._independent())
-        yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
+        if self.sgd.schedule is None:
+            yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
         for factor in (1 + self.resolution, 1 - self.resolution):
             yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor, self.allowances)
 

@@ -54,15 +54,13 @@ class LeftOut:
     def _with(self) -> Array:
         return np.diag(self.balance.state("multiplicative").covariance)
 
+    @cached_property
     def of_variances(self) -> Array:
         """Of each mode's variance, (r,)."""
-        return self._next(np.divide(self._with, self._without, out=np.ones_like(self._with), where=self._without > 0))
-
-    def of_loss(self) -> float:
-        """Of the excess loss."""
-        h = self.balance.picture.curvatures
-        without = float(h @ self._without)
-        return float(self._next(np.array(h @ self._with / without if without else 1.0)))
-
-    def _next(self, ratio: Array) -> Array:
+        ratio = np.divide(self._with, self._without, out=np.ones_like(self._with), where=self._without > 0)
         return np.asarray(self._crowding * np.maximum(np.abs(ratio - 1), self._crowding))
+
+    def of_loss(self, variances: Array | None = None) -> float:
+        """Of the excess loss, in the stationary state or with other `variances`: each mode's by what it has of it."""
+        losses = self.balance.picture.curvatures * (self._with if variances is None else variances)
+        return float(losses @ self.of_variances / losses.sum()) if losses.any() else 0.0
