@@ -7,7 +7,7 @@ from . import errors
 from .data import Dataset, Preparation, load
 from .errors import FluctuaError, UnstableSGD
 from .planning.batch_cost import BatchCost, BatchCosts, batch_costs
-from .planning.recipes import Candidate, Plan, plan
+from .planning.recipes import Candidate, Plan
 from .planning.rehearsal import Rehearsal, rehearse
 from .problem.least_squares import LeastSquares
 from .problem.softmax.heads import Logistic, Softmax
@@ -21,8 +21,7 @@ from .recipe.sgd import SGD
 from .recipe.splittings import ABOBA, BAOA, BAOAB, OBABO
 from .simulation.head_measurement import HeadMeasurement
 from .simulation.measurement import Measurement
-from .simulation.replicas import simulate
-from .theory.answers import Prediction, learning_curve, predict
+from .theory.answers import Prediction, learning_curve
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
 from .theory.inflated import lr_for_inflation
@@ -31,11 +30,11 @@ from .theory.local import LocalPrediction
 from .theory.spread import LossSpread, loss_spread
 from .theory.stability import max_stable_lr
 from .theory.stable_limit import StableLimit
-from .verification.equal_time import verify
 from .verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from . import plot
+    from ._typed_verbs import plan, predict, simulate, verify
     from .distributed import cluster
     from .planning.conditioned import Conditioned, Conditioning, conditioning
     from .planning.loops import torch_code
@@ -52,6 +51,11 @@ if TYPE_CHECKING:
     from .verification.noise_found import GradientNoise
     from .verification.one_epoch import SemiAnalytic, semi_analytic
     from .verification.shares import LearnedShare
+else:  # the same verbs, of which type checkers know one noun
+    from .planning.recipes import plan
+    from .simulation.replicas import simulate
+    from .theory.answers import predict
+    from .verification.equal_time import verify
 
 __all__ = [
     "ABOBA",

@@ -12,7 +12,9 @@ import numpy as np
 
 import fluctua as fl
 from fluctua.theory.law import Law
+from fluctua.theory.local.twin_epochs import twin_epochs
 from fluctua.theory.reshuffling.memory import EpochMoments
+from helpers import softmax_twin
 
 RECIPES = {
     "plain": fl.SGD(0.1, 2, weight_decay=0.3, sampling="shuffle"),
@@ -28,6 +30,8 @@ class Reshuffled:
 
     sgd: fl.SGD
 
+    outputs = 2
+
     @cached_property
     def problem(self):
         rng = np.random.default_rng(5)
@@ -41,7 +45,7 @@ class Reshuffled:
     def moments(self):
         """Second moments and means of the components before every batch and at the end: any."""
         draws = self._components(np.random.default_rng(6).normal(size=(len(self.sizes) + 1, 9, len(self.m))))
-        return EpochMoments(draws.swapaxes(1, 2) @ draws, draws[:, :2])
+        return EpochMoments(draws.swapaxes(1, 2) @ draws, draws[:, : self.outputs])
 
     def _components(self, drawn):
         """Values of the components: in a mode that oscillates a pair of conjugates."""
@@ -233,7 +237,7 @@ class Reshuffled:
 
     def third_shift(self, means):
         """F53 after batches before which E V were `means`."""
-        out, time = np.zeros((2, 3)), len(means)
+        out, time = np.zeros((self.outputs, 3)), len(means)
         for one in range(time):
             for other in range(one):
                 felt = self.response(one - 1 - other) @ self.b @ self.response(time - 1 - one) @ self.b
@@ -289,3 +293,35 @@ class Reshuffled:
             noise = np.outer(self.f, self.f) * np.tile(self.variance(time), (parts, parts))
             states.append(np.outer(self.m, self.m) * states[-1] + crossed + crossed.T + noise)
         return np.array(states)
+
+
+@dataclass(frozen=True, eq=False)
+class ReshuffledHead(Reshuffled):
+    """The same of the quadratic twin of a head of four classes, whose samples have three rows."""
+
+    outputs = 1
+
+    @cached_property
+    def problem(self):
+        rng = np.random.default_rng(5)
+        return fl.Softmax(4 * rng.normal(size=(11, 1)), rng.permutation(11) % 4)
+
+    @property
+    def minimum(self):
+        return self.problem.minimum(self.sgd.weight_decay)
+
+    @cached_property
+    def law(self):
+        return twin_epochs(self.minimum.picture, self.sgd, near=False)
+
+    @cached_property
+    def b(self):
+        x, modes = self.problem.inputs, self.minimum.modes
+        hessians = modes.T @ softmax_twin.hessians(self.minimum.weights, x) @ modes
+        return hessians - hessians.mean(axis=0)
+
+    @cached_property
+    def g(self):
+        x, y = self.problem.inputs, self.problem.targets
+        gradients = softmax_twin.gradients(self.minimum.weights, x, y) @ self.minimum.modes
+        return (gradients - gradients.mean(axis=0))[:, None]

@@ -51,7 +51,9 @@ def test_estimates_of_memory_are_no_less_than_the_peaks(momentum):
 def test_what_does_not_fit_is_refused_before_work(monkeypatch, verb):
     problem = wide()
     monkeypatch.setattr("fluctua._validate.sizes.available_bytes", lambda: 7e7)
-    with pytest.raises(TooLarge, match="in all modes of 1,100 inputs and 1,400 samples would take about .*--modes 256"):
+    with pytest.raises(
+        TooLarge, match=r"in all modes of 1,100 inputs and 1,400 samples would take about .*--modes 256"
+    ):
         verb(problem, fl.SGD(0.01, 4))
     assert "spectrum" not in vars(problem)
 

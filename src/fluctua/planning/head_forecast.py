@@ -15,10 +15,11 @@ from ..problem.softmax.optimum import HeadMinimum
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..theory.fixed_points import NoStationaryState
-from ..theory.local.approach import begun, descent, noise_along
+from ..theory.local.approach import balance_of, begun, descent, noise_along
 from ..theory.local.balance import Balance
 from ..theory.local.own_error import stated_error
 from ..theory.local.prediction import bowl_of
+from ..theory.reshuffling.covered import refuse_beyond_shuffling
 from ..theory.stable_limit import StableLimit
 from .forecast import MOST, Forecast, forecast_of
 from .passages import first_passage
@@ -68,7 +69,8 @@ class HeadForecast(Forecast):
             raise InvalidInput(f"average = {self.average!r}: averages of the weights are not covered for heads.")
         if sgd.schedule is not None:
             raise InvalidInput("the local theory of heads is of a constant rate: leave the schedule out.")
-        sgd.refuse_epochs("the local theory of heads is of independent batches")
+        if sgd.epochs:
+            refuse_beyond_shuffling(sgd, "discrete")
         begun(self._minimum(sgd), self.start)
 
     def losses(self, sgd: Recipe) -> tuple[float, float]:
@@ -80,7 +82,7 @@ class HeadForecast(Forecast):
     def of(self, sgd: Recipe, steps: int | None) -> Predicted:
         """Return what is predicted of a cell with a budget of `steps`."""
         limit, optimum = self.limit(sgd), self._minimum(sgd).loss
-        share, balance = sgd.lr / limit, Balance(self.problem, sgd)
+        share, balance = sgd.lr / limit, balance_of(self.problem, sgd)
         if share >= 1:
             beyond = float("inf")
             end_of, reached = (None if each is None else beyond for each in (steps, self.target))

@@ -19,9 +19,9 @@ from ..recipe.sampling import Sampling, WeightedSampling
 from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SGD
 from ..theory.fixed_points import NoStationaryState
-from ..theory.local.approach import begun, descent, discrete_along
-from ..theory.local.balance import Balance
+from ..theory.local.approach import balance_of, begun, descent, discrete_along
 from ..theory.local.prediction import bowl_of
+from ..theory.reshuffling.covered import refuse_beyond_shuffling
 from ..theory.stability import max_stable_lr
 from ..theory.stable_limit import StableLimit
 from .candidates import Candidate, Plan, Skipped
@@ -66,8 +66,8 @@ def plan_head(
         As for least squares.
     schedules : ["constant"], optional
         Schedules have no stationary state, and the theory of heads is of one.
-    sampling : "with_replacement", "without_replacement" or WeightedSampling
-        Independent batches.
+    sampling : "with_replacement", "without_replacement", "shuffle" or WeightedSampling
+        Of shuffled epochs of large heads, what batches remember beyond F44 is left out, a few per cent of the noise.
     start : "zero" or array_like, (c, d)
         W(0), the same for every recipe.
     held_out : None
@@ -89,7 +89,8 @@ def plan_head(
     _refuse_uncovered(schedules, held_out)
     budget = positive_int("steps", steps)
     base = SGD(1.0, batch_size, weight_decay=weight_decay, sampling=sampling)
-    base.refuse_epochs("the local theory of heads is of independent batches")
+    if base.epochs:
+        refuse_beyond_shuffling(base, "discrete")
     base.sampling_factor(problem.samples)
     recipes = [replace(base, momentum=momentum) for momentum in some_of("momenta", momenta, "numbers")]
     minimum = base.seen(problem).minimum(weight_decay)
@@ -139,7 +140,7 @@ class _Search:
 
     def _loss(self, sgd: SGD) -> float:
         """The expected loss at the end; infinite where noise has no floor."""
-        balance = Balance(self.problem, sgd)
+        balance = balance_of(self.problem, sgd)
         try:
             if bowl_of(balance.anharmonicity) == "outside":
                 return np.inf
@@ -151,7 +152,7 @@ class _Search:
         """Log of the loss, estimated."""
         self.stages.evaluated()
         sgd = replace(self.recipe, lr=float(np.exp(place)))
-        balance, share = Balance(self.problem, sgd), sgd.lr / self.limit
+        balance, share = balance_of(self.problem, sgd), sgd.lr / self.limit
         path = next(islice(descent(balance.minimum, sgd, self.start), self.steps, None))
         noise = discrete_along(balance, self.steps)
         added = self._added * share / (1 - share) * (1 - _KNOWN) / _KNOWN
@@ -160,7 +161,7 @@ class _Search:
     @cached_property
     def _added(self) -> float:
         """What the anharmonic floor has beyond the discrete one at the rate where it is known, relative."""
-        balance = Balance(self.problem, replace(self.recipe, lr=float(_KNOWN * self.limit)))
+        balance = balance_of(self.problem, replace(self.recipe, lr=float(_KNOWN * self.limit)))
         try:
             floors = [balance.state(rung).excess_loss for rung in ("anharmonic", "discrete")]
         except (NoStationaryState, NotConverged):

@@ -14,7 +14,7 @@ from .._validate.plain import Keywords
 from ..errors import BelowRounding, InvalidInput
 from .known_fit import Fit
 from .left_out import VISIBLE, shares_left_out
-from .moments import difference, quadratic_form
+from .moments import difference, quadratic_form, squared_mean
 
 if TYPE_CHECKING:
     from .least_squares import LeastSquares
@@ -257,12 +257,7 @@ class Minimum(Brief, ByValue):
 
     def squared_mean(self, covariance: Array, mean: Array | None) -> Array:
         """E[p^T p] of the mean gradient p = V A - gamma W*, (r, r)."""
-        a, decay = self.problem.curvatures, self.weight_decay * self.mode_weights
-        out = a[:, None] * covariance * a + decay.T @ decay
-        if mean is not None:
-            cross = decay.T @ (mean * a)
-            out -= cross + cross.T
-        return np.asarray(out)
+        return squared_mean(self.problem.curvatures, self.weight_decay * self.mode_weights, covariance, mean)
 
     def residual_products(self, form: Array | None) -> Array:
         """<rho r r^T z^T form z>, (c, c), rho the samples' importance; None is <r r^T>, of the loss."""

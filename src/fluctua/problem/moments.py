@@ -19,6 +19,7 @@ __all__ = [
     "mirror",
     "mirrored",
     "quadratic_form",
+    "squared_mean",
     "symmetric_form",
 ]
 
@@ -65,6 +66,15 @@ def quadratic_form(z: AnyArray, matrix: Array) -> Array:
     return np.asarray(np.einsum("ij,ij->i", z @ (matrix / unit).astype(z.dtype), z), dtype=np.float64) * unit
 
 
+def squared_mean(curvatures: Array, decay: Array, covariance: Array, mean: Array | None) -> Array:
+    """E[p^T p] of the mean gradient p = V A - decay, (r, r), for E[V^T V] and E V in the modes."""
+    out = curvatures[:, None] * covariance * curvatures + decay.T @ decay
+    if mean is not None:
+        cross = decay.T @ (mean * curvatures)
+        out -= cross + cross.T
+    return np.asarray(out)
+
+
 def symmetric_form(z: AnyArray, matrix: AnyArray) -> Array:
     """The same of a symmetric matrix, of which only `bands` are read: less than two thirds of the products.
 
@@ -84,7 +94,7 @@ def symmetric_form(z: AnyArray, matrix: AnyArray) -> Array:
 
 
 def add_weighted_square(out: Array, z: AnyArray, q: Array) -> None:
-    """Add sum_i q_i z_i z_i^T of one block to `out`, as one number to each: BLAS computes a triangle for either sign."""
+    """Add sum_i q_i z_i z_i^T of one block to `out`, a number to each: BLAS computes a triangle for either sign."""
     unit, squares = _unit(q), []
     for sign in (1, -1):
         rows = np.flatnonzero(sign * q > 0)

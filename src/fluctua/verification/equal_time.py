@@ -32,7 +32,7 @@ from .near_limit import share_of_limit
 from .trial import LAW_OF, Trial
 from .verdict import Verdict
 
-__all__ = ["Progress", "default_replicas", "refuse_counts", "refuse_run", "silent", "verify"]
+__all__ = ["Progress", "default_replicas", "refuse_counts", "refuse_rest", "refuse_run", "silent", "verify"]
 
 Progress = Callable[[str, float], None]
 _BLOCK = 2**16  # steps whose rates are looked at together
@@ -166,7 +166,7 @@ def verify(
     if isinstance(start, str) and start == "optimum" and cold:
         problem.minimum(sgd.weight_decay).refuse_interpolation()
     if sgd.schedule is not None:
-        _refuse_rest(sgd, steps)
+        refuse_rest(sgd, steps)
     count = default_replicas(problem, sgd, positive_int("steps", steps)) if replicas is None else replicas
     part = asked_part(shard, checkpoint, rng, len(chunk_sizes(count)))
     tested = LAW_OF[dynamics] if theory is None else theory
@@ -212,7 +212,7 @@ def refuse_run(checkpoint: Checkpoint | Path | str | None, rng: Rng) -> None:
     seed_sequence(rng)
 
 
-def _refuse_rest(sgd: Recipe, steps: int) -> None:
+def refuse_rest(sgd: Recipe, steps: int) -> None:
     """Refuse a schedule that leaves the weights where they are for all of the run."""
     assert sgd.schedule is not None
     sgd.schedule.refuse_beyond(steps)

@@ -9,15 +9,19 @@ from functools import cached_property
 import numpy as np
 
 from .._arrays import Array
+from ..recipe.sgd import Recipe
 from ..simulation.head_measurement import HeadMeasurement
 from ..storage.results import provenance
+from ..theory.local.balance import Balance
+from ..theory.local.epoch_error import LeftOut
 from ..theory.local.heads import stationary_state
-from ..theory.local.ladder import EXPANDED, LOCAL_RUNGS, LocalRung
+from ..theory.local.ladder import EXPANDED, FEEDING, LOCAL_RUNGS, LocalRung
+from ..theory.local.own_error import share_of
 from ..theory.local.prediction import LocalPrediction
 from .judgement import Role
 from .pictured import curve_of, measured_of
-from .significance import compare
-from .verdict import Row, Verdict
+from .significance import bands, compare
+from .verdict import INDEPENDENT, Row, Verdict
 
 __all__ = ["HeadTrial", "own_error"]
 
@@ -47,13 +51,16 @@ def settled_after(prediction: LocalPrediction) -> int:
 
 @dataclass(frozen=True)
 class HeadTrial:
-    """One measurement, and the rungs called to answer it; `stationary` is the one under test.
+    """One measurement of `sgd`, and the rungs called to answer it; `stationary` is the one under test.
+
+    With a schedule it is that of the largest rate, held.
 
     Rungs up to "multiplicative" are followed exactly to the recorded steps. What those above add to it is of second
     order in S: on the way from W* it is less by the square of the share of its own that "multiplicative" has reached.
     """
 
     stationary: LocalPrediction
+    sgd: Recipe
     measurement: HeadMeasurement
     level: float
     resolution: float
@@ -96,9 +103,35 @@ class HeadTrial:
 
     @cached_property
     def own_error(self) -> float:
-        """Of the rung under test; on the way from W* also of what third derivatives have added by then."""
+        """Of the rung under test; on the way from W* also of what third derivatives have added by then.
+
+        In epochs, of the modes that have most of the loss there: with rates that fall flat ones come to have it.
+        """
         error, share = own_error(self.stationary), self._share
+        if self.left_out is not None and self.follows:
+            reached = self._followed["multiplicative"].mode_variances
+            error += max(self.left_out.of_loss(reached) - self.left_out.of_loss(), 0.0)
         return error if self.stationary.theory not in EXPANDED else error + self._added(share)
+
+    @cached_property
+    def left_out(self) -> LeftOut | None:
+        """What the law of epochs leaves out of the rung under test, where there are epochs."""
+        balance = self.stationary.balance
+        return None if balance.epochs is None or self.stationary.theory not in FEEDING else LeftOut(balance)
+
+    @cached_property
+    def allowances(self) -> float | Array:
+        """What each contrast may be off by, the loss and then the bands of modes; one number with independent batches.
+
+        In epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
+        nor what the law of epochs leaves out is small. So each band has errors of its own, by the rules for the loss.
+        """
+        if (left_out := self.left_out) is None:
+            return self.own_error
+        rest, quadratic = self._predicted("anharmonic").mode_variances, self._predicted("multiplicative").mode_variances
+        bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(_ratio(rest, quadratic) - 1)
+        beyond = bent + np.maximum(left_out.of_variances - left_out.of_loss(), 0.0)
+        return self.own_error + np.array([0.0, *(beyond[band].mean() for band in bands(len(beyond)))])
 
     def _added(self, share: float) -> float:
         """What may be wrong with what a rung adds to "multiplicative" on the way: nothing at its beginning and end."""
@@ -132,12 +165,17 @@ class HeadTrial:
         steps = self.measurement.recorded.tolist()
         if not self.follows:
             return {name: self._predicted(name) for name in self.rungs if name not in EXPANDED}
-        for name in LOCAL_RUNGS:
+        for name in self.rungs:
             if name in EXPANDED:
                 continue
             self.progress(len(found) / len(LOCAL_RUNGS))
-            found[name] = self._predicted(name).after(steps, rtol=_RTOL, curve=name == "multiplicative")
+            found[name] = self._moving(name).after(steps, rtol=_RTOL, curve=name == "multiplicative")
         return found
+
+    def _moving(self, name: LocalRung) -> LocalPrediction:
+        """A rung of the recipe as it was run."""
+        held = self._predicted(name)
+        return held if self.sgd.schedule is None else replace(held, balance=replace(held.balance, sgd=self.sgd))
 
     def _predicted(self, name: LocalRung) -> LocalPrediction:
         if name == self.stationary.theory:
@@ -160,6 +198,13 @@ class HeadTrial:
         excess = reached.excess_loss * (1 + self._beyond(rest) * self._share)
         return replace(rest, state=replace(rest.state, covariance=covariance, excess_loss=excess), steps=reached.steps)
 
+    def _independent(self) -> LocalPrediction:
+        """What independent batches of the same size would do: the quadratic at the recorded steps, or when settled."""
+        sgd = replace(self.sgd, sampling="without_replacement", drop_last=False)
+        other = Balance(self.stationary.balance.problem, sgd)
+        found = LocalPrediction(other, "multiplicative", stationary_state(other, "multiplicative"))
+        return found.after(self.measurement.recorded.tolist(), rtol=_RTOL) if self.follows else found
+
     @cached_property
     def follows(self) -> bool:
         """Whether the law at finite time is known; otherwise the runs are looked at when they have settled."""
@@ -167,8 +212,14 @@ class HeadTrial:
 
     @cached_property
     def rungs(self) -> tuple[LocalRung, ...]:
-        """Those that are known."""
-        return LOCAL_RUNGS if self.follows else tuple(name for name in LOCAL_RUNGS if name != "closure")
+        """Those that are known; schedules and epochs have steps, and batches of epochs depend on one another."""
+        missing = {"langevin"} if self._epochs or self.sgd.schedule is not None else set()
+        missing |= {"closure"} if self._epochs or not self.follows else set()
+        return tuple(name for name in LOCAL_RUNGS if name not in missing)
+
+    @property
+    def _epochs(self) -> bool:
+        return self.stationary.balance.sgd.epochs
 
     def _curve(self) -> Array:
         """The predicted learning curve of the rung under test, from W*; its floor alone where that is what is known."""
@@ -181,12 +232,17 @@ class HeadTrial:
     def _rows(self, tested: LocalPrediction) -> Iterator[Row]:
         for name in self.rungs:
             role: Role = "claim" if name == tested.theory else "rung"
-            yield self._row(name, role, self._rung(name), allowance=self.own_error if role == "claim" else 0.0)
-        yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
+            yield self._row(name, role, self._rung(name), allowance=self.allowances if role == "claim" else 0.0)
+        if self._epochs:
+            yield self._row(INDEPENDENT, "reference", self._independent())
+        if self.sgd.schedule is None:
+            yield self._row(f"{tested.theory}, stationary", "reference", self.stationary)
         for factor in (1 + self.resolution, 1 - self.resolution):
-            yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor, self.own_error)
+            yield self._row(f"{tested.theory} x {factor:.3g}", "mutant", tested, factor, self.allowances)
 
-    def _row(self, name: str, role: Role, theory: LocalPrediction, factor: float = 1.0, allowance: float = 0.0) -> Row:
+    def _row(
+        self, name: str, role: Role, theory: LocalPrediction, factor: float = 1.0, allowance: float | Array = 0.0
+    ) -> Row:
         """A rung, made wrong by a `factor`, against the measurement."""
         excess_loss = theory.excess_loss * factor
         covariance = theory.mode_covariance * factor

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._validate.arguments import door
 from .._validate.values import choice, false_alarm_level, positive_int, resolution_share
 from ..errors import InvalidInput
+from ..kernels.time_varying import refuse_long
 from ..problem.device_products import on_device
 from ..problem.softmax.base import Head
 from ..recipe.averages import Average
@@ -25,7 +28,7 @@ from ..simulation.runs import CONTROLS
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.local.heads import predict_head
 from ..theory.local.ladder import LOCAL_RUNGS, LocalRung
-from .equal_time import Progress, refuse_counts, refuse_run, silent, verify
+from .equal_time import Progress, refuse_counts, refuse_rest, refuse_run, silent, verify
 from .head_trial import HeadTrial, settled_after
 from .verdict import Verdict
 
@@ -69,7 +72,7 @@ def verify_head(
     problem : Softmax or Logistic
         The data.
     sgd : SGD
-        The recipe, of independent batches at a constant rate.
+        The recipe. With a schedule, what third derivatives add is taken to go with the noise that there is.
     steps, replicas, rng, records, level, resolution, dtype, threads, checkpoint, shard, progress
         As for least squares.
     start : "optimum"
@@ -98,7 +101,7 @@ def verify_head(
         Before any simulation, where the theory gives no floor.
     """
     door(sgd=sgd, staged=progress, check_stability=check_stability)
-    _refuse_uncovered(sgd, start, dynamics, average)
+    _refuse_uncovered(sgd, start, dynamics, average, theory)
     problem = on_device(problem, device)
     refuse_counts(steps=steps, replicas=replicas, records=records, threads=threads)
     refuse_run(checkpoint, rng)
@@ -111,8 +114,14 @@ def verify_head(
     part = asked_part(shard, checkpoint, rng, len(chunk_sizes(count)))
     report = progress or silent
     report("theory", 0.0)
-    stationary = predict_head(problem, sgd, theory=theory, check_stability=check_stability)
+    held = _held(sgd, positive_int("steps", steps))
+    stationary = predict_head(problem, held, theory=theory, check_stability=check_stability)
     follows = stationary.balance.picture.complete
+    if not follows and sgd.schedule is not None:
+        raise InvalidInput(
+            f"{sgd.schedule.words} has no stationary state, and of a head of {problem.rank:,} modes no law at finite "
+            f"time is known. Use a constant lr, or fewer inputs, such as their leading components."
+        )
     settled = 0 if follows else settled_after(stationary)
     if steps < 2 * settled:
         raise InvalidInput(
@@ -129,7 +138,7 @@ def verify_head(
             records=records,
             dtype=dtype,
             threads=threads,
-            control=control if follows and sgd.lr < float(stationary.limit) else None,
+            control=control if follows and held.lr < float(stationary.limit) else None,
             burn_in=0 if follows else settled,
             checkpoint=kept,
             shard=shard,
@@ -138,24 +147,29 @@ def verify_head(
         if isinstance(measured, Part):
             return measured
         assert isinstance(measured, HeadMeasurement)
-        return HeadTrial(stationary, measured, level, resolution, partial(report, "comparison")).verdict()
+        return HeadTrial(stationary, sgd, measured, level, resolution, partial(report, "comparison")).verdict()
 
 
-def _refuse_uncovered(sgd: Recipe, start: ArrayLike | str, dynamics: str, average: Average | None) -> None:
+def _refuse_uncovered(
+    sgd: Recipe, start: ArrayLike | str, dynamics: str, average: Average | None, theory: LocalRung | None
+) -> None:
     if not (isinstance(start, str) and start == "optimum"):
         raise InvalidInput("start must be 'optimum': the theory of heads is of the surroundings of W*. Leave it out.")
     if dynamics != "sgd":
         raise InvalidInput(f"dynamics must be 'sgd' for heads, got {dynamics!r}: their runs are of real minibatches.")
     if average is not None:
         raise InvalidInput(f"average = {average!r}: averages of the weights are not covered for heads. Leave it out.")
-    if sgd.epochs:
-        raise InvalidInput(
-            f"sampling = {sgd.sampling!r}: of shuffled epochs the local floor is an approximation, a few per cent low "
-            f"on digits, and its flat modes are off by more, so that a verdict would reject it. Use independent "
-            f"batches, or measure by simulate."
-        )
-    if sgd.schedule is not None:
-        raise InvalidInput("a schedule has no stationary state, and the theory of heads is of one: use a constant lr.")
+    if sgd.schedule is not None and theory == "langevin":
+        raise InvalidInput("theory='langevin' is of continuous time, and a schedule is of steps. Use 'discrete'.")
+
+
+def _held(sgd: Recipe, steps: int) -> Recipe:
+    """The recipe, or with a schedule the largest of its rates, held."""
+    if sgd.schedule is None:
+        return sgd
+    refuse_rest(sgd, steps)
+    refuse_long(steps)
+    return replace(sgd, lr=float(sgd.rates(np.arange(steps)).max()), schedule=None)
 
 
 def _replicas(problem: Head, sgd: Recipe, steps: int) -> int:

@@ -80,18 +80,19 @@ class Comparison:
 
 
 def compare(
-    measurement: Measurement, excess_loss: float, covariance: Array, level: float, allowance: float = 0.0
+    measurement: Measurement, excess_loss: float, covariance: Array, level: float, allowance: float | Array = 0.0
 ) -> Comparison:
     """Test a predicted excess loss and covariance, (r, r) in the modes, against a measurement.
 
-    `allowance` is the relative error that the theory states of itself: a contrast off by less is not off.
+    `allowance` is the relative error that the theory states of itself, of all contrasts or of each, the loss and then
+    the `bands`: a contrast off by less is not off.
     """
     with np.errstate(all="ignore"):  # a diverged run, or a law without a stationary state, compares as infinitely far
         return _compare(measurement, excess_loss, covariance, level, allowance)
 
 
 def _compare(
-    measurement: Measurement, excess_loss: float, covariance: Array, level: float, allowance: float
+    measurement: Measurement, excess_loss: float, covariance: Array, level: float, allowance: float | Array
 ) -> Comparison:
     dtype = measurement.run.dtype
     least = max(float(np.finfo(dtype).smallest_subnormal) ** 2, _NOTHING * _largest(measurement), 1e-300)
@@ -103,7 +104,7 @@ def _compare(
     norm = np.linalg.norm(measurement.mode_covariance)
     return Comparison(
         p_value=family_p_value(_beyond(family - 1, allowance), floor, relative=True),
-        detectable=detectable_error(family, level, floor, relative=True) + allowance,
+        detectable=detectable_error(family, level, floor, relative=True, allowance=allowance),
         z_excess_loss=float(unit_scores(excess - excess_loss, floor[0] * excess_loss)[0]),
         z_rms=float(np.sqrt(np.mean(scores**2))),
         inside_95=float(np.mean(np.abs(scores) < _TWO_SIDED_95)),
@@ -112,9 +113,9 @@ def _compare(
     )
 
 
-def _beyond(deviations: Array, allowance: float) -> Array:
+def _beyond(deviations: Array, allowance: float | Array) -> Array:
     """Deviations, (R, k), whose means are nearer to zero by what is allowed."""
-    if not allowance:
+    if not np.any(allowance):
         return deviations
     mean = np.nan_to_num(deviations.mean(axis=0))
     return np.asarray(deviations - np.clip(mean, -allowance, allowance))
@@ -227,14 +228,18 @@ def _bent(score: Array, skew: Array, replicas: int) -> Array:
 
 
 def detectable_error(
-    family: Array, level: float, floor: ArrayLike = ROUNDING["float64"], relative: ArrayLike = False
+    family: Array,
+    level: float,
+    floor: ArrayLike = ROUNDING["float64"],
+    relative: ArrayLike = False,
+    allowance: ArrayLike = 0.0,
 ) -> float:
     """Return the smallest relative error of every variance that the family rejects with probability `POWER`.
 
     `family` holds, per replica, each contrast's ratio of measured to predicted. A theory wrong by a factor 1 + e
     shifts every mean ratio by e, up or down; the sharpest contrast alone, by the noncentral t, bounds the power from
     below. Contrasts whose spread is rounding are left out, and so are those without a positive mean; infinite if none
-    is left.
+    is left. What is allowed of a contrast comes on top.
     """
     replicas = len(family)
     with np.errstate(all="ignore"):
@@ -247,7 +252,7 @@ def detectable_error(
         luck, bar = (shift - critical) / np.sqrt(replicas), critical / np.sqrt(replicas)
         up, down = ((luck + _unbent(sign * bar, skew, replicas)) * spread / mean for sign in (1, -1))
         down = np.where(np.asarray(relative), np.where(down < 1, down / (1 - down), np.inf), down)
-        errors = np.where(seen, np.maximum(up, down), np.inf)
+        errors = np.where(seen, np.maximum(up, down) + np.asarray(allowance), np.inf)
     return float(np.min(errors))
 
 

@@ -5,14 +5,15 @@ import pytest
 
 from fluctua.theory.reshuffling import mean_path
 from helpers.agreement import close
-from helpers.reshuffled import RECIPES, Reshuffled
+from helpers.reshuffled import RECIPES, Reshuffled, ReshuffledHead
 
 RTOL = 1e-12
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=[*RECIPES, "a head"])
 def epoch(request):
-    reference = Reshuffled(RECIPES[request.param])
+    head = request.param == "a head"
+    reference = ReshuffledHead(RECIPES["oscillating"]) if head else Reshuffled(RECIPES[request.param])
     return reference, reference.law.memory.motion
 
 

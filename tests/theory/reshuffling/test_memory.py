@@ -15,7 +15,7 @@ from fluctua.theory.reshuffling.memory import NoiseMemory
 from fluctua.theory.reshuffling.path_cumulants import PathCumulants
 from helpers.agreement import close
 from helpers.enumeration import EpochEnumeration, tiny
-from helpers.reshuffled import RECIPES, Reshuffled
+from helpers.reshuffled import RECIPES, Reshuffled, ReshuffledHead
 
 RTOL = 1e-12
 CORRELATION = {
@@ -31,23 +31,24 @@ NOISE = {"noise_third_cumulant": "F50", "noise_fourth_cumulant": "F51"}
 class Felt:
     """K of all samples, in the place of `Sources`."""
 
-    def __init__(self, problem):
-        self.problem = problem
+    def __init__(self, reference):
+        self.reference = reference
 
     def feedbacks(self, matrices):
-        return np.array([self.problem.feedback(matrix) for matrix in matrices])
+        return np.array([self.reference.k(matrix) for matrix in matrices])
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=[*RECIPES, *(f"a head, {name}" for name in RECIPES)])
 def epoch(request):
     """An epoch, summed step by step, and its memory, on a path of which nothing is left out."""
-    reference = Reshuffled(RECIPES[request.param])
+    kind, name = (ReshuffledHead if "head" in request.param else Reshuffled), request.param.removeprefix("a head, ")
+    reference = kind(RECIPES[name])
     law = reference.law
     assert law.epoch.times.tolist() == list(range(len(reference.sizes)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mean_path, "LEFT_OUT", 1e-15)
-        found = NoiseMemory(law.memory, reference.moments, reference.average_source, Felt(reference.problem))
-        assert len(found.path.path.parts) == min(2 * 3, len(law.epoch.times))
+        found = NoiseMemory(law.memory, reference.moments, reference.average_source, Felt(reference))
+        assert len(found.path.path.parts) == min(reference.outputs * 3, len(law.epoch.times))
     return reference, found
 
 

@@ -79,21 +79,30 @@ class Leading(Picture):
         """Return each sample's free logits for a vector in the modes, (n, k)."""
         return np.asarray(self._rows @ vector)
 
+    def gradients(self, values: Array) -> Array:
+        """Return values_i (x) x_i of each sample in the modes, (n, m)."""
+        return np.asarray(np.einsum("nkm,nk->nm", self._rows, values))
+
+    def own_responses(self, vectors: Array) -> Array:
+        """Return each sample's free logits for a vector of its own in the modes, (n, k)."""
+        return np.asarray(np.einsum("nkm,nm->nk", self._rows, vectors))
+
     def pulled(self, values: Array) -> Array:
         """Return <values_i (x) x_i> in the modes, (m,)."""
         return np.asarray(np.einsum("nkm,nk->m", self._rows, values) / len(values))
 
-    def forms(self, covariance: Array) -> Array:
+    def forms(self, covariance: Array, *, symmetric: bool = True) -> Array:
         """Return the covariance of each sample's free logits, (n, k, k)."""
+        del symmetric
         n, k, m = self._rows.shape
         return (self._rows.reshape(n * k, m) @ covariance).reshape(n, k, m) @ self._rows.swapaxes(1, 2)
 
-    def scattered(self, q: AnyArray) -> Array:
+    def scattered(self, q: AnyArray, *, symmetric: bool = True) -> Array:
         """Return <q_i (x) z_i z_i^T> in the modes, (m, m)."""
         counted = q if self.importance is None else q * self.importance[:, None, None]
         n, k, m = self._rows.shape
         out = self._rows.reshape(n * k, m).T @ (counted @ self._rows).reshape(n * k, m) / n
-        return np.asarray(0.5 * (out + out.T))
+        return np.asarray(0.5 * (out + out.T) if symmetric else out)
 
     def first(self, count: int) -> Leading:
         """Return the picture in the steepest modes alone; what is beyond them is not updated."""

@@ -11,7 +11,17 @@ import numpy as np
 
 from ..._arrays import AnyArray, Array
 
-__all__ = ["contrasts", "fourth", "log_losses", "probabilities", "single_row", "spread", "spread_times", "third"]
+__all__ = [
+    "contrasts",
+    "fourth",
+    "log_losses",
+    "probabilities",
+    "single_row",
+    "spread",
+    "spread_change",
+    "spread_times",
+    "third",
+]
 
 
 def contrasts(classes: int) -> Array:
@@ -50,6 +60,16 @@ def spread(p: Array) -> Array:
 def spread_times(p: Array, change: Array) -> Array:
     """Return A u of each row, (n, c), without A."""
     return np.asarray(p * (change - np.einsum("na,na->n", p, change)[:, None]))
+
+
+def spread_change(p: Array, change: Array) -> Array:
+    """Return the derivative of A along a change of logits of each row, (n, c): the third of the loss, (n, c, c)."""
+    moved = spread_times(p, change)
+    out = -moved[:, :, None] * p[:, None, :]
+    out += out.swapaxes(1, 2)
+    diagonal = np.arange(p.shape[1])
+    out[:, diagonal, diagonal] += moved
+    return np.asarray(out)
 
 
 def third(p: Array, forms: Array) -> Array:

@@ -156,14 +156,25 @@ class Picture:
         """Return each sample's free logits for a vector in the modes, (N, k)."""
         return logits_of(self.place.head.z, self.out_of(vector))
 
+    def gradients(self, values: Array) -> Array:
+        """Return values_i (x) x_i of each sample in the modes, (N, r), for values, (N, k)."""
+        z = self.place.head.z
+        return np.asarray((values[:, :, None] * z[:, None, :]).reshape(len(z), -1) @ self.basis)
+
+    def own_responses(self, vectors: Array) -> Array:
+        """Return each sample's free logits for a vector of its own in the modes, (N, k), for vectors, (N, r)."""
+        z = self.place.head.z
+        return np.asarray(np.einsum("nkq,nq->nk", (vectors @ self.basis.T).reshape(len(z), -1, z.shape[1]), z))
+
     def pulled(self, values: Array) -> Array:
         """Return <values_i (x) x_i> in the modes, (r,), for values of each sample, (N, k)."""
         return self.into(gathered(self.place.head.z, values))
 
-    def forms(self, covariance: Array) -> Array:
-        """Return the covariance of each sample's free logits, (N, k, k)."""
+    def forms(self, covariance: Array, *, symmetric: bool = True) -> Array:
+        """Return the covariance of each sample's free logits, (N, k, k); of a matrix that is not symmetric x^T M x."""
         inside = self.basis @ covariance @ self.basis.T
-        return forms(self.place.head.z, 0.5 * (inside + inside.T), self.place.theta.shape[0])
+        inside = 0.5 * (inside + inside.T) if symmetric else inside
+        return forms(self.place.head.z, inside, self.place.theta.shape[0], symmetric=symmetric)
 
     def thirds(self, covariance: Array) -> Array:
         """Return t of each sample, by the free logits, (N, k)."""
@@ -173,10 +184,11 @@ class Picture:
         head = self.place.head
         return np.asarray(head.weighed(third(self.place.p, head.frame @ b @ head.frame.T)) @ head.frame)
 
-    def scattered(self, q: AnyArray) -> Array:
+    def scattered(self, q: AnyArray, *, symmetric: bool = True) -> Array:
         """Return <q_i (x) z_i z_i^T> in the modes, (r, r), each sample as often as it counts."""
         counted = q if self.importance is None else q * self.importance[:, None, None]
-        return self.turned(scattered(self.place.head.z, counted))
+        found = scattered(self.place.head.z, counted, symmetric=symmetric)
+        return self.turned(found) if symmetric else np.asarray(self.basis.T @ found @ self.basis)
 
     def turned(self, matrix: Array) -> Array:
         """Return a symmetric matrix of the coordinates that data can move in the modes, (r, r)."""

@@ -36,30 +36,33 @@ def gathered(z: AnyArray, values: Array) -> Array:
     return total / len(z)
 
 
-def forms(z: AnyArray, s: Array, outputs: int) -> Array:
-    """Return B_i = the covariance of logits, z^T S_ab z, (N, k, k), of a symmetric S, (k r, k r)."""
+def forms(z: AnyArray, s: Array, outputs: int, *, symmetric: bool = True) -> Array:
+    """Return B_i = the covariance of logits, z^T S_ab z, (N, k, k), of S, (k r, k r), by default a symmetric one."""
     width = z.shape[1]
     out = np.empty((len(z), outputs, outputs))
     unit = float(np.abs(s).max(initial=0.0)) or 1.0
     for a in range(outputs):
-        right = (s[a * width : (a + 1) * width, a * width :] / unit).astype(z.dtype)
-        for rows in blocks_of(z, outputs - a):
-            product = (z[rows] @ right).reshape(-1, outputs - a, width)
-            out[rows, a, a:] = unit * np.einsum("nbr,nr->nb", product, z[rows], dtype=np.float64)
-        out[:, a:, a] = out[:, a, a:]
+        first = a if symmetric else 0
+        right = (s[a * width : (a + 1) * width, first * width :] / unit).astype(z.dtype)
+        for rows in blocks_of(z, outputs - first):
+            product = (z[rows] @ right).reshape(-1, outputs - first, width)
+            out[rows, a, first:] = unit * np.einsum("nbr,nr->nb", product, z[rows], dtype=np.float64)
+        if symmetric:
+            out[:, a:, a] = out[:, a, a:]
     return out
 
 
-def scattered(z: AnyArray, q: Array) -> Array:
-    """Return <q_i (x) z_i z_i^T>, (k r, k r), of symmetric q, (N, k, k)."""
+def scattered(z: AnyArray, q: Array, *, symmetric: bool = True) -> Array:
+    """Return <q_i (x) z_i z_i^T>, (k r, k r), of q, (N, k, k), by default symmetric ones."""
     outputs, width = q.shape[1], z.shape[1]
     total = np.zeros((outputs, width, outputs, width))
     unit = float(np.abs(q).max(initial=0.0)) or 1.0
     for a in range(outputs):
-        for rows in blocks_of(z, outputs - a):
-            weights = (q[rows, a, a:] / unit).astype(z.dtype)
+        first = a if symmetric else 0
+        for rows in blocks_of(z, outputs - first):
+            weights = (q[rows, a, first:] / unit).astype(z.dtype)
             product = z[rows].T @ (weights[:, :, None] * z[rows, None, :]).reshape(len(weights), -1)
-            total[a, :, a:, :] += product.reshape(width, outputs - a, width)
-        for b in range(a + 1, outputs):
+            total[a, :, first:, :] += product.reshape(width, outputs - first, width)
+        for b in range(a + 1, outputs if symmetric else 0):
             total[b, :, a, :] = total[a, :, b, :].T
     return np.asarray(total.reshape(outputs * width, -1) * (unit / len(z)))

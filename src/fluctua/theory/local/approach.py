@@ -16,15 +16,25 @@ from numpy.typing import ArrayLike
 from ..._arrays import Array
 from ..._validate.values import choice, real_array
 from ...errors import InvalidInput
+from ...problem.softmax.base import Head
 from ...problem.softmax.descent import Place
 from ...problem.softmax.optimum import HeadMinimum
 from ...recipe.sgd import Recipe
+from ..reshuffling.expansion import SOME
 from .balance import Balance
 from .finite_time import followed
+from .ladder import LocalRung
 
-__all__ = ["begun", "descent", "discrete_along", "noise_along"]
+__all__ = ["balance_of", "begun", "descent", "discrete_along", "noise_along"]
 
 _RTOL = 1e-3
+
+
+def balance_of(problem: Head, sgd: Recipe) -> Balance:
+    """Return the balance that many recipes are asked for: in shuffled epochs roughly where there are many modes."""
+    minimum = sgd.seen(problem).minimum(sgd.weight_decay)
+    numbers = minimum.place.residuals.size * minimum.place.theta.size
+    return Balance(problem, sgd, rough=bool(sgd.epochs) and numbers > SOME)
 
 
 def begun(minimum: HeadMinimum, start: ArrayLike | str) -> Array | None:
@@ -68,7 +78,7 @@ def descent(minimum: HeadMinimum, sgd: Recipe, start: Array) -> Iterator[float]:
 def noise_along(balance: Balance, steps: int) -> Array:
     """Return what noise adds to the loss 0 to `steps` steps from W*, (steps + 1,).
 
-    That of "anharmonic", at each step as much of it as "multiplicative" has of its own.
+    That of "anharmonic", at each step as much of it as "multiplicative" has of its own; "discrete" in shuffled epochs.
 
     Raises
     ------
@@ -78,10 +88,11 @@ def noise_along(balance: Balance, steps: int) -> Array:
     settled = balance.state("anharmonic").excess_loss
     if not balance.picture.complete:
         return np.full(steps + 1, settled)
-    quadratic = balance.state("multiplicative").excess_loss
+    rung: LocalRung = "discrete" if balance.sgd.epochs else "multiplicative"
+    quadratic = balance.state(rung).excess_loss
     if not steps or not quadratic:
         return np.zeros(steps + 1)
-    run = followed(balance, "multiplicative", None, steps, _RTOL)
+    run = followed(balance, rung, None, steps, _RTOL)
     return np.asarray(run.average([steps], 0.5 * balance.picture.curvatures)[1] * (settled / quadratic))
 
 

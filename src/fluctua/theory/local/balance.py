@@ -18,12 +18,14 @@ from ...problem.softmax.optimum import HeadMinimum
 from ...problem.softmax.picture import Picture
 from ...recipe.sgd import Recipe
 from ..fixed_points import NoStationaryState, fixed_point, solve
+from ..reshuffling.stationary import Cycle
 from ..source import BatchNoise
 from ..stability import limit_of
 from ..stable_limit import StableLimit
 from .closure import Closure
 from .epochs import epoch_phi
 from .ladder import LocalRung
+from .twin_epochs import HeadShuffle, bent_epochs, twin_epochs
 
 __all__ = ["Balance", "LocalState"]
 
@@ -59,10 +61,13 @@ class Balance:
     ----------
     problem : Softmax or Logistic
     sgd : Recipe
+    rough : bool
+        Whether F44 is all that batches of shuffled epochs remember: cheap, off by up to the mean leverage.
     """
 
     problem: Head
     sgd: Recipe
+    rough: bool = False
 
     @cached_property
     def minimum(self) -> HeadMinimum:
@@ -90,6 +95,13 @@ class Balance:
         if self.sgd.epochs and self.source.kappa > 0:
             return epoch_phi(curvatures, self.sgd, self.picture.population)
         return self.kernel(curvatures, rung).stationary
+
+    @cached_property
+    def epochs(self) -> HeadShuffle | None:
+        """The law of one epoch of the quadratic twin, where batches come in shuffled ones, unless roughly."""
+        if self.rough:
+            return None
+        return twin_epochs(self.picture, self.sgd) if self.sgd.epochs and self.source.kappa > 0 else None
 
     @cached_property
     def limit(self) -> StableLimit:
@@ -132,25 +144,36 @@ class Balance:
         source = self.source
         if source.kappa == 0.0:
             return self._discrete
-        if self.sgd.step.slots > 1 and self.sgd.lr >= self.limit:  # conjugate gradients prove nothing there
+        if (self.epochs or self.sgd.step.slots > 1) and self.sgd.lr >= self.limit:  # where a solution proves nothing
             raise NoStationaryState
+        if self.epochs:
+            covariance, mean = Cycle(self.epochs).settled_at(None)
+            return self._quadratic(covariance, mean[0])
         return self._quadratic(solve(self._phi, source.noise, source.feedback, self.picture.precision))
 
     @cached_property
     def _anharmonic(self) -> LocalState:
-        phi, source, picture = self._phi, self.source, self.picture
-        if source.kappa == 0.0:
+        if self.source.kappa == 0.0:
             return self._discrete
+        covariance, still = self._bent()
+        if not self._positive(covariance):
+            raise NoStationaryState
+        shift = self.picture.shift(covariance)
+        crossed = np.multiply.outer(shift, still + 0.5 * shift)
+        return self._quadratic(covariance + crossed + crossed.T, still + shift)
+
+    def _bent(self) -> tuple[Array, Array]:
+        """S with third derivatives, and E V without the shift that they make, whose square S has, too."""
+        phi, source, picture = self._phi, self.source, self.picture
+        begun = self._multiplicative
+        if self.epochs:
+            return Cycle(bent_epochs(self.epochs)).settled_at(None)[0], begun.mean
 
         def once(s: Array) -> Array:
             return np.asarray(phi * (source.noise + source.kappa * picture.felt(s)))
 
-        start = self._multiplicative.covariance
-        covariance = fixed_point(once, once, start, max(_RTOL, 10 * picture.precision), slow=0.5)[0]
-        if not self._positive(covariance):
-            raise NoStationaryState
-        mean = picture.shift(covariance)
-        return self._quadratic(covariance + np.multiply.outer(mean, mean), mean)
+        found = fixed_point(once, once, begun.covariance, max(_RTOL, 10 * picture.precision), slow=0.5)[0]
+        return found, begun.mean
 
     @cached_property
     def _closure(self) -> LocalState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,24 @@ from ...kernels.constant import Kernel
 from ...kernels.time_varying import Course, course, refuse_long
 from ...problem.softmax.descent import Place
 from ...problem.softmax.optimum import HeadMinimum
+from ..reshuffling.course_run import CourseRun
+from ..reshuffling.followed import FollowedRun
+from ..reshuffling.transient import EPOCHS_RTOL, Epochs
 from ..transient import Relaxation, SourceOf
 from .balance import Balance
 from .ladder import FEEDING, LocalRung
+from .twin_epochs import twin_epochs
 
-__all__ = ["LocalStart", "followed", "left_outside", "motion", "read_start", "refuse_incomplete", "warn_unstable_rates"]
+__all__ = [
+    "LocalStart",
+    "followed",
+    "left_outside",
+    "mean_of",
+    "motion",
+    "read_start",
+    "refuse_incomplete",
+    "warn_unstable_rates",
+]
 
 _FAR = 0.3  # relative distance of the quadratic's loss at the start from the true one, from which it is no picture
 
@@ -88,8 +102,7 @@ def motion(balance: Balance, rung: LocalRung, curvatures: Array, steps: int) -> 
 
 
 def refuse_incomplete(balance: Balance) -> None:
-    """Refuse finite time in epochs, and where modes are left out: how fast noise fills them is not known."""
-    balance.sgd.refuse_epochs("the local law at finite time is of independent batches")
+    """Refuse finite time where modes are left out: how fast noise fills them is not known."""
     if not balance.picture.complete:
         size = balance.minimum.place.theta.size
         raise InvalidInput(
@@ -99,10 +112,14 @@ def refuse_incomplete(balance: Balance) -> None:
         )
 
 
-def followed(balance: Balance, rung: LocalRung, start: LocalStart | None, last: int, rtol: float) -> Relaxation:
+def followed(
+    balance: Balance, rung: LocalRung, start: LocalStart | None, last: int, rtol: float
+) -> Relaxation | FollowedRun:
     """Return the run of the quadratic over `last` steps (F78)."""
     picture, source = balance.picture, balance.source
     mean = None if start is None else start.modes[None]
+    if balance.sgd.epochs and source.kappa > 0:
+        return _in_epochs(balance, rung, mean, last, rtol)
     covariance = np.zeros((picture.rank,) * 2) if mean is None else mean.T @ mean
 
     def felt(s: Array, drifted: Array | None) -> Array:
@@ -114,6 +131,25 @@ def followed(balance: Balance, rung: LocalRung, start: LocalStart | None, last: 
     kernel = motion(balance, rung, picture.curvatures, last)
     tolerance = max(rtol, 10 * picture.precision)
     return Relaxation(kernel, source_of, source.noise, covariance, mean, tolerance, picture.curvatures)
+
+
+def _in_epochs(balance: Balance, rung: LocalRung, mean: Array | None, last: int, rtol: float) -> FollowedRun:
+    feels, shuffle = rung in FEEDING, balance.epochs
+    if shuffle is None or not feels or mean is not None:
+        shuffle = twin_epochs(balance.picture, balance.sgd, feels=feels, near=mean is None)
+    if balance.sgd.schedule is None:
+        return Epochs(shuffle, mean, max(rtol, EPOCHS_RTOL))
+    way = motion(balance, rung, balance.picture.curvatures, last)
+    assert isinstance(way, Course)
+    return CourseRun(shuffle, way, mean, max(rtol, EPOCHS_RTOL))
+
+
+def mean_of(run: Relaxation | FollowedRun, start: LocalStart | None, steps: Sequence[int]) -> Array:
+    """E V averaged over `steps`, (r,): what is left of the start, and where shuffled epochs displace it."""
+    if isinstance(run, FollowedRun):
+        return np.asarray(run.means(steps)[0])
+    drifted = run.kernel.drift(np.array(steps)).mean(axis=0)
+    return np.zeros_like(drifted) if start is None else np.asarray(start.modes * drifted)
 
 
 def left_outside(balance: Balance, rung: LocalRung, start: LocalStart | None, steps: Ints) -> Array:

@@ -15,9 +15,10 @@ from ...problem.softmax.picture import Picture
 from ...problem.softmax.sums import logits_of
 from ..fixed_points import NoStationaryState
 from .balance import Balance
+from .epoch_error import LeftOut, crowding_of
 from .ladder import FEEDING, LocalRung
 
-__all__ = ["EDGE", "stated_error"]
+__all__ = ["EDGE", "share_of", "stated_error"]
 
 EDGE = 0.1  # anharmonicity from which a floor is known to a few per cent only
 _SHARE = 0.25  # of u, by which "anharmonic" may be off inside the bowl
@@ -27,13 +28,25 @@ _SAMPLES, _NODES = 128, 16  # of a double average over samples; of the integral 
 def stated_error(balance: Balance, rung: LocalRung) -> float:
     """Return what the floor of a rung may be off by, relative; 0 of the rungs that leave K out, infinite without one.
 
-    The largest of u (a quarter of it for "anharmonic" inside the bowl), and of the two terms that u does not have.
+    The largest of u (a quarter of it for "anharmonic" inside the bowl), and of the two terms that u does not have; in
+    shuffled epochs, besides, what their law leaves out (F167).
     """
     u = abs(balance.anharmonicity)
     if rung not in FEEDING or not np.isfinite(u):
         return 0.0 if rung not in FEEDING else u
-    share = _SHARE if rung == "anharmonic" and u <= EDGE else 1.0
-    return max(share * u, *map(abs, _unseen(balance)))
+    return max(share_of(balance, rung) * u, *map(abs, _unseen(balance))) + _of_epochs(balance)
+
+
+def _of_epochs(balance: Balance) -> float:
+    """What batches remember of one another beyond the law; where F44 is the law, all that follows it."""
+    if not balance.sgd.epochs or balance.source.kappa == 0.0:
+        return 0.0
+    return crowding_of(balance.picture) if balance.rough else LeftOut(balance).of_loss()
+
+
+def share_of(balance: Balance, rung: LocalRung) -> float:
+    """Return the share of what third derivatives add by which a rung may be off."""
+    return _SHARE if rung == "anharmonic" and abs(balance.anharmonicity) <= EDGE else 1.0
 
 
 def _unseen(balance: Balance) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from ..._validate.values import flag, real_number, step_list
 from ..readings import kernel_relaxation, refuse_curve, spelled
 from ..stable_limit import StableLimit
 from .balance import Balance, LocalState
-from .finite_time import LocalStart, followed, left_outside, read_start, refuse_incomplete, warn_unstable_rates
+from .finite_time import LocalStart, followed, left_outside, mean_of, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
 from .own_error import EDGE, stated_error
 
@@ -216,8 +216,7 @@ class LocalPrediction(ByValue, Tabular):
         warn_unstable_rates(self.balance, wanted[-1])
         run = followed(self.balance, rung, begin, wanted[-1], tolerance)
         covariance, inside = run.average(wanted, 0.5 * self.curvatures if curve else None)
-        drifted = run.kernel.drift(np.array(wanted)).mean(axis=0)
-        mean = np.zeros_like(self.curvatures) if begin is None else begin.modes * drifted
+        mean = mean_of(run, begin, wanted)
         rest = float(left_outside(self.balance, rung, begin, np.array(wanted)).mean())
         found = LocalState(covariance, mean, float(0.5 * self.curvatures @ np.diag(covariance)) + rest)
         kept = inside + left_outside(self.balance, rung, begin, np.arange(wanted[-1] + 1)) if curve else None

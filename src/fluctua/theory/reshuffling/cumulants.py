@@ -21,6 +21,8 @@ import numpy as np
 from ..._arrays import Array
 from ...problem.least_squares import LeastSquares, Minimum
 from ...problem.moments import quadratic_form
+from .mean_path import MeanPath
+from .path_cumulants import PathCumulants
 
 __all__ = ["Deviation", "SampleCumulants"]
 
@@ -61,6 +63,19 @@ class SampleCumulants:
 
     # -- sums over the samples --------------------------------------------------------------------------------------
 
+    @property
+    def residual_power(self) -> float:
+        """<|r|^2>."""
+        return float(self.minimum.squared_residuals.mean())
+
+    def along(self, path: MeanPath) -> PathCumulants:
+        """Return what samples do along a path of the mean."""
+        return PathCumulants(path, self)
+
+    def scatter(self, weights: Array) -> Array:
+        """<weights_i x_i x_i^T>, (r, r)."""
+        return self.problem.scatter(weights)
+
     @cached_property
     def forms(self) -> Array:
         """q_j = x^T P_j x of every sample, (J, N)."""
@@ -73,7 +88,7 @@ class SampleCumulants:
     @cached_property
     def scatters(self) -> Array:
         """<q_j x x^T>, (J, r, r)."""
-        return np.array([self.problem.scatter(q) for q in self.forms])
+        return np.array([self.scatter(q) for q in self.forms])
 
     @cached_property
     def residual_scatters(self) -> Array:
@@ -112,7 +127,7 @@ class SampleCumulants:
             right=a[:, None] * covariance.T + crossed,
             shift=shift,
             mean_square=a[:, None] * covariance * a + pull.T @ pull + mixed + mixed.T,
-            scattered=self.problem.scatter(e),
+            scattered=self.scatter(e),
         )
 
     def _products(
@@ -139,16 +154,20 @@ class SampleCumulants:
 
     def fourth(self, j: int, found: Deviation) -> Array:
         """F51: <B_i P_j (E[D_i^T D_i] - G) P_j B_i>, (r, r), for a symmetric S: noise and curvature, twice each."""
-        q, x, a = self.forms[j], self.responses[j], self.a
+        x, a = self.responses[j], self.a
         middle = x[:, None] * (2 * found.mean_square - found.scattered) * x
-        twice = self.problem.scatter(q * (q * found.squares - 2 * found.crossed[j]) + self.form(middle))
-        side = (self._once(j, found) - self._mean_gradient(j, found).T) * (x * a)
-        return np.asarray(twice - side - side.T - 2 * a[:, None] * middle * a)
+        side = (x * a)[:, None] * (self._once(j, found) - self._mean_gradient(j, found))
+        return np.asarray(self._twice(j, found, middle) - side - side.T - 2 * a[:, None] * middle * a)
+
+    def _twice(self, j: int, found: Deviation, middle: Array) -> Array:
+        """<(q_j^2 e - 2 q_j y^T P_j x + x^T middle x) x x^T>."""
+        q = self.forms[j]
+        return self.scatter(q * (q * found.squares - 2 * found.crossed[j]) + self.form(middle))
 
     def _once(self, j: int, found: Deviation) -> Array:
         """<(e q_j - y^T P_j x) x x^T>."""
         if j not in found.once:
-            found.once[j] = self.problem.scatter(found.squares * self.forms[j] - found.crossed[j])
+            found.once[j] = self.scatter(found.squares * self.forms[j] - found.crossed[j])
         return found.once[j]
 
     def _mean_gradient(self, j: int, found: Deviation) -> Array:

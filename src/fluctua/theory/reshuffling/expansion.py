@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,7 +31,6 @@ __all__ = ["Shuffle"]
 NODES, FEW_NODES = 12, 8
 """Positions, and lags, that stand for all of an epoch; 8 change the excess loss of digits by less than 1e-4."""
 SOME = 2**20 + 2**19  # samples times modes that corrections are averaged over, where there are more
-_MEAN_RTOL = 1e-8
 _FLAT = 0.5  # rate below which a power would lose what is left of 1
 _SPANNED, _ROUGH = 1e-4, 1e-2  # of what noise feels of a state, left out with few and with many samples
 
@@ -57,6 +57,11 @@ class Shuffle:
     sizes: Ints
     feels: bool = True
     nodes: int = NODES
+
+    rtol: ClassVar[float] = 1e-6
+    """Relative accuracy of the states of a stationary epoch."""
+    mean_rtol: ClassVar[float] = 1e-8
+    """The same of the mean."""
 
     @cached_property
     def batches(self) -> BatchCumulants:
@@ -92,13 +97,22 @@ class Shuffle:
         """Its memory, third and fourth cumulants averaged over some of the samples where there are many."""
         return self.memory_of(self.epoch)
 
+    def _cumulants(self, responses: Array) -> SampleCumulants:
+        return SampleCumulants(*self._fewer, responses)
+
     def memory_of(self, epoch: Epoch) -> Memory:
         """What an epoch of that timetable remembers."""
         batches = self.batches
         responses = Responses(epoch, self.sources.feedback, batches.eps)
-        samples = SampleCumulants(*self._fewer, responses.at_lags)
-        motion = MeanMotion(epoch, responses, samples, batches)
-        return Memory(epoch, batches, responses, LaggedAverages(epoch, samples), motion)
+        samples = self._cumulants(responses.at_lags)
+        motion = self._motion(epoch, responses, samples)
+        return Memory(epoch, batches, responses, self._averages(epoch, samples), motion)
+
+    def _averages(self, epoch: Epoch, samples: SampleCumulants) -> LaggedAverages:
+        return LaggedAverages(epoch, samples)
+
+    def _motion(self, epoch: Epoch, responses: Responses, samples: SampleCumulants) -> MeanMotion:
+        return MeanMotion(epoch, responses, samples, self.batches)
 
     # -- the mean ---------------------------------------------------------------------------------------------------
 
@@ -115,7 +129,7 @@ class Shuffle:
             return np.asarray((self.means(mean)[-1] - decay * mean) / self.slow.rate)
 
         start = np.zeros((self.minimum.weights.shape[0], len(decay)), decay.dtype)
-        return fixed_point(once, once, start, _MEAN_RTOL)[0]
+        return fixed_point(once, once, start, self.mean_rtol)[0]
 
     def mean_at(self, place: int, means: Array) -> Array:
         """E V at one position, (c, r), given those at `Epoch.times` and the end."""
@@ -142,8 +156,11 @@ class Shuffle:
         sources = np.array([self._source(k, moments, asked) for k in range(len(epoch.times))])
         average, memory = epoch.average(sources), None
         if self.feels:
-            memory = NoiseMemory(self.memory, moments, average, asked, similar=not rough)
+            memory = self._noise_memory(moments, average, asked, similar=not rough)
         return average, np.array([self._step(k, source, average, memory) for k, source in enumerate(sources)])
+
+    def _noise_memory(self, moments: EpochMoments, average: Array, asked: Sources, *, similar: bool) -> NoiseMemory:
+        return NoiseMemory(self.memory, moments, average, asked, similar=similar)
 
     def _source(self, k: int, moments: EpochMoments, asked: Sources) -> Array:
         """G = C + K[S] + X(E V) at `times[k]`, (r, r)."""

@@ -68,9 +68,9 @@ class MeanMotion:
 
     def path(self, components: Array) -> PathCumulants:
         """F65: what samples do along the path of E of the components at `Epoch.times`, (J, c, k r)."""
-        residual, a = float(self.samples.minimum.squared_residuals.mean()), self.samples.a
+        residual, a = self.samples.residual_power, self.samples.a
         crowding = len(a) / self.batches.population
-        return PathCumulants(MeanPath(self.epoch, components, a, residual, crowding), self.samples)
+        return self.samples.along(MeanPath(self.epoch, components, a, residual, crowding))
 
     # -- the recursion ----------------------------------------------------------------------------------------------
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..._arrays import Array, Ints
-from .cumulants import SampleCumulants
 from .mean_path import MeanPath
+
+if TYPE_CHECKING:
+    from .cumulants import SampleCumulants
 
 __all__ = ["PathCumulants"]
 
@@ -80,7 +83,7 @@ class PathCumulants:
 
     @cached_property
     def _noise(self) -> Array:
-        """<alpha rho_b x x^T> at every time, (J, B, r, r)."""
+        """<D_b^T alpha x> at every time but for the mean's part of D_b, <alpha rho_b x x^T>, (J, B, r, r)."""
         z, (times, r, parts) = self.samples.problem.projections, self._once_felt.shape
         out = np.zeros((times, parts, r, r))
         for rows in self._blocks:
@@ -157,7 +160,7 @@ class PathCumulants:
         """<l_i^T D_i(E V)>."""
         epoch, shape, weights = self.epoch, self.path.shapes[k], self._responses[k]
         gradient = np.tensordot(shape, self.pulls, 1)
-        nodes = np.einsum("b,jbpq->jpq", shape, self._noise) - np.einsum("jcp,cq->jpq", self._means[0], gradient)
+        nodes = np.einsum("b,jbpq->jqp", shape, self._noise) - np.einsum("jcp,cq->jpq", self._means[0], gradient)
         felt = np.einsum("aj,jaq->aq", weights, epoch.tile_rows(nodes[: weights.shape[1]]))
         before = epoch.tile_rows(np.einsum("bdpq,d->bpq", self._pairs, shape))
         return np.asarray(felt - np.einsum("ab,baq->aq", self._twice[k], before))

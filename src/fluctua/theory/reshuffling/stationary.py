@@ -14,7 +14,7 @@ from .memory import EpochMoments
 
 __all__ = ["Cycle"]
 
-_RTOL, _ESTIMATED = 1e-6, 1e-4  # of the states, with all samples and with some of them in the cumulants
+_ESTIMATED = 1e-4  # of the states, where cumulants are averaged over some of the samples
 _ROUNDED = 30.0  # times the accuracy of products over samples: what float32 lets a Krylov space reach
 _MARGIN_RTOL = 1e-3
 
@@ -58,9 +58,11 @@ class Cycle:
         if self.shuffle.sizes[0] == self.shuffle.problem.population:  # one batch of all: what is left is rounding
             return np.zeros_like(self._first), True
         if not self.shuffle.estimated:
-            rtol = max(_RTOL, _ROUNDED * self.shuffle.problem.precision)
+            rtol = max(self.shuffle.rtol, _ROUNDED * self.shuffle.problem.precision)
             return fixed_point(self._settle, self._settle, self._first, rtol)
-        return fixed_point(self._settle, self._settle_roughly, self._first, _ESTIMATED, slow=0.5)
+        return fixed_point(
+            self._settle, self._settle_roughly, self._first, max(self.shuffle.rtol, _ESTIMATED), slow=0.5
+        )
 
     @property
     def contracts(self) -> bool:
