@@ -17,10 +17,10 @@ from .._half import HalfArray, Rows
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .compiled_cache import OPTIONS, compiled
-from .compiled_errors import Answers
+from .compiled_errors import AHEAD, Answers
 from .compiled_kicks import kick_of, kicked
 from .compiled_sparse import of_sparse_rows
-from .compiled_tiles import TILE, of_rows
+from .compiled_tiles import of_rows
 from .sparse import SparseRows
 from .thermal import Kicks
 
@@ -183,7 +183,7 @@ def descend(
 def _orders(batches: Ints) -> Ints:
     """The samples of each replica, batch after batch, and what is read ahead at the end, which nobody needs."""
     steps, replicas, size = batches.shape
-    orders = np.zeros((replicas, steps * size + TILE), np.int64)
+    orders = np.zeros((replicas, steps * size + 2 * AHEAD), np.int64)
     orders[:, : steps * size] = batches.swapaxes(0, 1).reshape(replicas, -1)
     return orders
 

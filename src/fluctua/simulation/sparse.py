@@ -29,8 +29,8 @@ class SparseRows(NamedTuple):
     ----------
     begins : ndarray of int64, (N + 1,)
         Where each row's numbers begin.
-    columns : ndarray of uint16 or uint32
-    values : ndarray
+    words : ndarray of uint16 or uint32
+        Of each row its numbers, as they are, and then their columns: one run of memory.
     outputs : int
         Of the weights, c.
     width : int
@@ -38,8 +38,7 @@ class SparseRows(NamedTuple):
     """
 
     begins: Ints
-    columns: AnyArray
-    values: AnyArray
+    words: AnyArray
     outputs: int
     width: int
 
@@ -76,11 +75,11 @@ def without_zeros(rows: Rows, outputs: int) -> Rows | SparseRows:
 
 
 def _sparse(rows: AnyArray, begins: Ints, column: DType, outputs: int, width: int) -> SparseRows:
-    columns, values = np.empty(begins[-1] + 1, column), np.empty(begins[-1] + 1, rows.dtype)
-    compiled_module("compiled_rows").fill(rows, begins, columns, values)
-    for each in (begins, columns, values):
+    words = np.empty((begins[-1] + 1) * (1 + rows.itemsize // column.itemsize), column)
+    compiled_module("compiled_rows").fill(rows, begins, words)
+    for each in (begins, words):
         each.flags.writeable = False
-    return SparseRows(begins, columns, values, outputs, width)
+    return SparseRows(begins, words, outputs, width)
 
 
 def _share(rows: AnyArray) -> float:
