@@ -15,11 +15,11 @@ from numba.extending import overload
 from .._arrays import AnyArray, Floating, Real
 from .compiled_cache import OPTIONS, compiled
 from .compiled_vectors import read_ahead
+from .memory_lines import LINE
 
 __all__ = ["AHEAD", "Answers", "answer", "answer_ahead"]
 
 AHEAD = 4  # samples: what is read of one is asked for so many before
-_LINE = 64  # bytes
 
 Answers = AnyArray | tuple[AnyArray, AnyArray, AnyArray, bool]
 """What the errors of the samples follow from: of squares, or of a cross-entropy."""
@@ -56,7 +56,7 @@ def _nothing_ahead(i: int, answers: Any) -> None:
 
 def _row_ahead(i: int, answers: Real) -> None:
     numbers = answers.shape[1]
-    for k in range(0, numbers, _LINE // answers.itemsize):
+    for k in range(0, numbers, LINE // answers.itemsize):
         read_ahead(answers, i * numbers + k)
     read_ahead(answers, i * numbers + numbers - 1)
 

@@ -13,12 +13,12 @@ from .._arrays import Floating, Ints, Real
 from .compiled_cache import compiled
 from .compiled_errors import AHEAD, answer, answer_ahead
 from .compiled_vectors import Value, Vectors, instruction, read_ahead
+from .memory_lines import LINE
 from .sparse import WIDTHS
 
 __all__ = ["of_sparse_rows"]
 
 _UNROLLED = 4  # numbers of a row at once: so many sums, so that none waits for the one before
-_LINE = 64  # bytes
 _PLACE = ir.IntType(64)
 
 
@@ -131,7 +131,7 @@ def of_sparse_rows(v: Real, x: Any, answers: Any, order: Ints, size: int, scale:
         begin, ahead, end = begins[i] * of_number, begins[later] * of_number, begins[later + 1] * of_number
         count = begins[i + 1] - begins[i]
         _dot(v, words, begin, count, ahead, e)
-        for p in range(ahead + count * of_number, end, _LINE // words.itemsize):
+        for p in range(ahead + count * of_number, end, LINE // words.itemsize):
             read_ahead(words, p)
         answer(known, 0, i, answers, scale)
         _product(g, words, begin, count, ahead, e)

@@ -10,6 +10,7 @@ from .._arrays import AnyArray, DType, Ints
 from .._half import HalfArray, Rows
 from .._validate.sizes import available_bytes
 from .compiling import compiled_module
+from .memory_lines import in_lines
 
 __all__ = ["WIDTHS", "SparseRows", "without_zeros"]
 
@@ -18,7 +19,6 @@ WIDTHS = (4, 8, 16)
 
 _DEARER = 2.2  # one number of a sparse row, times a vector of outputs, beside one of a whole row
 _LOOKED_AT = 256  # rows, before all of them are counted
-_LINE = 64  # bytes
 _NARROW = 2**16  # features whose numbers fit into 16 bits
 
 
@@ -46,7 +46,7 @@ class SparseRows(NamedTuple):
         """Return weights, (..., c, d), as a copy with each feature's outputs together, (..., 1, d width)."""
         *others, _, features = arrays.shape
         shape = (*others, features, self.width)
-        laid = _aligned(shape, arrays)
+        laid = in_lines(shape, arrays.dtype)
         laid[..., : self.outputs] = arrays.swapaxes(-1, -2)
         laid[..., self.outputs :] = 0
         return laid.reshape(*others, 1, -1)
@@ -91,11 +91,3 @@ def _width(outputs: int) -> int:
     """Outputs and the zeros that fill the last vector of them."""
     lanes = next((each for each in WIDTHS if each >= outputs), WIDTHS[-1])
     return -(-outputs // lanes) * lanes
-
-
-def _aligned(shape: tuple[int, ...], like: AnyArray) -> AnyArray:
-    """Return an array that begins with a line of memory, so that no vector lies in two."""
-    size = int(np.prod(shape)) * like.itemsize
-    held = np.empty(size + _LINE, np.uint8)
-    begin = -held.ctypes.data % _LINE
-    return held[begin : begin + size].view(like.dtype).reshape(shape)
