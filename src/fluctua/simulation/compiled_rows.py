@@ -25,16 +25,13 @@ def begins_of(rows: Real) -> Ints:
 @compiled
 def fill(rows: Real, begins: Ints, words: Ints) -> None:
     """Write of each row the numbers that are not zero, then their columns; a number after what is a row's is lost."""
-    ratio = rows.itemsize // words.itemsize
+    ratio, columns = rows.itemsize // words.itemsize, np.empty(rows.shape[1] + 1, words.dtype)
     for i in range(len(rows)):
         begin, count = begins[i] * (1 + ratio), begins[i + 1] - begins[i]
-        columns = words[begin + count * ratio :]
         values = words[begin : begin + (count + 1) * ratio].view(rows.dtype)
         p = 0
         for j in range(rows.shape[1]):
-            values[p] = rows[i, j]
+            columns[p], values[p] = j, rows[i, j]
             p += rows[i, j] != 0
-        p = 0
-        for j in range(rows.shape[1]):
-            columns[p] = j
-            p += rows[i, j] != 0
+        begin += count * ratio
+        words[begin : begin + count] = columns[:count]
