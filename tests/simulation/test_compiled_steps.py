@@ -49,7 +49,7 @@ def case(outputs, features, batch_size, dtype, sgd=PLAIN, slots=1, share=1.0):
 
 def without(x, outputs, monkeypatch):
     """Rows without zeros, however many numbers are none."""
-    monkeypatch.setattr(sparse, "_DEARER", 1e-9)
+    monkeypatch.setattr(sparse, "_even", lambda *_: 1.0)
     return without_zeros(x, outputs)
 
 
@@ -93,7 +93,11 @@ def test_zeros_are_left_out_where_that_is_less_work():
     assert isinstance(rows, SparseRows)
     assert rows.words.dtype == np.uint16
     assert rows.begins.tolist() == list(range(0, 1801, 6))
+    x[:, :12] = 1  # 30 %
     assert without_zeros(x, 1) is x  # one output leaves three quarters of a vector idle
+    assert without_zeros(x, 10) is x
+    assert isinstance(without_zeros(x, 47), SparseRows)
+    assert isinstance(without_zeros(x.astype(float), 10), SparseRows)
 
 
 @pytest.mark.any_seed
