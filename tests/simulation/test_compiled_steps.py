@@ -49,7 +49,7 @@ def case(outputs, features, batch_size, dtype, sgd=PLAIN, slots=1, share=1.0):
 
 def without(x, outputs, monkeypatch):
     """Rows without zeros, however many numbers are none."""
-    monkeypatch.setattr(sparse, "_DEARER", 1e-9)
+    monkeypatch.setattr(sparse, "_even", lambda *_: 1.0)
     return without_zeros(x, outputs)
 
 
@@ -91,9 +91,42 @@ def test_zeros_are_left_out_where_that_is_less_work():
     x[:, 6:] = 0  # 15 %
     rows = without_zeros(x, 10)
     assert isinstance(rows, SparseRows)
-    assert rows.columns.dtype == np.uint16
+    assert rows.words.dtype == np.uint16
     assert rows.begins.tolist() == list(range(0, 1801, 6))
+    x[:, :12] = 1  # 30 %
     assert without_zeros(x, 1) is x  # one output leaves three quarters of a vector idle
+    assert without_zeros(x, 10) is x
+    assert isinstance(without_zeros(x, 47), SparseRows)
+    assert isinstance(without_zeros(x.astype(float), 10), SparseRows)
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("narrow", [2**16, 1])
+def test_rows_hold_numbers_then_columns(narrow, monkeypatch):
+    """Rows of any length, none and all of it too: each is one run of memory, and no number is written over."""
+    monkeypatch.setattr(sparse, "_NARROW", narrow)
+    given = case(10, 20, 5, np.float32, share=0.2)
+    x = given[1]
+    x[[0, 11]], x[[1, 3]] = 1.5, 0
+    x[-2, -1], x[4, 0] = 0, 2
+    rows = without(x, 10, monkeypatch)
+    ratio = 4 // rows.words.itemsize
+    assert ratio == 1 + (narrow > 1)
+    for row, begin, end in zip(x, rows.begins[:-1] * (1 + ratio), rows.begins[1:] * (1 + ratio), strict=True):
+        (columns,) = row.nonzero()
+        split = begin + ratio * len(columns)
+        np.testing.assert_array_equal(rows.words[begin:split].view(np.float32), row[columns])
+        np.testing.assert_array_equal(rows.words[split:end], columns)
+    hold(given, rows)
+
+
+@pytest.mark.any_seed
+def test_answers_that_do_not_lie_in_order_are_taken_as_they_are():
+    state, x, residuals, *others = case(4, 6, 3, np.float32)
+    other = state.copy()
+    descend(other, x, np.asfortranarray(residuals), *others, None, 0)
+    descend(state, x, residuals, *others, None, 0)
+    np.testing.assert_array_equal(other, state)
 
 
 def test_no_copy_without_zeros_is_made_where_memory_is_short(monkeypatch):

@@ -45,6 +45,16 @@ class Arithmetic:
         """Set `out` to the matrix product."""
         np.matmul(left, right, out=out)
 
+    def add_square(self, rows: Any, total: Any) -> None:
+        """Add to `total` the lower triangle of rows^T rows, in place; what is above is not said."""
+        from scipy.linalg.blas import dsyrk
+
+        dsyrk(1.0, rows.T, beta=1.0, c=total.T, overwrite_c=True)
+
+    def mirrored(self, total: Any) -> Any:
+        """Return the symmetric matrix of a lower triangle."""
+        return np.tril(total) + np.tril(total, -1).T
+
     def kept(self, values: Any) -> Array:
         """Return the sums as this machine's memory has them."""
         return np.asarray(values)

@@ -17,10 +17,11 @@ from .._half import HalfArray, Rows
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from .compiled_cache import OPTIONS, compiled
-from .compiled_errors import Answers
+from .compiled_errors import AHEAD, Answers
 from .compiled_kicks import kick_of, kicked
 from .compiled_sparse import of_sparse_rows
-from .compiled_tiles import TILE, of_rows
+from .compiled_tiles import of_rows
+from .memory_lines import in_lines, lies_in_lines
 from .sparse import SparseRows
 from .thermal import Kicks
 
@@ -66,10 +67,11 @@ def _move(
 def _move_weights(
     weights: Real, g: Real, constant: Real, weight_decay: Floating, motion: Floating, push: Floating, kicks: Any
 ) -> None:
+    added, none = len(constant) > 0, g.dtype.type(0)
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
             v = weights[k, j]
-            gradient, g[k, j] = g[k, j] + weight_decay * v, constant[k, j]
+            gradient, g[k, j] = g[k, j] + weight_decay * v, constant[k, j] if added else none
             weights[k, j] = kicked(motion * v + push * gradient, kicks, 0, k, j)
 
 
@@ -79,10 +81,11 @@ def _move_both(
 ) -> None:
     of_v, of_u, by = motion[0, 0], motion[0, 1], push[0]
     of_v_later, of_u_later, by_later = motion[1, 0], motion[1, 1], push[1]
+    added, none = len(constant) > 0, g.dtype.type(0)
     for k in range(g.shape[0]):
         for j in range(g.shape[1]):
             v, u = weights[k, j], memory[k, j]
-            gradient, g[k, j] = g[k, j] + weight_decay * v, constant[k, j]
+            gradient, g[k, j] = g[k, j] + weight_decay * v, constant[k, j] if added else none
             weights[k, j] = kicked(of_v * v + of_u * u + by * gradient, kicks, 0, k, j)
             memory[k, j] = kicked(of_v_later * v + of_u_later * u + by_later * gradient, kicks, 1, k, j)
 
@@ -168,8 +171,8 @@ def descend(
         _readable_answers(answers),
         _orders(batches),
         batches.shape[2],
-        x.laid(constant) if isinstance(x, SparseRows) else constant.copy(),
-        added,
+        _in_lines(added),
+        added if constant.any() else added[:0],
         number(sgd.weight_decay),
         motion,
         push,
@@ -183,7 +186,7 @@ def descend(
 def _orders(batches: Ints) -> Ints:
     """The samples of each replica, batch after batch, and what is read ahead at the end, which nobody needs."""
     steps, replicas, size = batches.shape
-    orders = np.zeros((replicas, steps * size + TILE), np.int64)
+    orders = np.zeros((replicas, steps * size + 2 * AHEAD), np.int64)
     orders[:, : steps * size] = batches.swapaxes(0, 1).reshape(replicas, -1)
     return orders
 
@@ -192,7 +195,15 @@ def _laid(x: Rows | SparseRows, weights: AnyArray) -> AnyArray:
     """Weights, (..., c, d), as the steps on such rows take them."""
     if isinstance(x, SparseRows):
         return x.laid(weights)
-    return weights if weights[0].flags.c_contiguous else np.ascontiguousarray(weights)
+    whole = weights[0].flags.c_contiguous and lies_in_lines(weights)
+    return weights if whole else _in_lines(weights)
+
+
+def _in_lines(weights: AnyArray) -> AnyArray:
+    """Return a copy that begins with a line of memory."""
+    copy = in_lines(weights.shape, weights.dtype)
+    copy[...] = weights
+    return copy
 
 
 def _readable(x: Rows | SparseRows) -> Any:

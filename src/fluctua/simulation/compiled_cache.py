@@ -62,7 +62,8 @@ def _refuse_damaged(content: bytes) -> None:
 def _written(function: Any) -> str:
     """The hash of what is written in the function's module, in this room's compiled ones, and in what those read."""
     room = Path(__file__).parent
-    sources = {Path(function.__code__.co_filename), *room.glob("compiled*.py"), room / "sparse.py"}
+    read = (room / name for name in ("memory_lines.py", "sparse.py"))
+    sources = {Path(function.__code__.co_filename), *room.glob("compiled*.py"), *read}
     return sha256(b"".join(source.read_bytes() for source in sorted(sources))).hexdigest()
 
 

@@ -14,8 +14,12 @@ from numba.extending import overload
 
 from .._arrays import AnyArray, Floating, Real
 from .compiled_cache import OPTIONS, compiled
+from .compiled_vectors import read_ahead
+from .memory_lines import LINE
 
-__all__ = ["Answers", "answer"]
+__all__ = ["AHEAD", "Answers", "answer", "answer_ahead"]
+
+AHEAD = 4  # samples: what is read of one is asked for so many before
 
 Answers = AnyArray | tuple[AnyArray, AnyArray, AnyArray, bool]
 """What the errors of the samples follow from: of squares, or of a cross-entropy."""
@@ -30,6 +34,38 @@ def answer(e: Real, s: int, i: int, answers: Any, scale: Floating) -> None:
 def _answered(e: Any, s: Any, i: Any, answers: Any, scale: Any) -> Any:
     del e, s, i, scale
     return _of_probabilities if isinstance(answers, numba.types.BaseTuple) else _of_residuals
+
+
+def answer_ahead(i: int, answers: Any) -> None:
+    """Ask for the memory that `answer` reads for sample i, far from that of the samples before."""
+    raise NotImplementedError
+
+
+@overload(answer_ahead, strict=False, jit_options=OPTIONS)  # type: ignore[arg-type]
+def _asked_for(i: Any, answers: Any) -> Any:
+    del i
+    kinds: Any = answers if isinstance(answers, numba.types.BaseTuple) else [answers]
+    if any(isinstance(each, numba.types.Array) and each.layout != "C" for each in kinds):
+        return _nothing_ahead
+    return _row_ahead if len(kinds) == 1 else _rows_ahead
+
+
+def _nothing_ahead(i: int, answers: Any) -> None:
+    """Rows that do not lie in order are read when it is their turn."""
+
+
+def _row_ahead(i: int, answers: Real) -> None:
+    numbers = answers.shape[1]
+    for k in range(0, numbers, LINE // answers.itemsize):
+        read_ahead(answers, i * numbers + k)
+    read_ahead(answers, i * numbers + numbers - 1)
+
+
+def _rows_ahead(i: int, answers: Any) -> None:
+    of_optimum, other, factors, _ = answers
+    answer_ahead(i, of_optimum)
+    answer_ahead(i, other)
+    read_ahead(factors, i)
 
 
 def _of_residuals(e: Real, s: int, i: int, answers: Real, scale: Floating) -> None:

@@ -23,10 +23,15 @@ def begins_of(rows: Real) -> Ints:
 
 
 @compiled
-def fill(rows: Real, begins: Ints, columns: Ints, values: Real) -> None:
-    """Write the numbers that are not zero, and their columns; one place more than there are is written over."""
+def fill(rows: Real, begins: Ints, words: Ints) -> None:
+    """Write of each row the numbers that are not zero, then their columns; a number after what is a row's is lost."""
+    ratio, columns = rows.itemsize // words.itemsize, np.empty(rows.shape[1] + 1, words.dtype)
     for i in range(len(rows)):
-        p = begins[i]
+        begin, count = begins[i] * (1 + ratio), begins[i + 1] - begins[i]
+        values = words[begin : begin + (count + 1) * ratio].view(rows.dtype)
+        p = 0
         for j in range(rows.shape[1]):
             columns[p], values[p] = j, rows[i, j]
             p += rows[i, j] != 0
+        begin += count * ratio
+        words[begin : begin + count] = columns[:count]

@@ -11,27 +11,32 @@ from numba.core.cgutils import unpack_tuple
 
 from .._arrays import Floating, Ints, Real
 from .compiled_cache import compiled
-from .compiled_errors import answer
-from .compiled_vectors import Value, Vectors, instruction
+from .compiled_errors import AHEAD, answer, answer_ahead
+from .compiled_vectors import Value, Vectors, instruction, read_ahead
+from .memory_lines import LINE
 from .sparse import WIDTHS
 
 __all__ = ["of_sparse_rows"]
 
 _UNROLLED = 4  # numbers of a row at once: so many sums, so that none waits for the one before
-_AHEAD = 2  # samples
-_LINE = 64  # bytes
 _PLACE = ir.IntType(64)
 
 
 class _Row:
-    """A row's numbers, and one vector of the outputs of each feature: (matrix, columns, values, begin, end, errors)."""
+    """A row's numbers, and one vector of the outputs of each feature: (matrix, words, begin, count, ahead, errors).
+
+    Its words begin at `begin`, and those of a row to come at `ahead`.
+    """
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any, lanes: int) -> None:
         self.vectors, self.builder = Vectors(context, builder, signature.args[0].dtype, lanes), builder
-        matrix, columns, values, self.begin, self.end, errors = self.vectors.arrays(signature, arguments)
-        self.matrix, self.columns, self.values, self.all_errors = (
-            each.data for each in (matrix, columns, values, errors)
-        )
+        matrix, words, begin, self.count, ahead, errors = self.vectors.arrays(signature, arguments)
+        at, bits = self.vectors.at, [each.dtype.bitwidth for each in signature.args[:2]]
+        self.matrix, self.all_errors, ratio = matrix.data, errors.data, bits[0] // bits[1]
+        numbers = at(words.data, begin)
+        self.columns = at(numbers, builder.mul(self.count, ir.Constant(_PLACE, ratio)))
+        self.values, self.align = builder.bitcast(numbers, self.matrix.type), bits[1] // 8
+        self.later, self.words = at(words.data, ahead), ir.Constant(_PLACE, 1 + ratio)
         self.width = unpack_tuple(builder, errors.shape)[0]
 
     def beginning(self, first: Value) -> None:
@@ -42,17 +47,26 @@ class _Row:
         """Return number p of the row in every lane, and the place of its feature's outputs."""
         builder, at = self.builder, self.vectors.at
         column = builder.zext(builder.load(at(self.columns, p)), _PLACE)
-        value = self.vectors.spread(builder.load(at(self.values, p)))
+        value = self.vectors.spread(builder.load(at(self.values, p), align=self.align))
         return value, at(self.matrix, builder.add(builder.mul(column, self.width), self.first))
 
-    def over(self, body: Callable[[Value, Value, int], None]) -> None:
-        """Call `body` with each number of the row, its feature's outputs, and which of the `_UNROLLED` it is."""
+    def ask_ahead(self, p: Value) -> None:
+        """Ask for the memory of number p of the row to come: not all at once, as the memory answers few at a time."""
+        self.vectors.read_ahead(self.vectors.at(self.later, self.builder.mul(p, self.words)))
+
+    def over(self, body: Callable[[Value, Value, int], None], begin: Callable[[Value], None] | None = None) -> None:
+        """Call `body` with each number of the row, its feature's outputs, and which of the `_UNROLLED` it is.
+
+        `begin` is called before with the place of the first of these.
+        """
 
         def run(p: Value, many: int) -> None:
+            if begin is not None:
+                begin(p)
             for u in range(many):
                 body(*self.number(self.builder.add(p, ir.Constant(_PLACE, u))), u)
 
-        self.vectors.in_runs(self.begin, self.end, _UNROLLED, run)
+        self.vectors.in_runs(ir.Constant(_PLACE, 0), self.count, _UNROLLED, run)
 
 
 def _of_each_width(write: Callable[[_Row], None]) -> Any:
@@ -71,18 +85,18 @@ def _of_each_width(write: Callable[[_Row], None]) -> Any:
                 row.vectors.through(ir.Constant(_PLACE, 0), row.width, lanes, part)
         return context.get_dummy_value()
 
-    return instruction("matrix columns values begin end errors", generate)
+    return instruction("matrix words begin count ahead errors", generate)
 
 
 def _write_dot(row: _Row) -> None:
-    """Write e = sum_p x_p v[column_p]."""
+    """Write e = sum_p x_p v[column_p], and read ahead."""
     vectors, builder = row.vectors, row.builder
     sums = vectors.sums(_UNROLLED)
 
     def add(value: Value, place: Value, u: int) -> None:
         builder.store(vectors.multiply_add(vectors.load(place), value, builder.load(sums[u])), sums[u])
 
-    row.over(add)
+    row.over(add, row.ask_ahead)
     total, *others = (builder.load(each) for each in sums)
     for other in others:
         total = vectors.add(total, other)
@@ -100,30 +114,24 @@ def _write_product(row: _Row) -> None:
     row.over(add)
 
 
-def _write_reading_ahead(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-    """Ask for the line of memory of one number of an array."""
-    vectors = Vectors(context, builder, signature.args[0].dtype, 1)
-    array, place = vectors.arrays(signature, arguments)
-    vectors.read_ahead(vectors.at(array.data, place))
-    return context.get_dummy_value()
-
-
 _dot, _product = _of_each_width(_write_dot), _of_each_width(_write_product)
-_read_ahead = instruction("array place", _write_reading_ahead)
 
 
 @compiled
 def of_sparse_rows(v: Real, x: Any, answers: Any, order: Ints, size: int, scale: Floating, g: Real) -> None:
     """Add to g scale times the sum over order[:size] of e_i x_i^T, features first, as `SparseRows.laid` has it."""
-    begins, columns, values, outputs, width = x
+    begins, words, outputs, width = x
     e = np.zeros((width, 1), v.dtype)
     known = e[:outputs]
+    of_number = 1 + v.itemsize // words.itemsize
     for s in range(size):
-        i, later = order[s], order[s + _AHEAD]
-        for p in range(begins[later], begins[later + 1], _LINE // values.itemsize):
-            _read_ahead(values, p)
-        for p in range(begins[later], begins[later + 1], _LINE // columns.itemsize):
-            _read_ahead(columns, p)
-        _dot(v, columns, values, begins[i], begins[i + 1], e)
+        i, later = order[s], order[s + AHEAD]
+        read_ahead(begins, order[s + 2 * AHEAD])
+        answer_ahead(later, answers)
+        begin, ahead, end = begins[i] * of_number, begins[later] * of_number, begins[later + 1] * of_number
+        count = begins[i + 1] - begins[i]
+        _dot(v, words, begin, count, ahead, e)
+        for p in range(ahead + count * of_number, end, LINE // words.itemsize):
+            read_ahead(words, p)
         answer(known, 0, i, answers, scale)
-        _product(g, columns, values, begins[i], begins[i + 1], e)
+        _product(g, words, begin, count, ahead, e)

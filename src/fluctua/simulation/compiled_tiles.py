@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from numba.extending import overload
 
 from .._arrays import Floating, Ints, Real
 from .compiled_cache import OPTIONS, compiled
-from .compiled_errors import answer
+from .compiled_errors import AHEAD, answer, answer_ahead
 from .compiled_vectors import Value, Vectors, instruction, register_bytes
 
-__all__ = ["TILE", "of_rows"]
+__all__ = ["of_rows"]
 
-TILE = 4  # samples handled at once
+TILE = AHEAD  # samples handled at once
 _WIDE = 32  # bytes of a register: processors that have wider ones have 32 of them
 _PLACE = ir.IntType(64)
 _KEPT = np.arange(2 * TILE) % TILE  # where the samples of a tile are that is kept, and what would be read ahead
@@ -38,6 +39,16 @@ class _Tile:
         spots = [self.vectors.at(self.places.data, ir.Constant(_PLACE, s)) for s in range(begin, begin + many)]
         return [self.vectors.row(self.x, self.builder.load(spot)) for spot in spots]
 
+    def reading_ahead(self, begin: int, many: int) -> Callable[[Value], None]:
+        """Return what asks for the memory of the numbers from one place on, of samples, as the places say."""
+        rows = self.samples(begin, many)
+
+        def ahead(j: Value) -> None:
+            for row in rows:
+                self.vectors.read_ahead(self.vectors.at(row, j))
+
+        return ahead
+
     def rows(self, k: Value, many: int) -> list[Value]:
         """Return rows of the weights from row k on."""
         return [self.vectors.row(self.weights, self._next(k, q)) for q in range(many)]
@@ -55,20 +66,21 @@ class _Tile:
 
 
 def _dots_of(many: int) -> Any:
-    """Return e_ks = v_k . x_s for so many samples, whose rows are places[:many]; the next as many are read ahead."""
+    """Return e_ks = v_k . x_s for so many samples, whose rows are places[:many]; half of the next are read ahead."""
 
     def dots(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
         tile = _Tile(context, builder, signature, arguments)
-        vectors, samples, later = tile.vectors, tile.samples(0, many), tile.samples(many, many)
+        vectors, samples = tile.vectors, tile.samples(0, many)
+        ahead = tile.reading_ahead(many, many - many // 2)
 
         def block(k: Value, outputs: int) -> None:
             rows, sums = tile.rows(k, outputs), [vectors.sums(outputs) for _ in range(many)]
 
             def add(j: Value, mask: Value) -> None:
+                ahead(j)
                 weights = [vectors.load(vectors.at(row, j), mask) for row in rows]
-                for sample, ahead, mine in zip(samples, later, sums, strict=True):
+                for sample, mine in zip(samples, sums, strict=True):
                     x = vectors.load(vectors.at(sample, j), mask)
-                    vectors.read_ahead(vectors.at(ahead, j))
                     for place, v in zip(mine, weights, strict=True):
                         builder.store(vectors.multiply_add(v, x, builder.load(place)), place)
 
@@ -84,11 +96,12 @@ def _dots_of(many: int) -> Any:
 
 
 def _products_of(many: int) -> Any:
-    """Return g_k += sum_s e_ks x_s for so many samples, whose rows are places[:many]."""
+    """Return g_k += sum_s e_ks x_s for so many samples, whose rows are places[:many]; the other half is read ahead."""
 
     def products(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
         tile = _Tile(context, builder, signature, arguments)
         vectors, samples = tile.vectors, tile.samples(0, many)
+        ahead = tile.reading_ahead(2 * many - many // 2, many // 2)
 
         def block(k: Value, outputs: int) -> None:
             rows = tile.rows(k, outputs)
@@ -96,6 +109,7 @@ def _products_of(many: int) -> Any:
             errors = [[vectors.spread(each) for each in of_sample] for of_sample in read]
 
             def add(j: Value, mask: Value) -> None:
+                ahead(j)
                 places = [vectors.at(row, j) for row in rows]
                 sums = [vectors.load(place, mask) for place in places]
                 for sample, mine in zip(samples, errors, strict=True):
@@ -145,7 +159,7 @@ def _widened(x: Any, places: Ints, kept: Real) -> tuple[Real, Ints]:
 def of_rows(v: Real, x: Any, answers: Any, order: Ints, size: int, scale: Floating, g: Real) -> None:
     """Add to g scale times the sum over order[:size] of e_i x_i^T, e_i the error of sample i, such as V x_i + r_i.
 
-    `order` goes on after the batch with what is read next, for `TILE` samples at least.
+    `order` goes on after the batch with what is read next, for twice `AHEAD` samples at least.
     """
     e, kept = np.empty((len(v), TILE), v.dtype), np.empty((TILE, v.shape[1]), v.dtype)
     whole = size - size % TILE
@@ -153,10 +167,12 @@ def of_rows(v: Real, x: Any, answers: Any, order: Ints, size: int, scale: Floati
         rows, places = _read(x, order[begin:], kept)
         _dots(v, rows, places, e)
         for s in range(TILE):
+            answer_ahead(order[begin + TILE + s], answers)
             answer(e, s, order[begin + s], answers, scale)
         _products(g, rows, places, e)
     for begin in range(whole, size):
         rows, places = _read(x, order[begin:], kept[:1])
         _dots_of_one(v, rows, places, e)
+        answer_ahead(order[begin + TILE], answers)
         answer(e, 0, order[begin], answers, scale)
         _products_of_one(g, rows, places, e)

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-__all__ = ["Value", "Vectors", "instruction", "register_bytes"]
+__all__ = ["Value", "Vectors", "instruction", "read_ahead", "register_bytes"]
 
 Value = Any
 """Of LLVM: what an instruction takes and gives."""
@@ -159,6 +159,17 @@ class Vectors:
         kind = ir.FunctionType(gives, [each.type for each in arguments])
         name = f"llvm.masked.{what}.v{self.lanes}{self.type.element.intrinsic_name}.p0"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
+
+
+def _write_reading_ahead(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+    """Ask for the line of memory of one number of an array, counted as they lie."""
+    vectors = Vectors(context, builder, signature.args[0].dtype, 1)
+    array, place = vectors.arrays(signature, arguments)
+    vectors.read_ahead(vectors.at(array.data, place))
+    return context.get_dummy_value()
+
+
+read_ahead = instruction("array place", _write_reading_ahead)
 
 
 def _spread(builder: Any, number: Value, kind: Any) -> Value:

@@ -115,7 +115,6 @@ class Book:
 
         `state` is V in the modes, (R, c, r); `losses` are L(W) - L(W*), (R,).
         """
-        squares = self.arithmetic.contracted("rcp,rcp->rp", state, state)
         self.means[self.looks] = state.mean(0)
         self.losses[:, self.looks] = losses
         self.looks += 1
@@ -123,12 +122,14 @@ class Book:
         if step == self.window.opened and flat.any():  # at W* there is nothing to keep
             self.opening = flat.T @ flat
         if step in self.recorded:
+            self.variances += self.arithmetic.contracted("rcp,rcp->rp", state, state)
+            self.arithmetic.add_square(flat, self.covariance)
+        if step == self.window.steps:
             self.arithmetic.product(flat.T, flat, out=self.ending)
-            self.variances += squares
-            self.covariance += self.ending
 
     def close(self) -> Chunk:
         """Return the chunk's averages over its replicas."""
+        self.covariance = self.arithmetic.mirrored(self.covariance)
         self.covariance /= self.window.records * self.replicas
         self.ending -= self.opening
         self.ending /= self.replicas

@@ -46,7 +46,7 @@ Stepper = Callable[[Floats, Draws, int, int], None]
 A state is (`slots`, replicas, c, d): V; with momentum its buffer; with an average of the weights that, about W*.
 """
 
-_PART_FLOPS = 2.5e8  # of a step, beyond which it can be stopped between two replicas
+_PART_FLOPS = 1e9  # of a step, beyond which it can be stopped between two replicas
 _QUADRATURE = np.polynomial.legendre.leggauss(6)  # exact to 1e-9 for eta h <= 2
 
 

@@ -52,6 +52,14 @@ class DeviceArithmetic(Arithmetic):
         """Set `out` to the matrix product."""
         self.torch.matmul(left, right, out=out)
 
+    def add_square(self, rows: Any, total: Any) -> None:
+        """Add rows^T rows to `total`, in place."""
+        total.addmm_(rows.T, rows)
+
+    def mirrored(self, total: Any) -> Any:
+        """Return the symmetric matrix of a lower triangle: here nothing is left out."""
+        return total
+
     def kept(self, values: Any) -> Array:
         """Return the sums as this machine's memory has them."""
         return np.asarray(values.cpu().numpy())
