@@ -34,9 +34,10 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="needs FLUCTUA_DATA"))
     chance.refuse_overspent(items)
     if config.getoption("--rest"):
-        rest = [item for item in items if {"slow", "real_data", "torch"} & set(item.keywords)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in rest])
-        items[:] = rest
+        kinds = {"slow", "real_data", "torch"}
+        config.hook.pytest_deselected(items=[item for item in items if not kinds & set(item.keywords)])
+        items[:] = [item for item in items if kinds & set(item.keywords)]
+        items.sort(key=lambda item: "real_data" not in item.keywords)  # long ones: none comes last
 
 
 @pytest.fixture(scope="session", autouse=True)
