@@ -206,7 +206,8 @@ def test_an_average_once_an_epoch_is_predicted_verified_and_read_again(run, feat
     result = json.loads(run("predict", *options, "--ema", "0.5", "--json")[1])
     check(result, "prediction")
     assert result["average"] == {"name": "EMA", "decay": 0.5, "every": "epoch"}
-    code, out, _ = run("verify", *options, "--tail", 100, "--steps", 150, "--replicas", 16, "--json", "--out", "swa")
+    asked = "--tail", 100, "--steps", 150, "--replicas", 16, "--json", "--no-report", "--out", "swa"
+    code, out, _ = run("verify", *options, *asked)
     assert code in (0, 1)
     check(json.loads(out), "verdict")
     assert fl.Verdict.load(tmp_path / "swa").run.average == fl.RunningAverage(50, "epoch")
@@ -443,6 +444,7 @@ def test_the_figure_of_the_noise_is_drawn_again(run, features, tmp_path):
 
 
 @pytest.mark.statistical(alpha=1e-6)
+@pytest.mark.usefixtures("curve_alone")
 def test_a_verdict_leaves_no_noise_of_other_data_beside_it(run, features, tmp_path):
     noise = ("noise", features, "--steps", "20", "--replicas", "4", "--seed", "2", "--level", "1e-7")
     assert run(*noise)[0] == 1

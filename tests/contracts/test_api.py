@@ -262,14 +262,15 @@ def test_importing_fluctua_imports_nothing_heavy():
 
 @pytest.mark.parametrize("option", ["--version", "--help", "--cite"])
 def test_the_command_line_answers_within_a_second(option):
-    """Of processor time, best of three: the claim is about the program, not about what else the machine is doing."""
-    seconds = []
-    for _ in range(3):
+    """Of processor time, in one of three: the claim is about the program, not about what else the machine is doing."""
+
+    def seconds():
         before = os.times()
         subprocess.run([sys.executable, "-m", "fluctua", option], capture_output=True, check=True)
         after = os.times()
-        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(seconds) < 1.0
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert any(seconds() < 1.0 for _ in range(3))
 
 
 def test_every_public_object_has_a_docstring_with_an_example_or_says_what_it_holds():

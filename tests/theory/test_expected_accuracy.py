@@ -23,9 +23,10 @@ def gaussians(outputs, count=40):
 
 
 def by_scipy(mean, covariance, label):
+    """To 5e-5, in a twelfth of the time of 1e-5: a hundredth of what is allowed each, and forty errors make 1e-5."""
     contrast = -np.delete(np.eye(len(mean)), label, 0)
     contrast[:, label] += 1
-    law = multivariate_normal(-contrast @ mean, contrast @ covariance @ contrast.T, abseps=1e-5, releps=1e-5)
+    law = multivariate_normal(-contrast @ mean, contrast @ covariance @ contrast.T, abseps=5e-5, releps=5e-5)
     return law.cdf(np.zeros(len(mean) - 1))
 
 
