@@ -107,14 +107,15 @@ def test_the_usual_recipe_agrees_on_mnist_and_is_not_that_of_independent_batches
 @pytest.mark.slow
 @pytest.mark.statistical(alpha=ALPHA)
 def test_emnist_by_class_agrees_over_62_outputs():
-    assert_agrees(fl.verify(problem_of("emnist"), fl.SGD(0.01, 32), steps=2000, replicas=32, rng=13))
+    """40,000 images: all 116,323 pass too, in twice the time."""
+    assert_agrees(fl.verify(problem_of("emnist", limit=40_000), fl.SGD(0.01, 32), steps=2000, replicas=32, rng=13))
 
 
 @pytest.mark.slow
 @pytest.mark.statistical(alpha=ALPHA)
 def test_cifar10_agrees_over_3072_modes():
-    """20,000 images: all 50,000 pass too, in five minutes."""
-    assert_agrees(fl.verify(problem_of("cifar10", limit=20_000), fl.SGD(0.001, 32), steps=2000, replicas=32, rng=14))
+    """10,000 images, three to a mode: 20,000 and all 50,000 pass too, the latter in five minutes."""
+    assert_agrees(fl.verify(problem_of("cifar10", limit=10_000), fl.SGD(0.001, 32), steps=2000, replicas=32, rng=14))
 
 
 @pytest.mark.slow
