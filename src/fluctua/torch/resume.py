@@ -40,11 +40,7 @@ def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
     """Refuse the state of another kind of monitor."""
     missing = {*RESUMED, "_seen", "clock", "looks"} - set(state if isinstance(state, Mapping) else ())
     earlier = bool(missing) and missing <= LATER
-    if (
-        not isinstance(state, Mapping)
-        or missing - LATER
-        or set(state["looks"]) != {f.name for f in fields(Look)}
-    ):
+    if not isinstance(state, Mapping) or missing - LATER or set(state["looks"]) != {f.name for f in fields(Look)}:
         raise InvalidInput(f"state is not that of an EquilibriumMonitor: {shown(state)}.")
     if earlier or (state["clock"] is not None and not _of_now(state["clock"])):
         raise InvalidInput(
