@@ -13,7 +13,8 @@ costs   Time of the processor that each adds to a step, side by side, and copies
 figure  docs/figures/detectors.png.
 
 Numbers are kept in benchmarks/results/detectors.json with the instruction set of the machine; runs in --scratch, so
-that what was interrupted goes on. All of it takes 25 minutes of one core. physfdt is measured where it is installed.
+that what was interrupted goes on. All of it takes 25 minutes of one core. physfdt and thermoclaw
+are measured where they are installed (`pip install physfdt thermoclaw`).
 `--tiny` takes seconds, and its numbers mean nothing.
 """
 

@@ -47,9 +47,25 @@ def _physfdt(optimizer: torch.optim.Optimizer) -> Step:
     return step
 
 
+def _thermoclaw(optimizer: torch.optim.Optimizer) -> Step:
+    from thermoclaw import Observer
+
+    observer = Observer(nn.ParameterList(_weights(optimizer)), optimizer)
+
+    def step() -> None:
+        optimizer.step()
+        observer.step()
+
+    return step
+
+
+def _weights(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [each for group in optimizer.param_groups for each in group["params"]]
+
+
 def _relation(optimizer: torch.optim.Optimizer) -> Step:
     """Yaida's two sums, and what SASA+ keeps of a step, written plainly."""
-    weights = [each for group in optimizer.param_groups for each in group["params"]]
+    weights = _weights(optimizer)
     sums = [torch.zeros(()), torch.zeros(())]
 
     @torch.no_grad()
@@ -63,7 +79,7 @@ def _relation(optimizer: torch.optim.Optimizer) -> Step:
 
 
 def _neighbours(optimizer: torch.optim.Optimizer) -> Step:
-    weights = [each for group in optimizer.param_groups for each in group["params"]]
+    weights = _weights(optimizer)
     last = [torch.zeros_like(each) for each in weights]
     total = torch.zeros(())
 
@@ -82,6 +98,7 @@ ENGINES: dict[str, Callable[[torch.optim.Optimizer], Step]] = {
     "ours": _ours,
     "ours, every = 1": _ours_every_step,
     "physfdt": _physfdt,
+    "thermoclaw": _thermoclaw,
     "Yaida, SASA+": _relation,
     "Pflug": _neighbours,
 }
@@ -113,8 +130,8 @@ def costs(rounds: int, steps: int) -> dict[str, dict[str, Any]]:
         for engine, make in ENGINES.items():
             try:
                 loops[engine] = _loop(build, make)
-            except ModuleNotFoundError:
-                continue
+            except ModuleNotFoundError as missing:
+                print(f"{engine} is left out: pip install {missing.name}")
         for loop in loops.values():
             loop(steps)
         times: dict[str, list[float]] = {engine: [] for engine in loops}

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,57 @@ def test_nothing_waits_for_the_device_between_looks(make, groups):
     assert looks >= 1
     assert counts[1] == counts[0]
     assert counts[2] > 0
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = Counter()
+
+    def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
+        self.names[str(function).split(".")[1]] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def operations(run, steps):
+    with Counted() as seen:
+        run.run(steps)
+    return seen.names
+
+
+@pytest.mark.parametrize(("make", "norms", "more"), [(plain, 2, {}), (heavy, 4, {"add_": 2})])
+def test_a_sample_and_a_cut_take_few_operations(make, norms, more, monkeypatch):
+    """For two tensors; a unit at whose end nothing is cut is visited once, for its sample."""
+    visits, met = [], EquilibriumMonitor._met
+    monkeypatch.setattr(
+        EquilibriumMonitor, "_met", lambda self, *given: visits.append(self._steps) or met(self, *given)
+    )
+    run, twin = Training(make), Training(make)
+    EquilibriumMonitor(run.optimizer)
+    for each in (run, twin):
+        each.run(16 * 65 - 8)  # a unit passes before the clock starts, and the first window begins after 64 more
+    cut, begun, sampled = (operations(run, 16) - operations(twin, 16) for _ in range(3))
+    assert visits[-4:] == [16 * 64 + 8, 16 * 65, 16 * 65 + 8, 16 * 66 + 8]
+    assert begun == {"linalg_vector_norm": norms, "copy_": 2}
+    assert sampled == {"linalg_vector_norm": norms, "add_": 2}
+    assert cut - sampled == Counter({"clone": 2, "copy_": 2, "sub_": 1, **more})
+
+
+@pytest.mark.parametrize("at", [3, 12])
+def test_a_rate_that_changes_within_a_unit_is_found_alike_whether_the_monitor_is_asked_or_not(at):
+    runs = [Training(plain) for _ in range(2)]
+    monitors = [EquilibriumMonitor(each.optimizer) for each in runs]
+    for run, monitor in zip(runs, monitors, strict=True):
+        run.run(160 + at)
+        run.optimizer.param_groups[0]["lr"] = 0.03
+        for _ in range(40):
+            run.run(1)
+            if monitor is monitors[0]:
+                assert monitor.state == "undecided"
+    assert monitors[0].reason == monitors[1].reason
+    assert f"changed at step {176 if at < 8 else 192}, and the clock started anew" in monitors[0].reason
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -507,6 +559,11 @@ def test_states_of_other_monitors_are_refused():
         monitor.load_state_dict({**state, "clock": former, "_every": 5})
     with pytest.raises(InvalidInput, match="another version of fluctua"):
         monitor.load_state_dict({**{name: each for name, each in state.items() if name != "_begun"}, "_phase": 4})
+    windows = {name: each for name, each in state["clock"]["windows"].items() if name != "starts"}
+    loud = {name: each for name, each in state.items() if name != "_quiet"}
+    for earlier in (loud, {**state, "clock": {**state["clock"], "windows": windows}}):
+        with pytest.raises(InvalidInput, match="another version of fluctua"):
+            monitor.load_state_dict(earlier)
     for broken in ({}, None, 3, {"_steps": 1}):
         with pytest.raises(InvalidInput, match="not that of an EquilibriumMonitor"):
             monitor.load_state_dict(broken)

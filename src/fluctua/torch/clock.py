@@ -85,7 +85,7 @@ class Clock:
     def due(self) -> bool:
         """Count a unit; return whether the sums have to be cut after it."""
         self.units += 1
-        return self.units >= self.windows.due
+        return self.is_due
 
     @property
     def is_due(self) -> bool:
