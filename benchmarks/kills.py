@@ -13,7 +13,15 @@ shortened: it is files that are tried here.
 
 Prints a line for each command, and ends with code 1 at the first file that is not whole or number that is another.
 
-MEASURED
+Measured: of 100 kills 50 in a write, seed 1, before shards and the theorem in time were among them. No file was cut, no
+number another, nothing finished made again.
+
+    verify      25 kills,  12 of them in a write;  16 times to the end
+    sweep       35 kills,  17 of them in a write;  12 times to the end;  200 finished cells taken as they were
+    study       15 kills,   9 of them in a write;   3 times to the end
+    reproduce   25 kills,  12 of them in a write;   9 times to the end;   60 finished cells taken as they were
+
+And with `--kills 19 --only sweep --only shards --only "in time"`: 4, 3 and 3 kills, the same.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import pytest
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutputError
+from fluctua.simulation import twins
 from fluctua.storage.writing import output_directory
 from helpers.commands import check
 
@@ -190,6 +191,21 @@ def test_what_was_finished_of_a_run_that_is_cut_is_not_done_again(run, monkeypat
     assert json.loads(run(*asked, *again, "--seed", found["identity"]["entropy"], "--out", "whole")[1]) == found
     assert len(done) == 2 * rest + kept
     assert not list((tmp_path / "out").glob("groups*"))
+
+
+def test_shards_that_go_on_with_a_run_that_was_cut_are_not_dropped_by_the_next(run, features, monkeypatch, tmp_path):
+    """What one process left is dropped without --resume, unless shards have added to it."""
+    asked, work = ("verify", features, *RUNS["in time"][1:], "--seed", 1, "--no-report", "--out", "out"), twins._watched
+    cut = iter(range(3))
+    monkeypatch.setattr(twins, "_watched", lambda *given: work(*given) if next(cut, None) is not None else 1 / 0)
+    assert run(*asked, "--threads", 1)[0] == 3
+    monkeypatch.setattr(twins, "_watched", work)
+    assert run(*asked, "--shard", "2/2")[0] == 0
+    kept = len(list((tmp_path / "out").rglob("*.npz")))
+    done = []
+    monkeypatch.setattr(twins, "_watched", lambda *given: done.append(given) or work(*given))
+    assert run(*asked)[0] in (0, 1)
+    assert len(done) == 12 - kept < 5
 
 
 def test_shards_in_python_are_parts_and_the_same_call_without_is_the_whole(small_problem, tmp_path):

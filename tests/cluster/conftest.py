@@ -14,6 +14,7 @@ def loopback(tmp_path_factory):
     try:
         for _ in range(2):
             found.worker()
+        found.ready(2)
         yield found
     finally:
         found.close()

@@ -156,6 +156,7 @@ def test_a_command_prints_what_it_prints_in_this_process(run, features, loopback
 def test_a_worker_that_is_killed_loses_nothing(small_problem, alone):
     """The first worker ends when the first cell is there, the second when the first group of replicas is."""
     doomed, _ = alone.worker(), alone.worker()
+    alone.ready(2)
 
     def kill(_stage, fraction):
         if fraction > 0.6 and doomed.poll() is None:
@@ -171,8 +172,9 @@ def test_a_worker_that_is_killed_loses_nothing(small_problem, alone):
 
 @pytest.mark.slow
 def test_where_the_scheduler_is_gone_what_was_finished_is_kept(small_problem, alone, tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_workers, "_WAIT", 2)
     alone.worker()
+    alone.ready(1)
+    monkeypatch.setattr(dask_workers, "_WAIT", 2)
     asked = {"lr": [0.01, 0.02, 0.03, 0.04], "batch_size": [4], "steps": 60, "measure": False}
 
     def kill(_stage, fraction):
@@ -192,8 +194,9 @@ def test_where_the_scheduler_is_gone_what_was_finished_is_kept(small_problem, al
 
 @pytest.mark.slow
 def test_groups_in_time_are_kept_where_the_scheduler_is_gone(small_problem, alone, tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_workers, "_WAIT", 2)
     alone.worker()
+    alone.ready(1)
+    monkeypatch.setattr(dask_workers, "_WAIT", 2)
 
     def kill(stage, fraction):
         if stage == "simulation" and fraction > 0.5 and alone.scheduler.poll() is None:

@@ -25,18 +25,24 @@ class Loopback:
     """
 
     def __init__(self, folder: Path) -> None:
-        from distributed import Client
-
         self.folder, self.workers = folder, []
         self.file = folder / "scheduler.json"
         self.scheduler = self._begin("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", self.file)
-        _until(self.file.exists)
-        Client(self.address, timeout=_LONGEST, set_as_default=False).close()  # it listens before it answers
+        _until(lambda: self.file.exists() and self.file.stat().st_size > 0)
+        self.ready(0)  # it listens before it answers
 
     @property
     def address(self) -> str:
         """That of the scheduler."""
         return json.loads(self.file.read_text())["address"]
+
+    def ready(self, workers: int) -> None:
+        """Wait until so many workers are there, however busy the machine is."""
+        from distributed import Client
+
+        with Client(self.address, timeout=_LONGEST, set_as_default=False) as client:
+            if workers:
+                client.wait_for_workers(workers, timeout=_LONGEST)
 
     def worker(self, threads=1, path=None):
         """Begin a worker, which finds fluctua at `path`."""

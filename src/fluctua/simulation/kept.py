@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -31,7 +30,6 @@ from .batches import kept_seed, seed_sequence
 
 __all__ = ["GROUPS", "Keep", "Pack", "Packs", "asked_part", "current_keep", "is_kept", "keeping", "numbered"]
 
-Item = TypeVar("Item")
 Pack = tuple[AnyArray, ...]
 """What a group of replicas found."""
 Packs = Generator[Pack]
@@ -86,7 +84,7 @@ class Keep:
     def hold(self, identity: JsonObject) -> None:
         """Say whose groups these are; raises `ResultError` where they are those of another run."""
         kept, asked = self._identity(), json.loads(json.dumps(identity))
-        if kept is None:
+        if kept is None or (kept == asked and self.part is not None and not self.shared):
             self.shelf.put(_RUN, {"identity": asked, "shared": self.part is not None})
             kept = self._identity() or {}  # of another job, where two began at once
         if kept != asked:
@@ -104,7 +102,8 @@ class Keep:
         """
         told, kept = json.loads(json.dumps(asked, default=str)), self._identity()
         if kept is not None and kept.get("asked") == told and (rng is None or kept.get("entropy") == str(rng)):
-            return int(kept["entropy"])
+            with reading(partial(damaged, self.shelf.place(_RUN))):
+                return int(kept["entropy"])
         if self.shelf.directory is not None:
             emptied(self.shelf.directory)
         entropy = np.random.SeedSequence().entropy if rng is None else rng
