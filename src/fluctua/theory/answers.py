@@ -91,7 +91,7 @@ def predict(
     ------
     InvalidInput
         For arguments out of range, for batches larger than the data, for what the law of shuffled epochs does not
-        cover, and for a sampler whose posterior is improper; `TooLarge` where all modes are more than the machine holds.
+        cover, and for a sampler whose posterior is improper; `TooLarge` where all modes find no room.
     UnstableSGD
         If no stationary state exists (F12), or the expansion of shuffled epochs fails close to the
         limit and they are too large to measure; the text says which.
