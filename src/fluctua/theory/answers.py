@@ -91,7 +91,7 @@ def predict(
     ------
     InvalidInput
         For arguments out of range, for batches larger than the data, for what the law of shuffled epochs does not
-        cover, and for a sampler whose posterior is improper; `TooLarge` where all modes do not fit into memory.
+        cover, and for a sampler whose posterior is improper; `TooLarge` where all modes find no room.
     UnstableSGD
         If no stationary state exists (F12), or the expansion of shuffled epochs fails close to the
         limit and they are too large to measure; the text says which.
@@ -108,8 +108,10 @@ def predict(
 
     Notes
     -----
-    Cost: 4 N r^2 flops per application of K, 3 to 10 of them; the lower rungs need none but C. Shuffled epochs: some
-    200 of them for each of 3 to 10 rounds; beyond a million numbers in the projected inputs most are over some samples.
+    Cost: at most 4 N r^2 flops per application of K, 3 to 10 of them; the lower rungs need none but C. Memory: the
+    inputs in the modes, (N, r), and some nine matrices (r, r) of float64; with momentum up to six more. Shuffled
+    epochs: some 200 of them for each of 3 to 10 rounds; beyond a million numbers in the projected inputs most are over
+    some samples.
 
     References
     ----------

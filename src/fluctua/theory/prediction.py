@@ -22,6 +22,7 @@ from .estimated_error import EstimatedError
 from .ladder import Rung
 from .law import Law
 from .moments import Moments
+from .needs import refuse_in_time
 from .overflow import overflowing
 from .posterior import Posterior
 from .readings import mean_with_left, outside, refuse_curve, relaxation_steps_of, spelled
@@ -184,8 +185,8 @@ class Prediction(ByValue, Tabular, Coordinates, Posterior):
         Raises
         ------
         InvalidInput
-            For arguments out of range, and where a curve, a schedule or an average that runs has more steps than fit
-            into memory.
+            For arguments out of range, and where the states on the way, a curve, a schedule or an average that runs do
+            not fit into memory.
         NotConverged
             If the limit that a schedule's rates are compared with was not found to the accuracy stated.
 
@@ -208,6 +209,7 @@ class Prediction(ByValue, Tabular, Coordinates, Posterior):
         if flag("curve", curve):
             refuse_curve(wanted[-1])
         tolerance = real_number("rtol", rtol, above=0.0)
+        refuse_in_time(law)
         begin = Start.at(law.minimum, start)
         warn_unstable(law.problem, law.sgd, wanted[-1], feeds_back=law.feeds_back)
         relaxation = law.relaxation(None if begin is None else begin.modes, wanted[-1], tolerance)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from .._arrays import AnyArray, Array
+from ..problem.least_squares import LeastSquares
 from .control import loss_rtol
 from .source import Source
 from .witnesses import Witnesses
 
-__all__ = ["SpannedSource", "recalling"]
+__all__ = ["SpannedSource", "many", "recalling"]
 
 _WITNESSES = 1536  # samples that tell what is new
 _LARGE = 1e9  # N r^2, below which a pass costs no more than telling; and fewer samples than this many times witnesses:
@@ -22,8 +23,13 @@ _LARGEST_GAIN = 100.0  # as in `control`
 def recalling(source: Source, rtol: float) -> Source | SpannedSource:
     """Return a source that recalls former states where passes over the samples are dear, or the source itself."""
     problem = source.minimum.problem
-    many = problem.samples >= _MANY * _WITNESSES and problem.samples * float(problem.rank) ** 2 >= _LARGE
-    return SpannedSource(source, max(rtol, 10 * problem.precision)) if rtol >= _FINEST and many else source
+    recalls = rtol >= _FINEST and many(problem)
+    return SpannedSource(source, max(rtol, 10 * problem.precision)) if recalls else source
+
+
+def many(problem: LeastSquares) -> bool:
+    """Return whether passes over the samples cost so much that states are recalled."""
+    return problem.samples >= _MANY * _WITNESSES and problem.samples * float(problem.rank) ** 2 >= _LARGE
 
 
 class SpannedSource:
