@@ -16,6 +16,7 @@ from ..theory.local.balance import Balance
 from ..theory.local.epoch_error import LeftOut
 from ..theory.local.heads import stationary_state
 from ..theory.local.ladder import EXPANDED, FEEDING, LOCAL_RUNGS, LocalRung
+from ..theory.local.on_the_way import on_the_way, ratio
 from ..theory.local.own_error import share_of
 from ..theory.local.prediction import LocalPrediction
 from .judgement import Role
@@ -33,13 +34,6 @@ def own_error(prediction: LocalPrediction) -> float:
     """Return what a rung may be off by, relative: what it states, and what is not known of modes that are left out."""
     state = prediction.state
     return prediction.stated_error + (state.error / state.excess_loss if state.excess_loss else 0.0)
-
-
-def _ratio(one: Array | float, other: Array | float) -> Array:
-    """Return one/other, and 1 where both are 0: nothing fluctuates there."""
-    one, other = np.broadcast_arrays(one, other)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where((one == 0) & (other == 0), 1.0, one / other))
 
 
 def settled_after(prediction: LocalPrediction) -> int:
@@ -129,7 +123,7 @@ class HeadTrial:
         if (left_out := self.left_out) is None:
             return self.own_error
         rest, quadratic = self._predicted("anharmonic").mode_variances, self._predicted("multiplicative").mode_variances
-        bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(_ratio(rest, quadratic) - 1)
+        bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(ratio(rest, quadratic) - 1)
         beyond = bent + np.maximum(left_out.of_variances - left_out.of_loss(), 0.0)
         return self.own_error + np.array([0.0, *(beyond[band].mean() for band in bands(len(beyond)))])
 
@@ -143,11 +137,11 @@ class HeadTrial:
         if not self.follows:
             return 1.0
         reached, settled = self._followed["multiplicative"].excess_loss, self._predicted("multiplicative").excess_loss
-        return min(1.0, float(_ratio(reached, settled)))
+        return min(1.0, float(ratio(reached, settled)))
 
     def _beyond(self, rest: LocalPrediction) -> float:
         """What a rung has beyond "multiplicative", relative."""
-        return float(_ratio(rest.excess_loss, self._predicted("multiplicative").excess_loss)) - 1
+        return float(ratio(rest.excess_loss, self._predicted("multiplicative").excess_loss)) - 1
 
     @cached_property
     def measured(self) -> HeadMeasurement:
@@ -190,13 +184,11 @@ class HeadTrial:
         if not self.follows:
             return self._predicted(name)
         rest, reached = self._predicted(name), self._followed["multiplicative"]
-        settled = self._predicted("multiplicative")
-        share = np.sqrt(_ratio(reached.mode_variances, settled.mode_variances))
-        shares = np.multiply.outer(share, share)
-        added = rest.mode_covariance - settled.mode_covariance
-        covariance = shares * (settled.mode_covariance + shares * added)
-        excess = reached.excess_loss * (1 + self._beyond(rest) * self._share)
-        return replace(rest, state=replace(rest.state, covariance=covariance, excess_loss=excess), steps=reached.steps)
+        assert reached.curve is not None
+        assert reached.steps is not None
+        states = rest.state, self._predicted("multiplicative").state
+        found = on_the_way(self.sgd, rest.curvatures, states, reached.state, reached.curve, reached.steps)
+        return replace(rest, state=found, steps=reached.steps)
 
     def _independent(self) -> LocalPrediction:
         """What independent batches of the same size would do: the quadratic at the recorded steps, or when settled."""
@@ -227,7 +219,7 @@ class HeadTrial:
             return np.full(int(self.measurement.recorded[-1]) + 1, self.stationary.excess_loss)
         law, tested = self._followed["multiplicative"], self._rung(self.stationary.theory)
         assert law.curve is not None
-        return law.curve * float(_ratio(tested.excess_loss, law.excess_loss))
+        return law.curve * float(ratio(tested.excess_loss, law.excess_loss))
 
     def _rows(self, tested: LocalPrediction) -> Iterator[Row]:
         for name in self.rungs:
