@@ -115,17 +115,27 @@ class HeadTrial:
 
     @cached_property
     def allowances(self) -> float | Array:
-        """What each contrast may be off by, the loss and then the bands of modes; one number with independent batches.
+        """What each contrast may be off by, the loss and then the bands of modes.
 
-        In epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
+        Modes lack, besides, what the fluctuation does to their mean curvature (F169), which cancels from the loss. In
+        epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
         nor what the law of epochs leaves out is small. So each band has errors of its own, by the rules for the loss.
         """
-        if (left_out := self.left_out) is None:
+        if self.stationary.theory not in FEEDING or not np.isfinite(self.stationary.excess_loss):
             return self.own_error
-        rest, quadratic = self._predicted("anharmonic").mode_variances, self._predicted("multiplicative").mode_variances
-        bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(ratio(rest, quadratic) - 1)
-        beyond = bent + np.maximum(left_out.of_variances - left_out.of_loss(), 0.0)
+        beyond = self._share * self._softened
+        if self.left_out is not None:
+            rest, quadratic = (self._predicted(name).mode_variances for name in ("anharmonic", "multiplicative"))
+            bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(ratio(rest, quadratic) - 1)
+            beyond = beyond + bent + np.maximum(self.left_out.of_variances - self.left_out.of_loss(), 0.0)
         return self.own_error + np.array([0.0, *(beyond[band].mean() for band in bands(len(beyond)))])
+
+    @property
+    def _softened(self) -> Array:
+        """Relative change of each mode's curvature, (r,)."""
+        state, picture = self.stationary.state, self.stationary.balance.picture
+        spread = state.covariance - np.multiply.outer(state.mean, state.mean)
+        return np.asarray(np.abs(picture.softened(spread, state.mean)) / picture.curvatures)
 
     def _added(self, share: float) -> float:
         """What may be wrong with what a rung adds to "multiplicative" on the way: nothing at its beginning and end."""

@@ -106,6 +106,8 @@ def verify_head(
     if theory is not None:
         choice("theory", theory, LOCAL_RUNGS)
     level, resolution = false_alarm_level(level), resolution_share(resolution)
+    if sgd.sampling_factor(problem.samples) == 0:
+        raise InvalidInput("a batch of all samples does not fluctuate, so there is no variance to verify.")
     report = progress or silent
     report("theory", 0.0)
     held = _held(sgd, positive_int("steps", steps))
