@@ -7,7 +7,7 @@ import fluctua as fl
 from fluctua.theory.law import Law
 from fluctua.theory.local.balance import Balance
 from fluctua.theory.local.epoch_error import LeftOut, crowding_of
-from fluctua.theory.local.twin_epochs import bent_epochs, twin_epochs
+from fluctua.theory.local.head_shuffle import bent_epochs, twin_epochs
 from fluctua.theory.reshuffling.stationary import Cycle
 from fluctua.theory.reshuffling.transient import Epochs
 from helpers import softmax_twin

@@ -9,7 +9,7 @@ import fluctua as fl
 from fluctua.errors import InvalidInput, OutsideBowl, UnstableRates
 from fluctua.problem.softmax.leading import leading_modes
 from fluctua.theory.local.balance import Balance
-from fluctua.theory.local.on_the_way import _shifts
+from fluctua.theory.local.bent_way import _shifts
 
 RUNGS = ("langevin", "discrete", "multiplicative", "anharmonic")
 FLOORS = {  # as derived and measured apart from this code

@@ -13,10 +13,10 @@ from ..recipe.sgd import Recipe
 from ..simulation.head_measurement import HeadMeasurement
 from ..storage.results import provenance
 from ..theory.local.balance import Balance
+from ..theory.local.bent_way import on_the_way, ratio
 from ..theory.local.epoch_error import LeftOut
 from ..theory.local.heads import stationary_state
 from ..theory.local.ladder import EXPANDED, FEEDING, LOCAL_RUNGS, LocalRung
-from ..theory.local.on_the_way import on_the_way, ratio
 from ..theory.local.own_error import share_of
 from ..theory.local.prediction import LocalPrediction
 from .judgement import Role

@@ -21,8 +21,8 @@ from ..reshuffling.followed import FollowedRun
 from ..reshuffling.transient import EPOCHS_RTOL, Epochs
 from ..transient import Relaxation, SourceOf
 from .balance import Balance
+from .head_shuffle import twin_epochs
 from .ladder import FEEDING, LocalRung
-from .twin_epochs import twin_epochs
 
 __all__ = [
     "LocalStart",

@@ -18,9 +18,9 @@ from ..._validate.values import flag, real_number, step_list
 from ..readings import kernel_relaxation, refuse_curve, spelled
 from ..stable_limit import StableLimit
 from .balance import Balance, LocalState
+from .bent_way import on_the_way, ratio
 from .finite_time import LocalStart, followed, left_outside, mean_of, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
-from .on_the_way import on_the_way, ratio
 from .own_error import EDGE, stated_error
 
 __all__ = ["OUTSIDE", "LocalPrediction", "bowl_of"]
