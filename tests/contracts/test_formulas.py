@@ -14,7 +14,7 @@ PAGES = {
     "dynamics": range(20, 40),
     "shuffle": [*range(40, 60), *range(62, 70)],
     "spread": [60, 61, 70],
-    "softmax": range(71, 80),
+    "softmax": [*range(71, 80), *range(166, 170)],
     "networks": range(87, 90),
     "monitor": range(80, 87),
     "samplers": range(90, 100),

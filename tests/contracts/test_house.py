@@ -13,6 +13,7 @@ import fluctua as fl
 HOUSE = Path(fl.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"))
 TOP = {
+    "_typed_verbs.py",
     *("__init__.py", "__main__.py", "_arrays.py", "_half.py", "_optional.py", "_results.py", "_tables.py"),
     *("plot.py", "py.typed"),
 }

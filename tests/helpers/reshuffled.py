@@ -12,7 +12,7 @@ import numpy as np
 
 import fluctua as fl
 from fluctua.theory.law import Law
-from fluctua.theory.local.twin_epochs import twin_epochs
+from fluctua.theory.local.head_shuffle import twin_epochs
 from fluctua.theory.reshuffling.memory import EpochMoments
 from helpers import softmax_twin
 

@@ -232,3 +232,20 @@ def test_a_start_far_away_is_refused():
     prediction = fl.predict(problem, sgd, check_stability=False)
     with pytest.raises(InvalidInput, match="too far from W"):
         prediction.after(3, start=prediction.optimum + 30 * np.array([[1.0, 0], [-1.0, 0], [0, 0]]))
+
+
+def test_a_fluctuation_changes_the_mean_curvature():
+    """F169: of two opposite places and a shift, to second order, against their Hessians."""
+    problem, _, x, _ = at_optimum(3)
+    minimum = problem.minimum(GAMMA)
+    picture, modes, w = minimum.picture, minimum.modes, minimum.weights
+    rng, small = np.random.default_rng(4), 1e-3
+    vector, mean = rng.normal(size=(2, picture.rank))
+
+    def curvature(place):
+        return twin.hessians(w + (modes @ place).reshape(w.shape), x).mean(axis=0)
+
+    around = [curvature(small * vector + small**2 * mean), curvature(-small * vector + small**2 * mean)]
+    change = 0.5 * (around[0] + around[1]) - curvature(0 * mean)
+    found = picture.softened(np.outer(vector, vector), mean)
+    np.testing.assert_allclose(found, np.diag(modes.T @ change @ modes) / small**2, rtol=1e-4, atol=1e-5)

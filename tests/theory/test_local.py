@@ -9,6 +9,7 @@ import fluctua as fl
 from fluctua.errors import InvalidInput, OutsideBowl, UnstableRates
 from fluctua.problem.softmax.leading import leading_modes
 from fluctua.theory.local.balance import Balance
+from fluctua.theory.local.bent_way import _shifts
 
 RUNGS = ("langevin", "discrete", "multiplicative", "anharmonic")
 FLOORS = {  # as derived and measured apart from this code
@@ -141,14 +142,32 @@ def test_a_full_batch_has_no_floor(few):
     assert found.limit == pytest.approx(2 / found.curvatures[0])
 
 
-def test_finite_time_ends_at_the_multiplicative_floor(few):
-    found = fl.predict(few, sgd(0.2))
+@pytest.mark.parametrize("rung", ["multiplicative", "anharmonic", "closure"])
+def test_finite_time_ends_at_the_floor_of_its_rung(few, rung):
+    found = fl.predict(few, sgd(0.2), theory=rung)
     late = found.after(20_000, rtol=1e-6)
-    assert late.theory == "multiplicative"
-    assert late.excess_loss == pytest.approx(found.balance.state("multiplicative").excess_loss, rel=1e-6)
+    assert late.theory == rung
+    assert late.excess_loss == pytest.approx(found.excess_loss, rel=1e-5)
+    np.testing.assert_allclose(late.covariance, found.covariance, rtol=0, atol=1e-5 * np.abs(found.covariance).max())
+    np.testing.assert_allclose(late.mode_mean, found.mode_mean, rtol=0, atol=1e-5 * np.abs(found.mode_mean).max())
     curve = found.after(50, curve=True)
     assert curve.curve[-1] == pytest.approx(curve.excess_loss, rel=1e-6)
     assert curve.curve[0] == 0
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_mean_that_is_shifted_outlives_the_noise_that_shifted_it(momentum):
+    """F168, step by step: the noise is there for 50 steps, and then it is not."""
+    h, settled, loudness = np.array([1.0, 0.02]), np.array([0.3, -0.2]), np.repeat([1.0, 0.0], 50)
+    expected, weights, buffer = {0: np.zeros(2)}, np.zeros(2), np.zeros(2)
+    for step in range(100):
+        buffer = momentum * buffer + h * (weights - settled * loudness[step])
+        weights = weights - 0.1 * buffer
+        expected[step + 1] = weights
+    steps = [0, 1, 50, 50, 80, 100]
+    found = _shifts(fl.SGD(lr=0.1, batch_size=1, momentum=momentum), h, settled, loudness, steps)
+    np.testing.assert_allclose(found, [expected[step] for step in steps], atol=1e-14)
+    assert abs(found[-1, 1]) > 0.05 * abs(settled[1])  # the flat mode has kept some
 
 
 def test_a_schedule_is_followed(few):

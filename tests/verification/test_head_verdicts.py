@@ -6,6 +6,7 @@ from importlib.resources import files
 import jsonschema
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutsideBowl
@@ -53,6 +54,20 @@ def test_shuffled_epochs_pass_and_wrong_theories_fail(shuffled):
     assert not any(row.consistent for row in shuffled.mutants)
     assert not shuffled.row("independent batches").consistent
     assert shuffled.identity["own_error"] > 0
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)
+@pytest.mark.parametrize("sampling", ["without_replacement", pytest.param("shuffle", marks=pytest.mark.slow)])
+def test_schedules_pass_and_wrong_theories_fail(sampling):
+    """Rates that fall: flat modes keep the shift of the mean that the larger rates made."""
+    iris = load_iris(return_X_y=True)
+    x = (iris[0] - iris[0].mean(axis=0)) / iris[0].std(axis=0)
+    problem, falls = fl.Softmax(np.column_stack([x, np.ones(150)]), iris[1]), fl.schedules.StepLR(100, 0.3)
+    sgd = fl.SGD(lr=0.5, batch_size=7, weight_decay=1e-2, schedule=falls, sampling=sampling)
+    verdict = fl.verify(problem, sgd, steps=400, replicas=256, rng=3, level=1e-6, resolution=0.05)
+    assert verdict.passed
+    assert not any(row.consistent for row in verdict.mutants)
+    assert "anharmonic, stationary" not in [row.name for row in verdict.rows]
 
 
 @pytest.mark.any_seed
@@ -134,8 +149,8 @@ def test_no_number_of_replicas_is_sharper_than_the_theory(digits):
         (fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2, sampling="sequential"), {}, "repeats one order"),
         (
             fl.SGD(lr=0.3, batch_size=8, weight_decay=1e-2, schedule=fl.schedules.CosineAnnealingLR(10)),
-            {},
-            "constant lr",
+            {"theory": "langevin"},
+            "a schedule is of steps",
         ),
     ],
 )
@@ -173,12 +188,12 @@ def test_digits_are_as_the_local_theory_says(recipe):
     assert not verdict.row("discrete").consistent
 
 
-@pytest.mark.any_seed
-def test_a_batch_of_all_samples_fluctuates_nowhere(digits):
-    whole = fl.SGD(lr=0.3, batch_size=digits.samples, weight_decay=1e-2, sampling="without_replacement")
-    verdict = fl.verify(digits, whole, steps=20, replicas=2, rng=1)
-    assert verdict.row("anharmonic").excess_loss == 0.0
-    assert verdict.excess_loss == pytest.approx(0.0, abs=1e-12)
+@pytest.mark.parametrize("sampling", ["without_replacement", "shuffle"])
+def test_a_batch_of_all_samples_fluctuates_nowhere(digits, sampling):
+    whole = fl.SGD(lr=0.3, batch_size=digits.samples, weight_decay=1e-2, sampling=sampling)
+    assert fl.predict(digits, whole).excess_loss == 0.0
+    with pytest.raises(InvalidInput, match="does not fluctuate"):
+        fl.verify(digits, whole, steps=20, replicas=2, rng=1)
 
 
 @pytest.mark.statistical(alpha=1e-6)

@@ -13,6 +13,7 @@ from ..recipe.sgd import Recipe
 from ..simulation.head_measurement import HeadMeasurement
 from ..storage.results import provenance
 from ..theory.local.balance import Balance
+from ..theory.local.bent_way import on_the_way, ratio
 from ..theory.local.epoch_error import LeftOut
 from ..theory.local.heads import stationary_state
 from ..theory.local.ladder import EXPANDED, FEEDING, LOCAL_RUNGS, LocalRung
@@ -33,13 +34,6 @@ def own_error(prediction: LocalPrediction) -> float:
     """Return what a rung may be off by, relative: what it states, and what is not known of modes that are left out."""
     state = prediction.state
     return prediction.stated_error + (state.error / state.excess_loss if state.excess_loss else 0.0)
-
-
-def _ratio(one: Array | float, other: Array | float) -> Array:
-    """Return one/other, and 1 where both are 0: nothing fluctuates there."""
-    one, other = np.broadcast_arrays(one, other)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where((one == 0) & (other == 0), 1.0, one / other))
 
 
 def settled_after(prediction: LocalPrediction) -> int:
@@ -121,17 +115,27 @@ class HeadTrial:
 
     @cached_property
     def allowances(self) -> float | Array:
-        """What each contrast may be off by, the loss and then the bands of modes; one number with independent batches.
+        """What each contrast may be off by, the loss and then the bands of modes.
 
-        In epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
+        Modes lack, besides, what the fluctuation does to their mean curvature (F169), which cancels from the loss. In
+        epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
         nor what the law of epochs leaves out is small. So each band has errors of its own, by the rules for the loss.
         """
-        if (left_out := self.left_out) is None:
+        if self.stationary.theory not in FEEDING or not np.isfinite(self.stationary.excess_loss):
             return self.own_error
-        rest, quadratic = self._predicted("anharmonic").mode_variances, self._predicted("multiplicative").mode_variances
-        bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(_ratio(rest, quadratic) - 1)
-        beyond = bent + np.maximum(left_out.of_variances - left_out.of_loss(), 0.0)
+        beyond = self._share * self._softened
+        if self.left_out is not None:
+            rest, quadratic = (self._predicted(name).mode_variances for name in ("anharmonic", "multiplicative"))
+            bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(ratio(rest, quadratic) - 1)
+            beyond = beyond + bent + np.maximum(self.left_out.of_variances - self.left_out.of_loss(), 0.0)
         return self.own_error + np.array([0.0, *(beyond[band].mean() for band in bands(len(beyond)))])
+
+    @property
+    def _softened(self) -> Array:
+        """Relative change of each mode's curvature, (r,)."""
+        state, picture = self.stationary.state, self.stationary.balance.picture
+        spread = state.covariance - np.multiply.outer(state.mean, state.mean)
+        return np.asarray(np.abs(picture.softened(spread, state.mean)) / picture.curvatures)
 
     def _added(self, share: float) -> float:
         """What may be wrong with what a rung adds to "multiplicative" on the way: nothing at its beginning and end."""
@@ -143,11 +147,11 @@ class HeadTrial:
         if not self.follows:
             return 1.0
         reached, settled = self._followed["multiplicative"].excess_loss, self._predicted("multiplicative").excess_loss
-        return min(1.0, float(_ratio(reached, settled)))
+        return min(1.0, float(ratio(reached, settled)))
 
     def _beyond(self, rest: LocalPrediction) -> float:
         """What a rung has beyond "multiplicative", relative."""
-        return float(_ratio(rest.excess_loss, self._predicted("multiplicative").excess_loss)) - 1
+        return float(ratio(rest.excess_loss, self._predicted("multiplicative").excess_loss)) - 1
 
     @cached_property
     def measured(self) -> HeadMeasurement:
@@ -190,13 +194,11 @@ class HeadTrial:
         if not self.follows:
             return self._predicted(name)
         rest, reached = self._predicted(name), self._followed["multiplicative"]
-        settled = self._predicted("multiplicative")
-        share = np.sqrt(_ratio(reached.mode_variances, settled.mode_variances))
-        shares = np.multiply.outer(share, share)
-        added = rest.mode_covariance - settled.mode_covariance
-        covariance = shares * (settled.mode_covariance + shares * added)
-        excess = reached.excess_loss * (1 + self._beyond(rest) * self._share)
-        return replace(rest, state=replace(rest.state, covariance=covariance, excess_loss=excess), steps=reached.steps)
+        assert reached.curve is not None
+        assert reached.steps is not None
+        states = rest.state, self._predicted("multiplicative").state
+        found = on_the_way(self.sgd, rest.curvatures, states, reached.state, reached.curve, reached.steps)
+        return replace(rest, state=found, steps=reached.steps)
 
     def _independent(self) -> LocalPrediction:
         """What independent batches of the same size would do: the quadratic at the recorded steps, or when settled."""
@@ -227,7 +229,7 @@ class HeadTrial:
             return np.full(int(self.measurement.recorded[-1]) + 1, self.stationary.excess_loss)
         law, tested = self._followed["multiplicative"], self._rung(self.stationary.theory)
         assert law.curve is not None
-        return law.curve * float(_ratio(tested.excess_loss, law.excess_loss))
+        return law.curve * float(ratio(tested.excess_loss, law.excess_loss))
 
     def _rows(self, tested: LocalPrediction) -> Iterator[Row]:
         for name in self.rungs:

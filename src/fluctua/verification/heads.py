@@ -110,6 +110,8 @@ def verify_head(
     if theory is not None:
         choice("theory", theory, LOCAL_RUNGS)
     level, resolution = false_alarm_level(level), resolution_share(resolution)
+    if sgd.sampling_factor(problem.samples) == 0:
+        raise InvalidInput("a batch of all samples does not fluctuate, so there is no variance to verify.")
     count = _replicas(problem, sgd, steps) if replicas is None else replicas
     part = asked_part(shard, checkpoint, rng, len(chunk_sizes(count)))
     report = progress or silent

@@ -13,7 +13,7 @@ import numpy as np
 from ..._arrays import AnyArray, Array
 from ...errors import TooLarge
 from .descent import Place
-from .logits import third
+from .logits import spread, spread_times, third
 from .sums import forms, gathered, logits_of, scattered
 
 __all__ = ["MOST_MODES", "Picture"]
@@ -138,6 +138,17 @@ class Picture:
         slope = self.pulled(bent)
         product, added = self._crossing(bent, -slope / self.curvatures, slope)
         return self.scattered(product) + added
+
+    def softened(self, covariance: Array, mean: Array) -> Array:
+        """Return what fourth derivatives and a shifted mean add to the mean curvature of each mode, (r,) (F169)."""
+        head, p = self.place.head, self.place.p
+        inside = head.frame @ self.forms(covariance) @ head.frame.T
+        moved = third(p, inside) + spread_times(p, self.responses(mean) @ head.frame.T)
+        change, a = -moved[:, :, None] * p[:, None, :], spread(p)
+        change = change + change.swapaxes(1, 2) - a @ inside @ a
+        diagonal = np.arange(p.shape[1])
+        change[:, diagonal, diagonal] += moved
+        return np.diag(self.scattered(head.weighed(head.frame.T @ change @ head.frame)))
 
     def crossed(self, mean: Array) -> Array:
         """Return what a mean displacement, (r,), adds to the noise of the quadratic by the residuals, (r, r)."""

@@ -24,8 +24,8 @@ from ..stability import limit_of
 from ..stable_limit import StableLimit
 from .closure import Closure
 from .epochs import epoch_phi
+from .head_shuffle import HeadShuffle, bent_epochs, twin_epochs
 from .ladder import LocalRung
-from .twin_epochs import HeadShuffle, bent_epochs, twin_epochs
 
 __all__ = ["Balance", "LocalState"]
 

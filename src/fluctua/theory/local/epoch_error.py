@@ -41,7 +41,13 @@ class LeftOut:
 
     @cached_property
     def _crowding(self) -> float:
-        return crowding_of(self.balance.picture)
+        """Q; 1 where a small last batch may overshoot W*, and decides what an epoch does."""
+        sgd, picture = self.balance.sgd, self.balance.picture
+        sizes = sgd.batch_sizes(picture.population)
+        steepest = np.linalg.eigvalsh(picture.place.spread)[:, -1]
+        loudest = steepest * np.square(picture.place.head.z).sum(axis=1)
+        kick = sgd.step.effective_lr(sgd.lr) * float(loudest.max()) / sizes[-1]
+        return 1.0 if 2 * sizes[-1] <= sizes[0] and kick > 1 else crowding_of(picture)
 
     @cached_property
     def _without(self) -> Array:

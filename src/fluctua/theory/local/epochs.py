@@ -2,7 +2,7 @@ r"""Shuffled epochs in the local picture: the kernel Phi of one epoch, elementwi
 
 Batches of one epoch share no sample, so that what one batch adds the others take back (F44). For a source that is the
 same at every position, S averaged over the epoch is Phi o kappa times it, with a Phi that knows no data. What batches
-remember beyond that, of O(modes over samples), is in `twin_epochs`.
+remember beyond that, of O(modes over samples), is in `head_shuffle`.
 """
 
 from __future__ import annotations

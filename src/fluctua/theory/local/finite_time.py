@@ -21,8 +21,8 @@ from ..reshuffling.followed import FollowedRun
 from ..reshuffling.transient import EPOCHS_RTOL, Epochs
 from ..transient import Relaxation, SourceOf
 from .balance import Balance
+from .head_shuffle import twin_epochs
 from .ladder import FEEDING, LocalRung
-from .twin_epochs import twin_epochs
 
 __all__ = [
     "LocalStart",
@@ -35,6 +35,7 @@ __all__ = [
     "warn_unstable_rates",
 ]
 
+_ROUNDING = 1e-12
 _FAR = 0.3  # relative distance of the quadratic's loss at the start from the true one, from which it is no picture
 
 
@@ -51,6 +52,11 @@ class LocalStart:
 
     modes: Array
     null: float
+
+    @property
+    def at_optimum(self) -> bool:
+        """Whether it is W* in all that the data can move, to rounding."""
+        return bool(np.abs(self.modes).max(initial=0.0) < _ROUNDING * (1 + np.sqrt(self.null)))
 
 
 def read_start(minimum: HeadMinimum, start: ArrayLike | str) -> LocalStart | None:

@@ -18,6 +18,7 @@ from ..._validate.values import flag, real_number, step_list
 from ..readings import kernel_relaxation, refuse_curve, spelled
 from ..stable_limit import StableLimit
 from .balance import Balance, LocalState
+from .bent_way import on_the_way, ratio
 from .finite_time import LocalStart, followed, left_outside, mean_of, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
 from .own_error import EDGE, stated_error
@@ -170,9 +171,9 @@ class LocalPrediction(ByValue, Tabular):
     ) -> LocalPrediction:
         """Return the same quantities after `steps` steps, or averaged over a sequence of them (F78).
 
-        The quadratic of H, with the noise C + K[S] and what a displaced mean adds to it, is followed exactly. What is
-        left out are third derivatives: from "anharmonic" and "closure" the answer is that of "multiplicative", off by
-        about u once it is stationary.
+        The quadratic of H, with the noise C + K[S] and what a displaced mean adds to it, is followed exactly. From W*
+        "anharmonic" and "closure" have on top what third derivatives have done by then (F168), to about a quarter of
+        it. From elsewhere they are left out: the answer is that of "multiplicative".
 
         Parameters
         ----------
@@ -212,15 +213,25 @@ class LocalPrediction(ByValue, Tabular):
         tolerance = real_number("rtol", rtol, above=0.0)
         refuse_incomplete(self.balance)
         begin = read_start(self.balance.minimum, start)
+        bends = self.theory in EXPANDED and (begin is None or begin.at_optimum)
         rung: LocalRung = "multiplicative" if self.theory in EXPANDED else self.theory
         warn_unstable_rates(self.balance, wanted[-1])
         run = followed(self.balance, rung, begin, wanted[-1], tolerance)
-        covariance, inside = run.average(wanted, 0.5 * self.curvatures if curve else None)
-        mean = mean_of(run, begin, wanted)
+        covariance, inside = run.average(wanted, 0.5 * self.curvatures if curve or bends else None)
         rest = float(left_outside(self.balance, rung, begin, np.array(wanted)).mean())
-        found = LocalState(covariance, mean, float(0.5 * self.curvatures @ np.diag(covariance)) + rest)
+        excess = float(0.5 * self.curvatures @ np.diag(covariance))
+        found = LocalState(covariance, mean_of(run, begin, wanted), excess)
+        if bends and np.isfinite(self.state.excess_loss):
+            rung, found, inside = self._bent(found, inside, wanted)
         kept = inside + left_outside(self.balance, rung, begin, np.arange(wanted[-1] + 1)) if curve else None
+        found = replace(found, excess_loss=found.excess_loss + rest)
         return replace(self, theory=rung, state=found, steps=wanted, start=begin, curve=kept)
+
+    def _bent(self, reached: LocalState, curve: Array, steps: tuple[int, ...]) -> tuple[LocalRung, LocalState, Array]:
+        """What third derivatives make of "multiplicative" on the way from W* (F168), and of its curve on average."""
+        states = self.state, self.balance.state("multiplicative")
+        found = on_the_way(self.balance.sgd, self.curvatures, states, reached, curve, steps)
+        return self.theory, found, curve * float(ratio(found.excess_loss, reached.excess_loss))
 
     def to_dict(self) -> JsonObject:
         """Return the scalars and the per-mode vectors as plain JSON types."""
