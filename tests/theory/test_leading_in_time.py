@@ -38,10 +38,7 @@ def digits():
 @pytest.mark.parametrize("start", ["optimum", "zero"])
 @pytest.mark.parametrize(
     "sgd",
-    [
-        fl.SGD(0.05, 8),
-        pytest.param(fl.SGD(0.01, 8, momentum=0.9), marks=pytest.mark.slow),
-    ],
+    [fl.SGD(0.05, 8), pytest.param(fl.SGD(0.01, 8, momentum=0.9), marks=pytest.mark.slow)],
     ids=["plain", "momentum"],
 )
 def test_runs_lie_within_bounds_that_close(digits, sgd, start):
