@@ -70,6 +70,7 @@ def held():
         head,
         (leading := fl.LeadingModes(data.inputs[:, 18:24], data.targets, 4)),
         fl.predict(leading, sgd),
+        fl.predict(leading, sgd).after(3, start="zero"),
         fl.Logistic(data.inputs[:, 18:24], data.labels),
         fl.predict(head, decayed),
     ]

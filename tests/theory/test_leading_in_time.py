@@ -38,16 +38,12 @@ def digits():
 @pytest.mark.parametrize("start", ["optimum", "zero"])
 @pytest.mark.parametrize(
     "sgd",
-    [
-        fl.SGD(0.05, 8),
-        pytest.param(fl.SGD(0.15, 8, weight_decay=0.01), marks=pytest.mark.slow),
-        pytest.param(fl.SGD(0.01, 8, momentum=0.9), marks=pytest.mark.slow),
-    ],
-    ids=["plain", "decay, near the limit", "momentum"],
+    [fl.SGD(0.05, 8), pytest.param(fl.SGD(0.01, 8, momentum=0.9), marks=pytest.mark.slow)],
+    ids=["plain", "momentum"],
 )
 def test_runs_lie_within_bounds_that_close(digits, sgd, start):
     whole, leading = digits
-    for steps in (0, 30, 300):
+    for steps in (0, 30, 120):
         widths = [agrees(whole, leading[modes], sgd, steps, start)[1] for modes in (20, 40)]
         assert widths[1] <= max(0.5 * widths[0], 1e-6)
         assert widths[1] < (1e-3 if start == "zero" and steps <= 30 and sgd.lr < 0.1 else 0.1)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._arrays import Array, even
+from ..._results import ByValue
 from ..._validate.values import choice, real_array
 from ...errors import InvalidInput
 from ...kernels.constant import Kernel
@@ -30,8 +31,8 @@ _AT_ONCE = 2**12  # steps
 _HELD = 2**28  # bytes of a basis at most
 
 
-@dataclass(frozen=True)
-class Drifting:
+@dataclass(frozen=True, eq=False)
+class Drifting(ByValue):
     """V(0) = W(0) - W*, in the leading modes and in those that Lanczos' vectors find beyond.
 
     Attributes

@@ -176,7 +176,7 @@ class Followed:
         for rows in whole.blocks(self.problem.features):
             r = inside.residuals[rows] + whole.inputs[rows].astype(np.float64) @ weights.T
             each[rows], squares[rows] = r, np.einsum("ij,ij->i", r, r)
-        slope = self._slope(each) if decay else float(np.linalg.norm(beyond, 2) ** 2)
+        slope = self._slope(each) if decay else float(np.linalg.norm(beyond, 2) + self.off) ** 2
         return Residuals(self._doubted(squares), each, decayed - mean * self.problem.curvatures, slope)
 
     def _doubted(self, squares: Array) -> Array:
@@ -186,8 +186,6 @@ class Followed:
         return np.asarray(np.maximum(np.sqrt(squares) + self.side * self.off * np.sqrt(len(squares)), 0.0) ** 2)
 
     def _slope(self, each: AnyArray) -> float:
-        return (
-            float(np.linalg.eigvalsh(each.T @ each.astype(np.float64))[-1]) / len(each)
-            if self.sgd.weight_decay
-            else 0.0
-        )
+        if not self.sgd.weight_decay:
+            return self.off**2
+        return float(np.linalg.eigvalsh(each.T @ each.astype(np.float64))[-1]) / len(each)

@@ -139,10 +139,9 @@ class InTime(ByValue):
         inside, beyond = self._spread(side)
         spread = self._weighed(inside) + beyond
         spread += side * loss_rtol(self.rtol) * abs(spread)
-        root = float(np.sqrt(self._weighed(moved) + drifting))
-        return max(root + side * (off / float(np.sqrt(2.0)) + float(np.sqrt(self.minimum.above))), 0.0) ** 2 + max(
-            spread, 0.0
-        )
+        doubt = off / float(np.sqrt(2.0)) + float(np.sqrt(self.minimum.above))
+        root = max(float(np.sqrt(self._weighed(moved) + drifting)) + side * doubt, 0.0)
+        return root**2 + max(spread, 0.0)
 
     @cached_property
     def floor(self) -> float:
