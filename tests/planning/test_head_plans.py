@@ -89,11 +89,9 @@ def test_a_plan_is_the_best_of_its_neighbours_and_ends_as_predicted(problem):
     [
         (lambda p: fl.plan(p, 10, schedules=["cosine"]), "constant rate"),
         (lambda p: fl.plan(p, 10, start="optimum", weight_decay=GAMMA), "the start is the optimum"),
-        (lambda p: fl.plan(p, 10, sampling="shuffle"), "independent batches"),
         (lambda p: fl.plan(p, 10, held_out=(np.eye(64), np.zeros(64))), "held_out"),
         (lambda p: fl.plan(p, 0), "steps"),
         (lambda p: fl.sweep(p, fl.SGD(0.1, 8, GAMMA), lr=[0.1], average=fl.EMA(0.9)), "averages"),
-        (lambda p: fl.sweep(p, fl.SGD(0.1, 8, GAMMA, sampling="shuffle"), lr=[0.1]), "independent batches"),
         (lambda p: fl.sweep(p, fl.SGD(0.1, 8, GAMMA), lr=[0.1], start=np.zeros((2, 2))), "shape"),
         (lambda p: fl.sweep(p, fl.SGD(0.1, 8, GAMMA), lr=[0.1], target=0.0), "optimum"),
     ],
