@@ -8,6 +8,7 @@ shifts the path: the answer is an estimate, good at the beginning and at the end
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -28,13 +29,17 @@ from .ladder import LocalRung
 __all__ = ["balance_of", "begun", "descent", "discrete_along", "noise_along"]
 
 _RTOL = 1e-3
+_PARTS = 300  # of modes, up to which the whole law of an epoch takes about a second
 
 
 def balance_of(problem: Head, sgd: Recipe) -> Balance:
-    """Return the balance that many recipes are asked for: in shuffled epochs roughly where there are many modes."""
-    minimum = sgd.seen(problem).minimum(sgd.weight_decay)
-    numbers = minimum.place.residuals.size * minimum.place.theta.size
-    return Balance(problem, sgd, rough=bool(sgd.epochs) and numbers > SOME)
+    """Return the balance that many recipes are asked for: in shuffled epochs roughly where there are many modes.
+
+    The law of an epoch multiplies matrices of all modes, each of two parts with momentum, at some ten places.
+    """
+    place = sgd.seen(problem).minimum(sgd.weight_decay).place
+    parts, numbers = place.theta.size * sgd.step.slots, place.residuals.size * place.theta.size
+    return Balance(problem, sgd, rough=bool(sgd.epochs) and (numbers > SOME or parts > _PARTS))
 
 
 def begun(minimum: HeadMinimum, start: ArrayLike | str) -> Array | None:
@@ -97,8 +102,18 @@ def noise_along(balance: Balance, steps: int) -> Array:
 
 
 def discrete_along(balance: Balance, steps: int) -> float:
-    """Return what noise that does not feel the fluctuation adds to the loss `steps` steps from W*."""
+    """Return what noise that does not feel the fluctuation adds to the loss `steps` steps from W*.
+
+    In shuffled epochs: what they leave of a mode in the end, as much of it as independent batches have by then.
+    """
     if not balance.picture.complete or not steps:
         return balance.state("discrete").excess_loss if steps else 0.0
-    reached = followed(balance, "discrete", None, steps, _RTOL).average([steps])[0]
-    return float(0.5 * balance.picture.curvatures @ np.diag(reached))
+    sgd = balance.sgd
+    apart = (
+        replace(balance, sgd=replace(sgd, sampling="without_replacement", drop_last=False)) if sgd.epochs else balance
+    )
+    variances = np.diag(followed(apart, "discrete", None, steps, _RTOL).average([steps])[0])
+    if sgd.epochs:
+        settled, alike = (np.diag(each.state("discrete").covariance) for each in (balance, apart))
+        variances = settled * np.divide(variances, alike, out=np.ones_like(alike), where=alike > 0)
+    return float(0.5 * balance.picture.curvatures @ variances)
