@@ -42,6 +42,22 @@ def test_overlapping_callers_leave_blas_as_it_was():
     assert threads_of_blas() == before
 
 
+def test_a_blas_that_a_worker_loads_later_has_one_thread_too():
+    """The records are added up by SciPy's, which nothing need have loaded before: a process of an executor has not."""
+    script = (
+        "import sys, numpy; from fluctua.simulation.workers import one_blas_thread\n"
+        "assert 'scipy.linalg' not in sys.modules\n"
+        "with one_blas_thread():\n"
+        "    from fluctua.simulation.arithmetic import Arithmetic\n"
+        "    Arithmetic().add_square(numpy.ones((1, 1)), numpy.zeros((1, 1)))\n"
+        "    from threadpoolctl import threadpool_info\n"
+        "    print({each['num_threads'] for each in threadpool_info() if each['user_api'] == 'blas'})"
+    )
+    environment = {**os.environ, **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "{1}\n", done.stderr
+
+
 @pytest.mark.any_seed
 @pytest.mark.usefixtures("two_threads")
 def test_callers_in_threads_leave_blas_as_it_was(small_problem):
