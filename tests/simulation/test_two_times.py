@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from importlib.resources import files
 from itertools import product
@@ -18,6 +19,7 @@ import fluctua as fl
 from fluctua.errors import InvalidInput, ResultError
 from fluctua.kernels.constant import gradient_step
 from fluctua.simulation import steppers as dynamics
+from fluctua.simulation import twins
 from fluctua.simulation.agenda import Agenda, Forms, Found
 from fluctua.simulation.batches import Draws, generators, seed_sequence
 from fluctua.simulation.twins import Twins, watch
@@ -285,6 +287,20 @@ def test_a_run_is_repeated_by_its_seed_whatever_the_threads(small_problem):
     runs = [fl.verify_dynamic(small_problem, fl.SGD(0.02, 4), steps=40, replicas=8, rng=5, threads=n) for n in (1, 3)]
     assert runs[0].to_json() == runs[1].to_json()
     assert all(np.array_equal(a, b) for a, b in zip(runs[0].arrays.values(), runs[1].arrays.values(), strict=True))
+
+
+@pytest.mark.any_seed
+def test_threads_share_one_copy_of_the_data(small_problem, monkeypatch):
+    """It is there before they begin: a property that all of them ask for at once is made by each."""
+    makers = []
+
+    def pushed(*given):
+        makers.append(threading.current_thread())
+        return dynamics.pushed_in_modes(*given)
+
+    monkeypatch.setattr(twins, "pushed_in_modes", pushed)
+    fl.verify_dynamic(small_problem, SGD, steps=16, replicas=4, modes=2, rng=1, level=1e-6, threads=2)
+    assert makers == [threading.main_thread()]
 
 
 @pytest.mark.any_seed

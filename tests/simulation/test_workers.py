@@ -14,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import fluctua as fl
+from fluctua.simulation.arithmetic import Arithmetic
 from fluctua.simulation.workers import in_order, one_blas_thread
 
 
@@ -40,6 +41,50 @@ def test_overlapping_callers_leave_blas_as_it_was():
     assert set(threads_of_blas()) == {1}
     second.__exit__(None, None, None)
     assert threads_of_blas() == before
+
+
+def test_a_blas_that_a_worker_loads_later_has_one_thread_too():
+    """The records are added up by SciPy's, which nothing need have loaded before: a process of an executor has not."""
+    script = (
+        "import sys, numpy; from fluctua.simulation.workers import one_blas_thread\n"
+        "assert 'scipy.linalg' not in sys.modules\n"
+        "with one_blas_thread():\n"
+        "    from fluctua.simulation.arithmetic import Arithmetic\n"
+        "    Arithmetic().add_square(numpy.ones((1, 1)), numpy.zeros((1, 1)))\n"
+        "    from threadpoolctl import threadpool_info\n"
+        "    print({each['num_threads'] for each in threadpool_info() if each['user_api'] == 'blas'})"
+    )
+    environment = {**os.environ, **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "{1}\n", done.stderr
+
+
+def test_records_are_added_up_without_the_lock_of_python():
+    """Others work while a record is added up. With turns of a second nobody else is seen if the lock is held."""
+    rows, total, said = np.ones((400, 1000)), np.zeros((1000, 1000)), []
+    Arithmetic().add_square(rows[:1, :1], np.zeros((1, 1)))  # loads what it takes
+
+    def add():
+        said.append("begun")
+        Arithmetic().add_square(rows, total)
+        said.append("ended")
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1.0)
+    try:
+        for _ in range(20):  # on a machine with other work this thread may wake too late
+            said.clear()
+            worker = threading.Thread(target=add)
+            worker.start()
+            seen = said == ["begun"]
+            worker.join()
+            if seen:
+                break
+    finally:
+        sys.setswitchinterval(before)
+    assert seen
+    assert total[-1, 0] % 400 == 0 < total[-1, 0]
+    assert total[0, -1] == 0
 
 
 @pytest.mark.any_seed

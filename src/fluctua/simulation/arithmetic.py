@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,9 +49,11 @@ class Arithmetic:
 
     def add_square(self, rows: Any, total: Any) -> None:
         """Add to `total` the lower triangle of rows^T rows, in place; what is above is not said."""
-        from scipy.linalg.blas import dsyrk
-
-        dsyrk(1.0, rows.T, beta=1.0, c=total.T, overwrite_c=True)
+        rows, one = np.ascontiguousarray(rows, np.float64), ctypes.c_double(1.0)
+        count, size = map(ctypes.c_int, rows.shape)
+        given = ctypes.byref(one), rows.ctypes.data, ctypes.byref(size), ctypes.byref(one)
+        upper = b"U"  # of the transpose, which is what BLAS sees
+        _syrk()(upper, b"N", ctypes.byref(size), ctypes.byref(count), *given, total.ctypes.data, ctypes.byref(size))
 
     def mirrored(self, total: Any) -> Any:
         """Return the symmetric matrix of a lower triangle."""
@@ -58,3 +62,14 @@ class Arithmetic:
     def kept(self, values: Any) -> Array:
         """Return the sums as this machine's memory has them."""
         return np.asarray(values)
+
+
+@cache
+def _syrk() -> Any:
+    """Return BLAS's dsyrk, called without Python's lock: SciPy's own function holds it, and other workers wait."""
+    from scipy.linalg import cython_blas
+
+    api, capsule = ctypes.pythonapi, cython_blas.__pyx_capi__["dsyrk"]
+    name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", api))(capsule)
+    of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_GetPointer", api))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_char_p] * 2, *[ctypes.c_void_p] * 8)(of(capsule, name))

@@ -19,7 +19,7 @@ from ..storage.stored import reading
 if TYPE_CHECKING:
     from .tally import Tally
 
-__all__ = ["arrays_of_run", "checkpoint_identity", "chunk_sizes", "damaged", "hold_tally"]
+__all__ = ["arrays_of_run", "checkpoint_identity", "chunk_count", "chunk_sizes", "damaged", "hold_tally"]
 
 _CHUNKS = 8  # at least, where there are as many replicas: the spread between chunks is the matrices' error bar
 _MOST = 64  # replicas of a chunk
@@ -38,9 +38,17 @@ _TALLY = {
 }
 
 
+def chunk_count(replicas: int) -> int:
+    """Chunks: at least `_CHUNKS` where there are replicas, so often is a checkpoint written.
+
+    It is asked before so many replicas are known to fit into memory, where their sizes would be a list of any length.
+    """
+    return max(-(-replicas // _MOST), min(_CHUNKS, replicas))
+
+
 def chunk_sizes(replicas: int) -> list[int]:
-    """Replicas of each chunk: at least `_CHUNKS` chunks where there are replicas, so often is a checkpoint written."""
-    count = max(-(-replicas // _MOST), min(_CHUNKS, replicas))
+    """Replicas of each chunk."""
+    count = chunk_count(replicas)
     return [replicas // count + (i < replicas % count) for i in range(count)]
 
 

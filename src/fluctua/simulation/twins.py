@@ -20,6 +20,7 @@ from ..problem.least_squares import LeastSquares
 from ..recipe.sgd import Recipe
 from .agenda import BINS, EDGE, Agenda, Forms, Found
 from .batches import Draws, Parts
+from .executors import elsewhere
 from .groups import in_groups
 from .interrupts import deferred
 from .kept import Pack
@@ -77,6 +78,8 @@ def watch(
     momentum 2; 2 c m^2 for each lag of an origin.
     """
     clock = Clock(len(groups) * twins.agenda.steps, progress)
+    if elsewhere() is None:
+        _ = twins.steppers  # made once, before threads ask for them all at a time
     with deferred(clock.stop), closing(in_groups(_watched, twins, groups, threads, clock, key)) as found:
         return [Found(*each) for each in found]
 

@@ -26,6 +26,7 @@ _CORES: ContextVar[int | None] = ContextVar("cores", default=None)
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
+    import scipy.linalg.cython_blas  # noqa: F401  (SciPy has a BLAS of its own, and only what is loaded is limited)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
