@@ -274,7 +274,7 @@ def test_decay_does_not_pull_at_parameters_without_gradients(make):
     monitors = [EquilibriumMonitor(each.optimizer, every=5) for each in runs]
     for run in runs:
         run.run(first_look(5))
-    found = [[each.floor, each.gain.value] for each in monitors]
+    found = [[each.evidence[0].floor, each.evidence[0].work] for each in monitors]
     assert found[1] == pytest.approx(found[0], rel=1e-9)
 
 
