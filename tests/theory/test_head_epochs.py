@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
+from fluctua.errors import OutsideBowl
 from fluctua.theory.law import Law
 from fluctua.theory.local.balance import Balance
 from fluctua.theory.local.epoch_error import LeftOut, crowding_of
@@ -119,3 +120,5 @@ def test_fewer_samples_than_inputs_have_a_floor_in_epochs_too(lr):
     assert found.bowl == "inside"
     assert 0 < found.excess_loss < other.excess_loss
     assert found.stated_error > 1
+    with pytest.raises(OutsideBowl, match="no positive variances were found"):
+        fl.predict(head, fl.SGD(lr=0.3, batch_size=1, weight_decay=0.05, sampling="shuffle"))
