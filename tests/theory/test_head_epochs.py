@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fluctua as fl
+from fluctua.errors import OutsideBowl
 from fluctua.theory.law import Law
 from fluctua.theory.local.balance import Balance
 from fluctua.theory.local.epoch_error import LeftOut, crowding_of
@@ -105,3 +106,19 @@ def test_a_schedule_in_epochs_is_followed():
     np.testing.assert_allclose(found.curve[:21], held.curve[:21], rtol=3e-3)
     assert fl.predict(few, steps).after(40).excess_loss < 0.8 * held.curve[40]
     assert held.curve[-1] == pytest.approx(fl.predict(few, constant).after(40).excess_loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.1])
+def test_fewer_samples_than_inputs_have_a_floor_in_epochs_too(lr):
+    """The law's first order leaves a covariance that is not quite positive there; the variances of modes are."""
+    rng = np.random.default_rng(1)
+    head = fl.Softmax(rng.normal(size=(12, 20)), rng.integers(0, 3, 12))
+    found, other = (
+        fl.predict(head, fl.SGD(lr=lr, batch_size=4, weight_decay=0.05, sampling=sampling))
+        for sampling in ("shuffle", "without_replacement")
+    )
+    assert found.bowl == "inside"
+    assert 0 < found.excess_loss < other.excess_loss
+    assert found.stated_error > 1
+    with pytest.raises(OutsideBowl, match="no positive variances were found"):
+        fl.predict(head, fl.SGD(lr=0.3, batch_size=1, weight_decay=0.05, sampling="shuffle"))

@@ -259,6 +259,84 @@ def test_parameters_without_gradients_stand_still():
     assert monitors[1].gain == pytest.approx(monitors[0].gain, rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda params: SGD(params, lr=0.05, weight_decay=0.1),
+        lambda params: SGD(params, lr=0.01, momentum=0.2, nesterov=True, weight_decay=0.1),
+        lambda params: torch.optim.AdamW(params, lr=0.01, betas=(0.2, 0.9), weight_decay=0.1),
+    ],
+)
+def test_decay_does_not_pull_at_parameters_without_gradients(make):
+    """Torch leaves them alone, and their decay adds nothing to the floor."""
+    idle = torch.nn.Parameter(torch.full((3,), 100.0, dtype=torch.float64))
+    runs = [Training(make), Training(lambda params: make([*params, idle]))]
+    monitors = [EquilibriumMonitor(each.optimizer, every=5) for each in runs]
+    for run in runs:
+        run.run(first_look(5))
+    found = [[each.evidence[0].floor, each.evidence[0].work] for each in monitors]
+    assert found[1] == pytest.approx(found[0], rel=1e-9)
+
+
+def test_a_buffer_at_rest_adds_nothing_to_the_floor():
+    """A tensor that is frozen after some steps keeps its momentum, which moves it no more."""
+    run = Training(lambda params: SGD(params, lr=0.02, momentum=0.2))
+    run.run(20)
+    monitor = EquilibriumMonitor(run.optimizer, every=5, groups="tensor")
+    first = next(iter(run.model.parameters())).requires_grad_(False)
+    first.grad = None
+    run.run(first_look(5))
+    assert next(iter(monitor.evidence)).floor == 0.0
+
+
+@pytest.mark.parametrize("change", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
+def test_a_state_may_be_saved_when_a_setting_has_just_changed(change):
+    """Samples are of the settings that the clock was started with, and who goes on from the state decides alike."""
+    run, again = Training(plain), Training(plain)
+    monitor, resumed = (EquilibriumMonitor(each.optimizer, every=5) for each in (run, again))
+    run.run(first_look(5) - 1)
+    run.optimizer.param_groups[0].update(change)
+    saved = monitor.state_dict()
+    again.model.load_state_dict(run.model.state_dict())
+    again.optimizer.load_state_dict(run.optimizer.state_dict())
+    again.drawn.set_state(run.drawn.get_state())
+    resumed.load_state_dict(saved)
+    for each in (run, again):
+        each.run(1)
+    assert len(monitor.evidence) == 1
+    assert (resumed.reason, resumed.evidence.to_csv()) == (monitor.reason, monitor.evidence.to_csv())
+
+
+def test_another_dtype_starts_the_clock_anew():
+    model = torch.nn.Linear(3, 1)
+    optimizer = SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    monitor = EquilibriumMonitor(optimizer, every=4)
+    for dtype in (torch.float32, torch.float64):
+        model.to(dtype)
+        for _ in range(9):
+            optimizer.zero_grad()
+            model(torch.ones(2, 3, dtype=dtype)).square().mean().backward()
+            optimizer.step()
+    assert monitor.reason.startswith("the list of parameters changed")
+
+
+def test_a_state_saved_after_the_data_were_exchanged_holds_nothing_of_before():
+    run = Training(plain)
+    monitor = EquilibriumMonitor(run.optimizer, every=4)
+    run.run(42)
+    for each in run.model.parameters():
+        each.data = each.data + 1.0
+    assert monitor.state_dict()["clock"] is None
+
+
+def test_the_state_of_another_optimizer_is_refused():
+    run, other = Training(plain), Training(decayed)
+    monitors = [EquilibriumMonitor(each.optimizer, every=2) for each in (run, other)]
+    run.run(10)
+    with pytest.raises(InvalidInput, match="the state is of another optimizer"):
+        monitors[1].load_state_dict(monitors[0].state_dict())
+
+
 def test_sparse_gradients_are_said():
     model = torch.nn.Embedding(5, 2, sparse=True)
     optimizer = plain(model.parameters())

@@ -236,7 +236,8 @@ class OutsideBowl(UnstableSGD):
     def __init__(self, lr: float, max_stable_lr: float, anharmonicity: float) -> None:
         self.lr, self.max_stable_lr, self.anharmonicity = lr, max_stable_lr, anharmonicity
         known = anharmonicity < float("inf")
-        meter = f"its anharmonicity is {anharmonicity:.0%}, and up to 30 % it is known" if known else "it has none"
+        none = "it has none" if lr >= max_stable_lr else "with third derivatives no positive variances were found"
+        meter = f"its anharmonicity is {anharmonicity:.0%}, and up to 30 % it is known" if known else none
         InvalidInput.__init__(
             self,
             f"the floor at lr = {lr:.6g} is not that of a quadratic bowl: {meter}. The crossover is at lr = "

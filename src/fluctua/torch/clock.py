@@ -45,13 +45,23 @@ class Clock:
     bins : Bins
     """
 
-    def __init__(self, optimizer: Optimizer, rules: Rules, every: int, kind: str, sketch: int | str | None) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        rules: Rules,
+        every: int,
+        kind: str,
+        sketch: int | str | None,
+        known: Sequence[Sequence[Any]],
+    ) -> None:
+        """Start with the settings `known` of the groups, which those of now may have taken the place of."""
         self._every = every
-        self.parts = [Part(rules, optimizer, group) for group in optimizer.param_groups if group["params"]]
+        groups = [pair for pair in zip(optimizer.param_groups, known, strict=True) if pair[0]["params"]]
+        self.parts = [Part(rules, optimizer, *pair) for pair in groups]
         self.factor = self._shared_factor()
         self.scopes = scopes_of(kind, self.parts, sketch)
         self.device = self.parts[0].device
-        self._shortest = shortest_look(rules, [part.group for part in self.parts], every)
+        self._shortest = shortest_look(rules, [part.settings for part in self.parts], every)
         self.windows, self.units, self._cut = Windows(self._shortest), 0, 0
         width = bin_width(self.windows.open[0].length, self._shortest)
         self.bins = Bins(width, len(self.scopes), self.device, widest(self.device))

@@ -83,8 +83,8 @@ class Hooked(ABC):
     def _settings(self) -> tuple[Any, Any]:
         return settings(self.optimizer, self._rules.settings), identity(self.optimizer)
 
-    def _new_clock(self) -> Clock:
-        return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch)
+    def _new_clock(self, known: Any) -> Clock:
+        return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch, known)
 
     def _hook(self) -> Callable[..., Any]:
         """What is called before each step: it counts, and asks little of most.
@@ -181,7 +181,8 @@ class Hooked(ABC):
             else:
                 self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         except Exception as error:
-            self._stop(_failed(error))
+            if not self._changed():  # weights of another dtype or place fit no sums
+                self._stop(_failed(error))
 
     @_guarded
     def _skip(self, found: torch.Tensor | None) -> None:
@@ -202,17 +203,6 @@ class Hooked(ABC):
         if clock.is_due and (blocks := clock.cut()) is not None:
             self._look(clock, blocks)
 
-    def _cut_as_before(self, clock: Clock) -> None:
-        """End a unit with the settings that its steps were made with; others have taken their place since."""
-        groups, names, now = self.optimizer.param_groups, self._rules.settings, self._held()
-        try:
-            for group, (values, _) in zip(groups, self._objects, strict=True):
-                group.update(zip(names, values, strict=True))
-            self._cut_where_due(clock)
-        finally:
-            for group, (values, _) in zip(groups, now, strict=True):
-                group.update(zip(names, values, strict=True))
-
     def _unmoved(self) -> bool:
         """Whether settings and parameters are what they were, which is quickly said."""
         for group, (values, params) in zip(self.optimizer.param_groups, self._objects, strict=False):
@@ -229,7 +219,7 @@ class Hooked(ABC):
         seen, before = self._settings(), self._seen
         alike = [ids for _, ids in self._held()] == [ids for _, ids in self._objects]
         if seen != before and seen[1] == before[1] and alike and self._clock is not None:
-            self._cut_as_before(self._clock)
+            self._cut_where_due(self._clock)
         self._remember(seen)
         if seen == before:
             return False
@@ -250,7 +240,7 @@ class Hooked(ABC):
         if all(not isinstance(group["lr"], torch.Tensor) and group["lr"] == 0 for group in self.optimizer.param_groups):
             self.restart("the learning rate is 0: nothing moves")
         else:
-            self._clock = self._new_clock()
+            self._clock = self._new_clock(self._seen[0])
 
     def _stop(self, reason: str) -> None:
         """Let go of everything, and say why."""

@@ -182,6 +182,8 @@ class EquilibriumMonitor(Hooked):
     def state_dict(self) -> dict[str, Any]:
         """Return all that later decisions depend on, for ``torch.save``: bit by bit the same after resuming."""
         self._settle()
+        if self._places() != self._pointers:
+            self._changed()
         kept = {name: getattr(self, name) for name in RESUMED}
         clock = None if self._clock is None else {"shapes": self._clock.shapes, **self._clock.state()}
         looks = {name: list(values) for name, values in self.evidence.columns().items()}
@@ -203,7 +205,7 @@ class EquilibriumMonitor(Hooked):
         """
         refuse_other(self, state)
         clock = state["clock"]
-        made = None if clock is None else self._new_clock()
+        made = None if clock is None else self._new_clock(state["_seen"])
         if made is not None:
             restored(made, clock)
         for name in RESUMED:
@@ -212,8 +214,8 @@ class EquilibriumMonitor(Hooked):
         self._quiet = state["_quiet"]
         self._aim()
         self._remember((state["_seen"], identity(self.optimizer)))
-        if state["_seen"] != self._settings()[0]:
-            self._objects = []  # to be found changed where the unit ends
+        if state["_seen"] != self._settings()[0]:  # to be found changed where the unit ends
+            self._objects = [(None, params) for _, params in self._objects]
         self._clock = made
         rows = zip(*state["looks"].values(), strict=True)
         self._looks = [Look(*row) for row in rows]

@@ -28,15 +28,20 @@ class Part:
     own_factor : float
         What of it is in that vector already: all of it where parts differ.
 
+    settings : dict
+        Those that the clock was started with, whatever the group says by now; the group's own where one is a tensor.
+
     Memory: one copy of the weights in the precision of the sums; for Adam two more. They are made once. A vector that
     a cut hands over is of use until the next call: all are written over the same numbers.
     """
 
-    def __init__(self, rules: Rules, optimizer: torch.optim.Optimizer, group: Group) -> None:
+    def __init__(self, rules: Rules, optimizer: torch.optim.Optimizer, group: Group, known: Sequence[Any]) -> None:
         self._rules, self._optimizer, self.group = rules, optimizer, group
+        held = {name: value for name, value in zip(rules.settings, known, strict=True) if value != "tensor"}
+        self.settings = {**group, **held}
         self.params: Tensors = list(group["params"])
         self.device, self.dtype = self.params[0].device, precise(self.params[0].dtype)
-        self._buffered = rules.local or bool(group.get("momentum"))
+        self._buffered = rules.local or bool(self.settings.get("momentum"))
         self._aliases = [each.detach() for each in self.params]
         self._plain = all(each.dtype is self.dtype and each.device == self.device for each in self._aliases)
         self._sums = self.start
@@ -49,10 +54,10 @@ class Part:
         self.moved = torch.zeros((), dtype=torch.bool, device=self.device)
         self._numbers: list[Tensor] = []
         self._found: list[Tensor | None] = []
-        self._scales = rules.scales(group, self._states()) if rules.local else []
-        self.factor, self._of_weights, self._of_buffers = rules.shares(group)
+        self._scales = self._here(rules.scales(self.settings, self._states())) if rules.local else []
+        self.factor, self._of_weights, self._of_buffers = rules.shares(self.settings)
         self.own_factor = 1.0
-        self._quick = self._plain and self._rate is None and self.device.type == "cpu" and rules.quick(group)
+        self._quick = self._plain and self._rate is None and self.device.type == "cpu" and rules.quick(self.settings)
         self._pairs = list(zip(self._views, self._aliases, strict=True))
 
     @property
@@ -71,14 +76,16 @@ class Part:
             if any(each is not None and each.is_sparse for each in found):
                 return False
             found = [None if each is None else each.detach() for each in found]
+        still = [each is None for each in found] if odd else []
         self._compare_rates()
         gradients = found if self._plain and scale is None and not odd else self._gradients(found, scale)
         here, away = self._weights(), list[Tensor]()
-        buffers = self._buffers() if self._buffered else []
+        buffers = self._at_rest(self._buffers(), still) if self._buffered else []
         if self._rules.local:
             added(self._more["_buffer_sums"], buffers)
             away = list(torch._foreach_sub(here, self._more["_start"]))
-        self._numbers += self._rules.sampled(self.group, gradients, here, buffers, away, self._scales)
+        pulled = self._at_rest(here, still)
+        self._numbers += self._rules.sampled(self.settings, gradients, pulled, buffers, away, self._scales)
         self._found.append(skipped)
         (put if self._empty else added)(self._views, here)
         self._empty = False
@@ -132,7 +139,7 @@ class Part:
         self._compare_rates()
         if self._buffer_sums is not None:
             self._buffer_sums.zero_()
-            self._scales = self._rules.scales(self.group, self._states())
+            self._scales = self._here(self._rules.scales(self.settings, self._states()))
         scale = self._of_weights if isinstance(self._of_weights, Tensor) else None
         if scale is None and self._of_weights == 0:
             self._sums.zero_()
@@ -154,7 +161,7 @@ class Part:
         self._numbers, self._found = self._numbers[end:], self._found[count:]
         same = [each.to(self.device) for each in taken] if self._spread else taken
         numbers = torch.stack(same).view(count, -1, len(self.params)).to(widest(self.device))
-        floors, squares = self._rules.tallied(self.group, numbers)
+        floors, squares = self._rules.tallied(self.settings, numbers)
         values = torch.stack([floors, squares, torch.ones_like(squares)])
         finite = values.abs().amax(0) < math.inf
         if any(each is not None for each in found):
@@ -180,8 +187,14 @@ class Part:
             else each
             if each.dtype is dtype and each.device == device
             else each.detach().to(device, dtype, non_blocking=True)
-            for each, like in zip(tensors, self.params, strict=True)
+            for each, like in zip(tensors, self.params, strict=False)
         ]
+
+    def _at_rest(self, tensors: Tensors, still: Sequence[bool]) -> Tensors:
+        """Tensors, zero where there is no gradient: an optimiser leaves those alone, their decay and buffers too."""
+        if True not in still:
+            return tensors
+        return [torch.zeros_like(each) if rests else each for each, rests in zip(tensors, still, strict=True)]
 
     def _weights(self) -> Tensors:
         return self._aliases if self._plain else self._here(self._aliases)

@@ -47,6 +47,14 @@ def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
             "the state was saved by another version of fluctua, whose sums were others: they cannot be gone on with. "
             "Load model and optimizer, and let the new monitor begin anew."
         )
+    groups = monitor.optimizer.param_groups
+    if state["clock"] is not None and (
+        len(state["_seen"]) != len(groups) or _is_local(state["clock"]) != monitor._rules.local
+    ):
+        raise InvalidInput(
+            f"the state is of another optimizer: this one is {type(monitor.optimizer).__name__} with {len(groups)} "
+            "groups of parameters. Make the optimizer as it was."
+        )
     for name in ARGUMENTS:
         if state[name] != getattr(monitor, name):
             raise InvalidInput(
@@ -58,6 +66,11 @@ def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
 def _of_now(clock: Mapping[str, Any]) -> bool:
     """Whether a clock was saved by a version whose sums were these."""
     return set(clock) == {"shapes", *clocks.SAVED} and set(clock["windows"]) == set(windows.SAVED)
+
+
+def _is_local(clock: Mapping[str, Any]) -> bool:
+    """Whether a clock's optimiser was one whose unit is the local one."""
+    return any(part["_start"] is not None for part in clock["parts"])
 
 
 def restored(clock: Clock, saved: dict[str, Any]) -> None:

@@ -62,8 +62,11 @@ class Rules(ABC):
     def memory(self, group: Group) -> float:
         """Return over how many steps numbers of neighbouring steps are alike."""
 
-    def scales(self, group: Group, states: States) -> Tensors:
-        """Return the curvature with which decoupled weight decay pulls, for each weight; empty where there is none."""
+    def scales(self, group: Group, states: States) -> list[Tensor | None]:
+        """Return the curvature with which decoupled weight decay pulls, for each weight; empty where there is none.
+
+        It is None for a tensor that has not moved yet.
+        """
         del group, states
         return []
 
@@ -157,12 +160,12 @@ class Adaptive(Rules):
         """Return that of the first moment; the rest of the sum is that of the first moment before each step."""
         return 1.0, 0, 1 / (1 - float(group["betas"][0]))
 
-    def scales(self, group: Group, states: States) -> Tensors:
+    def scales(self, group: Group, states: States) -> list[Tensor | None]:
         """Return weight_decay D of now, where the decay is decoupled."""
         if not self._decoupled(group) or not group["weight_decay"]:
             return []
         second = "max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"
-        return [_scale(group, state["step"], state[second]) if state else torch.zeros(()) for state in states]
+        return [_scale(group, state["step"], state[second]) if state else None for state in states]
 
     def _decoupled(self, group: Group) -> bool:
         return bool(group.get("decoupled_weight_decay", self._by_default))

@@ -193,7 +193,9 @@ class Balance:
         return self.phi(self.picture.curvatures)
 
     def _positive(self, covariance: Array) -> bool:
-        return bool(np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance)[0] >= -1e-6 * np.trace(covariance))
+        """Whether all variances are; of modes alone in epochs, whose law is of first order (F167)."""
+        least = np.diag(covariance).min() if self.epochs else np.linalg.eigvalsh(covariance)[0]
+        return bool(np.isfinite(covariance).all() and least >= -1e-6 * np.trace(covariance))
 
     def _quadratic(self, covariance: Array, mean: Array | None = None, rung: LocalRung = "discrete") -> LocalState:
         """The state whose excess loss is that of the quadratic, 1/2 tr(H S)."""
