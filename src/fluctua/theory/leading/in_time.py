@@ -138,7 +138,8 @@ class InTime(ByValue):
         moved, drifting, off = self._moved
         inside, beyond = self._spread(side)
         spread = self._weighed(inside) + beyond
-        spread += side * loss_rtol(self.rtol) * abs(spread)
+        if side:  # an estimate that was not found is infinite, and 0 times that is no number
+            spread += side * loss_rtol(self.rtol) * abs(spread)
         doubt = off / float(np.sqrt(2.0)) + float(np.sqrt(self.minimum.above))
         root = max(float(np.sqrt(self._weighed(moved) + drifting)) + side * doubt, 0.0)
         return root**2 + max(spread, 0.0)
