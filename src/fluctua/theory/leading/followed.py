@@ -30,7 +30,7 @@ from .solved import Solved
 __all__ = ["Followed"]
 
 _EVERY = 3  # of the curvatures beyond that `Ranges` looks at
-_PASSES = 2_000  # evaluations of a source at most
+_PASSES = 4_000  # evaluations of a source at most
 _MARGIN = 4.0  # what errors with momentum are taken to be, times what intervals tell; as `Relaxation` has it
 
 
@@ -113,9 +113,10 @@ class Followed:
         weights = np.zeros(self.kernel.modes)
         weights[self._exact] = self.minimum.curvatures
         margin = _MARGIN if isinstance(self.kernel, Course) or self.kernel.components > 1 else 1.0
-        quiet = float(np.abs(np.diag(self._source(None, nothing))).sum())  # at the start it may be any times as much
+        resting = np.diag(self._source(None, nothing))[self._exact]  # where it starts it may be any times as loud
         self.loudest[:] = 0.0
-        control = Controller(self.kernel, self.rtol, quiet, weights, margin)
+        quiet = float(np.abs(resting).sum())
+        control = Controller(self.kernel, self.rtol, quiet, weights, margin, self._exact)
         with overflowing():
             yield from March(self.kernel, nothing, self._source, True, control, stops, self._read)
 
