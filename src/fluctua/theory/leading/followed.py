@@ -104,7 +104,7 @@ class Followed:
                 total = total + stretch.passed
         total = total[: self._beyond.stop, : self._beyond.stop] if not self.side else total
         h, a = self.flat[0] + self.sgd.weight_decay, max(float(self.flat[0]), np.finfo(float).tiny)
-        many = float(self.problem.lengths_left.mean()) / a  # of them, were they alike
+        many = float(self.problem.lengths_left.mean()) / a if self.flat[0] else 0.0  # of them, were they alike
         beyond = 0.0 if self.side else 0.5 * h * many * float(total[-1, -1]) / len(steps)
         return total[self._exact, self._exact] / len(steps), beyond
 
