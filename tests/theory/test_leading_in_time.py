@@ -183,9 +183,9 @@ def test_where_nothing_couples_bounds_are_numbers(monkeypatch):
 def test_estimates_are_numbers_where_no_mode_is_left_out_but_rounding():
     rng = np.random.default_rng(1)
     x, y = (rng.standard_normal((20, count)).astype(np.float32) for count in (2, 1))
-    x += 3
+    x = 1e5 * (x + 3)
     leading = fl.LeadingModes(x, y, modes=2)
     assert leading.lengths_left.any()
     vars(leading)["curvature_left"] = 0.0  # as rounding has it where it is not positive
-    found = fl.predict(leading, fl.SGD(0.001, 2)).after(5)
+    found = fl.predict(leading, fl.SGD(1e-13, 2)).after(5)
     assert found.excess_loss_bounds[0] <= found.excess_loss <= found.excess_loss_bounds[1]
