@@ -8,7 +8,7 @@ import pytest
 import fluctua as fl
 from fluctua.errors import InvalidInput, NotConverged, Unconverged, UnstableRates
 from fluctua.problem.leading import curvature, filtered, solving
-from fluctua.theory.leading import drifting, followed
+from fluctua.theory.leading import drifting, followed, pinched
 
 EXACT = 2e-6  # both are followed in time to 1e-6 of the loss
 
@@ -148,3 +148,44 @@ def test_an_optimum_that_is_not_found_is_said_and_a_sketch_finds_it(monkeypatch)
     with pytest.warns(Unconverged, match="Weight decay"):
         left = fl.LeadingModes(x, y, modes=8).minimum()
     assert left.loss_bounds[0] <= whole.loss < left.loss
+
+
+def test_neither_a_far_start_nor_what_stands_for_other_modes_loosens_the_march():
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((4, 1))
+    y = x + rng.standard_normal((4, 1))
+    whole, leading = fl.LeastSquares(x, y), fl.LeadingModes(x, y, modes=1)
+    sgd = fl.SGD(0.6 * fl.max_stable_lr(whole, fl.SGD(1.0, 2)), 2)
+    for start in (1.0, 100.0, 1e6):
+        agrees(whole, leading, sgd, 300, [[start]])
+
+
+def test_where_nothing_couples_bounds_are_numbers(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((9, 14)) * np.arange(1, 15) ** -0.7
+    y = x @ rng.standard_normal((14, 2))
+    start = rng.standard_normal((2, 14))
+    whole, leading = fl.LeastSquares(x, y), fl.LeadingModes(x, y, modes=6)
+    sgd = fl.SGD(0.3 * fl.max_stable_lr(whole, fl.SGD(1.0, 2)), 2)
+    exact = fl.predict(whole, sgd).after(40, start=start).excess_loss
+    low, high = fl.predict(leading, sgd).after(40, start=start).excess_loss_bounds
+    assert 0 < low < exact < high < np.inf
+    assert fl.predict(leading, sgd).after(40, start=start).covariance_error == np.inf  # W* is not known to enough
+    alike = pinched.Pinched(leading).coupled(np.ones(9), 0.0, -1, (np.eye(6), 1.0), np.zeros(6))
+    assert not alike.inside.any()
+    assert alike.beyond == 1.0
+    monkeypatch.setattr(followed, "_PASSES", 5)
+    found = fl.predict(leading, sgd).after(40, start=start)
+    with pytest.warns(Unconverged, match="upper bound"):
+        assert found.excess_loss == np.inf
+
+
+def test_estimates_are_numbers_where_no_mode_is_left_out_but_rounding():
+    rng = np.random.default_rng(1)
+    x, y = (rng.standard_normal((20, count)).astype(np.float32) for count in (2, 1))
+    x = 1e5 * (x + 3)
+    leading = fl.LeadingModes(x, y, modes=2)
+    assert leading.lengths_left.any()
+    vars(leading)["curvature_left"] = 0.0  # as rounding has it where it is not positive
+    found = fl.predict(leading, fl.SGD(1e-13, 2)).after(5)
+    assert found.excess_loss_bounds[0] <= found.excess_loss <= found.excess_loss_bounds[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, log, log1p, sqrt
 
 import numpy as np
@@ -40,6 +40,8 @@ class Controller:
         What weighs the modes in the loss, which is then held to `loss_rtol`.
     margin : float
         How many times what intervals tell errors are taken to be.
+    told : slice
+        Modes whose source tells the gain: not those that stand for a bound, which may be fed any times as much.
     """
 
     kernel: Kernel | Course
@@ -47,6 +49,7 @@ class Controller:
     quiet: float
     curvatures: Array | None = None
     margin: float = 1.0
+    told: slice = field(default_factory=lambda: slice(None))
 
     def trusted(self, nodes: Nodes) -> Nodes:
         """Return the nodes to extrapolate from: all, or the last two where K would return the noise of a cubic."""
@@ -102,7 +105,7 @@ class Controller:
     def _gain(self, found: Array) -> float:
         """How much of an error of the source comes back through K, from the diagonal of G found and that of C."""
         quiet = max(self.quiet, np.finfo(float).tiny)
-        return max(1.0, min(float(np.abs(found).sum()), _LARGEST_GAIN * quiet) / quiet)
+        return max(1.0, min(float(np.abs(found[self.told]).sum()), _LARGEST_GAIN * quiet) / quiet)
 
 
 def loss_rtol(rtol: float) -> float:

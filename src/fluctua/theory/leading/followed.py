@@ -30,7 +30,7 @@ from .solved import Solved
 __all__ = ["Followed"]
 
 _EVERY = 3  # of the curvatures beyond that `Ranges` looks at
-_PASSES = 2_000  # evaluations of a source at most
+_PASSES = 4_000  # evaluations of a source at most
 _MARGIN = 4.0  # what errors with momentum are taken to be, times what intervals tell; as `Relaxation` has it
 
 
@@ -104,7 +104,7 @@ class Followed:
                 total = total + stretch.passed
         total = total[: self._beyond.stop, : self._beyond.stop] if not self.side else total
         h, a = self.flat[0] + self.sgd.weight_decay, max(float(self.flat[0]), np.finfo(float).tiny)
-        many = float(self.problem.lengths_left.mean()) / a  # of them, were they alike
+        many = float(self.problem.lengths_left.mean()) / a if self.flat[0] else 0.0  # of them, were they alike
         beyond = 0.0 if self.side else 0.5 * h * many * float(total[-1, -1]) / len(steps)
         return total[self._exact, self._exact] / len(steps), beyond
 
@@ -113,8 +113,10 @@ class Followed:
         weights = np.zeros(self.kernel.modes)
         weights[self._exact] = self.minimum.curvatures
         margin = _MARGIN if isinstance(self.kernel, Course) or self.kernel.components > 1 else 1.0
-        quiet = float(np.abs(np.diag(self._source(0, nothing))).sum())
-        control = Controller(self.kernel, self.rtol, quiet, weights, margin)
+        resting = np.diag(self._source(None, nothing))[self._exact]  # where it starts it may be any times as loud
+        self.loudest[:] = 0.0
+        quiet = float(np.abs(resting).sum())
+        control = Controller(self.kernel, self.rtol, quiet, weights, margin, self._exact)
         with overflowing():
             yield from March(self.kernel, nothing, self._source, True, control, stops, self._read)
 
@@ -122,8 +124,8 @@ class Followed:
         del step
         return self.kernel.fold(state, observed=True)
 
-    def _source(self, step: int, covariance: Array) -> Array:
-        """Kappa times what the modes are fed at a step, bounded."""
+    def _source(self, step: int | None, covariance: Array) -> Array:
+        """Kappa times what the modes are fed at a step, bounded; None is where the mean is at rest."""
         self.passes += 1
         if self.passes > _PASSES or not np.abs(covariance).max(initial=0.0) < np.inf:
             raise Unbounded
@@ -163,11 +165,11 @@ class Followed:
         wide = float(np.abs(np.diff(variances)).max())
         return max(float(variances.max()) + wide, 0.0) if self.side > 0 else min(float(variances.min()) - wide, 0.0)
 
-    def _residuals(self, step: int) -> Residuals:
-        """Residuals at the mean of the weights, and its gradient."""
+    def _residuals(self, step: int | None) -> Residuals:
+        """Residuals at the mean of the weights after so many steps, or at rest, and its gradient."""
         inside, whole, decay = self.minimum.inside, self.problem.inside, self.sgd.weight_decay
         decayed = decay * inside.mode_weights
-        if self.start is None or self.mean is None:
+        if step is None or self.start is None or self.mean is None:
             squares, each = self._doubted(inside.squared_residuals), inside.residuals
             return Residuals(squares, each, decayed, self._slope(each))
         mean, beyond = self.start.after(step, self.mean)

@@ -12,7 +12,7 @@ from ..._arrays import Array
 from ..._results import ByValue
 from ...errors import Unconverged
 from ...problem.leading.leading_modes import LeadingModes
-from ...problem.leading.tail import LeadingMinimum
+from ...problem.leading.tail import ENOUGH, LeadingMinimum
 from ...recipe.sgd import Recipe
 from ..control import loss_rtol
 from ..readings import spelled
@@ -138,7 +138,8 @@ class InTime(ByValue):
         moved, drifting, off = self._moved
         inside, beyond = self._spread(side)
         spread = self._weighed(inside) + beyond
-        spread += side * loss_rtol(self.rtol) * abs(spread)
+        if side:  # an estimate that was not found is infinite, and 0 times that is no number
+            spread += side * loss_rtol(self.rtol) * abs(spread)
         doubt = off / float(np.sqrt(2.0)) + float(np.sqrt(self.minimum.above))
         root = max(float(np.sqrt(self._weighed(moved) + drifting)) + side * doubt, 0.0)
         return root**2 + max(spread, 0.0)
@@ -163,6 +164,8 @@ class InTime(ByValue):
     def covariance_bounds(self) -> tuple[Array, Array]:
         """S in the leading modes: less the first and the second less it are positive; infinite where none was found."""
         least, most = (self._spread(side) for side in _SIDES)
+        if self.start is not None and self.minimum.above > ENOUGH * self.minimum.loss:  # nor is W(0) less W* known
+            return self._nothing(-1)[0], self._nothing(1)[0]
         timed = [self.rtol * np.diag(np.abs(np.diag(each))) for each, _ in (least, most)]
         return self._moved[0] + least[0] - timed[0], self._moved[0] + most[0] + timed[1]
 

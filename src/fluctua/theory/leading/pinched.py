@@ -127,12 +127,15 @@ class Pinched:
         """
         (weigh, beyond), steep = costs, float(self.problem.curvatures[-1])
         crossed = self._crossed(factors - factors.mean())
+        edge = float(factors.max() if side > 0 else factors.min() - self._slope)
+        own = min(held, 0.0) if side > 0 else max(held, 0.0)  # of A E A beyond, from 0 to this
+        if not crossed.any():
+            return State(crossed, edge - own * steep)
         usual = np.sqrt(self.problem.curvatures.sum() / max(float(np.trace(crossed)), _TINY))
         theta = float(np.clip(_balanced(float(np.sum(weigh * crossed)), beyond), usual / _FAR, usual * _FAR))
         if kept is not None:
             theta = min(theta, 0.5 * float((kept / np.maximum(np.diag(crossed), _TINY)).min()))
-        edge = float(factors.max() if side > 0 else factors.min() - self._slope)
-        own = min(held, 0.0) if side > 0 else max(held, 0.0)  # of A E A beyond, from 0 to this
+        theta = max(theta, _TINY)
         return State(side * theta * crossed, edge + side / theta - own * steep)
 
     @property
