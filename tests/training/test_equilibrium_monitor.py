@@ -171,7 +171,8 @@ def test_adams_gradients_are_followed_between_samples():
 def test_decoupled_decay_pulls_with_adams_own_scale(options, device):
     """The force of the decay, weight_decay D w with D = sqrt(v) + eps at the last cut, is part of the mean gradient."""
     run = Training(lambda params: AdamW(params, lr=2e-3, weight_decay=0.5, **options), device=device).run(20)
-    part, state = Part(Adaptive(decoupled=True), run.optimizer, run.optimizer.param_groups[0]), run.optimizer.state
+    (group,), state, rules = run.optimizer.param_groups, run.optimizer.state, Adaptive(decoupled=True)
+    part = Part(rules, run.optimizer, group, [group[name] for name in rules.settings])
     second = "max_exp_avg_sq" if "amsgrad" in options else "exp_avg_sq"
     scales = [0.5 * ((state[one][second] / (1 - 0.999**20)).sqrt() + 1e-8) for one in part.params]
     total = [torch.zeros_like(each) for each in part.params]
