@@ -9,13 +9,14 @@ from itertools import islice
 import numpy as np
 
 from .._arrays import Array
+from .._validate.starts import start_weights
 from ..errors import InvalidInput, NotConverged
 from ..problem.softmax.base import Head
 from ..problem.softmax.optimum import HeadMinimum
 from ..recipe.averages import Average
 from ..recipe.sgd import Recipe
 from ..theory.fixed_points import NoStationaryState
-from ..theory.local.approach import balance_of, begun, descent, noise_along
+from ..theory.local.approach import balance_of, descent, noise_along
 from ..theory.local.balance import Balance
 from ..theory.local.own_error import stated_error
 from ..theory.local.prediction import bowl_of
@@ -71,12 +72,12 @@ class HeadForecast(Forecast):
             raise InvalidInput("the local theory of heads is of a constant rate: leave the schedule out.")
         if sgd.epochs:
             refuse_beyond_shuffling(sgd, "discrete")
-        begun(self._minimum(sgd), self.start)
+        start_weights(self.start, self._minimum(sgd).weights.shape)
 
     def losses(self, sgd: Recipe) -> tuple[float, float]:
         """Return the loss at W* and that at the start."""
         minimum = self._minimum(sgd)
-        start = begun(minimum, self.start)
+        start = start_weights(self.start, minimum.weights.shape)
         return minimum.loss, minimum.loss + (0.0 if start is None else next(descent(minimum, sgd, start)))
 
     def of(self, sgd: Recipe, steps: int | None) -> Predicted:
@@ -97,7 +98,7 @@ class HeadForecast(Forecast):
     def _inside(self, balance: Balance, limit: StableLimit, steps: int | None) -> Predicted:
         sgd, minimum = balance.sgd, balance.minimum
         floor = balance.state("anharmonic").excess_loss
-        start = begun(minimum, self.start)
+        start = start_weights(self.start, minimum.weights.shape)
         end = None if steps is None else expected_end(balance, steps, start)
         passed = None if self.target is None else self._passed(balance, start, self.target)
         excess, own = (None, 0.0) if end is None else (end.excess_loss, end.uncertainty)

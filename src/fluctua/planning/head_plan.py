@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from .._arrays import Array
 from .._validate.arguments import door
+from .._validate.starts import start_weights
 from .._validate.values import choice, positive_int
 from ..errors import InvalidInput, NotConverged
 from ..problem.softmax.base import Head
@@ -19,7 +20,7 @@ from ..recipe.sampling import Sampling, WeightedSampling
 from ..recipe.schedules import SHAPES
 from ..recipe.sgd import SGD
 from ..theory.fixed_points import NoStationaryState
-from ..theory.local.approach import balance_of, begun, descent, discrete_along
+from ..theory.local.approach import balance_of, descent, discrete_along
 from ..theory.local.prediction import bowl_of
 from ..theory.reshuffling.covered import refuse_beyond_shuffling
 from ..theory.stability import max_stable_lr
@@ -94,7 +95,7 @@ def plan_head(
     base.sampling_factor(problem.samples)
     recipes = [replace(base, momentum=momentum) for momentum in some_of("momenta", momenta, "numbers")]
     minimum = base.seen(problem).minimum(weight_decay)
-    begin = begun(minimum, start)
+    begin = start_weights(start, minimum.weights.shape)
     if begin is None:
         raise InvalidInput("the start is the optimum, and no learning rate is better there than 0. Plan from 'zero'.")
     stages = Stages(len(recipes), progress)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array
+from .._validate.starts import start_weights
 from ..data import Dataset
 from ..problem.softmax.base import Head
 from ..recipe.sgd import SGD
 from ..recipe.torch_loop.cross_entropy import HeadLoop
 from ..recipe.torch_loop.layout import number
-from ..theory.local.approach import begun, noise_along
+from ..theory.local.approach import noise_along
 from ..theory.local.balance import Balance
 from ..theory.local.right import head_accuracy
 from ..theory.local.shuffled import kept_share
@@ -91,7 +92,7 @@ class _End:
         """The candidate with its loop, which knows the loss at the end."""
         problem, minimum = self.balance.problem, self.balance.minimum
         noise = float(noise_along(self.balance, self.steps)[-1])
-        end = expected_end(self.balance, self.steps, begun(minimum, "zero"))
+        end = expected_end(self.balance, self.steps, start_weights("zero", minimum.weights.shape))
         share = self.share(self.steps)
         left, path = noise * self._felt(share), end.excess_loss - noise
         loss = minimum.loss + path + left

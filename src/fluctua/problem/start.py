@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array
-from .._validate.values import choice, real_array
-from ..errors import InvalidInput
+from .._validate.starts import start_weights
 from .least_squares import Minimum
 
 __all__ = ["Start"]
@@ -33,13 +32,11 @@ class Start:
     @classmethod
     def at(cls, minimum: Minimum, start: ArrayLike | str) -> Start | None:
         """Read a start: "optimum" (None, no displacement), "zero", or weights (c, d)."""
-        if isinstance(start, str):
-            if choice("start", start, ("optimum", "zero")) == "optimum":
-                return None
-            return cls(-minimum.mode_weights, np.zeros_like(minimum.weights))
-        weights = real_array("start", start, ndim=2, shape="(outputs, features)")
-        if weights.shape != minimum.weights.shape:
-            raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
+        weights = start_weights(start, minimum.weights.shape)
+        if weights is None:
+            return None
+        if isinstance(start, str):  # zero, which needs no product with the modes
+            return cls(-minimum.mode_weights, weights)
         displacement = weights - minimum.weights
         modes, basis = displacement @ minimum.problem.modes, minimum.problem.modes
         full = basis.shape[0] == basis.shape[1]  # then what rounding leaves outside must not pass for a part

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._arrays import AnyArray, Array, DType
 from .._validate.plain import Header
-from .._validate.values import choice, real_array
+from .._validate.starts import start_weights
 from ..errors import InvalidInput
 from ..problem.softmax.base import Head
 from ..problem.softmax.optimum import HeadMinimum
@@ -138,12 +138,8 @@ def _refuse_dynamics(asked: Asked) -> None:
 
 def _displacement(minimum: HeadMinimum, start: ArrayLike | str) -> Array | None:
     """V(0), (c, d); None at W*."""
-    if isinstance(start, str):
-        return None if choice("start", start, ("optimum", "zero")) == "optimum" else -minimum.weights
-    weights = real_array("start", start, ndim=2, shape="(outputs, features)")
-    if weights.shape != minimum.weights.shape:
-        raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
-    return np.asarray(weights - minimum.weights)
+    weights = start_weights(start, minimum.weights.shape)
+    return None if weights is None else weights - minimum.weights
 
 
 def _dtype(problem: Head, sgd: Recipe, asked: Asked, begin: Array | None) -> DType:

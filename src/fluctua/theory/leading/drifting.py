@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..._arrays import Array, even
 from ..._results import ByValue
-from ..._validate.values import choice, real_array
-from ...errors import InvalidInput
+from ..._validate.starts import start_weights
 from ...kernels.constant import Kernel
 from ...kernels.time_varying import Course
 from ...problem.leading.curvature import Curvature
@@ -61,15 +60,10 @@ class Drifting(ByValue):
     @classmethod
     def at(cls, minimum: LeadingMinimum, start: ArrayLike | str) -> Drifting | None:
         """Read a start: "optimum" (None), "zero", or weights (c, d)."""
-        if isinstance(start, str):
-            if choice("start", start, ("optimum", "zero")) == "optimum":
-                return None
-            displaced = -minimum.weights
-        else:
-            weights = real_array("start", start, ndim=2, shape="(outputs, features)")
-            if weights.shape != minimum.weights.shape:
-                raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
-            displaced = weights - minimum.weights
+        weights = start_weights(start, minimum.weights.shape)
+        if weights is None:
+            return None
+        displaced = weights - minimum.weights
         problem = minimum.problem
         modes, edge = problem.modes, float(problem.curvatures[-1])
         inside = displaced @ modes

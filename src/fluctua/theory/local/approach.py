@@ -12,11 +12,8 @@ from dataclasses import replace
 from itertools import count
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..._arrays import Array
-from ..._validate.values import choice, real_array
-from ...errors import InvalidInput
 from ...problem.softmax.base import Head
 from ...problem.softmax.descent import Place
 from ...problem.softmax.optimum import HeadMinimum
@@ -26,7 +23,7 @@ from .balance import Balance
 from .finite_time import followed
 from .ladder import LocalRung
 
-__all__ = ["balance_of", "begun", "descent", "discrete_along", "noise_along"]
+__all__ = ["balance_of", "descent", "discrete_along", "noise_along"]
 
 _RTOL = 1e-3
 _PARTS = 300  # of modes, up to which the whole law of an epoch takes about a second
@@ -40,22 +37,6 @@ def balance_of(problem: Head, sgd: Recipe) -> Balance:
     place = sgd.seen(problem).minimum(sgd.weight_decay).place
     parts, numbers = place.theta.size * sgd.step.slots, place.residuals.size * place.theta.size
     return Balance(problem, sgd, rough=bool(sgd.epochs) and (numbers > SOME or parts > _PARTS))
-
-
-def begun(minimum: HeadMinimum, start: ArrayLike | str) -> Array | None:
-    """Return W(0), (c, d); None at W*.
-
-    Raises
-    ------
-    InvalidInput
-        For another word, and for weights of another shape.
-    """
-    if isinstance(start, str):
-        return None if choice("start", start, ("optimum", "zero")) == "optimum" else np.zeros_like(minimum.weights)
-    weights = real_array("start", start, ndim=2, shape="(outputs, features)").astype(np.float64)
-    if weights.shape != minimum.weights.shape:
-        raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
-    return np.asarray(weights)
 
 
 def descent(minimum: HeadMinimum, sgd: Recipe, start: Array) -> Iterator[float]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._arrays import Array, Ints
-from ..._validate.values import choice, real_array
+from ..._validate.starts import start_weights
 from ...errors import InvalidInput, UnstableRates
 from ...kernels.constant import Kernel
 from ...kernels.time_varying import Course, course, refuse_long
@@ -67,14 +67,9 @@ def read_start(minimum: HeadMinimum, start: ArrayLike | str) -> LocalStart | Non
     InvalidInput
         For other shapes, and so far from W* that the quadratic's loss there is off by more than 30 %.
     """
-    if isinstance(start, str):
-        if choice("start", start, ("optimum", "zero")) == "optimum":
-            return None
-        weights = np.zeros_like(minimum.weights)
-    else:
-        weights = real_array("start", start, ndim=2, shape="(outputs, features)").astype(np.float64)
-        if weights.shape != minimum.weights.shape:
-            raise InvalidInput(f"start must have the weights' shape {minimum.weights.shape}, got {weights.shape}.")
+    weights = start_weights(start, minimum.weights.shape)
+    if weights is None:
+        return None
     problem = minimum.problem
     theta = problem.reduced(weights)
     vector = minimum.picture.into(theta - minimum.place.theta)
