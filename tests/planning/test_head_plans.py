@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import fluctua as fl
+from fluctua._validate.starts import start_weights
 from fluctua.errors import InvalidInput
-from fluctua.theory.local.approach import begun, descent, noise_along
+from fluctua.theory.local.approach import descent, noise_along
 from fluctua.theory.local.balance import Balance
 
 GAMMA = 1e-2
@@ -36,7 +37,7 @@ def test_noise_settles_to_the_floor(problem):
     noise = noise_along(Balance(problem, sgd), 3000)
     assert noise[0] == 0
     assert noise[-1] == pytest.approx(fl.predict(problem, sgd).excess_loss, rel=1e-3)
-    assert begun(problem.minimum(GAMMA), "optimum") is None
+    assert start_weights("optimum", problem.minimum(GAMMA).weights.shape) is None
 
 
 @pytest.mark.statistical(alpha=1e-6)
