@@ -70,7 +70,6 @@ def test_sweep_and_plan_keep_to_their_schemas(run, tmp_path):
         (["predict", *SMALL, "--theory", "exact"], "theory"),
         (["verify", *SMALL, "--dynamic"], "--dynamic"),
         (["verify", *SMALL, "--start", "zero"], "start"),
-        (["verify", *SMALL, "--sampling", "shuffle"], "sampling"),
         (["sweep", *SMALL, "--schedule", "cosine"], "--schedule"),
         (["plan", *SMALL, "--budget", "9", "--check"], "--check"),
         (["plan", *SMALL, "--budget", "9", "--schedule", "cosine"], "cosine"),
@@ -90,3 +89,14 @@ def test_values_are_no_classes(run, tmp_path):
     code, _, err = run("predict", str(path), *HEAD)
     assert code == 2
     assert "are values" in err
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize("schedule", [(), ("--schedule", "cosine")])
+def test_a_page_of_shuffled_epochs_is_written_whole(run, tmp_path, schedule):
+    """Rungs that epochs have not are in no figure, and cost no verdict; under a schedule there is no one rate."""
+    asked = *SMALL[:2], "0,3", "--limit", "60", *HEAD, "--sampling", "shuffle", *schedule
+    code, _, err = run("verify", *asked, "--steps", "60", "--replicas", "8", "--out", str(tmp_path / "kept"))
+    assert code in (0, 1), err
+    assert (tmp_path / "kept" / "report.html").exists()
+    assert (tmp_path / "kept" / "floors.png").exists() == (not schedule)

@@ -84,7 +84,7 @@ def test_the_words_say_both_parts(verdict):
         "consistent: no deviation beyond sampling at family-wise level 0.0001 %; sharp: would have caught"
         in verdict.words
     )
-    dull = fl.Verdict(**{**vars(verdict), "resolution": 0.001})
+    dull = replace(verdict, resolution=0.001)
     assert not dull.passed
     assert "NOT sharp" in dull.words
 

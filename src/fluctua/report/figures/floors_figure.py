@@ -1,4 +1,4 @@
-"""The noise floor of a head against the learning rate: five rungs, the measured floor, and where the bowl ends."""
+"""The noise floor of a head against the learning rate: its rungs, the measured floor, and where the bowl ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def floor_lines(verdict: Verdict, sheet: Sheet) -> Figure:
     """Return the figure "floors" of a verdict."""
     figure, (axes,) = sheet.canvas("The noise floor against the learning rate", recipe(verdict), 4.4)
     rates, limit = verdict.arrays["floor_lr"], float(verdict.identity["limit"])
-    for name in LOCAL_RUNGS:
+    for name in (each for each in LOCAL_RUNGS if np.isfinite(verdict.arrays[f"floor_{each}"]).any()):
         colour, dashes, words = RUNGS[name]
         floors = drawable(verdict.arrays[f"floor_{name}"])
         tested = name == verdict.theory
