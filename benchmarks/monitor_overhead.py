@@ -7,14 +7,13 @@ looks. The overhead is the median over the pieces of the ratio of two neighbours
 
     python benchmarks/monitor_overhead.py [pieces]
 
-Measured with CPU time on a quiet core, medians of 30 pieces, whose quartiles are 1 to 3 % away; in double brackets with
-`every=5` on two cores shared with ten to fifteen other processes:
+Measured with CPU time on a quiet core, medians of 30 pieces, whose quartiles are 1 to 2 % away:
 
-linear 784-10  SGD +6.5 % early, +6.2 % late [[+27 %, +18 %]]; momentum +6.8 %, +5.9 %
-perceptron     SGD +4.8 % early, +2.8 % late [[+13 %, +8.6 %]]; momentum +3.9 %, +3.5 %
+linear 784-10  SGD +6.6 % early, +4.1 % late; momentum +5.4 %, +5.9 %
+perceptron     SGD +3.4 % early, +2.9 % late; momentum +3.7 %, +3.5 %
 
-The aim of 5 % is met by the perceptron, and not by the linear model. There the time is that of code and data that are
-not in the caches: what a sample does takes 10 us in a tight loop, and 57 us once in 16 steps.
+The aim of 5 % is met by the perceptron, and by the linear model late without momentum alone. There the time is that of
+code and data that are not in the caches: two norms and two additions take 24 us once in 16 steps; a look takes 3.3 ms.
 """
 
 from __future__ import annotations
