@@ -16,7 +16,7 @@ from ..simulation.executors import elsewhere
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
 
-__all__ = ["chunked", "moments"]
+__all__ = ["by_whom", "chunked", "moments"]
 
 
 def moments(inputs: DaskArray, targets: DaskArray, weights: ArrayLike | None = None) -> StreamingMoments:
@@ -70,9 +70,14 @@ def moments(inputs: DaskArray, targets: DaskArray, weights: ArrayLike | None = N
         part = dask.delayed(_summed, pure=False)(number, some, their, (empty.features, empty.outputs), held)
         total = part if total is None else dask.delayed(_merged, pure=False)(total, part)
     assert total is not None  # no Dask array is without a chunk
-    client = getattr(elsewhere(), "client", None)
-    found: StreamingMoments = total.compute() if client is None else total.compute(scheduler=client)
+    found: StreamingMoments = total.compute(**by_whom())
     return found
+
+
+def by_whom() -> dict[str, Any]:
+    """Who computes: the client that was handed in, or Dask's own default."""
+    client = getattr(elsewhere(), "client", None)
+    return {} if client is None else {"scheduler": client}
 
 
 def chunked(inputs: Any, targets: Any) -> tuple[Any, Any]:

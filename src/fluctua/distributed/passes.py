@@ -13,8 +13,7 @@ from ..problem.chunks import ChunkedRows
 from ..problem.products import Products, add_scattered
 from ..problem.projected import ProjectedRows
 from ..problem.samples import Samples
-from ..simulation.executors import elsewhere
-from .moments_of import chunked
+from .moments_of import by_whom, chunked
 
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
@@ -87,7 +86,7 @@ class ArrayChunks:
         dask = needed("dask", "chunked arrays", install="'fluctua[dask]'")
         for number in range(len(self)):
             pair = self.inputs.blocks[number], self.targets.blocks[number]
-            x, y = dask.compute(*pair, **_by())
+            x, y = dask.compute(*pair, **by_whom())
             yield x, y[:, 0] if self.one else y
 
 
@@ -100,7 +99,12 @@ class _OfChunks(Products):
     def scattered(self, samples: Samples, weights: Array | None, form: Array | None) -> Array:
         """Sum of rho_i q_i z_i z_i^T, as `Products` has it, block by block in the same order."""
         rows, z = samples.inputs, samples.projections
-        if not _by() or not isinstance(rows, ChunkedRows) or not isinstance(z, ProjectedRows) or z.inputs is not rows:
+        if (
+            not by_whom()
+            or not isinstance(rows, ChunkedRows)
+            or not isinstance(z, ProjectedRows)
+            or z.inputs is not rows
+        ):
             return super().scattered(samples, weights, form)
         if rows.factors is not None:
             return super().scattered(samples, weights, form)
@@ -111,7 +115,7 @@ class _OfChunks(Products):
             own = [None if each is None else each[block] for each in (weights, samples.importance)]
             part = dask.delayed(_block, pure=False)(self.inputs[block], rows.dtype, modes, held, own)
             total = dask.delayed(np.add, pure=False)(total, part)
-        found: Array = total.compute(**_by())
+        found: Array = total.compute(**by_whom())
         return found
 
 
@@ -121,9 +125,3 @@ def _block(inputs: AnyArray, dtype: DType, modes: Array, form: Array | None, own
     out = np.zeros((modes.shape[1],) * 2)
     add_scattered(out, z, own[0], form, own[1])
     return out
-
-
-def _by() -> dict[str, Any]:
-    """Who computes: the client that was handed in, or Dask's own default."""
-    client = getattr(elsewhere(), "client", None)
-    return {} if client is None else {"scheduler": client}

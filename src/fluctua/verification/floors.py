@@ -27,19 +27,17 @@ def with_floors(verdict: Verdict, problem: Head, progress: Callable[[float], Non
     A floor that is not found is left out: the verdict stands without it. There is no figure of runs under a schedule,
     which have no one rate, and of runs in shuffled epochs with many modes, where eight laws would cost more than runs.
     """
-    if verdict.run.recipe.schedule is not None:
-        return verdict
     sgd, limit = verdict.run.recipe, float(verdict.identity["limit"])
-    rates = np.array([share * limit for share in _SHARES])
-    balances = [balance_of(problem, replace(sgd, lr=lr)) for lr in rates.tolist()]
-    if balances[0].rough:
+    if sgd.schedule is not None or balance_of(problem, sgd).rough:
         return verdict
+    rates = np.array([share * limit for share in _SHARES])
     rungs = [name for name in LOCAL_RUNGS if name in {row.name for row in verdict.rows}]
     found: dict[str, Array] = {f"floor_{name}": np.full(len(rates), np.nan) for name in LOCAL_RUNGS}
     bent = np.full(len(rates), np.inf)
-    for place, balance in enumerate(balances):
+    for place, lr in enumerate(rates.tolist()):
         if progress:
             progress(place / len(rates))
+        balance = Balance(problem, replace(sgd, lr=lr))
         bent[place] = balance.anharmonicity
         for name in rungs:
             found[f"floor_{name}"][place] = _floor(balance, name)

@@ -89,12 +89,13 @@ def discrete_along(balance: Balance, steps: int) -> float:
     """
     if not balance.picture.complete or not steps:
         return balance.state("discrete").excess_loss if steps else 0.0
-    sgd = balance.sgd
-    apart = (
-        replace(balance, sgd=replace(sgd, sampling="without_replacement", drop_last=False)) if sgd.epochs else balance
-    )
-    variances = np.diag(followed(apart, "discrete", None, steps, _RTOL).average([steps])[0])
-    if sgd.epochs:
-        settled, alike = (np.diag(each.state("discrete").covariance) for each in (balance, apart))
-        variances = settled * np.divide(variances, alike, out=np.ones_like(alike), where=alike > 0)
-    return float(0.5 * balance.picture.curvatures @ variances)
+    if not balance.sgd.epochs:
+        return float(0.5 * balance.picture.curvatures @ _discrete_variances(balance, steps))
+    apart = replace(balance, sgd=replace(balance.sgd, sampling="without_replacement", drop_last=False))
+    settled, alike = (np.diag(each.state("discrete").covariance) for each in (balance, apart))
+    reached = np.divide(_discrete_variances(apart, steps), alike, out=np.ones_like(alike), where=alike > 0)
+    return float(0.5 * balance.picture.curvatures @ (settled * reached))
+
+
+def _discrete_variances(balance: Balance, steps: int) -> Array:
+    return np.diag(followed(balance, "discrete", None, steps, _RTOL).average([steps])[0])
