@@ -99,14 +99,9 @@ class _OfChunks(Products):
     def scattered(self, samples: Samples, weights: Array | None, form: Array | None) -> Array:
         """Sum of rho_i q_i z_i z_i^T, as `Products` has it, block by block in the same order."""
         rows, z = samples.inputs, samples.projections
-        if (
-            not by_whom()
-            or not isinstance(rows, ChunkedRows)
-            or not isinstance(z, ProjectedRows)
-            or z.inputs is not rows
-        ):
+        if not by_whom() or not isinstance(rows, ChunkedRows) or rows.factors is not None:
             return super().scattered(samples, weights, form)
-        if rows.factors is not None:
+        if not isinstance(z, ProjectedRows) or z.inputs is not rows:
             return super().scattered(samples, weights, form)
         dask = needed("dask", "chunked arrays", install="'fluctua[dask]'")
         modes, held = dask.delayed(z.modes), None if form is None else dask.delayed(form)
