@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fluctua.torch import EquilibriumMonitor  # noqa: E402
+from fluctua.torch import EquilibriumMonitor, transfer  # noqa: E402
 from fluctua.torch.part import Part  # noqa: E402
 from fluctua.torch.rules import Adaptive  # noqa: E402
 from fluctua.verification.equilibrium.looks import SHORTEST  # noqa: E402
@@ -70,6 +70,14 @@ class Record(Training):
         seen = [blocks_of(each, every, look) for each in (weights[sampled], gradients, floors[sampled])]
         return reading(pairings(*seen[:2]), seen[2], samples=short if len(short) > 16 else None)
 
+    def noise_scale(self, every, look):
+        """Return the mean of |g|^2 over the product of the mean gradients of both windows, if that is seen, less 1."""
+        gradients = np.array(self.gradients)
+        sampled = np.repeat(np.arange(every // 2, len(gradients), every), every)
+        means, squares = (blocks_of(each, every, look) for each in (gradients, np.square(gradients[sampled]).sum(1)))
+        common = means[:8].mean(0) @ means[8:].mean(0)
+        return squares.mean() / common - 1 if common > 0 else math.inf
+
 
 def agrees(look, read, rel):
     assert look.work == pytest.approx(read.work, rel=rel)
@@ -94,6 +102,7 @@ def test_looks_read_what_a_record_of_the_run_says(name, kind, every, device):
     assert [each.clock for each in looks] == [32 * length * every for length in lengths]
     for look, length in zip(looks, lengths, strict=True):
         agrees(look, run.read(every, length), 1e-7)
+        assert look.noise_scale == pytest.approx(run.noise_scale(every, length), rel=1e-7)
     assert (monitor.gain.value, monitor.floor) == (looks[-1].gain, looks[-1].floor)
 
 
@@ -355,6 +364,22 @@ def test_all_groups_have_to_be_equilibrated(states, expected):
     monitor._states = dict(zip("ab", states, strict=True))
     assert monitor.state == expected
     assert bool(monitor.reason) == (expected == "undecided")
+
+
+@pytest.mark.parametrize("sketch", [None, 7])
+@pytest.mark.parametrize("make", [functools.partial(SGD, lr=0.05, momentum=0.5), functools.partial(Adam, lr=0.01)])
+def test_columns_are_multiplied_some_at_a_time(make, sketch, monkeypatch):
+    """Vectors of 14 numbers, or folded to 7, in pieces of 4 and whole."""
+    looks = []
+    for width in (4, 4096):
+        monkeypatch.setattr(transfer, "_COLUMNS", width)
+        run = Training(make)
+        monitor = EquilibriumMonitor(run.optimizer, every=2, sketch=sketch)
+        run.run(first_look(2, shortest_block(2, 0.9)))
+        looks.append(monitor.evidence[0])
+    numbers = [[value for value in vars(each).values() if isinstance(value, float)] for each in looks]
+    assert len(numbers[0]) == 9
+    np.testing.assert_allclose(*numbers, rtol=1e-9)
 
 
 def test_a_fold_reads_the_same_work_within_its_error_bar():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,10 @@ from .windows import Piece
 __all__ = ["Gathered", "gathered"]
 
 
+_COLUMNS = 8192
+"""Numbers of each vector that are made float64 and multiplied at a time, so that a look needs little memory."""
+
+
 @dataclass(frozen=True)
 class Gathered:
     """What a look knows of one scope.
@@ -26,51 +31,36 @@ class Gathered:
     Attributes
     ----------
     name : str
-    gram : ndarray
-        Products of the blocks' means, first of weights and then of gradients, with the gradients, (4m, 2m); with all,
-        (4m, 4m), where vectors are folded.
+    products : ndarray
+        Of the mean weights of each block with the mean gradients of each, (2m, 2m).
+    common : float
+        Product of the mean gradients of the two windows.
     floors, squares : ndarray
         Means over each block of the floor's samples and of |g|^2, (2m,).
     samples : ndarray
         Means of the floor's samples over shorter blocks, (n,).
-    width : int or None
-        Numbers that vectors were folded to.
-    others : float
-        Standard error of W from folding the scopes that this one is made of.
+    sketch : float
+        Standard error of W from folding.
     """
 
     name: str
-    gram: Array
+    products: Array
+    common: float
     floors: Array
     squares: Array
     samples: Array
-    width: int | None
-    others: float = 0.0
+    sketch: float
 
     def read(self, *, local: bool) -> Reading:
         """Return W, F and their errors."""
-        half = len(self.floors)
-        short = self.samples if len(self.samples) > half else None
-        return reading(self.gram[:half, -half:], self.floors, local=local, sketch=self.sketch, samples=short)
-
-    @property
-    def sketch(self) -> float:
-        """Standard error of W from folding."""
-        if self.width is None:
-            return self.others
-        gone, both = np.zeros((2, len(self.gram)))
-        quarter = len(self.floors) // 2
-        gone[: 2 * quarter] = np.repeat([1, -1], quarter) / quarter
-        both[2 * quarter :] = 1 / quarter
-        step, gradient, product = gone @ self.gram @ gone, both @ self.gram @ both, gone @ self.gram @ both
-        return float(sketch_error(step, gradient, product, self.width))
+        short = self.samples if len(self.samples) > len(self.floors) else None
+        return reading(self.products, self.floors, local=local, sketch=self.sketch, samples=short)
 
     @property
     def noise_scale(self) -> float:
         """Variance of a batch's gradient over the square of its mean; infinite where no mean is seen."""
-        half, quarter = len(self.floors), len(self.floors) // 2
-        total, common = float(self.squares.mean()), float(self.gram[half : half + quarter, -quarter:].mean())
-        return total / common - 1 if common > 0 else float("nan" if np.isnan(total) else "inf")
+        total = float(self.squares.mean())
+        return total / self.common - 1 if self.common > 0 else float("nan" if np.isnan(total) else "inf")
 
 
 def gathered(
@@ -92,18 +82,32 @@ def _scopes(
     pieces = [each for block in blocks for each in block]
     first = np.cumsum([0, *map(len, blocks[:-1])])
     tallies = torch.stack([each.tally for each in pieces])
-    products = [_products(blocks, number, scope.fold.width) for number, scope in enumerate(scopes)]
+    products = [_products(blocks, number, folded=each.fold.width is not None) for number, each in enumerate(scopes)]
     sums, bins, counts, *grams = _on_host([tallies, samples, _counts(pieces, tallies), *products], tallies.device)
     per_block = np.add.reduceat(sums, first)
     means = per_block[:, :-1] / per_block[:, -1:]
     short = bins[:, 0] / bins[:, 1]
     short = short[np.isfinite(short).all(-1)]
-    over = 1 / np.add.reduceat([each.samples for each in pieces], first), factor / np.add.reduceat(counts, first)
+    shares = 1 / np.add.reduceat([each.samples for each in pieces], first), factor / np.add.reduceat(counts, first)
     for place, (scope, gram) in enumerate(zip(scopes, grams, strict=True)):
         floors, squares = means[:, :, scope.places].sum(-1).T
-        both = gram * np.concatenate(over)[:, None]
-        both *= over[1] if scope.fold.width is None else np.concatenate(over)
-        yield Gathered(scope.name, both, floors, squares, short[:, place], scope.fold.width)
+        of_blocks, common, sketch = _means(gram, *shares, scope.fold.width)
+        yield Gathered(scope.name, of_blocks, common, floors, squares, short[:, place], sketch)
+
+
+def _means(sums: Array, weights: Array, gradients: Array, width: int | None) -> tuple[Array, float, float]:
+    """Products of blocks' means, that of the windows' mean gradients, and the error from folding, all from sums.
+
+    `weights` and `gradients` are what makes a mean of a block's sum.
+    """
+    many, half = len(weights), len(weights) // 2
+    whole, parts = sums[: many**2].reshape(many, many) * np.outer(weights, gradients), sums[many**2 :]
+    scales = 1 / (1 / gradients).reshape(2, half).sum(1)
+    if width is None:
+        return whole, float(parts[0] * scales.prod()), 0.0
+    gone = np.repeat([1, -1], half) @ whole.sum(1) / half**2
+    common, first, second, step = parts * [scales.prod(), *scales**2, (weights[0] / half) ** 2]
+    return whole, float(common), float(sketch_error(step, first + second + 2 * common, gone, width))
 
 
 def _counts(pieces: Sequence[Piece], like: Tensor) -> Tensor:
@@ -121,24 +125,42 @@ def _on_host(tensors: Sequence[Tensor], device: torch.device) -> list[Array]:
     return [one.reshape(each.shape) for one, each in zip(parts, tensors, strict=True)]
 
 
-def _products(blocks: Sequence[Sequence[Piece]], number: int, width: int | None) -> Tensor:
-    """Products of one scope's sums over blocks, weights and then gradients, on its device: (4m, 2m) with the gradients.
+def _products(blocks: Sequence[Sequence[Piece]], number: int, *, folded: bool) -> Tensor:
+    """Products of a scope's sums over blocks, weights by gradients, then of sums over windows, on its device."""
+    sums = [_summed([each.weights[number] for each in block]) for block in blocks]
+    ends = [blocks[0][0].starts[number], *(block[-1].ends[number] for block in blocks)]
+    more = [_summed([each.sampled[number] for each in block]) for block in blocks if block[0].sampled]
+    columns = torch.stack([*sums, *ends, *more]).split(_COLUMNS, 1)
+    return _summed([_of_columns(each, len(blocks), folded) for each in columns])
 
-    Where vectors are folded they are products with all, (4m, 4m).
+
+def _summed(vectors: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, vectors)
+
+
+def _of_columns(rows: Tensor, count: int, folded: bool) -> Tensor:
+    """The share of some columns: of sums of weights, ends of the gradients' sums, and what is added to those.
+
+    After the products of blocks comes that of the gradients of both windows. Where vectors are folded, squares follow:
+    of the gradients of either, and of how far the weights went from the one to the other.
     """
-    weights = [functools.reduce(torch.add, [each.weights[number] for each in block]) for block in blocks]
-    gradients = [block[-1].ends[number] - block[0].starts[number] for block in blocks]
-    for total, more in ((one, each) for one, block in zip(gradients, blocks, strict=True) for each in block):
-        if more.sampled:
-            total.add_(more.sampled[number])
-    rows = torch.stack([*weights, *gradients])
     rows = rows.to(widest(rows.device))
-    return rows @ (rows[len(blocks) :] if width is None else rows).T
+    weights, ends, more = rows[:count], rows[count : 2 * count + 1], rows[2 * count + 1 :]
+    gradients = ends[1:] - ends[:-1]
+    if len(more):
+        gradients += more
+    first, second = gradients.unflatten(0, (2, -1)).sum(1)
+    pairs = [(first, second)]
+    if folded:
+        before, after = weights.unflatten(0, (2, -1)).sum(1)
+        pairs += [(each, each) for each in (first, second, before - after)]
+    return torch.cat([(weights @ gradients.T).flatten(), torch.stack([torch.dot(*each) for each in pairs])])
 
 
 def _together(found: Sequence[Gathered]) -> Gathered:
-    floors, squares, samples = (
-        np.asarray(sum(getattr(each, name) for each in found)) for name in ("floors", "squares", "samples")
-    )
-    gram = np.asarray(sum(each.gram[:, -len(floors) :] for each in found))  # some are folded, and others not
-    return Gathered(ALL, gram, floors, squares, samples, None, float(np.linalg.norm([each.sketch for each in found])))
+    def total(name: str) -> Any:
+        return sum(getattr(each, name) for each in found)
+
+    names = "products", "common", "floors", "squares", "samples"
+    errors = np.linalg.norm([each.sketch for each in found])
+    return Gathered(ALL, sketch=float(errors), **{name: total(name) for name in names})
