@@ -1,8 +1,8 @@
 """Measured noise floors of a softmax head on digits, each beside the five rungs; weight decay 1e-2, batches of 8.
 
 Real runs from W*, looked at after 12 relaxation times of the flattest mode. Their twins, whose law is known, take most
-of the chance out. With momentum at the same effective rate. Shuffled epochs are without twins here, and beside the law of
-independent batches of the same size without replacement; their own law follows in the next line.
+of the chance out. Momentum is at the same effective rate. Shuffled epochs have no twins here, and stand beside the law
+of independent batches of the same size without replacement; their own law follows in the next line.
 
     python benchmarks/head_floors.py [replicas]
 """
@@ -58,9 +58,9 @@ def main() -> None:
         print(f"{sgd.words:<62} {floor:9.5f} {error:8.5f} {plain / error:5.1f}  {cells}  u {balance.anharmonicity:.3f}")
         if sgd.epochs:
             own = fl.predict(problem, sgd)
-            change = own.excess_loss / floor - 1
+            words = "  in epochs, anharmonic"
             print(
-                f"{'  in epochs, anharmonic':<62} {own.excess_loss:9.5f} {change:+8.1%}  stated {own.stated_error:.1%}"
+                f"{words:<62} {own.excess_loss:9.5f} {own.excess_loss / floor - 1:+8.1%}  stated {own.stated_error:.1%}"
             )
 
 
