@@ -183,7 +183,7 @@ def _memory(momentum: Any) -> float:
 
 
 def _rule(group: Group) -> Rule:
-    rate: Any = group["lr"].detach() if isinstance(group["lr"], Tensor) else group["lr"]
+    rate: Any = group["lr"].detach().reshape(()) if isinstance(group["lr"], Tensor) else group["lr"]
     return Rule(rate, group["momentum"], group["dampening"], group["nesterov"])
 
 

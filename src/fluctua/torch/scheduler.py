@@ -100,7 +100,8 @@ class EquilibriumLR(LRScheduler):
     Raises
     ------
     InvalidInput
-        For another optimiser than the monitor's, a factor that is not between 0 and 1, a negative `min_lr`.
+        For another optimiser than the monitor's, a factor that is not between 0 and 1, a negative `min_lr`, and
+        `schedulers` that are none of torch's or of another optimiser.
 
     Examples
     --------
@@ -131,7 +132,7 @@ class EquilibriumLR(LRScheduler):
         self.factor = real_number("factor", factor, above=0.0, below=1.0)
         self.patience = positive_int("patience", patience, minimum=0)
         self._min_lr = _each("min_lr", min_lr, len(self.optimizer.param_groups))
-        self._others = [one for each in schedulers for one in _nested(each)]
+        self._others = [one for each in _held(schedulers, self.optimizer) for one in _nested(each)]
         self.last_epoch, self._agreed, self._last_look, self._finished = 0, 0, 0, False
         self._cuts: list[Cut] = []
         for group in self.optimizer.param_groups:
@@ -169,9 +170,12 @@ class EquilibriumLR(LRScheduler):
             self._begin()
         self.last_epoch += 1
         looks = len(self.monitor.evidence)
+        if looks < self._last_look:  # of a monitor that began anew
+            self._last_look = 0
         if looks > self._last_look:
             self._last_look = looks
-            self._agreed = self._agreed + 1 if self.monitor.state == EQUILIBRATED else 0
+            agrees = self.monitor.state == EQUILIBRATED and self.monitor._holds()
+            self._agreed = self._agreed + 1 if agrees else 0
             if self._agreed > self.patience:
                 self._cut(self.monitor.evidence[-1])
         self._last_lr = self._rates()
@@ -186,7 +190,7 @@ class EquilibriumLR(LRScheduler):
 
     def _begin(self) -> None:
         """Set the base rates."""
-        self.last_epoch = 0
+        self.last_epoch = self._agreed = 0
         for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
             _set(group, _number(rate))
         self._last_lr = self._rates()
@@ -208,16 +212,16 @@ class EquilibriumLR(LRScheduler):
             self._finished = True
             return
         for place, ratio in enumerate(new / old if old else 1.0 for new, old in zip(after, before, strict=True)):
-            self._multiply(place, after[place], ratio)
+            self._multiply(place, before[place], after[place], ratio)
         self._cuts.append(cut)
         words = "step %d: learning rate %.6g to %.6g, gain %.3g floors in [%.3g, %.3g]"
         _LOG.info(words, look.step, max(before), max(after), look.gain, look.low, look.high)
         self.monitor.restart(f"the learning rate was cut at step {look.step}, and the clock started anew")
 
-    def _multiply(self, place: int, rate: float, ratio: float) -> None:
+    def _multiply(self, place: int, before: float, after: float, ratio: float) -> None:
         group = self.optimizer.param_groups[place]
-        _set(group, rate)
-        group["initial_lr"] = group.get("initial_lr", rate) * ratio
+        _set(group, after)
+        group["initial_lr"] = group.get("initial_lr", before) * ratio
         for each in (self, *self._others):
             if place < len(each.base_lrs):
                 each.base_lrs[place] = each.base_lrs[place] * ratio
@@ -267,6 +271,22 @@ def _each(name: str, value: Any, groups: int) -> list[float]:
     if len(value) != groups:
         raise InvalidInput(f"{name} must be a number or one for each of the {groups} groups, got {len(value)}.")
     return [real_number(name, each, minimum=0.0) for each in value]
+
+
+def _held(schedulers: Any, optimizer: Optimizer) -> list[Any]:
+    """Schedulers of torch behind the wrappers of other libraries; refuse what is none, or of another optimizer."""
+    if not isinstance(schedulers, (list, tuple)):
+        raise InvalidInput(f"schedulers must be a list of torch's, got {shown(schedulers)}.")
+    found = [getattr(each, "scheduler", each) for each in schedulers]  # Accelerate's holds torch's
+    for each in found:
+        if not isinstance(each, LRScheduler):
+            raise InvalidInput(
+                f"schedulers must be those of torch.optim.lr_scheduler, got {shown(each)}: a cut multiplies the base "
+                f"rates that they compute from."
+            )
+        if unwrapped(each.optimizer) is not optimizer:
+            raise InvalidInput(f"the scheduler {type(each).__name__} is of another optimizer: a cut would change that.")
+    return found
 
 
 def _nested(scheduler: Any) -> Iterator[Any]:
