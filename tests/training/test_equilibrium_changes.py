@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from fluctua.torch import EquilibriumMonitor  # noqa: E402
+from fluctua.torch import EquilibriumLR, EquilibriumMonitor  # noqa: E402
 from fluctua.torch.clock import Clock  # noqa: E402
 from fluctua.torch.seen import Seen  # noqa: E402
 from helpers.watched import Training, first_look  # noqa: E402
@@ -27,6 +28,10 @@ def heavy(params):
 
 def of_tensor(params):
     return SGD(params, lr=torch.tensor(0.05), foreach=False)
+
+
+def decayed(params):
+    return torch.optim.AdamW(params, lr=0.01, betas=(0.5, 0.9), weight_decay=0.1)
 
 
 def watched(make=plain, **options):
@@ -243,6 +248,110 @@ def test_where_nothing_moves_nothing_is_decided():
         still.grad = torch.zeros(3)
         optimizer.step()
     assert (monitor.state, monitor.reason) == ("undecided", "the floor measured in the windows is not positive")
+
+
+def test_an_optimiser_may_be_without_parameters_for_a_while():
+    run, monitor = watched()
+    (group,) = run.optimizer.param_groups
+    kept, group["params"] = group["params"], []
+    run.run(20)
+    assert monitor.reason == "the optimizer has no parameter"
+    group["params"] = kept
+    run.run(first_look(4) + 4)
+    assert len(monitor.evidence) == 1
+
+
+def test_a_momentum_that_was_set_to_zero_leaves_nesterovs_step_plain():
+    run, monitor = watched(lambda params: SGD(params, lr=0.05, momentum=0.5, nesterov=True))
+    other, expected = watched()
+    run.optimizer.param_groups[0]["momentum"] = 0.0
+    for each in (run, other):
+        each.run(first_look(4, 6) + 4)
+    assert monitor.evidence[0].floor > 0
+    run.model.load_state_dict(other.model.state_dict())
+    assert "stopped" not in monitor.reason
+    assert len(monitor.evidence) == len(expected.evidence)
+
+
+def clipping(run):
+    def clip(*_):
+        torch.nn.utils.clip_grad_norm_(run.model.parameters(), 0.3)
+
+    return clip
+
+
+@pytest.mark.parametrize("make", [plain, lambda params: SGD(params, lr=0.02, momentum=0.5, nesterov=True), decayed])
+def test_gradients_are_seen_as_applied_whenever_hooks_were_registered(make):
+    (run, monitor), (other, expected) = (Training(make), None), watched(make)
+    run.optimizer.register_step_pre_hook(clipping(run))
+    monitor = EquilibriumMonitor(run.optimizer, every=4)
+    other.optimizer.register_step_pre_hook(clipping(other))
+    second = EquilibriumMonitor(other.optimizer, every=4)
+    for each in (run, other):
+        each.run(first_look(4, 12))
+    tables = [each.evidence.to_csv() for each in (monitor, expected, second)]
+    assert len(monitor.evidence) >= 1
+    assert tables[1:] == tables[:1] * 2
+    assert len(other.optimizer._optimizer_step_post_hooks) == 0
+
+
+def test_a_hook_that_comes_while_the_clock_runs_starts_it_anew():
+    run, monitor = watched()
+    run.run(42)
+    handle = run.optimizer.register_step_pre_hook(clipping(run))
+    run.run(12)
+    assert monitor.reason.startswith("the order of the hooks changed at step")
+    run.run(first_look(4) - 4)
+    assert len(monitor.evidence) == 1
+    handle.remove()
+    monitor.remove()
+    assert not run.optimizer._optimizer_step_pre_hooks
+    run.run(20)
+
+
+def test_weights_that_come_later_are_refused_in_words():
+    run, monitor = watched()
+    run.run(20)
+    late = torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    run.optimizer.add_param_group({"params": [late]})
+    run.run(12, lambda: setattr(late, "grad", torch.ones_like(late)))
+    assert monitor.reason.startswith("the monitor has stopped, InvalidInput: a parameter is complex")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda all_of_it: pickle.loads(pickle.dumps(all_of_it))])
+@pytest.mark.parametrize("make", [plain, heavy])
+def test_a_copy_with_its_optimiser_goes_on_alike(copied, make):
+    run, monitor = watched(make, groups="tensor", delta=1e9)
+    scheduler = EquilibriumLR(run.optimizer, monitor)
+    run.run(first_look(4) + 2)
+    model, optimizer, twin, other = copied((run.model, run.optimizer, monitor, scheduler))
+    assert twin.optimizer is other.optimizer is optimizer
+    assert other.monitor is twin
+    assert next(iter(model.parameters())) is optimizer.param_groups[0]["params"][0]
+    for _ in range(2):
+        for each in (scheduler, other):
+            each.step()
+        batches = run.drawn.get_state()
+        run.run(first_look(4))
+        again = Training(lambda _: optimizer, model=model)
+        again.drawn.set_state(batches)
+        again.run(first_look(4))
+    assert len(other.cuts) >= 1
+    assert twin.evidence.to_csv() == monitor.evidence.to_csv()
+    assert other.get_last_lr() == scheduler.get_last_lr()
+
+
+def test_steps_that_are_lost_in_rounding_are_said():
+    """In bfloat16 a step of 0.01 leaves 100 as it is: the floor is that of steps which are not made."""
+    still = torch.nn.Parameter(torch.full((3,), 100.0, dtype=torch.bfloat16))
+    optimizer = SGD([still], lr=0.01)
+    monitor, drawn = EquilibriumMonitor(optimizer, every=1), torch.Generator().manual_seed(0)
+    for _ in range(first_look(1)):
+        still.grad = torch.randn(3, generator=drawn).bfloat16()
+        optimizer.step()
+    assert monitor.state == "undecided"
+    assert monitor.reason.startswith("the weights stood still in the windows")
+    assert monitor.floor > 0
 
 
 def test_groups_are_named_by_their_number_in_the_optimiser():

@@ -16,6 +16,7 @@ from .clock import Clock, shortest_look
 from .closures import closure_of, is_of_lightning, with_closure
 from .rules import rules_of, unwrapped
 from .seen import SETTINGS, Seen
+from .turns import LastHook
 from .windows import Piece
 
 __all__ = ["Hooked", "ordinarily"]
@@ -65,7 +66,7 @@ class Hooked(ABC):
         self._clock: Clock | None = None
         self._seen = Seen(self.optimizer, self._rules.settings)
         self._mark(0)
-        self._handle = self.optimizer.register_step_pre_hook(self._hook())
+        self._handle = LastHook(self.optimizer, self._hook())
 
     @abstractmethod
     def _look(self, clock: Clock, blocks: list[list[Piece]]) -> None:
@@ -122,7 +123,7 @@ class Hooked(ABC):
         closure = closure_of(args, kwargs) if kwargs or len(args) > 1 else None
         if closure is not None and not is_of_lightning(closure):
             self._refuse()
-        elif self._clock is not None:
+        else:
             if "found_inf" in optimizer.__dict__:
                 self._skip(optimizer.__dict__["found_inf"])
             if self._steps == self._middle and closure is None:
@@ -186,9 +187,12 @@ class Hooked(ABC):
         """
         held, clock = optimizer.__dict__, self._clock
         try:
+            late = self._handle.come_last()
             if clock is None:
                 return
             self._seen.follow_trained()
+            if late:
+                self._seen.strayed = self._seen.strayed or "the order of the hooks"
             if clock.observe(held.get("grad_scale"), held.get("found_inf")):
                 self._quiet = clock.units + 1 < clock.windows.due and self._seen.unmoved()
             else:
@@ -243,11 +247,14 @@ class Hooked(ABC):
     def _begin(self) -> None:
         """Start the clock, where anything moves."""
         groups = self.optimizer.param_groups
-        if all(not isinstance(group["lr"], torch.Tensor) and group["lr"] == 0 for group in groups):
+        if not any(group["params"] for group in groups):
+            self.restart("the optimizer has no parameter")
+        elif all(not isinstance(group["lr"], torch.Tensor) and group["lr"] == 0 for group in groups):
             self.restart("the learning rate is 0: nothing moves")
         elif any(group.get("momentum") and group.get("dampening") == 1 for group in groups):
             self.restart("the dampening is 1: no gradient enters the momentum, and nothing moves by it")
         else:
+            _refuse_weights(self.optimizer)  # there may be others than at first
             self._clock, self._seen.trained = self._new_clock(self._seen.settings), None
 
     def _stop(self, reason: str) -> None:
@@ -256,15 +263,19 @@ class Hooked(ABC):
         self._stopped = True
 
 
+_OF_FSDP = ("_is_flat_param", "_fsdp_flattened")
+"""Marks of the tensors that the first FSDP keeps of the weights, with use_orig_params and without."""
+
+
 def _refuse_weights(optimizer: Optimizer) -> None:
     """Refuse weights whose scalar products cannot be taken."""
     for group in optimizer.param_groups:
         for each in group["params"]:
             if each.is_complex():
                 raise InvalidInput("a parameter is complex: the monitor takes real ones. Use torch.view_as_real.")
-            if type(each).__name__ == "DTensor":
+            if type(each).__name__ == "DTensor" or any(hasattr(each, name) for name in _OF_FSDP):
                 raise InvalidInput(
-                    "a parameter is a DTensor (FSDP2, tensor parallel): its scalar products would need communication, "
+                    "a parameter is sharded (FSDP, tensor parallel): its scalar products would need communication, "
                     "which the monitor does not do. Use DistributedDataParallel."
                 )
             if isinstance(each, torch.nn.UninitializedParameter) or each.is_meta:

@@ -222,6 +222,11 @@ class EquilibriumMonitor(Hooked):
         rows = zip(*state["looks"].values(), strict=True)
         self._looks = [Look(*row) for row in rows]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made again: copied or pickled together with its optimizer, which it watches anew."""
+        options = {name: getattr(self, f"_{name}") for name in ("delta", "alpha", "every", "sketch")}
+        return _made_again, (type(self), self.optimizer, {**options, "groups": self._kind}, self.state_dict())
+
     def __repr__(self) -> str:
         value, low, high = self.gain
         shown = self.reason if math.isnan(value) else f"gain {value:.3g} in [{low:.3g}, {high:.3g}]"
@@ -271,3 +276,11 @@ class EquilibriumMonitor(Hooked):
             level=at,
             reason=said.reason,
         )
+
+
+def _made_again(
+    kind: type[EquilibriumMonitor], optimizer: Optimizer, options: Mapping[str, Any], state: Mapping[str, Any]
+) -> EquilibriumMonitor:
+    made = kind(optimizer, **options)
+    made.load_state_dict(state)
+    return made

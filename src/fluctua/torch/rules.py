@@ -89,7 +89,7 @@ class Descent(Rules):
     ) -> Tensors:
         """Return |g|; with momentum |u| of the buffer before the step too; for Nesterov |s| and s . u of the step."""
         del away, scales
-        decay, nesterov = group["weight_decay"], group["nesterov"]
+        decay, nesterov = group["weight_decay"], group["nesterov"] and group["momentum"]
         if decay or nesterov:
             gradients = descended(group, gradients, weights, decay)
         if not nesterov:
