@@ -256,6 +256,25 @@ def test_a_group_that_came_later_is_cut_once():
     assert (group["lr"], group["initial_lr"]) == pytest.approx((0.05, 0.05))
 
 
+def test_a_cut_that_another_scheduler_undoes_is_told_once(caplog):
+    watched = Watched(others=lambda o: (schedulers.LambdaLR(o, lambda _: 1.0),), schedulers=(), delta=1e-9)
+    force(watched)
+    watched.train(5)
+    assert watched.run.optimizer.param_groups[0]["lr"] == 0.05
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        "the cut at step 129 was undone: give the scheduler that computes the rate as schedulers=[...]"
+    ]
+
+
+def test_a_state_that_was_loaded_is_not_written_into():
+    watched = Watched(delta=1e-9)
+    state = watched.scheduler.state_dict()
+    watched.scheduler.load_state_dict(state)
+    force(watched)
+    assert watched.scheduler.base_lrs == pytest.approx([0.005])
+    assert state["base_lrs"] == [0.05]
+
+
 class Accelerated:
     """As Accelerate's scheduler: torch's is within."""
 
