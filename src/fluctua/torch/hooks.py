@@ -102,7 +102,7 @@ class Hooked(ABC):
         torch.compile leaves it alone, and it costs nothing more where nothing is compiled.
         """
         apart: Callable[..., Any] = torch.compiler.disable(self._met)  # type: ignore[no-untyped-call]
-        compiling, met, follow = torch.compiler.is_dynamo_compiling, self._met, self._seen.follow
+        compiling, met, seen = torch.compiler.is_dynamo_compiling, self._met, self._seen
 
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
             if compiling():
@@ -111,7 +111,11 @@ class Hooked(ABC):
             if steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
                 return met(optimizer, args, kwargs)
             self._steps = steps + 1
-            follow()
+            rate = seen.rate
+            for group in optimizer.param_groups:
+                if group["lr"] is not rate:
+                    seen.follow()
+                    break
             return None
 
         return call

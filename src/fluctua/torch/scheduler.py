@@ -94,7 +94,8 @@ class EquilibriumLR(LRScheduler):
     min_lr : float or sequence of float, optional
         What no rate, or that of each group, is cut below.
     patience : int, optional
-        Further looks in a row that have to agree before a cut; 0 cuts at the first.
+        Further looks in a row that have to agree before a cut; 0 cuts at the first. Those between two calls of `step`
+        count as one, the last.
     schedulers : sequence of torch.optim.lr_scheduler.LRScheduler, optional
         Others of the same optimiser, which compute the rate from a base rate: LambdaLR, cosine, or a SequentialLR of
         such.

@@ -30,6 +30,8 @@ class Seen:
         Of each group; a tensor stands for itself.
     rates : list
         The learning rates, which are compared at each step: they may come back before anything else is looked at.
+    rate : float, tensor or None
+        The very object that all of them are, where they are one.
     strayed : str
         What was otherwise in a step since; empty where nothing was.
     trained : list of bool or None
@@ -51,6 +53,8 @@ class Seen:
             group["lr"] if isinstance(group["lr"], Tensor) else values[place]
             for group, values in zip(groups, self.settings, strict=False)
         ]
+        first, *others = self.rates or [None]
+        self.rate = first if all(each is first for each in others) else None
         self._tensors = any(isinstance(each, Tensor) for each in self.rates)
         self._identity, self._places = identity(self._optimizer), self._places_now()
         self._params = [each for group in groups for each in group["params"]]
