@@ -38,6 +38,12 @@ def weights(shape=(2,), **options):
     return [torch.nn.Parameter(torch.ones(shape, **options))]
 
 
+def marked(name):
+    made = weights()
+    setattr(made[0], name, True)
+    return made
+
+
 class Own(SGD):
     """A step of one's own."""
 
@@ -84,6 +90,8 @@ OPTIMIZERS = {
     "own step": (lambda: Own(weights(), lr=0.1), "a Own"),
     "none": (lambda: torch.nn.Linear(2, 1), "optimizer must be one of torch.optim, got a Linear"),
     "complex": (lambda: plain(weights(dtype=torch.complex64)), "a parameter is complex"),
+    "flat, of FSDP": (lambda: plain(marked("_is_flat_param")), "a parameter is sharded"),
+    "part of a flat one": (lambda: plain(marked("_fsdp_flattened")), "a parameter is sharded"),
     "meta": (lambda: plain(weights(device="meta")), "no values yet"),
     "lazy": (lambda: plain(torch.nn.LazyLinear(2).parameters()), "no values yet"),
 }

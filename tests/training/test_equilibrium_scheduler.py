@@ -205,6 +205,109 @@ def test_a_resumed_scheduler_decides_alike():
         again.scheduler.load_state_dict({"last_epoch": 3})
 
 
+@pytest.mark.parametrize("tensor", [False, True])
+def test_a_look_at_another_rate_cuts_nothing(tensor):
+    """Steps are many between calls, and another scheduler has just changed the rate that the look was at."""
+    watched = Watched(lambda params: SGD(params, lr=torch.tensor(0.05) if tensor else 0.05), delta=1e9)
+    drop = schedulers.MultiStepLR(watched.run.optimizer, [1])
+    watched.run.run(first_look(1, 6))
+    assert watched.monitor.state == "equilibrated"
+    drop.step()
+    watched.scheduler.step()
+    assert watched.scheduler.get_last_lr() == pytest.approx([0.005])
+    watched.run.run(first_look(1, 12))  # a tensor is compared at looks
+    watched.scheduler.step()
+    assert watched.scheduler.get_last_lr() == pytest.approx([0.0005])
+
+
+def test_looks_of_a_warm_up_cut_nothing_after_it():
+    """A warm-up at one rate, long enough to come to equilibrium at it."""
+    run = Training(lambda params: SGD(params, lr=0.05))
+    monitor = EquilibriumMonitor(run.optimizer, every=16, delta=1e9)
+    cut = EquilibriumLR(run.optimizer, monitor)
+    constant, warm = schedulers.ConstantLR(run.optimizer, 0.1, 10**9), first_look(16) + 19
+    whole = schedulers.SequentialLR(run.optimizer, [constant, cut], [warm])
+    for _ in range(warm):
+        run.run(1)
+        whole.step()
+    assert monitor.state == "equilibrated"
+    run.run(1)
+    whole.step()
+    assert cut.get_last_lr() == [0.05]
+    assert len(cut.cuts) == 0
+
+
+def test_a_scheduler_goes_on_with_a_monitor_that_began_anew():
+    watched, again = Watched(delta=1e-9), Watched(delta=1e-9)
+    force(watched, "undecided", looks=5)
+    again.scheduler.load_state_dict(watched.scheduler.state_dict())
+    again.scheduler.step()
+    force(again)
+    assert again.scheduler.get_last_lr() == pytest.approx([0.005])
+
+
+def test_a_group_that_came_later_is_cut_once():
+    """Its initial rate, from which a scheduler that is made later computes, goes with its rate."""
+    watched = Watched(delta=1e-9)
+    late = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    watched.run.optimizer.add_param_group({"params": [late], "lr": 0.5})
+    force(watched)
+    group = watched.run.optimizer.param_groups[1]
+    assert (group["lr"], group["initial_lr"]) == pytest.approx((0.05, 0.05))
+
+
+def test_a_cut_that_another_scheduler_undoes_is_told_once(caplog):
+    watched = Watched(others=lambda o: (schedulers.LambdaLR(o, lambda _: 1.0),), schedulers=(), delta=1e-9)
+    force(watched)
+    watched.train(5)
+    assert watched.run.optimizer.param_groups[0]["lr"] == 0.05
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        "the cut at step 129 was undone: give the scheduler that computes the rate as schedulers=[...]"
+    ]
+
+
+def test_a_state_that_was_loaded_is_not_written_into():
+    watched = Watched(delta=1e-9)
+    state = watched.scheduler.state_dict()
+    watched.scheduler.load_state_dict(state)
+    force(watched)
+    assert watched.scheduler.base_lrs == pytest.approx([0.005])
+    assert state["base_lrs"] == [0.05]
+
+
+class Accelerated:
+    """As Accelerate's scheduler: torch's is within."""
+
+    def __init__(self, scheduler):
+        self.scheduler = scheduler
+
+    def step(self):
+        self.scheduler.step()
+
+
+def test_wrappers_of_schedulers_are_seen_through():
+    watched = Watched(others=lambda o: (Accelerated(schedulers.LambdaLR(o, lambda _: 1.0)),), delta=1e-9)
+    force(watched)
+    assert watched.train(5) == pytest.approx([0.005] * 5)
+
+
+def _elsewhere(_):
+    return (schedulers.LambdaLR(SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1), lambda _: 1.0),)
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        (lambda _: (None,), "schedulers must be those of torch.optim.lr_scheduler, got None"),
+        (lambda o: schedulers.LambdaLR(o, lambda _: 1.0), "schedulers must be a list of torch's"),
+        (_elsewhere, "the scheduler LambdaLR is of another optimizer"),
+    ],
+)
+def test_schedulers_that_a_cut_would_not_reach_are_refused(others, words):
+    with pytest.raises(InvalidInput, match=words):
+        Watched(others=others)
+
+
 REFUSED = {
     "factor 0": ({"factor": 0}, "factor must be greater than 0"),
     "factor 1": ({"factor": 1.0}, "factor must be less than 1"),

@@ -170,7 +170,10 @@ class Clock:
     @property
     def moved(self) -> bool:
         """Whether a learning rate that is a tensor has changed; asks the device."""
-        return any(bool(part.moved) for part in self.parts if isinstance(part.group["lr"], Tensor))
+        parts = [part for part in self.parts if isinstance(part.group["lr"], Tensor)]
+        for each in parts:
+            each.compare_rates()
+        return any(bool(each.moved) for each in parts)
 
     @property
     def shapes(self) -> list[list[list[int]]]:

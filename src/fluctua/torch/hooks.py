@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
 import torch
@@ -13,12 +12,14 @@ from torch.optim import Optimizer
 
 from ..errors import InvalidInput
 from ..verification.equilibrium.looks import PER_LOOK, look_lengths
-from .clock import Clock, identity, settings, shortest_look
+from .clock import Clock, shortest_look
 from .closures import closure_of, is_of_lightning, with_closure
 from .rules import rules_of, unwrapped
+from .seen import SETTINGS, Seen
+from .turns import LastHook
 from .windows import Piece
 
-__all__ = ["Hooked"]
+__all__ = ["Hooked", "ordinarily"]
 
 
 def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,6 +33,19 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             self._stop(_failed(error))
             return None
+
+    return run
+
+
+def ordinarily(method: Callable[..., Any]) -> Callable[..., Any]:
+    """What is asked within torch.inference_mode makes tensors that may be written into outside of it."""
+
+    @functools.wraps(method)
+    def run(self: Hooked, *arguments: Any) -> Any:
+        if not torch.is_inference_mode_enabled():
+            return method(self, *arguments)
+        with torch.inference_mode(False), torch.no_grad():
+            return method(self, *arguments)
 
     return run
 
@@ -50,10 +64,9 @@ class Hooked(ABC):
         self._every, self._kind, self._sketch = every, kind, sketch
         self._steps, self._stopped = 0, False
         self._clock: Clock | None = None
-        self._read = itemgetter(*self._rules.settings)
-        self._remember(self._settings())
+        self._seen = Seen(self.optimizer, self._rules.settings)
         self._mark(0)
-        self._handle = self.optimizer.register_step_pre_hook(self._hook())
+        self._handle = LastHook(self.optimizer, self._hook())
 
     @abstractmethod
     def _look(self, clock: Clock, blocks: list[list[Piece]]) -> None:
@@ -80,9 +93,6 @@ class Hooked(ABC):
         groups = [group for group in self.optimizer.param_groups if group["params"]]
         return PER_LOOK * next(look_lengths(shortest_look(self._rules, groups, self._every))) * self._every
 
-    def _settings(self) -> tuple[Any, Any]:
-        return settings(self.optimizer, self._rules.settings), identity(self.optimizer)
-
     def _new_clock(self, known: Any) -> Clock:
         return Clock(self.optimizer, self._rules, self._every, self._kind, self._sketch, known)
 
@@ -92,7 +102,7 @@ class Hooked(ABC):
         torch.compile leaves it alone, and it costs nothing more where nothing is compiled.
         """
         apart: Callable[..., Any] = torch.compiler.disable(self._met)  # type: ignore[no-untyped-call]
-        compiling, met = torch.compiler.is_dynamo_compiling, self._met
+        compiling, met, seen = torch.compiler.is_dynamo_compiling, self._met, self._seen
 
         def call(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
             if compiling():
@@ -101,6 +111,11 @@ class Hooked(ABC):
             if steps == self._next or kwargs or len(args) > 1 or "found_inf" in optimizer.__dict__:
                 return met(optimizer, args, kwargs)
             self._steps = steps + 1
+            rate = seen.rate
+            for group in optimizer.param_groups:
+                if group["lr"] is not rate:
+                    seen.follow()
+                    break
             return None
 
         return call
@@ -108,10 +123,11 @@ class Hooked(ABC):
     def _met(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """End the last unit, refuse a closure, sample in the middle of a unit, and count the step."""
         self._settle()
+        self._seen.follow()
         closure = closure_of(args, kwargs) if kwargs or len(args) > 1 else None
         if closure is not None and not is_of_lightning(closure):
             self._refuse()
-        elif self._clock is not None:
+        else:
             if "found_inf" in optimizer.__dict__:
                 self._skip(optimizer.__dict__["found_inf"])
             if self._steps == self._middle and closure is None:
@@ -125,6 +141,7 @@ class Hooked(ABC):
         self._steps += 1
         self._aim()
 
+    @ordinarily
     def _settle(self) -> None:
         """End units whose last step was made: before the next step, or where anything is asked of the monitor."""
         while self._steps >= self._end:
@@ -132,10 +149,10 @@ class Hooked(ABC):
             self._mark(self._end if quiet else self._steps)
             try:
                 due = clock is None or clock.due()
-                if not quiet and not self._unmoved():
+                if not quiet and not self._seen.unmoved():
                     self._turn()
                 elif due:  # most cuts make no look
-                    moved = self._places() != self._pointers
+                    moved = not self._seen.in_place()
                     self._turn() if clock is None or clock.is_look_due or moved else clock.cut()
             except Exception as error:
                 self._stop(_failed(error))
@@ -174,15 +191,24 @@ class Hooked(ABC):
         """
         held, clock = optimizer.__dict__, self._clock
         try:
+            late = self._handle.come_last()
             if clock is None:
                 return
+            self._seen.follow_trained()
+            if late:
+                self._seen.strayed = self._seen.strayed or "the order of the hooks"
             if clock.observe(held.get("grad_scale"), held.get("found_inf")):
-                self._quiet = clock.units + 1 < clock.windows.due and self._unmoved()
+                self._quiet = clock.units + 1 < clock.windows.due and self._seen.unmoved()
             else:
                 self._stop("a gradient is sparse: its norm cannot be read without waiting for the device")
         except Exception as error:
-            if not self._changed():  # weights of another dtype or place fit no sums
-                self._stop(_failed(error))
+            self._recover(error)
+
+    @_guarded
+    def _recover(self, error: Exception) -> None:
+        """Begin anew where weights of another dtype or place fit no sums; else stop."""
+        if not self._changed():
+            self._stop(_failed(error))
 
     @_guarded
     def _skip(self, found: torch.Tensor | None) -> None:
@@ -192,60 +218,57 @@ class Hooked(ABC):
     @_guarded
     def _turn(self) -> None:
         """Begin, begin anew where anything changed, or cut, and look where a look is due."""
-        if not (self._unmoved() and self._places() == self._pointers) and self._changed():
+        if not (self._seen.unmoved() and self._seen.in_place()) and self._changed():
             return
         if self._clock is None:
             self._begin()
         else:
             self._cut_where_due(self._clock)
 
+    def _holds(self) -> bool:
+        """Whether settings and parameters are still those of the last look; a rate on a device is asked for."""
+        self._settle()
+        return self._seen.unmoved() and (self._clock is None or not self._clock.moved)
+
     def _cut_where_due(self, clock: Clock) -> None:
         if clock.is_due and (blocks := clock.cut()) is not None:
             self._look(clock, blocks)
 
-    def _unmoved(self) -> bool:
-        """Whether settings and parameters are what they were, which is quickly said."""
-        for group, (values, params) in zip(self.optimizer.param_groups, self._objects, strict=False):
-            if self._read(group) != values or [*map(id, group["params"])] != params:
-                return False
-        return len(self.optimizer.param_groups) == len(self._objects)
-
-    def _held(self) -> list[tuple[Any, list[int]]]:
-        """Settings and parameters of each group; of a setting that is a tensor, the very object is compared."""
-        return [(self._read(group), [*map(id, group["params"])]) for group in self.optimizer.param_groups]
-
     def _changed(self) -> bool:
-        """Start the clock anew where a setting has another value, or a parameter other memory."""
-        seen, before = self._settings(), self._seen
-        alike = [ids for _, ids in self._held()] == [ids for _, ids in self._objects]
-        if seen != before and seen[1] == before[1] and alike and self._clock is not None:
+        """Start the clock anew where a setting has another value, or a parameter other memory.
+
+        A look that is due is made before, where no step was made with the new setting.
+        """
+        what = self._seen.changed()
+        if what == SETTINGS and not self._seen.strayed and self._clock is not None:
             self._cut_where_due(self._clock)
-        self._remember(seen)
-        if seen == before:
+        self._seen.take()
+        if not what:
             return False
-        what = "the learning rate or another setting" if seen[1] == before[1] else "the list of parameters"
         self.restart(f"{what} changed at step {self._steps}, and the clock started anew")
         return True
 
-    def _places(self) -> list[int]:
-        return [each.data_ptr() for group in self.optimizer.param_groups for each in group["params"]]
-
-    def _remember(self, seen: tuple[Any, Any]) -> None:
-        self._seen = seen
-        self._objects = self._held()
-        self._pointers = self._places()
-
     def _begin(self) -> None:
         """Start the clock, where anything moves."""
-        if all(not isinstance(group["lr"], torch.Tensor) and group["lr"] == 0 for group in self.optimizer.param_groups):
+        groups = self.optimizer.param_groups
+        if not any(group["params"] for group in groups):
+            self.restart("the optimizer has no parameter")
+        elif all(not isinstance(group["lr"], torch.Tensor) and group["lr"] == 0 for group in groups):
             self.restart("the learning rate is 0: nothing moves")
+        elif any(group.get("momentum") and group.get("dampening") == 1 for group in groups):
+            self.restart("the dampening is 1: no gradient enters the momentum, and nothing moves by it")
         else:
-            self._clock = self._new_clock(self._seen[0])
+            _refuse_weights(self.optimizer)  # there may be others than at first
+            self._clock, self._seen.trained = self._new_clock(self._seen.settings), None
 
     def _stop(self, reason: str) -> None:
         """Let go of everything, and say why."""
         self.restart(reason)
         self._stopped = True
+
+
+_OF_FSDP = ("_is_flat_param", "_fsdp_flattened")
+"""Marks of the tensors that the first FSDP keeps of the weights, with use_orig_params and without."""
 
 
 def _refuse_weights(optimizer: Optimizer) -> None:
@@ -254,9 +277,9 @@ def _refuse_weights(optimizer: Optimizer) -> None:
         for each in group["params"]:
             if each.is_complex():
                 raise InvalidInput("a parameter is complex: the monitor takes real ones. Use torch.view_as_real.")
-            if type(each).__name__ == "DTensor":
+            if type(each).__name__ == "DTensor" or any(hasattr(each, name) for name in _OF_FSDP):
                 raise InvalidInput(
-                    "a parameter is a DTensor (FSDP2, tensor parallel): its scalar products would need communication, "
+                    "a parameter is sharded (FSDP, tensor parallel): its scalar products would need communication, "
                     "which the monitor does not do. Use DistributedDataParallel."
                 )
             if isinstance(each, torch.nn.UninitializedParameter) or each.is_meta:

@@ -10,9 +10,9 @@ from torch.optim import Optimizer
 
 from .._validate.values import choice, positive_int, real_number
 from ..verification.equilibrium.looks import DRIFTING, EQUILIBRATED, UNDECIDED, decided, level
-from .clock import Clock, identity
+from .clock import Clock
 from .evidence import Evidence, Gain, Look
-from .hooks import Hooked
+from .hooks import Hooked, ordinarily
 from .resume import RESUMED, copied, refuse_other, restored
 from .scopes import KINDS
 from .transfer import Gathered, gathered
@@ -98,6 +98,7 @@ class EquilibriumMonitor(Hooked):
         given = positive_int("every", every), choice("groups", groups, KINDS), width
         self._looks: list[Look] = []
         self._states: dict[str, str] = {}
+        self._resting: list[str] = []
         self._skipped, self._reason = 0, ""
         super().__init__(optimizer, *given)
 
@@ -105,10 +106,11 @@ class EquilibriumMonitor(Hooked):
     def state(self) -> str:
         """The state as of the last look: "drifting", "undecided" or "equilibrated".
 
-        Of several groups all have to be equilibrated, and one that drifts is enough for "drifting".
+        Of several groups all have to be equilibrated, and one that drifts is enough for "drifting". A group that stood
+        still, without a gradient or at the learning rate 0, has no say.
         """
         self._settle()
-        found = set(self._states.values()) or {UNDECIDED}
+        found = {state for name, state in self._states.items() if name not in self._resting} or {UNDECIDED}
         return DRIFTING if DRIFTING in found else UNDECIDED if UNDECIDED in found else EQUILIBRATED
 
     @property
@@ -176,20 +178,22 @@ class EquilibriumMonitor(Hooked):
         reason : str, optional
             Said as `reason` until the next look.
         """
-        self._clock, self._states, self._reason = None, {}, str(reason)
+        self._clock, self._states, self._reason, self._stopped = None, {}, str(reason), False
         self._mark(self._steps)
 
+    @ordinarily
     def state_dict(self) -> dict[str, Any]:
         """Return all that later decisions depend on, for ``torch.save``: bit by bit the same after resuming."""
         self._settle()
-        if self._places() != self._pointers:
+        if not self._seen.in_place():
             self._changed()
         kept = {name: getattr(self, name) for name in RESUMED}
         clock = None if self._clock is None else {"shapes": self._clock.shapes, **self._clock.state()}
         looks = {name: list(values) for name, values in self.evidence.columns().items()}
-        saved: dict[str, Any] = copied({**kept, "_seen": self._seen[0], "clock": clock, "looks": looks})
+        saved: dict[str, Any] = copied({**kept, **self._seen.state(), "clock": clock, "looks": looks})
         return saved
 
+    @ordinarily
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up the state of a monitor with the same arguments; load model and optimiser first.
 
@@ -213,12 +217,15 @@ class EquilibriumMonitor(Hooked):
         self._mark(self._begun)
         self._quiet = state["_quiet"]
         self._aim()
-        self._remember((state["_seen"], identity(self.optimizer)))
-        if state["_seen"] != self._settings()[0]:  # to be found changed where the unit ends
-            self._objects = [(None, params) for _, params in self._objects]
+        self._seen.load(state)
         self._clock = made
         rows = zip(*state["looks"].values(), strict=True)
         self._looks = [Look(*row) for row in rows]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made again: copied or pickled together with its optimizer, which it watches anew."""
+        options = {name: getattr(self, f"_{name}") for name in ("delta", "alpha", "every", "sketch")}
+        return _made_again, (type(self), self.optimizer, {**options, "groups": self._kind}, self.state_dict())
 
     def __repr__(self) -> str:
         value, low, high = self.gain
@@ -241,7 +248,9 @@ class EquilibriumMonitor(Hooked):
         looks = [self._concluded(each, clock, at) for each in found]
         self._looks += looks
         self._states = {each.name: look.state for each, look in zip(clock.scopes, looks, strict=False)}
-        self._reason = "; ".join(dict.fromkeys(look.reason for look in looks if look.reason))
+        self._resting = [look.scope for look in looks if look.floor == 0 and look.work == 0]
+        moving = [look for look in looks if look.scope not in self._resting] or looks
+        self._reason = "; ".join(dict.fromkeys(look.reason for look in moving if look.reason))
         if not math.isfinite(looks[-1].work):
             self._restart_at(self._reason)
 
@@ -267,3 +276,11 @@ class EquilibriumMonitor(Hooked):
             level=at,
             reason=said.reason,
         )
+
+
+def _made_again(
+    kind: type[EquilibriumMonitor], optimizer: Optimizer, options: Mapping[str, Any], state: Mapping[str, Any]
+) -> EquilibriumMonitor:
+    made = kind(optimizer, **options)
+    made.load_state_dict(state)
+    return made

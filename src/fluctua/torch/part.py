@@ -27,7 +27,8 @@ class Part:
         What gives the sum of the gradients from the change of the vector of `ended`.
     own_factor : float
         What of it is in that vector already: all of it where parts differ.
-
+    number : int
+        Of the group in the optimiser, where others may be empty.
     settings : dict
         Those that the clock was started with, whatever the group says by now; the group's own where one is a tensor.
 
@@ -40,6 +41,7 @@ class Part:
         held = {name: value for name, value in zip(rules.settings, known, strict=True) if value != "tensor"}
         self.settings = {**group, **held}
         self.params: Tensors = list(group["params"])
+        self.number = [*map(id, optimizer.param_groups)].index(id(group))
         self.device, self.dtype = self.params[0].device, precise(self.params[0].dtype)
         self._buffered = rules.local or bool(self.settings.get("momentum"))
         self._aliases = [each.detach() for each in self.params]
@@ -77,7 +79,7 @@ class Part:
                 return False
             found = [None if each is None else each.detach() for each in found]
         still = [each is None for each in found] if odd else []
-        self._compare_rates()
+        self.compare_rates()
         gradients = found if self._plain and scale is None and not odd else self._gradients(found, scale)
         here, away = self._weights(), list[Tensor]()
         buffers = self._at_rest(self._buffers(), still) if self._buffered else []
@@ -115,10 +117,10 @@ class Part:
                 view.add_(weights)
         return True
 
-    def _compare_rates(self) -> None:
+    def compare_rates(self) -> None:
         """Note on the device whether a learning rate that is a tensor has changed."""
         if self._rate is not None:
-            self.moved |= (self._rate != self.group["lr"]).to(self.device)
+            self.moved |= (self._rate != self.group["lr"]).reshape(()).to(self.device)
 
     def direct(self, share: Any) -> Tensor | None:
         """Return the part of the gradients' sum that is sampled, each sample for `share` steps; before `weights`."""
@@ -136,7 +138,7 @@ class Part:
 
     def ended(self) -> Tensor:
         """Return the vector whose change since the last cut is the rest of the gradients' sum (F81)."""
-        self._compare_rates()
+        self.compare_rates()
         if self._buffer_sums is not None:
             self._buffer_sums.zero_()
             self._scales = self._here(self._rules.scales(self.settings, self._states()))

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["RESUMED", "copied", "refuse_other", "restored"]
 
 ARGUMENTS = ("_delta", "_alpha", "_every", "_kind", "_sketch")
-RESUMED = (*ARGUMENTS, "_steps", "_begun", "_quiet", "_stopped", "_states", "_skipped", "_reason")
+RESUMED = (*ARGUMENTS, "_steps", "_begun", "_quiet", "_stopped", "_states", "_resting", "_skipped", "_reason")
 """Attributes that are saved as they are."""
-LATER = {"_begun", "_quiet"}
+OTHERS = ("_seen", "_strayed", "_trained", "clock", "looks")
+LATER = {"_begun", "_quiet", "_resting", "_strayed", "_trained"}
 """Those that earlier versions did not save."""
 
 
@@ -38,7 +39,7 @@ def copied(value: Any) -> Any:
 
 def refuse_other(monitor: EquilibriumMonitor, state: Mapping[str, Any]) -> None:
     """Refuse the state of another kind of monitor."""
-    missing = {*RESUMED, "_seen", "clock", "looks"} - set(state if isinstance(state, Mapping) else ())
+    missing = {*RESUMED, *OTHERS} - set(state if isinstance(state, Mapping) else ())
     earlier = bool(missing) and missing <= LATER
     if not isinstance(state, Mapping) or missing - LATER or set(state["looks"]) != {f.name for f in fields(Look)}:
         raise InvalidInput(f"state is not that of an EquilibriumMonitor: {shown(state)}.")

@@ -89,7 +89,7 @@ class Descent(Rules):
     ) -> Tensors:
         """Return |g|; with momentum |u| of the buffer before the step too; for Nesterov |s| and s . u of the step."""
         del away, scales
-        decay, nesterov = group["weight_decay"], group["nesterov"]
+        decay, nesterov = group["weight_decay"], group["nesterov"] and group["momentum"]
         if decay or nesterov:
             gradients = descended(group, gradients, weights, decay)
         if not nesterov:
@@ -183,7 +183,7 @@ def _memory(momentum: Any) -> float:
 
 
 def _rule(group: Group) -> Rule:
-    rate: Any = group["lr"].detach() if isinstance(group["lr"], Tensor) else group["lr"]
+    rate: Any = group["lr"].detach().reshape(()) if isinstance(group["lr"], Tensor) else group["lr"]
     return Rule(rate, group["momentum"], group["dampening"], group["nesterov"])
 
 

@@ -17,6 +17,8 @@ from ..errors import InvalidInput
 from ..verification.equilibrium.looks import EQUILIBRATED
 from .evidence import Look
 from .monitor import EquilibriumMonitor
+from .rates import held, nested, number, of_groups, put_rate
+from .resume import copied
 from .rules import unwrapped
 
 __all__ = ["Cut", "Cuts", "EquilibriumLR"]
@@ -92,7 +94,8 @@ class EquilibriumLR(LRScheduler):
     min_lr : float or sequence of float, optional
         What no rate, or that of each group, is cut below.
     patience : int, optional
-        Further looks in a row that have to agree before a cut; 0 cuts at the first.
+        Further looks in a row that have to agree before a cut; 0 cuts at the first. Those between two calls of `step`
+        count as one, the last.
     schedulers : sequence of torch.optim.lr_scheduler.LRScheduler, optional
         Others of the same optimiser, which compute the rate from a base rate: LambdaLR, cosine, or a SequentialLR of
         such.
@@ -100,7 +103,8 @@ class EquilibriumLR(LRScheduler):
     Raises
     ------
     InvalidInput
-        For another optimiser than the monitor's, a factor that is not between 0 and 1, a negative `min_lr`.
+        For another optimiser than the monitor's, a factor that is not between 0 and 1, a negative `min_lr`, and
+        `schedulers` that are none of torch's or of another optimiser.
 
     Examples
     --------
@@ -130,12 +134,13 @@ class EquilibriumLR(LRScheduler):
             raise InvalidInput("the monitor is of another optimizer: give both the same one.")
         self.factor = real_number("factor", factor, above=0.0, below=1.0)
         self.patience = positive_int("patience", patience, minimum=0)
-        self._min_lr = _each("min_lr", min_lr, len(self.optimizer.param_groups))
-        self._others = [one for each in schedulers for one in _nested(each)]
+        self._min_lr = of_groups("min_lr", min_lr, len(self.optimizer.param_groups))
+        self._others = [one for each in held(schedulers, self.optimizer) for one in nested(each)]
         self.last_epoch, self._agreed, self._last_look, self._finished = 0, 0, 0, False
         self._cuts: list[Cut] = []
+        self._told: Cut | None = None
         for group in self.optimizer.param_groups:
-            group.setdefault("initial_lr", _number(group["lr"]))
+            group.setdefault("initial_lr", number(group["lr"]))
         self.base_lrs = [group["initial_lr"] for group in self.optimizer.param_groups]
         self._last_lr: list[Any] = self._rates()
 
@@ -168,13 +173,26 @@ class EquilibriumLR(LRScheduler):
         if epoch == 0:
             self._begin()
         self.last_epoch += 1
+        self._tell_undone()
         looks = len(self.monitor.evidence)
+        if looks < self._last_look:  # of a monitor that began anew
+            self._last_look = 0
         if looks > self._last_look:
             self._last_look = looks
-            self._agreed = self._agreed + 1 if self.monitor.state == EQUILIBRATED else 0
+            agrees = self.monitor.state == EQUILIBRATED and self.monitor._holds()
+            self._agreed = self._agreed + 1 if agrees else 0
             if self._agreed > self.patience:
                 self._cut(self.monitor.evidence[-1])
         self._last_lr = self._rates()
+
+    def _tell_undone(self) -> None:
+        """Say once where the rates are again what they were before the last cut."""
+        last = self._cuts[-1] if self._cuts else None
+        if last is None or last is self._told or last.before == last.after or tuple(self._rates()) != last.before:
+            return
+        self._told = last
+        words = "the cut at step %d was undone: give the scheduler that computes the rate as schedulers=[...]"
+        _LOG.warning(words, last.look.step)
 
     def _initial_step(self) -> None:
         """Do nothing: the rate is the optimiser's."""
@@ -186,13 +204,13 @@ class EquilibriumLR(LRScheduler):
 
     def _begin(self) -> None:
         """Set the base rates."""
-        self.last_epoch = 0
+        self.last_epoch = self._agreed = 0
         for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
-            _set(group, _number(rate))
+            put_rate(group, number(rate))
         self._last_lr = self._rates()
 
     def _rates(self) -> list[float]:
-        return [_number(group["lr"]) for group in self.optimizer.param_groups]
+        return [number(group["lr"]) for group in self.optimizer.param_groups]
 
     def _cut(self, look: Look) -> None:
         """Multiply every rate that is above its least, and whatever rates are computed from."""
@@ -208,16 +226,16 @@ class EquilibriumLR(LRScheduler):
             self._finished = True
             return
         for place, ratio in enumerate(new / old if old else 1.0 for new, old in zip(after, before, strict=True)):
-            self._multiply(place, after[place], ratio)
+            self._multiply(place, before[place], after[place], ratio)
         self._cuts.append(cut)
         words = "step %d: learning rate %.6g to %.6g, gain %.3g floors in [%.3g, %.3g]"
         _LOG.info(words, look.step, max(before), max(after), look.gain, look.low, look.high)
         self.monitor.restart(f"the learning rate was cut at step {look.step}, and the clock started anew")
 
-    def _multiply(self, place: int, rate: float, ratio: float) -> None:
+    def _multiply(self, place: int, before: float, after: float, ratio: float) -> None:
         group = self.optimizer.param_groups[place]
-        _set(group, rate)
-        group["initial_lr"] = group.get("initial_lr", rate) * ratio
+        put_rate(group, after)
+        group["initial_lr"] = group.get("initial_lr", before) * ratio
         for each in (self, *self._others):
             if place < len(each.base_lrs):
                 each.base_lrs[place] = each.base_lrs[place] * ratio
@@ -243,35 +261,7 @@ class EquilibriumLR(LRScheduler):
         if not isinstance(state_dict, Mapping) or not {*_OWN, "base_lrs", "cuts"} <= set(state_dict):
             raise InvalidInput(f"state_dict is not that of an EquilibriumLR: {shown(state_dict)}.")
         for name in (*_OWN, "base_lrs"):
-            setattr(self, name, state_dict[name])
+            setattr(self, name, copied(state_dict[name]))
         self._cuts = [
             Cut(tuple(each["before"]), tuple(each["after"]), Look(**each["look"])) for each in state_dict["cuts"]
         ]
-
-
-def _set(group: dict[str, Any], rate: float) -> None:
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(rate)
-    else:
-        group["lr"] = rate
-
-
-def _number(rate: Any) -> float:
-    return float(rate)
-
-
-def _each(name: str, value: Any, groups: int) -> list[float]:
-    """One number for each group."""
-    if not isinstance(value, (list, tuple)):
-        return [real_number(name, value, minimum=0.0)] * groups
-    if len(value) != groups:
-        raise InvalidInput(f"{name} must be a number or one for each of the {groups} groups, got {len(value)}.")
-    return [real_number(name, each, minimum=0.0) for each in value]
-
-
-def _nested(scheduler: Any) -> Iterator[Any]:
-    """A scheduler and those it is made of, as far as they have base rates."""
-    if hasattr(scheduler, "base_lrs"):
-        yield scheduler
-    for each in getattr(scheduler, "_schedulers", ()):
-        yield from _nested(each)

@@ -56,12 +56,12 @@ def scopes_of(kind: str, parts: Sequence[Part], sketch: int | str | None) -> lis
         sizes = [each.numel() for each in part.params]
         if kind == "param_group":
             places = range(place, place + len(sizes))
-            made.append(_scope(f"group {number}", places, [(number, WHOLE)], sum(sizes), part, sketch))
+            made.append(_scope(f"group {part.number}", places, [(number, WHOLE)], sum(sizes), part, sketch))
         elif kind == "tensor":
             ends = list(itertools.accumulate(sizes))
             for own, (end, size) in enumerate(zip(ends, sizes, strict=True)):
                 span = slice(end - size, end)
-                made.append(_scope(_name(part, number, own), [place + own], [(number, span)], size, part, sketch))
+                made.append(_scope(_name(part, own), [place + own], [(number, span)], size, part, sketch))
         place += len(sizes)
     if kind != "global":
         return made
@@ -76,6 +76,6 @@ def _scope(
     return Scope(name, places, spans, Fold(size, width, part.device, part.dtype))
 
 
-def _name(part: Part, number: int, place: int) -> str:
+def _name(part: Part, place: int) -> str:
     names = part.group.get("param_names")
-    return f"group {number}, {names[place] if names else f'tensor {place}'}"
+    return f"group {part.number}, {names[place] if names else f'tensor {place}'}"

@@ -34,8 +34,9 @@ class Fold:
     def __init__(self, size: int, width: int | None, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         self.width = width if width is not None and width < size else None
         if self.width is not None:
-            drawn = torch.Generator().manual_seed(size)
-            self._signs = (2 * torch.randint(0, 2, (size,), generator=drawn, dtype=torch.int8) - 1).to(device, dtype)
+            drawn = torch.Generator("cpu").manual_seed(size)  # by name, whatever the default device is
+            signs = 2 * torch.randint(0, 2, (size,), generator=drawn, dtype=torch.int8, device="cpu") - 1
+            self._signs = signs.to(device, dtype)
             self._whole = size // self.width * self.width
 
     def __call__(self, vector: Tensor) -> Tensor:

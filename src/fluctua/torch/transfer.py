@@ -114,7 +114,7 @@ def _counts(pieces: Sequence[Piece], like: Tensor) -> Tensor:
     """The steps in each piece; those of which the device says that they were none are known there."""
     steps = [each.steps for each in pieces]
     if any(isinstance(each, Tensor) for each in steps):
-        return torch.stack([torch.as_tensor(each, dtype=like.dtype).to(like.device) for each in steps])
+        return torch.stack([torch.as_tensor(each, dtype=like.dtype, device=like.device) for each in steps])
     return torch.tensor(steps, dtype=like.dtype, device=like.device)
 
 

@@ -109,6 +109,8 @@ def decided(read: Reading, delta: float, at_level: float) -> Conclusion:
         return Conclusion(*_NOTHING, "a weight or a gradient in the windows is not finite")
     if read.floor <= 0:
         return Conclusion(*_NOTHING, "the floor measured in the windows is not positive")
+    if read.work == 0 and read.work_error == 0:
+        return Conclusion(*_NOTHING, "the weights stood still in the windows: the steps are lost in their rounding")
     quantile = float(stdtrit(freedom, 1 - at_level))
     value, (low, high) = float(read.gain / read.floor), _interval(read, quantile)
     if high < delta:

@@ -36,7 +36,12 @@ class Rule:
         if self.nesterov:
             beta = self.momentum
             return self.lr * ((1 - beta) / 4 * square + beta**2 / 2 * product)
-        return self.lr / 4 * (1 + self.momentum) / (1 - self.dampening) * square
+        return self.lr / 4 * (1 + self.momentum) / self._kept * square
+
+    @property
+    def _kept(self) -> float:
+        """What enters the buffer of a gradient; without momentum there is none, and torch ignores the dampening."""
+        return 1 - self.dampening if self.momentum else 1.0
 
     @property
     def shares(self) -> tuple[Any, Any]:
@@ -45,7 +50,7 @@ class Rule:
         The displacement is the weights at the block's start less those at its end. Weight decay is in the sum, as it is
         in the step.
         """
-        beta, kept = self.momentum, 1 - self.dampening
+        beta, kept = self.momentum, self._kept
         return (1 - beta) / (self.lr * kept), beta**2 if self.nesterov else beta / kept
 
     def gradients(self, displacement: Any, buffers: Any = 0.0) -> Any:
