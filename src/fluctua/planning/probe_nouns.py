@@ -91,7 +91,9 @@ def _floor(problem: LeastSquares, sgd: SGD, *, exact: bool) -> float:
 def limit_words(problem: Any, limit: StableLimit) -> str:
     """Return what the limit is."""
     del problem
-    return f"lr {float(limit):.4g} is the largest stable one ({limit.method})"
+    more = ", whose noise epochs have on average; theirs is max_stable_lr(found.problem, found.sgd)"
+    about = more if limit.method == "independent batches" else ""
+    return f"lr {float(limit):.4g} is the largest stable one ({limit.method}{about})"
 
 
 @singledispatch

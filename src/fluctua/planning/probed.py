@@ -88,7 +88,8 @@ class Probe(ByValue, Tabular):
         Noise floor: expected excess loss in the stationary state of the winner's learning rate, held. NaN where there
         is none.
     limit : StableLimit
-        Largest stable learning rate with the winner's momentum.
+        Largest stable learning rate with the winner's momentum; in shuffled epochs as `Plan.limits` has it, whose
+        `.method` says of what.
     advice : Conditioning or None
         What centring or standardising would do; None for a problem that has none.
     accuracy : ExpectedAccuracy or None
