@@ -78,6 +78,30 @@ def test_a_loss_that_is_no_mean_over_samples():
     refused("no mean over samples", loss=lambda out, y: nn.functional.cross_entropy(out - out.mean(0), y))
 
 
+def test_a_loss_that_is_no_mean_over_the_last_samples():
+    """Which come in the order of their classes, or are left out at the end."""
+    x, y = data(2000)
+    for loss, labels in (
+        (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]).double()), torch.arange(2000) // 1990),
+        ("cross_entropy", torch.where(torch.arange(2000) > 1997, -100, y)),
+    ):
+        refused("no mean over samples", loss=loss, loader=[(x, labels)])
+        with pytest.raises(InvalidInput, match="no mean over samples"):
+            ft.minimise(network(nn.Tanh()), loss, [(x, labels)])
+
+
+def test_parameters_without_values_and_of_sixteen_bits():
+    for model in (nn.LazyLinear(2), nn.Linear(3, 2, device="meta")):
+        refused("a parameter has no values yet", model)
+    for kind, bits in ((torch.bfloat16, "bfloat16"), (torch.float16, "float16")):
+        half = network(nn.Tanh()).to(kind)
+        refused(f"are in {bits}, whose rounding", half)
+        refused("dtype must be torch.float64, torch.float32 or None", half, dtype=kind)
+        with pytest.raises(InvalidInput, match=r"model.float\(\)"):
+            ft.minimise(half, "cross_entropy", [data()])
+        refused("at no minimum", half, dtype=torch.float64)
+
+
 def test_a_random_loss():
     refused("the loss is random", loss=lambda out, y: nn.functional.cross_entropy(nn.functional.dropout(out), y))
 

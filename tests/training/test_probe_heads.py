@@ -17,6 +17,8 @@ from helpers.probes import FAR, loader, network, pasted, tensors
 torch = pytest.importorskip("torch")
 ft = import_module("fluctua.torch")
 
+nn = torch.nn
+
 pytestmark = pytest.mark.torch
 HEAD = {"loss": "cross_entropy", "weight_decay": 0.02, "momenta": [0.0], "progress": False}
 
@@ -54,9 +56,10 @@ RUNS = 200
 def mean_excess(found, runs):
     """Of real runs, all at once, above the optimum, and its standard error."""
     x, targets = np.asarray(found.problem.inputs, np.float64), np.eye(4)[found.problem.answers]
+    epoch = -(-len(x) // found.sgd.batch_size)
     sgd, rng, weights = found.sgd, np.random.default_rng(5), np.zeros((runs, 4, found.problem.features))
     for step in range(found.steps):
-        begin = step % 19 * sgd.batch_size
+        begin = step % epoch * sgd.batch_size
         if begin == 0:
             orders = rng.permuted(np.tile(np.arange(len(x)), (runs, 1)), axis=1)
         batch = orders[:, begin : begin + sgd.batch_size]
@@ -77,6 +80,29 @@ def test_shuffled_runs_have_the_share_of_the_noise_that_is_told_and_not_the_whol
     whole = apart.best.loss - apart.optimum_loss
     assert abs(measured - expected) < 6.5 * error + 0.2 * expected
     assert abs(measured - whole) > 6.5 * error + 0.2 * whole
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)
+def test_a_small_last_batch_counts_by_its_own_size(found):
+    """Two samples of 600 step alone; the mutant is the theory without them, of equal batches."""
+    options = {"batch_size": 46, "center": True, **HEAD}
+    small = ft.probe(found.inputs, found.targets, budget=20 * 14, **options)
+    equal = ft.probe(found.inputs[:598], found.targets[:598], budget=20 * 13, **options)
+    measured, error = mean_excess(small, RUNS)
+    expected, whole = (each.expected_loss - each.plan.optimum_loss for each in (small, equal))
+    assert abs(measured - expected) < 6.5 * error + 0.2 * expected
+    assert abs(measured - whole) > 6.5 * error + 0.2 * whole
+    assert small.floor > 1.5 * equal.floor
+
+
+@pytest.mark.parametrize(("size", "more"), [(45, False), (89, True)])
+def test_a_last_batch_that_overshoots_is_said(size, more):
+    """A single sample, and some are long."""
+    x, y = blobs()
+    found = ft.probe(x * (1 + 4 * (torch.arange(90) % 10 == 0))[:, None], y, budget=100, batch_size=size, **HEAD)
+    assert found.best.uncertain_spread == more
+    for text in (found.words, found.torch_code()):
+        assert (" or more" in text) == more
 
 
 def test_its_numbers_are_those_of_the_verbs(found, alone):
@@ -142,6 +168,55 @@ def test_labels_of_minus_100_do_not_count():
     assert ft.probe(torch.cat([x, x[:10]]), marked, budget=20, batch_size=8, **HEAD).expected_loss == pytest.approx(
         whole.expected_loss, rel=1e-9
     )
+
+
+def test_targets_that_are_rows_of_probabilities(tmp_path):
+    """As nn.CrossEntropyLoss takes them; of batches of all samples there is no noise, and the loop ends as told."""
+    x, y = blobs()
+    rows = nn.functional.one_hot(y).float()
+    given = {"labels": y, "one-hot": rows, "soft": 0.5 * rows + 0.5 / 3, "double": 0.5 * rows.double() + 0.5 / 3}
+    found = {name: ft.probe(x, each, budget=20, batch_size=90, **HEAD) for name, each in given.items()}
+    assert found["one-hot"].expected_loss == pytest.approx(found["labels"].expected_loss, rel=1e-12)
+    for name in ("one-hot", "soft", "double"):
+        assert "probabilities of 3 classes" in found[name].words
+        assert found[name].accuracy is None
+        measured, predicted, _ = pasted(found[name].torch_code(), tmp_path, {"X": x, "y": given[name]})
+        assert measured == pytest.approx(predicted, rel=1e-4)
+        with pytest.raises(ValueError, match="other data than predicted"):
+            exec(found[name].torch_code(), {"inputs": x, "targets": y})
+    assert found["soft"].expected_loss > 1.02 * found["labels"].expected_loss  # the loss of the labels is another
+
+
+def test_whole_numbers_in_floats_are_labels():
+    x, y = blobs()
+    marked = torch.cat([y, torch.full((10,), -100)])
+    more = torch.cat([x, x[:10]])
+    for given in (y.float(), y.double()[:, None]):
+        found = ft.probe(x, given, budget=20, batch_size=8, **HEAD)
+        assert "labels, 3 outputs: 0, 1, 2" in found.words
+        assert found.accuracy == ft.probe(x, y, budget=20, batch_size=8, **HEAD).accuracy
+    exact, floats = (ft.probe(more, given, budget=20, batch_size=8, **HEAD) for given in (marked, marked.float()))
+    assert floats.to_dict() | {"seconds": 0, "data": 0} == exact.to_dict() | {"seconds": 0, "data": 0}
+    with pytest.raises(InvalidInput, match="of classes, and the targets of features are values"):
+        ft.probe(x, y + 0.5, budget=20, batch_size=8, **HEAD)
+
+
+def test_the_command_says_nothing_of_labels_that_a_softmax_probe_has_its_own_answer_to(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    x, y = blobs()
+    asked = ["--weight-decay", 0.02, "--momentum", 0, "--budget", 20, "--batch-size", 8]
+    told = {}
+    for name, kind in (("whole", torch.int64), ("floats", torch.float32)):
+        torch.save({"X": torch.cat([x, x[:10]]), "y": torch.cat([y, torch.full((10,), -100)]).to(kind)}, f"{name}.pt")
+        for spelled in ("cross-entropy", "cross_entropy"):
+            code, out, err = run("probe", f"{name}.pt", "--loss", spelled, *asked, "--held-out", f"{name}.pt", "--json")
+            assert (code, err) == (0, "")
+            found = json.loads(out)
+            del found["data"]
+            told[name, spelled] = found
+    first, *others = told.values()
+    assert all(other == first for other in others)
+    assert first["held_out_accuracy"] == pytest.approx(first["expected_accuracy"])
 
 
 def test_text_labels_and_held_out_data(tmp_path, monkeypatch, run):

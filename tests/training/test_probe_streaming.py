@@ -91,6 +91,40 @@ def test_a_layer_of_a_convolution_is_flattened_and_no_gradient_is_kept():
     assert not found.kept._held.requires_grad
 
 
+class Writes(nn.Module):
+    """What comes behind a layer may write into its output, as torchvision's residual networks do."""
+
+    def __init__(self, out=lambda x: x):
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+        self.wrapped = nn.Module()
+        self.wrapped.forward = out
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.wrapped(y)
+        nn.functional.relu(y, inplace=True)
+        return y.mul_(0.0)
+
+
+@pytest.mark.parametrize("out", [lambda x: x, lambda x: {"x": x}, lambda x: (x,), lambda x: x[:, :2]])
+def test_a_layer_s_output_is_what_it_put_out_though_it_is_written_into(out):
+    model = Writes(out)
+    found = {layer: stream(model, pairs(), layer) for layer in ("layer", "wrapped")}
+    with torch.no_grad():
+        expected = torch.cat([model.layer(x) for x, _ in pairs()]).numpy()
+    assert expected.min() < 0
+    np.testing.assert_array_equal(whole(found["layer"]), expected)
+    np.testing.assert_array_equal(whole(found["wrapped"]), expected[:, : whole(found["wrapped"]).shape[1]])
+
+
+def test_a_frame_of_features():
+    pandas = pytest.importorskip("pandas")
+    x, y = torch.randn(30, 2).numpy(), pandas.Series(np.arange(30) % 3)
+    one, other = (ft.probe(given, y, batch_size=4, **BRIEF) for given in (x, pandas.DataFrame(x)))
+    assert one.expected_loss == other.expected_loss
+
+
 class Twice(nn.Module):
     def __init__(self, times=2):
         super().__init__()
@@ -327,6 +361,7 @@ REFUSED = {
     "several tensors": (lambda x: (x, x[:, :1]), pairs(), r"of 2 tensors: 0 \(8, 3\), 1 \(8, 1\)"),
     "no tensor": (lambda _: None, pairs(), "NoneType, and a tensor was expected"),
     "one number": (lambda x: x.sum(), pairs(), r"have the shape \(\), and a row for each sample"),
+    "a class": (nn.ReLU, pairs(), "is the class ReLU: give an instance"),
     "no model": (3, pairs(), "features_or_model must be"),
     "an empty batch": (None, [(torch.zeros(0, 3), torch.arange(0))], "a row for each sample was expected"),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from .._validate.plain import Keywords
 from ..data import Dataset
 from ..errors import InvalidInput
 from ..planning.probed import Probe
-from ..planning.probes import probe_on
+from ..planning.probes import probe_on, reading_targets
 from ..planning.wanted import PROBE_LOSSES, Wanted
 from ..recipe.schedules import PLANNED, SHAPES
 from ..recipe.sgd import SAMPLINGS
@@ -26,6 +26,14 @@ __all__ = ["probe"]
 _LOSSES = tuple(name.replace("_", "-") for name in PROBE_LOSSES)
 
 
+class _Loss(click.Choice[str]):
+    """The name of a loss, which the API spells with an underscore."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as it is listed."""
+        return super().convert(str(value).replace("_", "-"), param, ctx)
+
+
 @command(
     short_help="A linear probe on features: floor, limit, plan, loop.",
     group="Probe",
@@ -36,7 +44,7 @@ _LOSSES = tuple(name.replace("_", "-") for name in PROBE_LOSSES)
 )
 @data_options
 @click.option("--labels", help="The file of the labels, where FEATURES holds features alone; as --targets.")
-@click.option("--loss", type=click.Choice(_LOSSES), default=_LOSSES[0], show_default=True, help="Of the probe.")
+@click.option("--loss", type=_Loss(_LOSSES), default=_LOSSES[0], show_default=True, help="Of the probe.")
 @click.option("--budget", type=int, help="Steps of the run.")
 @click.option("--epochs", type=int, help="Budget in epochs instead.  [default: 10]")
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Of the probe's training.")
@@ -79,7 +87,8 @@ def probe(*, as_json: bool, as_code: bool, **options: Any) -> int:
 
 def _compute(options: Keywords) -> Probe:
     asked = _wanted(options)
-    data, held_out = _loaded(options)
+    with reading_targets(asked.loss):
+        data, held_out = _loaded(options)
     with progress_bar() as progress:
         return probe_on(data, asked, held_out=held_out, progress=partial(progress, "plan"))
 

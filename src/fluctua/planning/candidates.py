@@ -70,8 +70,8 @@ class Candidate(Brief):
 
     @property
     def uncertain_spread(self) -> bool:
-        """Whether that may be more than 1.5 times too small, because the learning rate is near the limit."""
-        return isinstance(self.loop, Loop) and self.loop.tails
+        """Whether that may be more than 1.5 times too small: near the limit, or where a small last batch overshoots."""
+        return self.loop is not None and self.loop.tails
 
     def torch_code(self, loss: str | None = None, dtype: str = "float32") -> str:
         """Return the run as a training loop in torch, which can be pasted and runs as it is; see `torch_code`.
@@ -101,7 +101,8 @@ class Candidate(Brief):
         if self.loop is None:
             raise InvalidInput(
                 "this candidate does not know its data and steps, because no plan has made it: use "
-                "fluctua.torch_code(problem, sgd, steps)."
+                "fluctua.torch_code(problem, sgd, steps). The loop of a softmax head is a probe's, "
+                "fluctua.torch.probe(..., loss='cross_entropy')."
             )
         return self.loop.code(self.loop.losses[0] if loss is None else loss, dtype)
 

@@ -17,13 +17,14 @@ from ..recipe.torch_loop.cross_entropy import HeadLoop
 from ..recipe.torch_loop.layout import number
 from ..theory.local.approach import noise_along
 from ..theory.local.balance import Balance
+from ..theory.local.epoch_error import overshoots
 from ..theory.local.right import head_accuracy
 from ..theory.local.shuffled import kept_share
 from ..theory.probe import ExpectedAccuracy
 from ..theory.stable_limit import StableLimit
 from .candidates import Candidate, Plan
 from .head_forecast import expected_end
-from .probe_nouns import Found, _planned_with, found_of, limit_words, recipe_words
+from .probe_nouns import Found, _planned_with, found_of, limit_words, outputs_words, recipe_words
 from .wanted import Wanted
 
 __all__: list[str] = []
@@ -41,11 +42,12 @@ def _independent(problem: Head, wanted: Wanted) -> Any:
 
 @found_of.register(Head)
 def _found(problem: Head, plan: Plan, wanted: Wanted, data: Dataset, held_out: Dataset | None) -> Found:
-    ends = [_End(problem, one, plan.steps, wanted) for one in plan.candidates]
+    soft = data.labels is None
+    ends = [_End(problem, one, plan.steps, wanted, soft) for one in plan.candidates]
     candidates = sorted((end.candidate for end in ends), key=lambda one: one.loss)
     (best,) = (end for end in ends if end.candidate is candidates[0])
     told = replace(plan, candidates=tuple(candidates))
-    if data.labels is None:
+    if soft:
         return Found(told, best.floor, None, None, None)
     other = None if held_out is None else best.accuracy(held_out)
     return Found(told, best.floor, None, best.accuracy(), other)
@@ -57,6 +59,11 @@ def _crossover(problem: Head, limit: StableLimit) -> str:
     return f"lr {float(limit):.4g} is the crossover: above it the weights live outside the bowl, and nothing diverges"
 
 
+@outputs_words.register(Head)
+def _classes(problem: Head, data: Dataset) -> str:
+    return data.targets_words if data.labels is not None else f"probabilities of {len(problem.classes)} classes"
+
+
 @recipe_words.register(Head)
 def _in_torch(problem: Head, sgd: SGD) -> str:
     del problem
@@ -66,15 +73,16 @@ def _in_torch(problem: Head, sgd: SGD) -> str:
 class _End:
     """The end of a candidate's run, which a plan has for independent batches, as its sampling has it."""
 
-    def __init__(self, problem: Head, planned: Candidate, steps: int, wanted: Wanted) -> None:
-        self.balance, self.steps = Balance(problem, planned.sgd), steps
+    def __init__(self, problem: Head, planned: Candidate, steps: int, wanted: Wanted, soft: bool) -> None:
+        self.balance, self.steps, self.soft = Balance(problem, planned.sgd), steps, soft
         self.planned, self.sgd = planned, replace(planned.sgd, sampling=wanted.sampling)
-        self.batches = len(self.sgd.batch_sizes(problem.population)) if self.sgd.epochs else 0
 
     def share(self, position: int | None = None) -> Array:
         """What each mode keeps of its variance."""
         h = self.balance.picture.curvatures
-        return kept_share(h, self.planned.sgd, self.batches, position) if self.batches else np.ones_like(h)
+        if not self.sgd.epochs:
+            return np.ones_like(h)
+        return kept_share(h, self.sgd, self.balance.problem.population, position)
 
     @property
     def floor(self) -> float:
@@ -96,9 +104,12 @@ class _End:
         share = self.share(self.steps)
         left, path = noise * self._felt(share), end.excess_loss - noise
         loss = minimum.loss + path + left
-        off = np.hypot(end.uncertainty * np.sqrt(left / noise), _SHUFFLED * left * bool(self.batches)) if noise else 0.0
-        spread = float(np.hypot(self._deviation(share, path), off))
-        loop = replace(HeadLoop.on(problem, self.sgd, self.steps), expected=loss, spread=spread)
+        off = end.uncertainty * np.sqrt(left / noise) if noise else 0.0
+        shuffled = _SHUFFLED * left if self.sgd.epochs else 0.0
+        spread = float(np.linalg.norm([self._deviation(share, path), off, shuffled]))
+        tails = self.sgd.epochs and overshoots(self.balance.picture, self.sgd)
+        loop = HeadLoop.on(problem, self.sgd, self.steps)
+        loop = replace(loop, soft=self.soft, expected=loss, spread=spread, tails=tails)
         return replace(self.planned, sgd=self.sgd, loss=loss, loop=loop)
 
     def _deviation(self, share: Array, path: float) -> float:

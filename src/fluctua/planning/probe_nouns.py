@@ -23,7 +23,7 @@ from .candidates import Plan
 from .conditioned import Conditioning, conditioning
 from .wanted import Wanted
 
-__all__ = ["Found", "asked_of_plan", "found_of", "limit_words", "recipe_words"]
+__all__ = ["Found", "asked_of_plan", "found_of", "limit_words", "outputs_words", "recipe_words"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,16 @@ def _floor(problem: LeastSquares, sgd: SGD, *, exact: bool) -> float:
 def limit_words(problem: Any, limit: StableLimit) -> str:
     """Return what the limit is."""
     del problem
-    return f"lr {float(limit):.4g} is the largest stable one ({limit.method})"
+    more = ", whose noise epochs have on average; theirs is max_stable_lr(found.problem, found.sgd)"
+    about = more if limit.method == "independent batches" else ""
+    return f"lr {float(limit):.4g} is the largest stable one ({limit.method}{about})"
+
+
+@singledispatch
+def outputs_words(problem: Any, data: Dataset) -> str:
+    """Return what the outputs are."""
+    del problem
+    return data.targets_words
 
 
 @singledispatch

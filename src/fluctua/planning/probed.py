@@ -21,7 +21,7 @@ from ..theory.probe import ExpectedAccuracy
 from ..theory.stable_limit import StableLimit
 from .candidates import Candidate, Plan
 from .conditioned import Conditioning
-from .probe_nouns import limit_words, recipe_words
+from .probe_nouns import limit_words, outputs_words, recipe_words
 from .wanted import Wanted
 
 __all__ = ["Probe", "Streamed"]
@@ -88,7 +88,8 @@ class Probe(ByValue, Tabular):
         Noise floor: expected excess loss in the stationary state of the winner's learning rate, held. NaN where there
         is none.
     limit : StableLimit
-        Largest stable learning rate with the winner's momentum.
+        Largest stable learning rate with the winner's momentum; in shuffled epochs as `Plan.limits` has it, whose
+        `.method` says of what.
     advice : Conditioning or None
         What centring or standardising would do; None for a problem that has none.
     accuracy : ExpectedAccuracy or None
@@ -245,7 +246,7 @@ class Probe(ByValue, Tabular):
         yield f"features  {self.data.name}: {self.samples:,} samples, {self.features:,} features, {self.dtype}{seconds}"
         yield from (f"note      {note}" for note in self.streamed.notes)
         yield f"prepared  {preparation_words(self.record) or 'not at all'}"
-        yield f"targets   {self.data.targets_words.splitlines()[0]}"
+        yield f"targets   {outputs_words(self.problem, self.data).splitlines()[0]}"
         if self.advice is not None and self.advice.words:
             yield "advice    " + self.advice.words.replace("\n", "\n" + 10 * " ")
         yield f"optimum   L(W*) = {self.plan.optimum_loss:.6g}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
@@ -28,7 +30,10 @@ def _mean_square(outputs: Tensor, targets: Tensor) -> Tensor:
 LOSSES: dict[str, LossFunction] = {"mse": _mean_square, "cross_entropy": nn.functional.cross_entropy}
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 _RANDOM = (nn.modules.dropout._DropoutNd, _BatchNorm, nn.RReLU)
-_COMPARED = 64  # samples whose mean loss is compared with the loss of their batch
+_COMPARED, _BLOCK = (
+    64,
+    1024,
+)  # samples whose mean loss is compared with the loss of their batch: first, and of each more
 _ROUNDING = 1e3  # epsilons within which two ways to compute a loss agree
 
 
@@ -37,10 +42,7 @@ def objective_of(
 ) -> Objective:
     """Return the loss as a function of the parameters, after all that can be wrong was refused."""
     _hold_model(model)
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise InvalidInput(f"dtype must be torch.float64, torch.float32 or None, got {shown(dtype)}.")
-    device = next(model.parameters()).device
-    kind = dtype or next(value.dtype for value in model.parameters() if value.requires_grad)
+    device, kind = next(model.parameters()).device, _arithmetic(model, dtype)
     inputs, targets = (_typed(each, kind, device) for each in _read(loader))
     weights, fixed, shapes = flat_parameters(model, kind)
     found = Objective(model, _loss(loss), weights, fixed, shapes, inputs, targets, weight_decay)
@@ -49,9 +51,24 @@ def objective_of(
     return found
 
 
+def _arithmetic(model: nn.Module, dtype: torch.dtype | None) -> torch.dtype:
+    """What is asked for, or that of the parameters; eight or eleven bits are too few for second derivatives."""
+    if dtype is not None and dtype not in (torch.float32, torch.float64):
+        raise InvalidInput(f"dtype must be torch.float64, torch.float32 or None, got {shown(dtype)}.")
+    kind = dtype or next(value.dtype for value in model.parameters() if value.requires_grad)
+    if kind not in (torch.float32, torch.float64):
+        raise InvalidInput(
+            f"the parameters of the model are in {str(kind).removeprefix('torch.')}, whose rounding is above most "
+            f"curvatures. Use model.float(), or better model.double()."
+        )
+    return kind
+
+
 def _hold_model(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"model must be a torch.nn.Module, got {shown(model)}.")
+    if any(isinstance(value, nn.UninitializedParameter) or value.is_meta for value in model.parameters()):
+        raise InvalidInput("a parameter has no values yet: run a batch through the model first, on a device.")
     trained = [value for value in model.parameters() if value.requires_grad]
     if not trained:
         raise InvalidInput("the model has no parameter that trains (requires_grad): nothing of it fluctuates.")
@@ -147,9 +164,7 @@ def _typed(values: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def _hold_loss(found: Objective) -> None:
     """Refuse a loss that is not a number, not finite, random, or no mean over samples."""
-    x, y = found.inputs[:_COMPARED], found.targets[:_COMPARED]
-    if len(x) == 1:
-        x, y = torch.cat([x, x]), torch.cat([y, y])
+    (x, y), *others = _groups(found)
     with torch.no_grad():
         first, second = (_attempt("the loss of a batch", lambda: found.of_batch(found.weights, x, y)) for _ in range(2))
         if not isinstance(first, Tensor) or first.ndim or not first.is_floating_point():
@@ -165,9 +180,11 @@ def _hold_loss(found: Objective) -> None:
                 f"the loss is random: the same {len(x)} samples gave {float(first):.9g} and {float(second):.9g}. A "
                 f"minimum needs one loss; take out dropout and other random parts."
             )
-        single = vmap(found.of_sample, (None, 0, 0))
-        each = _attempt("the loss of single samples", lambda: single(found.weights, x, y))
-    _hold_mean(float(first), each.double(), tolerance)
+        single = partial(vmap(found.of_sample, (None, 0, 0)), found.weights)
+        _hold_mean(float(first), _attempt("the loss of single samples", lambda: single(x, y)).double(), tolerance)
+        for more in others:
+            batch = float(_attempt("the loss of a batch", partial(found.of_batch, found.weights, *more)))
+            _hold_mean(batch, single(*more).double(), _ROUNDING * found.precision * abs(batch))
     try:
         found.along_of_batch(found.weights, found.weights, x, y)
     except RuntimeError as problem:
@@ -176,6 +193,15 @@ def _hold_loss(found: Objective) -> None:
             f"torch has no second derivative of this loss: {reason}. Attention has one inside `with "
             f"torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):`, around all calls."
         ) from problem
+
+
+def _groups(found: Objective) -> Iterator[tuple[Tensor, Tensor]]:
+    """All samples in groups at random: data often lie in the order of their classes. The first group is small."""
+    order = torch.as_tensor(np.random.default_rng(0).permutation(found.samples), device=found.inputs.device)
+    first = order[:_COMPARED]
+    later = [order[start : start + _BLOCK] for start in range(_COMPARED, len(order), _BLOCK)]
+    for some in (first.repeat(2) if len(first) == 1 else first, *later):
+        yield found.inputs[some], found.targets[some]
 
 
 def _hold_mean(batch: float, single: Tensor, tolerance: float) -> None:

@@ -28,6 +28,8 @@ def extracting(source: Any, layer: str | None) -> Iterator[Extractor]:
     InvalidInput
         For what cannot be called, a layer without a module, and a layer that the module does not have.
     """
+    if isinstance(source, type) and issubclass(source, torch.nn.Module):
+        raise InvalidInput(f"features_or_model is the class {source.__name__}: give an instance, the trained model.")
     if source is None or isinstance(source, torch.nn.Module) or callable(source):
         module = _module_of(source)
     else:
@@ -120,12 +122,22 @@ def _tapped(model: torch.nn.Module, layer: str) -> Iterator[Extractor]:
             )
         return seen[0]
 
-    hook = parts[choice("layer", layer, parts)].register_forward_hook(lambda _part, _inputs, out: seen.append(out))
+    part = parts[choice("layer", layer, parts)]
+    hook = part.register_forward_hook(lambda _part, _inputs, out: seen.append(_copied(out)))
     try:
         yield extract
     finally:
         hook.remove()
         seen.clear()
+
+
+def _copied(output: Any) -> Any:
+    """A layer's output, which the part behind it may write into, as nn.ReLU(inplace=True) does."""
+    if isinstance(output, torch.Tensor):
+        return output.detach().clone()
+    if hasattr(output, "keys"):
+        return {name: _copied(output[name]) for name in output.keys()}  # noqa: SIM118  (what has keys may be no mapping)
+    return tuple(map(_copied, output)) if isinstance(output, tuple | list) else output
 
 
 def _keywords(module: torch.nn.Module) -> set[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from .._validate.sizes import refuse_bytes
@@ -144,7 +145,7 @@ def _is_sequence(output: Any) -> bool:
 
 def _as_tensor(output: Any, number: int) -> torch.Tensor:
     try:
-        return torch.as_tensor(output)
+        return torch.tensor(np.asarray(output)) if hasattr(output, "__array__") else torch.as_tensor(output)
     except Exception as problem:  # whatever torch says of a stranger's
         raise InvalidInput(
             f"the features of batch {number} are {type(output).__name__}, and a tensor was expected: {problem}."

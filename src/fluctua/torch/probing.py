@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,9 +13,9 @@ import torch
 from .._validate.targets import TargetsAre
 from .._validate.values import function, positive_int
 from ..data import Dataset, load
-from ..errors import AmbiguousTargets, InvalidInput
+from ..errors import InvalidInput
 from ..planning.probed import Probe, Streamed
-from ..planning.probes import probe_on
+from ..planning.probes import probe_on, reading_targets
 from ..planning.wanted import Wanted
 from ..recipe.sampling import Sampling
 from .batches import Key, Keys
@@ -142,9 +141,7 @@ def probe(
 
 def _dataset(stream: Stream, name: str, targets_are: TargetsAre, loss: str) -> Dataset:
     """The features and the labels as `load` reads a pair of arrays."""
-    with warnings.catch_warnings():
-        if loss == "cross_entropy":  # labels of -100 will not count
-            warnings.simplefilter("ignore", AmbiguousTargets)
+    with reading_targets(loss):
         data = load((stream.kept.whole, stream.targets), targets_are=targets_are)
     return replace(data, name=name)
 

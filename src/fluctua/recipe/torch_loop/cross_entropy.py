@@ -50,8 +50,12 @@ class HeadLoop:
         Number of samples, N, and of inputs, d.
     classes : tuple of int or str
         The label of each output.
+    soft : bool
+        Whether the targets are rows of probabilities, and no labels.
     expected, spread : float, optional
         Loss at the end, with weight decay, and how far a run may be from that.
+    tails : bool
+        Whether some runs are far more, as where a small last batch overshoots.
     """
 
     sgd: Recipe
@@ -59,8 +63,10 @@ class HeadLoop:
     samples: int
     features: int
     classes: tuple[Label, ...]
+    soft: bool = False
     expected: float | None = None
     spread: float | None = None
+    tails: bool = False
 
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
     """Those that `code` knows, the usual one first."""
@@ -105,6 +111,15 @@ class HeadLoop:
         yield "# given, as NumPy arrays: inputs, targets"
         yield "torch.manual_seed(0)"
         yield f"x = torch.tensor(np.asarray(inputs, np.{dtype}))"
+        yield from self._chances(dtype) if self.soft else self._labels()
+
+    def _chances(self, dtype: str) -> Iterator[str]:
+        yield f"y = torch.tensor(np.asarray(targets, np.{dtype}))"
+        sizes = f"({self.samples}, {self.features})", f"({self.samples}, {len(self.classes)})"
+        yield f"if x.shape != {sizes[0]} or y.shape != {sizes[1]}:"
+        yield from refused("{x.shape}, {y.shape}", ", ".join(sizes))
+
+    def _labels(self) -> Iterator[str]:
         named, compared = comparison(self.classes)
         yield from named
         yield f"y = np.asarray(targets).reshape(len(x), -1){compared}"
@@ -114,4 +129,6 @@ class HeadLoop:
 
     @property
     def _told(self) -> str:
-        return "" if self.expected is None else f", predicted about {self.expected:.6g} +- {self.spread:.2g}"
+        if self.expected is None:
+            return ""
+        return f", predicted about {self.expected:.6g} +- {self.spread:.2g}{' or more' * self.tails}"

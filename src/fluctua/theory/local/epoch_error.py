@@ -14,10 +14,11 @@ import numpy as np
 
 from ..._arrays import Array
 from ...problem.softmax.picture import Picture
+from ...recipe.sgd import Recipe
 from ..fixed_points import solve
 from .balance import Balance
 
-__all__ = ["LeftOut", "crowding_of"]
+__all__ = ["LeftOut", "crowding_of", "overshoots"]
 
 
 def crowding_of(picture: Picture) -> float:
@@ -26,6 +27,16 @@ def crowding_of(picture: Picture) -> float:
     leverages = np.einsum("nab,nba->n", picture.place.spread, inside) / picture.population
     total = float(leverages.sum())
     return float(leverages @ leverages) / total if total else 0.0
+
+
+def overshoots(picture: Picture, sgd: Recipe) -> bool:
+    """Return whether a last batch of at most half the size could overshoot W*, and decides what an epoch does."""
+    sizes = sgd.batch_sizes(picture.population)
+    if 2 * sizes[-1] > sizes[0]:
+        return False
+    steepest = np.linalg.eigvalsh(picture.place.spread)[:, -1]
+    loudest = steepest * np.square(picture.place.head.z).sum(axis=1)
+    return bool(sgd.step.effective_lr(sgd.lr) * float(loudest.max()) > sizes[-1])
 
 
 @dataclass(frozen=True)
@@ -42,12 +53,7 @@ class LeftOut:
     @cached_property
     def _crowding(self) -> float:
         """Q; 1 where a small last batch may overshoot W*, and decides what an epoch does."""
-        sgd, picture = self.balance.sgd, self.balance.picture
-        sizes = sgd.batch_sizes(picture.population)
-        steepest = np.linalg.eigvalsh(picture.place.spread)[:, -1]
-        loudest = steepest * np.square(picture.place.head.z).sum(axis=1)
-        kick = sgd.step.effective_lr(sgd.lr) * float(loudest.max()) / sizes[-1]
-        return 1.0 if 2 * sizes[-1] <= sizes[0] and kick > 1 else crowding_of(picture)
+        return 1.0 if overshoots(self.balance.picture, self.balance.sgd) else crowding_of(self.balance.picture)
 
     @cached_property
     def _without(self) -> Array:
