@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from ..._validate.values import real_number
-from ...data import load
+from ...data.unlabelled import load_inputs
 from ...verification.conclusion import StatementVerdict
 from ..reading import reading_words
 from .budget import plan, plan_words
@@ -51,7 +51,7 @@ def sample_data(
     sampler = DDIM(steps=steps, eta=eta, spacing=spacing, betas=betas, solver=solver)
     refuse_idle(samples, verify, score, trained, lr, batch_size)
     wanted = None if accuracy is None else real_number("accuracy", accuracy, above=0.0, below=1.0)
-    loaded = load(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
+    loaded = load_inputs(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
     scale = None if raw else (-1, 1)
     gauss = GaussianData.of(loaded.inputs, scale=scale)
     inputs, gauss = components_of(scaled("inputs", loaded.inputs, scale), gauss, components)
