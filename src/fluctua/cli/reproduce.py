@@ -37,6 +37,7 @@ __all__ = ["reproduce"]
 Found = list[tuple[Cell, Verdict]]
 Studied = list[tuple[StudyCell, StatementVerdict]]
 Say = Callable[[str], None]
+_WIDE = 8, 20  # columns of a line on a cell, at least
 _KEPT = "finished cells and replicas are kept in {}; repeat the command to go on."
 
 
@@ -136,14 +137,16 @@ def _words(verdicts: Sequence[Verdict | StatementVerdict], directory: Path, seco
 def _run(plan: Sequence[Keyed], directory: Path, data_dir: str | None, say: Say) -> list[tuple[Any, Any]]:
     """Make the cells that are missing, data set after data set; the others are read."""
     found: dict[int, Any] = {}
+    of, apart = (max(least, *(len(cell.label[k]) for cell in plan), 0) for k, least in enumerate(_WIDE))
     with progress_bar() as progress:
         for first, some in _parts(plan):
             whole = partial(_within, progress, first / len(plan), len(some) / len(plan))
             for done in finished(some, directory / "cells", partial(_shared, data_dir), whole):
                 found[first + done.number] = done.verdict
-                (of, apart), took = some[done.number].label, done.seconds
+                took = done.seconds
                 word = "kept" if took is None else f"{took:.0f} s"
-                say(f"{of:<8} {apart:<20} {_brief(done.verdict)}  ({word})")
+                name, row = some[done.number].label
+                say(f"{name:<{of}} {row:<{apart}} {_brief(done.verdict)}  ({word})")
         progress("all cells", 1.0)
     return [(cell, found[number]) for number, cell in enumerate(plan)]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .._arrays import Arrays
 from .._results import Brief, Tables
+from .._tables import text_table
 from .._validate.plain import Header, JsonObject
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
@@ -209,7 +210,7 @@ class Verdict(Judgement[Row]):
     def table(self) -> str:
         """The ladder against the measurement, as plain text."""
         head = "theory", "excess loss", "off by", "z-rms", "Frobenius", "verdict"
-        return "\n".join("{:<20} {:>12} {:>8} {:>7} {:>10}  {}".format(*line) for line in [head, *self.cells])
+        return text_table([head, *self.cells], ("<20", ">12", ">8", ">7", ">10", "<"))
 
     @property
     def cells(self) -> list[tuple[str, str, str, str, str, str]]:
