@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+from asked import asking, positive
 
 import fluctua as fl
 
@@ -55,8 +56,11 @@ class Told:
             print(f"{stage}: {share:.0%}, {(now - self.since) * (1 / share - 1):.0f} s left", file=sys.stderr)
 
 
-def main(samples: int) -> None:
+def main() -> None:
     """Print the prediction, CPU seconds, and the peak of memory."""
+    parser = asking(__doc__)
+    parser.add_argument("samples", type=positive, nargs="?", default=1_000_000)
+    samples = parser.parse_args().samples
     began, sgd = time.process_time(), fl.SGD(lr=0.02, batch_size=32)
     problem = fl.LeastSquares.from_batches(Made(samples), feedback_samples=20_000, progress=Told())
     prediction, limit = fl.predict(problem, sgd), fl.max_stable_lr(problem, sgd)
@@ -68,4 +72,4 @@ def main(samples: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int((*sys.argv[1:], "1000000")[0]))
+    main()

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from asked import amount, asking, positive
 
 import fluctua as fl
 from fluctua._validate.devices import Device, device_of
@@ -115,11 +116,13 @@ def kept(row: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = asking(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--replicas", type=int, nargs="+", default=REPLICAS)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds in which all sizes take their turn (default 5)")
-    parser.add_argument("--work", type=float, help="replica-steps of a turn (default 5e6, on a CPU 6e4)")
+    parser.add_argument("--replicas", type=positive, nargs="+", default=REPLICAS)
+    parser.add_argument(
+        "--rounds", type=positive, default=5, help="rounds in which all sizes take their turn (default 5)"
+    )
+    parser.add_argument("--work", type=amount, help="replica-steps of a turn (default 5e6, on a CPU 6e4)")
     parser.add_argument("--verify", metavar="DATA", help="also time a whole verify of a data set, such as cifar10")
     options = parser.parse_args()
     device = device_of(options.device)

@@ -20,11 +20,11 @@ MNIST the same shape is filled with random numbers.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 import numpy as np
+from asked import amount, asking, positive
 
 NARROW = {
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -191,9 +191,9 @@ def measured(rounds, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds in which all take their turn (default 5)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of CPU time of one turn, about (default 1)")
+    parser = asking(__doc__)
+    parser.add_argument("--rounds", type=positive, default=5, help="rounds in which all take their turn (default 5)")
+    parser.add_argument("--seconds", type=amount, default=1.0, help="of CPU time of one turn, about (default 1)")
     parser.add_argument("--avx2", action="store_true", help="without the instructions of AVX-512")
     options = parser.parse_args()
     if options.avx2 and not NARROW.items() <= os.environ.items():
