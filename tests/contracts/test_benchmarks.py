@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,30 @@ def test_absurd_counts_are_refused_in_a_line(name, script, capsys, monkeypatch, 
             script(name, arguments.split())
         assert ended.value.code == 2, arguments
         assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+MADE_UP = "random numbers in MNIST's shape, because it could not be read (DataUnavailable), 19% of the numbers not zero"
+
+
+def test_numbers_on_made_up_data_leave_the_record_of_mnist(script, monkeypatch, tmp_path):
+    """And that of MNIST leaves theirs."""
+    here = script("simulate_vs_torch")
+    monkeypatch.setattr(import_module("timing"), "RESULTS", tmp_path)
+    for data in ("MNIST, 19% of the numbers not zero", MADE_UP):
+        here["main"].__globals__["measured"] = lambda *_, data=data: {"data": data, "instructions": "AVX2"}
+        here["main"]()
+    found = {path.name: json.loads(path.read_text())["data"] for path in tmp_path.iterdir()}
+    assert found["simulate_vs_torch_avx2.json"].startswith("MNIST")
+    assert found["random_simulate_vs_torch_avx2.json"] == MADE_UP
+
+
+def test_a_device_keeps_a_row_for_each_kind_of_data(script, monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    kept = script("simulate_on_device")["kept"]
+    monkeypatch.setitem(kept.__globals__, "RESULTS", tmp_path / "rows.json")
+    for data in ("MNIST", "MNIST's shape"):
+        kept({"device": "cpu", "data": data})
+    assert {name: row["data"] for name, row in json.loads((tmp_path / "rows.json").read_text()).items()} == {
+        "cpu": "MNIST",
+        "cpu, MNIST's shape": "MNIST's shape",
+    }
