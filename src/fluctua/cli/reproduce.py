@@ -14,7 +14,6 @@ import click
 
 from .._validate.shards import Shard
 from .._validate.values import choice
-from ..errors import InvalidInput
 from ..report import save_report
 from ..storage.writing import output_directory, save_text
 from ..studies import names as study_names
@@ -103,12 +102,8 @@ def reproduce(
 
 
 def _of_shard(part: Shard, plan: list[Cell], rows: list[StudyCell]) -> tuple[list[Cell], list[StudyCell]]:
-    """Return a shard's cells, counted through both; raises `InvalidInput` where it has none."""
+    """Return a shard's cells, counted through both; one beyond them has none."""
     mine = part.of([*plan, *rows])
-    if not mine:
-        raise InvalidInput(
-            f"--shard {part} has no cell: there are {len(plan) + len(rows)} cells. Use as many shards at most."
-        )
     return [each for each in mine if isinstance(each, Cell)], [each for each in mine if isinstance(each, StudyCell)]
 
 
@@ -130,6 +125,8 @@ def _words(verdicts: Sequence[Verdict | StatementVerdict], directory: Path, seco
     files = "report.html, summary.md, and a directory of each cell"
     if part is not None:
         files = f"the cells of shard {part}; when all shards have ended, repeat without --shard for the page"
+    if not verdicts:
+        return f"shard {part}: nothing to do, there are fewer cells than shards\n{directory}/: {files}"
     passed = sum(verdict.passed for verdict in verdicts)
     return f"{passed} of {len(verdicts)} verdicts passed  ({seconds:.0f} s)\n{directory}/: {files}"
 

@@ -48,6 +48,8 @@ class Part(Brief, ByValue):
     @property
     def words(self) -> str:
         """In a sentence."""
+        if not self.groups:
+            return f"nothing to do, there are {self.of} groups of replicas"
         return f"{len(self.groups)} of {self.of} groups of replicas, {self.replicas} replicas, are there"
 
     def to_dict(self) -> JsonObject:

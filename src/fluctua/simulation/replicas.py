@@ -31,7 +31,7 @@ from .measurement import Measurement
 from .on_device import runs as _device_runs  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .on_device.asked import asked_device
 from .parts import Part, in_parts
-from .resumed import checkpoint_identity, chunk_count, chunk_sizes, damaged
+from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .runs import CONTROLS, Asked, Rngs, Runs, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
 from .workers import workers_for
@@ -164,7 +164,7 @@ def simulate(
     count = positive_int("replicas", replicas, minimum=2)
     burn = positive_int("burn_in", burn_in, minimum=0)
 
-    part = asked_part(shard, checkpoint, rng, chunk_count(count))
+    part = asked_part(shard, checkpoint, rng)
     workers = workers_for(threads) if place is None else 1
     asked = Asked(steps, records, count, workers, start, dynamics, average, dtype, control, burn, place, drawn)
     runs = runs_of(problem, sgd, asked)

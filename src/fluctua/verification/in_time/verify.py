@@ -160,7 +160,7 @@ def verify_dynamic(
         lags = [positive_int("lags", lag) for lag in listed("lags", lags, "steps")]
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     refuse_run(checkpoint, rng)
-    part = asked_part(shard, checkpoint, rng, GROUPS if replicas is None else min(GROUPS, replicas))
+    part = asked_part(shard, checkpoint, rng)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput(
             "a full batch has no noise of batches: gradient descent does not fluctuate, and of a sampler the twins "
