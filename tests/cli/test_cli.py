@@ -359,9 +359,7 @@ def test_plot_redraws_the_same_figures_from_the_result(run, features, tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
 
 
-@pytest.mark.parametrize(
-    "name", ["verdict", "dynamic", "prediction", "noise", "plans", "probe", "reproduction", "files"]
-)
+@pytest.mark.parametrize("name", sorted(path.stem for path in (Path(fl.__file__).parent / "schemas").glob("*.json")))
 def test_the_schemas_are_published(run, name):
     code, out, _ = run("schema", name)
     assert code == 0

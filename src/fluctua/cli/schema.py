@@ -12,7 +12,7 @@ __all__ = ["schema"]
 
 SCHEMAS = (
     *("verdict", "dynamic", "prediction", "noise", "plans", "probe", "sweep", "study", "sampler"),
-    *("reproduction", "files"),
+    *("reproduction", "part", "files"),
 )
 
 

@@ -91,7 +91,7 @@ CHECKPOINT = "checkpoint.npz"
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--report/--no-report", default=True, help="Also write the page report.html, with its explorer.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
-@json_option("Print the verdict as JSON (schema: fluctua schema verdict).")
+@json_option("Print the verdict as JSON (schema: fluctua schema verdict, of a shard part).")
 @click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
 def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any) -> int:
     """Test the predicted fluctuation of SGD on DATA by real training runs.

@@ -30,7 +30,7 @@ from .kept import Keep, Packs, asked_part, keeping, numbered
 from .measurement import Measurement
 from .on_device import runs as _device_runs  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .on_device.asked import asked_device
-from .parts import Part, in_parts
+from .parts import Part, in_parts, part_of
 from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .runs import CONTROLS, Asked, Rngs, Runs, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
@@ -209,7 +209,7 @@ def _from_groups(runs: Runs, keep: Keep, rng: Rng, progress: Callable[[float], N
     with deferred(runs.stop), closing(keep.through(numbered(fixed, len(chunks)), make)) as packs:
         for pack in packs:
             total.add(runs.unpacked(pack), gap)
-    return total.measurement(identity, gap) if keep.part is None else Part.made(keep.part, sizes)
+    return total.measurement(identity, gap) if keep.part is None else part_of(keep.part, sizes)
 
 
 def _chunks(root: np.random.SeedSequence, replicas: int) -> list[Rngs]:

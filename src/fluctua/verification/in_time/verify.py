@@ -17,7 +17,7 @@ from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.identity import InTimeRun, Size, content
 from ...simulation.kept import asked_part, keeping
 from ...simulation.needs import refuse_twins
-from ...simulation.parts import Part, in_parts
+from ...simulation.parts import Part, in_parts, part_of
 from ...simulation.steppers import slots
 from ...simulation.twins import Twins, watch
 from ...simulation.workers import workers_for
@@ -190,7 +190,7 @@ def verify_dynamic(
         twins = Twins(problem, sgd, agenda, expectation.forms)
         found = watch(twins, groups, workers_for(threads), lambda fraction: report("simulation", fraction), fixed)
         if part is not None:
-            return Part.made(part, [len(each) for each in groups])
+            return part_of(part, [len(each) for each in groups])
         report("comparison", 0.0)
         identity = {**run, "share_of_limit": share}
         return verdict_of(expectation, Found.gathered(found), level, resolution, identity)
