@@ -72,6 +72,19 @@ def test_any_file_is_sampled_and_two_columns_are_a_cloud(run, points, tmp_path):
 
 
 @pytest.mark.any_seed
+def test_no_figure_of_an_earlier_study_stays_or_is_listed_and_other_pictures_are_left_alone(run, points, tmp_path):
+    asked = "study", "diffusion", str(points), "--steps", "5", "--seed", "1", "--out", "out", "--no-report"
+    run(*asked, "--score", "training", "--samples", "1000")
+    (tmp_path / "out" / "cat.png").write_bytes(b"a picture")
+    assert (tmp_path / "out" / "memorisation.png").exists()
+    code, out, err = run(*asked)
+    assert code == 0, err
+    assert "and circle, grids, kept, samples, statements as .png and .svg" in " ".join(out.split())
+    drawn = {path.stem for path in (tmp_path / "out").glob("*.png")}
+    assert drawn == {"cat", "circle", "grids", "kept", "samples", "statements"}
+
+
+@pytest.mark.any_seed
 def test_inputs_alone_are_enough_and_give_what_they_give_with_labels(run, tmp_path):
     """No targets are asked for where none is used: in an array, an archive, and a table whose inputs are named."""
     rows = np.random.default_rng(0).normal(size=(60, 3)) * [3.0, 1.0, 0.2]
