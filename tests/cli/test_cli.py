@@ -366,6 +366,11 @@ def test_the_schemas_are_published(run, name):
     jsonschema.Draft202012Validator.check_schema(json.loads(out))
 
 
+def test_the_help_on_schemas_names_them_all_in_whole_words(run):
+    said = run("schema", "--help")[1].replace(",", " ").replace(".", " ").split()
+    assert {path.stem for path in (Path(fl.__file__).parent / "schemas").glob("*.json")} <= set(said)
+
+
 def test_data_list_and_path(run, tmp_path):
     code, out, _ = run("data", "list", "--data-dir", tmp_path)
     assert code == 0
