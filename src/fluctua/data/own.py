@@ -115,7 +115,8 @@ def _targets(held: Held, other: Held | None, keys: Keys, optional: bool) -> list
         return targets_if_any(held, keys)
     if other is None and len(held.entries) == 1 and not held.table:
         raise InvalidInput(
-            f"{held.name} holds inputs only: name the file of its targets, targets='y.npy', or any other with labels."
+            f"{held.name} holds inputs only: name the file of its targets, or any other with labels, by "
+            f"targets='y.npy' (--targets y.npy)."
         )
     return targets_of(held if other is None else other, keys, alone=other is not None)
 

@@ -11,7 +11,9 @@ from .selection import Selection
 __all__ = ["load_inputs"]
 
 
-def load_inputs(name: str, *, inputs_key: str | None, targets_key: str | None, data_dir: str | None) -> Dataset:
+def load_inputs(
+    name: str, *, targets: str | None, inputs_key: str | None, targets_key: str | None, data_dir: str | None
+) -> Dataset:
     """Return data as `load` does; a user's file without targets has no labels, and targets (N, 0).
 
     Raises
@@ -20,5 +22,5 @@ def load_inputs(name: str, *, inputs_key: str | None, targets_key: str | None, d
         As of `load`, and for a table in which neither a label nor the inputs are named.
     """
     if not is_own(name):
-        return load(name, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
-    return own_dataset(name, None, Selection(optional=True), Keys(inputs_key, targets_key), None)
+        return load(name, targets=targets, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
+    return own_dataset(name, targets, Selection(optional=True), Keys(inputs_key, targets_key), None)
