@@ -134,12 +134,12 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="default: all")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "fluctua-detectors")
     parser.add_argument("--out", type=to_write, default=RESULTS)
-    parser.add_argument("--tiny", action="store_true", help="3 runs of 12 epochs in two cases")
+    parser.add_argument("--tiny", action="store_true", help="3 runs of 60 epochs in two cases")
     options = parser.parse_args()
     runs, epochs, few, turns = options.runs, parts.EPOCHS, RIVAL_RUNS, (9, 400)
     cases = [case for case in CASES if case.name in (options.case or [case.name])]
     if options.tiny:
-        runs, epochs, few, turns = 3, 12.0, 2, (1, 20)
+        runs, epochs, few, turns = 3, 60.0, 2, (1, 20)
         cases = [case for case in cases if not case.shuffled and not case.softmax]
         options.scratch = Path(tempfile.mkdtemp())
         options.out = options.scratch / "detectors.json"

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from asked import amount, asking, positive
+from asked import amount, asking, at_least, positive
 
 import fluctua as fl
 from fluctua._validate.devices import Device, device_of
@@ -120,7 +120,7 @@ def kept(row: dict) -> None:
 def main() -> None:
     parser = asking(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--replicas", type=positive, nargs="+", default=REPLICAS)
+    parser.add_argument("--replicas", type=at_least(2), nargs="+", default=REPLICAS)
     parser.add_argument(
         "--rounds", type=positive, default=5, help="rounds in which all sizes take their turn (default 5)"
     )
