@@ -20,13 +20,13 @@ are measured where they are installed (`pip install physfdt thermoclaw`).
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from asked import asking, positive, to_write
 from detection import parts
 from detection.descents import CASES, Case
 
@@ -128,18 +128,18 @@ def show_costs(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=500)
+    parser = asking(__doc__)
+    parser.add_argument("--runs", type=positive, default=500)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="default: all")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "fluctua-detectors")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--tiny", action="store_true", help="3 runs of 12 epochs in two cases")
+    parser.add_argument("--out", type=to_write, default=RESULTS)
+    parser.add_argument("--tiny", action="store_true", help="3 runs of 60 epochs in two cases")
     options = parser.parse_args()
     runs, epochs, few, turns = options.runs, parts.EPOCHS, RIVAL_RUNS, (9, 400)
     cases = [case for case in CASES if case.name in (options.case or [case.name])]
     if options.tiny:
-        runs, epochs, few, turns = 3, 12.0, 2, (1, 20)
+        runs, epochs, few, turns = 3, 60.0, 2, (1, 20)
         cases = [case for case in cases if not case.shuffled and not case.softmax]
         options.scratch = Path(tempfile.mkdtemp())
         options.out = options.scratch / "detectors.json"

@@ -17,7 +17,6 @@ there in fewer steps. Where a schedule that knows the budget wins, the table say
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -30,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from asked import amount, asking, positive, there, to_write
 from torch import nn
 from torch.optim import lr_scheduler
 
@@ -239,15 +239,17 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = asking(__doc__)
     parser.add_argument("--task", choices=list(TASKS), action="append", help="default: both")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, help="of every arm (default: the task's)")
-    parser.add_argument("--seconds", type=float, default=480.0, help="no run is begun after so long (default 480)")
-    parser.add_argument("--data", help=".npz written by --pack; without it fluctua loads the publishers' files")
-    parser.add_argument("--pack", metavar="FILE", help="write such a file and stop")
+    parser.add_argument("--seeds", type=positive, default=5)
+    parser.add_argument("--epochs", type=positive, help="of every arm (default: the task's)")
+    parser.add_argument("--seconds", type=amount, default=480.0, help="no run is begun after so long (default 480)")
+    parser.add_argument(
+        "--data", type=there, help=".npz written by --pack; without it fluctua loads the publishers' files"
+    )
+    parser.add_argument("--pack", type=to_write, metavar="FILE", help="write such a file and stop")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", help="JSON (default: $OUT/equilibrium_training.json, or only print)")
+    parser.add_argument("--out", type=to_write, help="JSON (default: $OUT/equilibrium_training.json, or only print)")
     parser.add_argument("--tiny", action="store_true", help="2,500 samples, 3 epochs, 2 seeds: does it run?")
     options = parser.parse_args()
     if options.pack:

@@ -10,13 +10,13 @@ arithmetic, 4 b c d a replica-step. Memory is the most that Python and NumPy hel
 
 from __future__ import annotations
 
-import argparse
 import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from asked import asking, positive
 from timing import instruction_set, keep, spread
 
 import fluctua as fl
@@ -92,8 +92,10 @@ def grown(verb: Verb, name: str, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds in which all sizes take their turn (default 5)")
+    parser = asking(__doc__)
+    parser.add_argument(
+        "--rounds", type=positive, default=5, help="rounds in which all sizes take their turn (default 5)"
+    )
     options = parser.parse_args()
     found: dict[str, Any] = {"instructions": instruction_set(), "base": BASE, "rounds": options.rounds}
     for verb, (run, names) in VERBS.items():

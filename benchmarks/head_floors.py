@@ -9,9 +9,8 @@ of independent batches of the same size without replacement; their own law follo
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
+from asked import asking, at_least
 
 import fluctua as fl
 from fluctua._arrays import standard_error
@@ -40,7 +39,9 @@ def measured(problem: fl.Softmax, sgd: fl.SGD, replicas: int) -> tuple[float, fl
 
 
 def main() -> None:
-    replicas = int(sys.argv[1]) if len(sys.argv) > 1 else 24
+    parser = asking(__doc__)
+    parser.add_argument("replicas", type=at_least(2), nargs="?", default=24)
+    replicas = parser.parse_args().replicas
     data = fl.load("digits")
     problem = fl.Softmax(data.inputs, data.labels)
     print(f"{'recipe':<62} {'measured':>9} {'error':>8} {'cut':>5}  " + "  ".join(f"{n:>14}" for n in LOCAL_RUNGS))

@@ -26,7 +26,6 @@ And with `--kills 19 --only sweep --only shards --only "in time"`: 4, 3 and 3 ki
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -40,6 +39,7 @@ from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 
 import numpy as np
+from asked import asking, at_least, positive
 
 import fluctua as fl
 from fluctua.cli import main as main_of_fluctua
@@ -305,10 +305,15 @@ def features(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", action="append", help="One of the commands; may be repeated.")
+    parser = asking(__doc__)
+    parser.add_argument("--kills", type=positive, default=100)
+    parser.add_argument("--seed", type=at_least(0), default=1)
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[each.name for each in commands(Path())],
+        help="One of the commands; may be repeated.",
+    )
     given = parser.parse_args(arguments)
     rng = random.Random(given.seed)
     warmed()

@@ -13,11 +13,12 @@ benchmarks/results/scale.md has what was measured.
 
 from __future__ import annotations
 
+import argparse
 import resource
-import sys
 import time
 
 import numpy as np
+from asked import asking, positive
 
 import fluctua as fl
 
@@ -41,13 +42,25 @@ def embeddings(samples: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def main(way: str, *given: str) -> None:
+def main() -> None:
     """Print the numbers, the CPU seconds up to each, and the peak of memory."""
-    if given[0] == "cifar10":
-        data = fl.load("cifar10")
-        (x, y), modes, sgd = (data.inputs, data.targets), int((*given, "256")[1]), SGD
+    parser = asking(__doc__)
+    parser.add_argument("way", choices=("leading", "dense"))
+    parser.add_argument("sizes", nargs="+", metavar="N d [modes] | cifar10 [modes]")
+    options = parser.parse_args()
+    made = options.sizes[0] != "cifar10"
+    try:
+        sizes = [positive(each) for each in options.sizes[not made :]]
+    except argparse.ArgumentTypeError as problem:
+        parser.error(f"a size {problem}")
+    if not 2 * made <= len(sizes) <= 2 * made + 1:
+        parser.error("the sizes are N, d and, if you like, the number of modes; or cifar10 and that number")
+    way, modes = options.way, (*sizes, 256)[2 * made]
+    if made:
+        (x, y), sgd = embeddings(*sizes[:2]), fl.SGD(0.05, 32)
     else:
-        (x, y), modes, sgd = embeddings(int(given[0]), int(given[1])), int((*given, "256")[2]), fl.SGD(0.05, 32)
+        data = fl.load("cifar10")
+        (x, y), sgd = (data.inputs, data.targets), SGD
     began = time.process_time()
 
     def say(*words: object) -> None:
@@ -65,4 +78,4 @@ def main(way: str, *given: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -12,13 +12,13 @@ writes benchmarks/results/local_network.json (kept: an NVIDIA H100, 5 minutes, m
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from asked import asking, there, to_write
 
 import fluctua as fl
 import fluctua.torch as ft
@@ -89,10 +89,10 @@ def exponents(network, lr: float):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = asking(__doc__)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--mnist")
-    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "local_network.json"))
+    parser.add_argument("--mnist", type=there)
+    parser.add_argument("--out", type=to_write, default=Path(__file__).parent / "results" / "local_network.json")
     options = parser.parse_args()
     x, y = images(options.mnist)
     data = [(torch.as_tensor(x).double().to(options.device), torch.as_tensor(y).long().to(options.device))]
@@ -112,8 +112,7 @@ def main() -> None:
     }
     recipes = {name: compared(network, given) for name, given in RECIPES.items()}
     results = {**described, "recipes": recipes, "exponents at lr 0.05": exponents(network, 0.05)}
-    Path(options.out).parent.mkdir(exist_ok=True)
-    Path(options.out).write_text(json.dumps(results) + "\n")
+    options.out.write_text(json.dumps(results) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ code and data that are not in the caches: two norms and two additions take 24 us
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from itertools import pairwise
 
 import numpy as np
 import torch
+from asked import asking, positive
 
 from fluctua.torch import EquilibriumMonitor
 
@@ -95,8 +95,10 @@ def compared(name, sizes, batch, pieces, warm, **options):
 
 
 def main():
+    parser = asking(__doc__)
+    parser.add_argument("pieces", type=positive, nargs="?", default=40)
+    pieces = parser.parse_args().pieces
     torch.set_num_threads(1)
-    pieces = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     for options, warm in itertools.product(({}, {"momentum": 0.9}), (EARLY, LATE)):
         kind = "momentum" if options else "SGD"
         compared(f"linear 784-10, {kind}", (784, 10), 32, pieces, warm, **options)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+from asked import asking, at_least
 
 import fluctua as fl
 
@@ -55,17 +56,21 @@ class Told:
             print(f"{stage}: {share:.0%}, {(now - self.since) * (1 / share - 1):.0f} s left", file=sys.stderr)
 
 
-def main(samples: int) -> None:
+def main() -> None:
     """Print the prediction, CPU seconds, and the peak of memory."""
+    parser = asking(__doc__)
+    parser.add_argument("samples", type=at_least(2), nargs="?", default=1_000_000)
+    samples = parser.parse_args().samples
     began, sgd = time.process_time(), fl.SGD(lr=0.02, batch_size=32)
     problem = fl.LeastSquares.from_batches(Made(samples), feedback_samples=20_000, progress=Told())
     prediction, limit = fl.predict(problem, sgd), fl.max_stable_lr(problem, sgd)
     seconds = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{samples:,} x {FEATURES} float32, {4 * samples * FEATURES / 2**30:.1f} GB")
-    print(f"excess loss {prediction.excess_loss:.6g} +- {prediction.excess_loss_error:.1g}, limit {limit!r}")
+    error = prediction.excess_loss_error  # none where K is averaged over all samples
+    print(f"excess loss {prediction.excess_loss:.6g}{f' +- {error:.1g}' if error else ''}, limit {limit!r}")
     print(f"{seconds:.0f} s of CPU, {1e6 * seconds / samples:.1f} us a sample; peak {peak:.2f} GB")
 
 
 if __name__ == "__main__":
-    main(int((*sys.argv[1:], "1000000")[0]))
+    main()

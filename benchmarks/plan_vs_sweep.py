@@ -35,7 +35,6 @@ import io
 import itertools
 import logging
 import math
-import sys
 import tempfile
 import time
 import warnings
@@ -46,6 +45,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from asked import asking
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 import fluctua as fl
@@ -192,17 +192,20 @@ def range_tests(problem: fl.LeastSquares, pairs: TensorDataset) -> None:
 
 
 def main() -> None:
+    parser = asking(__doc__)
+    parser.add_argument("--shuffled", action="store_true", help="the second part alone")
+    shuffled = parser.parse_args().shuffled
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     inputs, targets = data()
     pairs = TensorDataset(torch.from_numpy(inputs), torch.from_numpy(targets))
     print(f"MNIST, {SAMPLES} images, one output, batch {BATCH}, {STEPS} steps from zero; torch {torch.__version__}\n")
     problem = fl.LeastSquares(inputs, targets)
-    if "--shuffled" not in sys.argv[1:]:
+    if not shuffled:
         compare(problem, *take_turns(inputs, targets, pairs))
     print("\nshuffled epochs, cosine, momentum 0.9, weight decay 1e-3")
     compare(problem, *take_turns(inputs, targets, pairs, shuffled=True))
-    if "--shuffled" not in sys.argv[1:]:
+    if not shuffled:
         range_tests(problem, pairs)
 
 

@@ -19,12 +19,12 @@ off, the loss 7e-10 and 1e-7; momentum 5 and 6 passes, modes 3e-6 and 7e-6, the 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from asked import asking, positive
 
 import fluctua as fl
 
@@ -93,6 +93,12 @@ def embeddings() -> fl.LeastSquares:
     return fl.LeastSquares(x.astype(np.float32), scores.argmax(axis=1))
 
 
+def named(text: str) -> str:
+    """Return the name of a problem whose number of samples, where one is given, is one."""
+    name, dash, first = text.partition("-")
+    return f"{name}-{positive(first)}" if dash else text
+
+
 def loaded(name: str) -> fl.LeastSquares:
     """Return a problem by its name, of the first samples where a number follows it."""
     if name == "embeddings":
@@ -102,16 +108,19 @@ def loaded(name: str) -> fl.LeastSquares:
     return fl.LeastSquares(data.inputs[rows], data.targets[rows])
 
 
-def main(name: str = "digits", *options: str) -> None:
+def main() -> None:
+    parser = asking(__doc__)
+    parser.add_argument("name", nargs="?", type=named, default="digits", help="embeddings or a data set, as mnist-6200")
+    parser.add_argument("--fast", action="store_true", help="without the reference")
+    options = parser.parse_args()
+    name = options.name
     problem = loaded(name)
     _ = problem.minimum().noise
     print(f"{name}: {problem.samples:,} samples, rank {problem.rank}, a pass {one_pass(problem):.3g} s")
     for title, (sgd, steps) in recipes(name).items():
         for start in ("optimum", "zero"):
-            print(
-                f"{title:30} from {start:8} {measure(problem, sgd, steps, start, '--fast' not in options)}", flush=True
-            )
+            print(f"{title:30} from {start:8} {measure(problem, sgd, steps, start, not options.fast)}", flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from asked import amount, asking, at_least, positive
 
 import fluctua as fl
 from fluctua._validate.devices import Device, device_of
@@ -33,6 +34,7 @@ from fluctua._validate.devices import Device, device_of
 SGD = fl.SGD(lr=0.01, batch_size=32)
 REPLICAS = (64, 256, 1024, 4096)
 FEWEST = 64  # steps
+REAL = "MNIST"
 RESULTS = Path(__file__).parent / "results" / "simulate_on_device.json"
 
 
@@ -43,8 +45,8 @@ def problem() -> tuple[fl.LeastSquares, str]:
     except fl.FluctuaError:
         rng = np.random.default_rng(0)
         inputs = rng.random((60_000, 784), dtype=np.float32) * (rng.random((60_000, 784)) < 0.2)
-        return fl.LeastSquares(inputs, np.eye(10, dtype=np.float32)[rng.integers(10, size=60_000)]), "MNIST's shape"
-    return fl.LeastSquares(mnist.inputs, mnist.targets), "MNIST"
+        return fl.LeastSquares(inputs, np.eye(10, dtype=np.float32)[rng.integers(10, size=60_000)]), f"{REAL}'s shape"
+    return fl.LeastSquares(mnist.inputs, mnist.targets), REAL
 
 
 class Clock:
@@ -109,17 +111,20 @@ def verified(name: str, device: Device) -> float:
 
 
 def kept(row: dict) -> None:
-    """Keep a device's row beside the others'."""
+    """Keep a device's row beside the others', and one of made-up data beside that of MNIST."""
     rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps({**rows, row["device"]: row}, indent=1) + "\n")
+    name = row["device"] if row["data"] == REAL else f"{row['device']}, {row['data']}"
+    RESULTS.write_text(json.dumps({**rows, name: row}, indent=1) + "\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = asking(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--replicas", type=int, nargs="+", default=REPLICAS)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds in which all sizes take their turn (default 5)")
-    parser.add_argument("--work", type=float, help="replica-steps of a turn (default 5e6, on a CPU 6e4)")
+    parser.add_argument("--replicas", type=at_least(2), nargs="+", default=REPLICAS)
+    parser.add_argument(
+        "--rounds", type=positive, default=5, help="rounds in which all sizes take their turn (default 5)"
+    )
+    parser.add_argument("--work", type=amount, help="replica-steps of a turn (default 5e6, on a CPU 6e4)")
     parser.add_argument("--verify", metavar="DATA", help="also time a whole verify of a data set, such as cifar10")
     options = parser.parse_args()
     device = device_of(options.device)

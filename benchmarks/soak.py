@@ -8,11 +8,11 @@ every step or batch would take 100 MB at one byte a replica-step.
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
+from asked import asking, at_least, positive
 from timing import instruction_set, keep
 
 import fluctua as fl
@@ -67,13 +67,13 @@ def curve(steps: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=float, default=1e8, help="replica-steps (default 1e8)")
-    parser.add_argument("--curve", type=float, default=1e6, help="steps of the learning curve (default 1e6)")
+    parser = asking(__doc__)
+    parser.add_argument("--steps", type=positive, default=10**8, help="replica-steps (default 1e8)")
+    parser.add_argument("--curve", type=at_least(10), default=10**6, help="steps of the learning curve (default 1e6)")
     options = parser.parse_args()
     fl.simulate(problem(), fl.SGD(lr=0.01, batch_size=2), steps=100, replicas=2, rng=1, threads=1)  # compiles
     found: dict[str, object] = {"instructions": instruction_set()}
-    found |= {"simulate": simulated(int(options.steps)), "learning_curve": curve(int(options.curve))}
+    found |= {"simulate": simulated(options.steps), "learning_curve": curve(options.curve)}
     for name, value in found.items():
         print(f"{name:16}  {value}")
     keep("soak", found)

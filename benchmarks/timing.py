@@ -71,7 +71,8 @@ def instruction_set() -> str:
 
 
 def keep(name: str, found: dict[str, object]) -> None:
-    """Write results with the machine's name, one file a script and instruction set."""
+    """Write results with the machine's name, one file a script, kind of data and instruction set."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"machine": machine(), **found}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    print(f"kept in {RESULTS / name}.json")

@@ -13,10 +13,10 @@ of the verdict, Langevin is 9.6 standard errors off at most, no weight noise 58.
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
+from asked import asking, at_least
 
 import fluctua as fl
 from fluctua.studies import diffusion
@@ -33,9 +33,9 @@ def steepest(count: int) -> diffusion.GaussianData:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trainings", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = asking(__doc__)
+    parser.add_argument("--trainings", type=at_least(20), default=1000)
+    parser.add_argument("--seed", type=at_least(0), default=1)
     options = parser.parse_args()
     data, began = steepest(16), time.process_time()
     verdict = fl.verify(data, SAMPLER, denoiser=DENOISER, samples=options.trainings, rng=options.seed)

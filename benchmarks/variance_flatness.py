@@ -21,13 +21,13 @@ writes benchmarks/results/variance_flatness.json (kept: an NVIDIA H100, 3 minute
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from asked import asking, at_least, positive, there, to_write
 from scipy import stats
 
 from fluctua.theory.local.flatness import SHARE, exponent
@@ -163,12 +163,12 @@ def window(networks, records, twins, data, tenth):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=110)
-    parser.add_argument("--runs", type=int, default=5)
+    parser = asking(__doc__)
+    parser.add_argument("--epochs", type=at_least(10), default=110)
+    parser.add_argument("--runs", type=positive, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--mnist")
-    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "variance_flatness.json"))
+    parser.add_argument("--mnist", type=there)
+    parser.add_argument("--out", type=to_write, default=Path(__file__).parent / "results" / "variance_flatness.json")
     options = parser.parse_args()
     x, y = (torch.as_tensor(each).to(options.device) for each in mnist(options.mnist))
     y, data = y.long(), (x[:SAMPLES], y[:SAMPLES].long())
@@ -196,8 +196,7 @@ def main() -> None:
             found = window(networks.weights, mine, other, data, len(whole) // 10)
             results[f"epochs {epoch - 9} to {epoch + 1}"] = {"loss of the first run": loss, **found}
     described = {"network": "784-50-50-10, ReLU", "lr": LR, "batch size": BATCH, "runs": options.runs}
-    Path(options.out).parent.mkdir(exist_ok=True)
-    Path(options.out).write_text(json.dumps({**described, "windows": results}) + "\n")
+    options.out.write_text(json.dumps({**described, "windows": results}) + "\n")
 
 
 if __name__ == "__main__":

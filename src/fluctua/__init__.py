@@ -21,6 +21,7 @@ from .recipe.sgd import SGD
 from .recipe.splittings import ABOBA, BAOA, BAOAB, OBABO
 from .simulation.head_measurement import HeadMeasurement
 from .simulation.measurement import Measurement
+from .simulation.parts import Part
 from .theory.answers import Prediction, learning_curve
 from .theory.entropy import EntropyProduction
 from .theory.held_out import HeldOutLoss, held_out_curve, held_out_loss
@@ -90,6 +91,7 @@ __all__ = [
     "Logistic",
     "LossSpread",
     "Measurement",
+    "Part",
     "Plan",
     "Prediction",
     "Preparation",

@@ -1,11 +1,12 @@
-"""Columns of equal length as a frame, as CSV and as a table of HTML: how every result becomes a table."""
+"""Columns of equal length as a frame, as CSV, as a table of HTML and as one of text: how results become tables."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ._arrays import AnyArray
@@ -14,7 +15,7 @@ from ._optional import needed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Columns", "csv_text", "data_frame", "html_table"]
+__all__ = ["Columns", "csv_text", "data_frame", "html_table", "text_table"]
 
 Columns = Mapping[str, Sequence[Any] | AnyArray]
 """Name of each column, and its values."""
@@ -43,6 +44,26 @@ def html_table(columns: Columns, *, digits: int = 6, rows: int = 20, caption: st
     left = f"<p>{len(values) - rows:,} more rows</p>" if len(values) > rows else ""
     above = f'<caption style="text-align:left">{escape(caption)}</caption>' if caption else ""
     return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{left}"
+
+
+def text_table(rows: Iterable[Sequence[str]], columns: Sequence[str], gap: str = " ") -> str:
+    """Return rows of text, the names of the columns first, as lines whose columns stand one below the other.
+
+    Each column has a side and a least width, as "<20" or ">9", and is as wide as its longest cell. The gap is one more
+    blank before a column on the left that follows one on the right.
+    """
+    lines = [list(row) for row in rows]
+    sides = [each[0] for each in columns]
+    wide = [
+        max(int(each[1:] or 0), *map(len, cells)) for each, cells in zip(columns, zip(*lines, strict=True), strict=True)
+    ]
+    gaps = ["", *(gap + " " * (one + other == "><") for one, other in pairwise(sides))]
+    return "\n".join(
+        "".join(
+            f"{before}{cell:{side}{width}}" for before, cell, side, width in zip(gaps, line, sides, wide, strict=True)
+        ).rstrip()
+        for line in lines
+    )
 
 
 def _listed(values: Any) -> list[Any]:

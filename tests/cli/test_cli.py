@@ -359,13 +359,16 @@ def test_plot_redraws_the_same_figures_from_the_result(run, features, tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.svg")} == before
 
 
-@pytest.mark.parametrize(
-    "name", ["verdict", "dynamic", "prediction", "noise", "plans", "probe", "reproduction", "files"]
-)
+@pytest.mark.parametrize("name", sorted(path.stem for path in (Path(fl.__file__).parent / "schemas").glob("*.json")))
 def test_the_schemas_are_published(run, name):
     code, out, _ = run("schema", name)
     assert code == 0
     jsonschema.Draft202012Validator.check_schema(json.loads(out))
+
+
+def test_the_help_on_schemas_names_them_all_in_whole_words(run):
+    said = run("schema", "--help")[1].replace(",", " ").replace(".", " ").split()
+    assert {path.stem for path in (Path(fl.__file__).parent / "schemas").glob("*.json")} <= set(said)
 
 
 def test_data_list_and_path(run, tmp_path):

@@ -53,6 +53,7 @@ PUBLIC = {
     "lr_for_inflation",
     "max_stable_lr",
     "Measurement",
+    "Part",
     "plan",
     "Plan",
     "plot",

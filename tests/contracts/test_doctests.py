@@ -39,6 +39,7 @@ KEPT = {
     "fluctua.report.figures",
     "fluctua.simulation.measurement",
     "fluctua.simulation.head_measurement",
+    "fluctua.simulation.parts",
     "fluctua.simulation.replicas",
     "fluctua.studies.adaptive.runs",
     "fluctua.studies.adaptive.underdamped",

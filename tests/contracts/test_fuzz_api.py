@@ -335,6 +335,7 @@ def test_every_public_function_is_tried(calls):
         "LocalPrediction",
         "LossSpread",
         "Measurement",
+        "Part",
         "Plan",
         "Prediction",
         "Rehearsal",

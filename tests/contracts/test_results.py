@@ -21,7 +21,7 @@ HOSTILE = "<script>alert('1')</script>\n" + "a long name " * 30
 
 
 @pytest.fixture(scope="module")
-def held():
+def held(tmp_path_factory):
     """One of every public class, by its name."""
     data = fl.load("digits", classes=[3, 8], limit=100)
     problem, sgd = fl.LeastSquares(data.inputs[:, 18:24], data.targets), fl.SGD(lr=0.02, batch_size=8)
@@ -56,6 +56,7 @@ def held():
         fl.batch_costs(problem, [1, 16], target=0.24),
         fl.rehearse(problem, plan, replicas=16, rng=1),
         fl.simulate(problem, sgd, **run),
+        fl.simulate(problem, sgd, **run, checkpoint=tmp_path_factory.mktemp("groups") / "groups", shard="2/3"),
         fl.simulate(head, decayed, **run, control="quadratic"),
         fl.verify(problem, sgd, **run).about(data.about),
         fl.verify_dynamic(problem, sgd, modes=3, **run),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fluctua._optional import needed
-from fluctua._tables import csv_text, data_frame, html_table
+from fluctua._tables import csv_text, data_frame, html_table, text_table
 from fluctua.errors import FluctuaError, MissingPackage
 
 COLUMNS = {"lr": np.array([0.1, 1 / 3]), "rung <exact>": ["a,b", None]}
@@ -24,6 +24,20 @@ def test_html_escapes_and_says_how_many_rows_are_left():
     assert "rung &lt;exact&gt;" in page
     assert "<p>1 more rows</p>" in page
     assert "0.333333" in html_table(COLUMNS)
+
+
+def test_text_is_as_wide_as_its_longest_cell_and_at_least_as_wide_as_asked():
+    rows = [
+        ("name", "of", "z", "verdict"),
+        ("a", "b", "1", "consistent"),
+        ("of seven", "long", "-123456.7", "rejected"),
+    ]
+    assert text_table(rows, ("<6", "<2", ">4", "<")).splitlines() == [
+        "name     of           z  verdict",
+        "a        b            1  consistent",
+        "of seven long -123456.7  rejected",
+    ]
+    assert text_table([("lr", "loss"), ("1", "2")], (">4", ">6"), gap="  ") == "  lr    loss\n   1       2"
 
 
 def test_a_frame_has_the_columns():

@@ -633,3 +633,11 @@ def test_sparse_matrices_and_indices_in_objects_are_refused(tmp_path):
     np.testing.assert_array_equal(data.load({"X": frame, "y": pd.DataFrame({"label": NUMBERS})}).labels, NUMBERS)
     with pytest.raises(InvalidInput, match="looks like an index"):
         data.load((frame.rename(columns={"width": "Unnamed: 0"}), WORDS))
+
+
+@pytest.mark.torch
+def test_what_torch_refuses_without_a_word_is_named_by_its_kind(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(CorruptData, match=r"torch cannot read it \(EOFError\)"):
+        data.load(tmp_path / "empty.pt")

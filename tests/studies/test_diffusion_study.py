@@ -71,6 +71,50 @@ def test_any_file_is_sampled_and_two_columns_are_a_cloud(run, points, tmp_path):
     assert fl.plot.draw(verdict, "samples", figsize=3.4) is not None
 
 
+@pytest.mark.any_seed
+def test_no_figure_of_an_earlier_study_stays_or_is_listed_and_other_pictures_are_left_alone(run, points, tmp_path):
+    asked = "study", "diffusion", str(points), "--steps", "5", "--seed", "1", "--out", "out", "--no-report"
+    run(*asked, "--score", "training", "--samples", "1000")
+    (tmp_path / "out" / "cat.png").write_bytes(b"a picture")
+    assert (tmp_path / "out" / "memorisation.png").exists()
+    code, out, err = run(*asked)
+    assert code == 0, err
+    assert "and circle, grids, kept, samples, statements as .png and .svg" in " ".join(out.split())
+    drawn = {path.stem for path in (tmp_path / "out").glob("*.png")}
+    assert drawn == {"cat", "circle", "grids", "kept", "samples", "statements"}
+
+
+@pytest.mark.any_seed
+def test_inputs_alone_are_enough_and_give_what_they_give_with_labels(run, tmp_path):
+    """No targets are asked for where none is used: in an array, an archive, and a table whose inputs are named."""
+    rows = np.random.default_rng(0).normal(size=(60, 3)) * [3.0, 1.0, 0.2]
+    np.save(tmp_path / "rows.npy", rows)
+    np.savez(tmp_path / "alone.npz", X=rows)
+    np.savez(tmp_path / "labelled.npz", X=rows, y=np.arange(60) % 2)
+    np.savetxt(tmp_path / "table.csv", rows, delimiter=",", header="a,b,c", comments="", fmt="%.17g")
+    found = []
+    for name, *options in (["rows.npy"], ["alone.npz"], ["labelled.npz"], ["table.csv", "--inputs-key", "*"]):
+        asked = str(tmp_path / name), "--steps", "5", "--seed", "1", *options, "--json", "--no-report"
+        code, out, err = run("study", "diffusion", *asked)
+        assert code == 0, err
+        found.append(json.loads(out))
+    assert all(each["rows"] == found[0]["rows"] for each in found)
+    assert len({each["data"]["sha256"] for each in found}) == 2  # labels are in it, where there are some
+
+
+def test_a_table_without_a_label_has_its_inputs_named(run, tmp_path):
+    """A label under a name that nobody knows is no input: what they are is said, or the table is refused."""
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    np.savetxt(tmp_path / "table.csv", rows, delimiter=",")
+    code, _, err = run("study", "diffusion", str(tmp_path / "table.csv"))
+    assert code == 2
+    assert "--inputs-key '*'" in " ".join(err.split())
+    np.save(tmp_path / "rows.npy", rows)
+    code, _, err = run("study", "diffusion", str(tmp_path / "rows.npy"), "--score", "mixture")
+    assert code == 2
+    assert "the data have no labels" in " ".join(err.split())
+
+
 CHOSEN = {
     "mixture": (("--score", "mixture", "--samples", "1000"), "mixture of 2 class Gaussians", "memorisation"),
     "training": (

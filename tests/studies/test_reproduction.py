@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from importlib import import_module
 
 import pytest
 
 import fluctua as fl
-from fluctua.studies import reproduction
+from fluctua.studies import names, reproduction
+from fluctua.studies.cells import Done
 from fluctua.studies.reproduction import SETS, cells, summary
+from fluctua.studies.rows import study_cells
 from helpers.commands import check
 
 
@@ -111,6 +114,17 @@ def test_the_summary_says_what_the_verdicts_say(small_problem):
     for word in ("digits | 60 | base | 0.02 | 4 |", f"| {off:+.2f} |", f"{verdict.tested.comparison.z_rms:.2f}"):
         assert f"{word}" in line
     assert ("passed" in line) == verdict.passed
+
+
+@pytest.mark.any_seed
+def test_the_lines_on_cells_stand_one_below_the_other(monkeypatch, small_problem, tmp_path):
+    """The names of rows are as long as their studies want."""
+    verdict = fl.verify(small_problem, fl.SGD(0.02, 4), steps=24, replicas=8, rng=1)
+    module, said = import_module("fluctua.cli.reproduce"), []
+    monkeypatch.setattr(module, "finished", lambda plan, *_: (Done(k, verdict, None) for k in range(len(plan))))
+    module._run(study_cells(names(), quick=False, seed=1), tmp_path, None, said.append)
+    assert len(said) > 10
+    assert len({line.index("z-rms") for line in said}) == 1
 
 
 def test_a_data_set_that_does_not_exist_is_refused_before_any_work(run, tmp_path):

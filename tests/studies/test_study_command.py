@@ -114,3 +114,29 @@ def test_several_verdicts_of_studies_share_a_page_with_others(small_problem):
     assert "the monitor" in page.text
     assert page.text.count("What was run") == 2
     assert fl.plot.names(one) == ("bias", "density", "statements")
+
+
+@pytest.mark.any_seed
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("layers", "--steps", 200, "--replicas", 16, "--hidden", 3),
+        ("diffusion", "--steps", 5, "--score", "mixture", "--samples", 1000),
+    ],
+)
+def test_targets_may_lie_in_a_file_of_their_own(run, tmp_path, asked):
+    """As for any command on data; what repeats the study names that file, too."""
+    rng = np.random.default_rng(0)
+    x, (name, *options) = rng.normal(size=(60, 3)), asked
+    y = (x[:, 0] > 0).astype(int)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    np.savez(tmp_path / "both.npz", X=x, y=y)
+    apart, both = (
+        run("study", name, *data, *options, "--seed", 1, "--json", "--no-report", "--out", "out")
+        for data in (("x.npy", "--targets", "y.npy"), ("both.npz",))
+    )
+    assert json.loads(apart[1])["rows"] == json.loads(both[1])["rows"]
+    assert f"{name} x.npy --targets y.npy" in json.loads(apart[1])["identity"]["command"]
+    if name == "layers":
+        assert "(--targets y.npy)" in " ".join(run("study", name, "x.npy", *options)[2].split())

@@ -297,6 +297,27 @@ def test_a_buffer_at_rest_adds_nothing_to_the_floor():
     assert next(iter(monitor.evidence)).floor == 0.0
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.Adam, SGD])
+def test_a_tensor_that_was_trained_and_rests_now_is_no_part_of_the_noise_scale(optimizer):
+    """AdamW knows its second moment, and with that the pull of a decay that does not act on it any more."""
+    idle = torch.nn.Parameter(torch.full((3,), 100.0, dtype=torch.float64))
+
+    def pushed():
+        idle.grad = torch.ones_like(idle)
+
+    def make(params):
+        return optimizer(params, lr=1e-4, weight_decay=0.1)
+
+    runs, found = [Training(make), Training(lambda params: make([*params, idle]))], []
+    for run in runs:
+        run.run(20, pushed)
+        monitor = EquilibriumMonitor(run.optimizer, every=5)
+        run.run(first_look(5, 12))
+        found.append([monitor.noise_scale, monitor.evidence[0].floor, monitor.evidence[0].work])
+    assert 0 < found[0][0] < 10
+    assert found[1] == pytest.approx(found[0], rel=1e-9)
+
+
 @pytest.mark.parametrize("change", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
 def test_a_state_may_be_saved_when_a_setting_has_just_changed(change):
     """Samples are of the settings that the clock was started with, and who goes on from the state decides alike."""

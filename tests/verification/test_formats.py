@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import fluctua as fl
+from fluctua.cli.narrow import _is_table
 from fluctua.report import render
 from fluctua.theory.kurtosis import excess_kurtosis
+from fluctua.verification.conclusion import conclude
 from fluctua.verification.formats import caught, shown
+from fluctua.verification.statements import Quantity, Statement
 from helpers.thinning import thinned
 
 
@@ -57,6 +61,33 @@ def test_where_nothing_circulates_the_tables_print_zero():
     assert ">-0<" not in page
     assert found.entropy[0].predicted == 0
     assert json.loads(found.to_json())["entropy"][0]["predicted"] == 0
+
+
+LONG = "anharmonic, stationary"  # a rung, longer than the others
+
+
+def _tables(problem):
+    """Tables that people read, with names and numbers that are longer than usual."""
+    sgd = fl.SGD(0.02, 4)
+    found = fl.verify(problem, sgd, steps=24, replicas=4, rng=1)
+    first, *rows = found.rows
+    far = replace(first, name=LONG, excess_loss=1.23456e-100, comparison=replace(first.comparison, z_rms=1e12))
+    yield "verdict", replace(found, rows=(*rows, far)).table
+    moved = fl.verify_dynamic(problem, sgd, steps=24, replicas=4, rng=1)
+    rows = [replace(row, name=f"{row.name} as predicted by {LONG}", z_rms=1e9) for row in moved.rows]
+    yield "in time", replace(moved, rows=(*moved.rows, *rows)).table
+    one = Quantity("variance-kept-of-all-modes", 1.0, 0.63, 6.3e-10, 1, 0.0)
+    asked = {"level": 0.01, "resolution": 0.1, "steps": 1, "replicas": 1, "entropy": "1"}
+    yield "study", conclude("study", "title", [Statement("ode", "claim", (one,))], **asked).table
+    plan = fl.plan(problem, 24, batch_size=4, momenta=(0,), schedules=("constant",))
+    best = replace(plan.best, shape=LONG, loss=plan.best.loss + 1.0)
+    yield "plan", replace(plan, candidates=(plan.best, best)).table
+
+
+@pytest.mark.any_seed
+def test_columns_stand_one_below_the_other_whatever_is_in_them(small_problem):
+    wrong = [name for name, table in _tables(small_problem) if not _is_table(table.splitlines())]
+    assert not wrong
 
 
 @pytest.mark.any_seed

@@ -1,5 +1,6 @@
 """Verdicts on softmax heads: the local theory, with the error that it states of itself, against controlled runs."""
 
+import dataclasses
 import json
 from importlib.resources import files
 
@@ -186,6 +187,32 @@ def test_digits_are_as_the_local_theory_says(recipe):
     assert verdict.passed
     assert not verdict.row("langevin").consistent
     assert not verdict.row("discrete").consistent
+
+
+@pytest.mark.any_seed
+def test_a_law_that_does_not_tell_the_floor_says_so_and_asks_for_no_replicas(run, tmp_path):
+    """Fewer samples than inputs in shuffled epochs: the law may be off by many times what it predicts (F167)."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, 40))
+    y = (x[:, 0] + 0.5 * rng.normal(size=24) > 0).astype(int)
+    sgd = fl.SGD(lr=0.05, batch_size=4, weight_decay=1e-2, sampling="shuffle")
+    verdict = fl.verify(fl.Softmax(x, y), sgd, steps=60, replicas=4, rng=1)
+    assert verdict.identity["own_error"] > 10
+    assert (verdict.outcome, verdict.replicas_needed) == ("inconclusive", None)
+    assert "times what it predicts, so that it predicts nothing that these runs could refute" in verdict.words
+    assert "replicas" not in verdict.words
+    np.savez(tmp_path / "few.npz", X=x, y=y)
+    asked = "--loss", "cross-entropy", "--lr", 0.05, "--batch-size", 4, "--weight-decay", 0.01, "--sampling", "shuffle"
+    assert "times that: here it does not tell the floor" in run("predict", tmp_path / "few.npz", *asked)[1]
+
+
+@pytest.mark.any_seed
+def test_what_the_theory_states_of_itself_is_made_smaller_by_no_replicas(digits):
+    found = fl.verify(digits, SGD, steps=60, replicas=4, rng=1)
+    stated = dataclasses.replace(found, identity={**found.identity, "own_error": 0.07})
+    assert stated.outcome == "inconclusive"
+    assert "may itself be off by 7 %, which is allowed for; no number of replicas would be sharp" in stated.words
+    assert "replicas would tell how many" not in stated.words
 
 
 @pytest.mark.parametrize("sampling", ["without_replacement", "shuffle"])

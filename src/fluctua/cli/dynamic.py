@@ -23,7 +23,7 @@ from .asking import Asked, ask, default_out, refuse_lost_split
 from .progress import progress_bar
 from .report import found_in
 from .spread_out import kept_in, say_part, shard_of, spread_out
-from .stale import REPORT, clear_for
+from .stale import REPORT, clear_for, drawn_in
 from .tables import saved_in, show
 
 __all__ = ["LAGS", "run_dynamic"]
@@ -110,7 +110,7 @@ def _report(verdict: DynamicVerdict, directory: Path, seconds: float) -> str:
     run, found = verdict.run, verdict.circulation
     steps = f"{run.steps} steps x {run.replicas} replicas from W*, seen from step {run.opened} on"
     files = ", ".join(name for name in (REPORT, "dynamic.json", "dynamic.npz") if (directory / name).exists())
-    figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
+    figures = drawn_in(directory)
     return "\n".join(
         (
             f"run       {steps},\n          {run.modes} modes, lags up to {run.lags[-1]}, seed {run.entropy}",

@@ -89,7 +89,10 @@ def _own_error(stated: float) -> str:
     """What the theory says that its excess loss may be off by; nothing of a rung that states no error of its own."""
     if not stated:
         return ""
-    return f"; the theory's own error is {f'up to {stated:.2g} of that' if np.isfinite(stated) else 'not known'}"
+    if not np.isfinite(stated):
+        return "; the theory's own error is not known"
+    share = f"{stated:.2g} of that" if stated < 1 else f"{stated:.2g} times that: here it does not tell the floor"
+    return f"; the theory's own error is up to {share}"
 
 
 _PLACE = {

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from .._tables import text_table
 from .._validate.plain import Keywords
 from .._validate.values import positive_int
 from ..data import Dataset
@@ -19,6 +20,7 @@ from ..planning.batch_cost import BatchCost, batch_costs
 from ..planning.candidates import Candidate, Plan
 from ..planning.recipes import plan as search
 from ..planning.rehearsal import FEWEST, Rehearsal, rehearse
+from ..planning.rehearsal import Run as RehearsedRun
 from ..problem.least_squares import LeastSquares
 from ..recipe.mse_loss import mse_words
 from ..recipe.schedules import PLANNED, SHAPES
@@ -237,27 +239,25 @@ def _expected(best: Candidate) -> str:
 
 
 def _cost_table(costs: tuple[BatchCost, ...], found: Plan) -> str:
-    lines = [
-        f"cost      to training loss {found.best.loss:.6g}, about (plain SGD, with replacement, constant rate)",
-        f"{'batch size':<10} {'lr':>9} {'steps':>10} {'samples':>12}",
-    ]
+    told = f"cost      to training loss {found.best.loss:.6g}, about (plain SGD, with replacement, constant rate)"
+    lines = [("batch size", "lr", "steps", "samples")]
     for one in costs:
         steps, samples = (f"{x:,.0f}" if np.isfinite(x) else "-" for x in (one.steps, one.samples))
-        lines.append(f"{one.batch_size:<10} {one.lr:>9.3g} {steps:>10} {samples:>12}")
-    return "\n".join(lines)
+        lines.append((str(one.batch_size), f"{one.lr:.3g}", steps, samples))
+    return f"{told}\n{text_table(lines, ('<10', '>9', '>10', '>12'))}"
 
 
 def _rehearsal_table(rehearsal: Rehearsal) -> str:
-    lines = [
-        f"check     {rehearsal.replicas} real runs, training loss: winner, also at other rates, and runner-up",
-        f"{'lr':<8} {'predicted':>10} {'measured':>10} {'error':>8} {'z':>6}  recipe",
-    ]
-    lines += [
-        f"{run.sgd.lr:<8.3g} {run.predicted:>10.6g} {run.measured:>10.6g} {run.error:>8.2g} "
-        f"{shown(run.score, '>6.2f')}  "
-        f"{'constant' if run.sgd.schedule is None else type(run.sgd.schedule).__name__}, momentum {run.sgd.momentum:g}"
-        for run in rehearsal.runs
-    ]
+    told = f"check     {rehearsal.replicas} real runs, training loss: winner, also at other rates, and runner-up"
+    lines = [("lr", "predicted", "measured", "error", "z", "recipe"), *map(_rehearsed, rehearsal.runs)]
+    table = text_table(lines, ("<8", ">10", ">10", ">8", ">6", "<"))
     agreed = "as predicted" if rehearsal.agrees else "NOT as predicted"
     order = "in the predicted order" if rehearsal.ordered else "NOT in the predicted order"
-    return "\n".join([*lines, f"losses {agreed}, {order}"])
+    return f"{told}\n{table}\nlosses {agreed}, {order}"
+
+
+def _rehearsed(run: RehearsedRun) -> tuple[str, ...]:
+    """Return a line of the check, cell by cell."""
+    shape = "constant" if run.sgd.schedule is None else type(run.sgd.schedule).__name__
+    numbers = f"{run.predicted:.6g}", f"{run.measured:.6g}", f"{run.error:.2g}", shown(run.score, ".2f")
+    return f"{run.sgd.lr:.3g}", *numbers, f"{shape}, momentum {run.sgd.momentum:g}"

@@ -14,7 +14,6 @@ import click
 
 from .._validate.shards import Shard
 from .._validate.values import choice
-from ..errors import InvalidInput
 from ..report import save_report
 from ..storage.writing import output_directory, save_text
 from ..studies import names as study_names
@@ -37,6 +36,7 @@ __all__ = ["reproduce"]
 Found = list[tuple[Cell, Verdict]]
 Studied = list[tuple[StudyCell, StatementVerdict]]
 Say = Callable[[str], None]
+_WIDE = 8, 20  # columns of a line on a cell, at least
 _KEPT = "finished cells and replicas are kept in {}; repeat the command to go on."
 
 
@@ -102,12 +102,8 @@ def reproduce(
 
 
 def _of_shard(part: Shard, plan: list[Cell], rows: list[StudyCell]) -> tuple[list[Cell], list[StudyCell]]:
-    """Return a shard's cells, counted through both; raises `InvalidInput` where it has none."""
+    """Return a shard's cells, counted through both; one beyond them has none."""
     mine = part.of([*plan, *rows])
-    if not mine:
-        raise InvalidInput(
-            f"--shard {part} has no cell: there are {len(plan) + len(rows)} cells. Use as many shards at most."
-        )
     return [each for each in mine if isinstance(each, Cell)], [each for each in mine if isinstance(each, StudyCell)]
 
 
@@ -129,6 +125,8 @@ def _words(verdicts: Sequence[Verdict | StatementVerdict], directory: Path, seco
     files = "report.html, summary.md, and a directory of each cell"
     if part is not None:
         files = f"the cells of shard {part}; when all shards have ended, repeat without --shard for the page"
+    if not verdicts:
+        return f"shard {part}: nothing to do, there are fewer cells than shards\n{directory}/: {files}"
     passed = sum(verdict.passed for verdict in verdicts)
     return f"{passed} of {len(verdicts)} verdicts passed  ({seconds:.0f} s)\n{directory}/: {files}"
 
@@ -136,14 +134,16 @@ def _words(verdicts: Sequence[Verdict | StatementVerdict], directory: Path, seco
 def _run(plan: Sequence[Keyed], directory: Path, data_dir: str | None, say: Say) -> list[tuple[Any, Any]]:
     """Make the cells that are missing, data set after data set; the others are read."""
     found: dict[int, Any] = {}
+    of, apart = (max(least, *(len(cell.label[k]) for cell in plan), 0) for k, least in enumerate(_WIDE))
     with progress_bar() as progress:
         for first, some in _parts(plan):
             whole = partial(_within, progress, first / len(plan), len(some) / len(plan))
             for done in finished(some, directory / "cells", partial(_shared, data_dir), whole):
                 found[first + done.number] = done.verdict
-                (of, apart), took = some[done.number].label, done.seconds
+                took = done.seconds
                 word = "kept" if took is None else f"{took:.0f} s"
-                say(f"{of:<8} {apart:<20} {_brief(done.verdict)}  ({word})")
+                name, row = some[done.number].label
+                say(f"{name:<{of}} {row:<{apart}} {_brief(done.verdict)}  ({word})")
         progress("all cells", 1.0)
     return [(cell, found[number]) for number, cell in enumerate(plan)]
 

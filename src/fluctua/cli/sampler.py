@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from .._tables import text_table
 from .._validate.plain import JsonObject, Keywords
 from ..errors import InvalidInput
 from ..planning.conditioned import counted
@@ -189,8 +190,15 @@ def _words(asked: Asked, answer: _Answer) -> Iterator[str]:
     if (step := answer.step) is not None:
         off = f"{step.inflation:.4g} times the target's variance in mode {step.mode}"
         yield f"inflation   lr {step:.7g}: {off}, the worst; limited by {step.limit}"
-    yield "\n  mode   curvature   inflation   temperature   relaxation"
+    yield f"\n{_modes(law)}"
+
+
+def _modes(law: Prediction) -> str:
+    """Return modes from the steepest to the flattest, a line each."""
+    slow = law.relaxation_steps
     places = np.unique(np.linspace(0, len(slow) - 1, min(_LINES, len(slow))).round().astype(int))
+    lines: list[tuple[str, ...]] = [("mode", "curvature", "inflation", "temperature", "relaxation")]
     for p in places.tolist():
-        numbers = f"{law.curvatures[p]:>11.5g} {law.inflation[p]:>11.5g} {law.temperatures[p]:>13.5g}"
-        yield f"  {p + 1:>4} {numbers} {counted(slow[p]):>12}"
+        numbers = (f"{each[p]:.5g}" for each in (law.curvatures, law.inflation, law.temperatures))
+        lines.append((str(p + 1), *numbers, counted(slow[p])))
+    return text_table(lines, (">6", ">11", ">11", ">13", ">12"))

@@ -12,7 +12,7 @@ __all__ = ["schema"]
 
 SCHEMAS = (
     *("verdict", "dynamic", "prediction", "noise", "plans", "probe", "sweep", "study", "sampler"),
-    *("reproduction", "files"),
+    *("reproduction", "part", "files"),
 )
 
 
@@ -21,8 +21,11 @@ SCHEMAS = (
     group="Output",
     examples=("fluctua schema verdict", "fluctua schema prediction > prediction.json"),
 )
-@click.argument("name", shell_complete=among(SCHEMAS), metavar="|".join(SCHEMAS))
+@click.argument("name", shell_complete=among(SCHEMAS), metavar="NAME")
 def schema(name: str) -> int:
     """Print the JSON Schema of a result."""
     click.echo(schema_text(choice("schema", name, SCHEMAS)), nl=False)
     return 0
+
+
+schema.help = f"Print the JSON Schema of a result: of what --json prints. NAME is one of {', '.join(SCHEMAS)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ResultError
@@ -12,7 +13,7 @@ from ..verification.in_time.verdict import DynamicVerdict
 from ..verification.noise_found import GradientNoise
 from ..verification.verdict import Verdict
 
-__all__ = ["REPORT", "clear_drawn", "clear_for"]
+__all__ = ["REPORT", "clear_drawn", "clear_figures", "clear_for", "drawn_in"]
 
 REPORT = "report.html"
 Result = Verdict | DynamicVerdict | GradientNoise
@@ -45,9 +46,20 @@ def clear_for(result: Result, directory: Path) -> None:
 
 def clear_drawn(directory: Path, kind: type[Result]) -> None:
     """Remove the figures of a kind of result."""
-    for name in figure_names(kind):
+    clear_figures(directory, figure_names(kind))
+
+
+def clear_figures(directory: Path, names: Iterable[str]) -> None:
+    """Remove figures by their names."""
+    for name in names:
         for ending in FORMATS:
             remove(directory / f"{name}.{ending}")
+
+
+def drawn_in(directory: Path, names: Iterable[str] | None = None) -> str:
+    """Return which of some figures are there, by default of those of runs, with commas; other pictures are not ours."""
+    known = names if names is not None else (name for kind in _FILES for name in figure_names(kind))
+    return ", ".join(sorted(name for name in known if (directory / f"{name}.png").exists()))
 
 
 def _alike(result: Result, other: type[Result], directory: Path) -> bool:

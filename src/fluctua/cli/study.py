@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ..errors import ResultError
+from ..report.figures import pictures
 from ..simulation.kept import GROUPS, keeping
 from ..storage.checkpoint import Checkpoint
 from ..storage.writing import output_directory, remove
@@ -21,7 +23,7 @@ from .options import json_option, level_option, seed_option
 from .place import Place
 from .progress import progress_bar
 from .spread_out import kept_in, spread_out, workers_options
-from .stale import REPORT
+from .stale import REPORT, clear_figures, drawn_in
 from .tables import saved_in, show
 
 __all__ = ["save_statements", "say_statements", "study"]
@@ -101,12 +103,11 @@ def _compute(
 def save_statements(verdict: StatementVerdict, directory: Path, paged: bool) -> None:
     """Write the verdict, draw its figures, and write the page."""
     from ..report import save_report
-    from ..report.figures import FORMATS, pictures, save_figures
+    from ..report.figures import save_figures
 
-    show_figures(verdict.study)
-    for name in pictures(verdict):
-        for ending in FORMATS:
-            remove(directory / f"{name}.{ending}")
+    for each in (*_before(directory), verdict):
+        show_figures(each.study)
+        clear_figures(directory, pictures(each))
     remove(directory / REPORT)
     verdict.save(directory)
     with saved_in(directory), progress_bar() as progress:
@@ -116,12 +117,20 @@ def save_statements(verdict: StatementVerdict, directory: Path, paged: bool) -> 
             save_report(verdict, directory / REPORT)
 
 
+def _before(directory: Path) -> list[StatementVerdict]:
+    """What an earlier study left there, perhaps of another name: its figures must not stay beside the new ones."""
+    try:
+        return [StatementVerdict.load(directory)]
+    except ResultError:
+        return []
+
+
 def say_statements(verdict: StatementVerdict, directory: Path, seconds: float) -> None:
     """Print what a verdict says, and what was written."""
     width = max((len(name) for name in verdict.facts), default=0)
     for name, words in verdict.facts.items():
         show(f"{name[0].lower() + name[1:]:<{width}}  {words}")
     show(f"\n{verdict.table}\n\n{verdict.outcome.upper()}  {verdict.words}")
-    figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
+    figures = drawn_in(directory, pictures(verdict))
     page = f"{REPORT}, " if (directory / REPORT).exists() else ""
     show(f"{directory}/: {page}study.json, study.npz, and {figures} as .png and .svg  ({seconds:.0f} s)")

@@ -27,6 +27,7 @@ from .tables import saved_in, show
 __all__ = ["sweep"]
 
 CELLS = "cells"
+_WHOLE = "when all shards have ended, repeat without --shard for the whole sweep"
 _SIZES = (2, 8, 32, 128)
 _STEPS = 1000
 _HELD: dict[str, Any] = {"lr": 1.0, "batch_size": 1, "weight_decay": 0.0}
@@ -167,10 +168,13 @@ def _say(found: Sweep, directory: Path) -> None:
     optima = {cell.predicted.optimum_loss for cell in found.cells}
     above = f", above L(W*) = {min(optima):.6g}" if len(optima) == 1 else ", above each cell's own L(W*)"
     explained = "; z = (measured - predicted)/error" if found.measured else ""
+    if not found.cells:
+        show(f"\n{found.words}\n{directory}/: {_WHOLE}")
+        return
     show(f"\n{head}{above}{explained}\n{found.table}\n")
     best = found.best.sgd.words if found.best.stable else "none: every cell is beyond the limit of stability"
     show(f"found     {found.words}\nbest      {best}")
     if found.shard is None:
         show(f"{directory}/: sweep.json, sweep.npz, sweep.csv, sweep.png, sweep.svg")
     else:
-        show(f"{directory}/: {CELLS}; when all shards have ended, repeat without --shard for the whole sweep")
+        show(f"{directory}/: {CELLS}; {_WHOLE}")

@@ -44,7 +44,7 @@ from .options import (
 from .progress import progress_bar
 from .report import found_in
 from .spread_out import kept_in, say_part, shard_of, shard_option, spread_out, workers_options
-from .stale import REPORT, clear_for
+from .stale import REPORT, clear_for, drawn_in
 from .tables import saved_in, show, show_ladder
 from .tempered import sampler_options
 
@@ -91,7 +91,7 @@ CHECKPOINT = "checkpoint.npz"
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in --out.")
 @click.option("--report/--no-report", default=True, help="Also write the page report.html, with its explorer.")
 @click.option("--force", is_flag=True, help="Simulate even beyond the stability limit.")
-@json_option("Print the verdict as JSON (schema: fluctua schema verdict).")
+@json_option("Print the verdict as JSON (schema: fluctua schema verdict, of a shard part).")
 @click.option("--entropy/--no-entropy", default=None, help="With --dynamic: entropy production.  [default: if quick]")
 def verify(*, dynamic: bool, modes: int | None, lags: str | None, entropy: bool | None, **options: Any) -> int:
     """Test the predicted fluctuation of SGD on DATA by real training runs.
@@ -208,7 +208,7 @@ def _checkpoint(directory: Path, resume: bool, part: Shard | None) -> Checkpoint
 
 
 def _say(verdict: Verdict, directory: Path, seconds: float) -> None:
-    figures = ", ".join(sorted(path.stem for path in directory.glob("*.png")))
+    figures = drawn_in(directory)
     page = "report.html, " if (directory / REPORT).exists() else ""
     sampling = verdict.tested.comparison.frobenius_sampling
     show(f"run       {run_words(verdict)}\nmeasured  {measured_words(verdict)}\n")

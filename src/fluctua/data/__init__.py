@@ -151,10 +151,10 @@ def load(
         if isinstance(place, str | os.PathLike) or (argument == "data_dir" and place is not None):
             as_path(argument, place)
     wanted = Selection(class_list(classes), limit, targets_are, like)
-    from .own import looks_like_path, own_dataset  # noqa: PLC0415  (a dozen readers, which the digits do not need)
+    from .own import is_own, own_dataset  # noqa: PLC0415  (a dozen readers, which the digits do not need)
     from .readers.rule import Keys  # noqa: PLC0415
 
-    if isinstance(name, str) and (name in REGISTRY or not looks_like_path(name)):
+    if not is_own(name):
         source = REGISTRY[choice("data set", name, REGISTRY)]
         own = {"targets": targets, "targets_are": targets_are, "inputs_key": inputs_key, "targets_key": targets_key}
         if given := [argument for argument, value in own.items() if value is not None]:

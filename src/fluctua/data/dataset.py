@@ -81,7 +81,7 @@ class Dataset(Brief, ByValue):
             plain = array.bits if isinstance(array, HalfArray) else array
             kind = array.stored if isinstance(array, HalfArray) else array.dtype.str
             digest.update(f"{kind}{array.shape}".encode())
-            for start in range(0, len(plain), _BLOCK):
+            for start in range(0, len(plain) if plain.size else 0, _BLOCK):
                 digest.update(np.ascontiguousarray(plain[start : start + _BLOCK]).data.cast("B"))
         return digest.hexdigest()
 

@@ -23,10 +23,11 @@ from .dataset import Dataset
 from .readers import SUFFIXES, dataset_files, ending, is_dataset_folder, opened
 from .readers.held import Held, Pair, spelled
 from .readers.objects import held_object
-from .readers.rule import Keys, in_part, inputs_of, refuse_counting, refuse_gaps, targets_of
+from .readers.rule import Keys, in_part, inputs_of, refuse_counting, refuse_gaps, targets_if_any, targets_of
+from .registry import REGISTRY
 from .selection import Selection
 
-__all__ = ["existing", "held_of", "looks_like_path", "own_dataset", "pair_of"]
+__all__ = ["existing", "held_of", "is_own", "looks_like_path", "own_dataset", "pair_of"]
 
 
 def looks_like_path(name: object) -> bool:
@@ -34,6 +35,11 @@ def looks_like_path(name: object) -> bool:
     if not isinstance(name, str):
         return True
     return bool(Path(name).suffix) or any(mark in name for mark in (os.sep, os.altsep) if mark) or _is_saved(name)
+
+
+def is_own(name: object) -> bool:
+    """Whether `name` means a user's file, folder or object, and no built-in data set."""
+    return looks_like_path(name) and not (isinstance(name, str) and name in REGISTRY)
 
 
 def _is_saved(name: str) -> bool:
@@ -51,7 +57,7 @@ def own_dataset(source: Any, targets: Any, wanted: Selection, keys: Keys, subset
     with ExitStack() as stack:
         held, files = _held(stack, source, subset, beside=False)
         other, more = (None, {}) if targets is None else _held(stack, targets, subset, beside=True)
-        inputs, y, columns = _read(held, other, keys, rows, wanted.like)
+        inputs, y, columns = _read(held, other, keys, rows, wanted)
     name = f"{held.name}/{held.part}" if held.part else held.name
     return replace(wanted.dataset(name, inputs, y, {**files, **more}), columns=columns)
 
@@ -81,14 +87,13 @@ def _saved(path: Path, held: Held) -> list[Path]:
 
 
 def _read(
-    held: Held, other: Held | None, keys: Keys, rows: int | None, like: Dataset | None
-) -> tuple[Rows, AnyArray, tuple[str, ...]]:
-    """Return the first `rows` of X, y whole, whose distinct values are those of the whole file, and X's columns."""
-    if other is None and len(held.entries) == 1 and not held.table:
-        raise InvalidInput(
-            f"{held.name} holds inputs only: name the file of its targets, targets='y.npy', or any other with labels."
-        )
-    y_names = targets_of(held if other is None else other, keys, alone=other is not None)
+    held: Held, other: Held | None, keys: Keys, rows: int | None, wanted: Selection
+) -> tuple[Rows, AnyArray | None, tuple[str, ...]]:
+    """Return the first `rows` of X, y whole, whose distinct values are those of the whole file, and X's columns.
+
+    There may be no y where targets are optional.
+    """
+    y_names, like = _targets(held, other, keys, wanted.optional), wanted.like
     x_names = inputs_of(held, keys, y_names if other is None else (), None if other is None else other.name)
     named = held.table and held.named and len(x_names) > 1
     if named and like is not None and like.columns:
@@ -97,11 +102,23 @@ def _read(
     second = first if other is None else pair_of(other, [], y_names, None)
     inputs, y = first[0], second[1]
     assert inputs is not None
-    assert y is not None
-    _same_length(held, other, (inputs, first[2]), y)
+    if y is not None:
+        _same_length(held, other, (inputs, first[2]), y)
     if held.table:
         _hold_columns(held, keys, x_names, inputs)
-    return inputs, np.asarray(y), tuple(x_names) if named else ()
+    return inputs, None if y is None else np.asarray(y), tuple(x_names) if named else ()
+
+
+def _targets(held: Held, other: Held | None, keys: Keys, optional: bool) -> list[str]:
+    """Return the names of the targets, in the other file where there is one."""
+    if optional and other is None:
+        return targets_if_any(held, keys)
+    if other is None and len(held.entries) == 1 and not held.table:
+        raise InvalidInput(
+            f"{held.name} holds inputs only: name the file of its targets, or any other with labels, by "
+            f"targets='y.npy' (--targets y.npy)."
+        )
+    return targets_of(held if other is None else other, keys, alone=other is not None)
 
 
 def _in_order(held: Held, names: list[str], like: Dataset) -> list[str]:

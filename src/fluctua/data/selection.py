@@ -39,12 +39,15 @@ class Selection:
     targets_are : "labels" or "values", optional
     like : Dataset, optional
         Whose outputs the targets become.
+    optional : bool
+        Whether there may be no targets: inputs are then all that is asked for.
     """
 
     classes: Sequence[int | str] | None = None
     limit: int | None = None
     targets_are: TargetsAre = None
     like: Dataset | None = None
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if self.targets_are is not None:
@@ -52,8 +55,11 @@ class Selection:
         if self.like is not None and not isinstance(self.like, Dataset):
             raise InvalidInput(f"like must be the Dataset whose outputs these data share, got {self.like!r}.")
 
-    def dataset(self, name: str, inputs: Rows, y: AnyArray, files: Mapping[str, str]) -> Dataset:
-        """Return what is wanted of the arrays of a file."""
+    def dataset(self, name: str, inputs: Rows, y: AnyArray | None, files: Mapping[str, str]) -> Dataset:
+        """Return what is wanted of the arrays of a file; without y it has no outputs."""
+        if y is None:
+            chosen = _inputs(inputs, slice(self.limit))
+            return Dataset(chosen, np.zeros((len(chosen), 0), read_type(chosen)), None, name, (), files)
         if self._kind(name, y) == "labels":
             return self._labelled(name, inputs, read_labels(f"y of {name}", y), files)
         if self.classes is not None:

@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import Literal
 
 from .._results import Brief, ByValue, Tables, Tabular, clipped
-from .._tables import Columns
+from .._tables import Columns, text_table
 from .._validate.plain import Json, JsonObject
 from ..errors import InvalidInput
 from ..recipe.sgd import SGD
@@ -217,17 +217,13 @@ class Plan(ByValue, Tabular):
     @property
     def table(self) -> str:
         """The candidates in text, best first."""
-        width = max(9, *(len(one.shape) for one in self.candidates))
-        head = f"{'momentum':>8} {'lr':>9} {'of limit':>8} {self.objective + ' loss':>16} {'excess':>9}"
-        lines = [f"{'schedule':<{width}} {head}"]
+        lines = [("schedule", "momentum", "lr", "of limit", f"{self.objective} loss", "excess")]
         for one in self.candidates:
             share, excess = one.sgd.lr / self.limits[one.sgd.momentum], one.loss - self.optimum_loss
             about = "" if one.exact else "about "
-            lines.append(
-                f"{one.shape:<{width}} {one.sgd.momentum:>8g} {one.sgd.lr:>9.3g} {share:>8.0%} "
-                f"{about + format(one.loss, '.6g'):>16} {excess:>9.3g}"
-            )
-        return "\n".join(lines)
+            asked = one.shape, f"{one.sgd.momentum:g}", f"{one.sgd.lr:.3g}", f"{share:.0%}"
+            lines.append((*asked, f"{about}{one.loss:.6g}", f"{excess:.3g}"))
+        return text_table(lines, ("<9", ">8", ">9", ">8", ">16", ">9"))
 
     @property
     def words(self) -> str:

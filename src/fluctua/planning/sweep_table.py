@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._tables import text_table
 from .sweep_cells import Cell
 
 if TYPE_CHECKING:
@@ -21,11 +22,7 @@ _UNSTABLE, _NEVER = "unstable", "never"
 def text_of(sweep: Sweep) -> str:
     """Return the cells in text, a line each, under a line of names."""
     columns = cells_of(sweep)
-    wide = [max(map(len, (name, *column))) for name, column in columns.items()]
-    lines = [columns.keys(), *zip(*columns.values(), strict=True)]
-    return "\n".join(
-        "  ".join(f"{text:>{width}}" for text, width in zip(line, wide, strict=True)).rstrip() for line in lines
-    )
+    return text_table([list(columns), *zip(*columns.values(), strict=True)], [">"] * len(columns), gap="  ")
 
 
 def cells_of(sweep: Sweep) -> dict[str, list[str]]:

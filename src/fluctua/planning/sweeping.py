@@ -169,10 +169,6 @@ def sweep(
     seed = None if rng is None else seed_sequence(rng)
     part = _part(shard, measure and rng is None)
     mine = range(len(grid.recipes)) if part is None else part.of(range(len(grid.recipes)))
-    if not mine:
-        raise InvalidInput(
-            f"shard = {part} has no cell: there are {len(grid.recipes)} cells. Use as many shards at most."
-        )
     with shelf_in(place, reuse, alone=part is None) as shelf:
         work = Work(forecast, grid, budget, shelf, seed, progress or _silent, mine)
         cells = work.measured(count, threads) if measure else work.predicted()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from .._results import ByValue, Tables, Tabular, clipped
 from .._tables import Columns, html_table
 from .._validate.plain import Header, Json, JsonObject, Keywords
 from .._validate.shards import Shard
+from ..errors import InvalidInput
 from ..recipe.averages import Average, read_average
 from ..recipe.reading import read_recipe
 from ..recipe.sgd import Recipe
@@ -98,7 +100,15 @@ class Sweep(ByValue, Tabular, Saved):
 
     @property
     def best(self) -> Cell:
-        """The cell with the least predicted loss after the budget; without one, with the least floor."""
+        """The cell with the least predicted loss after the budget; without one, with the least floor.
+
+        Raises
+        ------
+        InvalidInput
+            Of a shard without a cell.
+        """
+        if not self.cells:
+            raise InvalidInput(f"shard {self.shard} has no cell, and so none is the best. The whole sweep has one.")
         return min(self.cells, key=self._rank)
 
     def _rank(self, cell: Cell) -> float:
@@ -137,6 +147,8 @@ class Sweep(ByValue, Tabular, Saved):
         """What was found, in a paragraph."""
         beyond = sum(not cell.stable for cell in self.cells)
         part = "" if self.shard is None else f" of shard {self.shard}"
+        if not self.cells:
+            return f"shard {self.shard} has nothing to do, there are {prod(map(len, self.axes.values()))} cells."
         parts = [f"{len(self.cells)} cells{part}, {beyond} of them beyond the limit of stability"]
         if self.budget:
             same = ", predicted and measured at the same step" if self.measured else ""
@@ -162,10 +174,11 @@ class Sweep(ByValue, Tabular, Saved):
     def _numbers(self) -> Columns:
         """Every number of every cell, a column each: infinite beyond the limit, NaN where there is none."""
         cells, rows = self.cells, [cell.numbers for cell in self.cells]
+        names = rows[0] if rows else ()
         return {
             "cell": range(1, len(cells) + 1),
             **{name: [_spelled(cell.values[name]) for cell in cells] for name in self.axes},
-            **{name: [np.nan if row[name] is None else row[name] for row in rows] for name in rows[0]},
+            **{name: [np.nan if row[name] is None else row[name] for row in rows] for name in names},
         }
 
     @property

@@ -38,8 +38,11 @@ GROUPS = "groups"
 _RUN = {"last": "run"}  # the key that the identity of the run is kept under
 
 
-def asked_part(shard: str | None, checkpoint: object, rng: object, groups: int) -> Shard | None:
-    """Return the part that is asked for of so many groups; raises `InvalidInput`."""
+def asked_part(shard: str | None, checkpoint: object, rng: object) -> Shard | None:
+    """Return the part that is asked for; raises `InvalidInput`.
+
+    One beyond the groups is empty: jobs of an array that is larger than the run have nothing to do.
+    """
     if shard is None:
         return None
     part = Shard.read("shard", shard)
@@ -52,10 +55,6 @@ def asked_part(shard: str | None, checkpoint: object, rng: object, groups: int) 
         raise InvalidInput(
             f"shard = {part} makes groups of replicas for the same call without it, and they must be kept somewhere: "
             f"give checkpoint, a directory that all {part.count} jobs share (--out)."
-        )
-    if part.number > groups:
-        raise InvalidInput(
-            f"shard = {part} has no group of replicas: there are {groups} groups. Use as many shards at most."
         )
     return part
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -10,7 +10,7 @@ from .._results import Brief, ByValue
 from .._validate.plain import JsonObject
 from .._validate.shards import Shard
 
-__all__ = ["Part", "in_parts"]
+__all__ = ["Part", "in_parts", "part_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part(Brief, ByValue):
-    """What one of the jobs that share a run has made: its groups of replicas, which are kept.
+    """Which groups of replicas one of the jobs that share a run has made and kept; made by `simulate`, given a shard.
 
     Attributes
     ----------
@@ -32,6 +32,14 @@ class Part(Brief, ByValue):
         Groups of the whole run.
     replicas : int
         In its groups.
+
+    Examples
+    --------
+    >>> import tempfile, fluctua as fl
+    >>> problem = fl.LeastSquares([[1.0], [2.0], [4.0]], [[0.5], [1.5], [2.0]])
+    >>> shared = {"steps": 20, "replicas": 8, "rng": 1, "checkpoint": tempfile.mkdtemp()}
+    >>> fl.simulate(problem, fl.SGD(lr=0.01, batch_size=1), **shared, shard="2/3")
+    Part(shard='2/3', groups=(1, 4, 7), of=8, replicas=3)
     """
 
     shard: str
@@ -39,15 +47,11 @@ class Part(Brief, ByValue):
     of: int
     replicas: int
 
-    @classmethod
-    def made(cls, part: Shard, sizes: list[int]) -> Part:
-        """Return the part of groups of these sizes."""
-        mine = tuple(part.of(range(len(sizes))))
-        return cls(str(part), mine, len(sizes), sum(sizes[number] for number in mine))
-
     @property
     def words(self) -> str:
         """In a sentence."""
+        if not self.groups:
+            return f"nothing to do, there are {self.of} groups of replicas"
         return f"{len(self.groups)} of {self.of} groups of replicas, {self.replicas} replicas, are there"
 
     def to_dict(self) -> JsonObject:
@@ -59,6 +63,12 @@ class Part(Brief, ByValue):
         """
         told: JsonObject = {"kind": "part", "shard": self.shard, "groups": list(self.groups)}
         return {**told, "of": self.of, "replicas": self.replicas, "words": self.words}
+
+
+def part_of(shard: Shard, sizes: Sequence[int]) -> Part:
+    """Return what a shard has of groups of these sizes."""
+    mine = tuple(shard.of(range(len(sizes))))
+    return Part(str(shard), mine, len(sizes), sum(sizes[number] for number in mine))
 
 
 class InParts(Protocol[P, R_co]):

@@ -30,8 +30,8 @@ from .kept import Keep, Packs, asked_part, keeping, numbered
 from .measurement import Measurement
 from .on_device import runs as _device_runs  # noqa: F401  (it says to `runs_of` whose runs it has)
 from .on_device.asked import asked_device
-from .parts import Part, in_parts
-from .resumed import checkpoint_identity, chunk_count, chunk_sizes, damaged
+from .parts import Part, in_parts, part_of
+from .resumed import checkpoint_identity, chunk_sizes, damaged
 from .runs import CONTROLS, Asked, Rngs, Runs, hold_problem, runs_of
 from .steppers import DYNAMICS, Dynamics
 from .workers import workers_for
@@ -164,7 +164,7 @@ def simulate(
     count = positive_int("replicas", replicas, minimum=2)
     burn = positive_int("burn_in", burn_in, minimum=0)
 
-    part = asked_part(shard, checkpoint, rng, chunk_count(count))
+    part = asked_part(shard, checkpoint, rng)
     workers = workers_for(threads) if place is None else 1
     asked = Asked(steps, records, count, workers, start, dynamics, average, dtype, control, burn, place, drawn)
     runs = runs_of(problem, sgd, asked)
@@ -209,7 +209,7 @@ def _from_groups(runs: Runs, keep: Keep, rng: Rng, progress: Callable[[float], N
     with deferred(runs.stop), closing(keep.through(numbered(fixed, len(chunks)), make)) as packs:
         for pack in packs:
             total.add(runs.unpacked(pack), gap)
-    return total.measurement(identity, gap) if keep.part is None else Part.made(keep.part, sizes)
+    return total.measurement(identity, gap) if keep.part is None else part_of(keep.part, sizes)
 
 
 def _chunks(root: np.random.SeedSequence, replicas: int) -> list[Rngs]:

@@ -159,7 +159,7 @@ class Runs(ABC):
 
     def chunks(self, chunks: list[Rngs], progress: Callable[[float], None] | None, of: int) -> Generator[Any]:
         """Yield the chunks in order; with those that are there already they have `of` replicas."""
-        done, work = 1 - sum(map(len, chunks)) / of, of * self.window.steps
+        done, work = 1 - sum(map(len, chunks)) / max(of, 1), max(of, 1) * self.window.steps
 
         def look() -> None:
             if progress:

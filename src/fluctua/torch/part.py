@@ -85,6 +85,7 @@ class Part:
         buffers = self._at_rest(self._buffers(), still) if self._buffered else []
         if self._rules.local:
             added(self._more["_buffer_sums"], buffers)
+            self._take_back_decay(here, still)
             away = list(torch._foreach_sub(here, self._more["_start"]))
         pulled = self._at_rest(here, still)
         self._numbers += self._rules.sampled(self.settings, gradients, pulled, buffers, away, self._scales)
@@ -197,6 +198,12 @@ class Part:
         if True not in still:
             return tensors
         return [torch.zeros_like(each) if rests else each for each, rests in zip(tensors, still, strict=True)]
+
+    def _take_back_decay(self, here: Tensors, still: Sequence[bool]) -> None:
+        """Take out what `direct` adds for weights that rest: no decay pulls at them."""
+        for rests, total, scale, weights in zip(still, self._more["_buffer_sums"], self._scales, here, strict=False):
+            if rests:
+                total.addcmul_(scale, weights, value=-1)
 
     def _weights(self) -> Tensors:
         return self._aliases if self._plain else self._here(self._aliases)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._arrays import Arrays
 from .._results import Tables
-from .._tables import Columns
+from .._tables import Columns, text_table
 from .._validate.plain import Header, JsonObject
 from .._validate.values import false_alarm_level, resolution_share
 from ..errors import InvalidInput
@@ -133,14 +133,8 @@ class StatementVerdict(Judgement[Statement]):
     @property
     def table(self) -> str:
         """The statements, each with the quantity that deviates most, as plain text."""
-        width = max([34, *(len(row.name) for row in self.rows)])
-        lines = [f"{'statement':<{width}} {'of':<10} {'predicted':>13} {'measured':>13} {'error':>9} {'z':>7}  verdict"]
-        for row in self.rows:
-            worst = row.worst
-            numbers = f"{shown(worst.predicted, '>13.6g')} {shown(worst.measured, '>13.6g')} {worst.error:>9.2g}"
-            verdict = "consistent" if row.consistent else "rejected"
-            lines.append(f"{row.name:<{width}} {worst.name:<10} {numbers} {shown(worst.z, '>+7.1f')}  {verdict}")
-        return "\n".join(lines)
+        head = "statement", "of", "predicted", "measured", "error", "z", "verdict"
+        return text_table([head, *map(_cells, self.rows)], ("<34", "<10", ">13", ">13", ">9", ">7", "<"))
 
     def _tables(self) -> Tables:
         made: dict[str, Any] = {"statements": self._statements, "quantities": self._quantities}
@@ -203,6 +197,13 @@ class StatementVerdict(Judgement[Statement]):
             for row in header["rows"]
         )
         return cls(rows=rows, arrays=arrays, **{name: header[name] for name in names})
+
+
+def _cells(row: Statement) -> tuple[str, ...]:
+    """Return a line of the table, cell by cell."""
+    worst = row.worst
+    numbers = shown(worst.predicted, ".6g"), shown(worst.measured, ".6g"), f"{worst.error:.2g}", shown(worst.z, "+.1f")
+    return row.name, worst.name, *numbers, "consistent" if row.consistent else "rejected"
 
 
 def conclude(

@@ -23,7 +23,6 @@ from ..simulation.kept import asked_part
 from ..simulation.on_device.asked import asked_device
 from ..simulation.parts import Part, in_parts
 from ..simulation.replicas import simulate
-from ..simulation.resumed import chunk_count
 from ..simulation.steppers import DYNAMICS, Dynamics
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.answers import predict
@@ -168,7 +167,7 @@ def verify(
     if sgd.schedule is not None:
         refuse_rest(sgd, steps)
     count = default_replicas(problem, sgd, positive_int("steps", steps)) if replicas is None else replicas
-    part = asked_part(shard, checkpoint, rng, chunk_count(count))
+    part = asked_part(shard, checkpoint, rng)
     tested = LAW_OF[dynamics] if theory is None else theory
     report = progress or silent
     report("theory", 0.0)

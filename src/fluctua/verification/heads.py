@@ -23,7 +23,6 @@ from ..simulation.head_measurement import HeadMeasurement
 from ..simulation.kept import asked_part
 from ..simulation.parts import Part
 from ..simulation.replicas import simulate
-from ..simulation.resumed import chunk_count
 from ..simulation.runs import CONTROLS
 from ..storage.checkpoint import Checkpoint, kept_until_done
 from ..theory.local.heads import predict_head
@@ -113,7 +112,7 @@ def verify_head(
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput("a batch of all samples does not fluctuate, so there is no variance to verify.")
     count = _replicas(problem, sgd, steps) if replicas is None else replicas
-    part = asked_part(shard, checkpoint, rng, chunk_count(count))
+    part = asked_part(shard, checkpoint, rng)
     report = progress or silent
     report("theory", 0.0)
     held = _held(sgd, positive_int("steps", steps))

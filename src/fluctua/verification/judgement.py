@@ -163,16 +163,22 @@ class Judgement(ByValue, Tabular, Concluded, Saved, Generic[Statement]):
     def _said(self, fault: str) -> tuple[str, str]:
         """Whether it is consistent, else its `fault`; and whether it is sharp, else what was asked and would do."""
         level = f"family-wise level {100 * self.level:.3g} %"
-        count, groups = self.replicas
-        least = "sampling" if count else "rounding"  # without replicas two calculations were held against each other
+        least = (
+            "sampling" if self.replicas[0] else "rounding"
+        )  # without replicas two calculations were held against each other
         first = f"consistent: no deviation beyond {least} at {level}" if self.consistent else f"NOT consistent: {fault}"
         second = f"sharp: would have caught {caught(self.detectable)} (with probability {POWER:g})"
         if self.sharp:
             return first, second
-        found = self.detectable, self.resolution, count, self.run.steps, groups
-        longer = steps_for(*found) if self._lengthened else None
-        do = remedy(self.replicas_needed, count, longer) if self.consistent else ""
+        do = self._remedy if self.consistent else ""
         return first, f"NOT {second}, asked was {100 * self.resolution:.3g} %{do}"
+
+    @property
+    def _remedy(self) -> str:
+        """What would make the runs sharp, as a clause."""
+        count, groups = self.replicas
+        found = self.detectable, self.resolution, count, self.run.steps, groups
+        return remedy(self.replicas_needed, count, steps_for(*found) if self._lengthened else None)
 
     @classmethod
     def _updated(cls, header: Header) -> dict[str, Any]:

@@ -177,6 +177,9 @@ def family_p_value(deviations: Array, floor: ArrayLike = ROUNDING["float64"], re
 def p_values(deviations: Array, floor: ArrayLike = ROUNDING["float64"], relative: ArrayLike = False) -> Array:
     """Return the two-sided p-value that each column of `deviations`, (R, k), has mean zero.
 
+    It is cautious, by the noise of the sample's own skewness: of Gaussian columns 0.66 % are below 1 % with 8 replicas,
+    0.83 % with 32 (docs/testing.md).
+
     Parameters
     ----------
     deviations : ndarray, (R, k)

@@ -10,6 +10,7 @@ from typing import Any
 
 from .._arrays import Arrays
 from .._results import Brief, Tables
+from .._tables import text_table
 from .._validate.plain import Header, JsonObject
 from ..simulation.identity import EqualTimeRun
 from ..storage.results import finite
@@ -185,8 +186,8 @@ class Verdict(Judgement[Row]):
     @property
     def replicas_needed(self) -> int | None:
         """About how many replicas of as many steps would be sharp; None if these are, or if no number would be."""
-        own = self.identity.get("own_error") or 0.0
-        if self.sharp or self.resolution <= own:
+        own = self._own
+        if self.sharp or self._blunt:
             return None
         count, groups = self.replicas
         return replicas_for(self.detectable - own, self.resolution - own, count, self.level / FAMILY, groups)
@@ -199,17 +200,34 @@ class Verdict(Judgement[Row]):
     @property
     def _own_error(self) -> str:
         """What the theory states of itself, as a clause; empty where it is exact."""
-        own, u = self.identity.get("own_error"), self.identity.get("anharmonicity")
+        own, u = self._own, self.identity.get("anharmonicity")
         if not own or u is None:
             return ""
-        allowed = f"may itself be off by {100 * own:.2g} %, which is allowed for"
-        return f"the local theory {allowed} (anharmonicity {100 * u:.2g} %)"
+        allowed = f"{100 * own:.2g} %, which is allowed for"
+        if own >= 1:
+            allowed = f"{own:.2g} times what it predicts, so that it predicts nothing that these runs could refute"
+        beyond = "; no number of replicas would be sharp" if self._blunt and own < 1 else ""
+        return f"the local theory may itself be off by {allowed}{beyond} (anharmonicity {100 * u:.2g} %)"
+
+    @property
+    def _own(self) -> float:
+        """What the theory states of itself, relative."""
+        return float(self.identity.get("own_error") or 0.0)
+
+    @property
+    def _blunt(self) -> bool:
+        """Whether no runs would be sharp, however many: the theory states more of itself than was asked for."""
+        return self.resolution <= self._own
+
+    @property
+    def _remedy(self) -> str:
+        return "" if self._blunt else super()._remedy
 
     @property
     def table(self) -> str:
         """The ladder against the measurement, as plain text."""
         head = "theory", "excess loss", "off by", "z-rms", "Frobenius", "verdict"
-        return "\n".join("{:<20} {:>12} {:>8} {:>7} {:>10}  {}".format(*line) for line in [head, *self.cells])
+        return text_table([head, *self.cells], ("<20", ">12", ">8", ">7", ">10", "<"))
 
     @property
     def cells(self) -> list[tuple[str, str, str, str, str, str]]:

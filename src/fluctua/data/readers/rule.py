@@ -25,6 +25,7 @@ __all__ = [
     "refuse_counting",
     "refuse_gaps",
     "refuse_index",
+    "targets_if_any",
     "targets_of",
 ]
 
@@ -79,15 +80,34 @@ def targets_of(held: Held, keys: Keys, alone: bool) -> list[str]:
         return _asked(held, keys.targets, "targets_key")
     if alone and len(held.entries) == 1:
         return list(held.entries)
-    found = _named(held, TARGET_NAMES) or [name for name, entry in held.entries.items() if entry.declared]
-    if not found and not held.named:
-        found = _last_text(held)
+    found = _likely_targets(held)
     if len(found) == 1:
         return found
     what = f"either {' or '.join(found)} may be meant" if found else f"none is named {', '.join(TARGET_NAMES)}"
     raise InvalidInput(
         f"{held.name} must hold labels or targets; it holds {held.words}, and {what}. {_ask('targets', held)}"
     )
+
+
+def targets_if_any(held: Held, keys: Keys) -> list[str]:
+    """Return the names of the targets, none where there are none; columns of a table are inputs where they are named.
+
+    A label under a name that nobody knows would otherwise count as an input.
+    """
+    if keys.targets is not None or _likely_targets(held):
+        return targets_of(held, keys, alone=False)
+    if held.table and keys.inputs is None:
+        raise InvalidInput(
+            f"{held.name} holds {held.words}, and no column is known to be a label. If all are inputs, say so by "
+            f"inputs_key '*' (--inputs-key '*'); otherwise name the inputs there, or the label by targets_key "
+            f"(--targets-key)."
+        )
+    return []
+
+
+def _likely_targets(held: Held) -> list[str]:
+    found = _named(held, TARGET_NAMES) or [name for name, entry in held.entries.items() if entry.declared]
+    return found or ([] if held.named else _last_text(held))
 
 
 def _last_text(held: Held) -> list[str]:

@@ -41,7 +41,7 @@ def torch_tensors(path: Path) -> Iterator[Held]:
     except MemoryError:
         raise
     except Exception as problem:
-        reason = " ".join(str(problem).split())
+        reason = " ".join(str(problem).split()) or type(problem).__name__
         if "weights_only" in reason or "Unsupported" in reason:
             what = "it holds more than tensors, lists and dictionaries of them (weights_only=True)"
             remedy = "Pickled objects are never loaded, since they can run code. Save {'X': inputs, 'y': labels}."

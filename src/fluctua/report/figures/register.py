@@ -115,6 +115,8 @@ def _(result: Plan) -> Pictures:
 
 @pictures.register(Sweep)
 def _(result: Sweep) -> Pictures:
+    if not result.cells:
+        raise InvalidInput(f"shard {result.shard} of the sweep has no cell to draw. Draw the whole sweep.")
     return {"sweep": partial(lines, result)}
 
 

@@ -53,7 +53,7 @@ STUDY = Study(
     "Predict what a sampler of a diffusion model makes of data before anything is sampled: the variance that it keeps "
     "of every mode, the error of the mean, the Wasserstein distance. The data enter as a Gaussian of their mean and "
     "covariance, for which the best denoiser is linear and every step is known exactly.\n\nDATA is a data set of "
-    "`fluctua data list`, or a file.",
+    "`fluctua data list`, or a file; one of inputs alone will do, save for --score mixture.",
     _OPTIONS,
     run,
     (

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from ..._validate.values import real_number
-from ...data import load
+from ...data.unlabelled import load_inputs
 from ...verification.conclusion import StatementVerdict
 from ..reading import reading_words
 from .budget import plan, plan_words
@@ -41,6 +41,7 @@ def sample_data(
     trained: int | None = None,
     lr: float = 0.1,
     batch_size: int = 8,
+    targets: str | None = None,
     inputs_key: str | None = None,
     targets_key: str | None = None,
     data_dir: str | None = None,
@@ -51,14 +52,14 @@ def sample_data(
     sampler = DDIM(steps=steps, eta=eta, spacing=spacing, betas=betas, solver=solver)
     refuse_idle(samples, verify, score, trained, lr, batch_size)
     wanted = None if accuracy is None else real_number("accuracy", accuracy, above=0.0, below=1.0)
-    loaded = load(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
+    loaded = load_inputs(data, targets=targets, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
     scale = None if raw else (-1, 1)
     gauss = GaussianData.of(loaded.inputs, scale=scale)
     inputs, gauss = components_of(scaled("inputs", loaded.inputs, scale), gauss, components)
     denoiser = chosen_of(inputs, loaded.labels, score=score, trained=trained, lr=lr, batch_size=batch_size)
     asked = dict(zip(_USUAL, (steps, eta, spacing, betas, solver), strict=True))
     given = "".join(f" --{name} {value}" for name, value in asked.items() if value != _USUAL[name])
-    words = f"diffusion {quote(data)}{reading_words(inputs_key, targets_key)}{given}{' --raw' * raw}"
+    words = f"diffusion {quote(data)}{reading_words(targets, inputs_key, targets_key)}{given}{' --raw' * raw}"
     words += chosen_words(score, trained, lr, batch_size, components)
     words += f" --accuracy {accuracy:g}" if accuracy is not None else ""
     told = {} if wanted is None else plan_words(plan(gauss, accuracy=wanted, betas=betas))

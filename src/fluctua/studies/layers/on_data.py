@@ -43,17 +43,18 @@ def verify_on_data(
     batch_size: int = 8,
     steps: int = 1500,
     replicas: int = 1024,
+    targets: str | None = None,
     inputs_key: str | None = None,
     targets_key: str | None = None,
     data_dir: str | None = None,
     **common: Any,
 ) -> StatementVerdict:
     """Load the data, start the net on its manifold, and verify."""
-    loaded = load(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
+    loaded = load(data, targets=targets, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
     problem = steepest(loaded, modes)
     net = TwoLayer(problem, hidden, split)
     rate = float(f"{_SHARE * net.edge:.1g}") if lr is None else lr
-    keys = reading_words(inputs_key, targets_key)
+    keys = reading_words(targets, inputs_key, targets_key)
     few = "" if modes is None else f" --modes {modes}"
     words = f"layers {quote(data)}{keys}{few} --hidden {hidden} --split {split} --lr {rate:g} --batch-size {batch_size}"
     verdict = verify_net(

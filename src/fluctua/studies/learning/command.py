@@ -45,6 +45,7 @@ def run(
     task: tuple[str, ...],
     steps: int,
     replicas: int,
+    targets: str | None = None,
     inputs_key: str | None = None,
     targets_key: str | None = None,
     data_dir: str | None = None,
@@ -54,7 +55,7 @@ def run(
     resolution: float = 0.05,
 ) -> StatementVerdict:
     """Return the verdict of the study on a data set."""
-    found = load(data, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
+    found = load(data, targets=targets, inputs_key=inputs_key, targets_key=targets_key, data_dir=data_dir)
     if found.labels is None:
         raise InvalidInput(
             f"{data} has no labels, and its classes are what the network remembers. Give data with labels."
@@ -69,7 +70,7 @@ def run(
         "input_gain": _INPUT[activation] if input_gain is None else input_gain,
     }
 
-    labels, keys = found.labels, reading_words(inputs_key, targets_key)
+    labels, keys = found.labels, reading_words(targets, inputs_key, targets_key)
 
     def predicted(share: float) -> LearningPrediction:
         patterns, coupling = memories(found.inputs, labels, share)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._arrays import AnyArray, Arrays
 from ..._results import Tables
+from ..._tables import text_table
 from ..._validate.plain import Header, JsonObject
 from ...simulation.identity import InTimeRun
 from ...storage.results import finite
@@ -126,42 +127,35 @@ class DynamicVerdict(Judgement[Statement]):
     @property
     def table(self) -> str:
         """The statements and the mutants, as plain text."""
-        lines = [f"{'statement':<34} {'z-rms':>7} {'p':>9} {'would catch':>12}  verdict"]
+        lines = [("statement", "z-rms", "p", "would catch", "verdict")]
         for row in self.rows:
             verdict = "consistent" if row.consistent else "rejected"
             least = caught(row.detectable) if row.role == "claim" else ""
             rms = "-" if np.isnan(row.z_rms) else f"{row.z_rms:.2f}"  # of no pair of modes
-            lines.append(f"{row.name:<34} {rms:>7} {row.p_value:>9.2g} {least:>12}  {verdict}")
-        return "\n".join(lines)
+            lines.append((row.name, rms, f"{row.p_value:.2g}", least, verdict))
+        return text_table(lines, ("<34", ">7", ">9", ">12", "<"))
 
     @property
     def entropy_table(self) -> str:
         """The entropy production, each estimate beside its prediction and what it could resolve."""
-        lines = [
-            f"{'nats per step':<14} {'estimator':<9} {'predicted':>10} {'measured':>10} {'error':>9} "
-            f"{'expected':>9} {'bias off':>9}"
-        ]
+        lines = [("nats per step", "estimator", "predicted", "measured", "error", "expected", "bias off")]
         for each in self.entropy:
             measured, error = (
-                (shown(each.measured, ">10.4g"), f"{each.error:.2g}") if each.resolves else ("unresolved", "")
+                (shown(each.measured, ".4g"), f"{each.error:.2g}") if each.resolves else ("unresolved", "")
             )
-            expected = f"{each.resolution:>9.2g}" if each.resolution == each.resolution else f"{'unknown':>9}"
-            lines.append(
-                f"{each.of:<14} {each.estimator:<9} {shown(each.predicted, '>10.4g')} {measured} {error:>9} {expected} "
-                f"{each.bias:>9.2g}"
-            )
-        return "\n".join(lines)
+            expected = f"{each.resolution:.2g}" if each.resolution == each.resolution else "unknown"
+            predicted = shown(each.predicted, ".4g")
+            lines.append((each.of, each.estimator, predicted, measured, error, expected, f"{each.bias:.2g}"))
+        return text_table(lines, ("<14", "<9", ">10", ">10", ">9", ">9", ">9"))
 
     @property
     def relations_table(self) -> str:
         """Yaida's relations: the work of the gradient beside what the steps do."""
-        head = f"{'relation':<15} {'work':>11} {'steps':>11} {'error':>9} {'z-rms':>7}"
-        lines = (
-            f"{each.name:<15} {shown(each.work, '>11.5g')} {shown(each.steps, '>11.5g')} {each.error:>9.2g} "
-            f"{each.z_rms:>7.2f}"
-            for each in self.relations
-        )
-        return "\n".join([head, *lines])
+        lines = [("relation", "work", "steps", "error", "z-rms")]
+        for each in self.relations:
+            numbers = shown(each.work, ".5g"), shown(each.steps, ".5g"), f"{each.error:.2g}", f"{each.z_rms:.2f}"
+            lines.append((each.name, *numbers))
+        return text_table(lines, ("<15", ">11", ">11", ">9", ">7"))
 
     def _tables(self) -> Tables:
         return in_time_tables(self)

@@ -17,7 +17,7 @@ from ...simulation.batches import Rng, generators, seed_sequence
 from ...simulation.identity import InTimeRun, Size, content
 from ...simulation.kept import asked_part, keeping
 from ...simulation.needs import refuse_twins
-from ...simulation.parts import Part, in_parts
+from ...simulation.parts import Part, in_parts, part_of
 from ...simulation.steppers import slots
 from ...simulation.twins import Twins, watch
 from ...simulation.workers import workers_for
@@ -160,7 +160,7 @@ def verify_dynamic(
         lags = [positive_int("lags", lag) for lag in listed("lags", lags, "steps")]
     level, resolution = false_alarm_level(level), resolution_share(resolution)
     refuse_run(checkpoint, rng)
-    part = asked_part(shard, checkpoint, rng, GROUPS if replicas is None else min(GROUPS, replicas))
+    part = asked_part(shard, checkpoint, rng)
     if sgd.sampling_factor(problem.samples) == 0:
         raise InvalidInput(
             "a full batch has no noise of batches: gradient descent does not fluctuate, and of a sampler the twins "
@@ -190,7 +190,7 @@ def verify_dynamic(
         twins = Twins(problem, sgd, agenda, expectation.forms)
         found = watch(twins, groups, workers_for(threads), lambda fraction: report("simulation", fraction), fixed)
         if part is not None:
-            return Part.made(part, [len(each) for each in groups])
+            return part_of(part, [len(each) for each in groups])
         report("comparison", 0.0)
         identity = {**run, "share_of_limit": share}
         return verdict_of(expectation, Found.gathered(found), level, resolution, identity)
