@@ -6,7 +6,7 @@ from importlib.resources import files
 import jsonschema
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, load_wine
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutsideBowl
@@ -54,6 +54,21 @@ def test_shuffled_epochs_pass_and_wrong_theories_fail(shuffled):
     assert not any(row.consistent for row in shuffled.mutants)
     assert not shuffled.row("independent batches").consistent
     assert shuffled.identity["own_error"] > 0
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # 5 standard errors; the law of the twins is 14 % off, 15 of them
+def test_what_is_measured_in_epochs_does_not_lean_on_a_law_that_is_off():
+    """Wine: a few samples decide, and in epochs the law of the quadratic is of first order in their leverage."""
+    x, labels = load_wine(return_X_y=True)
+    x = np.column_stack([(x - x.mean(axis=0)) / x.std(axis=0), np.ones(len(x))])
+    problem, sgd = fl.Softmax(x, labels), fl.SGD(lr=0.7, batch_size=10, weight_decay=1e-2, sampling="shuffle")
+    verdict = fl.verify(problem, sgd, steps=285, replicas=256, rng=7)
+    alone = fl.simulate(problem, sgd, steps=285, replicas=256, rng=8)
+    error = np.hypot(verdict.excess_loss_error, alone.excess_loss_error)
+    assert error < 0.012 * alone.excess_loss
+    assert abs(verdict.excess_loss - alone.excess_loss) < 5 * error
+    assert not verdict.passed
+    assert "set aside: in epochs their law" in render(verdict)
 
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
