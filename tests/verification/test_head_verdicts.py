@@ -159,6 +159,18 @@ def test_floors_of_data_that_the_meter_does_not_see_through_are_not_rejected(kin
 
 
 @pytest.mark.any_seed
+def test_a_verdict_where_there_is_no_floor_says_so():
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    problem = fl.Softmax(np.column_stack([x, np.ones(40)]), np.arange(40) % 2)
+    limit = fl.max_stable_lr(problem, SGD)
+    sgd = fl.SGD(lr=1.5 * limit, batch_size=8, weight_decay=1e-2)
+    verdict = fl.verify(problem, sgd, steps=50, replicas=16, rng=1, check_stability=False)
+    assert "has no floor at this rate" in verdict.words
+    assert not verdict.tested.consistent
+    assert "nan" not in verdict.words
+
+
+@pytest.mark.any_seed
 def test_no_number_of_replicas_is_sharper_than_the_theory(digits):
     verdict = fl.verify(digits, SGD, steps=200, replicas=8, rng=3, resolution=0.001)
     assert verdict.identity["own_error"] > 0.001

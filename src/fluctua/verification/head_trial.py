@@ -103,6 +103,8 @@ class HeadTrial:
 
         In epochs, of the modes that have most of the loss there: with rates that fall flat ones come to have it.
         """
+        if not np.isfinite(self.stationary.excess_loss):
+            return float("inf")
         error, share = own_error(self.stationary), self._share
         if self.left_out is not None and self.follows:
             reached = self._followed["multiplicative"].mode_variances
@@ -123,7 +125,9 @@ class HeadTrial:
         epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
         nor what the law of epochs leaves out is small. So each band has errors of its own, by the rules for the loss.
         """
-        if self.stationary.theory not in FEEDING or not np.isfinite(self.stationary.excess_loss):
+        if not np.isfinite(self.stationary.excess_loss):
+            return 0.0  # no floor is off by any amount
+        if self.stationary.theory not in FEEDING:
             return self.own_error
         beyond = self._share * self._softened
         if self.left_out is not None:
@@ -220,9 +224,10 @@ class HeadTrial:
         """A rung averaged over the recorded steps."""
         if name not in EXPANDED:
             return self._followed[name]
-        if not self.follows:
-            return self._predicted(name)
-        rest, reached = self._predicted(name), self._followed["multiplicative"]
+        rest = self._predicted(name)
+        if not self.follows or not np.isfinite(rest.excess_loss):
+            return rest
+        reached = self._followed["multiplicative"]
         assert reached.curve is not None
         assert reached.steps is not None
         states = rest.state, self._predicted("multiplicative").state
@@ -254,7 +259,7 @@ class HeadTrial:
 
     def _curve(self) -> Array:
         """The predicted learning curve of the rung under test, from W*; its floor alone where that is what is known."""
-        if not self.follows:
+        if not self.follows or not np.isfinite(self.stationary.excess_loss):
             return np.full(int(self.measurement.recorded[-1]) + 1, self.stationary.excess_loss)
         law, tested = self._followed["multiplicative"], self._rung(self.stationary.theory)
         assert law.curve is not None

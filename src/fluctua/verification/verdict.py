@@ -202,6 +202,8 @@ class Verdict(Judgement[Row]):
         own, u = self.identity.get("own_error"), self.identity.get("anharmonicity")
         if not own or u is None:
             return ""
+        if not math.isfinite(own):
+            return "the local theory has no floor at this rate, and no error of its own that could be allowed for"
         allowed = f"may itself be off by {100 * own:.2g} %, which is allowed for"
         return f"the local theory {allowed} (anharmonicity {100 * u:.2g} %)"
 
