@@ -155,6 +155,19 @@ def test_finite_time_ends_at_the_floor_of_its_rung(few, rung):
     assert curve.curve[0] == 0
 
 
+@pytest.mark.parametrize("sampling", ["with_replacement", "shuffle"])
+def test_a_law_that_has_settled_is_not_followed_any_further(few, sampling):
+    """A thousand million steps take no longer than those until it has; in epochs of 15 a step keeps its place."""
+    found = fl.predict(few, sgd(0.2, sampling=sampling))
+    near, far = found.after([30_003, 30_007]), found.after([3 + 30_000 * 10**6, 7 + 30_000 * 10**6])
+    assert far.steps == (3 + 30_000 * 10**6, 7 + 30_000 * 10**6)
+    assert far.excess_loss == pytest.approx(near.excess_loss, rel=1e-6)
+    np.testing.assert_allclose(far.covariance, near.covariance, rtol=0, atol=1e-6 * np.abs(near.covariance).max())
+    np.testing.assert_allclose(far.mode_mean, near.mode_mean, rtol=0, atol=1e-6 * np.abs(near.mode_mean).max())
+    with pytest.raises(InvalidInput, match=r"a learning curve of 10,000,000,000,000 steps would take"):
+        found.after(10**13, curve=True)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_a_mean_that_is_shifted_outlives_the_noise_that_shifted_it(momentum):
     """F168, step by step: the noise is there for 50 steps, and then it is not."""

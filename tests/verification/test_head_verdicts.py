@@ -7,7 +7,7 @@ from importlib.resources import files
 import jsonschema
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, load_wine
 
 import fluctua as fl
 from fluctua.errors import InvalidInput, OutsideBowl
@@ -55,6 +55,34 @@ def test_shuffled_epochs_pass_and_wrong_theories_fail(shuffled):
     assert not any(row.consistent for row in shuffled.mutants)
     assert not shuffled.row("independent batches").consistent
     assert shuffled.identity["own_error"] > 0
+
+
+@pytest.fixture(scope="module")
+def wine():
+    x, labels = load_wine(return_X_y=True)
+    return fl.Softmax(np.column_stack([(x - x.mean(axis=0)) / x.std(axis=0), np.ones(len(x))]), labels)
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # with its own share alone the flattest band was 9 standard errors off
+def test_flat_modes_that_have_not_settled_are_driven_by_those_that_have(wine):
+    """Wine: 300 steps, and the variance of the flattest mode settles in 420."""
+    sgd = fl.SGD(lr=0.1, batch_size=4, weight_decay=1e-2)
+    verdict = fl.verify(wine, sgd, steps=300, replicas=1024, rng=1, level=1e-6)
+    assert verdict.passed
+    assert not any(row.consistent for row in verdict.mutants)
+
+
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # 5 standard errors; the law of the twins is 14 % off, 15 of them
+def test_what_is_measured_in_epochs_does_not_lean_on_a_law_that_is_off(wine):
+    """A few samples decide, and in epochs the law of the quadratic is of first order in their leverage."""
+    sgd = fl.SGD(lr=0.7, batch_size=10, weight_decay=1e-2, sampling="shuffle")
+    verdict = fl.verify(wine, sgd, steps=285, replicas=256, rng=7)
+    alone = fl.simulate(wine, sgd, steps=285, replicas=256, rng=8)
+    error = np.hypot(verdict.excess_loss_error, alone.excess_loss_error)
+    assert error < 0.012 * alone.excess_loss
+    assert abs(verdict.excess_loss - alone.excess_loss) < 5 * error
+    assert not verdict.passed
+    assert "set aside: in epochs their law" in render(verdict)
 
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
@@ -129,6 +157,18 @@ def test_floors_of_data_that_the_meter_does_not_see_through_are_not_rejected(kin
     verdict = fl.verify(problem, sgd, steps=1000, replicas=256, rng=5, level=1e-6)
     assert verdict.tested.consistent
     assert not verdict.row("discrete").consistent
+
+
+@pytest.mark.any_seed
+def test_a_verdict_where_there_is_no_floor_says_so():
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    problem = fl.Softmax(np.column_stack([x, np.ones(40)]), np.arange(40) % 2)
+    limit = fl.max_stable_lr(problem, SGD)
+    sgd = fl.SGD(lr=1.5 * limit, batch_size=8, weight_decay=1e-2)
+    verdict = fl.verify(problem, sgd, steps=50, replicas=16, rng=1, check_stability=False)
+    assert "has no floor at this rate" in verdict.words
+    assert not verdict.tested.consistent
+    assert "nan" not in verdict.words
 
 
 @pytest.mark.any_seed

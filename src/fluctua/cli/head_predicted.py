@@ -97,6 +97,6 @@ def _own_error(stated: float) -> str:
 
 _PLACE = {
     "inside": "inside the quadratic bowl",
-    "edge": "at the edge of the quadratic bowl, and the floor is known to a few per cent",
+    "edge": "at the edge of the quadratic bowl, and the floor is an estimate",
     "outside": "outside the quadratic bowl",
 }

@@ -18,6 +18,7 @@ __all__ = [
     "run_words",
 ]
 
+_ASTRAY = "in epochs their law is not known well enough"
 _NO_BALANCE = "shown for plain SGD, its own weights, independent batches, from W*"
 
 
@@ -67,6 +68,7 @@ def local_facts(verdict: Verdict) -> list[tuple[str, str]]:
     known = "no floor exists beyond the quadratic" if u is None else f"anharmonicity u = {shown(u, '.2%')}"
     crossover = "" if limit is None else f"lr is {verdict.run.recipe.lr / limit:.1%} of the crossover, {limit:.6g}"
     control = "twins on the same batches that follow the quadratic" if told.get("control") else "none"
+    control += "" if told.get("controlled", True) or not told.get("control") else f"; set aside: {_ASTRAY}"
     return [("Bowl", f"{told['bowl']}: {known}; {crossover}"), ("Control", control)]
 
 

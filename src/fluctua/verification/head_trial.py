@@ -27,6 +27,7 @@ from .verdict import INDEPENDENT, Row, Verdict
 __all__ = ["HeadTrial", "own_error"]
 
 _RTOL = 1e-3
+_DEVIATION = 3.0  # standard errors of twins from their law, from which they are not to be trusted
 _SETTLED = 0.005  # of its variance, what the flattest mode lacks when it counts as settled
 
 
@@ -72,7 +73,7 @@ class HeadTrial:
             identity={**measured.identity, **self._told},
             provenance=provenance(),
             excess_loss=measured.excess_loss,
-            excess_loss_error=measured.excess_loss_error,
+            excess_loss_error=self._error,
             optimum_loss=tested.optimum_loss,
             diverged_at=measured.diverged_at,
             arrays={
@@ -93,6 +94,7 @@ class HeadTrial:
             "limit": float(of.limit),
             "of_limit": sgd.lr / float(of.limit),
             "own_error": self.own_error,
+            "controlled": self._controls,
         }
 
     @cached_property
@@ -101,6 +103,8 @@ class HeadTrial:
 
         In epochs, of the modes that have most of the loss there: with rates that fall flat ones come to have it.
         """
+        if not np.isfinite(self.stationary.excess_loss):
+            return float("inf")
         error, share = own_error(self.stationary), self._share
         if self.left_out is not None and self.follows:
             reached = self._followed["multiplicative"].mode_variances
@@ -121,7 +125,9 @@ class HeadTrial:
         epochs noise is taken back, and flat modes keep little of it: beside that, neither what third derivatives add
         nor what the law of epochs leaves out is small. So each band has errors of its own, by the rules for the loss.
         """
-        if self.stationary.theory not in FEEDING or not np.isfinite(self.stationary.excess_loss):
+        if not np.isfinite(self.stationary.excess_loss):
+            return 0.0  # no floor is off by any amount
+        if self.stationary.theory not in FEEDING:
             return self.own_error
         beyond = self._share * self._softened
         if self.left_out is not None:
@@ -156,11 +162,38 @@ class HeadTrial:
     @cached_property
     def measured(self) -> HeadMeasurement:
         """The measurement, with what its twins did by chance taken out where there are any."""
-        if self.measurement.twin is None:
-            return self.measurement
+        if not self._controls:
+            return replace(self.measurement, twin=None)
         law = self._followed["multiplicative"]
         assert law.curve is not None
         return self.measurement.controlled(law.curve[self.measurement.watched], law.mode_variances)
+
+    @cached_property
+    def _controls(self) -> bool:
+        """Whether twins help: where their law may be off, in epochs, only if that is less than chance is without them.
+
+        And only if they have followed it: what they deviate from their law would pass into the measurement.
+        """
+        twin = self.measurement.twin
+        if twin is None or not self._of_twins:
+            return twin is not None
+        deviation = abs(twin.excess_loss - self._followed["multiplicative"].excess_loss)
+        chance = self.measurement.excess_loss_error
+        return self._of_twins * twin.excess_loss < chance and deviation < _DEVIATION * twin.excess_loss_error
+
+    @cached_property
+    def _of_twins(self) -> float:
+        """What the law of the twins may be off by, relative: it is exact but in epochs (F167)."""
+        if self.stationary.balance.epochs is None or not self.follows:
+            return 0.0
+        return LeftOut(self.stationary.balance).of_loss(self._followed["multiplicative"].mode_variances)
+
+    @property
+    def _error(self) -> float:
+        """One standard error of the measured excess loss, and with it what the law of the twins may be off by."""
+        found = self.measured
+        beside = self._of_twins * found.excess_loss if self._controls else 0.0
+        return float(np.hypot(found.excess_loss_error, beside))
 
     @cached_property
     def _followed(self) -> dict[LocalRung, LocalPrediction]:
@@ -191,9 +224,10 @@ class HeadTrial:
         """A rung averaged over the recorded steps."""
         if name not in EXPANDED:
             return self._followed[name]
-        if not self.follows:
-            return self._predicted(name)
-        rest, reached = self._predicted(name), self._followed["multiplicative"]
+        rest = self._predicted(name)
+        if not self.follows or not np.isfinite(rest.excess_loss):
+            return rest
+        reached = self._followed["multiplicative"]
         assert reached.curve is not None
         assert reached.steps is not None
         states = rest.state, self._predicted("multiplicative").state
@@ -225,7 +259,7 @@ class HeadTrial:
 
     def _curve(self) -> Array:
         """The predicted learning curve of the rung under test, from W*; its floor alone where that is what is known."""
-        if not self.follows:
+        if not self.follows or not np.isfinite(self.stationary.excess_loss):
             return np.full(int(self.measurement.recorded[-1]) + 1, self.stationary.excess_loss)
         law, tested = self._followed["multiplicative"], self._rung(self.stationary.theory)
         assert law.curve is not None

@@ -203,6 +203,8 @@ class Verdict(Judgement[Row]):
         own, u = self._own, self.identity.get("anharmonicity")
         if not own or u is None:
             return ""
+        if not math.isfinite(own):
+            return "the local theory has no floor at this rate, and no error of its own that could be allowed for"
         allowed = f"{100 * own:.2g} %, which is allowed for"
         if own >= 1:
             allowed = f"{own:.2g} times what it predicts, so that it predicts nothing that these runs could refute"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,11 +18,14 @@ __all__ = ["Place", "Samplewise", "find_optimum"]
 _DENSE = 1_000  # numbers in theta, up to which Newton's equations are solved directly
 _STEPS, _HALVINGS, _ROUNDS = 100, 40, 400
 _SLOPE = 1e-4  # share of the promised decrease that a step has to give
-_SURE = 35.0  # logits from which a probability is 1 to rounding, as they are where no optimum exists
+_STILL = 1e-4  # logits by which a sample's loss may grow along a direction in which none does
+_KEPT = 0.95  # of a step's length, what the next one has where there is no end
 _MANY, _SOME = 8, 1_000  # a part of the samples is solved for first where it has so many
 _FLOOR = 1e-3  # of the residual of conjugate gradients, relative
-_FAR = 15.0  # the same where Newton's steps end without having settled
-_LONG = 0.5  # logits that a step moves where it does not end
+_FAR = 10.0  # logits where an optimum is doubted
+_LONG = 0.1  # logits that a step moves where it does not end
+_SURE, _RUNNING = 35.0, 0.5  # logits where a probability is 1 to rounding, and that a rough step moves where it runs
+_IN_PART = "some classes can be told apart without an error"
 _USUAL = 1e-3  # weight decay over the largest curvature at W = 0 that is proposed
 
 
@@ -119,11 +122,15 @@ def find_optimum(head: Samplewise, start: Array | None = None) -> Place:
     NotConverged
         If Newton's steps end before they are as short as promised.
     """
+    if not head.weight_decay and head.z.dtype != np.float64:  # whether there is an optimum is not told in less
+        return Place(head, find_optimum(replace(head, z=head.z.astype(np.float64)), start).theta)
     place = Place(head, _begun(head) if start is None else start)
     fine = 1e-9 if head.z.dtype == np.float64 else 1e-4
+    length = 0.0
     for _ in range(_STEPS):
         _refuse_separated(place)
         step = _newton_step(place)
+        length = _refuse_endless(place, step, length)
         after = _descended(place, step)
         if after is None:
             break
@@ -131,12 +138,12 @@ def find_optimum(head: Samplewise, start: Array | None = None) -> Place:
         place = after
         if moved < fine * max(1.0, float(np.abs(place.logits).max())):
             return place
-    if not head.weight_decay and np.abs(place.logits).max() > _FAR:
-        raise InvalidInput(_no_optimum(place, False))
     scale = float(np.linalg.norm(gathered(head.z, np.abs(place.residuals)))) or 1.0
     left, allowed = float(np.linalg.norm(place.gradient)) / scale, 1e3 * np.finfo(head.z.dtype).eps
-    if left < allowed:  # no step is better to within rounding
+    if left < allowed and length < _LONG:  # no step is better to within rounding
         return place
+    if not head.weight_decay and np.abs(place.logits).max() > _FAR:
+        raise InvalidInput(_no_optimum(place, _IN_PART))
     raise NotConverged("the optimum of the head", _STEPS, left, float(allowed), _advice(place))
 
 
@@ -208,30 +215,37 @@ def _descended(place: Place, step: Array) -> Place | None:
 
 
 def _refuse_separated(place: Place) -> None:
-    """Without weight decay a direction in which no sample's loss grows leads the weights to infinity."""
+    """Without weight decay the weights of data that are told apart without an error go on growing."""
     head = place.head
     if head.weight_decay or not place.theta.any():
         return
     own = np.where(head.targets > 0, place.logits, -np.inf).max(axis=1)
     others = np.where(head.targets > 0, -np.inf, place.logits).max(axis=1)
-    separated = bool((head.targets.max(axis=1) == 1).all() and (own > others).all())
-    running = bool(np.abs(place.logits).max() > _SURE and _runs_away(place))
-    if separated or running:
-        raise InvalidInput(_no_optimum(place, separated))
+    if (head.targets.max(axis=1) == 1).all() and (own > others).all():
+        raise InvalidInput(_no_optimum(place, f"all {len(place.p):,} samples can be told apart without an error"))
 
 
-def _runs_away(place: Place) -> bool:
-    """Whether Newton's step still lengthens the logits by about one, as along a direction without a minimum."""
-    moved = logits_of(place.head.z, _newton_step(place))
-    return bool(np.abs(moved).max() > _LONG)
+def _refuse_endless(place: Place, step: Array, before: float) -> float:
+    """Refuse what runs away; return how far a step moves logits if it raises no sample's loss, and 0 of other steps.
+
+    A direction in which no sample's loss grows leads the weights to infinity. Newton's steps then come to follow it,
+    each as long as the one `before`; where there is an optimum they soon get shorter, however far out it is. Those of
+    conjugate gradients are too rough to tell.
+    """
+    far = float(np.abs(place.logits).max())
+    if place.head.weight_decay or far < _FAR:
+        return 0.0
+    moved = logits_of(place.head.z, step) @ place.head.frame.T
+    raised = moved.max(axis=1) - np.einsum("na,na->n", moved, place.head.targets)
+    length = float(np.ptp(moved, axis=1).max()) if raised.max() < _STILL else 0.0
+    if length > _LONG and length > _KEPT * before > 0:
+        raise InvalidInput(_no_optimum(place, _IN_PART))
+    if place.theta.size > _DENSE and far > _SURE and np.abs(moved).max() > _RUNNING:
+        raise InvalidInput(_no_optimum(place, f"{_IN_PART}, or nearly so"))
+    return length
 
 
-def _no_optimum(place: Place, separated: bool) -> str:
-    what = (
-        f"all {len(place.p):,} samples can be told apart without an error"
-        if separated
-        else "some classes can be told apart without an error"
-    )
+def _no_optimum(place: Place, what: str) -> str:
     return (
         f"the data are separable, {what}: without weight decay the loss falls for ever as the weights grow, there is "
         f"no optimum, and nothing to fluctuate about. {_advice(place)}"

@@ -18,7 +18,7 @@ from ..._validate.values import flag, real_number, step_list
 from ..readings import kernel_relaxation, refuse_curve, spelled
 from ..stable_limit import StableLimit
 from .balance import Balance, LocalState
-from .bent_way import on_the_way, ratio
+from .bent_way import on_the_way, ratio, until_settled
 from .finite_time import LocalStart, followed, left_outside, mean_of, read_start, refuse_incomplete, warn_unstable_rates
 from .ladder import EXPANDED, Bowl, LocalRung
 from .own_error import EDGE, stated_error
@@ -207,25 +207,28 @@ class LocalPrediction(ByValue, Tabular):
         -----
         Cost: passes of 2 N c^2 d^2 flops, as many as `Prediction.after` takes.
         """
-        wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))
-        if flag("curve", curve):
-            refuse_curve(wanted[-1])
+        asked = wanted = tuple(sorted(int(t) for t in step_list("steps", steps)))
+        flag("curve", curve)
         tolerance = real_number("rtol", rtol, above=0.0)
         refuse_incomplete(self.balance)
         begin = read_start(self.balance.minimum, start)
         bends = self.theory in EXPANDED and (begin is None or begin.at_optimum)
         rung: LocalRung = "multiplicative" if self.theory in EXPANDED else self.theory
         warn_unstable_rates(self.balance, wanted[-1])
+        if bends and not curve:
+            wanted = until_settled(self.balance, float(self.relaxation_steps.max()), asked)
+        if bends or curve:
+            refuse_curve(wanted[-1])
         run = followed(self.balance, rung, begin, wanted[-1], tolerance)
         covariance, inside = run.average(wanted, 0.5 * self.curvatures if curve or bends else None)
-        rest = float(left_outside(self.balance, rung, begin, np.array(wanted)).mean())
+        rest = float(left_outside(self.balance, rung, begin, np.array(asked)).mean())
         excess = float(0.5 * self.curvatures @ np.diag(covariance))
         found = LocalState(covariance, mean_of(run, begin, wanted), excess)
         if bends and np.isfinite(self.state.excess_loss):
             rung, found, inside = self._bent(found, inside, wanted)
         kept = inside + left_outside(self.balance, rung, begin, np.arange(wanted[-1] + 1)) if curve else None
         found = replace(found, excess_loss=found.excess_loss + rest)
-        return replace(self, theory=rung, state=found, steps=wanted, start=begin, curve=kept)
+        return replace(self, theory=rung, state=found, steps=asked, start=begin, curve=kept)
 
     def _bent(self, reached: LocalState, curve: Array, steps: tuple[int, ...]) -> tuple[LocalRung, LocalState, Array]:
         """What third derivatives make of "multiplicative" on the way from W* (F168), and of its curve on average."""
