@@ -6,6 +6,8 @@ from itertools import combinations, product
 
 import numpy as np
 
+from .all_orders import partitions, sizes_of
+
 
 def softmax(z):
     p = np.exp(z - z.max(axis=-1, keepdims=True))
@@ -55,6 +57,40 @@ def steps(weights, x, y, gamma, sgd):
             (np.vstack([np.hstack([one, zero]) - eta * used, buffer]), np.concatenate([-eta * pulled, pushed]))
         )
     return found
+
+
+def orders(weights, x, y, gamma, lr, size):
+    """The maps (P, q) of V from an epoch's start to after each of t steps, of all w orders: (w, t, n, n), (w, t, n)."""
+    g, h, n = gradients(weights, x, y), hessians(weights, x), weights.size
+    found = []
+    for order in partitions(list(range(len(x))), sizes_of(len(x), size)):
+        p, q, path = np.eye(n), np.zeros(n), []
+        for batch in map(list, order):
+            once = np.eye(n) - lr * (h[batch].mean(axis=0) + gamma * np.eye(n))
+            p, q = once @ p, once @ q - lr * (g[batch].mean(axis=0) + gamma * weights.ravel())
+            path.append((p, q))
+        found.append(path)
+    return np.array([[p for p, _ in path] for path in found]), np.array([[q for _, q in path] for path in found])
+
+
+def epoch_floor(weights, x, y, gamma, lr, size):
+    """The stationary 1/2 tr(H S) of shuffled epochs, averaged over their steps: all orders are alike likely."""
+    p, q = orders(weights, x, y, gamma, lr, size)
+    n, last = weights.size, (p[:, -1], q[:, -1])
+    mean = np.linalg.solve(np.eye(n) - last[0].mean(axis=0), last[1].mean(axis=0))
+
+    def driven(p, q):
+        crossed = np.einsum("wij,j,wk->ik", p, mean, q)
+        return (crossed + crossed.T + q.T @ q) / len(p)
+
+    both = np.einsum("wij,wkl->ikjl", last[0], last[0]).reshape(n * n, n * n) / len(p)
+    begun = np.linalg.solve(np.eye(n * n) - both, driven(*last).ravel()).reshape(n, n)
+    steps = range(p.shape[1])
+    carried = sum(
+        np.einsum("wij,jk,wlk->il", p[:, t], begun, p[:, t]) / len(p) + driven(p[:, t], q[:, t]) for t in steps
+    )
+    curvature = hessians(weights, x).mean(axis=0) + gamma * np.eye(n)
+    return float(0.5 * np.trace(curvature @ carried) / len(steps))
 
 
 def moments_after(maps, mean, second, count):

@@ -62,7 +62,7 @@ class Balance:
     problem : Softmax or Logistic
     sgd : Recipe
     rough : bool
-        Whether F44 is all that batches of shuffled epochs remember: cheap, off by up to the mean leverage.
+        Whether F44 is all that batches of shuffled epochs remember: cheap, off by about the mean leverage.
     """
 
     problem: Head

@@ -1,8 +1,8 @@
 r"""What the law of shuffled epochs leaves out for a head, as it can say itself (F167).
 
-F45 to F57 are of first order in q, the mean leverage of samples, weighed by itself: r/N where all samples are as loud
-as each other, more where a few decide. What follows is q times what they add to F44, or q times q where terms of theirs
-cancel.
+F45 to F57 are of first order in the leverage of samples: r/N where all are as loud as each other, more where a few
+decide. What follows is, for each sample, its leverage times what they add to F44, or its leverage squared where terms
+of theirs cancel; a sample counts by the square of its gradient, as it does in the noise.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from .balance import Balance
 __all__ = ["LeftOut", "crowding_of", "overshoots"]
 
 
-def crowding_of(picture: Picture) -> float:
-    """Return q, the mean leverage (1/N) tr(A_i (x) x_i x_i^T H^-1) of samples, each as often as its own."""
+def crowding_of(picture: Picture) -> tuple[float, float]:
+    """Return <l> and <l^2>, l_i = (1/N) tr(A_i (x) x_i x_i^T H^-1) a sample's leverage, weighed by |g_i|^2."""
     inside = picture.forms(np.diag(1 / picture.curvatures))
     leverages = np.einsum("nab,nba->n", picture.place.spread, inside) / picture.population
-    total = float(leverages.sum())
-    return float(leverages @ leverages) / total if total else 0.0
+    loud = np.square(picture.place.residuals).sum(axis=1) * np.square(picture.place.head.z).sum(axis=1)
+    counts = loud if picture.importance is None else loud * picture.importance
+    total = float(counts.sum())
+    return (float(counts @ leverages) / total, float(counts @ leverages**2) / total) if total else (0.0, 0.0)
 
 
 def overshoots(picture: Picture, sgd: Recipe) -> bool:
@@ -41,7 +43,7 @@ def overshoots(picture: Picture, sgd: Recipe) -> bool:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Second order in q of one recipe in epochs, relative.
+    """Second order in the leverage of samples, of one recipe in epochs, relative.
 
     Parameters
     ----------
@@ -51,9 +53,9 @@ class LeftOut:
     balance: Balance
 
     @cached_property
-    def _crowding(self) -> float:
-        """Q; 1 where a small last batch may overshoot W*, and decides what an epoch does."""
-        return 1.0 if overshoots(self.balance.picture, self.balance.sgd) else crowding_of(self.balance.picture)
+    def _crowding(self) -> tuple[float, float]:
+        """Means of leverages and of their squares; 1 where a small last batch may overshoot W*, and decides."""
+        return (1.0, 1.0) if overshoots(self.balance.picture, self.balance.sgd) else crowding_of(self.balance.picture)
 
     @cached_property
     def _without(self) -> Array:
@@ -70,7 +72,8 @@ class LeftOut:
     def of_variances(self) -> Array:
         """Of each mode's variance, (r,)."""
         ratio = np.divide(self._with, self._without, out=np.ones_like(self._with), where=self._without > 0)
-        return np.asarray(self._crowding * np.maximum(np.abs(ratio - 1), self._crowding))
+        leverage, square = self._crowding
+        return np.asarray(leverage * np.abs(ratio - 1) + square)
 
     def of_loss(self, variances: Array | None = None) -> float:
         """Of the excess loss, in the stationary state or with other `variances`: each mode's by what it has of it."""

@@ -41,7 +41,7 @@ def _of_epochs(balance: Balance) -> float:
     """What batches remember of one another beyond the law; where F44 is the law, all that follows it."""
     if not balance.sgd.epochs or balance.source.kappa == 0.0:
         return 0.0
-    return crowding_of(balance.picture) if balance.rough else LeftOut(balance).of_loss()
+    return crowding_of(balance.picture)[0] if balance.rough else LeftOut(balance).of_loss()
 
 
 def share_of(balance: Balance, rung: LocalRung) -> float:
