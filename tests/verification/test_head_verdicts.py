@@ -45,7 +45,7 @@ def test_the_verdict_passes_and_its_mutants_fail(verdict):
 @pytest.fixture(scope="module")
 def shuffled(digits):
     sgd = fl.SGD(lr=0.1, batch_size=8, weight_decay=1e-2, sampling="shuffle")
-    return fl.verify(digits, sgd, steps=1000, replicas=64, rng=4, level=1e-6, resolution=0.05)  # it states 3 % of itself
+    return fl.verify(digits, sgd, steps=1000, replicas=64, rng=4, level=1e-6, resolution=0.05)  # 3 % are its own
 
 
 @pytest.mark.statistical(alpha=1e-6, miss=1e-6)
