@@ -28,13 +28,15 @@ _SAMPLES, _NODES = 128, 16  # of a double average over samples; of the integral 
 def stated_error(balance: Balance, rung: LocalRung) -> float:
     """Return what the floor of a rung may be off by, relative; 0 of the rungs that leave K out, infinite without one.
 
-    The largest of u (a quarter of it for "anharmonic" inside the bowl), and of the two terms that u does not have; in
-    shuffled epochs, besides, what their law leaves out (F167).
+    The largest of u (a quarter of it for "anharmonic" inside the bowl), and of the two terms that u does not have; at
+    the edge of the bowl, where the next order counts, the sum. In shuffled epochs, besides, what their law leaves out
+    (F167).
     """
     u = abs(balance.anharmonicity)
     if rung not in FEEDING or not np.isfinite(u):
         return 0.0 if rung not in FEEDING else u
-    return max(share_of(balance, rung) * u, *map(abs, _unseen(balance))) + _of_epochs(balance)
+    terms = [share_of(balance, rung) * u, *map(abs, _unseen(balance))]
+    return (sum(terms) if u > EDGE else max(terms)) + _of_epochs(balance)
 
 
 def _of_epochs(balance: Balance) -> float:
