@@ -33,20 +33,21 @@ from .streams import streams
 __all__ = ["main"]
 
 _COMMANDS = {
-    "verify": "verify",
-    "predict": "predict",
-    "plan": "plan",
-    "probe": "probe",
-    "sweep": "sweep",
-    "noise": "noise",
-    "sampler": "sampler",
-    "plot": "plot",
-    "report": "report",
-    "study": "study",
-    "reproduce": "reproduce",
-    "data": "data",
-    "schema": "schema",
+    "verify": "Test the prediction by real training runs.",
+    "predict": "Noise floor, relaxation and stability, without a run.",
+    "plan": "Learning rate, momentum and schedule for a budget.",
+    "probe": "A linear probe on features: floor, limit, plan, loop.",
+    "sweep": "Many learning rates and batch sizes, predicted and measured.",
+    "noise": "Measure the gradient noise against theory.",
+    "sampler": "How wrong a sampler's posterior is, and a test of draws.",
+    "plot": "Redraw the figures of a result.",
+    "report": "Write the page of one or more results.",
+    "study": "Run the study of a paper: predicted, run, verified.",
+    "reproduce": "Test the source paper's claim on all its data sets.",
+    "data": "List and fetch the built-in data sets.",
+    "schema": "Print the JSON Schema of a result.",
 }
+"""What each command does, in a line; it is in the module of its name, imported when it is called."""
 _SAID = (
     AmbiguousTargets,
     BelowRounding,
@@ -79,8 +80,14 @@ class _Verbs(HelpedGroup):
 
         if name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f".{_COMMANDS[name]}", __name__), name)
+        command: click.Command = getattr(import_module(f".{name}", __name__), name)
+        command.short_help = _COMMANDS[name]
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write what each command does, without an import."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, and how the shell completes what is typed."""

@@ -15,11 +15,7 @@ from .tables import show
 __all__ = ["data"]
 
 
-@click.group(
-    cls=HelpedGroup,
-    short_help="List and fetch the built-in data sets.",
-    examples=("fluctua data list", "fluctua data fetch mnist --data-dir ~/data"),
-)
+@click.group(cls=HelpedGroup, examples=("fluctua data list", "fluctua data fetch mnist --data-dir ~/data"))
 def data() -> None:
     """List, fetch and find the built-in data sets."""
 

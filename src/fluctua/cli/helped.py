@@ -36,7 +36,7 @@ def grouped(group: str, *options: Decorator) -> Decorator:
     return decorate
 
 
-def command(*, short_help: str, group: str, examples: Sequence[str]) -> Callable[[Function], click.Command]:
+def command(*, group: str, examples: Sequence[str], short_help: str = "") -> Callable[[Function], click.Command]:
     """Return what makes a command, whose own options are in `group`, with examples at the end of its help."""
     return click.command(cls=Helped, short_help=short_help, heading=group, examples=examples)
 

@@ -23,11 +23,7 @@ from .tables import show
 __all__ = ["noise"]
 
 
-@command(
-    short_help="Measure the gradient noise against theory.",
-    group="Run",
-    examples=("fluctua noise digits", "fluctua noise features.npz --lr 0.01 --batch-size 32"),
-)
+@command(group="Run", examples=("fluctua noise digits", "fluctua noise features.npz --lr 0.01 --batch-size 32"))
 @data_options
 @recipe_options
 @click.option("--steps", type=int, default=1000, show_default=True, help="Steps of each run.")

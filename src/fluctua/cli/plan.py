@@ -80,7 +80,6 @@ class _Answer:
 
 
 @command(
-    short_help="Learning rate, momentum and schedule for a budget.",
     group="Search",
     examples=(
         "fluctua plan digits --budget 300 --batch-size 8",

@@ -32,7 +32,6 @@ _RESULTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | StatementVerdict
 
 
 @command(
-    short_help="Redraw the figures of a result.",
     group="Figures",
     examples=("fluctua plot fluctua-digits --format pdf --size 3.4in", "fluctua plot fluctua-digits --figure modes"),
 )

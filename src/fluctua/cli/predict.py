@@ -89,7 +89,6 @@ class _Answer:
 
 
 @command(
-    short_help="Noise floor, relaxation and stability, without a run.",
     group="Question",
     examples=(
         "fluctua predict digits --lr 0.05 --batch-size 8",

@@ -35,7 +35,6 @@ class _Loss(click.Choice[str]):
 
 
 @command(
-    short_help="A linear probe on features: floor, limit, plan, loop.",
     group="Probe",
     examples=(
         "fluctua probe features.pt --budget 3000 --torch",

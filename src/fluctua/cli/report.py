@@ -41,11 +41,7 @@ _VERDICTS: dict[str, Callable[[Path], Verdict | DynamicVerdict | StatementVerdic
 }
 
 
-@command(
-    short_help="Write the page of one or more results.",
-    group="Page",
-    examples=("fluctua report fluctua-digits", "fluctua report one two --out both.html"),
-)
+@command(group="Page", examples=("fluctua report fluctua-digits", "fluctua report one two --out both.html"))
 @click.argument("results", metavar="RESULT...", type=Place(), nargs=-1, required=True)
 @click.option("--out", type=Place(dir_okay=False), help="The page.  [default: report.html beside a single result]")
 @json_option("The file's name as JSON (schema: fluctua schema files).")

@@ -41,7 +41,6 @@ _KEPT = "finished cells and replicas are kept in {}; repeat the command to go on
 
 
 @command(
-    short_help="Test the source paper's claim on all its data sets.",
     group="Run",
     examples=(
         "fluctua reproduce --quick",

@@ -53,7 +53,6 @@ class _Answer:
 
 
 @command(
-    short_help="How wrong a sampler's posterior is, and a test of draws.",
     group="Question",
     examples=(
         "fluctua sampler x.npz --method ula --lr .1 --temperature 1",

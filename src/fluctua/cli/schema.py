@@ -16,11 +16,7 @@ SCHEMAS = (
 )
 
 
-@command(
-    short_help="Print the JSON Schema of a result.",
-    group="Output",
-    examples=("fluctua schema verdict", "fluctua schema prediction > prediction.json"),
-)
+@command(group="Output", examples=("fluctua schema verdict", "fluctua schema prediction > prediction.json"))
 @click.argument("name", shell_complete=among(SCHEMAS), metavar="NAME")
 def schema(name: str) -> int:
     """Print the JSON Schema of a result."""

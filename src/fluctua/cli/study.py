@@ -41,11 +41,7 @@ class _Studies(HelpedGroup):
         return _command_of(find(name))
 
 
-@click.group(
-    cls=_Studies,
-    short_help="Run the study of a paper: predicted, run, verified.",
-    examples=tuple(example for name in names() for example in find(name).examples[:2]),
-)
+@click.group(cls=_Studies, examples=tuple(example for name in names() for example in find(name).examples[:2]))
 def study() -> None:
     """Run a study: what a paper claims, predicted, run and verified, with a verdict and a page.
 

@@ -51,7 +51,6 @@ class _Question:
 
 
 @command(
-    short_help="Many learning rates and batch sizes, predicted and measured.",
     group="Sweep",
     examples=(
         "fluctua sweep digits --measure",

@@ -54,7 +54,6 @@ CHECKPOINT = "checkpoint.npz"
 
 
 @command(
-    short_help="Test the prediction by real training runs.",
     group="Run",
     examples=(
         "fluctua verify digits",
