@@ -129,7 +129,7 @@ class HeadTrial:
             return 0.0  # no floor is off by any amount
         if self.stationary.theory not in FEEDING:
             return self.own_error
-        beyond = self._share * self._softened
+        beyond = self._share * self._softened + self._unsettled
         if self.left_out is not None:
             rest, quadratic = (self._predicted(name).mode_variances for name in ("anharmonic", "multiplicative"))
             bent = share_of(self.stationary.balance, self.stationary.theory) * np.abs(ratio(rest, quadratic) - 1)
@@ -142,6 +142,20 @@ class HeadTrial:
         state, picture = self.stationary.state, self.stationary.balance.picture
         spread = state.covariance - np.multiply.outer(state.mean, state.mean)
         return np.asarray(np.abs(picture.softened(spread, state.mean)) / picture.curvatures)
+
+    @property
+    def _unsettled(self) -> Array | float:
+        """What third derivatives have added to each mode by now, (r,), as far as what the mode has is not settled.
+
+        It is of second order in S, and known where all has settled; between it goes with what has been reached.
+        """
+        tested = self.stationary.theory
+        if tested not in EXPANDED or not self.follows:
+            return 0.0
+        quadratic = self._followed["multiplicative"].mode_variances
+        reached = ratio(quadratic, self._predicted("multiplicative").mode_variances)
+        added = np.abs(ratio(self._rung(tested).mode_variances, quadratic) - 1)
+        return np.asarray(added * (1 - np.minimum(reached, 1.0) ** 2))
 
     def _added(self, share: float) -> float:
         """What may be wrong with what a rung adds to "multiplicative" on the way: nothing at its beginning and end."""
