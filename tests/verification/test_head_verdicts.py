@@ -72,9 +72,7 @@ def test_flat_modes_that_have_not_settled_are_driven_by_those_that_have(wine):
     assert not any(row.consistent for row in verdict.mutants)
 
 
-@pytest.mark.statistical(
-    alpha=1e-6, miss=1e-6
-)  # with what the loss is allowed they were 11 errors off
+@pytest.mark.statistical(alpha=1e-6, miss=1e-6)  # with what the loss is allowed they were 11 errors off
 @pytest.mark.parametrize("steps", [60, 250])
 def test_modes_on_the_way_are_allowed_what_is_not_known_of_them(steps):
     """Three digits: the flattest modes are predicted 1 % too low before they have settled."""
