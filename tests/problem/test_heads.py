@@ -37,6 +37,7 @@ REFUSED = [
     bad("negative smoothing", label_smoothing=-0.1, match="label_smoothing must be at least 0"),
     bad("few weights", class_weight=[1.0, 2.0], match="2 weights for 3 classes"),
     bad("a weight of 0", class_weight=[1.0, 0.0, 1.0], match="class_weight must be greater than 0"),
+    bad("a weight of NaN", class_weight=[1.0, np.nan, 1.0], match=r"holds nan at index \(1,\): finite numbers"),
     bad("a weight by another name", class_weight={0: 1, 1: 1, 7: 2}, match="it has 7, which no sample is of"),
     bad("a weight that is missing", class_weight={0: 1, 1: 1}, match="it lacks 2"),
     bad("a word", class_weight="even", match="class_weight must be 'balanced'"),

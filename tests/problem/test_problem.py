@@ -236,7 +236,7 @@ def test_float32_inputs_state_their_precision():
 X, Y = np.random.default_rng(9).normal(size=(8, 3)), np.random.default_rng(10).normal(size=(8, 2))
 HOLE = np.where(np.arange(24).reshape(8, 3) == 16, np.nan, X)
 BAD = {
-    "NaN in the inputs": (HOLE, Y, r"inputs holds nan at index \(5, 1\)"),
+    "NaN in the inputs": (HOLE, Y, r"inputs holds nan at index \(5, 1\): every moment"),
     "infinity in the inputs": (np.where(np.isnan(HOLE), np.inf, X), Y, r"inputs holds inf at index \(5, 1\)"),
     "NaN in the targets": (X, np.where(Y[2, 1] == Y, np.nan, Y), r"targets holds nan at index \(2, 1\)"),
     "NaN in flat targets": (X, np.where(Y[2, 1] == Y, -np.inf, Y)[:, 1], r"targets holds -inf at index \(2, 0\)"),

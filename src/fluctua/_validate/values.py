@@ -209,7 +209,7 @@ def real_array(name: str, value: ArrayLike, *, ndim: int, shape: str) -> AnyArra
     if array.dtype not in (np.float32, np.float64):
         with np.errstate(over="ignore"):  # what leaves the range is infinite, and named below
             array = array.astype(np.float64)
-    _hold_finite(name, array)
+    _hold_finite(name, array, shape)
     return array
 
 
@@ -219,7 +219,7 @@ def sample_rows(name: str, value: object, shape: str = "(samples, features)") ->
     if half is None and (half := as_half(array)) is None:
         return real_array(name, array, ndim=2, shape=shape)
     _hold_shape(name, half, 2, shape)
-    _hold_finite(name, half)
+    _hold_finite(name, half, shape)
     return half
 
 
@@ -230,16 +230,20 @@ def _hold_shape(name: str, array: Rows, ndim: int, shape: str) -> None:
         raise InvalidInput(f"{name} is empty: its shape is {array.shape}, and {shape} needs at least one of each.")
 
 
-def _hold_finite(name: str, array: Rows) -> None:
+def _hold_finite(name: str, array: Rows, shape: str) -> None:
     for start in range(0, len(array), 4096):
         bad = ~np.isfinite(array[start : start + 4096])
         if bad.any():
             first = np.argwhere(bad)[0]
             where = (start + int(first[0]), *(int(i) for i in first[1:]))
-            raise InvalidInput(
-                f"{name} holds {array[where]} at index {where}: every moment of the data would become NaN. "
-                f"Remove or impute such samples first, and rescale what leaves the range of float64."
-            )
+            if "samples" not in shape:
+                what = "finite numbers were expected, since all that follows from it would become NaN."
+            else:
+                what = (
+                    "every moment of the data would become NaN. Remove or impute such samples first, and rescale what "
+                    "leaves the range of float64."
+                )
+            raise InvalidInput(f"{name} holds {array[where]} at index {where}: {what}")
 
 
 def shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> AnyArray:
