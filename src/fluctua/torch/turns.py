@@ -31,6 +31,8 @@ class LastHook:
         if self._after is not None:
             self._after = self._after.remove()
         hooks = self._optimizer._optimizer_step_pre_hooks
+        if next(reversed(hooks)) == self._handle.id:
+            return False
         later = takewhile(lambda key: key != self._handle.id, reversed(hooks))
         if all(getattr(hooks[key], "__module__", "") == self._home for key in later):
             return False
