@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from torch.optim import Optimizer
@@ -100,6 +101,7 @@ class EquilibriumMonitor(Hooked):
         self._states: dict[str, str] = {}
         self._resting: list[str] = []
         self._skipped, self._reason = 0, ""
+        import_module("scipy.special")  # a look needs it, and comes within a training loop
         super().__init__(optimizer, *given)
 
     @property

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from .work import BLOCKS, Reading
 
@@ -102,6 +101,8 @@ def level(alpha: float, look: int) -> float:
 
 def decided(read: Reading, delta: float, at_level: float) -> Conclusion:
     """Return what a look concludes at this level, by Student's t (F86)."""
+    from scipy.special import stdtrit
+
     error, freedom = read.error(delta)
     numbers = read.work, read.floor, error
     if not np.all(np.isfinite(numbers)):
