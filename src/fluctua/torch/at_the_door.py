@@ -30,10 +30,8 @@ def _mean_square(outputs: Tensor, targets: Tensor) -> Tensor:
 LOSSES: dict[str, LossFunction] = {"mse": _mean_square, "cross_entropy": nn.functional.cross_entropy}
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 _RANDOM = (nn.modules.dropout._DropoutNd, _BatchNorm, nn.RReLU)
-_COMPARED, _BLOCK = (
-    64,
-    1024,
-)  # samples whose mean loss is compared with the loss of their batch: first, and of each more
+_COMPARED, _BLOCK = 64, 1024
+"""Samples whose mean loss is compared with the loss of their batch: of the first group, and of each that follows."""
 _ROUNDING = 1e3  # epsilons within which two ways to compute a loss agree
 
 
