@@ -171,7 +171,7 @@ def test_floors_of_data_that_the_meter_does_not_see_through_are_not_rejected(kin
 
 
 @pytest.mark.any_seed
-def test_a_verdict_where_there_is_no_floor_says_so():
+def test_a_verdict_where_there_is_no_floor_says_so(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 4))
     problem = fl.Softmax(np.column_stack([x, np.ones(40)]), np.arange(40) % 2)
     limit = fl.max_stable_lr(problem, SGD)
@@ -180,6 +180,8 @@ def test_a_verdict_where_there_is_no_floor_says_so():
     assert "has no floor at this rate" in verdict.words
     assert not verdict.tested.consistent
     assert "nan" not in verdict.words
+    verdict.save(tmp_path / "saved")
+    assert fl.Verdict.load(tmp_path / "saved").words == verdict.words
 
 
 @pytest.mark.any_seed

@@ -87,13 +87,13 @@ class HeadTrial:
     def _told(self) -> dict[str, object]:
         """What there is to know of the theory, beside what fixes the numbers."""
         of, sgd = self.stationary, self.stationary.balance.sgd
+        known = {"anharmonicity": of.anharmonicity, "own_error": self.own_error}
         return {
             "share_of_limit": None,  # nothing diverges there: what to know is the anharmonicity
-            "anharmonicity": of.anharmonicity,
+            **{name: value if np.isfinite(value) else None for name, value in known.items()},
             "bowl": of.bowl,
             "limit": float(of.limit),
             "of_limit": sgd.lr / float(of.limit),
-            "own_error": self.own_error,
             "controlled": self._controls,
         }
 

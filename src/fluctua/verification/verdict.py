@@ -201,9 +201,9 @@ class Verdict(Judgement[Row]):
     def _own_error(self) -> str:
         """What the theory states of itself, as a clause; empty where it is exact."""
         own, u = self._own, self.identity.get("anharmonicity")
-        if not own or u is None:
+        if not own:
             return ""
-        if not math.isfinite(own):
+        if not math.isfinite(own) or u is None:
             return "the local theory has no floor at this rate, and no error of its own that could be allowed for"
         allowed = f"{100 * own:.2g} %, which is allowed for"
         if own >= 1:
@@ -213,8 +213,9 @@ class Verdict(Judgement[Row]):
 
     @property
     def _own(self) -> float:
-        """What the theory states of itself, relative."""
-        return float(self.identity.get("own_error") or 0.0)
+        """What the theory states of itself, relative; where it has no floor infinite, in the identity None."""
+        own = self.identity.get("own_error", 0.0)
+        return math.inf if own is None else float(own)
 
     @property
     def _blunt(self) -> bool:
