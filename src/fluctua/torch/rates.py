@@ -13,7 +13,7 @@ from .._validate.values import real_number, shown
 from ..errors import InvalidInput
 from .rules import unwrapped
 
-__all__ = ["held", "nested", "number", "of_groups", "put_rate"]
+__all__ = ["held", "nested", "of_groups", "put_rate"]
 
 
 def put_rate(group: dict[str, Any], rate: float) -> None:
@@ -22,11 +22,6 @@ def put_rate(group: dict[str, Any], rate: float) -> None:
         group["lr"].fill_(rate)
     else:
         group["lr"] = rate
-
-
-def number(rate: Any) -> float:
-    """Return a rate that may be a tensor as a float."""
-    return float(rate)
 
 
 def of_groups(name: str, value: Any, groups: int) -> list[float]:

@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..verification.equilibrium.looks import EQUILIBRATED
 from .evidence import Look
 from .monitor import EquilibriumMonitor
-from .rates import held, nested, number, of_groups, put_rate
+from .rates import held, nested, of_groups, put_rate
 from .resume import copied
 from .rules import unwrapped
 
@@ -140,7 +140,7 @@ class EquilibriumLR(LRScheduler):
         self._cuts: list[Cut] = []
         self._told: Cut | None = None
         for group in self.optimizer.param_groups:
-            group.setdefault("initial_lr", number(group["lr"]))
+            group.setdefault("initial_lr", float(group["lr"]))
         self.base_lrs = [group["initial_lr"] for group in self.optimizer.param_groups]
         self._last_lr: list[Any] = self._rates()
 
@@ -206,11 +206,11 @@ class EquilibriumLR(LRScheduler):
         """Set the base rates."""
         self.last_epoch = self._agreed = 0
         for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
-            put_rate(group, number(rate))
+            put_rate(group, float(rate))
         self._last_lr = self._rates()
 
     def _rates(self) -> list[float]:
-        return [number(group["lr"]) for group in self.optimizer.param_groups]
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def _cut(self, look: Look) -> None:
         """Multiply every rate that is above its least, and whatever rates are computed from."""

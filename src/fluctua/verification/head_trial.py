@@ -111,11 +111,10 @@ class HeadTrial:
             error += max(self.left_out.of_loss(reached) - self.left_out.of_loss(), 0.0)
         return error if self.stationary.theory not in EXPANDED else error + self._added(share)
 
-    @cached_property
+    @property
     def left_out(self) -> LeftOut | None:
         """What the law of epochs leaves out of the rung under test, where there are epochs."""
-        balance = self.stationary.balance
-        return None if balance.epochs is None or self.stationary.theory not in FEEDING else LeftOut(balance)
+        return self.stationary.balance.left_out if self.stationary.theory in FEEDING else None
 
     @cached_property
     def allowances(self) -> float | Array:
@@ -198,9 +197,10 @@ class HeadTrial:
     @cached_property
     def _of_twins(self) -> float:
         """What the law of the twins may be off by, relative: it is exact but in epochs (F167)."""
-        if self.stationary.balance.epochs is None or not self.follows:
+        left_out = self.stationary.balance.left_out
+        if left_out is None or not self.follows:
             return 0.0
-        return LeftOut(self.stationary.balance).of_loss(self._followed["multiplicative"].mode_variances)
+        return left_out.of_loss(self._followed["multiplicative"].mode_variances)
 
     @property
     def _error(self) -> float:

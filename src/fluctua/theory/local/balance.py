@@ -23,6 +23,7 @@ from ..source import BatchNoise
 from ..stability import limit_of
 from ..stable_limit import StableLimit
 from .closure import Closure
+from .epoch_error import LeftOut
 from .epochs import epoch_phi
 from .head_shuffle import HeadShuffle, bent_epochs, twin_epochs
 from .ladder import LocalRung
@@ -102,6 +103,11 @@ class Balance:
         if self.rough:
             return None
         return twin_epochs(self.picture, self.sgd) if self.sgd.epochs and self.source.kappa > 0 else None
+
+    @cached_property
+    def left_out(self) -> LeftOut | None:
+        """What the law of epochs leaves out, where there is one, unless roughly (F167)."""
+        return None if self.epochs is None else LeftOut(self)
 
     @cached_property
     def limit(self) -> StableLimit:

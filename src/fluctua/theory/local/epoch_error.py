@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from ..._arrays import Array
 from ...problem.softmax.picture import Picture
 from ...recipe.sgd import Recipe
 from ..fixed_points import solve
-from .balance import Balance
+
+if TYPE_CHECKING:
+    from .balance import Balance
 
 __all__ = ["LeftOut", "crowding_of", "overshoots"]
 

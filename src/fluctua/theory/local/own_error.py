@@ -15,7 +15,7 @@ from ...problem.softmax.picture import Picture
 from ...problem.softmax.sums import logits_of
 from ..fixed_points import NoStationaryState
 from .balance import Balance
-from .epoch_error import LeftOut, crowding_of
+from .epoch_error import crowding_of
 from .ladder import FEEDING, LocalRung
 
 __all__ = ["EDGE", "share_of", "stated_error"]
@@ -41,9 +41,9 @@ def stated_error(balance: Balance, rung: LocalRung) -> float:
 
 def _of_epochs(balance: Balance) -> float:
     """What batches remember of one another beyond the law; where F44 is the law, all that follows it."""
-    if not balance.sgd.epochs or balance.source.kappa == 0.0:
-        return 0.0
-    return crowding_of(balance.picture)[0] if balance.rough else LeftOut(balance).of_loss()
+    if balance.left_out is not None:
+        return balance.left_out.of_loss()
+    return crowding_of(balance.picture)[0] if balance.sgd.epochs and balance.source.kappa > 0 else 0.0
 
 
 def share_of(balance: Balance, rung: LocalRung) -> float:
