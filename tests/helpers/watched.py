@@ -58,6 +58,12 @@ class Training:
             self.optimizer.step()
         return self
 
+    def take_up(self, other):
+        """Go on from where another run is: weights, optimizer and the batches to come."""
+        self.model.load_state_dict(other.model.state_dict())
+        self.optimizer.load_state_dict(other.optimizer.state_dict())
+        self.drawn.set_state(other.drawn.get_state())
+
 
 def flat(tensors):
     """One vector of several tensors, in float64."""

@@ -127,9 +127,7 @@ def test_a_state_saved_when_the_rate_strayed_is_decided_alike(at, back):
     if back:
         run.optimizer.param_groups[0]["lr"] = 0.05
     saved = copy.deepcopy(monitor.state_dict())
-    again.model.load_state_dict(run.model.state_dict())
-    again.optimizer.load_state_dict(run.optimizer.state_dict())
-    again.drawn.set_state(run.drawn.get_state())
+    again.take_up(run)
     resumed.load_state_dict(saved)
     for each in (run, again):
         each.run(64)

@@ -326,9 +326,7 @@ def test_a_state_may_be_saved_when_a_setting_has_just_changed(change):
     run.run(first_look(5) - 1)
     run.optimizer.param_groups[0].update(change)
     saved = monitor.state_dict()
-    again.model.load_state_dict(run.model.state_dict())
-    again.optimizer.load_state_dict(run.optimizer.state_dict())
-    again.drawn.set_state(run.drawn.get_state())
+    again.take_up(run)
     resumed.load_state_dict(saved)
     for each in (run, again):
         each.run(1)
@@ -630,9 +628,7 @@ def test_a_resumed_monitor_finds_a_rate_that_was_changed_after_it_was_saved():
     run.run(first_look(2))
     saved = monitor.state_dict()
     run.optimizer.param_groups[0]["lr"] = 0.01
-    again.model.load_state_dict(run.model.state_dict())
-    again.optimizer.load_state_dict(run.optimizer.state_dict())
-    again.drawn.set_state(run.drawn.get_state())
+    again.take_up(run)
     resumed.load_state_dict(saved)
     for each in (run, again):
         each.run(first_look(2))
